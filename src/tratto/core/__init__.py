@@ -1,0 +1,1 @@
+"""Values and protocols; numpy only."""

@@ -1,0 +1,109 @@
+"""Small protocols of what providers can do, so that steps and engine know them without knowing the providers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """Which weights were used: the part of a model card that a receipt keeps."""
+
+    id: str
+    sha256: str
+    licence: str
+    commercial_use: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary."""
+        return {"id": self.id, "sha256": self.sha256, "licence": self.licence, "commercial_use": self.commercial_use}
+
+
+@dataclass(frozen=True)
+class RestorerInfo:
+    """What a caller must know to run a restorer on tiles.
+
+    Attributes
+    ----------
+    provider : str
+        Name in the provider table.
+    scale : int
+        Output side / input side: 1, 2, 3 or 4.
+    tile : int
+        Preferred tile side at the input, in pixels, overlap included.
+    overlap : int
+        Input pixels on each side of a tile that must be discarded or blended: at least the receptive field radius for
+        seams to vanish exactly.
+    multiple : int
+        Tile sides must be multiples of this.
+    generative : bool
+        True if the provider may invent detail (GAN, diffusion); refused by forensic mode.
+    has_sigma : bool
+        True if it predicts its own error.
+    precision : str
+        ``"fp32"``, ``"bf16"``, ``"fp16"``, ``"uint8"``.
+    models : tuple of ModelRef
+        Empty for classical methods.
+    library : str
+        Name and version of what runs it, such as ``"onnxruntime 1.20.0"``.
+    stand_in : str
+        Not empty when this is a modest stand-in for a full-size provider: says for what.
+    megapixels_per_second : float
+        Input megapixels per second on two cores, from the card; for estimates of time only.
+    """
+
+    provider: str
+    scale: int
+    tile: int
+    overlap: int
+    multiple: int = 1
+    generative: bool = False
+    has_sigma: bool = False
+    precision: str = "fp32"
+    models: tuple[ModelRef, ...] = ()
+    library: str = ""
+    stand_in: str = ""
+    megapixels_per_second: float = 1.0
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class RestoredTile:
+    """What a restorer returns for one tile.
+
+    Attributes
+    ----------
+    image : (h * scale, w * scale, 3) float32
+        RGB, nominally [0, 1], not clipped.
+    sigma : (h * scale, w * scale) float32 or None
+        Expected one-sigma error per pixel (RMS over the channels), same unit as ``image``.
+    """
+
+    image: NDArray[np.float32]
+    sigma: NDArray[np.float32] | None = None
+
+
+@runtime_checkable
+class Restorer(Protocol):
+    """Removes degradation and / or enlarges, tile by tile. Deterministic for equal input on one machine."""
+
+    @property
+    def info(self) -> RestorerInfo:
+        """Facts about this restorer."""
+        ...
+
+    def restore(self, tile: NDArray[np.float32], noise_sigma: float | None = None) -> RestoredTile:
+        """Restore one tile.
+
+        Parameters
+        ----------
+        tile : (h, w, 3) float32 in [0, 1]
+            h and w are multiples of ``info.multiple``.
+        noise_sigma : float or None
+            Noise level in 1/255 for providers that take one; None = blind.
+        """
+        ...

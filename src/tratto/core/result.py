@@ -1,0 +1,63 @@
+"""What a job returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.image import Image
+from tratto.core.inspection import Inspection
+from tratto.core.recipe import Recipe
+from tratto.core.step import StepRecord
+
+#: 16-bit edit map: Delta-E (CIEDE2000) = value / EDIT_MAP_SCALE
+EDIT_MAP_SCALE = 512.0
+#: 16-bit confidence map: one-sigma error (full scale = 1) = CONFIDENCE_FULL * (1 - value / 65535)
+CONFIDENCE_FULL = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A picture and the account of how it came about.
+
+    Attributes
+    ----------
+    image : Image
+        The result in its native encoding.
+    source : Image
+        What went in, as decoded.
+    edit_map : (H, W) uint16
+        Delta-E (CIEDE2000) between result and (resampled) source, times 512, in stored order of ``image``.
+    confidence : (H, W) uint16
+        65535 = sure, 0 = expected error of a quarter of full scale or more.
+    inspection : Inspection
+    asked, resolved : Recipe
+        The recipe before and after :meth:`Step.resolve`.
+    records : tuple of StepRecord
+    receipt : dict
+        Canonical receipt, JSON-able.
+    warnings : tuple of str
+        Stand-ins in use, non-commercial weights and the like.
+    """
+
+    image: Image
+    source: Image
+    edit_map: NDArray[np.uint16]
+    confidence: NDArray[np.uint16]
+    inspection: Inspection
+    asked: Recipe
+    resolved: Recipe
+    records: tuple[StepRecord, ...]
+    receipt: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def to_numpy(self) -> NDArray[np.generic]:
+        """Return the result's samples as an array, (H, W), (H, W, C), alpha as last channel where there is one."""
+        px = np.asarray(self.image.pixels)
+        if self.image.alpha is None:
+            return px
+        px = px[..., None] if px.ndim == 2 else px
+        return np.concatenate([px, self.image.alpha[..., None]], axis=2)

@@ -1,0 +1,123 @@
+"""Run a recipe: resolve, apply, composite, digest, time, record. Nothing else executes steps."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from tratto.core.canvas import Canvas
+from tratto.core.errors import ForbiddenStep, OptionError
+from tratto.core.image import ColorMode, Image, Mask
+from tratto.core.recipe import Recipe
+from tratto.core.services import Services
+from tratto.core.step import Step, StepRecord
+from tratto.engine.composite import combine_sigma, composite, enlarge
+from tratto.imaging.io import digest
+from tratto.imaging.resample import Kernel
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run leaves.
+
+    Attributes
+    ----------
+    canvas : Canvas
+    resolved : Recipe
+    records : tuple of StepRecord
+    baseline : Image
+        The source (palette expanded), enlarged by the stated kernel to the size of the result: what the edit map
+        compares with.
+    """
+
+    canvas: Canvas
+    resolved: Recipe
+    records: tuple[StepRecord, ...]
+    baseline: Image
+
+
+def _checked_mask(canvas: Canvas) -> Mask | None:
+    mask = canvas.masks.get("edit")
+    if mask is not None and mask.values.shape != (canvas.source.height, canvas.source.width):
+        raise OptionError(
+            f"the mask is {mask.values.shape[1]}x{mask.values.shape[0]}, the picture "
+            f"{canvas.source.width}x{canvas.source.height}; they must be of one size"
+        )
+    return mask
+
+
+def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bool = True) -> Outcome:
+    """Execute a recipe on a canvas.
+
+    Pixels where the edit mask is 0 come out bit-identical to the source (enlarged by the step's kernel if the recipe
+    enlarges), whatever the steps do.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        As planned, or as resolved by an earlier run (resolving twice changes nothing).
+    canvas : Canvas
+        Its ``image`` must not be of palette mode.
+    services : Services
+    allow_generative : bool
+        False refuses steps whose provider may invent detail (forensic mode), before they run.
+
+    Raises
+    ------
+    ForbiddenStep
+        If a generative step is refused.
+    OptionError
+        If the mask does not fit, or a strength is not in [0, 1].
+    """
+    mask = _checked_mask(canvas)
+    if canvas.image.mode is ColorMode.PALETTE:
+        raise OptionError("a palette picture must be expanded to RGB before it is worked on")
+    origin = canvas.image
+    kernel: Kernel = "bicubic"
+    steps: list[Step] = []
+    records: list[StepRecord] = []
+    before_digest = digest(canvas.image) if recipe.steps else ""
+    for asked in recipe.steps:
+        step = asked.resolve(canvas, services)
+        strength = float(getattr(step, "strength", 1.0))
+        if not 0.0 <= strength <= 1.0:
+            raise OptionError(f"strength must lie in [0, 1], got {strength}")
+        kernel = getattr(step, "kernel", kernel)
+        _refuse_generative(step, services, allow_generative)
+        start = time.perf_counter()
+        before = canvas
+        after, record = step.apply(before, services)
+        scale = after.image.width // before.image.width
+        total = after.image.width // origin.width
+        if strength < 1:
+            composite(after.image, enlarge(before.image, scale, kernel, services), strength, total)
+        if mask is not None:
+            composite(after.image, enlarge(origin, total, kernel, services), mask, total)
+        if after.sigma is not None and after.sigma is not before.sigma:
+            combine_sigma(after.sigma, before.sigma, strength, mask, (scale, total))
+        after_digest = digest(after.image)
+        seconds = time.perf_counter() - start
+        record = replace(
+            record,
+            input_digest=before_digest,
+            output_digest=after_digest,
+            observed={**record.observed, "seconds": round(seconds, 3)},
+        )
+        canvas, before_digest = after, after_digest
+        steps.append(step)
+        records.append(record)
+    resolved = replace(recipe, steps=tuple(steps))
+    baseline = enlarge(origin, canvas.image.width // origin.width, kernel, services)
+    return Outcome(canvas, resolved, tuple(records), baseline)
+
+
+def _refuse_generative(step: Step, services: Services, allowed: bool) -> None:
+    provider = getattr(step, "provider", None)
+    if allowed or provider is None:
+        return
+    info = services.open_restorer(provider, int(getattr(step, "scale", 1)), getattr(step, "params", {})).info
+    if info.generative:
+        raise ForbiddenStep(
+            f"forensic mode allows only steps that cannot invent detail; {info.provider} is generative. "
+            "Choose another --provider or drop --forensic"
+        )

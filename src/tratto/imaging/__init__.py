@@ -1,0 +1,1 @@
+"""Pure functions on pictures: reading and writing, colour, tiling, resampling, metrics, estimates."""

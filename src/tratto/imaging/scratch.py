@@ -1,0 +1,58 @@
+"""Large arrays that live in a file instead of in memory."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import tempfile
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from tratto.core.errors import OutputError
+
+#: Arrays up to this many bytes stay in ordinary memory.
+IN_MEMORY = 48 * 1024 * 1024
+
+
+def allocate(shape: tuple[int, ...], dtype: DTypeLike, in_memory: int = IN_MEMORY) -> NDArray[np.generic]:
+    """Return a zeroed array, backed by an unlinked temporary file when it is larger than ``in_memory`` bytes.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    in_memory : int
+        Bytes up to which ordinary memory is used.
+
+    Raises
+    ------
+    OutputError
+        If the temporary folder has no room.
+    """
+    dt = np.dtype(dtype)
+    count = math.prod(shape)
+    size = count * dt.itemsize
+    if size <= in_memory:
+        return np.zeros(shape, dt)
+    try:
+        with tempfile.TemporaryFile(prefix="tratto-") as f:
+            f.truncate(size)
+            view = mmap.mmap(f.fileno(), size)
+    except OSError as e:
+        raise OutputError(
+            f"the temporary folder {tempfile.gettempdir()} has no room for {size / 2**20:.0f} MiB of working space "
+            f"({e}); free some or point TMPDIR elsewhere"
+        ) from e
+    return np.frombuffer(view, dtype=dt, count=count).reshape(shape)
+
+
+def release(array: NDArray[np.generic] | None) -> None:
+    """Drop the resident pages of a file-backed array; its contents stay in the file. Does nothing for other arrays."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, memoryview):
+        base = base.obj
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)

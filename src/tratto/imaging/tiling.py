@@ -1,0 +1,169 @@
+"""Work on a picture tile by tile with overlap and smooth blending, in bounded memory.
+
+The picture is cut into cores that partition it. A tile is a core grown by ``overlap`` on all sides, with reflection at
+the picture's edges, so that all tiles have one size. Of what comes back, a margin of a quarter of the overlap around the
+core is blended with the neighbours by raised-cosine weights that sum to one; the rest of the overlap is discarded. When
+three quarters of the overlap cover the receptive field, tiles cannot be told from the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import OptionError
+
+Float = NDArray[np.float32]
+
+#: Bytes that the band of rows being assembled may take.
+BAND_BYTES = 192 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class TileSpec:
+    """How to cut.
+
+    Attributes
+    ----------
+    tile : int
+        Preferred tile side at the input, overlap included.
+    overlap : int
+        Input pixels around each core.
+    multiple : int
+        Tile sides and tile origins are multiples of this.
+    scale : int
+        Output side / input side.
+    channels_out : int
+        Channels that the process function returns.
+    """
+
+    tile: int = 512
+    overlap: int = 32
+    multiple: int = 1
+    scale: int = 1
+    channels_out: int = 3
+
+    def __post_init__(self) -> None:
+        if self.multiple < 1 or self.scale < 1 or self.overlap < 0 or self.channels_out < 1:
+            raise OptionError(f"tile spec out of range: {self}")
+        if self.tile < 2 * self.padded_overlap + self.multiple:
+            raise OptionError(
+                f"a tile of {self.tile} has no core left inside an overlap of {self.padded_overlap} on each side; "
+                f"use at least {2 * self.padded_overlap + self.multiple}"
+            )
+
+    @property
+    def padded_overlap(self) -> int:
+        """The overlap rounded up so that tile origins keep the network's grid."""
+        return -(-self.overlap // self.multiple) * self.multiple
+
+
+def _cores(length: int, core_max: int, multiple: int) -> list[tuple[int, int]]:
+    count = -(-length // core_max)
+    core = -(-length // count)
+    core = -(-core // multiple) * multiple
+    return [(a, min(a + core, length)) for a in range(0, length, core)]
+
+
+def plan_cores(height: int, width: int, spec: TileSpec) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return the row ranges and column ranges of the cores, half-open, partitioning the picture."""
+    core_max = (spec.tile - 2 * spec.padded_overlap) // spec.multiple * spec.multiple
+    row_bytes = width * spec.scale * spec.scale * spec.channels_out * 4
+    fit = max(spec.multiple, BAND_BYTES // max(1, row_bytes) // spec.multiple * spec.multiple)
+    return _cores(height, min(core_max, fit), spec.multiple), _cores(width, core_max, spec.multiple)
+
+
+def reflect_index(start: int, stop: int, length: int) -> NDArray[np.intp]:
+    """Return indices ``start .. stop`` folded into ``0 .. length - 1`` by reflection about the edge samples."""
+    i = np.arange(start, stop)
+    if length == 1:
+        return np.zeros(i.shape, np.intp)
+    period = 2 * (length - 1)
+    i = np.mod(i, period)
+    return np.where(i < length, i, period - i).astype(np.intp)
+
+
+def _weights(core: tuple[int, int], length: int, margin: int, scale: int) -> tuple[int, int, Float]:
+    """Return the output range the tile contributes to, at the output's scale, and its blending weights."""
+    a, b = core
+    lo = margin if a > 0 else 0
+    hi = margin if b < length else 0
+    n = (b - a + lo + hi) * scale
+    w = np.ones(n, np.float32)
+    for side, m in ((0, lo), (1, hi)):
+        if m:
+            t = (np.arange(2 * m * scale, dtype=np.float64) + 0.5) / (2 * m * scale)
+            ramp = (0.5 - 0.5 * np.cos(np.pi * t)).astype(np.float32)
+            ramp = np.minimum(ramp, 1)[: n]
+            if side == 0:
+                w[: ramp.size] *= ramp
+            else:
+                w[n - ramp.size :] *= ramp[::-1]
+    return (a - lo) * scale, (b + hi) * scale, w
+
+
+@dataclass(frozen=True)
+class TileJob:
+    """The callables of one tiled run.
+
+    Attributes
+    ----------
+    read : callable
+        ``read(y0, y1, x0, x1)`` returns the input samples of that in-bounds window, (h, w, C) float32.
+    process : callable
+        Maps a tile (h, w, C) float32 to (h * scale, w * scale, channels_out) float32.
+    write : callable
+        ``write(y0, rows)`` receives finished output rows (n, width * scale, channels_out), top to bottom, each once.
+    progress : callable
+        ``progress(done, total)`` after each tile; may raise to stop.
+    """
+
+    read: Callable[[int, int, int, int], Float]
+    process: Callable[[Float], Float]
+    write: Callable[[int, Float], None]
+    progress: Callable[[int, int], None]
+
+
+def run_tiled(height: int, width: int, spec: TileSpec, job: TileJob) -> int:
+    """Run ``job`` over a picture of ``height`` x ``width`` and return the number of tiles.
+
+    Memory: one band of output rows (at most about ``BAND_BYTES``) and one tile.
+    """
+    rows, cols = plan_cores(height, width, spec)
+    ov, s = spec.padded_overlap, spec.scale
+    th = rows[0][1] - rows[0][0]
+    th = -(-th // spec.multiple) * spec.multiple + 2 * ov
+    tw = cols[0][1] - cols[0][0]
+    tw = -(-tw // spec.multiple) * spec.multiple + 2 * ov
+    smallest = min(min(b - a for a, b in rows), min(b - a for a, b in cols))
+    margin = min(ov // 4, smallest // 2)
+    total, done = len(rows) * len(cols), 0
+    band_y = 0  # output row of band[0]
+    band = np.zeros((0, width * s, spec.channels_out), np.float32)
+    for core_y in rows:
+        oy0, oy1, wy = _weights(core_y, height, margin, s)
+        grown = np.zeros((oy1 - band_y, width * s, spec.channels_out), np.float32)
+        grown[: band.shape[0]] = band
+        band = grown
+        iy = reflect_index(core_y[0] - ov, core_y[0] - ov + th, height)
+        ry0, ry1 = int(iy.min()), int(iy.max()) + 1
+        for core_x in cols:
+            ox0, ox1, wx = _weights(core_x, width, margin, s)
+            ix = reflect_index(core_x[0] - ov, core_x[0] - ov + tw, width)
+            rx0, rx1 = int(ix.min()), int(ix.max()) + 1
+            window = job.read(ry0, ry1, rx0, rx1)
+            tile = np.ascontiguousarray(window[(iy - ry0)[:, None], (ix - rx0)[None, :]])
+            out = job.process(tile)
+            ty, tx = oy0 - (core_y[0] - ov) * s, ox0 - (core_x[0] - ov) * s
+            part = out[ty : ty + oy1 - oy0, tx : tx + ox1 - ox0]
+            band[oy0 - band_y : oy1 - band_y, ox0:ox1] += part * (wy[:, None, None] * wx[None, :, None])
+            done += 1
+            job.progress(done, total)
+        ready = height * s if core_y[1] >= height else (core_y[1] - margin) * s
+        job.write(band_y, band[: ready - band_y])
+        band = band[ready - band_y :].copy()
+        band_y = ready
+    return total

@@ -1,0 +1,79 @@
+"""Remove noise, compression artefacts and mild blur at the same size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from tratto.core.canvas import Canvas
+from tratto.core.services import Services
+from tratto.core.step import StepRecord
+from tratto.steps.pixels import run_restorer
+
+
+@dataclass(frozen=True)
+class Denoise:
+    """Parameters of the step.
+
+    Attributes
+    ----------
+    provider : str
+        Name in the restorer table, or ``"auto"``.
+    strength : float
+        0 leaves the picture as it is, 1 is the provider's full effect.
+    noise_sigma : float or None
+        Noise level in 1/255 for providers that take one. None: taken from the inspection.
+    fast : bool
+        Lower precision allowed.
+    params : dict
+        Further parameters of the provider, JSON-able.
+    """
+
+    provider: str = "auto"
+    strength: float = 1.0
+    noise_sigma: float | None = None
+    fast: bool = False
+    params: dict[str, Any] = field(default_factory=dict)
+    name: ClassVar[str] = "denoise"
+
+    def resolve(self, canvas: Canvas, services: Services) -> Denoise:
+        """Fix the provider and the noise level."""
+        sigma = self.noise_sigma
+        if sigma is None and canvas.inspection is not None and canvas.inspection.noise_sigma.value is not None:
+            sigma = round(float(canvas.inspection.noise_sigma.value), 2)
+        return replace(self, provider=services.choose_restorer(self.provider, 1, self.params), noise_sigma=sigma)
+
+    def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
+        """Restore every tile at its own size."""
+        return apply_restorer(self, canvas, services, scale=1, noise_sigma=self.noise_sigma)
+
+
+def apply_restorer(
+    step: Any, canvas: Canvas, services: Services, scale: int, noise_sigma: float | None
+) -> tuple[Canvas, StepRecord]:
+    """Run the provider a step names and write its record; shared by the steps that are one restorer run."""
+    from tratto.core.recipe import step_params
+
+    restorer = services.open_restorer(step.provider, scale, {**step.params, "fast": step.fast})
+    info = restorer.info
+    done = run_restorer(canvas.image, restorer, services, step.name, noise_sigma)
+    notes = []
+    if info.stand_in:
+        notes.append(f"{info.provider} is a stand-in: {info.stand_in}")
+    notes.extend(
+        f"the weights of {m.id} are licensed {m.licence}: no commercial use" for m in info.models if not m.commercial_use
+    )
+    record = StepRecord(
+        step=step.name,
+        params=step_params(step),
+        provider=info.provider,
+        precision=info.precision,
+        library=info.library,
+        models=info.models,
+        seed=services.seed,
+        generative=info.generative,
+        confidence_basis=done.basis,
+        notes=tuple(notes),
+        observed={"tiles": done.tiles},
+    )
+    return canvas.replace(image=done.image, sigma=done.sigma), record
