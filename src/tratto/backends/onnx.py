@@ -1,0 +1,83 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.capability import ModelRef
+from tratto.core.errors import MissingExtra, OptionError, UnavailableError, WeightMismatch
+
+if TYPE_CHECKING:
+    from tratto.backends.open import Opening
+
+
+class OnnxBackend:
+    """Runs an ``.onnx`` file in fp32; see :class:`~tratto.backends.open.Backend`."""
+
+    precision = "fp32"
+
+    @staticmethod
+    def require() -> None:
+        """Raise MissingExtra unless the runtime is installed."""
+        try:
+            import onnxruntime  # noqa: F401
+        except ImportError as e:
+            raise MissingExtra("running ONNX models (a part of the base install)", "all") from e
+
+    def __init__(self, opening: Opening) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.intra_op_num_threads = opening.threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.use_deterministic_compute = True
+        options.log_severity_level = 3
+        # Idle workers of the pool would spin and take a core from the tile reader.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        try:
+            self._session: Any = ort.InferenceSession(
+                opening.file(".onnx"), sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as e:  # the runtime's exceptions have no common base but Exception
+            raise WeightMismatch(f"ONNX Runtime {ort.__version__} cannot load {opening.card.id}: {e}") from e
+        self._opening = opening
+        self._inputs = tuple(i.name for i in self._session.get_inputs())
+        self._outputs = [o.name for o in self._session.get_outputs()]
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        # The arena keeps what the largest tile took. When the tile size changes it is given back, otherwise a picture
+        # with many tile sizes would hold the sum of their fragments.
+        self._shrink = ort.RunOptions()
+        self._shrink.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._library = f"onnxruntime {ort.__version__}"
+
+    @property
+    def library(self) -> str:
+        """Name and version."""
+        return self._library
+
+    @property
+    def model(self) -> ModelRef:
+        """The verified weights."""
+        return self._opening.weights.ref
+
+    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """Run the network once; see :meth:`~tratto.backends.open.Backend.run`."""
+        self._opening.check(inputs, self._inputs)
+        shapes = {k: v.shape for k, v in inputs.items()}
+        changed, self._shapes = shapes != self._shapes, shapes
+        feeds = {k: np.ascontiguousarray(v) for k, v in inputs.items()}
+        try:
+            values = self._session.run(self._outputs, feeds, self._shrink if changed else None)
+        except Exception as e:
+            text = str(e)
+            if "INVALID_ARGUMENT" in text or "Invalid" in type(e).__name__:
+                raise OptionError(f"{self._opening.card.id} does not take inputs of {shapes}: {text}") from e
+            raise UnavailableError(f"ONNX Runtime failed on {self._opening.card.id} with {shapes}: {text}") from e
+        return {k: np.asarray(v, np.float32) for k, v in zip(self._outputs, values, strict=True)}

@@ -1,0 +1,153 @@
+"""Open the runtime that a model card asks for: one ``match``, one protocol."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.capability import ModelRef
+from tratto.core.errors import OptionError
+from tratto.models.card import ModelCard
+from tratto.models.store import Weights, open_weights
+
+Tensors = dict[str, NDArray[np.float32]]
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Runs one network. Deterministic: equal inputs give equal bits on one machine."""
+
+    @property
+    def library(self) -> str:
+        """Name and version, such as ``"onnxruntime 1.20.0"``."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """What the arithmetic is done in: ``"fp32"`` or ``"bf16"``."""
+        ...
+
+    @property
+    def model(self) -> ModelRef:
+        """The verified weights."""
+        ...
+
+    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Tensors:
+        """Run the network once.
+
+        Parameters
+        ----------
+        inputs : mapping of str to (1, C, H, W) float32 array
+            By tensor name. Not changed, not kept.
+
+        Returns
+        -------
+        dict of str to (1, C, H, W) float32 array
+            Fresh arrays.
+
+        Raises
+        ------
+        OptionError
+            If a name, type or shape is not what the network takes.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a backend needs to load a network.
+
+    Attributes
+    ----------
+    card : ModelCard
+    weights : Weights
+        Verified files.
+    precision : str
+    threads : int
+    """
+
+    card: ModelCard
+    weights: Weights
+    precision: str
+    threads: int
+
+    def file(self, suffix: str) -> str:
+        """Return the path of the card's one file with this suffix."""
+        found = [str(p) for name, p in self.weights.paths.items() if name.endswith(suffix)]
+        if len(found) != 1:
+            raise OptionError(f"the card {self.card.id} must name exactly one {suffix} file, it names {len(found)}")
+        return found[0]
+
+    def check(self, inputs: Mapping[str, NDArray[np.float32]], names: tuple[str, ...]) -> None:
+        """Raise OptionError unless ``inputs`` are float32 (1, C, H, W) arrays under exactly these names."""
+        if set(inputs) != set(names):
+            raise OptionError(f"{self.card.id} takes the inputs {', '.join(names)}; got {', '.join(inputs) or 'none'}")
+        for name, value in inputs.items():
+            ok = value.dtype == np.float32 and value.ndim == 4 and value.shape[0] == 1 and value.size > 0
+            main = name == self.card.input
+            # ncnn and OpenVINO do not refuse a wrong number of channels: they return nonsense
+            if not ok or (main and value.shape[1] != self.card.channels):
+                raise OptionError(
+                    f"{self.card.id}: input {name} must be a float32 (1, {self.card.channels if main else 'C'}, H, W) "
+                    f"array that is not empty, got {value.dtype} {value.shape}"
+                )
+
+
+def default_threads() -> int:
+    """Return how many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
+def open_backend(
+    card: ModelCard, device: str = "cpu", precision: str = "fp32", threads: int | None = None, runtime: str = ""
+) -> Backend:
+    """Verify a card's weights and open them.
+
+    Parameters
+    ----------
+    card : ModelCard
+    device : str
+        ``"cpu"``.
+    precision : str
+        ``"fp32"``, or ``"bf16"`` with OpenVINO.
+    threads : int or None
+        None = the cores this process may use. The result does not depend on it.
+    runtime : str
+        Which runtime to use where several read the format: ``"openvino"`` for an ONNX file. Empty = the card's own.
+
+    Raises
+    ------
+    MissingExtra, MissingWeights, WeightMismatch
+    OptionError
+        If device, precision or runtime do not go together.
+    """
+    if device != "cpu":
+        raise OptionError(f"device must be 'cpu', got {device!r}; no other device is supported yet")
+    name = runtime or card.backend
+    if precision not in (("fp32", "bf16") if name == "openvino" else ("fp32",)):
+        raise OptionError(
+            f"{name} runs {card.id} in fp32{' or bf16' if name == 'openvino' else ''}, not in {precision!r}"
+        )
+    if threads is not None and threads < 1:
+        raise OptionError(f"threads must be at least 1, got {threads}")
+    if (card.backend == "ncnn") != (name == "ncnn"):
+        raise OptionError(f"{name} cannot read the weights of {card.id}, which are for {card.backend}")
+    match name:
+        case "onnx":
+            from tratto.backends.onnx import OnnxBackend as Kind
+        case "openvino":
+            from tratto.backends.openvino import OpenVinoBackend as Kind
+        case "ncnn":
+            from tratto.backends.ncnn import NcnnBackend as Kind
+        case _:
+            raise OptionError(f"no backend runs {name!r} models; there are onnx, openvino and ncnn")
+    Kind.require()
+    return Kind(Opening(card, open_weights(card), precision, threads or default_threads()))
