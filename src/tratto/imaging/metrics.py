@@ -20,7 +20,9 @@ _SSIM_K1 = 0.01
 _SSIM_K2 = 0.03
 
 
-def _pair(a: ArrayLike, b: ArrayLike, data_range: float, border: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _pair(
+    a: ArrayLike, b: ArrayLike, data_range: float, border: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x = np.asarray(a, dtype=np.float64)
     y = np.asarray(b, dtype=np.float64)
     if x.shape != y.shape:

@@ -1,0 +1,522 @@
+"""Colour: sample scaling, sRGB, CIELAB, CIEDE2000 and views of pictures of any mode as sRGB.
+
+Conventions: RGB in this order, float32 in [0, 1]; Lab with L* in [0, 100]; white point D65 (2 degree observer).
+"""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tratto.core.errors import OptionError
+from tratto.core.image import ColorMode, Image, Samples
+
+__all__ = [
+    "delta_e_2000",
+    "expand_palette",
+    "from_float",
+    "lab_to_srgb",
+    "linear_to_srgb",
+    "srgb_to_lab",
+    "srgb_to_linear",
+    "to_float",
+    "view_note",
+    "view_rgb",
+    "working_groups",
+]
+
+_BAND_PIXELS = 1 << 16  # temporaries of one band stay inside the second-level cache
+
+# IEC 61966-2-1, linear sRGB to CIE XYZ for D65.
+_XYZ_FROM_RGB = np.array(
+    [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+)
+_WHITE_D65 = np.array([0.95047, 1.0, 1.08883])
+_LAB_EPSILON = 0.008856
+_LAB_KAPPA = 7.787
+
+
+# --------------------------------------------------------------------------------------------------------- samples
+
+
+def to_float(samples: Samples, bits: int) -> NDArray[np.float32]:
+    """Scale integer samples to [0, 1].
+
+    Parameters
+    ----------
+    samples : uint8 or uint16 array of any shape
+    bits : int
+        1, 2, 4, 8 or 16; full scale is ``2**bits - 1``.
+
+    Returns
+    -------
+    float32 array
+        Same shape. :func:`from_float` gives back exactly the same integers.
+
+    Raises
+    ------
+    OptionError
+        If ``bits`` is not one of those.
+    """
+    _check_bits(bits)
+    out: NDArray[np.float32] = np.asarray(samples, dtype=np.float32)
+    return out / np.float32((1 << bits) - 1)
+
+
+def from_float(values: NDArray[np.floating[Any]], bits: int) -> Samples:
+    """Round values in [0, 1] to integer samples (half up), clipping what lies outside; NaN becomes 0.
+
+    Parameters
+    ----------
+    values : float array of any shape
+    bits : int
+        1, 2, 4, 8 or 16.
+
+    Returns
+    -------
+    uint8 or uint16 array
+        uint16 exactly when ``bits`` is 16.
+
+    Raises
+    ------
+    OptionError
+        If ``bits`` is not one of those.
+    """
+    _check_bits(bits)
+    full = (1 << bits) - 1
+    v = np.asarray(values)
+    if v.dtype not in (np.float32, np.float64):
+        v = v.astype(np.float32)
+    v = v * v.dtype.type(full)
+    v += v.dtype.type(0.5)
+    np.fmax(v, 0, out=v)  # fmax, unlike maximum, turns NaN into 0
+    np.minimum(v, full, out=v)
+    return v.astype(np.uint16 if bits == 16 else np.uint8)
+
+
+def _check_bits(bits: int) -> None:
+    if bits not in (1, 2, 4, 8, 16):
+        raise OptionError(f"bit depth must be 1, 2, 4, 8 or 16, got {bits}")
+
+
+def working_groups(mode: ColorMode) -> tuple[tuple[int, int, int], ...]:
+    """Channels that a three-channel restorer is fed together, one group per pass.
+
+    Gray is shown to it three times over; RGB goes as it is; of CMYK the three inks go together and the key alone,
+    three times over. A channel repeated inside a group is read back as the mean of its three results. Palette
+    pictures are expanded to RGB first.
+
+    Parameters
+    ----------
+    mode : ColorMode
+
+    Returns
+    -------
+    tuple of (int, int, int)
+        Channel numbers; every channel of the mode is in exactly one group.
+    """
+    if mode is ColorMode.GRAY:
+        return ((0, 0, 0),)
+    if mode is ColorMode.CMYK:
+        return ((0, 1, 2), (3, 3, 3))
+    return ((0, 1, 2),)
+
+
+def expand_palette(image: Image) -> Image:
+    """Return a palette picture as 8-bit RGB, with alpha when any used entry is not opaque; others come back as is.
+
+    Parameters
+    ----------
+    image : Image
+
+    Returns
+    -------
+    Image
+        RGB, 8 bit, same metadata. Indices beyond the end of the palette take its last entry.
+    """
+    if image.mode is not ColorMode.PALETTE or image.palette is None:
+        return image
+    index = np.minimum(image.pixels, len(image.palette) - 1)
+    rgba = image.palette[index]
+    alpha = None if bool((rgba[..., 3] == 255).all()) else np.ascontiguousarray(rgba[..., 3])
+    return image.replace(
+        pixels=np.ascontiguousarray(rgba[..., :3]), mode=ColorMode.RGB, bits=8, alpha=alpha, palette=None
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ sRGB
+
+
+def _floats(values: ArrayLike) -> NDArray[Any]:
+    v = np.asarray(values)
+    return v if v.dtype in (np.float32, np.float64) else v.astype(np.float32)
+
+
+def srgb_to_linear(values: ArrayLike) -> NDArray[Any]:
+    """Undo the sRGB transfer curve (IEC 61966-2-1).
+
+    Parameters
+    ----------
+    values : array of any shape
+        Encoded, nominally [0, 1]; negative values are mirrored.
+
+    Returns
+    -------
+    float32 or float64 array
+        float64 only for float64 input.
+    """
+    v = _floats(values)
+    t = v.dtype.type
+    a = np.abs(v)
+    out = np.where(a <= t(0.04045), a / t(12.92), np.power((a + t(0.055)) / t(1.055), t(2.4)))
+    return np.copysign(out, v)
+
+
+def linear_to_srgb(values: ArrayLike) -> NDArray[Any]:
+    """Apply the sRGB transfer curve (IEC 61966-2-1); the inverse of :func:`srgb_to_linear`.
+
+    Parameters
+    ----------
+    values : array of any shape
+        Linear light, nominally [0, 1]; negative values are mirrored.
+
+    Returns
+    -------
+    float32 or float64 array
+        float64 only for float64 input.
+    """
+    v = _floats(values)
+    t = v.dtype.type
+    a = np.abs(v)
+    out = np.where(a <= t(0.0031308), a * t(12.92), t(1.055) * np.power(a, t(1 / 2.4)) - t(0.055))
+    return np.copysign(out, v)
+
+
+# ------------------------------------------------------------------------------------------------------------- Lab
+
+
+def _check_triples(v: NDArray[Any], what: str) -> None:
+    if v.ndim < 1 or v.shape[-1] != 3:
+        raise OptionError(f"{what} must have three values on its last axis, got shape {v.shape}")
+
+
+def srgb_to_lab(rgb: ArrayLike) -> NDArray[Any]:
+    """CIELAB of encoded sRGB (CIE 15:2004, white point D65).
+
+    Parameters
+    ----------
+    rgb : (..., 3) array
+        Encoded sRGB, [0, 1].
+
+    Returns
+    -------
+    (..., 3) float32 or float64 array
+        L*, a*, b*; float64 only for float64 input.
+
+    Raises
+    ------
+    OptionError
+        If the last axis is not of length 3.
+    """
+    v = _floats(rgb)
+    _check_triples(v, "rgb")
+    flat = v.reshape(-1, 3)
+    t = v.dtype.type
+    m = (_XYZ_FROM_RGB / _WHITE_D65[:, None]).T.astype(v.dtype)
+    out = np.empty_like(flat)
+    for i in range(0, len(flat), _BAND_PIXELS):
+        xyz = srgb_to_linear(flat[i : i + _BAND_PIXELS]) @ m
+        f = np.where(xyz > t(_LAB_EPSILON), np.cbrt(xyz), t(_LAB_KAPPA) * xyz + t(16 / 116))
+        o = out[i : i + _BAND_PIXELS]
+        o[:, 0] = t(116) * f[:, 1] - t(16)
+        o[:, 1] = t(500) * (f[:, 0] - f[:, 1])
+        o[:, 2] = t(200) * (f[:, 1] - f[:, 2])
+    return out.reshape(v.shape)
+
+
+def lab_to_srgb(lab: ArrayLike) -> NDArray[Any]:
+    """Encoded sRGB of CIELAB (D65); the inverse of :func:`srgb_to_lab`. Not clipped to the gamut.
+
+    Parameters
+    ----------
+    lab : (..., 3) array
+
+    Returns
+    -------
+    (..., 3) float32 or float64 array
+
+    Raises
+    ------
+    OptionError
+        If the last axis is not of length 3.
+    """
+    v = _floats(lab)
+    _check_triples(v, "lab")
+    t = v.dtype.type
+    fy = (v[..., 0] + t(16)) / t(116)
+    f = np.stack([fy + v[..., 1] / t(500), fy, fy - v[..., 2] / t(200)], axis=-1)
+    knee = t(_LAB_EPSILON ** (1 / 3))
+    xyz = np.where(f > knee, f * f * f, (f - t(16 / 116)) / t(_LAB_KAPPA)) * _WHITE_D65.astype(v.dtype)
+    return linear_to_srgb(xyz @ np.linalg.inv(_XYZ_FROM_RGB).T.astype(v.dtype))
+
+
+# ------------------------------------------------------------------------------------------------------- CIEDE2000
+
+
+def delta_e_2000(lab1: ArrayLike, lab2: ArrayLike) -> NDArray[Any]:
+    """CIEDE2000 colour difference with all weights 1 (CIE 142-2001; Sharma, Wu and Dalal 2005).
+
+    The mean hue is formed from unit vectors rather than from angles, so that a single arc tangent is needed; the
+    published cases around opposite hues come out the same. Equal pixels are skipped.
+
+    Parameters
+    ----------
+    lab1, lab2 : (..., 3) array
+        L*, a*, b* of one shape.
+
+    Returns
+    -------
+    (...) float32 or float64 array
+        Differences, zero or more; float64 when either input is.
+
+    Raises
+    ------
+    OptionError
+        If the shapes differ or the last axis is not of length 3.
+    """
+    p, q = _floats(lab1), _floats(lab2)
+    if p.shape != q.shape:
+        raise OptionError(f"both pictures must have the same shape, got {p.shape} and {q.shape}")
+    _check_triples(p, "lab")
+    dtype = np.result_type(p, q)
+    fp, fq = p.reshape(-1, 3), q.reshape(-1, 3)
+    out = np.zeros(len(fp), dtype)
+    for i in range(0, len(fp), _BAND_PIXELS):
+        a = np.ascontiguousarray(fp[i : i + _BAND_PIXELS].T, dtype=dtype)
+        b = np.ascontiguousarray(fq[i : i + _BAND_PIXELS].T, dtype=dtype)
+        differs = (a != b).any(axis=0)
+        share = np.count_nonzero(differs) / differs.size
+        if share == 0:
+            continue
+        if share > 0.9:  # gathering costs more than it saves
+            out[i : i + _BAND_PIXELS] = _ciede2000(a, b)
+        else:
+            out[i : i + _BAND_PIXELS][differs] = _ciede2000(a[:, differs], b[:, differs])
+    return out.reshape(p.shape[:-1])
+
+
+def _pow7(x: NDArray[Any]) -> NDArray[Any]:
+    x2 = x * x
+    return x2 * x2 * x2 * x
+
+
+def _ciede2000(p: NDArray[Any], q: NDArray[Any]) -> NDArray[Any]:
+    """Difference of two (3, N) arrays."""
+    t = p.dtype.type
+    l1, a1, b1 = p
+    l2, a2, b2 = q
+    c7 = _pow7((np.sqrt(a1 * a1 + b1 * b1) + np.sqrt(a2 * a2 + b2 * b2)) * t(0.5))
+    k = t(1.5) - t(0.5) * np.sqrt(c7 / (c7 + t(25.0**7)))  # 1 + G
+    a1 = a1 * k
+    a2 = a2 * k
+    c1 = np.sqrt(a1 * a1 + b1 * b1)
+    c2 = np.sqrt(a2 * a2 + b2 * b2)
+    cc = c1 * c2
+    dot = a1 * a2 + b1 * b2
+    cross = a1 * b2 - b1 * a2  # positive when the second hue is anticlockwise of the first
+    tiny = t(1e-30)
+    # Unit hue vectors; a neutral colour has none and lets the other decide, as the standard says.
+    i1, i2 = t(1) / np.maximum(c1, tiny), t(1) / np.maximum(c2, tiny)
+    u1, v1, u2, v2 = a1 * i1, b1 * i1, a2 * i2, b2 * i2
+    # Twice the product of the chroma roots and the sine of half the hue difference. Each form is used where it does
+    # not cancel. For exactly opposite hues the sign is that of the difference of the angles in [0, 360).
+    tie = (cross == 0) & (dot < 0)
+    sign = np.where(cross < 0, t(-1), t(1))
+    if tie.any():
+        first_upper = (b1 > 0) | ((b1 == 0) & (a1 > 0))  # its angle is the smaller of the two opposite ones
+        sign = np.where(tie & ~first_upper, t(-1), sign)
+    wide = dot < 0
+    dh = np.where(
+        wide,
+        sign * np.sqrt(t(2) * np.maximum(cc - dot, t(0))),
+        cross / np.sqrt(np.maximum((cc + dot) * t(0.5), tiny)),
+    )
+    # Direction of the mean hue: the sum of the unit vectors, or the normal of their difference where that cancels.
+    hx = np.where(wide, sign * (v2 - v1), u1 + u2)
+    hy = np.where(wide, sign * (u1 - u2), v1 + v2)
+    r = np.sqrt(hx * hx + hy * hy)
+    neutral = r < tiny
+    r = t(1) / np.where(neutral, t(1), r)
+    cx = np.where(neutral, t(1), hx * r)
+    sx = hy * r
+    cos2 = cx * cx - sx * sx
+    sin2 = t(2) * cx * sx
+    cos3 = cos2 * cx - sin2 * sx
+    sin3 = sin2 * cx + cos2 * sx
+    cos4 = cos2 * cos2 - sin2 * sin2
+    sin4 = t(2) * cos2 * sin2
+
+    def turned(c: NDArray[Any], s: NDArray[Any], degrees: float) -> NDArray[Any]:
+        return c * t(np.cos(np.radians(degrees))) + s * t(np.sin(np.radians(degrees)))
+
+    weight = (
+        t(1)
+        - t(0.17) * turned(cx, sx, 30)
+        + t(0.24) * cos2
+        + t(0.32) * turned(cos3, sin3, -6)
+        - t(0.20) * turned(cos4, sin4, 63)
+    )
+    cm = (c1 + c2) * t(0.5)
+    lm = (l1 + l2) * t(0.5) - t(50)
+    lm *= lm
+    dl = (l2 - l1) / (t(1) + t(0.015) * lm / np.sqrt(t(20) + lm))
+    dc = (c2 - c1) / (t(1) + t(0.045) * cm)
+    dh = dh / (t(1) + t(0.015) * cm * weight)
+    # Angle from 275 degrees, in units of 25 degrees, of a hue in [0, 360): it reaches from -275 to 85 degrees.
+    away = np.arctan2(turned(sx, -cx, 275), turned(cx, sx, 275)) * t(180 / np.pi / 25)
+    away = np.where(away >= t(85 / 25), away - t(360 / 25), away)
+    twist = np.sin(t(np.radians(60)) * np.exp(-away * away))
+    cm7 = _pow7(cm)
+    rotation = t(-2) * np.sqrt(cm7 / (cm7 + t(25.0**7))) * twist
+    return np.sqrt(np.maximum(dl * dl + dc * dc + dh * dh + rotation * dc * dh, t(0)))
+
+
+# ----------------------------------------------------------------------------------------------------------- views
+
+_ICC_SPACE = {ColorMode.GRAY: "GRAY", ColorMode.RGB: "RGB", ColorMode.CMYK: "CMYK", ColorMode.PALETTE: "RGB"}
+_PIL_MODE = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
+
+
+@lru_cache(maxsize=8)
+def _profile_kind(icc: bytes, space: str) -> str:
+    """Say what an embedded profile is good for: ``"srgb"``, ``"convert"``, or a sentence on why it is not used."""
+    from PIL import ImageCms
+
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        found = str(profile.profile.xcolor_space).strip()
+        text = ImageCms.getProfileDescription(profile).strip()
+        if found != space:
+            return f"the embedded profile is for {found} samples, the picture has {space}; profile ignored"
+        if space == "RGB" and text.lower().startswith("srgb"):
+            return "srgb"
+        _transform(icc, space)
+    except Exception as error:  # Pillow raises bare OSError, ValueError, TypeError and its own type for broken profiles
+        return f"the embedded profile cannot be used ({type(error).__name__}); profile ignored"
+    return "convert"
+
+
+@lru_cache(maxsize=8)
+def _transform(icc: bytes, space: str) -> Any:
+    from PIL import ImageCms
+
+    return ImageCms.buildTransform(
+        ImageCms.ImageCmsProfile(io.BytesIO(icc)),
+        ImageCms.createProfile("sRGB"),
+        _PIL_MODE[space],
+        "RGB",
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+    )
+
+
+@lru_cache(maxsize=1)
+def _srgb_profile() -> bytes:
+    from PIL import ImageCms
+
+    return bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+
+
+def view_note(image: Image) -> str:
+    """Say in one sentence how :func:`view_rgb` gets from the picture's samples to sRGB.
+
+    Parameters
+    ----------
+    image : Image
+
+    Returns
+    -------
+    str
+    """
+    icc = image.meta.icc
+    if icc:
+        kind = _profile_kind(icc, _ICC_SPACE[image.mode])
+        if kind == "srgb":
+            return "the embedded profile is sRGB; samples shown as they are"
+        if kind == "convert":
+            return "shown through the embedded profile, relative colorimetric"
+        reason = f"{kind}; "
+    else:
+        reason = "no embedded profile; "
+    if image.mode is ColorMode.CMYK:
+        return reason + "inks shown as (1 - ink)(1 - K)"
+    return reason + "samples taken as sRGB"
+
+
+def view_rgb(image: Image, y0: int = 0, y1: int | None = None) -> NDArray[np.float32]:
+    """Show rows of a picture as sRGB, for display and for perceptual maps; never for editing.
+
+    Embedded profiles are honoured (relative colorimetric). 8-bit samples then pass through an 8-bit transform; 16-bit
+    samples keep 16 bits. A profile that cannot be used is ignored: :func:`view_note` says so. Alpha is not applied.
+
+    Parameters
+    ----------
+    image : Image
+    y0, y1 : int
+        First row and the row after the last; the whole height by default.
+
+    Returns
+    -------
+    (y1 - y0, W, 3) float32 array
+        Encoded sRGB in [0, 1].
+
+    Raises
+    ------
+    OptionError
+        If the rows do not lie inside the picture.
+    """
+    end = image.height if y1 is None else y1
+    if not 0 <= y0 < end <= image.height:
+        raise OptionError(f"rows {y0} to {end} do not lie inside a picture of {image.height} rows")
+    part: NDArray[Any] = np.asarray(image.pixels[y0:end])
+    bits = image.bits
+    if image.mode is ColorMode.PALETTE and image.palette is not None:
+        part = image.palette[np.minimum(part, len(image.palette) - 1), :3]
+        bits = 8
+    icc = image.meta.icc
+    if icc and _profile_kind(icc, _ICC_SPACE[image.mode]) == "convert":
+        return _through_profile(part, bits, icc, _ICC_SPACE[image.mode])
+    v = to_float(part, bits)
+    if v.ndim == 2:
+        return np.repeat(v[..., None], 3, axis=2)
+    if image.mode is ColorMode.CMYK:
+        return (np.float32(1) - v[..., :3]) * (np.float32(1) - v[..., 3:])
+    return v
+
+
+def _through_profile(part: NDArray[Any], bits: int, icc: bytes, space: str) -> NDArray[np.float32]:
+    from PIL import Image as PilImage
+    from PIL import ImageCms
+
+    if bits == 16:
+        import imagecodecs
+
+        # Little CMS counts 16-bit ink upwards too, so that no inversion is needed.
+        deep = imagecodecs.cms_transform(
+            np.ascontiguousarray(part),
+            icc,
+            _srgb_profile(),
+            colorspace={"GRAY": "gray", "RGB": "rgb", "CMYK": "cmyk"}[space],
+            outcolorspace="rgb",
+            outdtype="uint16",
+            intent=int(ImageCms.Intent.RELATIVE_COLORIMETRIC),
+        )
+        return to_float(np.asarray(deep), 16)
+    eight = part if bits == 8 else from_float(to_float(part, bits), 8)
+    shown = ImageCms.applyTransform(
+        PilImage.fromarray(np.ascontiguousarray(eight), _PIL_MODE[space]), _transform(icc, space)
+    )
+    return to_float(np.asarray(shown), 8)

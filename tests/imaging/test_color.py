@@ -1,0 +1,198 @@
+"""Colour against published vectors, scikit-image and exact round trips."""
+
+import io
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import Image as PilImage
+from PIL import ImageCms
+from skimage import color as skcolor
+from skimage import data
+
+from tratto.core.errors import OptionError
+from tratto.core.image import ColorMode, Image, Metadata
+from tratto.imaging import color
+
+# Sharma, Wu and Dalal, Color Research and Application 30 (2005) 21, table 1.
+SHARMA = np.array(
+    [
+        [50.0000, 2.6772, -79.7751, 50.0000, 0.0000, -82.7485, 2.0425],
+        [50.0000, 3.1571, -77.2803, 50.0000, 0.0000, -82.7485, 2.8615],
+        [50.0000, 2.8361, -74.0200, 50.0000, 0.0000, -82.7485, 3.4412],
+        [50.0000, -1.3802, -84.2814, 50.0000, 0.0000, -82.7485, 1.0000],
+        [50.0000, -1.1848, -84.8006, 50.0000, 0.0000, -82.7485, 1.0000],
+        [50.0000, -0.9009, -85.5211, 50.0000, 0.0000, -82.7485, 1.0000],
+        [50.0000, 0.0000, 0.0000, 50.0000, -1.0000, 2.0000, 2.3669],
+        [50.0000, -1.0000, 2.0000, 50.0000, 0.0000, 0.0000, 2.3669],
+        [50.0000, 2.4900, -0.0010, 50.0000, -2.4900, 0.0009, 7.1792],
+        [50.0000, 2.4900, -0.0010, 50.0000, -2.4900, 0.0010, 7.1792],
+        [50.0000, 2.4900, -0.0010, 50.0000, -2.4900, 0.0011, 7.2195],
+        [50.0000, 2.4900, -0.0010, 50.0000, -2.4900, 0.0012, 7.2195],
+        [50.0000, -0.0010, 2.4900, 50.0000, 0.0009, -2.4900, 4.8045],
+        [50.0000, -0.0010, 2.4900, 50.0000, 0.0010, -2.4900, 4.8045],
+        [50.0000, -0.0010, 2.4900, 50.0000, 0.0011, -2.4900, 4.7461],
+        [50.0000, 2.5000, 0.0000, 50.0000, 0.0000, -2.5000, 4.3065],
+        [50.0000, 2.5000, 0.0000, 73.0000, 25.0000, -18.0000, 27.1492],
+        [50.0000, 2.5000, 0.0000, 61.0000, -5.0000, 29.0000, 22.8977],
+        [50.0000, 2.5000, 0.0000, 56.0000, -27.0000, -3.0000, 31.9030],
+        [50.0000, 2.5000, 0.0000, 58.0000, 24.0000, 15.0000, 19.4535],
+        [50.0000, 2.5000, 0.0000, 50.0000, 3.1736, 0.5854, 1.0000],
+        [50.0000, 2.5000, 0.0000, 50.0000, 3.2972, 0.0000, 1.0000],
+        [50.0000, 2.5000, 0.0000, 50.0000, 1.8634, 0.5757, 1.0000],
+        [50.0000, 2.5000, 0.0000, 50.0000, 3.2592, 0.3350, 1.0000],
+        [60.2574, -34.0099, 36.2677, 60.4626, -34.1751, 39.4387, 1.2644],
+        [63.0109, -31.0961, -5.8663, 62.8187, -29.7946, -4.0864, 1.2630],
+        [61.2901, 3.7196, -5.3901, 61.4292, 2.2480, -4.9620, 1.8731],
+        [35.0831, -44.1164, 3.7933, 35.0232, -40.0716, 1.5901, 1.8645],
+        [22.7233, 20.0904, -46.6940, 23.0331, 14.9730, -42.5619, 2.0373],
+        [36.4612, 47.8580, 18.3852, 36.2715, 50.5065, 21.2231, 1.4146],
+        [90.8027, -2.0831, 1.4410, 91.1528, -1.6435, 0.0447, 1.4441],
+        [90.9257, -0.5406, -0.9208, 88.6381, -0.8985, -0.7239, 1.5381],
+        [6.7747, -0.2908, -2.4247, 5.8714, -0.0985, -2.2286, 0.6377],
+        [2.0776, 0.0795, -1.1350, 0.9033, -0.0636, -0.5514, 0.9082],
+    ]
+)
+
+
+def test_ciede2000_published_vectors():
+    p, q, want = SHARMA[:, :3], SHARMA[:, 3:6], SHARMA[:, 6]
+    np.testing.assert_allclose(color.delta_e_2000(p, q), want, atol=5.1e-5)
+    # The definition is not symmetric for exactly opposite hues only (rows 10 and 14), where the mean hue may flip.
+    opposite = np.isin(np.arange(len(want)), [9, 13])
+    np.testing.assert_allclose(color.delta_e_2000(q, p)[~opposite], want[~opposite], atol=5.1e-5)
+    single = color.delta_e_2000(p.astype(np.float32), q.astype(np.float32))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, want, atol=2e-4)
+
+
+def test_ciede2000_equals_independent_implementation():
+    rng = np.random.default_rng(0)
+    p = rng.uniform([0, -110, -110], [100, 110, 110], (4000, 3))
+    q = np.where(rng.random((4000, 1)) < 0.5, rng.uniform([0, -110, -110], [100, 110, 110], (4000, 3)), p + 0.5)
+    want = skcolor.deltaE_ciede2000(p, q)
+    np.testing.assert_allclose(color.delta_e_2000(p, q), want, atol=1e-9)
+    np.testing.assert_allclose(color.delta_e_2000(p.astype(np.float32), q.astype(np.float32)), want, atol=3e-3)
+
+
+def test_ciede2000_skips_equal_pixels_only():
+    a = np.full((300, 400, 3), 40.0, np.float32)
+    b = a.copy()
+    b[7, 9] += 1
+    d = color.delta_e_2000(a, b)
+    assert d.shape == (300, 400)
+    assert np.count_nonzero(d) == 1
+    assert d[7, 9] == pytest.approx(skcolor.deltaE_ciede2000(a[7, 9], b[7, 9]), abs=1e-4)
+    with pytest.raises(OptionError, match="same shape"):
+        color.delta_e_2000(a, b[:10])
+
+
+def test_lab_primaries_and_photograph():
+    # Lindbloom's sRGB primaries for D65, to the two decimals he prints
+    rgb = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0]])
+    want = [[53.24, 80.09, 67.20], [87.73, -86.18, 83.18], [32.30, 79.19, -107.86], [100, 0, 0], [0, 0, 0]]
+    np.testing.assert_allclose(color.srgb_to_lab(rgb), want, atol=0.01)
+    photo = data.astronaut()[::4, ::4]
+    np.testing.assert_allclose(color.srgb_to_lab(photo / 255.0), skcolor.rgb2lab(photo), atol=1e-3)
+    lab32 = color.srgb_to_lab((photo / 255.0).astype(np.float32))
+    assert lab32.dtype == np.float32
+    np.testing.assert_allclose(lab32, skcolor.rgb2lab(photo), atol=5e-3)
+    np.testing.assert_allclose(color.lab_to_srgb(color.srgb_to_lab(photo / 255.0)), photo / 255.0, atol=1e-4)
+
+
+def test_transfer_curve():
+    np.testing.assert_allclose(color.srgb_to_linear([0, 0.04045, 0.5, 1]), [0, 0.0031308, 0.2140411, 1], atol=1e-6)
+    x = np.linspace(-0.2, 1.2, 999)
+    np.testing.assert_allclose(color.linear_to_srgb(color.srgb_to_linear(x)), x, atol=2e-7)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_samples_round_trip_exactly(bits):
+    x = np.arange(1 << bits, dtype=np.uint16 if bits == 16 else np.uint8)
+    f = color.to_float(x, bits)
+    assert f.dtype == np.float32
+    assert (f[0], f[-1]) == (0.0, 1.0)
+    back = color.from_float(f, bits)
+    assert back.dtype == x.dtype
+    np.testing.assert_array_equal(back, x)
+    np.testing.assert_array_equal(color.from_float(f.astype(np.float64), bits), x)
+
+
+def test_from_float_clips_rounds_half_up_and_survives_nan():
+    got = color.from_float(np.array([-3, np.nan, 0.5 / 255, 1.49 / 255, 2, np.inf], np.float64), 8)
+    np.testing.assert_array_equal(got, [0, 0, 1, 1, 255, 255])
+    with pytest.raises(OptionError, match="bit depth"):
+        color.to_float(got, 12)
+
+
+def test_working_groups_cover_every_channel_once():
+    assert color.working_groups(ColorMode.GRAY) == ((0, 0, 0),)
+    assert color.working_groups(ColorMode.RGB) == ((0, 1, 2),)
+    assert color.working_groups(ColorMode.CMYK) == ((0, 1, 2), (3, 3, 3))
+    assert color.working_groups(ColorMode.PALETTE) == ((0, 1, 2),)
+
+
+def test_view_without_profile():
+    gray = Image(np.array([[0, 1], [1, 0]], np.uint8), ColorMode.GRAY, bits=1)
+    np.testing.assert_array_equal(color.view_rgb(gray)[..., 2], [[0, 1], [1, 0]])
+    cmyk = Image(np.array([[[255, 0, 51, 0], [0, 0, 0, 51]]], np.uint8), ColorMode.CMYK)
+    np.testing.assert_allclose(color.view_rgb(cmyk), [[[0, 1, 0.8], [0.8, 0.8, 0.8]]], atol=1e-6)
+    deep = Image(np.full((3, 2, 3), 257, np.uint16), ColorMode.RGB, bits=16)
+    np.testing.assert_allclose(color.view_rgb(deep, 1, 2), np.full((1, 2, 3), 1 / 255), rtol=1e-6)
+    pal = Image(
+        np.array([[0, 1, 9]], np.uint8),
+        ColorMode.PALETTE,
+        bits=4,
+        palette=np.array([[255, 0, 0, 255], [0, 0, 255, 7]], np.uint8),
+    )
+    np.testing.assert_array_equal(color.view_rgb(pal), [[[1, 0, 0], [0, 0, 1], [0, 0, 1]]])
+    wide = color.expand_palette(pal)
+    assert wide.mode is ColorMode.RGB
+    assert wide.alpha is not None
+    np.testing.assert_array_equal(wide.alpha, [[255, 7, 7]])
+    with pytest.raises(OptionError, match="rows"):
+        color.view_rgb(deep, 2, 9)
+
+
+def _adobe_to_srgb(v: np.ndarray) -> np.ndarray:
+    """Convert by the published matrices of Adobe RGB (1998) and sRGB, both D65."""
+    m = np.array([[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]])
+    return skcolor.xyz2rgb((v ** (563 / 256)) @ m.T)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_view_through_rgb_profile(bits):
+    rng = np.random.default_rng(3)
+    v = rng.uniform(0.3, 0.6, (6, 5, 3))  # inside the smaller gamut
+    image = Image(
+        color.from_float(v, bits), ColorMode.RGB, bits, meta=Metadata(icc=imagecodecs.cms_profile("adobergb"))
+    )
+    want = _adobe_to_srgb(color.to_float(image.pixels, bits).astype(float))
+    np.testing.assert_allclose(color.view_rgb(image), want, atol=(1.5 if bits == 8 else 0.7) / 255)
+    assert np.allclose(np.modf(color.view_rgb(image) * 255)[0] % 1, 0, atol=1e-3) == (bits == 8)
+    assert "relative colorimetric" in color.view_note(image)
+
+
+def test_view_srgb_malformed_and_foreign_profiles():
+    x = np.arange(48, dtype=np.uint8).reshape(4, 4, 3) * 5
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for icc, word in [(srgb, "is sRGB"), (b"not a profile" * 20, "cannot be used"), (srgb[:200], "cannot be used")]:
+        image = Image(x, ColorMode.RGB, meta=Metadata(icc=icc))
+        np.testing.assert_array_equal(color.view_rgb(image), color.to_float(x, 8))
+        assert word in color.view_note(image)
+    gray = Image(x[..., 0], ColorMode.GRAY, meta=Metadata(icc=srgb))
+    np.testing.assert_array_equal(color.view_rgb(gray)[..., 1], color.to_float(x[..., 0], 8))
+    assert "ignored" in color.view_note(gray)
+
+
+def test_view_equals_pillow_on_eight_bits():
+    icc = imagecodecs.cms_profile("adobergb")
+    x = np.random.default_rng(5).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    want = ImageCms.profileToProfile(
+        PilImage.fromarray(x),
+        ImageCms.ImageCmsProfile(io.BytesIO(icc)),
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+    )
+    got = color.view_rgb(Image(x, ColorMode.RGB, meta=Metadata(icc=icc)))
+    np.testing.assert_array_equal(color.from_float(got, 8), np.asarray(want))
