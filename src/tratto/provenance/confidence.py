@@ -20,9 +20,7 @@ Weight = NDArray[np.float32] | float | Callable[[int, int], NDArray[np.float32]]
 _BAND = 1 << 18  # pixels per row band: bounds the working memory to a few megabytes
 
 
-def confidence_map(
-    sigma: NDArray[np.uint16] | None, weight: Weight, out: NDArray[np.uint16]
-) -> NDArray[np.uint16]:
+def confidence_map(sigma: NDArray[np.uint16] | None, weight: Weight, out: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """Fill the confidence map: ``65535 * (1 - weight * error / CONFIDENCE_FULL)``, clipped to 0 .. 65535.
 
     The error counted is the one that the tool itself may have brought in. A pixel that was not edited (weight 0) is as

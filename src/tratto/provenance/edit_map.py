@@ -1,0 +1,268 @@
+"""Per pixel, how much the result differs from the source: CIEDE2000, as 16-bit map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import OptionError
+from tratto.core.image import ColorMode, Image
+from tratto.core.result import EDIT_MAP_SCALE
+from tratto.imaging.color import delta_e_2000, srgb_to_lab, view_rgb
+from tratto.imaging.scratch import release
+
+#: What ``resample_rows`` is: (y0, y1) -> those rows of the enlarged source.
+ResampleRows = Callable[[int, int], NDArray[np.float32]]
+
+_BAND = 1 << 17  # pixels per row band: about 30 MB of working memory
+_EXACT = 1e-6  # two float32 views of one sample value; a 16-bit step is fifteen times larger
+
+
+@dataclass(frozen=True)
+class EditStats:
+    """What an edit map says, in numbers. All Delta-E are CIEDE2000.
+
+    Attributes
+    ----------
+    changed_fraction : float
+        Share of pixels with any difference, in [0, 1].
+    mean, p95, maximum : float
+        Over all pixels; ``p95`` is the smallest Delta-E that 95 % of all pixels do not exceed.
+    mean_changed : float
+        Mean over the changed pixels only; 0 if there are none.
+    alpha : str
+        ``"none"`` (neither picture has any), ``"compared"`` or ``"not compared"`` (enlarged, and the enlarged source
+        came without it).
+    """
+
+    changed_fraction: float
+    mean: float
+    p95: float
+    maximum: float
+    mean_changed: float
+    alpha: str = "none"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary."""
+        return {
+            "changed_fraction": self.changed_fraction,
+            "mean": self.mean,
+            "p95": self.p95,
+            "max": self.maximum,
+            "mean_changed": self.mean_changed,
+            "alpha": self.alpha,
+        }
+
+
+def edit_map(
+    before: Image,
+    after: Image,
+    scale: int,
+    resample_rows: ResampleRows | None,
+    out: NDArray[np.uint16],
+) -> EditStats:
+    """Fill ``out`` with the colour difference between two pictures, times ``EDIT_MAP_SCALE``.
+
+    Same size (``scale`` 1): the native samples decide whether a pixel changed. To compare an enlarged result, pass the
+    source already enlarged by the stated kernel in its native encoding as ``before``, with ``scale`` 1 (exact, alpha
+    and ink included). Where only RGB rows of the enlarged source are at hand, give ``scale`` > 1 and
+    ``resample_rows``: a pixel then counts as unchanged where the rows, rounded to the sample steps of ``after``, give
+    the same samples. An unchanged pixel is exactly 0. A changed one is at least 1, so no change can round away.
+
+    The colours are compared in CIELAB through the sRGB view of each picture, which honours an embedded profile
+    (CIEDE2000: Sharma, Wu, Dalal, "The CIEDE2000 color-difference formula", 2005). Alpha counts too: it is compared
+    as if it were a grey picture (transparent = black, opaque = white), and the larger of the two differences stands in
+    the map. A missing alpha channel is opaque.
+
+    Parameters
+    ----------
+    before, after : Image
+        ``after`` is ``scale`` times as high and wide as ``before``; both in stored order.
+    scale : int
+        1 or more.
+    resample_rows : callable or None
+        For ``scale`` > 1: ``(y0, y1)`` to those rows of the enlarged source, ``(y1 - y0, W, 3)`` float32 in [0, 1],
+        or ``(.., 4)`` with the enlarged alpha last.
+    out : (H, W) uint16
+        In the geometry of ``after``; filled in row bands, may be memory-mapped.
+
+    Returns
+    -------
+    EditStats
+        Computed from the values in ``out``.
+
+    Raises
+    ------
+    OptionError
+        If sizes do not fit or ``resample_rows`` is missing.
+    """
+    height, width = after.height, after.width
+    if (height, width) != (before.height * scale, before.width * scale):
+        raise OptionError(
+            f"an edit map at scale {scale} needs a result of {before.width * scale}x{before.height * scale} pixels, "
+            f"got {width}x{height}"
+        )
+    if out.shape != (height, width) or out.dtype != np.uint16:
+        raise OptionError(f"the edit map must be uint16 {(height, width)}, got {out.dtype} {out.shape}")
+    if scale > 1 and resample_rows is None:
+        raise OptionError("an edit map of an enlarged picture needs the rows of the enlarged source")
+    has_alpha = _has_alpha(before) or _has_alpha(after)
+    alpha = "compared" if has_alpha else "none"
+    histogram = np.zeros(65536, dtype=np.int64)
+    step = max(1, _BAND // width)
+    for y0 in range(0, height, step):
+        y1 = min(height, y0 + step)
+        if scale == 1 and _same_samples(before, after, y0, y1):
+            out[y0:y1] = 0
+            histogram[0] += (y1 - y0) * width
+            for part in (before.pixels, before.alpha, after.pixels, after.alpha, out):
+                release(part)
+            continue
+        b_alpha: NDArray[np.float32] | None
+        if resample_rows is None or scale == 1:
+            b, b_alpha = view_rgb(before, y0, y1), _alpha_rows(before, y0, y1)
+        else:
+            rows = resample_rows(y0, y1)
+            if rows.ndim != 3 or rows.shape[:2] != (y1 - y0, width) or rows.shape[2] not in (3, 4):
+                raise OptionError(f"the enlarged source must give {(y1 - y0, width)} rows of 3 or 4, got {rows.shape}")
+            b, b_alpha = rows[..., :3], rows[..., 3] if rows.shape[2] == 4 else None
+        a = view_rgb(after, y0, y1)
+        a_alpha = _alpha_rows(after, y0, y1)
+        if has_alpha and scale > 1 and b_alpha is None:
+            alpha = "not compared"
+            a_alpha = None
+        band = _band(_Rows(b, b_alpha), _Rows(a, a_alpha), _changed(before, after, scale, (y0, y1), (b, a)), after)
+        out[y0:y1] = band
+        histogram += np.bincount(band.ravel(), minlength=65536)
+        for part in (before.pixels, before.alpha, after.pixels, after.alpha, out):
+            release(part)
+    return _stats(histogram, alpha)
+
+
+def stats_of(values: NDArray[np.uint16], alpha: str = "none") -> EditStats:
+    """Return the statistics of a finished edit map (read back from a file, say)."""
+    histogram = np.zeros(65536, dtype=np.int64)
+    step = max(1, (1 << 20) // values.shape[1])
+    for y0 in range(0, values.shape[0], step):
+        histogram += np.bincount(np.asarray(values[y0 : y0 + step]).ravel(), minlength=65536)
+    return _stats(histogram, alpha)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    rgb: NDArray[np.float32]  # (h, W, 3)
+    alpha: NDArray[np.float32] | None  # (h, W)
+
+
+def _has_alpha(image: Image) -> bool:
+    if image.palette is not None:
+        return bool((image.palette[:, 3] != 255).any())
+    return image.alpha is not None
+
+
+def _alpha_rows(image: Image, y0: int, y1: int) -> NDArray[np.float32] | None:
+    if not _has_alpha(image):
+        return None
+    if image.palette is not None:
+        table = image.palette[:, 3].astype(np.float32) / np.float32(255.0)
+        return np.asarray(table[np.minimum(image.pixels[y0:y1], len(table) - 1)])
+    if image.alpha is None:
+        return None
+    return np.asarray(image.alpha[y0:y1], dtype=np.float32) / np.float32(image.max_value)
+
+
+def _comparable(before: Image, after: Image) -> bool:
+    """Return True if equal native samples mean equal colours."""
+    if before.mode is not after.mode or before.bits != after.bits:
+        return False
+    if before.palette is not None and after.palette is not None:
+        return np.array_equal(before.palette, after.palette)
+    return True
+
+
+def _same_samples(before: Image, after: Image, y0: int, y1: int) -> bool:
+    """Return True if a whole band is natively identical (a quick way past untouched regions)."""
+    if not _comparable(before, after) or (before.alpha is None) != (after.alpha is None):
+        return False
+    if (
+        before.alpha is not None
+        and after.alpha is not None
+        and not np.array_equal(before.alpha[y0:y1], after.alpha[y0:y1])
+    ):
+        return False
+    return np.array_equal(before.pixels[y0:y1], after.pixels[y0:y1])
+
+
+def _changed(
+    before: Image,
+    after: Image,
+    scale: int,
+    rows: tuple[int, int],
+    views: tuple[NDArray[np.float32], NDArray[np.float32]],
+) -> NDArray[np.bool_]:
+    """Return where the colour samples differ, (h, W)."""
+    y0, y1 = rows
+    if scale == 1 and _comparable(before, after):
+        differ = np.asarray(before.pixels[y0:y1] != after.pixels[y0:y1])
+        return np.asarray(differ.any(axis=2)) if differ.ndim == 3 else differ
+    b, a = views
+    tolerance = _EXACT if scale == 1 else _half_step(after)
+    return np.asarray((np.abs(a - b) > tolerance).any(axis=2))
+
+
+def _half_step(image: Image) -> float:
+    # rounding moves a sample by half a step; through ink (1 - C)(1 - K) two such errors can add up
+    half = 0.5 if image.mode is not ColorMode.CMYK else 1.0
+    return half / image.max_value + _EXACT
+
+
+def _band(before: _Rows, after: _Rows, changed: NDArray[np.bool_], image: Image) -> NDArray[np.uint16]:
+    out = np.zeros(changed.shape, dtype=np.uint16)
+    if changed.any():
+        out[changed] = _quantise(_delta_e(before.rgb[changed], after.rgb[changed]))
+    if before.alpha is not None or after.alpha is not None:
+        ones = np.ones(changed.shape, dtype=np.float32)
+        ba = ones if before.alpha is None else before.alpha
+        aa = ones if after.alpha is None else after.alpha
+        moved = np.abs(aa - ba) > (_EXACT if _is_exact(ba, image) else _half_step(image))
+        if moved.any():
+            grey_b = np.repeat(ba[moved][:, None], 3, axis=1)
+            grey_a = np.repeat(aa[moved][:, None], 3, axis=1)
+            out[moved] = np.maximum(out[moved], _quantise(_delta_e(grey_b, grey_a)))
+    return out
+
+
+def _is_exact(values: NDArray[np.float32], image: Image) -> bool:
+    """Return True if values are already on the sample steps of ``image`` (not the output of a kernel)."""
+    steps = values * np.float32(image.max_value)
+    return bool((np.abs(steps - np.rint(steps)) < 1e-2).all())
+
+
+def _delta_e(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float64]:
+    b = srgb_to_lab(np.clip(before, 0.0, 1.0)[None])[0]
+    a = srgb_to_lab(np.clip(after, 0.0, 1.0)[None])[0]
+    return np.asarray(delta_e_2000(b, a), dtype=np.float64)
+
+
+def _quantise(delta_e: NDArray[np.float64]) -> NDArray[np.uint16]:
+    return np.clip(np.rint(delta_e * EDIT_MAP_SCALE), 1.0, 65535.0).astype(np.uint16)
+
+
+def _stats(histogram: NDArray[np.int64], alpha: str) -> EditStats:
+    total = int(histogram.sum())
+    changed = total - int(histogram[0])
+    weighted = int((histogram * np.arange(65536, dtype=np.int64)).sum())
+    rank = -(-95 * total // 100)  # nearest rank: ceil(0.95 n)
+    p95 = int(np.searchsorted(np.cumsum(histogram), rank))
+    return EditStats(
+        changed_fraction=changed / total,
+        mean=weighted / total / EDIT_MAP_SCALE,
+        p95=p95 / EDIT_MAP_SCALE,
+        maximum=int(np.flatnonzero(histogram)[-1]) / EDIT_MAP_SCALE,
+        mean_changed=weighted / changed / EDIT_MAP_SCALE if changed else 0.0,
+        alpha=alpha,
+    )
