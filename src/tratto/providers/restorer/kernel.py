@@ -1,0 +1,59 @@
+"""Enlargement by a fixed kernel: no network, no invention, no denoising."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.capability import RestoredTile, Restorer, RestorerInfo
+from tratto.core.errors import UnavailableError
+from tratto.imaging.resample import Kernel, enlarge_rows
+from tratto.providers.restorer.network import check_tile
+
+_RADIUS = {"bicubic": 2, "lanczos": 3}
+
+
+def missing(scale: int, params: Mapping[str, Any], variant: str) -> UnavailableError | None:
+    """Return None: it needs NumPy only."""
+    return None
+
+
+def open(scale: int, fast: bool, params: Mapping[str, Any], variant: str) -> Restorer:
+    """Open it."""
+    return KernelRestorer(cast(Kernel, variant), scale)
+
+
+class KernelRestorer:
+    """Enlarges by an integer factor with a stated kernel, see :func:`tratto.imaging.resample.enlarge_rows`.
+
+    Parameters
+    ----------
+    kernel : str
+        ``"bicubic"`` or ``"lanczos"``.
+    scale : int
+    """
+
+    def __init__(self, kernel: Kernel, scale: int) -> None:
+        self._kernel: Kernel = kernel
+        self._info = RestorerInfo(
+            provider=kernel,
+            scale=scale,
+            tile=512,
+            overlap=_RADIUS[kernel],
+            library=f"numpy {np.__version__}",
+            megapixels_per_second=4.0 / scale**2,
+        )
+
+    @property
+    def info(self) -> RestorerInfo:
+        """Facts about this restorer."""
+        return self._info
+
+    def restore(self, tile: NDArray[np.float32], noise_sigma: float | None = None) -> RestoredTile:
+        """Enlarge one tile; see :class:`~tratto.core.capability.Restorer`."""
+        check_tile(tile, self._kernel, 1)
+        scale = self._info.scale
+        return RestoredTile(enlarge_rows(tile, 0, tile.shape[0] * scale, scale, self._kernel))  # type: ignore[arg-type]

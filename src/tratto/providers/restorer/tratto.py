@@ -1,0 +1,42 @@
+"""Our own networks, which ship with the package: ``tratto-restore-x1``, ``-x2`` and ``-x4``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tratto.backends.open import open_backend
+from tratto.core.capability import Restorer
+from tratto.core.errors import UnavailableError
+from tratto.models.card import ModelCard
+from tratto.models.store import get_card
+from tratto.providers.restorer.network import NetworkRestorer, missing_network
+
+_RUNTIME = {"onnx": ("onnxruntime", "all"), "openvino": ("openvino", "openvino")}
+
+
+def card_id(scale: int) -> str:
+    """Return the id of the card for a scale."""
+    return f"tratto-restore-x{scale}"
+
+
+def missing(scale: int, params: Mapping[str, Any], variant: str) -> UnavailableError | None:
+    """Return why this provider cannot be used here, or None."""
+    runtime, extra = _RUNTIME[variant]
+    return missing_network(card_id(scale), runtime, extra)
+
+
+def open(scale: int, fast: bool, params: Mapping[str, Any], variant: str) -> Restorer:
+    """Open the network of this scale."""
+    return open_card(get_card(card_id(scale)), fast, variant)
+
+
+def open_card(card: ModelCard, fast: bool = False, variant: str = "onnx") -> NetworkRestorer:
+    """Open a card as this provider; bf16 only with OpenVINO, and only when ``fast``."""
+    name = "tratto" if variant == "onnx" else "tratto-openvino"
+    precision = "bf16" if fast and variant == "openvino" else "fp32"
+    backend = open_backend(card, precision=precision, runtime=variant)
+    # The card's figure is ONNX Runtime's. A card may also give one for each other way to run it.
+    own = card.speed.get(f"seconds_per_megapixel_{variant}_{precision}", 0.0)
+    speed = 1.0 / float(own) if own else 0.0
+    return NetworkRestorer(name, card, backend, megapixels_per_second=speed)
