@@ -1,0 +1,444 @@
+"""The bundle: one folder beside the picture that holds everything needed to check, explain and undo the work.
+
+``OUT/photo.png`` has ``OUT/photo.tratto/`` with
+
+====================  ===================================================================================
+``receipt.json``      what was done; canonical JSON, hashed by the seal
+``edit-map.png``      Delta-E times 512, 16 bit
+``confidence.png``    65535 = sure, 16 bit
+``original.<ext>``    the input file, byte by byte (left out on request)
+``report.html``       the same for people, self-contained
+``observed.json``     times, names, machine; never hashed into the receipt (left out on request)
+``seal.json``         hashes of all of these and of the picture
+====================  ===================================================================================
+
+A bundle may come from anybody. Names in it are taken from this list only, links are not followed, sizes are limited.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tratto.core.errors import OutputError, ReceiptError
+from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, Result
+from tratto.provenance import canonical
+from tratto.provenance.receipt import FileFacts, OutputFile, read_receipt, with_files
+from tratto.provenance.seal import MAX_SEAL, build_seal, hash_file, read_limited, read_seal
+
+SUFFIX = ".tratto"
+RECEIPT, SEAL, OBSERVED, REPORT = "receipt.json", "seal.json", "observed.json", "report.html"
+EDIT_MAP, CONFIDENCE = "edit-map.png", "confidence.png"
+#: Endings an ``original`` may have.
+ORIGINAL_ENDINGS = ("png", "jpg", "jpeg", "jpe", "tif", "tiff", "webp", "bmp", "dib", "heic", "heif", "avif")
+#: Every name that may stand in a bundle.
+NAMES = frozenset({RECEIPT, SEAL, OBSERVED, REPORT, EDIT_MAP, CONFIDENCE, *(f"original.{e}" for e in ORIGINAL_ENDINGS)})
+#: Files that desktops drop into folders; neither good nor bad.
+CLUTTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".directory"})
+
+OBSERVED_SCHEMA = "tratto/observed/1"
+
+_FORMAT_OF = {"jpg": "jpeg", "jpe": "jpeg", "tif": "tiff", "dib": "bmp", "heic": "heif"}
+_ENDING_OF = {"png": "png", "jpeg": "jpg", "tiff": "tif", "webp": "webp", "bmp": "bmp", "heif": "heic", "avif": "avif"}
+
+
+@dataclass(frozen=True, eq=False)
+class BundleParts:
+    """What a bundle is written from.
+
+    Attributes
+    ----------
+    result : Result
+        With its receipt.
+    written : Path
+        The finished picture file as it lies on the disk now; may have a temporary name.
+    output : Path
+        Its final name. Where it differs from ``written``, :func:`write_bundle` renames it as part of the commit.
+    decoded_digest : str or None
+        Digest of the samples that reading ``written`` gives. None for lossless formats: the result's own.
+    original : Path, bytes or None
+        The input file; hashed against the receipt even if it is not kept.
+    original_name : str
+        Base name of the input, for the report and ``observed.json``.
+    keep_original : bool
+    strip_metadata : bool
+        Leaves out ``observed.json`` and the input's name.
+    observed : mapping
+        Further facts for ``observed.json``, JSON-able.
+    """
+
+    result: Result
+    written: Path
+    output: Path
+    decoded_digest: str | None = None
+    original: Path | bytes | None = None
+    original_name: str = ""
+    keep_original: bool = True
+    strip_metadata: bool = False
+    observed: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A bundle that was read; nothing but the form of receipt and seal has been checked.
+
+    Attributes
+    ----------
+    folder : Path
+    receipt : dict
+    receipt_bytes : bytes
+    sealed_receipt, sealed_output : FileFacts
+        What the seal states.
+    sealed_files : dict of str to FileFacts
+    """
+
+    folder: Path
+    receipt: dict[str, Any]
+    receipt_bytes: bytes
+    sealed_receipt: FileFacts
+    sealed_output: FileFacts
+    sealed_files: dict[str, FileFacts]
+
+
+def bundle_path(output: Path) -> Path:
+    """Return where the bundle of an output picture lies: ``photo.png`` to ``photo.tratto``."""
+    return output.with_suffix(SUFFIX)
+
+
+def write_bundle(parts: BundleParts) -> dict[str, Any]:
+    """Write the bundle of one result, and give the picture its final name, so that the two appear together.
+
+    Everything is written into a hidden folder beside the target, flushed to the disk, then renamed. A bundle that was
+    there before is moved aside first and put back if anything fails. If the machine stops between the last two
+    renames, the picture is there without a bundle, and :mod:`.verify` answers *unknown*: never a wrong answer.
+
+    Returns
+    -------
+    dict
+        The final receipt, with file hashes, as written.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or something that is not a bundle stands in its place.
+    ReceiptError
+        If the input file is no longer the one that was read.
+    """
+    target = bundle_path(parts.output)
+    _check_target(target)
+    with _building(target) as folder:
+        receipt = _fill(folder, parts)
+        _commit(folder, target, parts)
+    return receipt
+
+
+def _fill(folder: Path, parts: BundleParts) -> dict[str, Any]:
+    from tratto.imaging.io import encode_png16_gray
+    from tratto.provenance.report import ReportInputs, render_report
+
+    result = parts.result
+    files: dict[str, FileFacts] = {}
+    original = _copy_original(folder, parts)
+    if original is not None:
+        files[original] = hash_file(folder / original)
+    orientation = result.image.meta.orientation
+    edit_text = {
+        "Title": "Tratto edit map",
+        "Description": f"CIEDE2000 difference from the source = value / {EDIT_MAP_SCALE:g}; 0 = unchanged",
+    }
+    encode_png16_gray(folder / EDIT_MAP, result.edit_map, edit_text, orientation)
+    confidence_text = {
+        "Title": "Tratto confidence map",
+        "Description": f"expected one-sigma error, full scale = 1: {CONFIDENCE_FULL:g} * (1 - value / 65535)",
+    }
+    encode_png16_gray(folder / CONFIDENCE, result.confidence, confidence_text, orientation)
+    files[EDIT_MAP], files[CONFIDENCE] = hash_file(folder / EDIT_MAP), hash_file(folder / CONFIDENCE)
+
+    output = hash_file(parts.written)
+    ending = parts.output.suffix.lstrip(".").lower()
+    decoded = parts.decoded_digest or result.receipt["output"]["samples_sha256"]
+    picture = OutputFile(output, _FORMAT_OF.get(ending, ending), decoded)
+    receipt = with_files(result.receipt, picture, files[EDIT_MAP].sha256, files[CONFIDENCE].sha256)
+    receipt_bytes = canonical.dumps(receipt)
+    (folder / RECEIPT).write_bytes(receipt_bytes)
+    receipt_facts = FileFacts.of(receipt_bytes)
+
+    report = render_report(
+        ReportInputs(
+            receipt=receipt,
+            receipt_sha256=receipt_facts.sha256,
+            source=result.source,
+            result=result.image,
+            edit_map=result.edit_map,
+            confidence=result.confidence,
+            output_name=parts.output.name,
+            original_name="" if parts.strip_metadata else parts.original_name,
+            original_file=original,
+        )
+    )
+    (folder / REPORT).write_text(report, encoding="utf-8", newline="\n")
+    files[REPORT] = hash_file(folder / REPORT)
+    if not parts.strip_metadata:
+        (folder / OBSERVED).write_bytes(canonical.dumps(_observed(parts)))
+        files[OBSERVED] = hash_file(folder / OBSERVED)
+    (folder / SEAL).write_bytes(canonical.dumps(build_seal(receipt_facts, output, files)))
+    return receipt
+
+
+def _copy_original(folder: Path, parts: BundleParts) -> str | None:
+    """Copy the input file, or only hash it; return its name in the bundle."""
+    stated = parts.result.receipt["input"]["file"]
+    if parts.original is None:
+        return None
+    name = original_name(parts.original_name, parts.result.source.meta.format) if parts.keep_original else None
+    if isinstance(parts.original, bytes):
+        facts = FileFacts.of(parts.original)
+        if name is not None:
+            (folder / name).write_bytes(parts.original)
+    else:
+        source = parts.original.resolve()  # the user's own input may be a link
+        if name is None:
+            facts = hash_file(source)
+        else:
+            with open(folder / name, "xb") as f:
+                facts = hash_file(source, copy=f.write)
+    if stated is None or stated["sha256"] != facts.sha256:
+        raise ReceiptError("the input file is not the one the receipt was made for; it changed while it was worked on")
+    return name
+
+
+def original_name(name: str, format_name: str) -> str:
+    """Return the name of the original inside a bundle: ``original.`` and the input's ending if it is a known one."""
+    ending = name.rpartition(".")[2].lower() if "." in name else ""
+    if ending not in ORIGINAL_ENDINGS:
+        ending = _ENDING_OF.get(format_name, "")
+    if not ending:
+        raise ReceiptError(f"cannot keep an original of format {format_name!r}; leave it out (--no-original)")
+    return f"original.{ending}"
+
+
+def _observed(parts: BundleParts) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    seconds = [dict(r.observed) for r in parts.result.records]
+    plain = canonical.loads(canonical.dumps(_jsonable({"steps": seconds, **parts.observed})))
+    return {
+        "schema": OBSERVED_SCHEMA,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "input_name": _clean(parts.original_name),
+        "output_name": _clean(parts.output.name),
+        **plain,
+    }
+
+
+def _clean(name: str) -> str:
+    """Make a file name fit for JSON (names on disk may hold bytes that are not text)."""
+    return name.encode("utf-8", "replace").decode("utf-8")[:500]
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(v) for v in value]
+    if isinstance(value, str):
+        return _clean(value) if len(value) < 500 else value
+    return value.item() if hasattr(value, "item") else value
+
+
+def _check_target(target: Path) -> None:
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise OutputError(f"{target} is in the way and is not a folder; move it or choose another output folder")
+    if target.is_dir():
+        strange = sorted(set(os.listdir(target)) - NAMES - CLUTTER)
+        if strange:
+            raise OutputError(
+                f"{target} holds {strange[0]!r}, which does not belong in a bundle; move it away or choose another "
+                "output folder"
+            )
+
+
+@contextmanager
+def _building(target: Path) -> Iterator[Path]:
+    folder = target.with_name(f".{target.stem[:100]}.{secrets.token_hex(6)}.part")
+    try:
+        folder.mkdir()
+        yield folder
+    except OSError as e:
+        raise OutputError(f"the bundle {target} cannot be written: {e.strerror or e}") from e
+    finally:
+        # renamed away by then if all went well
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _commit(folder: Path, target: Path, parts: BundleParts) -> None:
+    for name in os.listdir(folder):
+        _sync(folder / name)
+    _sync(folder)
+    aside = folder.with_suffix(".old")
+    had_old = target.exists()
+    if had_old:
+        os.rename(target, aside)
+    try:
+        if parts.written != parts.output:
+            os.replace(parts.written, parts.output)
+        os.rename(folder, target)
+    except BaseException:
+        if had_old:
+            with contextlib.suppress(OSError):
+                os.rename(aside, target)
+        raise
+    _sync(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) if path.is_dir() else os.O_RDWR
+    # some systems cannot open or sync folders; the files themselves are synced either way
+    with contextlib.suppress(OSError) if path.is_dir() else contextlib.nullcontext():
+        fd = os.open(path, flags)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def find_bundle(path: Path) -> Path:
+    """Return the bundle folder for a bundle, a file in it, or an output picture.
+
+    Raises
+    ------
+    ReceiptError
+        If there is none.
+    """
+    if path.is_symlink() and path.suffix == SUFFIX:
+        raise ReceiptError(f"{path.name} is a symbolic link; give the bundle folder itself")
+    if path.is_dir():
+        return path
+    if path.name in NAMES and path.parent.resolve().suffix == SUFFIX:
+        return path.parent
+    folder = bundle_path(path)
+    if folder.is_symlink():
+        raise ReceiptError(f"{folder.name} is a symbolic link; a bundle is a plain folder")
+    if not folder.is_dir():
+        raise ReceiptError(f"there is no bundle {folder.name} beside {path.name}; nothing is known about this picture")
+    return folder
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read the receipt and the seal of a bundle and check the names in it.
+
+    Raises
+    ------
+    ReceiptError
+        If something is missing, malformed or does not belong there.
+    """
+    check_names(folder)
+    receipt_bytes = read_limited(folder / RECEIPT, canonical.MAX_BYTES)
+    receipt = read_receipt(receipt_bytes)
+    sealed_receipt, sealed_output, sealed_files = read_seal(read_limited(folder / SEAL, MAX_SEAL))
+    for name in sealed_files:
+        if name not in NAMES or name in (SEAL, RECEIPT):
+            raise ReceiptError(f"the seal names {name[:60]!r}, which does not belong in a bundle")
+    return Bundle(folder, receipt, receipt_bytes, sealed_receipt, sealed_output, sealed_files)
+
+
+def check_names(folder: Path) -> None:
+    """Refuse a bundle folder that holds anything but plain files of the known names.
+
+    Raises
+    ------
+    ReceiptError
+    """
+    try:
+        with os.scandir(folder) as entries:
+            for i, entry in enumerate(entries):
+                if entry.name in CLUTTER and i < 1000:
+                    continue
+                if entry.name not in NAMES:
+                    raise ReceiptError(f"the bundle holds {entry.name[:60]!r}, which does not belong in a bundle")
+                if not entry.is_file(follow_symlinks=False):
+                    raise ReceiptError(f"{entry.name} in the bundle is not a plain file")
+    except OSError as e:
+        raise ReceiptError(f"the bundle {folder.name} cannot be read: {e.strerror or e}") from e
+
+
+def find_original(bundle: Bundle) -> str | None:
+    """Return the name of the original in a bundle, or None if it was left out.
+
+    Raises
+    ------
+    ReceiptError
+        If there is more than one.
+    """
+    found = [n for n in bundle.sealed_files if n.startswith("original.")]
+    if len(found) > 1:
+        raise ReceiptError("the seal names more than one original")
+    return found[0] if found else None
+
+
+def revert(path: Path, to: Path) -> Path:
+    """Give back the untouched original, byte by byte.
+
+    Parameters
+    ----------
+    path : Path
+        The output picture, its bundle, or a file in the bundle.
+    to : Path
+        Where to write it: a new file, or an existing folder (then under the name it has in the bundle). Nothing is
+        overwritten.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    ReceiptError
+        If there is no bundle, no original in it, or the original is not the one the receipt names. Nothing is written.
+    OutputError
+        If ``to`` exists or cannot be written.
+    """
+    bundle = read_bundle(find_bundle(path))
+    name = find_original(bundle)
+    stated = bundle.receipt["input"]["file"]
+    if name is None or stated is None:
+        raise ReceiptError("this bundle was written without the original (--no-original), so nothing can be given back")
+    target = to / name if to.is_dir() else to
+    if os.path.lexists(target):
+        raise OutputError(f"{target} exists already; choose another name")
+    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
+    try:
+        with open(part, "xb") as f:
+            facts = hash_file(bundle.folder / name, copy=f.write, limit=stated["bytes"])
+            f.flush()
+            os.fsync(f.fileno())
+        if facts != FileFacts(stated["sha256"], stated["bytes"]):
+            raise ReceiptError(f"{name} is not the file the receipt names: it was altered; nothing was written")
+        _publish(part, target)
+    except OSError as e:
+        raise OutputError(f"{target} cannot be written: {e.strerror or e}") from e
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+    return target
+
+
+def _publish(part: Path, target: Path) -> None:
+    """Rename without overwriting, even if another program makes ``target`` at this very moment."""
+    try:
+        os.link(part, target)
+    except FileExistsError as e:
+        raise OutputError(f"{target} exists already; choose another name") from e
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise OutputError(f"{target} exists already; choose another name") from None
+        os.rename(part, target)
