@@ -70,7 +70,9 @@ class MissingExtra(UnavailableError):
     """A Python extra is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the '{extra}' extra, which is not installed; run: pip install 'tratto[{extra}]'")
+        super().__init__(
+            f"{what} needs the '{extra}' extra, which is not installed; run: pip install 'tratto[{extra}]'"
+        )
         self.extra = extra
 
 

@@ -130,7 +130,9 @@ class Image:
             if self.mode is ColorMode.PALETTE:
                 raise InputError("a palette picture carries its alpha in the palette")
             if self.alpha.shape != shape[:2] or self.alpha.dtype != dtype:
-                raise InputError(f"alpha must be {shape[:2]} {np.dtype(dtype)}, got {self.alpha.shape} {self.alpha.dtype}")
+                raise InputError(
+                    f"alpha must be {shape[:2]} {np.dtype(dtype)}, got {self.alpha.shape} {self.alpha.dtype}"
+                )
         if (self.palette is not None) != (self.mode is ColorMode.PALETTE):
             raise InputError("a palette belongs to palette pictures, and only to them")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.image import Image
+from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.step import StepRecord
@@ -41,6 +41,8 @@ class Result:
         Canonical receipt, JSON-able.
     warnings : tuple of str
         Stand-ins in use, non-commercial weights and the like.
+    mask : Mask or None
+        Where the picture was allowed to change, in stored order of ``source``; kept so that the job can be replayed.
     """
 
     image: Image
@@ -53,6 +55,7 @@ class Result:
     records: tuple[StepRecord, ...]
     receipt: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    mask: Mask | None = None
 
     def to_numpy(self) -> NDArray[np.generic]:
         """Return the result's samples as an array, (H, W), (H, W, C), alpha as last channel where there is one."""

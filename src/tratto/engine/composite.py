@@ -73,7 +73,11 @@ def composite(after: Image, before: Image, weight: Mask | float, scale: int) -> 
 
 
 def combine_sigma(
-    own: NDArray[np.uint16], earlier: NDArray[np.uint16] | None, strength: float, mask: Mask | None, geometry: tuple[int, int]
+    own: NDArray[np.uint16],
+    earlier: NDArray[np.uint16] | None,
+    strength: float,
+    mask: Mask | None,
+    geometry: tuple[int, int],
 ) -> None:
     """Scale a step's error map by how much of the step is in the picture and add the earlier error, in place.
 

@@ -28,12 +28,15 @@ class Outcome:
     baseline : Image
         The source (palette expanded), enlarged by the stated kernel to the size of the result: what the edit map
         compares with.
+    kernel : str
+        That kernel.
     """
 
     canvas: Canvas
     resolved: Recipe
     records: tuple[StepRecord, ...]
     baseline: Image
+    kernel: Kernel = "bicubic"
 
 
 def _checked_mask(canvas: Canvas) -> Mask | None:
@@ -108,7 +111,7 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
         records.append(record)
     resolved = replace(recipe, steps=tuple(steps))
     baseline = enlarge(origin, canvas.image.width // origin.width, kernel, services)
-    return Outcome(canvas, resolved, tuple(records), baseline)
+    return Outcome(canvas, resolved, tuple(records), baseline, kernel)
 
 
 def _refuse_generative(step: Step, services: Services, allowed: bool) -> None:

@@ -97,7 +97,7 @@ def _weights(core: tuple[int, int], length: int, margin: int, scale: int) -> tup
         if m:
             t = (np.arange(2 * m * scale, dtype=np.float64) + 0.5) / (2 * m * scale)
             ramp = (0.5 - 0.5 * np.cos(np.pi * t)).astype(np.float32)
-            ramp = np.minimum(ramp, 1)[: n]
+            ramp = np.minimum(ramp, 1)[:n]
             if side == 0:
                 w[: ramp.size] *= ramp
             else:

@@ -61,7 +61,9 @@ def apply_restorer(
     if info.stand_in:
         notes.append(f"{info.provider} is a stand-in: {info.stand_in}")
     notes.extend(
-        f"the weights of {m.id} are licensed {m.licence}: no commercial use" for m in info.models if not m.commercial_use
+        f"the weights of {m.id} are licensed {m.licence}: no commercial use"
+        for m in info.models
+        if not m.commercial_use
     )
     record = StepRecord(
         step=step.name,

@@ -17,6 +17,7 @@ from tratto.core.image import ColorMode, Image, Samples
 from tratto.core.services import Services
 from tratto.imaging.scratch import release
 from tratto.imaging.tiling import TileJob, TileSpec, run_tiled
+from tratto.provenance.confidence import local_std, spread_fit
 
 Float = NDArray[np.float32]
 
@@ -50,7 +51,9 @@ def _gray3(plane: Float) -> Float:
     return np.repeat(plane[..., None], 3, axis=2)
 
 
-def _restore_colour(tile: Float, mode: ColorMode, restorer: Restorer, noise: float | None) -> tuple[Float, Float | None]:
+def _restore_colour(
+    tile: Float, mode: ColorMode, restorer: Restorer, noise: float | None
+) -> tuple[Float, Float | None]:
     """Restore one tile of native colour channels; return the channels and the sigma plane or None."""
     if mode is ColorMode.RGB:
         done = restorer.restore(tile, noise)
@@ -139,14 +142,6 @@ def _luma(image: Image, y0: int, y1: int, x0: int, x1: int) -> Float:
     return (window if window.ndim == 2 else window.mean(axis=2)) / np.float32(image.max_value)
 
 
-def _features(before: Float, after: Float) -> Float:
-    """Return (n, 3): 1, log of the local change, log of the local contrast of the result."""
-    edit = np.abs(after - before)
-    dy = np.abs(np.diff(after, axis=0, append=after[-1:]))
-    dx = np.abs(np.diff(after, axis=1, append=after[:, -1:]))
-    return np.stack([np.ones_like(edit), np.log(edit + 1e-3), np.log(dy + dx + 1e-3)], axis=-1).reshape(-1, 3)
-
-
 def _patches(h: int, w: int, side: int) -> list[tuple[int, int]]:
     """Return the top-left corners of the measured patches: evenly spread, at most 24 and at most PATCH_SHARE of all."""
     count = max(1, min(24, int(h * w * PATCH_SHARE / side**2)))
@@ -166,29 +161,49 @@ def _spread_everywhere(
     s, m = info.scale, info.multiple
     h, w = before.height, before.width
     side = max(m, min(PATCH, int(np.sqrt(h * w * PATCH_SHARE)), h, w) // m * m)
-    rows: list[Float] = []
     spreads: list[Float] = []
+    edits: list[Float] = []
+    contrasts: list[Float] = []
     for y, x in _patches(h, w, side):
-        full = np.float32(before.max_value)
-        tile = np.asarray(before.pixels[y : y + side, x : x + side], np.float32) / full
+        tile = np.asarray(before.pixels[y : y + side, x : x + side], np.float32) / np.float32(before.max_value)
         tile = tile[..., None] if tile.ndim == 2 else tile
         ph, pw = -(-tile.shape[0] // m) * m, -(-tile.shape[1] // m) * m
         tile = np.pad(tile, ((0, ph - tile.shape[0]), (0, pw - tile.shape[1]), (0, 0)), mode="symmetric")
         runs = []
-        for flip in (lambda a: a, lambda a: a[::-1], lambda a: a[:, ::-1]):
+        for flip in _FLIPS:
             colour, _ = _restore_colour(np.ascontiguousarray(flip(tile)), before.mode, restorer, noise)
             runs.append(flip(colour).mean(axis=2))
-        spread = np.std(np.stack(runs), axis=0)
         base = np.repeat(np.repeat(tile.mean(axis=2), s, axis=0), s, axis=1)
-        rows.append(_features(base, runs[0]))
-        spreads.append(spread.reshape(-1))
-    a, b = np.concatenate(rows).astype(np.float64), np.log(np.concatenate(spreads).astype(np.float64) + 1e-4)
-    coefficients, *_ = np.linalg.lstsq(a, b, rcond=None)
+        spreads.append(np.std(np.stack(runs), axis=0).ravel())
+        edits.append(np.abs(runs[0] - base).ravel())
+        contrasts.append(_contrast(base).ravel())
+    model = spread_fit(np.concatenate(spreads), np.concatenate(edits), np.concatenate(contrasts))
     step = 128
     for y0 in range(0, h, step):
         y1 = min(h, y0 + step)
         base = np.repeat(np.repeat(_luma(before, y0, y1, 0, w), s, axis=0), s, axis=1)
-        features = _features(base, _luma(after, y0 * s, y1 * s, 0, w * s))
-        fitted = np.exp(features @ coefficients).reshape((y1 - y0) * s, w * s)
+        edit = np.abs(_luma(after, y0 * s, y1 * s, 0, w * s) - base)
+        fitted = model.predict(edit, _contrast(base))
         sigma[y0 * s : y1 * s] = np.clip(np.rint(fitted * 65535), 0, 65535).astype(np.uint16)
         release(sigma)
+
+
+def _contrast(gray: Float) -> Float:
+    """Return the local standard deviation; zero for strips too thin to have one."""
+    radius = min(2, min(gray.shape) - 1)
+    return local_std(gray, radius) if radius > 0 else np.zeros_like(gray)
+
+
+def _same(a: Float) -> Float:
+    return a
+
+
+def _flip_rows(a: Float) -> Float:
+    return a[::-1]
+
+
+def _flip_columns(a: Float) -> Float:
+    return a[:, ::-1]
+
+
+_FLIPS = (_same, _flip_rows, _flip_columns)

@@ -1,0 +1,47 @@
+# Everything a newcomer needs: `make demo` and `make test`. Needs Python 3.11+, pip, git and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# installed first and alone, so that nothing else drags in another build of it
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test lint bench clean
+
+$(VENV)/pyvenv.cfg:
+	$(PYTHON) -c 'import sys; sys.exit("Tratto needs Python 3.11 or newer; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.base: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/.base
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet -e ".[test,lint,openvino,upscale,heif,train]"
+	$(BIN)/python -c 'import cv2, importlib.metadata as m; names = {d.metadata["Name"].lower() for d in m.distributions()}; bad = names & {"opencv-python", "opencv-contrib-python"}; raise SystemExit(f"{bad} would clobber opencv-python-headless") if bad else None'
+	touch $@
+
+## Restore the example pictures into demo-out/
+demo: $(VENV)/.base
+	$(BIN)/tratto restore examples/pictures -o demo-out --overwrite
+	$(BIN)/tratto restore examples/pictures/small.jpg -o demo-out/enlarged --scale 2 --overwrite
+	@echo "Look into demo-out: each picture has a folder NAME.tratto with report.html beside it."
+
+## Install what the tests need and run them
+test: $(VENV)/.test
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+## Linters, types and the walls of the house
+lint: $(VENV)/.test
+	$(BIN)/ruff check src tests benchmarks examples training_runs
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+## Side-by-side speed and quality; PICTURES is a folder of photographs
+bench: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet -r benchmarks/requirements.txt
+	$(BIN)/python benchmarks/restore_speed.py
+
+clean:
+	rm -rf $(VENV) demo-out build dist

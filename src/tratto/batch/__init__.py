@@ -1,0 +1,1 @@
+"""Many pictures with one command: what to read, what to write, and what became of each."""

@@ -1,0 +1,45 @@
+"""The commands about results that exist: replay, verify, revert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from tratto.cli.show import ProgressLine, emit_json, printable
+
+
+def run_replay(receipt: Path, source: Path | None, as_json: bool) -> int:
+    """Replay; return the exit code: 0 for tier A or B, 9 otherwise."""
+    from tratto.session import Session
+
+    with ProgressLine() as line:
+        verdict = Session(progress=line).replay(receipt, source)
+    if as_json:
+        emit_json(verdict.to_json())
+    else:
+        typer.echo(printable(verdict.sentence()))
+    return verdict.exit_code
+
+
+def run_verify(path: Path, as_json: bool) -> int:
+    """Verify; return the exit code: 0 authentic, 9 altered, 10 unknown."""
+    from tratto.provenance.verify import verify
+
+    verdict = verify(path)
+    if as_json:
+        emit_json({"path": str(path), "verdict": verdict.word, "reasons": list(verdict.reasons)})
+    else:
+        typer.echo(printable(f"{path}: {verdict.word}"))
+        for reason in verdict.reasons:
+            typer.echo(printable(f"  {reason}"))
+    return verdict.exit_code
+
+
+def run_revert(path: Path, out: Path) -> int:
+    """Write the original; return the exit code."""
+    from tratto.provenance.bundle import revert
+
+    written = revert(path, out)
+    typer.echo(printable(f"{written}: the original, byte for byte"))
+    return 0

@@ -1,0 +1,173 @@
+"""``tratto``: one command per job. Errors become one line and an exit code; see ``tratto.core.errors``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tratto._version import __version__
+from tratto.cli.models import models_app
+
+app = typer.Typer(
+    name="tratto",
+    help="Restore pictures and prove what was done.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=True,
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"tratto {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    """Restore pictures and prove what was done."""
+
+
+@app.command()
+def restore(
+    paths: Annotated[
+        list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH...")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    scale: Annotated[int, typer.Option("--scale", "-s", help="Enlarge 1, 2 or 4 times.")] = 1,
+    mask: Annotated[Path | None, typer.Option(help="Picture that is white where the input may change.")] = None,
+    strength: Annotated[float, typer.Option(help="0 leaves the picture as it is, 1 is the full effect.")] = 1.0,
+    sigma: Annotated[str, typer.Option(help="Noise level of 255, or auto to estimate it.")] = "auto",
+    provider: Annotated[str, typer.Option(help="Who does it; see tratto models.")] = "auto",
+    param: Annotated[list[str] | None, typer.Option(help="Provider parameter NAME=VALUE; repeatable.")] = None,
+    fmt: Annotated[
+        str, typer.Option("--format", help="auto (PNG; TIFF for TIFF and CMYK), keep, png, tiff, webp or jpeg.")
+    ] = "auto",
+    quality: Annotated[int, typer.Option(help="Quality of lossy formats, 1-100.")] = 95,
+    kernel: Annotated[
+        str, typer.Option(help="How what may not change is enlarged: nearest, bilinear, bicubic or lanczos.")
+    ] = "bicubic",
+    page: Annotated[str, typer.Option(help="Page of files with several: a number from 1, or all.")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Restore even what looks clean.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Allow lower precision where it is faster.")] = False,
+    forensic: Annotated[bool, typer.Option("--forensic", help="Refuse every step that could invent detail.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and how long it may take.")
+    ] = False,
+    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave results that exist.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that exist (never an input).")
+    ] = False,
+    no_original: Annotated[
+        bool, typer.Option("--no-original", help="Keep no copy of the input in the bundle.")
+    ] = False,
+    strip_metadata: Annotated[
+        bool, typer.Option("--strip-metadata", help="Drop EXIF, XMP, IPTC and text; implies --no-original.")
+    ] = False,
+    max_output_megapixels: Annotated[float, typer.Option(help="Refuse results larger than this.")] = 400.0,
+    max_minutes: Annotated[float, typer.Option(help="Refuse jobs estimated to take longer than this.")] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")] = False,
+) -> None:
+    """Remove noise, JPEG artefacts and mild blur; enlarge 2 or 4 times."""
+    from tratto.cli.restore import RestoreCommand, run_restore
+
+    fields: dict[str, Any] = {k: v for k, v in locals().items() if k in RestoreCommand.__dataclass_fields__}
+    _run(run_restore, RestoreCommand(**fields))
+
+
+@app.command()
+def inspect(
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders or globs.", metavar="PATH...")],
+    page: Annotated[int, typer.Option(help="Page of files with several, from 1.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
+) -> None:
+    """Say what is wrong with a picture: noise, compression, blur, earlier enlargement, clipping."""
+    from tratto.cli.inspect import run_inspect
+
+    _run(run_inspect, paths, page, as_json)
+
+
+@app.command()
+def replay(
+    receipt: Annotated[Path, typer.Argument(help="A receipt, its bundle or the picture beside it.")],
+    source: Annotated[Path | None, typer.Option("--input", help="The original, when the bundle holds none.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Do it again from the receipt and say how exactly the result agrees (tier A, B or C)."""
+    from tratto.cli.account import run_replay
+
+    _run(run_replay, receipt, source, as_json)
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A result, its bundle or a receipt.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say whether a result and its account are unchanged: authentic, altered or unknown."""
+    from tratto.cli.account import run_verify
+
+    _run(run_verify, path, as_json)
+
+
+@app.command()
+def revert(
+    path: Annotated[Path, typer.Argument(help="A result or its bundle.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write the original to.")],
+) -> None:
+    """Give back the exact bytes of the original."""
+    from tratto.cli.account import run_revert
+
+    _run(run_revert, path, out)
+
+
+app.add_typer(models_app, name="models")
+
+
+def _run(command: Callable[..., int], *arguments: Any) -> None:
+    """Run one command; the only place where errors become one line and an exit code."""
+    from tratto.core.errors import TrattoError
+
+    try:
+        code = command(*arguments)
+    except TrattoError as e:
+        typer.echo(f"tratto: {e}", err=True)
+        code = e.exit_code
+    except KeyboardInterrupt:
+        typer.echo("tratto: interrupted; finished pictures are complete, the one in progress was not written", err=True)
+        code = 130
+    except MemoryError:
+        typer.echo("tratto: out of memory; free some or choose a smaller picture or scale", err=True)
+        code = 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    except Exception as e:
+        if os.environ.get("TRATTO_DEBUG"):
+            raise
+        typer.echo(
+            f"tratto: a fault in tratto itself: {type(e).__name__}: {e}; please report it (TRATTO_DEBUG=1 shows where)",
+            err=True,
+        )
+        code = 1
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="tratto")
+
+
+if __name__ == "__main__":
+    main()

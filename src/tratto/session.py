@@ -1,0 +1,793 @@
+"""The composition root and the SDK: opens pictures and services, plans, runs, seals, replays."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from tratto.core.canvas import Canvas
+from tratto.core.capability import Restorer
+from tratto.core.errors import OptionError, OutputError, PictureTooLarge, ReceiptError
+from tratto.core.image import ColorMode, Image, Mask
+from tratto.core.inspection import Estimate, Inspection
+from tratto.core.recipe import Recipe
+from tratto.core.result import Result
+from tratto.core.step import StepRecord
+from tratto.imaging.scratch import allocate
+from tratto.steps import step_class
+
+if TYPE_CHECKING:
+
+    from tratto.engine.run import Outcome
+    from tratto.imaging.io import Limits
+    from tratto.provenance.verify import Verdict
+    from tratto.tasks.restore import RestoreOptions
+
+#: ``progress(stage, done, total)``; raising stops the job.
+Progress = Callable[[str, int, int], None]
+#: What a picture may be given as.
+PictureLike = "str | os.PathLike[str] | bytes | NDArray[Any] | PilImage | Image"
+
+
+#: Replay bounds: largest sample difference of tier B, smallest PSNR of tier C.
+TIER_B = 2 / 255
+TIER_C = 30.0
+
+
+@dataclass(frozen=True)
+class JobLimits:
+    """What a job may cost before it is refused.
+
+    Attributes
+    ----------
+    output_pixels : int
+        Largest number of pixels of a result.
+    minutes : float
+        Longest estimated time.
+    """
+
+    output_pixels: int = 400_000_000
+    minutes: float = 60.0
+
+
+@dataclass(frozen=True)
+class SaveOptions:
+    """How a result is written.
+
+    Attributes
+    ----------
+    format : str
+        ``auto`` (PNG; TIFF for TIFF input and CMYK), ``keep`` (the input's), ``png``, ``tiff``, ``webp`` (lossless) or
+        ``jpeg``.
+    quality : int
+        1-100, for JPEG.
+    keep_original : bool
+        Keep a byte-exact copy of the input in the bundle, which is what makes ``revert`` possible.
+    strip_metadata : bool
+        Drop EXIF, XMP, IPTC and text from the picture and names and times from the bundle.
+    """
+
+    format: str = "auto"
+    quality: int = 95
+    keep_original: bool = True
+    strip_metadata: bool = False
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise OptionError(f"format must be one of {', '.join(FORMATS)}, got {self.format!r}")
+        if not 1 <= self.quality <= 100:
+            raise OptionError(f"quality must lie in 1-100, got {self.quality}")
+        if self.strip_metadata and self.keep_original:
+            raise OptionError(
+                "an untouched original still holds its metadata: strip_metadata needs keep_original=False"
+            )
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What was written.
+
+    Attributes
+    ----------
+    output, bundle : Path
+    receipt_sha256 : str
+    warnings : tuple of str
+    """
+
+    output: Path
+    bundle: Path
+    receipt_sha256: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """How exactly a replay agrees.
+
+    Attributes
+    ----------
+    tier : str
+        ``"A"`` bit-exact samples, ``"B"`` within the bound (largest error 2/255), ``"C"`` alike (PSNR of 30 dB or
+        more), ``"none"``, or ``"not comparable"`` when the samples differ and there is no picture to compare with.
+    max_error : float or None
+        Largest difference of a sample, full scale = 1.
+    psnr : float or None
+        dB; None when the samples are equal or cannot be compared.
+    differing_step : str
+        The first step whose output digest differs; empty in tier A.
+    """
+
+    tier: str
+    max_error: float | None
+    psnr: float | None
+    differing_step: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0 for tier A, B and C; 9 for no agreement; 10 when it could not be compared."""
+        return {"A": 0, "B": 0, "C": 0, "none": 9}.get(self.tier, 10)
+
+    def sentence(self) -> str:
+        """Return the verdict in words."""
+        if self.tier == "A":
+            return "tier A: every sample is identical"
+        where = f"; the first step that differs is {self.differing_step}" if self.differing_step else ""
+        if self.max_error is None:
+            return f"the samples differ, and there is no picture to compare with{where}"
+        psnr = "equal" if self.psnr is None else f"PSNR {self.psnr:.1f} dB"
+        words = {"B": "tier B: within the bound", "C": "tier C: alike to the eye only", "none": "no agreement"}[
+            self.tier
+        ]
+        return f"{words}: largest difference {255 * self.max_error:.2f}/255, {psnr}{where}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary."""
+        return {
+            "tier": self.tier,
+            "max_error": self.max_error,
+            "psnr": self.psnr,
+            "differing_step": self.differing_step,
+        }
+
+
+#: What ``SaveOptions.format`` may be, and the ending each writes.
+FORMATS = {"auto": ".png", "keep": "", "png": ".png", "tiff": ".tif", "webp": ".webp", "jpeg": ".jpg"}
+#: Endings that mean a format.
+ENDINGS = {
+    "png": (".png",),
+    "tiff": (".tif", ".tiff"),
+    "webp": (".webp",),
+    "jpeg": (".jpg", ".jpeg"),
+    "bmp": (".bmp", ".dib"),
+}
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """What a job would do.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        Resolved as far as possible without running: providers are named.
+    seconds : float
+        From the providers' stated speeds; this machine may differ.
+    width, height : int
+        Of the result.
+    """
+
+    recipe: Recipe
+    seconds: float
+    width: int
+    height: int
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    return None
+
+
+class _JobServices:
+    """The services of one job; see :class:`tratto.core.services.Services`."""
+
+    def __init__(self, session: Session, seed: int, fast: bool, progress: Progress) -> None:
+        self._session, self._seed, self._fast, self._progress = session, seed, fast, progress
+
+    @property
+    def seed(self) -> int:
+        return self._seed
+
+    @property
+    def fast(self) -> bool:
+        return self._fast
+
+    def choose_restorer(self, provider: str, scale: int, params: dict[str, Any]) -> str:
+        from tratto.providers import choose_restorer
+
+        return choose_restorer(provider, scale, params)
+
+    def open_restorer(self, provider: str, scale: int, params: dict[str, Any]) -> Restorer:
+        return self._session.restorer(provider, scale, params)
+
+    def scratch(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
+        return allocate(shape, dtype)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        self._progress(stage, done, total)
+
+    def run(self, recipe: Recipe, canvas: Canvas) -> tuple[Canvas, tuple[StepRecord, ...]]:
+        from tratto.engine.run import run
+
+        outcome = run(recipe, canvas, self)
+        return outcome.canvas, outcome.records
+
+
+@dataclass
+class Session:
+    """Holds what jobs share: limits, opened networks, a progress callback.
+
+    Attributes
+    ----------
+    limits : Limits or None
+        Reading limits; None = defaults of :class:`tratto.imaging.io.Limits`.
+    job_limits : JobLimits
+    forensic : bool
+        Refuse generative steps and lower precision.
+    progress : callable
+        ``progress(stage, done, total)``.
+    """
+
+    limits: Limits | None = None
+    job_limits: JobLimits = field(default_factory=JobLimits)
+    forensic: bool = False
+    progress: Progress = _silent
+    _restorers: dict[str, Restorer] = field(default_factory=dict, repr=False)
+
+    # -- opening ------------------------------------------------------------------------------------------------
+
+    def restorer(self, provider: str, scale: int, params: dict[str, Any]) -> Restorer:
+        """Return an opened restorer, opening it on first use."""
+        from tratto.providers import open_restorer
+
+        key = repr((provider, scale, sorted(params.items())))
+        if key not in self._restorers:
+            rest = {k: v for k, v in params.items() if k != "fast"}
+            self._restorers[key] = open_restorer(provider, scale, fast=bool(params.get("fast", False)), params=rest)
+        return self._restorers[key]
+
+    def open(self, picture: Any, page: int = 0) -> Image:
+        """Return a picture as :class:`Image`.
+
+        Parameters
+        ----------
+        picture : path, bytes, PIL picture, NumPy array or Image
+            Arrays: (H, W) or (H, W, 1-4), uint8, uint16 or float in [0, 1]; two or four channels mean that the last
+            is alpha.
+        page : int
+            Which page of a file that has several, from 0.
+        """
+        from tratto.imaging import io
+
+        if isinstance(picture, Image):
+            return picture
+        if isinstance(picture, np.ndarray):
+            return io.image_from_array(picture)
+        if isinstance(picture, (str, os.PathLike, bytes, bytearray)):
+            source = bytes(picture) if isinstance(picture, (bytes, bytearray)) else Path(picture)
+            return io.read_image(source, self.limits or io.Limits(), page=page, scratch=allocate)
+        if hasattr(picture, "getbands"):
+            return io.image_from_pil(picture)
+        raise OptionError(
+            f"a picture may be a path, bytes, a NumPy array, a PIL picture or a tratto.Image; got {type(picture).__name__}"
+        )
+
+    def open_mask(self, mask: Any, image: Image) -> Mask:
+        """Return a mask in the stored geometry of ``image``.
+
+        A mask is drawn over the picture as a viewer shows it, that is with the EXIF orientation applied.
+
+        Parameters
+        ----------
+        mask : path, array or Mask
+            Arrays: bool, uint8 / uint16 (full scale = may change) or float in [0, 1].
+        image : Image
+
+        Raises
+        ------
+        OptionError
+            If the size does not fit.
+        """
+        from tratto.imaging import io
+
+        if isinstance(mask, Mask):
+            return mask
+        if isinstance(mask, (str, os.PathLike)):
+            values, orientation = io.read_mask(Path(mask), self.limits or io.Limits())
+            upright = io.oriented(values, orientation)
+        else:
+            array = np.asarray(mask)
+            if array.ndim == 3 and array.shape[2] == 1:
+                array = array[..., 0]
+            if array.dtype == bool:
+                upright = array.astype(np.float32)
+            elif array.dtype in (np.uint8, np.uint16):
+                upright = array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+            elif np.issubdtype(array.dtype, np.floating):
+                upright = array.astype(np.float32)
+            else:
+                raise OptionError(f"a mask array must be bool, uint8, uint16 or float, got {array.dtype}")
+            if upright.ndim != 2:
+                raise OptionError(f"a mask array must be (H, W), got {array.shape}")
+        stored = np.ascontiguousarray(io.unoriented(upright, image.meta.orientation))
+        if stored.shape != (image.height, image.width):
+            raise OptionError(
+                f"the mask is {upright.shape[1]}x{upright.shape[0]}, the picture as shown "
+                f"{_shown(image)}; they must be of one size"
+            )
+        # to 16 bit, which is how a bundle keeps it, so that a replay sees exactly this mask
+        exact = (np.rint(np.clip(stored, 0, 1) * 65535) / 65535).astype(np.float32)
+        return Mask(exact if np.isfinite(stored).all() else stored)
+
+    # -- jobs ---------------------------------------------------------------------------------------------------
+
+    def inspect(self, picture: Any, page: int = 0) -> Inspection:
+        """Say what is wrong with a picture; see :class:`tratto.Inspection`."""
+        from tratto.imaging.estimate import inspect_image
+
+        return inspect_image(self.open(picture, page))
+
+    def estimate(self, recipe: Recipe, image: Image) -> Estimated:
+        """Say what a recipe would do to this picture and how long it may take, without doing it."""
+        services = _JobServices(self, recipe.seed, False, _silent)
+        pixels, scale, seconds, steps = image.height * image.width, 1, 0.0, []
+        for step in recipe.steps:
+            s = int(getattr(step, "scale", 1))
+            params = getattr(step, "params", {})
+            name = services.choose_restorer(getattr(step, "provider", "auto"), s, params)
+            named: Any = replace(step, provider=name)  # type: ignore[type-var]
+            info = self.restorer(name, s, {**params, "fast": bool(getattr(step, "fast", False))}).info
+            groups = 2 if image.mode is ColorMode.CMYK else 1
+            seconds += groups * pixels * scale**2 / 1e6 / max(info.megapixels_per_second, 1e-6)
+            scale *= s
+            steps.append(named)
+        return Estimated(replace(recipe, steps=tuple(steps)), seconds, image.width * scale, image.height * scale)
+
+    def check_cost(self, estimated: Estimated) -> None:
+        """Refuse a job that is over the limits.
+
+        Raises
+        ------
+        PictureTooLarge
+            With what to do about it.
+        """
+        pixels = estimated.width * estimated.height
+        if pixels > self.job_limits.output_pixels:
+            raise PictureTooLarge(
+                f"the result would have {pixels / 1e6:.0f} megapixels, the limit is "
+                f"{self.job_limits.output_pixels / 1e6:.0f}; choose a smaller scale or raise --max-output-megapixels"
+            )
+        if estimated.seconds > 60 * self.job_limits.minutes:
+            raise PictureTooLarge(
+                f"this would take about {estimated.seconds / 60:.0f} minutes, the limit is {self.job_limits.minutes:.0f}; "
+                "choose a faster --provider or raise --max-minutes"
+            )
+
+    def restore(
+        self, picture: Any, options: RestoreOptions | None = None, mask: Any = None, page: int = 0, source: Any = None
+    ) -> Result:
+        """Restore one picture.
+
+        Parameters
+        ----------
+        picture : path, bytes, array, PIL picture or Image
+        options : RestoreOptions or None
+        mask : path, array, Mask or None
+            Where it may change.
+        page : int
+            Which page of a file that has several.
+        source : None or path or bytes
+            The file the picture came from, when ``picture`` is already decoded; hashed into the receipt.
+        """
+        from tratto.tasks import restore as task
+
+        options = options or task.RestoreOptions()
+        image = self.open(picture, page)
+        inspection = self.inspect(image)
+        recipe = task.plan(options, inspection)
+        origin = source if source is not None else picture
+        opened = None if mask is None else self.open_mask(mask, image)
+        return self.execute(recipe, image, inspection, (opened, origin, page))
+
+    def plan_restore(self, image: Image, options: RestoreOptions) -> tuple[Estimated, Inspection]:
+        """Say what ``restore`` would do with an opened picture."""
+        from tratto.tasks import restore as task
+
+        inspection = self.inspect(image)
+        return self.estimate(task.plan(options, inspection), image), inspection
+
+    def execute(
+        self, recipe: Recipe, image: Image, inspection: Inspection, given: tuple[Mask | None, Any, int]
+    ) -> Result:
+        """Run a recipe on an opened picture and account for it; what ``restore`` and ``replay`` share.
+
+        Parameters
+        ----------
+        recipe : Recipe
+        image : Image
+        inspection : Inspection
+        given : (Mask or None, origin, int)
+            The mask, the file or bytes the picture came from (None for arrays), and the page.
+        """
+        from tratto.engine.run import run
+        from tratto.imaging import io
+
+        mask, origin, page = given
+        fast = any(bool(getattr(s, "fast", False)) for s in recipe.steps)
+        if self.forensic and fast:
+            raise OptionError("forensic mode computes in full precision; drop --fast")
+        self.check_cost(self.estimate(recipe, image))
+        working = io.expand_palette(image) if image.mode is ColorMode.PALETTE else image
+        canvas = Canvas(working, image, {} if mask is None else {"edit": mask}, inspection)
+        services = _JobServices(self, recipe.seed, fast, self.progress)
+        outcome = run(recipe, canvas, services, allow_generative=not self.forensic)
+        final = _back_to_mode(image, outcome.baseline, outcome.canvas.image)
+        return self._account(recipe, outcome, final, inspection, (mask, origin, page))
+
+    def _account(
+        self, asked: Recipe, outcome: Outcome, final: Image, inspection: Inspection, given: tuple[Mask | None, Any, int]
+    ) -> Result:
+        """Make the maps and the receipt of a finished run."""
+        from tratto.imaging import io
+        from tratto.provenance.confidence import confidence_map
+        from tratto.provenance.edit_map import edit_map
+        from tratto.provenance.receipt import FileFacts, ReceiptInputs, build_receipt
+        from tratto.provenance.seal import hash_file
+
+        mask, origin, page = given
+        canvas = outcome.canvas
+        shape = (final.height, final.width)
+        edits: NDArray[np.uint16] = allocate(shape, np.uint16)  # type: ignore[assignment]
+        sure: NDArray[np.uint16] = allocate(shape, np.uint16)  # type: ignore[assignment]
+        scale = canvas.scale
+        before = canvas.source if scale == 1 else outcome.baseline
+        stats = edit_map(before, final, 1, None, edits)
+        confidence_map(canvas.sigma, 1.0 if outcome.records else 0.0, sure)
+        input_file = None
+        if isinstance(origin, (str, os.PathLike)):
+            input_file = hash_file(Path(origin))
+        elif isinstance(origin, (bytes, bytearray)):
+            input_file = FileFacts.of(bytes(origin))
+        warnings = tuple(dict.fromkeys(n for r in outcome.records for n in r.notes))
+        receipt = build_receipt(
+            ReceiptInputs(
+                asked=asked,
+                resolved=outcome.resolved,
+                records=outcome.records,
+                inspection=inspection,
+                source=canvas.source,
+                source_digest=io.digest(canvas.source),
+                output=final,
+                output_digest=io.digest(final),
+                edit=stats,
+                edit_map=edits,
+                confidence=sure,
+                kernel=outcome.kernel,
+                page=page,
+                input_file=input_file,
+                mask=mask,
+                forensic=self.forensic,
+                stand_ins=tuple(w for w in warnings if "stand-in" in w),
+                warnings=warnings,
+            )
+        )
+        return Result(
+            image=final,
+            source=canvas.source,
+            edit_map=edits,
+            confidence=sure,
+            inspection=inspection,
+            asked=asked,
+            resolved=outcome.resolved,
+            records=outcome.records,
+            receipt=receipt,
+            warnings=warnings,
+            mask=mask,
+        )
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def count_pages(self, path: Path) -> int:
+        """Return how many pages or frames a file has."""
+        from tratto.imaging import io
+
+        return io.count_pages(path, self.limits or io.Limits())
+
+    @property
+    def output_suffixes(self) -> tuple[str, ...]:
+        """Endings that name a picture that can be written."""
+        return tuple(e for group in ENDINGS.values() for e in group)
+
+    def _format_for(self, fmt: str, mode: ColorMode | None, save: SaveOptions) -> str:
+        if save.format == "keep":
+            if fmt not in ENDINGS:
+                raise OptionError(f"{fmt or 'an array'} cannot be written; choose --format png, tiff, webp or jpeg")
+            return fmt
+        if save.format == "auto":
+            return "tiff" if fmt == "tiff" or mode is ColorMode.CMYK else "png"
+        return save.format
+
+    def output_format(self, image: Image, save: SaveOptions) -> str:
+        """Return the format a result of this picture is written in.
+
+        Raises
+        ------
+        OptionError
+            If that format cannot carry the picture.
+        """
+        from tratto.imaging import io
+
+        fmt = self._format_for(image.meta.format, image.mode, save)
+        reason = io.writable(image, fmt)
+        if reason is not None:
+            raise OptionError(f"{fmt} cannot carry this picture: {reason}; choose --format tiff or png")
+        return fmt
+
+    def peek_format(self, path: Path, save: SaveOptions) -> str:
+        """Return the output format for a file from its header alone."""
+        from tratto.imaging import io
+
+        facts = io.read_facts(path, self.limits or io.Limits())
+        return self._format_for(facts.format, facts.mode, save)
+
+    def save(self, result: Result, output: Path | str, save: SaveOptions | None = None, source: Any = None) -> Saved:
+        """Write the picture and, beside it, the bundle with maps, receipt, seal, original and report.
+
+        Parameters
+        ----------
+        result : Result
+        output : path
+            Its ending must be one of the format's.
+        save : SaveOptions or None
+            None: the format follows from the ending.
+        source : path, bytes or None
+            The input file, to be kept in the bundle.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written, or is the input.
+        """
+        from tratto.imaging import io
+        from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
+
+        output = Path(output)
+        if save is None:
+            by_ending = {e: f for f, ends in ENDINGS.items() for e in ends}
+            named = by_ending.get(output.suffix.lower())
+            if named is None:
+                raise OptionError(f"{output.name} does not end like a picture: {', '.join(by_ending)}")
+            save = SaveOptions(format="keep" if named == "bmp" else named)
+        fmt = self.output_format(result.image, save)
+        if output.suffix.lower() not in ENDINGS[fmt]:
+            raise OptionError(f"{output.name} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}")
+        if isinstance(source, (str, os.PathLike)) and output.exists() and os.path.samefile(source, output):
+            raise OutputError(f"{output} is the input; an input is never overwritten")
+        lossy = fmt == "jpeg"
+        warnings = []
+        if lossy:
+            warnings.append("JPEG changes samples everywhere, outside a mask too; PNG, TIFF and WebP do not")
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            fd, name = tempfile.mkstemp(prefix=".tratto-", suffix=".part", dir=output.parent)
+        except OSError as e:
+            raise OutputError(f"cannot write into {output.parent}: {e.strerror or e}") from e
+        os.close(fd)
+        part = Path(name)
+        try:
+            options = io.WriteOptions(quality=save.quality, strip_metadata=save.strip_metadata, keep_tables=False)
+            self.progress("write", 0, 2)
+            io.write_image(result.image, part, fmt, options)
+            os.chmod(part, 0o666 & ~_umask())
+            decoded = io.digest(io.read_image(part, _no_limits(), scratch=allocate)) if lossy else None
+            self.progress("write", 1, 2)
+            receipt = write_bundle(
+                BundleParts(
+                    result=result,
+                    written=part,
+                    output=output,
+                    decoded_digest=decoded,
+                    original=source,
+                    original_name=Path(source).name if isinstance(source, (str, os.PathLike)) else "",
+                    keep_original=save.keep_original,
+                    strip_metadata=save.strip_metadata,
+                    output_format=fmt,
+                )
+            )
+            self.progress("write", 2, 2)
+        finally:
+            part.unlink(missing_ok=True)
+        from tratto.provenance.canonical import dumps
+
+        digest = hashlib.sha256(dumps(receipt)).hexdigest()
+        return Saved(output, bundle_path(output), digest, tuple(warnings))
+
+    # -- looking back -------------------------------------------------------------------------------------------
+
+    def replay(self, receipt: Path | str, source: Any = None) -> Replayed:
+        """Do a job again from its receipt and compare.
+
+        Parameters
+        ----------
+        receipt : path
+            A bundle, the picture beside one, or a receipt alone.
+        source : picture or None
+            The original; None: the one in the bundle.
+
+        Raises
+        ------
+        ReceiptError
+            If there is no receipt or no original, or the original is another picture.
+        """
+        from tratto.imaging import io
+        from tratto.provenance.bundle import open_account
+
+        account = open_account(Path(receipt))
+        given = account.original if source is None else source
+        if given is None:
+            raise ReceiptError("the bundle holds no original; name the input file with --input")
+        facts = account.receipt
+        image = self.open(given, int(facts["input"]["page"]))
+        if io.digest(image) != facts["input"]["samples_sha256"]:
+            raise ReceiptError("this is not the picture the receipt is about: its samples have another hash")
+        mask = None
+        if facts["mask"] is not None:
+            if account.mask is None:
+                raise ReceiptError("the job had a mask, and the bundle does not hold it; replay needs the whole bundle")
+            mask = Mask(account.mask)
+        recipe = Recipe.from_json(facts["recipe"]["resolved"], step_class)
+        done = self.execute(recipe, image, _inspection_of(facts), (mask, None, int(facts["input"]["page"])))
+        if done.receipt["output"]["samples_sha256"] == facts["output"]["samples_sha256"]:
+            return Replayed("A", 0.0, None)
+        step = ""
+        for was, now in zip(facts["steps"], done.records, strict=False):
+            if was["output_digest"] != now.output_digest:
+                step = f"{now.step} by {now.provider}"
+                break
+        if account.output is None:
+            return Replayed("not comparable", None, None, step)
+        before = self.open(account.output)
+        return _compare(before, done.image, step)
+
+
+def _compare(before: Image, after: Image, step: str) -> Replayed:
+    from tratto.imaging.metrics import psnr
+
+    if before.pixels.shape != after.pixels.shape or before.bits != after.bits:
+        return Replayed("none", 1.0, 0.0, step)
+    a = before.pixels.astype(np.float32) / before.max_value
+    b = after.pixels.astype(np.float32) / after.max_value
+    worst, db = float(np.abs(a - b).max()), float(psnr(a, b))
+    tier = "B" if worst <= TIER_B else "C" if db >= TIER_C else "none"
+    return Replayed(tier, worst, db if np.isfinite(db) else None, step)
+
+
+def _inspection_of(receipt: dict[str, Any]) -> Inspection:
+    """Rebuild the inspection a receipt states, so that a replay depends on no estimator."""
+    data = dict(receipt["inspection"])
+    try:
+        for name in ("noise_sigma", "jpeg_quality", "blur_sigma", "upscale"):
+            data[name] = Estimate(**data[name])
+        data["noise_channels"] = tuple(float(v) for v in data["noise_channels"])
+        data["noise_curve"] = tuple((float(a), float(b)) for a, b in data["noise_curve"])
+        return Inspection(**data)
+    except (KeyError, TypeError, ValueError) as e:
+        raise ReceiptError(f"the receipt's inspection is malformed: {e}") from e
+
+
+def _back_to_mode(source: Image, baseline: Image, after: Image) -> Image:
+    """Return the working picture in the source's mode: palette pictures get their palette back at scale 1."""
+    from tratto.imaging import io
+
+    if source.mode is not ColorMode.PALETTE or after.width != source.width:
+        return after
+    changed = np.zeros((after.height, after.width), bool)
+    for y in range(0, after.height, 256):
+        y1 = min(after.height, y + 256)
+        changed[y:y1] = (after.pixels[y:y1] != baseline.pixels[y:y1]).any(axis=2)
+    return source if not changed.any() else io.to_palette(after, source, changed)
+
+
+def _shown(image: Image) -> str:
+    """Return the size as a viewer shows the picture."""
+    w, h = (image.height, image.width) if image.meta.orientation >= 5 else (image.width, image.height)
+    return f"{w}x{h}"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _no_limits() -> Limits:
+    from tratto.imaging.io import Limits
+
+    return Limits(max_pixels=2**40, max_side=2**31, max_bytes=2**40)
+
+
+def restore(
+    picture: Any,
+    options: RestoreOptions | None = None,
+    *,
+    mask: Any = None,
+    page: int = 0,
+    session: Session | None = None,
+    **fields: Any,
+) -> Result:
+    """Remove noise, JPEG artefacts and mild blur; enlarge two or four times.
+
+    Parameters
+    ----------
+    picture : path, bytes, NumPy array, PIL picture or Image
+    options : RestoreOptions or None
+        Or give its fields as keywords: ``scale``, ``strength``, ``noise_sigma``, ``provider`` ...
+    mask : path, array or Mask
+        Where the picture may change; in the geometry a viewer shows.
+    page : int
+        Of files with several, from 0.
+    session : Session or None
+        To share opened networks and set limits; None makes a new one.
+    **fields
+        See :class:`tratto.RestoreOptions`.
+
+    Returns
+    -------
+    Result
+        Write it with :func:`tratto.save`.
+
+    Raises
+    ------
+    TrattoError
+        One of its kinds; see ``tratto.core.errors``.
+    """
+    from tratto.tasks.restore import make_options
+
+    if options is not None and fields:
+        raise OptionError("give either options or keywords, not both")
+    return (session or Session()).restore(picture, options or make_options(**fields), mask, page)
+
+
+def save(result: Result, output: Path | str, options: SaveOptions | None = None, *, source: Any = None) -> Saved:
+    """Write a result and its bundle; see :meth:`Session.save`."""
+    return Session().save(result, output, options, source)
+
+
+def inspect(picture: Any, page: int = 0) -> Inspection:
+    """Say what is wrong with a picture: noise, JPEG quality, blur, earlier enlargement, clipping."""
+    return Session().inspect(picture, page)
+
+
+def replay(receipt: Path | str, source: Any = None) -> Replayed:
+    """Do a job again from its receipt and say how exactly it agrees; see :meth:`Session.replay`."""
+    return Session().replay(receipt, source)
+
+
+def verify(path: Path | str) -> Verdict:
+    """Say whether a result and its account are unchanged; see ``tratto.provenance.verify``."""
+    from tratto.provenance.verify import verify as check
+
+    return check(Path(path))
+
+
+def revert(path: Path | str, to: Path | str) -> Path:
+    """Write the exact bytes of the original; see ``tratto.provenance.bundle``."""
+    from tratto.provenance.bundle import revert as undo
+
+    return undo(Path(path), Path(to))

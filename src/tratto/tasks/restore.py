@@ -1,0 +1,163 @@
+"""Plan a restoration: from options and an inspection to a recipe, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tratto.core.errors import OptionError
+from tratto.core.inspection import Inspection
+from tratto.core.recipe import Recipe
+from tratto.core.step import Step
+from tratto.steps.denoise import Denoise
+from tratto.steps.upscale import Upscale
+
+#: Below this noise (1/255) and above this JPEG quality a picture counts as clean. A sigma of 1.5 is below what a viewer
+#: notices at normal contrast; quality 93 quantises no coefficient of the standard table by more than about 14/255.
+CLEAN_SIGMA = 1.5
+CLEAN_QUALITY = 93.0
+#: An edge softer than this many pixels counts as blurred.
+SHARP_BLUR = 1.3
+
+
+class RestoreOptions(BaseModel):
+    """What a user may ask of ``restore``, validated.
+
+    Attributes
+    ----------
+    scale : int
+        1, 2 or 4 (3 where a provider has it).
+    strength : float
+        0 leaves the picture as it is, 1 is the full effect.
+    noise_sigma : float or None
+        Noise level in 1/255 (0-255) to believe instead of the estimate. None = estimate.
+    provider : str
+        Name in the restorer table or ``auto``.
+    kernel : str
+        How what may not change is enlarged.
+    fast : bool
+        Allow lower precision.
+    force : bool
+        Restore even what looks clean.
+    seed : int
+    params : dict
+        Further parameters of the provider.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scale: Literal[1, 2, 3, 4] = 1
+    strength: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
+    noise_sigma: Annotated[float, Field(ge=0.0, le=255.0)] | None = None
+    provider: str = "auto"
+    kernel: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
+    fast: bool = False
+    force: bool = False
+    seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
+    params: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("strength", "noise_sigma")
+    @classmethod
+    def _finite(cls, v: float | None) -> float | None:
+        if v is not None and not math.isfinite(v):
+            raise ValueError("must be a finite number")
+        return v
+
+
+def damage_reasons(options: RestoreOptions, inspection: Inspection) -> list[str]:
+    """Return in plain words what is wrong with the picture; empty when it counts as clean."""
+    reasons = []
+    sigma = inspection.noise_sigma.value if options.noise_sigma is None else options.noise_sigma
+    told = "stated" if options.noise_sigma is not None else inspection.noise_sigma.basis
+    if sigma is not None and sigma > CLEAN_SIGMA:
+        reasons.append(f"noise: sigma {sigma:.1f} of 255 ({told})")
+    quality = inspection.jpeg_quality
+    if quality.value is not None and quality.value < CLEAN_QUALITY:
+        reasons.append(f"JPEG compression: quality {quality.value:.0f} ({quality.basis})")
+    blur = inspection.blur_sigma.value
+    if blur is not None and blur > SHARP_BLUR:
+        reasons.append(f"blur: edges {blur:.1f} pixels soft ({inspection.blur_sigma.basis})")
+    return reasons
+
+
+def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
+    """Turn options and an inspection into a recipe.
+
+    A clean picture at scale 1 gets a recipe without steps: it is left alone. A noisy one that is to be enlarged is
+    cleaned first, unless a provider was named, which then does both as it was trained to.
+
+    Parameters
+    ----------
+    options : RestoreOptions
+    inspection : Inspection
+
+    Returns
+    -------
+    Recipe
+        With the reasons in words.
+    """
+    damage = damage_reasons(options, inspection)
+    reasons = list(damage)
+    steps: list[Step] = []
+    clean_first = bool(damage) and options.provider in ("auto", "tratto", "tratto-openvino")
+    if options.scale == 1:
+        if damage or options.force:
+            steps.append(_denoise(options))
+            if not damage:
+                reasons.append("no noise, compression or blur was found; restored because it was asked for")
+        else:
+            reasons.append("no noise, compression or blur was found: left alone")
+    else:
+        if clean_first:
+            steps.append(_denoise(options))
+        reasons.append(f"enlarged {options.scale} times as asked")
+        upscale_by = inspection.upscale.value
+        if upscale_by is not None and upscale_by > 1:
+            reasons.append(f"it seems to have been enlarged {upscale_by:.0f} times before, which no detail can undo")
+        steps.append(
+            Upscale(
+                scale=options.scale,
+                provider=options.provider,
+                strength=options.strength,
+                kernel=options.kernel,
+                noise_sigma=options.noise_sigma,
+                fast=options.fast,
+                params=options.params,
+            )
+        )
+    return Recipe(task="restore", steps=tuple(steps), seed=options.seed, reasons=tuple(reasons))
+
+
+def _denoise(options: RestoreOptions) -> Denoise:
+    return Denoise(
+        provider=options.provider,
+        strength=options.strength,
+        noise_sigma=options.noise_sigma,
+        fast=options.fast,
+        params=options.params,
+    )
+
+
+def make_options(**fields: Any) -> RestoreOptions:
+    """Return validated options.
+
+    Parameters
+    ----------
+    **fields
+        Attributes of :class:`RestoreOptions`.
+
+    Raises
+    ------
+    OptionError
+        Naming every option that is unknown or out of range.
+    """
+    try:
+        return RestoreOptions(**fields)
+    except ValidationError as e:
+        parts = []
+        for item in e.errors(include_url=False, include_context=False):
+            where = ".".join(str(p) for p in item["loc"]) or "options"
+            parts.append(f"{where}: {item['msg']}, got {item['input']!r}")
+        raise OptionError("; ".join(parts)) from e

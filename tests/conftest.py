@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from tratto.core.capability import RestoredTile, RestorerInfo
+from tratto.imaging.scratch import allocate
+
+
+@dataclass
+class FakeRestorer:
+    """Adds a constant and, if asked, reports a constant error; enlarges by repetition."""
+
+    info: RestorerInfo
+    shift: float = 0.1
+    calls: list = field(default_factory=list)
+
+    def restore(self, tile, noise_sigma=None):
+        s = self.info.scale
+        self.calls.append(tile.shape)
+        out = np.repeat(np.repeat(tile, s, 0), s, 1) + np.float32(self.shift)
+        sigma = np.full(out.shape[:2], 0.02, np.float32) if self.info.has_sigma else None
+        return RestoredTile(out, sigma)
+
+
+@dataclass
+class FakeServices:
+    """Services around fake restorers, by provider name."""
+
+    restorers: dict
+    seed: int = 0
+    fast: bool = False
+    stages: list = field(default_factory=list)
+
+    def choose_restorer(self, provider, scale, params):
+        return "fake" if provider == "auto" else provider
+
+    def open_restorer(self, provider, scale, params):
+        one = self.restorers[provider]
+        return replace(one, info=replace(one.info, scale=scale))
+
+    def scratch(self, shape, dtype):
+        return allocate(shape, dtype, in_memory=1000)
+
+    def progress(self, stage, done, total):
+        self.stages.append((stage, done, total))
+
+    def run(self, recipe, canvas):
+        raise AssertionError("not used")
+
+
+@pytest.fixture
+def fake_services():
+    info = RestorerInfo("fake", 1, 40, 8, 4, has_sigma=True, library="numpy")
+    return FakeServices(
+        {
+            "fake": FakeRestorer(info),
+            "blind": FakeRestorer(replace(info, provider="blind", has_sigma=False)),
+            "dreamer": FakeRestorer(replace(info, provider="dreamer", generative=True)),
+        }
+    )

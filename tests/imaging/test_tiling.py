@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tratto.core.errors import OptionError
+from tratto.imaging.tiling import TileJob, TileSpec, plan_cores, reflect_index, run_tiled
+
+
+def tiled(picture, spec, process):
+    h, w = picture.shape[:2]
+    out = np.full((h * spec.scale, w * spec.scale, spec.channels_out), np.nan, np.float32)
+    seen = []
+
+    def write(y0, rows):
+        assert np.isnan(out[y0 : y0 + rows.shape[0]]).all()
+        out[y0 : y0 + rows.shape[0]] = rows
+
+    job = TileJob(lambda y0, y1, x0, x1: picture[y0:y1, x0:x1], process, write, lambda d, t: seen.append((d, t)))
+    count = run_tiled(h, w, spec, job)
+    assert seen == [(k + 1, count) for k in range(count)]
+    return out
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    h=st.integers(1, 90),
+    w=st.integers(1, 90),
+    tile=st.integers(33, 64),
+    overlap=st.integers(0, 12),
+    multiple=st.sampled_from([1, 2, 4, 8]),
+    scale=st.sampled_from([1, 2, 4]),
+    seed=st.integers(0, 99),
+)
+def test_untile_of_tile_is_the_picture(h, w, tile, overlap, multiple, scale, seed):
+    picture = np.random.default_rng(seed).random((h, w, 2), np.float32)
+    spec = TileSpec(tile + 8, overlap, multiple, scale, 2)
+
+    def process(t):
+        assert t.shape[0] % multiple == 0
+        assert t.shape[1] % multiple == 0
+        return np.repeat(np.repeat(t, scale, 0), scale, 1)
+
+    want = np.repeat(np.repeat(picture, scale, 0), scale, 1)
+    np.testing.assert_allclose(tiled(picture, spec, process), want, atol=3e-7)
+
+
+def box(radius):
+    def process(t):
+        p = np.pad(t, ((radius, radius), (radius, radius), (0, 0)))
+        n = 2 * radius + 1
+        return sum(p[i : i + t.shape[0], j : j + t.shape[1]] for i in range(n) for j in range(n)) / np.float32(n * n)
+
+    return process
+
+
+@pytest.mark.parametrize("tile", [40, 64, 96])
+def test_no_seam_when_three_quarters_of_the_overlap_cover_the_receptive_field(tile):
+    picture = np.random.default_rng(1).random((150, 131, 3), np.float32)
+    one = tiled(picture, TileSpec(400, 12, 4), box(9))
+    np.testing.assert_allclose(tiled(picture, TileSpec(tile, 12, 4), box(9)), one, atol=1e-6)
+
+
+def test_a_seam_shows_when_the_overlap_is_too_small():
+    picture = np.random.default_rng(1).random((150, 131, 3), np.float32)
+    one = tiled(picture, TileSpec(400, 12, 4), box(9))
+    assert np.abs(tiled(picture, TileSpec(40, 4, 4), box(9)) - one).max() > 0.01
+
+
+def test_reflection_repeats_no_edge_sample():
+    assert reflect_index(-3, 6, 4).tolist() == [3, 2, 1, 0, 1, 2, 3, 2, 1]
+    assert reflect_index(-2, 3, 1).tolist() == [0] * 5
+
+
+def test_cores_partition_the_picture_and_keep_the_grid():
+    rows, cols = plan_cores(1000, 333, TileSpec(256, 20, 8))
+    for parts, length in ((rows, 1000), (cols, 333)):
+        assert parts[0][0] == 0
+        assert parts[-1][1] == length
+        assert all(a[1] == b[0] for a, b in zip(parts, parts[1:], strict=False))
+        assert all(a % 8 == 0 for a, _ in parts)
+        assert max(b - a for a, b in parts) <= 256 - 2 * 24
+
+
+def test_a_tile_without_a_core_is_refused():
+    with pytest.raises(OptionError, match="no core left"):
+        TileSpec(tile=64, overlap=32)
+
+
+def test_a_wide_band_stays_within_its_memory():
+    rows, _ = plan_cores(4000, 60000, TileSpec(512, 32, 8, 4, 4))
+    assert max(b - a for a, b in rows) * 4 * 60000 * 4 * 4 * 4 <= 200e6

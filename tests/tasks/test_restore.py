@@ -1,0 +1,89 @@
+import pytest
+
+from tratto.core.errors import OptionError
+from tratto.core.inspection import Estimate, Inspection
+from tratto.tasks.restore import make_options, plan
+
+
+def inspection(noise=0.5, quality=None, blur=0.8, upscale=1.0):
+    none = Estimate(None, "not measurable")
+    return Inspection(
+        100,
+        80,
+        "rgb",
+        8,
+        "png",
+        Estimate(noise, "estimated") if noise is not None else none,
+        (noise or 0.0,) * 3,
+        (),
+        Estimate(quality, "exact") if quality is not None else none,
+        0,
+        Estimate(blur, "estimated") if blur is not None else none,
+        Estimate(upscale, "estimated") if upscale is not None else none,
+        0.0,
+        0.0,
+    )
+
+
+def test_a_clean_picture_is_left_alone():
+    recipe = plan(make_options(), inspection())
+    assert recipe.steps == ()
+    assert "left alone" in recipe.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "word"),
+    [
+        (inspection(noise=12), "noise: sigma 12.0"),
+        (inspection(quality=40), "quality 40"),
+        (inspection(blur=2.5), "blur"),
+    ],
+)
+def test_each_damage_is_named_and_treated(facts, word):
+    recipe = plan(make_options(strength=0.7, seed=3), facts)
+    assert [s.name for s in recipe.steps] == ["denoise"]
+    assert word in recipe.reasons[0]
+    assert recipe.steps[0].strength == 0.7
+    assert recipe.seed == 3
+
+
+def test_force_and_a_stated_sigma_override_the_inspection():
+    assert [s.name for s in plan(make_options(force=True), inspection()).steps] == ["denoise"]
+    assert plan(make_options(noise_sigma=0), inspection(noise=20)).steps == ()
+    told = plan(make_options(noise_sigma=15), inspection())
+    assert told.steps[0].noise_sigma == 15
+    assert "(stated)" in told.reasons[0]
+
+
+def test_a_noisy_picture_is_cleaned_before_it_is_enlarged():
+    assert [s.name for s in plan(make_options(scale=2), inspection(noise=9)).steps] == ["denoise", "upscale"]
+    assert [s.name for s in plan(make_options(scale=2), inspection()).steps] == ["upscale"]
+    named = plan(make_options(scale=4, provider="realesrgan"), inspection(noise=9))
+    assert [s.name for s in named.steps] == ["upscale"]
+    assert named.steps[0].provider == "realesrgan"
+
+
+def test_nothing_measurable_means_left_alone():
+    assert plan(make_options(), inspection(None, None, None, None)).steps == ()
+
+
+def test_earlier_enlargement_is_said():
+    assert any("enlarged 2 times before" in r for r in plan(make_options(scale=2), inspection(upscale=2.0)).reasons)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"scale": 5},
+        {"strength": 1.2},
+        {"strength": float("nan")},
+        {"noise_sigma": -1},
+        {"noise_sigma": float("inf")},
+        {"kernel": "sinc"},
+        {"seed": -1},
+        {"typo": 1},
+    ],
+)
+def test_bad_options_name_themselves(bad):
+    with pytest.raises(OptionError, match=next(iter(bad))):
+        make_options(**bad)
