@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.capability import ModelRef
-from tratto.core.errors import OptionError
+from tratto.core.errors import MissingExtra, OptionError
 from tratto.models.card import ModelCard
 from tratto.models.store import Weights, open_weights
 
@@ -140,14 +141,42 @@ def open_backend(
         raise OptionError(f"threads must be at least 1, got {threads}")
     if (card.backend == "ncnn") != (name == "ncnn"):
         raise OptionError(f"{name} cannot read the weights of {card.id}, which are for {card.backend}")
+    threads = threads or default_threads()
     match name:
         case "onnx":
-            from tratto.backends.onnx import OnnxBackend as Kind
+            from tratto.backends.onnx import OnnxBackend
+
+            return _load(OnnxBackend, card, precision, threads)
         case "openvino":
-            from tratto.backends.openvino import OpenVinoBackend as Kind
+            from tratto.backends.openvino import OpenVinoBackend
+
+            return _load(OpenVinoBackend, card, precision, threads)
         case "ncnn":
-            from tratto.backends.ncnn import NcnnBackend as Kind
-        case _:
-            raise OptionError(f"no backend runs {name!r} models; there are onnx, openvino and ncnn")
-    Kind.require()
-    return Kind(Opening(card, open_weights(card), precision, threads or default_threads()))
+            from tratto.backends.ncnn import NcnnBackend
+
+            return _load(NcnnBackend, card, precision, threads)
+    raise OptionError(f"no backend runs {name!r} models; there are onnx, openvino and ncnn")
+
+
+def _load(kind: type[Any], card: ModelCard, precision: str, threads: int) -> Backend:
+    kind.require()  # first, so that a missing runtime is said before gigabytes are hashed
+    backend: Backend = kind(Opening(card, open_weights(card), precision, threads))
+    return backend
+
+
+#: Runtime package and Tratto extra for each kind of weights. Empty extra: no command uses such weights yet.
+RUNTIMES = {
+    "onnx": ("onnxruntime", "all"),
+    "openvino": ("openvino", "openvino"),
+    "ncnn": ("ncnn", "upscale"),
+    "torch": ("torch", "torch"),
+    "diffusers": ("diffusers", ""),
+}
+
+
+def runtime_missing(card: ModelCard, runtime: str = "") -> MissingExtra | None:
+    """Return why the runtime for a card cannot be used here, or None. Imports no runtime."""
+    package, extra = RUNTIMES[runtime or card.backend]
+    if not extra or importlib.util.find_spec(package) is not None:
+        return None
+    return MissingExtra(f"{card.id} ({package})", extra)

@@ -50,7 +50,7 @@ class OpenVinoBackend:
         self._opening = opening
         self._inputs = tuple(i.get_any_name() for i in compiled.inputs)
         self._outputs = tuple(o.get_any_name() for o in compiled.outputs)
-        self._library = "openvino " + ov.__version__.split("-")[0]
+        self._library = f"openvino {ov.__version__.split('-')[0]}"
 
     @property
     def library(self) -> str:

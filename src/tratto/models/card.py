@@ -213,6 +213,7 @@ _RESTORER = (
 _SOURCE_KEYS = {"embedded": (), "package": ("dist", "extra"), "hub": ("repo", "revision")}
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _HASH = re.compile(r"[0-9a-f]{64}")
+_REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*")
 _REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -301,6 +302,8 @@ def _source(raw: Mapping[str, Any], where: str) -> Source:
         raise OptionError(f"{where}: the values of source must be texts that are not empty, got {dict(raw)!r}")
     if kind == "hub" and not _REPO.fullmatch(raw["repo"]):
         raise OptionError(f"{where}: source.repo must look like owner/name, got {raw['repo']!r}")
+    if kind == "hub" and not _REVISION.fullmatch(raw["revision"]):
+        raise OptionError(f"{where}: source.revision must be a branch, tag or commit, got {raw['revision']!r}")
     return Source(**raw)
 
 

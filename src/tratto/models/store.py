@@ -165,11 +165,10 @@ def hub_snapshot(card: ModelCard) -> Path | None:
     """Return the snapshot folder of a hub card's revision, or None if it was never pulled."""
     repo = repo_folder(card)
     revision = card.source.revision
-    ref = repo / "refs" / revision
     commit = revision
     if not _COMMIT.fullmatch(revision):
         try:
-            commit = ref.read_text("utf-8").strip()
+            commit = (repo / "refs" / revision).read_text("utf-8").strip()
         except OSError:
             return None
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", commit) or commit in (".", ".."):

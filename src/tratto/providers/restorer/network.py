@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.backends.open import Backend
+from tratto.backends.open import Backend, runtime_missing
 from tratto.core.capability import RestoredTile, RestorerInfo
-from tratto.core.errors import MissingExtra, MissingWeights, OptionError, UnavailableError, WeightMismatch
+from tratto.core.errors import MissingWeights, OptionError, UnavailableError, WeightMismatch
 from tratto.models.card import ModelCard
 from tratto.models.store import get_card, locate
 
 
-def missing_network(card_id: str, runtime: str, extra: str) -> UnavailableError | None:
+def missing_network(card_id: str, runtime: str = "") -> UnavailableError | None:
     """Return why a network cannot be run here, or None. Reads no weights and imports no runtime."""
-    if importlib.util.find_spec(runtime) is None:
-        return MissingExtra(f"{card_id} ({runtime})", extra)
     try:
-        locate(get_card(card_id))
+        card = get_card(card_id)
+        locate(card)
     except OptionError:
-        return MissingWeights(f"no card {card_id!r} ships with this version; run: pip install --upgrade tratto")
+        return MissingWeights(f"no model {card_id!r} ships with this version; run: pip install --upgrade tratto")
     except UnavailableError as e:
-        return e
-    return None
+        return runtime_missing(card, runtime) or e  # one extra may bring both
+    return runtime_missing(card, runtime)
 
 
 def check_tile(tile: NDArray[np.float32], provider: str, multiple: int) -> None:

@@ -54,7 +54,7 @@ class NonLocalMeans:
             provider="nlm",
             scale=1,
             tile=512,
-            overlap=SEARCH // 2 + PATCH // 2,
+            overlap=18,  # three quarters of it cover the 10 + 3 pixels that the search and its patches reach
             precision="uint8",
             library=f"opencv {cv2.__version__}",
             megapixels_per_second=0.4,

@@ -30,7 +30,7 @@ def card_id(scale: int, params: Mapping[str, Any]) -> str:
 
 def missing(scale: int, params: Mapping[str, Any], variant: str) -> UnavailableError | None:
     """Return why this provider cannot be used here, or None."""
-    return missing_network(card_id(scale, params), "ncnn", "upscale")
+    return missing_network(card_id(scale, params))
 
 
 def open(scale: int, fast: bool, params: Mapping[str, Any], variant: str) -> Restorer:

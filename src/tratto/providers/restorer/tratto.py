@@ -12,8 +12,6 @@ from tratto.models.card import ModelCard
 from tratto.models.store import get_card
 from tratto.providers.restorer.network import NetworkRestorer, missing_network
 
-_RUNTIME = {"onnx": ("onnxruntime", "all"), "openvino": ("openvino", "openvino")}
-
 
 def card_id(scale: int) -> str:
     """Return the id of the card for a scale."""
@@ -22,8 +20,7 @@ def card_id(scale: int) -> str:
 
 def missing(scale: int, params: Mapping[str, Any], variant: str) -> UnavailableError | None:
     """Return why this provider cannot be used here, or None."""
-    runtime, extra = _RUNTIME[variant]
-    return missing_network(card_id(scale), runtime, extra)
+    return missing_network(card_id(scale), variant)
 
 
 def open(scale: int, fast: bool, params: Mapping[str, Any], variant: str) -> Restorer:

@@ -1,0 +1,245 @@
+"""``tratto models``: what there is, what is ready here, and the command that would make the rest ready."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tratto.models.card import ModelCard
+
+models_app = typer.Typer(
+    help="Show, check and fetch models.", no_args_is_help=False, rich_markup_mode=None, add_completion=False
+)
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@models_app.callback(invoke_without_command=True)
+def _default(context: typer.Context, as_json: _Json = False) -> None:
+    """Show, check and fetch models."""
+    if context.invoked_subcommand is None:
+        _run(run_list, as_json)
+
+
+@models_app.command("list")
+def _list(as_json: _Json = False) -> None:
+    """List providers and models, whether each is ready here, and if not, what would make it so."""
+    _run(run_list, as_json)
+
+
+@models_app.command("show")
+def _show(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> None:
+    """Show a model's card and check its files against their hashes."""
+    _run(run_show, model, as_json)
+
+
+@models_app.command("pull")
+def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> None:
+    """Download a model's files from its hub, resuming what broke off, and check their hashes."""
+    _run(run_pull, model, as_json)
+
+
+def _run(command: Any, *arguments: Any) -> None:
+    from tratto.cli.main import _run as run  # at the call: the main module imports this one
+
+    run(command, *arguments)
+
+
+def _status(card: ModelCard) -> dict[str, Any]:
+    """Return a card's row. Looks for the files without reading them."""
+    from tratto.backends.open import runtime_missing
+    from tratto.core.errors import UnavailableError
+    from tratto.models.store import locate
+
+    error: UnavailableError | None = None
+    try:
+        locate(card)
+    except UnavailableError as e:
+        error = e
+    error = error or runtime_missing(card)
+    why, _, fix = str(error or "").partition("; run: ")
+    return {
+        "id": card.id,
+        "capability": card.capability,
+        "scale": card.scale if card.capability == "restorer" else None,
+        "licence": card.licence,
+        "commercial_use": card.commercial_use,
+        "generative": card.generative,
+        "used_by": card.used_by,
+        "available": error is None,
+        "why_not": why,
+        "fix": fix,
+    }
+
+
+def run_list(as_json: bool) -> int:
+    """List; return the exit code."""
+    from dataclasses import asdict
+
+    from tratto.cli.show import emit_json
+    from tratto.models.store import all_cards
+    from tratto.providers.restorer import AUTO, availability
+
+    models = [_status(card) for card in all_cards().values()]
+    providers = [asdict(a) for a in availability()]
+    if as_json:
+        auto = {str(scale): list(names) for scale, names in AUTO.items()}
+        emit_json({"providers": providers, "auto": auto, "models": models})
+        return 0
+    rows = [
+        (
+            p["name"],
+            " ".join(f"x{s}" for s in p["scales"]),
+            "yes" if len(p["ready"]) == len(p["scales"]) else "in part" if p["ready"] else "no",
+            p["about"],
+        )
+        for p in providers
+    ]
+    _table(("provider", "scales", "ready", "what it is"), rows, [_remedy(p) for p in providers])
+    typer.echo()
+    order = "; ".join(f"x{scale}: {', '.join(names)}" for scale, names in AUTO.items())
+    typer.echo(f"auto takes the first that is ready: {order}.")
+    typer.echo("A provider that invents detail is used only when it is named.")
+    typer.echo()
+    cells = [
+        (
+            m["id"],
+            m["capability"],
+            f"x{m['scale']}" if m["scale"] else "-",
+            m["licence"],
+            "yes" if m["commercial_use"] else "NO",
+            "yes" if m["available"] else "no",
+            m["used_by"] or "not used by a command yet",
+        )
+        for m in models
+    ]
+    heads = ("model", "capability", "scale", "licence", "commercial use", "available", "used by")
+    _table(heads, cells, [_remedy(m) for m in models])
+    return 0
+
+
+def _remedy(row: dict[str, Any]) -> str:
+    return f"{row['why_not']}; run: {row['fix']}" if row["fix"] else row["why_not"]
+
+
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], notes: list[str]) -> None:
+    """Print aligned columns; a note goes below its row, so that commands can be copied whole."""
+    from tratto.cli.show import printable
+
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    for row, note in zip([heads, *rows], ["", *notes], strict=True):
+        typer.echo(printable("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()))
+        if note:
+            typer.echo(printable(f"    {note}"))
+
+
+def run_show(model: str, as_json: bool) -> int:
+    """Show one card, verify its files; return the exit code (that of the error if they are not here or wrong)."""
+    from tratto.cli.show import emit_json, printable
+    from tratto.core.errors import UnavailableError
+    from tratto.models.store import get_card, open_weights
+
+    card = get_card(model)
+    row = _status(card)
+    code, paths = 0, {}
+    try:
+        weights = open_weights(card)
+        paths = {name: str(path) for name, path in weights.paths.items()}
+        verdict = (
+            f"every file has the hash that {'its card names' if card.pinned else 'was recorded at the first pull'}"
+        )
+        sha256 = weights.ref.sha256
+    except UnavailableError as e:
+        code, verdict, sha256 = e.exit_code, str(e), card.sha256
+    if as_json:
+        emit_json({**row, **_facts(card), "sha256": sha256, "paths": paths, "verified": code == 0, "verdict": verdict})
+        return code
+    for key, value in {**row, **_facts(card), "sha256": sha256}.items():
+        if isinstance(value, dict | list | tuple):
+            typer.echo(f"{key}:")
+            items = value.items() if isinstance(value, dict) else [("-", v) for v in value]
+            for k, v in items:
+                typer.echo(printable(f"  {k}  {v}"))
+        else:
+            typer.echo(printable(f"{key}: {_words(value)}"))
+    for path in paths.values():
+        typer.echo(printable(f"file: {path}"))
+    typer.echo(printable(f"check: {verdict}"))
+    return code
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value in ("", None) else str(value)
+
+
+def _facts(card: ModelCard) -> dict[str, Any]:
+    source = card.source
+    places = {
+        "embedded": "inside Tratto",
+        "package": f"the package {source.dist}",
+        "hub": f"the hub, {source.repo} at {source.revision}",
+    }
+    facts: dict[str, Any] = {
+        "backend": card.backend,
+        "source": places[source.kind],
+        "size_bytes": card.size_bytes or None,
+        "paper": card.paper,
+        "training_data": card.training_data,
+        "command": card.command,
+        "files": {name: digest or "pinned at the first pull" for name, digest in card.files.items()},
+    }
+    if card.capability == "restorer":
+        facts |= {
+            "tile": card.tile,
+            "overlap": card.overlap,
+            "multiple": card.multiple,
+            "seam_exact": card.seam_exact,
+            "has_sigma": card.has_sigma,
+        }
+    return facts | {"quality": dict(card.quality), "speed": dict(card.speed), "limits": list(card.limits)}
+
+
+def run_pull(model: str, as_json: bool) -> int:
+    """Fetch one model; return the exit code."""
+    from tratto.cli.show import ProgressLine, emit_json, printable
+    from tratto.models.hub import Pulled, pull
+    from tratto.models.store import get_card, open_weights
+
+    card = get_card(model)
+    with ProgressLine() as line:
+        if card.source.kind == "hub":
+            done = pull(card, line)
+        else:
+            done = Pulled(open_weights(card), (), ())  # its error names the command that brings it
+    if as_json:
+        emit_json(
+            {
+                "id": card.id,
+                "sha256": done.weights.ref.sha256,
+                "paths": {name: str(path) for name, path in done.weights.paths.items()},
+                "downloaded": list(done.downloaded),
+                "newly_pinned": list(done.newly_pinned),
+            }
+        )
+        return 0
+    if done.downloaded:
+        typer.echo(printable(f"{card.id}: fetched {len(done.downloaded)} of {len(card.files)} files"))
+    else:
+        typer.echo(printable(f"{card.id}: every file is here and has its hash; nothing was fetched"))
+    for path in done.weights.paths.values():
+        typer.echo(printable(f"  {path}"))
+    if done.newly_pinned:
+        typer.echo(
+            f"No hash was known in advance for {len(done.newly_pinned)} of these files: what arrived now was recorded "
+            "and will be checked whenever they are opened. This protects against later changes, not against a hub "
+            "that served wrong files today."
+        )
+    if not card.used_by:
+        typer.echo("This model is not used by a command yet.")
+    typer.echo(printable(f"Licence: {card.licence}; commercial use: {'yes' if card.commercial_use else 'NO'}"))
+    return 0
