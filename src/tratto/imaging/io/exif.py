@@ -1,0 +1,331 @@
+"""EXIF blocks: reading, patching one tag, and taking apart for TIFF (EXIF 2.32 / JEITA CP-3451; TIFF 6.0).
+
+A block is the little TIFF structure that follows the ``Exif\\0\\0`` mark in a JPEG. It is treated as opaque wherever
+possible: nothing is re-serialised that can be left as it is, because maker notes hold offsets that only their maker
+understands.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+#: Size in bytes of one item of each TIFF field type.
+TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+
+#: How many bytes are swapped as one unit (a rational is two 4-byte numbers).
+_SWAP_UNITS = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+
+ORIENTATION = 0x0112
+EXIF_IFD = 0x8769
+GPS_IFD = 0x8825
+INTEROP_IFD = 0xA005
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+
+#: Tags of the first directory that describe the picture and not its encoding, so that they may move between formats.
+DESCRIPTIVE = frozenset(
+    {0x010D, 0x010E, 0x010F, 0x0110, 0x011D, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298}
+    | set(range(0x9C9B, 0x9CA0))
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One field of a directory.
+
+    Attributes
+    ----------
+    kind : int
+        TIFF field type.
+    count : int
+        Number of items.
+    data : bytes
+        The items, little-endian.
+    """
+
+    kind: int
+    count: int
+    data: bytes
+
+    def numbers(self) -> tuple[int, ...]:
+        """Return integer items; empty for other types."""
+        code = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}.get(self.kind)
+        return struct.unpack(f"<{self.count}{code}", self.data) if code else ()
+
+    def rationals(self) -> tuple[tuple[int, int], ...]:
+        """Return (numerator, denominator) items; empty for other types."""
+        if self.kind not in (5, 10):
+            return ()
+        flat = struct.unpack(f"<{2 * self.count}{'I' if self.kind == 5 else 'i'}", self.data)
+        return tuple(zip(flat[::2], flat[1::2], strict=True))
+
+
+Directory = Mapping[int, Entry]
+
+
+@dataclass(frozen=True)
+class ExifBlock:
+    """An EXIF block taken apart.
+
+    Attributes
+    ----------
+    main, exif, gps, interop, thumbnail : mapping of int to Entry
+        The directories; empty when absent. Pointers between them are left out.
+    notes : tuple of str
+        What was broken and therefore skipped.
+    """
+
+    main: Directory = field(default_factory=dict)
+    exif: Directory = field(default_factory=dict)
+    gps: Directory = field(default_factory=dict)
+    interop: Directory = field(default_factory=dict)
+    thumbnail: Directory = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def to_little(kind: int, data: bytes, big: bool) -> bytes:
+    """Return the items of a field little-endian."""
+    unit = _SWAP_UNITS.get(kind, 1)
+    if not big or unit == 1:
+        return data
+    swapped = bytearray(len(data))
+    for i in range(unit):
+        swapped[i::unit] = data[unit - 1 - i :: unit]
+    return bytes(swapped)
+
+
+def parse(block: bytes) -> ExifBlock:
+    """Take an EXIF block apart without ever failing: what is broken is skipped and noted.
+
+    Parameters
+    ----------
+    block : bytes
+        Without the ``Exif\\0\\0`` mark.
+
+    Returns
+    -------
+    ExifBlock
+    """
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(bytes(block[:4]))
+    if order is None or len(block) < 8:
+        return ExifBlock(notes=("the EXIF block has no TIFF header; kept as it is",))
+    notes: list[str] = []
+    seen: set[int] = set()
+
+    def directory(offset: int, what: str) -> tuple[dict[int, Entry], int]:
+        if offset in seen:
+            notes.append(f"EXIF: the {what} directory points back to one already read")
+            return {}, 0
+        seen.add(offset)
+        if offset < 8 or offset + 2 > len(block):
+            notes.append(f"EXIF: the {what} directory lies outside the block")
+            return {}, 0
+        (count,) = struct.unpack_from(order + "H", block, offset)
+        end = offset + 2 + 12 * count
+        if end > len(block):
+            notes.append(f"EXIF: the {what} directory claims {count} fields and is cut off")
+            count, end = (len(block) - offset - 2) // 12, len(block)
+        fields: dict[int, Entry] = {}
+        for i in range(count):
+            at = offset + 2 + 12 * i
+            tag, kind, items = struct.unpack_from(order + "HHI", block, at)
+            size = TYPE_SIZES.get(kind, 0) * items
+            if kind not in TYPE_SIZES:
+                notes.append(f"EXIF: field {tag:#06x} has the unknown type {kind}")
+                continue
+            where = at + 8 if size <= 4 else struct.unpack_from(order + "I", block, at + 8)[0]
+            if where + size > len(block):
+                notes.append(f"EXIF: field {tag:#06x} lies outside the block")
+                continue
+            fields[tag] = Entry(kind, items, to_little(kind, block[where : where + size], order == ">"))
+        following = struct.unpack_from(order + "I", block, end)[0] if end + 4 <= len(block) else 0
+        return fields, following
+
+    def pointed(fields: dict[int, Entry], tag: int, what: str) -> dict[int, Entry]:
+        entry = fields.pop(tag, None)
+        target = entry.numbers() if entry else ()
+        return directory(target[0], what)[0] if len(target) == 1 else {}
+
+    main, following = directory(struct.unpack_from(order + "I", block, 4)[0], "main")
+    exif = pointed(main, EXIF_IFD, "EXIF")
+    gps = pointed(main, GPS_IFD, "GPS")
+    interop = pointed(exif, INTEROP_IFD, "interoperability")
+    thumbnail = directory(following, "thumbnail")[0] if following else {}
+    return ExifBlock(main, exif, gps, interop, thumbnail, tuple(notes))
+
+
+def orientation_of(block: ExifBlock) -> tuple[int, str | None]:
+    """Return the orientation 1-8, and a note if the tag held something else.
+
+    Parameters
+    ----------
+    block : ExifBlock
+
+    Returns
+    -------
+    orientation : int
+        1 when the tag is absent or invalid.
+    note : str or None
+    """
+    entry = block.main.get(ORIENTATION)
+    return checked_orientation(entry.numbers() if entry else (1,))
+
+
+def checked_orientation(values: tuple[int, ...]) -> tuple[int, str | None]:
+    """Return an orientation 1-8, and a note if ``values`` is not one such number."""
+    if len(values) >= 1 and 1 <= values[0] <= 8:
+        return values[0], None
+    shown = values[0] if values else "not a number"
+    return 1, f"the orientation tag is {shown}, expected 1-8; taken as 1"
+
+
+def resolution_of(directory: Directory) -> tuple[float, float] | None:
+    """Return (horizontal, vertical) dots per inch from the tags of a directory, or None if they say nothing."""
+    x, y = directory.get(X_RESOLUTION), directory.get(Y_RESOLUTION)
+    unit_entry = directory.get(RESOLUTION_UNIT)
+    unit = (unit_entry.numbers() if unit_entry else ()) or (2,)
+    pairs = (x.rationals()[:1] if x else ()) + (y.rationals()[:1] if y else ())
+    if len(pairs) != 2 or unit[0] not in (2, 3) or any(n <= 0 or d <= 0 for n, d in pairs):
+        return None
+    # one division only, so that a written rational comes back as the same float
+    values = [n * 254 / (d * 100) if unit[0] == 3 else n / d for n, d in pairs]
+    return values[0], values[1]
+
+
+def build(block: ExifBlock) -> bytes:
+    """Serialise directories into a little-endian EXIF block; equal input gives equal bytes.
+
+    The thumbnail directory is left out: its data lies outside the fields.
+
+    Parameters
+    ----------
+    block : ExifBlock
+
+    Returns
+    -------
+    bytes
+    """
+    layout = [("main", dict(block.main))]
+    if block.exif or block.interop:
+        layout.append(("exif", dict(block.exif)))
+    if block.interop:
+        layout.append(("interop", dict(block.interop)))
+    if block.gps:
+        layout.append(("gps", dict(block.gps)))
+    present = {name for name, _ in layout}
+    pointers = {"main": {EXIF_IFD: "exif", GPS_IFD: "gps"}, "exif": {INTEROP_IFD: "interop"}}
+    offsets: dict[str, int] = {}
+    at = 8
+    for name, fields in layout:
+        for tag, target in pointers.get(name, {}).items():
+            if target in present:
+                fields[tag] = Entry(4, 1, b"\0\0\0\0")
+        offsets[name] = at
+        at += directory_size(fields)
+    out = bytearray(b"II*\x00" + struct.pack("<I", 8))
+    for name, fields in layout:
+        for tag, target in pointers.get(name, {}).items():
+            if target in present:
+                fields[tag] = Entry(4, 1, struct.pack("<I", offsets[target]))
+        out += serialise(fields, offsets[name])
+    return bytes(out)
+
+
+def directory_size(fields: Directory) -> int:
+    """Return the bytes :func:`serialise` needs (classic TIFF)."""
+    return 6 + 12 * len(fields) + sum(len(e.data) + len(e.data) % 2 for e in fields.values() if len(e.data) > 4)
+
+
+def serialise(fields: Directory, offset: int, following: int = 0) -> bytes:
+    """Write one classic little-endian directory with its values behind it.
+
+    Parameters
+    ----------
+    fields : mapping of int to Entry
+    offset : int
+        Where the directory will stand, counted from the TIFF header.
+    following : int
+        Offset of the next directory, 0 for none.
+
+    Returns
+    -------
+    bytes
+        Of the length :func:`directory_size` says.
+    """
+    head = bytearray(struct.pack("<H", len(fields)))
+    values = bytearray()
+    start = offset + 6 + 12 * len(fields)
+    for tag in sorted(fields):
+        entry = fields[tag]
+        if len(entry.data) <= 4:
+            head += struct.pack("<HHI", tag, entry.kind, entry.count) + entry.data.ljust(4, b"\0")
+        else:
+            head += struct.pack("<HHII", tag, entry.kind, entry.count, start + len(values))
+            values += entry.data + b"\0" * (len(entry.data) % 2)
+    return bytes(head + struct.pack("<I", following) + values)
+
+
+def with_orientation(block: bytes | None, orientation: int) -> bytes:
+    """Return the block with this orientation; nothing else in it moves.
+
+    An existing tag is overwritten in place. A missing one is added by writing a longer copy of the first directory
+    behind the block, so that every offset inside (maker notes among them) stays valid.
+
+    Parameters
+    ----------
+    block : bytes or None
+        Without the ``Exif\\0\\0`` mark. None or a block that is no TIFF structure: a new block is made.
+    orientation : int
+        1-8.
+
+    Returns
+    -------
+    bytes
+    """
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(bytes(block[:4])) if block else None
+    fresh = build(ExifBlock(main={ORIENTATION: Entry(3, 1, struct.pack("<H", orientation))}))
+    if block is None or order is None or len(block) < 8:
+        return fresh
+    (offset,) = struct.unpack_from(order + "I", block, 4)
+    if offset < 8 or offset + 2 > len(block):
+        return fresh
+    (count,) = struct.unpack_from(order + "H", block, offset)
+    end = offset + 2 + 12 * count
+    if end > len(block):
+        return fresh
+    out = bytearray(block)
+    field_bytes = struct.pack(order + "HHIHH", ORIENTATION, 3, 1, orientation, 0)
+    fields = [bytes(block[offset + 2 + 12 * i : offset + 14 + 12 * i]) for i in range(count)]
+    tags = [struct.unpack_from(order + "H", f)[0] for f in fields]
+    if ORIENTATION in tags:
+        at = offset + 2 + 12 * tags.index(ORIENTATION)
+        out[at : at + 12] = field_bytes
+        return bytes(out)
+    following = block[end : end + 4] if end + 4 <= len(block) else b"\0\0\0\0"
+    fields.append(field_bytes)
+    fields.sort(key=lambda f: struct.unpack_from(order + "H", f)[0])
+    out += b"\0" * (len(out) % 2)
+    struct.pack_into(order + "I", out, 4, len(out))
+    out += struct.pack(order + "H", count + 1) + b"".join(fields) + following
+    return bytes(out)
+
+
+def block_for(exif: bytes | None, orientation: int) -> bytes | None:
+    """Return the block to write for a picture, or None if there is nothing to say.
+
+    Parameters
+    ----------
+    exif : bytes or None
+        The block of the picture.
+    orientation : int
+        What must hold. The block is left alone when it already means this (an invalid tag means 1).
+
+    Returns
+    -------
+    bytes or None
+    """
+    current = orientation_of(parse(exif))[0] if exif else 1
+    if current == orientation:
+        return exif
+    return with_orientation(exif, orientation)

@@ -1,0 +1,208 @@
+"""Reading HEIF (HEIC) and AVIF; both read only."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tratto.core.errors import CorruptPicture, InputError, MissingExtra, UnsupportedFormat
+from tratto.core.image import ColorMode, Image, Metadata
+from tratto.imaging.io import exif as exif_blocks
+from tratto.imaging.io.icc import profile_notes
+from tratto.imaging.io.source import ReadContext, Source, quiet
+
+_CONTAINERS = (b"meta", b"iprp", b"ipco")
+_MAX_DEPTH = 6
+_MAX_BOXES = 10_000
+
+
+def _boxes(
+    source: Source, start: int, end: int, depth: int = 0, budget: list[int] | None = None
+) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (type, first byte of the content, end) of the ISO boxes that matter, also nested ones."""
+    budget = [_MAX_BOXES] if budget is None else budget
+    at = start
+    while at + 8 <= end:
+        budget[0] -= 1
+        if budget[0] < 0 or depth > _MAX_DEPTH:
+            raise CorruptPicture(f"{source.name}: has too many nested boxes")
+        size, kind = struct.unpack(">I4s", source.read_at(at, 8))
+        head = 8
+        if size == 1:
+            size, head = struct.unpack(">Q", source.read_at(at + 8, 8))[0], 16
+        elif size == 0:
+            size = end - at
+        if size < head or at + size > end:
+            raise CorruptPicture(f"{source.name}: the file ends early, inside its {kind.decode('latin-1')!r} box")
+        yield kind, at + head, at + size
+        if kind in _CONTAINERS:
+            yield from _boxes(source, at + head + (4 if kind == b"meta" else 0), at + size, depth + 1, budget)
+        at += size
+
+
+def _facts(ctx: ReadContext) -> tuple[int, int, int]:
+    """Return (width, height, bits) of the largest picture the header lists, checked against the limits."""
+    width = height = bits = 0
+    for kind, start, end in _boxes(ctx.source, 0, ctx.source.size):
+        if kind == b"ispe" and end - start >= 12:
+            w, h = struct.unpack(">II", ctx.source.read_at(start + 4, 8))
+            ctx.limits.check_size(w, h, ctx.name)
+            if w * h > width * height:
+                width, height = w, h
+        elif kind == b"pixi" and end - start >= 6:
+            count = ctx.source.read_at(start + 4, 1)[0]
+            bits = max([bits, *ctx.source.read_at(start + 5, min(count, end - start - 5))])
+    if not width:
+        raise CorruptPicture(f"{ctx.name}: the header does not state a picture size")
+    return width, height, bits
+
+
+def count_avif(ctx: ReadContext) -> int:
+    """Count the frames of an AVIF.
+
+    Parameters
+    ----------
+    ctx : ReadContext
+
+    Returns
+    -------
+    int
+    """
+    _facts(ctx)
+    with quiet():
+        frames = int(getattr(_open_avif(ctx), "n_frames", 1))
+    ctx.limits.check_pages(frames, ctx.name)
+    return frames
+
+
+def _open_avif(ctx: ReadContext) -> Any:
+    from PIL import features
+
+    if not features.check("avif"):
+        raise UnsupportedFormat(f"{ctx.name}: this Pillow was built without AVIF; run: pip install 'Pillow>=11.3'")
+    from PIL import AvifImagePlugin
+
+    return AvifImagePlugin.AvifImageFile(io.BytesIO(ctx.source.all()))
+
+
+def read_avif(ctx: ReadContext) -> Image:
+    """Read an 8-bit AVIF.
+
+    Parameters
+    ----------
+    ctx : ReadContext
+
+    Returns
+    -------
+    Image
+
+    Raises
+    ------
+    UnsupportedFormat
+        For more than 8 bits, which Pillow would cut to 8.
+    InputError
+    """
+    bits = _facts(ctx)[2]
+    if bits > 8:
+        raise UnsupportedFormat(f"{ctx.name}: AVIF with {bits} bits per sample is not read exactly; convert it to PNG")
+    with quiet():
+        picture = _open_avif(ctx)
+        _check_page(ctx, int(getattr(picture, "n_frames", 1)))
+        picture.seek(ctx.page)
+        picture.load()
+    return _from_pillow(ctx, picture, "avif")
+
+
+def _open_heif(ctx: ReadContext) -> Any:
+    try:
+        import pi_heif
+    except ImportError:
+        raise MissingExtra(f"{ctx.name}: reading HEIF (HEIC)", "heif") from None
+    return pi_heif.open_heif(io.BytesIO(ctx.source.all()), convert_hdr_to_8bit=False)
+
+
+def count_heif(ctx: ReadContext) -> int:
+    """Count the top-level pictures of a HEIF.
+
+    Parameters
+    ----------
+    ctx : ReadContext
+
+    Returns
+    -------
+    int
+    """
+    _facts(ctx)
+    pages = len(_open_heif(ctx))
+    ctx.limits.check_pages(pages, ctx.name)
+    return pages
+
+
+def read_heif(ctx: ReadContext) -> Image:
+    """Read an 8-bit HEIF with the ``heif`` extra.
+
+    Parameters
+    ----------
+    ctx : ReadContext
+
+    Returns
+    -------
+    Image
+        The decoder applies the rotation the container asks for, so the orientation is 1.
+
+    Raises
+    ------
+    MissingExtra
+    UnsupportedFormat
+        For more than 8 bits.
+    InputError
+    """
+    _facts(ctx)
+    container = _open_heif(ctx)
+    _check_page(ctx, len(container))
+    entry = container[ctx.page]
+    if entry.info.get("bit_depth", 8) > 8:
+        raise UnsupportedFormat(f"{ctx.name}: HEIF with {entry.info['bit_depth']} bits per sample is not read exactly")
+    return _from_pillow(ctx, entry.to_pillow(), "heif", turned=True)
+
+
+def _check_page(ctx: ReadContext, pages: int) -> None:
+    ctx.limits.check_pages(pages, ctx.name)
+    if ctx.page >= pages:
+        raise InputError(f"{ctx.name}: there is no page {ctx.page}, the file has {pages}")
+
+
+def _from_pillow(ctx: ReadContext, picture: Any, kind: str, *, turned: bool = False) -> Image:
+    ctx.limits.check_size(picture.width, picture.height, ctx.name)
+    if picture.mode not in ("RGB", "RGBA", "L", "LA"):
+        raise UnsupportedFormat(f"{ctx.name}: {kind} with samples of kind {picture.mode} is not read")
+    samples = np.array(picture)
+    exif = picture.info.get("exif") or None
+    exif = exif.removeprefix(b"Exif\0\0") if exif else None
+    notes: list[str] = []
+    orientation = 1
+    if exif:
+        block = exif_blocks.parse(exif)
+        orientation, note = exif_blocks.orientation_of(block)
+        notes += [*block.notes, *([note] if note else [])]
+    if turned and exif and orientation != 1:
+        orientation, exif = 1, exif_blocks.with_orientation(exif, 1)
+    mode = ColorMode.RGB if picture.mode.startswith("RGB") else ColorMode.GRAY
+    icc = picture.info.get("icc_profile") or None
+    notes += profile_notes(icc, mode)
+    meta = Metadata(
+        kind,
+        icc,
+        exif,
+        picture.info.get("xmp") or None,
+        orientation=orientation,
+        extra={"notes": notes} if notes else {},
+    )
+    if picture.mode in ("RGBA", "LA"):
+        color = samples[..., 0] if mode is ColorMode.GRAY else samples[..., :3]
+        return Image(np.ascontiguousarray(color), mode, 8, np.ascontiguousarray(samples[..., -1]), meta=meta)
+    return Image(samples, mode, 8, meta=meta)

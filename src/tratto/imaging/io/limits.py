@@ -1,0 +1,99 @@
+"""How much a file may ask of this machine before it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tratto.core.errors import CorruptPicture, PictureTooLarge
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds that are checked from the header, before anything large is allocated.
+
+    Attributes
+    ----------
+    max_pixels : int
+        Width x height of one page.
+    max_bytes : int
+        File size.
+    max_side : int
+        Width or height.
+    max_metadata : int
+        Bytes of all metadata blocks of one file together, after inflation.
+    max_pages : int
+        Pages of a TIFF, frames of an animation.
+    """
+
+    max_pixels: int = 250_000_000
+    max_bytes: int = 2 * 1024**3
+    max_side: int = 100_000
+    max_metadata: int = 32 * 1024**2
+    max_pages: int = 1000
+
+    def check_size(self, width: int, height: int, name: str) -> None:
+        """Check the dimensions a header claims.
+
+        Parameters
+        ----------
+        width, height : int
+            As claimed.
+        name : str
+            Of the file, for the message.
+
+        Raises
+        ------
+        CorruptPicture
+            If a side is zero or negative.
+        PictureTooLarge
+            If a side or the number of pixels is over the limit.
+        """
+        if width < 1 or height < 1:
+            raise CorruptPicture(f"{name}: a picture needs at least one pixel, the header says {width}x{height}")
+        if max(width, height) > self.max_side:
+            raise PictureTooLarge(
+                f"{name}: {width}x{height} pixels is over the limit of {self.max_side} per side; raise the limit or "
+                "cut the picture into parts"
+            )
+        if width * height > self.max_pixels:
+            raise PictureTooLarge(
+                f"{name}: {width}x{height} is {width * height / 1e6:.1f} megapixels, the limit is "
+                f"{self.max_pixels / 1e6:.1f}; raise the pixel limit if you trust this file"
+            )
+
+    def check_pages(self, pages: int, name: str) -> None:
+        """Check a number of pages or frames.
+
+        Parameters
+        ----------
+        pages : int
+        name : str
+            Of the file, for the message.
+
+        Raises
+        ------
+        PictureTooLarge
+            If there are more than ``max_pages``.
+        """
+        if pages > self.max_pages:
+            raise PictureTooLarge(f"{name}: has {pages} or more pages or frames, the limit is {self.max_pages}")
+
+    def check_metadata(self, size: int, name: str) -> None:
+        """Check the bytes of metadata seen so far.
+
+        Parameters
+        ----------
+        size : int
+        name : str
+            Of the file, for the message.
+
+        Raises
+        ------
+        PictureTooLarge
+            If they are over ``max_metadata``.
+        """
+        if size > self.max_metadata:
+            raise PictureTooLarge(
+                f"{name}: its metadata (profiles, EXIF, XMP, text) is over the limit of {self.max_metadata} bytes; "
+                "remove the oversized block or raise the limit"
+            )

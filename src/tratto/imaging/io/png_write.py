@@ -1,0 +1,334 @@
+"""Writing PNG band by band, so that memory stays bounded whatever the picture.
+
+Each row takes the filter whose differences have the smallest sum of absolute values (the heuristic the PNG standard
+recommends in its section 12.8), tried for a whole band at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import struct
+import zlib
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import OutputError
+from tratto.core.image import ColorMode, Image
+from tratto.imaging.io import bits as bitpack
+from tratto.imaging.io import exif as exif_blocks
+from tratto.imaging.io.atomic import atomic_file
+from tratto.imaging.io.png_read import COLOUR_CHUNKS, SIGNATURE, XMP_KEYWORD, metre_from_dpi
+from tratto.imaging.io.source import rows_per_band
+
+_GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
+_CHANNELS = {_GRAY: 1, _RGB: 3, _PALETTE: 1, _GRAY_ALPHA: 2, _RGB_ALPHA: 4}
+
+#: Bytes of unfiltered rows per band: small enough that the trial filters of a band stay in the cache.
+_BAND_BYTES = 1 << 20
+_IDAT_BYTES = 1 << 18
+
+
+class PngStream:
+    """Writes one PNG: header, then chunks, then rows, then the end.
+
+    Parameters
+    ----------
+    stream : BinaryIO
+    width, height : int
+    depth : int
+        Bits per sample.
+    color : int
+        PNG colour type.
+    level : int
+        zlib level 0-9.
+    """
+
+    def __init__(self, stream: BinaryIO, width: int, height: int, depth: int, color: int, level: int = 6) -> None:
+        self._stream = stream
+        self._row_bytes = (width * depth * _CHANNELS[color] + 7) // 8
+        # filters only help where neighbouring bytes are neighbouring intensities
+        self._filtered = depth >= 8 and color != _PALETTE
+        self._step = max(1, depth * _CHANNELS[color] // 8)
+        self._above = np.zeros(self._row_bytes, np.uint8)
+        self._deflater = zlib.compressobj(level, zlib.DEFLATED, 15, 9)
+        self._waiting = bytearray()
+        stream.write(SIGNATURE)
+        self.chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
+
+    def chunk(self, kind: bytes, data: bytes) -> None:
+        """Write one chunk with its length and check sum."""
+        self._stream.write(struct.pack(">I", len(data)) + kind)
+        self._stream.write(data)
+        self._stream.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(kind))))
+
+    def rows(self, rows: NDArray[np.uint8]) -> None:
+        """Write rows in order.
+
+        Parameters
+        ----------
+        rows : (h, row_bytes) uint8
+            Packed, 16-bit samples big-endian.
+        """
+        filtered = filter_rows(rows, self._above, self._step) if self._filtered else _unfiltered(rows)
+        self._above = rows[-1].copy()
+        self._emit(self._deflater.compress(filtered.data))
+
+    def end(self) -> None:
+        """Write what is left and the end mark."""
+        self._emit(self._deflater.flush(), last=True)
+        self.chunk(b"IEND", b"")
+
+    def _emit(self, data: bytes, last: bool = False) -> None:
+        self._waiting += data
+        while len(self._waiting) >= _IDAT_BYTES or (last and self._waiting):
+            self.chunk(b"IDAT", bytes(self._waiting[:_IDAT_BYTES]))
+            del self._waiting[:_IDAT_BYTES]
+
+
+def _unfiltered(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    out = np.zeros((rows.shape[0], rows.shape[1] + 1), np.uint8)
+    out[:, 1:] = rows
+    return out
+
+
+def filter_rows(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+    """Choose and apply a PNG filter for each row.
+
+    Parameters
+    ----------
+    rows : (h, n) uint8
+    above : (n,) uint8
+        The row over the first one, zeros at the top of the picture.
+    step : int
+        Bytes per pixel.
+
+    Returns
+    -------
+    (h, 1 + n) uint8
+        With the filter type in front of each row.
+    """
+    height, size = rows.shape
+    up = np.empty_like(rows)
+    up[0], up[1:] = above, rows[:-1]
+    left, corner = np.zeros_like(rows), np.zeros_like(rows)
+    left[:, step:], corner[:, step:] = rows[:, :-step], up[:, :-step]
+    out = np.empty((height, size + 1), np.uint8)
+    out[:, 0], out[:, 1:] = 0, rows
+    best = _cost(rows)
+    for kind in (1, 2, 3, 4):
+        if kind == 1:
+            trial = rows - left
+        elif kind == 2:
+            trial = rows - up
+        elif kind == 3:
+            # floor of the mean without leaving 8 bits
+            trial = rows - ((left & up) + ((left ^ up) >> 1))
+        else:
+            trial = rows - _paeth(left, up, corner)
+        cost = _cost(trial)
+        better = cost < best
+        best = np.where(better, cost, best)
+        out[better, 0] = kind
+        out[better, 1:] = trial[better]
+    return out
+
+
+def _cost(rows: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Sum of the differences as signed numbers, without their sign."""
+    total: NDArray[np.int64] = np.minimum(rows, 0 - rows).sum(axis=1, dtype=np.int64)
+    return total
+
+
+def _paeth(a: NDArray[np.uint8], b: NDArray[np.uint8], c: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The neighbour (left, up, corner) nearest to left + up - corner (PNG standard, section 9.4)."""
+    wide_a, wide_b = b.astype(np.int16) - c, a.astype(np.int16) - c
+    both = np.abs(wide_a + wide_b)
+    pa, pb = np.abs(wide_a), np.abs(wide_b)
+    return np.where((pa <= pb) & (pa <= both), a, np.where(pb <= both, b, c))
+
+
+def color_key(image: Image) -> tuple[int, ...] | None:
+    """Return the grey level that a tRNS chunk would make clear, if that says exactly what the alpha plane says.
+
+    Only needed below 8 bits, where PNG has no alpha channel.
+
+    Parameters
+    ----------
+    image : Image
+        Gray with alpha.
+
+    Returns
+    -------
+    tuple of one int, or None
+        None if the alpha plane is anything but "this one level is clear, all others are solid".
+    """
+    if image.alpha is None or image.mode is not ColorMode.GRAY:
+        return None
+    clear = solid = None
+    step = rows_per_band(image.width)
+    seen_clear: set[int] = set()
+    seen_solid: set[int] = set()
+    for start in range(0, image.height, step):
+        alpha, pixels = image.alpha[start : start + step], image.pixels[start : start + step]
+        clear, solid = alpha == 0, alpha == image.max_value
+        if not (clear | solid).all():
+            return None
+        seen_clear.update(np.unique(pixels[clear]).tolist())
+        seen_solid.update(np.unique(pixels[solid]).tolist())
+        if len(seen_clear) > 1 or seen_clear & seen_solid:
+            return None
+    if not seen_clear:
+        unused = set(range(image.max_value + 1)) - seen_solid
+        return (min(unused),) if unused else None
+    return (seen_clear.pop(),)
+
+
+def write_png(stream: BinaryIO, image: Image, level: int = 6) -> None:
+    """Write a picture with all its metadata.
+
+    Parameters
+    ----------
+    stream : BinaryIO
+    image : Image
+        Gray, RGB or palette. Below 8 bits, an alpha plane that no colour key can express raises the depth to 8.
+    level : int
+        zlib level 0-9.
+    """
+    if image.mode is ColorMode.CMYK:
+        raise OutputError("PNG cannot store CMYK; write TIFF")
+    key: tuple[int, ...] | None = None
+    scale, depth = 1, image.bits
+    if image.alpha is not None and depth < 8:
+        key = color_key(image)
+        if key is None:
+            scale, depth = 255 // image.max_value, 8
+    if image.mode is ColorMode.PALETTE:
+        color = _PALETTE
+    elif image.mode is ColorMode.GRAY:
+        color = _GRAY if image.alpha is None or key is not None else _GRAY_ALPHA
+    else:
+        color = _RGB if image.alpha is None else _RGB_ALPHA
+    out = PngStream(stream, image.width, image.height, depth, color, level)
+    _head_chunks(out, image, color, depth)
+    if key is not None:
+        out.chunk(b"tRNS", struct.pack(">H", key[0]))
+    _tail_chunks(out, image)
+    step = rows_per_band(image.width * _CHANNELS[color] * (2 if depth == 16 else 1), _BAND_BYTES)
+    for start in range(0, image.height, step):
+        band = slice(start, start + step)
+        samples: NDArray[Any] = np.asarray(image.pixels[band])
+        if color in (_GRAY_ALPHA, _RGB_ALPHA) and image.alpha is not None:
+            samples = np.dstack([samples, image.alpha[band]])
+        if scale != 1:
+            samples = samples * np.uint8(scale)
+        out.rows(_row_bytes(samples, depth))
+    out.end()
+
+
+def _row_bytes(samples: NDArray[Any], depth: int) -> NDArray[np.uint8]:
+    if depth < 8:
+        return bitpack.pack(samples, depth)
+    flat = np.ascontiguousarray(samples.reshape(samples.shape[0], -1))
+    return flat.astype(">u2").view(np.uint8) if depth == 16 else flat
+
+
+def _head_chunks(out: PngStream, image: Image, color: int, depth: int) -> None:
+    meta = image.meta
+    kept = [(k.encode("ascii"), base64.b64decode(v)) for k, v in meta.extra.get("png_chunks", [])]
+    same_shape = list(meta.extra.get("png_header", [])) == [color, depth]
+    for kind, data in kept:
+        if kind in COLOUR_CHUNKS or (kind == b"sBIT" and same_shape):
+            out.chunk(kind, data)
+    if meta.icc is not None:
+        name = str(meta.extra.get("png_icc_name", "ICC profile")).encode("latin-1", "replace")[:79] or b"ICC profile"
+        out.chunk(b"iCCP", name + b"\0\0" + zlib.compress(meta.icc, 9))
+    if image.palette is not None:
+        # indices may point past the entries a caller gave; PNG forbids that, and such files would not be read again
+        out.chunk(b"PLTE", np.ascontiguousarray(image.palette[:, :3]).tobytes())
+        alpha = image.palette[:, 3]
+        clear = np.flatnonzero(alpha != 255)
+        if clear.size:
+            out.chunk(b"tRNS", alpha[: int(clear[-1]) + 1].tobytes())
+    for kind, data in kept:
+        if kind in (b"bKGD", b"hIST") and same_shape:
+            # hIST counts pixels per palette entry; it is only true for the palette it came with
+            if kind == b"hIST" and (image.palette is None or len(data) != 2 * len(image.palette)):
+                continue
+            out.chunk(kind, data)
+
+
+def _tail_chunks(out: PngStream, image: Image) -> None:
+    meta = image.meta
+    if meta.dpi is not None:
+        out.chunk(b"pHYs", struct.pack(">IIB", metre_from_dpi(meta.dpi[0]), metre_from_dpi(meta.dpi[1]), 1))
+    elif "png_aspect" in meta.extra:
+        x, y, unit = meta.extra["png_aspect"]
+        out.chunk(b"pHYs", struct.pack(">IIB", x, y, unit))
+    exif = exif_blocks.block_for(meta.exif, meta.orientation)
+    if exif is not None:
+        out.chunk(b"eXIf", exif)
+    if meta.xmp is not None:
+        out.chunk(b"iTXt", XMP_KEYWORD.encode("ascii") + b"\0\0\0\0\0" + meta.xmp)
+    if meta.iptc is not None:
+        # PNG has no place of its own for this; ImageMagick, exiftool and others use this keyword
+        lines = meta.iptc.hex()
+        body = "\n".join(lines[i : i + 72] for i in range(0, len(lines), 72))
+        text = f"\n8bim\n{len(meta.iptc):8d}\n{body}\n"
+        out.chunk(b"zTXt", b"Raw profile type 8bim\0\0" + zlib.compress(text.encode("ascii"), 9))
+    fields = meta.extra.get("png_itxt", {})
+    for number, (key, value) in enumerate(meta.text):
+        _text_chunk(out, key, value, fields.get(str(number)))
+
+
+def _text_chunk(out: PngStream, key: str, value: str, international: list[str] | None = None) -> None:
+    keyword = key.encode("latin-1", "replace").replace(b"\0", b"")[:79] or b"Comment"
+    plain = international is None and "\0" not in value
+    try:
+        data = value.encode("latin-1") if plain else b""
+    except UnicodeEncodeError:
+        plain = False
+    if plain:
+        out.chunk(b"tEXt", keyword + b"\0" + data)
+        return
+    language, translated = international or ["", ""]
+    head = b"\0\0\0" + language.encode("latin-1", "replace") + b"\0" + translated.encode("utf-8") + b"\0"
+    out.chunk(b"iTXt", keyword + head + value.replace("\0", "").encode("utf-8", "replace"))
+
+
+def encode_png16_gray(
+    path: str | os.PathLike[str], array: NDArray[np.uint16], text: Mapping[str, str], orientation: int = 1
+) -> None:
+    """Write a map as a 16-bit grey PNG, atomically and band by band.
+
+    Parameters
+    ----------
+    path : path
+    array : (H, W) uint16
+        May be memory-mapped.
+    text : mapping of str to str
+        Textual key-value pairs (what the values mean).
+    orientation : int
+        EXIF orientation 1-8, stored in an eXIf chunk when it is not 1.
+
+    Raises
+    ------
+    OutputError
+        If the array is of another kind or the file cannot be written.
+    """
+    if array.ndim != 2 or array.dtype != np.uint16 or not array.size:
+        raise OutputError(f"a map must be a non-empty (H, W) uint16 array, got {array.dtype} {array.shape}")
+    with atomic_file(path) as stream:
+        out = PngStream(stream, array.shape[1], array.shape[0], 16, _GRAY)
+        exif = exif_blocks.block_for(None, orientation)
+        if exif is not None:
+            out.chunk(b"eXIf", exif)
+        for key, value in text.items():
+            _text_chunk(out, key, value)
+        step = rows_per_band(2 * array.shape[1], _BAND_BYTES)
+        for start in range(0, array.shape[0], step):
+            out.rows(_row_bytes(array[start : start + step], 16))
+        out.end()

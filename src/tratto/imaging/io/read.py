@@ -1,0 +1,182 @@
+"""The one door through which pictures come in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import InputError, UnsupportedFormat
+from tratto.core.image import ColorMode, Image
+from tratto.imaging.io.limits import Limits
+from tratto.imaging.io.sniff import FORMATS, HEAD_BYTES, describe_unknown, sniff
+from tratto.imaging.io.source import ReadContext, Scratch, mapped_errors, open_source, rows_per_band
+
+PictureSource = str | os.PathLike[str] | bytes | BinaryIO
+
+
+def _reader(kind: str) -> tuple[Callable[[ReadContext], Image], Callable[[ReadContext], int]]:
+    """Return (read, count) of a format; imported here so that the decoders load only when they are needed."""
+    if kind == "png":
+        from tratto.imaging.io import png_read
+
+        return png_read.read_png, png_read.count_png
+    if kind == "jpeg":
+        from tratto.imaging.io import jpeg
+
+        return jpeg.read_jpeg, lambda _: 1
+    if kind == "tiff":
+        from tratto.imaging.io import tiff_read
+
+        return tiff_read.read_tiff, tiff_read.count_tiff
+    if kind == "webp":
+        from tratto.imaging.io import webp
+
+        return webp.read_webp, webp.count_webp
+    if kind == "bmp":
+        from tratto.imaging.io import bmp
+
+        return bmp.read_bmp, lambda _: 1
+    from tratto.imaging.io import heif
+
+    return (heif.read_avif, heif.count_avif) if kind == "avif" else (heif.read_heif, heif.count_heif)
+
+
+def _kind(ctx: ReadContext) -> str:
+    head = ctx.source.head(HEAD_BYTES)
+    kind = sniff(head)
+    if kind is None:
+        raise UnsupportedFormat(f"{ctx.name}: {describe_unknown(head)}; Tratto reads {', '.join(FORMATS.values())}")
+    return kind
+
+
+def read_image(
+    source: PictureSource, limits: Limits | None = None, page: int = 0, scratch: Scratch | None = None
+) -> Image:
+    """Read a picture with its native samples and everything beside them.
+
+    The format is told by the first bytes, never by the name. The header is checked against the limits before anything
+    is decoded. Samples are in stored order: the EXIF orientation is in ``meta.orientation`` and is not applied.
+
+    Parameters
+    ----------
+    source : str, path, bytes or binary stream
+        A stream is read from its beginning and must be seekable to be read without a copy.
+    limits : Limits or None
+        None: the defaults.
+    page : int
+        Page of a multi-page TIFF, frame of an animation; from 0.
+    scratch : callable or None
+        ``scratch(shape, dtype)`` makes the large arrays, memory-mapped for instance.
+
+    Returns
+    -------
+    Image
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used: not there, no regular file, not on the allow-list, broken, cut off or over a limit.
+    MissingExtra
+        For HEIF without the ``heif`` extra.
+    """
+    limits = limits or Limits()
+    if page < 0:
+        raise InputError(f"a page is counted from 0, got {page}")
+    with open_source(source, limits) as opened, mapped_errors(opened.name):
+        ctx = ReadContext(opened, limits, page, scratch)
+        return _reader(_kind(ctx))[0](ctx)
+
+
+def count_pages(source: PictureSource, limits: Limits | None = None) -> int:
+    """Count the pages of a TIFF or the frames of an animation without decoding samples.
+
+    Parameters
+    ----------
+    source : str, path, bytes or binary stream
+    limits : Limits or None
+        None: the defaults.
+
+    Returns
+    -------
+    int
+        1 for a single picture.
+
+    Raises
+    ------
+    PictureTooLarge
+        If there are more than ``limits.max_pages``.
+    InputError
+        As for :func:`read_image`.
+    """
+    limits = limits or Limits()
+    with open_source(source, limits) as opened, mapped_errors(opened.name):
+        ctx = ReadContext(opened, limits)
+        return _reader(_kind(ctx))[1](ctx)
+
+
+def read_mask(source: PictureSource, limits: Limits | None = None) -> tuple[NDArray[np.float32], int]:
+    """Read a mask picture: white = may change, black = must stay.
+
+    Parameters
+    ----------
+    source : str, path, bytes or binary stream
+        Grey, RGB (the mean of the three counts) or palette. Where the picture is clear, the mask is 0.
+    limits : Limits or None
+        None: the defaults.
+
+    Returns
+    -------
+    values : (H, W) float32 array in [0, 1]
+        In stored order.
+    orientation : int
+        EXIF orientation of the file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is CMYK.
+    """
+    from tratto.imaging.io.convert import expand_palette
+
+    image = expand_palette(read_image(source, limits))
+    if image.mode is ColorMode.CMYK:
+        raise UnsupportedFormat("a mask must be a grey or RGB picture, got CMYK; convert it to grey")
+    out = np.empty((image.height, image.width), np.float32)
+    full = np.float32(image.max_value)
+    for start in range(0, image.height, step := rows_per_band(image.width * 16)):
+        band = slice(start, start + step)
+        values = image.pixels[band].astype(np.float32)
+        if values.ndim == 3:
+            values = values.mean(axis=2, dtype=np.float32)
+        values /= full
+        if image.alpha is not None:
+            values *= image.alpha[band].astype(np.float32) / full
+        out[band] = values
+    # rounding in the mean must not leave the range
+    return np.clip(out, 0.0, 1.0, out=out), image.meta.orientation
+
+
+def without_private(image: Image) -> Image:
+    """Return the picture without EXIF, XMP, IPTC, text and comments.
+
+    What is needed to show it right stays: ICC profile, orientation, resolution and colour chunks.
+
+    Parameters
+    ----------
+    image : Image
+
+    Returns
+    -------
+    Image
+    """
+    private = ("xmp_extended", "jpeg_comments", "png_itxt", "png_chunks", "notes")
+    extra = {k: v for k, v in image.meta.extra.items() if k not in private}
+    kept = [c for c in image.meta.extra.get("png_chunks", []) if c[0] != "tIME"]
+    if kept:
+        extra["png_chunks"] = kept
+    return image.replace(meta=replace(image.meta, exif=None, xmp=None, iptc=None, text=(), extra=extra))

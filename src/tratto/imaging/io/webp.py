@@ -1,0 +1,209 @@
+"""Reading and writing WebP (RFC 9649)."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import CorruptPicture, InputError
+from tratto.core.image import ColorMode, Image, Metadata
+from tratto.imaging.io import exif as exif_blocks
+from tratto.imaging.io.icc import profile_notes
+from tratto.imaging.io.source import ReadContext, Source, quiet
+
+#: Longest side of a WebP picture.
+MAX_SIDE = 16383
+
+
+@dataclass
+class Parsed:
+    """What the container says."""
+
+    width: int = 0
+    height: int = 0
+    frames: int = 0
+    alpha: bool = False
+    lossless: bool = False
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    end: int = 0
+
+    @property
+    def pages(self) -> int:
+        """Frames of an animation, or 1."""
+        return max(1, self.frames)
+
+
+def parse_webp(ctx: ReadContext) -> Parsed:
+    """Walk the RIFF chunks.
+
+    Parameters
+    ----------
+    ctx : ReadContext
+
+    Returns
+    -------
+    Parsed
+
+    Raises
+    ------
+    InputError
+        If the file is cut off or broken, or over a limit.
+    """
+    source, name = ctx.source, ctx.name
+    head = source.head(12)
+    if len(head) < 12:
+        raise CorruptPicture(f"{name}: the WebP ends early")
+    out = Parsed(end=8 + int.from_bytes(head[4:8], "little"))
+    if out.end > source.size:
+        raise CorruptPicture(f"{name}: the WebP ends early: it says {out.end} bytes, the file has {source.size}")
+    at, used, still = 12, 0, False
+    while at + 8 <= out.end:
+        kind, size = source.read_at(at, 4), int.from_bytes(source.read_at(at + 4, 4), "little")
+        if at + 8 + size > out.end:
+            raise CorruptPicture(f"{name}: the WebP ends early, inside its {kind.decode('latin-1')!r} chunk")
+        if kind == b"VP8X":
+            body = source.read_at(at + 8, min(size, 10))
+            if len(body) < 10:
+                raise CorruptPicture(f"{name}: broken WebP header")
+            out.width = 1 + int.from_bytes(body[4:7], "little")
+            out.height = 1 + int.from_bytes(body[7:10], "little")
+            out.alpha = bool(body[0] & 0x10)
+        elif kind in (b"VP8 ", b"VP8L"):
+            width, height, alpha = _bitstream(source, kind, at + 8, size, name)
+            still = True
+            if not out.width:
+                out.width, out.height, out.alpha = width, height, alpha
+            elif (width, height) != (out.width, out.height):
+                raise CorruptPicture(
+                    f"{name}: the WebP header says {out.width}x{out.height}, its data {width}x{height}"
+                )
+            out.lossless = kind == b"VP8L"
+        elif kind == b"ANMF":
+            out.frames += 1
+            ctx.limits.check_pages(out.frames, name)
+        elif kind in (b"ICCP", b"EXIF", b"XMP "):
+            used += size
+            ctx.limits.check_metadata(used, name)
+            body = source.read_at(at + 8, size)
+            if kind == b"ICCP":
+                out.icc = out.icc or body
+            elif kind == b"EXIF":
+                out.exif = out.exif or body.removeprefix(b"Exif\0\0")
+            else:
+                out.xmp = out.xmp or body
+        if out.width:
+            ctx.limits.check_size(out.width, out.height, name)
+        at += 8 + size + size % 2
+    if not out.width or not (still or out.frames):
+        raise CorruptPicture(f"{name}: the WebP holds no picture")
+    return out
+
+
+def _bitstream(source: Source, kind: bytes, offset: int, size: int, name: str) -> tuple[int, int, bool]:
+    """Return (width, height, alpha) from the head of the compressed data."""
+    head = source.read_at(offset, min(size, 10))
+    if kind == b"VP8L" and len(head) >= 5 and head[0] == 0x2F:
+        bits = int.from_bytes(head[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF), bool(bits >> 28 & 1)
+    if kind == b"VP8 " and len(head) == 10 and head[3:6] == b"\x9d\x01\x2a":
+        return int.from_bytes(head[6:8], "little") & 0x3FFF, int.from_bytes(head[8:10], "little") & 0x3FFF, False
+    raise CorruptPicture(f"{name}: broken WebP picture data")
+
+
+def count_webp(ctx: ReadContext) -> int:
+    """Count the frames of an animated WebP (1 for a still one).
+
+    Parameters
+    ----------
+    ctx : ReadContext
+
+    Returns
+    -------
+    int
+    """
+    return parse_webp(ctx).pages
+
+
+def read_webp(ctx: ReadContext) -> Image:
+    """Read a WebP: RGB, 8 bits, with alpha if the file has it.
+
+    Parameters
+    ----------
+    ctx : ReadContext
+
+    Returns
+    -------
+    Image
+
+    Raises
+    ------
+    InputError
+    """
+    import imagecodecs
+
+    parsed = parse_webp(ctx)
+    if ctx.page >= parsed.pages:
+        raise InputError(f"{ctx.name}: there is no page {ctx.page}, the file has {parsed.pages}")
+    data = ctx.source.read_at(0, parsed.end)
+    samples = _frame(data, ctx) if parsed.frames else imagecodecs.webp_decode(data, hasalpha=parsed.alpha)
+    if samples.shape[:2] != (parsed.height, parsed.width):
+        raise CorruptPicture(f"{ctx.name}: the decoder returned {samples.shape}, expected {parsed.height} rows")
+    alpha = np.ascontiguousarray(samples[..., 3]) if samples.shape[2] == 4 and parsed.alpha else None
+    notes: list[str] = []
+    orientation, dpi = 1, None
+    if parsed.exif:
+        block = exif_blocks.parse(parsed.exif)
+        orientation, note = exif_blocks.orientation_of(block)
+        dpi = exif_blocks.resolution_of(block.main)
+        notes += [*block.notes, *([note] if note else [])]
+    notes += profile_notes(parsed.icc, ColorMode.RGB)
+    extra: dict[str, Any] = {"webp_lossless": parsed.lossless}
+    if notes:
+        extra["notes"] = notes
+    meta = Metadata("webp", parsed.icc, parsed.exif, parsed.xmp, orientation=orientation, dpi=dpi, extra=extra)
+    return Image(np.ascontiguousarray(samples[..., :3]), ColorMode.RGB, 8, alpha, meta=meta)
+
+
+def _frame(data: bytes, ctx: ReadContext) -> NDArray[np.uint8]:
+    """Return one composed frame of an animation, RGBA."""
+    from PIL import WebPImagePlugin
+
+    with quiet():
+        picture = WebPImagePlugin.WebPImageFile(io.BytesIO(data))
+        picture.seek(ctx.page)
+        return np.asarray(picture.convert("RGBA"))
+
+
+def write_webp(stream: BinaryIO, image: Image, quality: int | None = None) -> None:
+    """Write an 8-bit RGB picture with its metadata.
+
+    Parameters
+    ----------
+    stream : BinaryIO
+    image : Image
+        RGB, with or without alpha, at most 16383 on a side.
+    quality : int or None
+        0-100 for lossy; None for lossless.
+    """
+    from PIL import Image as Pillow
+
+    samples: NDArray[Any] = image.pixels if image.alpha is None else np.dstack([image.pixels, image.alpha])
+    options: dict[str, Any] = {}
+    exif = exif_blocks.block_for(image.meta.exif, image.meta.orientation)
+    for key, block in (("icc_profile", image.meta.icc), ("exif", exif), ("xmp", image.meta.xmp)):
+        if block:
+            options[key] = block
+    if quality is None:
+        # exact: colours under clear pixels are samples like any others
+        options |= {"lossless": True, "exact": True, "quality": 60, "method": 4}
+    else:
+        options |= {"lossless": False, "exact": True, "quality": quality, "method": 4}
+    buffer = io.BytesIO()
+    Pillow.fromarray(np.ascontiguousarray(samples)).save(buffer, "WEBP", **options)
+    stream.write(buffer.getbuffer())
