@@ -6,6 +6,7 @@
 ``receipt.json``      what was done; canonical JSON, hashed by the seal
 ``edit-map.png``      Delta-E times 512, 16 bit
 ``confidence.png``    65535 = sure, 16 bit
+``mask.png``          where the picture was allowed to change, 16 bit; only if there was a mask
 ``original.<ext>``    the input file, byte by byte (left out on request)
 ``report.html``       the same for people, self-contained
 ``observed.json``     times, names, machine; never hashed into the receipt (left out on request)
@@ -18,6 +19,7 @@ A bundle may come from anybody. Names in it are taken from this list only, links
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import secrets
 import shutil
@@ -25,21 +27,30 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tratto.core.errors import OutputError, ReceiptError
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import InputError, OutputError, ReceiptError
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, Result
+from tratto.imaging.scratch import allocate
 from tratto.provenance import canonical
-from tratto.provenance.receipt import FileFacts, OutputFile, read_receipt, with_files
-from tratto.provenance.seal import MAX_SEAL, build_seal, hash_file, read_limited, read_seal
+from tratto.provenance.receipt import FileFacts, OutputFile, array_digest, read_receipt, with_files
+from tratto.provenance.seal import MAX_SEAL, build_seal, hash_file, open_regular, read_limited, read_seal
+
+if TYPE_CHECKING:
+    from tratto.imaging.io import Limits
 
 SUFFIX = ".tratto"
 RECEIPT, SEAL, OBSERVED, REPORT = "receipt.json", "seal.json", "observed.json", "report.html"
-EDIT_MAP, CONFIDENCE = "edit-map.png", "confidence.png"
+EDIT_MAP, CONFIDENCE, MASK = "edit-map.png", "confidence.png", "mask.png"
 #: Endings an ``original`` may have.
 ORIGINAL_ENDINGS = ("png", "jpg", "jpeg", "jpe", "tif", "tiff", "webp", "bmp", "dib", "heic", "heif", "avif")
 #: Every name that may stand in a bundle.
-NAMES = frozenset({RECEIPT, SEAL, OBSERVED, REPORT, EDIT_MAP, CONFIDENCE, *(f"original.{e}" for e in ORIGINAL_ENDINGS)})
+NAMES = frozenset(
+    {RECEIPT, SEAL, OBSERVED, REPORT, EDIT_MAP, CONFIDENCE, MASK, *(f"original.{e}" for e in ORIGINAL_ENDINGS)}
+)
 #: Files that desktops drop into folders; neither good nor bad.
 CLUTTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".directory"})
 
@@ -61,8 +72,10 @@ class BundleParts:
         The finished picture file as it lies on the disk now; may have a temporary name.
     output : Path
         Its final name. Where it differs from ``written``, :func:`write_bundle` renames it as part of the commit.
+    output_format : str
+        What ``written`` is: ``"png"``, ``"tiff"`` ...; empty: told from the ending of ``output``.
     decoded_digest : str or None
-        Digest of the samples that reading ``written`` gives. None for lossless formats: the result's own.
+        Digest of the samples that reading ``written`` gives. None: it is read back here to find out.
     original : Path, bytes or None
         The input file; hashed against the receipt even if it is not kept.
     original_name : str
@@ -77,6 +90,7 @@ class BundleParts:
     result: Result
     written: Path
     output: Path
+    output_format: str = ""
     decoded_digest: str | None = None
     original: Path | bytes | None = None
     original_name: str = ""
@@ -160,11 +174,13 @@ def _fill(folder: Path, parts: BundleParts) -> dict[str, Any]:
     }
     encode_png16_gray(folder / CONFIDENCE, result.confidence, confidence_text, orientation)
     files[EDIT_MAP], files[CONFIDENCE] = hash_file(folder / EDIT_MAP), hash_file(folder / CONFIDENCE)
+    if _write_mask(folder / MASK, result):
+        files[MASK] = hash_file(folder / MASK)
 
     output = hash_file(parts.written)
     ending = parts.output.suffix.lstrip(".").lower()
-    decoded = parts.decoded_digest or result.receipt["output"]["samples_sha256"]
-    picture = OutputFile(output, _FORMAT_OF.get(ending, ending), decoded)
+    decoded = parts.decoded_digest or read_digest(parts.written, result.image.width, result.image.height)
+    picture = OutputFile(output, parts.output_format or _FORMAT_OF.get(ending, ending), decoded)
     receipt = with_files(result.receipt, picture, files[EDIT_MAP].sha256, files[CONFIDENCE].sha256)
     receipt_bytes = canonical.dumps(receipt)
     (folder / RECEIPT).write_bytes(receipt_bytes)
@@ -192,6 +208,48 @@ def _fill(folder: Path, parts: BundleParts) -> dict[str, Any]:
     return receipt
 
 
+def _write_mask(path: Path, result: Result) -> bool:
+    """Write the mask if 16 bit hold it exactly, since a replay needs exactly this mask; return whether they do."""
+    from tratto.imaging.io import encode_png16_gray
+
+    if result.mask is None:
+        return False
+    samples = np.rint(result.mask.values * np.float32(65535)).astype(np.uint16)
+    if not np.array_equal(_mask_values(samples), result.mask.values):
+        return False
+    text = {"Title": "Tratto mask", "Description": "65535 = may change, 0 = must stay bit-identical"}
+    encode_png16_gray(path, samples, text, result.source.meta.orientation)
+    return True
+
+
+def _mask_values(samples: NDArray[np.uint16]) -> NDArray[np.float32]:
+    return samples.astype(np.float32) / np.float32(65535)
+
+
+def read_digest(path: Path, width: int, height: int, page: int = 0) -> str:
+    """Return the digest of the samples a picture file holds, read with limits just large enough for the stated size.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is larger than stated.
+    """
+    from tratto.imaging.io import digest, read_image
+
+    return digest(read_image(path, limits_for(path, width, height), page, allocate))
+
+
+def limits_for(path: Path, width: int, height: int) -> Limits:
+    """Return reading limits that let a picture of the stated size through and nothing larger."""
+    from tratto.imaging.io import Limits
+
+    usual = Limits()
+    size = path.stat().st_size
+    return Limits(
+        max_pixels=width * height, max_bytes=size, max_side=max(width, height), max_metadata=usual.max_metadata
+    )
+
+
 def _copy_original(folder: Path, parts: BundleParts) -> str | None:
     """Copy the input file, or only hash it; return its name in the bundle."""
     stated = parts.result.receipt["input"]["file"]
@@ -203,12 +261,11 @@ def _copy_original(folder: Path, parts: BundleParts) -> str | None:
         if name is not None:
             (folder / name).write_bytes(parts.original)
     else:
-        source = parts.original.resolve()  # the user's own input may be a link
         if name is None:
-            facts = hash_file(source)
+            facts = hash_file(parts.original)
         else:
             with open(folder / name, "xb") as f:
-                facts = hash_file(source, copy=f.write)
+                facts = hash_file(parts.original, copy=f.write)
     if stated is None or stated["sha256"] != facts.sha256:
         raise ReceiptError("the input file is not the one the receipt was made for; it changed while it was worked on")
     return name
@@ -322,8 +379,8 @@ def find_bundle(path: Path) -> Path:
         raise ReceiptError(f"{path.name} is a symbolic link; give the bundle folder itself")
     if path.is_dir():
         return path
-    if path.name in NAMES and path.parent.resolve().suffix == SUFFIX:
-        return path.parent
+    if path.name in NAMES and path.absolute().parent.suffix == SUFFIX:
+        return path.absolute().parent
     folder = bundle_path(path)
     if folder.is_symlink():
         raise ReceiptError(f"{folder.name} is a symbolic link; a bundle is a plain folder")
@@ -384,6 +441,114 @@ def find_original(bundle: Bundle) -> str | None:
     return found[0] if found else None
 
 
+def find_output(bundle: Bundle) -> tuple[Path | None, bool]:
+    """Look for the picture that a bundle is about, beside it.
+
+    Returns
+    -------
+    path : Path or None
+        None if no file there has the name and the format.
+    matches : bool
+        True if it is the sealed one, byte by byte.
+    """
+    file = bundle.receipt["output"]["file"]
+    if file is None:
+        return None, False
+    folder = bundle.folder.absolute()
+    endings = {e for e in ORIGINAL_ENDINGS if _FORMAT_OF.get(e, e) == file["format"]}
+    found: Path | None = None
+    for path in sorted(folder.parent.glob(f"{glob.escape(folder.stem)}.*")):
+        if path.stem != folder.stem or path.suffix.lower().lstrip(".") not in endings or not path.is_file():
+            continue
+        found = path
+        with contextlib.suppress(ReceiptError):
+            if hash_file(path, limit=bundle.sealed_output.size, links=False) == bundle.sealed_output:
+                return path, True
+    return found, False
+
+
+@dataclass(frozen=True, eq=False)
+class Account:
+    """What a replay needs.
+
+    Attributes
+    ----------
+    receipt : dict
+        Valid; canonical on the disk.
+    original : Path or None
+        In the bundle; whoever reads it checks its samples against the receipt.
+    mask : (H, W) float32 array or None
+        Already checked against the receipt.
+    output : Path or None
+        The picture beside the bundle, if it is the sealed one.
+    """
+
+    receipt: dict[str, Any]
+    original: Path | None = None
+    mask: NDArray[np.float32] | None = None
+    output: Path | None = None
+
+
+def open_account(path: Path) -> Account:
+    """Open what is known of a result: from its bundle, the picture beside one, or a receipt alone.
+
+    Raises
+    ------
+    ReceiptError
+        If there is no receipt, or something in the bundle is malformed or does not match.
+    """
+    if is_lone_receipt(path):
+        return Account(read_receipt(read_limited(path, canonical.MAX_BYTES)))
+    bundle = read_bundle(find_bundle(path))
+    original = find_original(bundle)
+    mask = None
+    if MASK in bundle.sealed_files and bundle.receipt["mask"] is not None:
+        mask = _mask_values(read_map(bundle, MASK, bundle.receipt["input"]["picture"]))
+        if array_digest(mask) != bundle.receipt["mask"]["samples_sha256"]:
+            raise ReceiptError(f"{MASK} is not the mask the receipt names: it was altered")
+    output, matches = find_output(bundle)
+    return Account(
+        bundle.receipt, None if original is None else bundle.folder / original, mask, output if matches else None
+    )
+
+
+def is_lone_receipt(path: Path) -> bool:
+    """Return True for a JSON file that does not lie in a bundle."""
+    return path.suffix.lower() == ".json" and path.is_file() and path.absolute().parent.suffix != SUFFIX
+
+
+def read_map(bundle: Bundle, name: str, size: Mapping[str, Any]) -> NDArray[np.uint16]:
+    """Read a 16-bit grey map of a bundle.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    name : str
+    size : mapping
+        With the ``width`` and ``height`` it must have.
+
+    Raises
+    ------
+    ReceiptError
+        If it is something else.
+    """
+    from tratto.imaging.io import read_image
+
+    path = bundle.folder / name
+    open_regular(path).close()
+    try:
+        image = read_image(path, limits_for(path, size["width"], size["height"]), 0, allocate)
+    except InputError as e:
+        raise ReceiptError(f"{name} cannot be read as a map of {size['width']}x{size['height']} pixels: {e}") from e
+    pixels: NDArray[np.uint16] = image.pixels  # type: ignore[assignment]  # checked in the next line
+    if image.bits != 16 or pixels.shape != (size["height"], size["width"]):
+        raise ReceiptError(
+            f"{name} must be a 16-bit grey picture of {size['width']}x{size['height']}, got {image.bits}-bit "
+            f"{image.mode.value} of {image.width}x{image.height}"
+        )
+    return pixels
+
+
 def revert(path: Path, to: Path) -> Path:
     """Give back the untouched original, byte by byte.
 
@@ -418,7 +583,7 @@ def revert(path: Path, to: Path) -> Path:
     part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
     try:
         with open(part, "xb") as f:
-            facts = hash_file(bundle.folder / name, copy=f.write, limit=stated["bytes"])
+            facts = hash_file(bundle.folder / name, f.write, stated["bytes"], links=False)
             f.flush()
             os.fsync(f.fileno())
         if facts != FileFacts(stated["sha256"], stated["bytes"]):

@@ -81,17 +81,26 @@ def _facts(value: Any, name: str) -> FileFacts:
     return FileFacts(sha, size)
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading if it is a regular file and not a symbolic link.
+def open_regular(path: Path, links: bool = False) -> BinaryIO:
+    """Open a file for reading if it is a regular file.
+
+    Parameters
+    ----------
+    path : Path
+    links : bool
+        True for a path the user gave, which may be a symbolic link. Inside a bundle, which may come from somebody
+        else and point anywhere, links are not followed.
 
     Raises
     ------
     ReceiptError
-        If it is missing, or something else: a bundle from somebody else could point anywhere.
+        If it is missing, or something else.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    # without O_NONBLOCK, opening a pipe that nobody writes to would wait forever
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    flags |= 0 if links else getattr(os, "O_NOFOLLOW", 0)
     try:
-        if stat.S_ISLNK(os.lstat(path).st_mode):
+        if not links and stat.S_ISLNK(os.lstat(path).st_mode):
             raise ReceiptError(f"{path.name} is a symbolic link; a bundle holds plain files only")
         fd = os.open(path, flags)
     except (OSError, ValueError) as e:
@@ -120,7 +129,9 @@ def read_limited(path: Path, limit: int) -> bytes:
     return data
 
 
-def hash_file(path: Path, copy: Callable[[bytes], object] | None = None, limit: int | None = None) -> FileFacts:
+def hash_file(
+    path: Path, copy: Callable[[bytes], object] | None = None, limit: int | None = None, links: bool = True
+) -> FileFacts:
     """Hash a regular file in pieces.
 
     Parameters
@@ -130,6 +141,8 @@ def hash_file(path: Path, copy: Callable[[bytes], object] | None = None, limit: 
         Called with every piece that was hashed, so that what is copied is what was hashed. Its errors pass through.
     limit : int or None
         Stop as soon as the file proves longer than this many bytes.
+    links : bool
+        Follow symbolic links; False for what lies in a bundle.
 
     Raises
     ------
@@ -137,7 +150,7 @@ def hash_file(path: Path, copy: Callable[[bytes], object] | None = None, limit: 
         If it cannot be read or is too long.
     """
     h, size = hashlib.sha256(), 0
-    with open_regular(path) as f:
+    with open_regular(path, links) as f:
         while piece := _read(f, path):
             size += len(piece)
             if limit is not None and size > limit:

@@ -1,0 +1,299 @@
+"""One answer about a result: authentic, altered or unknown, with reasons. Works offline and changes nothing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tratto.core.errors import InputError, ReceiptError, UnavailableError
+from tratto.provenance import canonical
+from tratto.provenance.bundle import (
+    CLUTTER,
+    CONFIDENCE,
+    EDIT_MAP,
+    MASK,
+    NAMES,
+    RECEIPT,
+    SEAL,
+    Bundle,
+    find_bundle,
+    find_original,
+    find_output,
+    is_lone_receipt,
+    open_account,
+    read_digest,
+    read_map,
+)
+from tratto.provenance.edit_map import stats_of
+from tratto.provenance.receipt import FileFacts, array_digest, read_receipt
+from tratto.provenance.seal import MAX_SEAL, hash_file, read_limited, read_seal
+
+Word = Literal["authentic", "altered", "unknown"]
+
+_EXIT: dict[str, int] = {"authentic": 0, "altered": 9, "unknown": 10}
+# formats whose decoders may differ in the last digit from version to version
+_LOSSY = ("jpeg", "webp", "heif", "avif")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What :func:`verify` found.
+
+    Attributes
+    ----------
+    word : str
+        ``"authentic"``: every file is exactly as it was sealed and all statements agree. ``"altered"``: something is
+        not. ``"unknown"``: there is nothing to check against.
+    reasons : tuple of str
+        Plain sentences: what is wrong, or what was checked.
+    """
+
+    word: Word
+    reasons: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0, 9 or 10."""
+        return _EXIT[self.word]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary."""
+        return {"verdict": self.word, "reasons": list(self.reasons), "exit_code": self.exit_code}
+
+
+@dataclass
+class _Findings:
+    wrong: list[str] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def verdict(self) -> Verdict:
+        if self.wrong:
+            return Verdict("altered", tuple(self.wrong))
+        return Verdict("authentic", (*self.checked, *self.notes))
+
+
+def verify(path: Path | str, deep: bool = True) -> Verdict:
+    """Check a result against what was sealed.
+
+    Hashes are compared for every file of the bundle and the picture; names, form and schema of the receipt and the
+    seal; and, with ``deep``, that the statements agree with each other: the pictures and maps are decoded and their
+    sample digests and the edit statistics computed anew.
+
+    What this cannot tell: who made the bundle. Somebody who rebuilds every file of it consistently is not noticed
+    unless the receipt's hash is kept elsewhere.
+
+    Parameters
+    ----------
+    path : path
+        An output picture (its bundle is looked for beside it), a bundle folder, a file in one, or a receipt alone.
+    deep : bool
+        False compares hashes only: as strict against alteration, faster, but it trusts that the sealed files were
+        consistent when they were sealed.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    InputError
+        If there is nothing at ``path``.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder")
+    if is_lone_receipt(path):
+        return _lone_receipt(path)
+    try:
+        folder = find_bundle(path)
+    except ReceiptError as e:
+        return Verdict("unknown", (str(e),))
+    if not any(os.path.lexists(folder / n) for n in (RECEIPT, SEAL)):
+        return Verdict("unknown", (f"{folder.name} is not a bundle: it holds neither {RECEIPT} nor {SEAL}",))
+    found = _Findings()
+    bundle = _open(folder, found)
+    if bundle is None:
+        return found.verdict()
+    _files(bundle, found)
+    asked = None if path.is_dir() or path.absolute().parent == folder.absolute() else path
+    picture = _picture(bundle, asked, found)
+    if isinstance(picture, Verdict):
+        return picture
+    if found.wrong:
+        return found.verdict()
+    if deep:
+        _statements(bundle, picture, found)
+    if found.wrong or picture is not None:
+        return found.verdict()
+    return Verdict(
+        "unknown", ("the bundle is unaltered, but its picture is not beside it", *found.checked, *found.notes)
+    )
+
+
+def _lone_receipt(path: Path) -> Verdict:
+    try:
+        receipt = read_receipt(read_limited(path, canonical.MAX_BYTES))
+    except ReceiptError as e:
+        return Verdict("altered", (f"not a valid receipt: {e}",))
+    return Verdict(
+        "unknown",
+        (
+            "a well-formed receipt in canonical form, but alone: without its seal and picture nothing can be compared",
+            f"it is about samples {receipt['output']['samples_sha256']}",
+        ),
+    )
+
+
+def _open(folder: Path, found: _Findings) -> Bundle | None:
+    """Read receipt and seal; None if that failed."""
+    _names(folder, found)
+    receipt = seal = None
+    data = b""
+    try:
+        seal = read_seal(read_limited(folder / SEAL, MAX_SEAL))
+    except ReceiptError as e:
+        found.wrong.append(f"{SEAL}: {e}")
+    try:
+        data = read_limited(folder / RECEIPT, canonical.MAX_BYTES)
+        receipt = read_receipt(data)
+    except ReceiptError as e:
+        found.wrong.append(f"{RECEIPT}: {e}")
+    if seal is None or receipt is None:
+        return None
+    return Bundle(folder, receipt, data, *seal)
+
+
+def _names(folder: Path, found: _Findings) -> None:
+    with os.scandir(folder) as entries:
+        for i, entry in enumerate(entries):
+            if i > 1000:
+                found.wrong.append("the bundle holds more than a thousand files")
+                return
+            if entry.name in CLUTTER:
+                continue
+            if entry.name not in NAMES:
+                found.wrong.append(f"{_shown(entry.name)} does not belong in a bundle")
+            elif not entry.is_file(follow_symlinks=False):
+                found.wrong.append(f"{entry.name} is not a plain file")
+
+
+def _files(bundle: Bundle, found: _Findings) -> None:
+    """Compare the hash of every file with the seal, and the seal with the receipt."""
+    if FileFacts.of(bundle.receipt_bytes) != bundle.sealed_receipt:
+        found.wrong.append(f"{RECEIPT} is not the one that was sealed")
+    for name, facts in bundle.sealed_files.items():
+        if name not in NAMES or name in (SEAL, RECEIPT):
+            found.wrong.append(f"the seal names {_shown(name)}, which does not belong in a bundle")
+            continue
+        try:
+            if hash_file(bundle.folder / name, limit=facts.size, links=False) != facts:
+                found.wrong.append(f"{name} is not the one that was sealed")
+        except ReceiptError as e:
+            found.wrong.append(f"{name} is not the one that was sealed: {e}")
+    for name in sorted(NAMES - {SEAL, RECEIPT} - set(bundle.sealed_files)):
+        if os.path.lexists(bundle.folder / name):
+            found.wrong.append(f"{name} was added after the bundle was sealed")
+    maps = bundle.receipt["maps"]
+    for key, name in (("edit", EDIT_MAP), ("confidence", CONFIDENCE)):
+        sealed = bundle.sealed_files.get(name)
+        if sealed is None or sealed.sha256 != maps[key]["file_sha256"]:
+            found.wrong.append(f"the receipt and the seal name different files for {name}")
+    try:
+        original = find_original(bundle)
+    except ReceiptError as e:
+        found.wrong.append(str(e))
+        return
+    if original is not None:
+        stated = bundle.receipt["input"]["file"]
+        if stated is None or bundle.sealed_files[original] != FileFacts(stated["sha256"], stated["bytes"]):
+            found.wrong.append(f"the receipt and the seal name different files for {original}")
+    if not found.wrong:
+        found.checked.append(
+            f"receipt, seal and {len(bundle.sealed_files)} files of the bundle are as they were sealed"
+        )
+
+
+def _picture(bundle: Bundle, asked: Path | None, found: _Findings) -> Path | Verdict | None:
+    """Find the picture and compare its hash; None if there is none."""
+    stated = bundle.receipt["output"]["file"]
+    if stated is None or bundle.sealed_output != FileFacts(stated["sha256"], stated["bytes"]):
+        found.wrong.append("the receipt and the seal name different files for the picture")
+        return asked
+    if asked is None:
+        path, matches = find_output(bundle)
+        if path is None:
+            return None
+    else:
+        path = asked
+        try:
+            facts = hash_file(path)
+        except ReceiptError as e:
+            found.wrong.append(str(e))
+            return path
+        matches = facts == bundle.sealed_output
+        source = bundle.receipt["input"]["file"]
+        if not matches and not found.wrong and source is not None and facts.sha256 == source["sha256"]:
+            return Verdict(
+                "unknown", (f"{_shown(path.name)} is the untouched source of this bundle, not the result it seals",)
+            )
+    if matches:
+        found.checked.append("the picture is the one that was sealed, byte by byte")
+    else:
+        found.wrong.append(f"the picture {_shown(path.name)} is not the one that was sealed")
+    return path
+
+
+def _statements(bundle: Bundle, picture: Path | None, found: _Findings) -> None:
+    """Decode everything and compare with what the receipt states."""
+    receipt = bundle.receipt
+    maps, out, source = receipt["maps"], receipt["output"], receipt["input"]
+    try:
+        edits = read_map(bundle, EDIT_MAP, out["picture"])
+        if array_digest(edits) != maps["edit"]["samples_sha256"]:
+            found.wrong.append(f"the samples of {EDIT_MAP} are not those the receipt names")
+        if stats_of(edits, maps["edit"]["stats"]["alpha"]).to_json() != maps["edit"]["stats"]:
+            found.wrong.append(f"the edit statistics of the receipt do not follow from {EDIT_MAP}")
+        if array_digest(read_map(bundle, CONFIDENCE, out["picture"])) != maps["confidence"]["samples_sha256"]:
+            found.wrong.append(f"the samples of {CONFIDENCE} are not those the receipt names")
+        if MASK in bundle.sealed_files:
+            if receipt["mask"] is None:
+                found.wrong.append(f"the receipt knows no mask, but there is {MASK}")
+            open_account(bundle.folder)  # compares the mask
+    except ReceiptError as e:
+        found.wrong.append(str(e))
+    if picture is not None:
+        _samples(picture, out["picture"], 0, (out["file"]["decoded_samples_sha256"], out["file"]["format"]), found)
+    original = find_original(bundle)
+    if original is not None:
+        known = (source["samples_sha256"], source["picture"]["format"])
+        _samples(bundle.folder / original, source["picture"], source["page"], known, found)
+    if not found.wrong:
+        found.checked.append("the samples of the pictures and maps are those the receipt names")
+
+
+def _samples(path: Path, size: dict[str, Any], page: int, known: tuple[str, str], found: _Findings) -> None:
+    stated, format_name = known
+    try:
+        same = read_digest(path, size["width"], size["height"], page) == stated
+    except UnavailableError as e:
+        found.notes.append(f"{_shown(path.name)} was not decoded: {e}")
+        return
+    except InputError as e:
+        found.wrong.append(f"{_shown(path.name)} cannot be decoded as the receipt states: {e}")
+        return
+    if same:
+        return
+    if format_name in _LOSSY:
+        found.notes.append(
+            f"{_shown(path.name)} is the sealed file, but decodes to other samples here: another decoder version"
+        )
+    else:
+        found.wrong.append(f"the samples of {_shown(path.name)} are not those the receipt names")
+
+
+def _shown(name: str) -> str:
+    clean = "".join(c if c.isprintable() else "?" for c in name)
+    return clean if len(clean) <= 80 else clean[:77] + "..."
