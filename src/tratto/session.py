@@ -209,7 +209,7 @@ class _JobServices:
         return self._fast
 
     def choose_restorer(self, provider: str, scale: int, params: dict[str, Any]) -> str:
-        from tratto.providers import choose_restorer
+        from tratto.providers.restorer import choose_restorer
 
         return choose_restorer(provider, scale, params)
 
@@ -254,7 +254,7 @@ class Session:
 
     def restorer(self, provider: str, scale: int, params: dict[str, Any]) -> Restorer:
         """Return an opened restorer, opening it on first use."""
-        from tratto.providers import open_restorer
+        from tratto.providers.restorer import open_restorer
 
         key = repr((provider, scale, sorted(params.items())))
         if key not in self._restorers:
@@ -285,7 +285,8 @@ class Session:
         if hasattr(picture, "getbands"):
             return io.image_from_pil(picture)
         raise OptionError(
-            f"a picture may be a path, bytes, a NumPy array, a PIL picture or a tratto.Image; got {type(picture).__name__}"
+            f"a picture may be a path, bytes, a NumPy array, a PIL picture or a tratto.Image; "
+            f"got {type(picture).__name__}"
         )
 
     def open_mask(self, mask: Any, image: Image) -> Mask:
@@ -375,8 +376,8 @@ class Session:
             )
         if estimated.seconds > 60 * self.job_limits.minutes:
             raise PictureTooLarge(
-                f"this would take about {estimated.seconds / 60:.0f} minutes, the limit is {self.job_limits.minutes:.0f}; "
-                "choose a faster --provider or raise --max-minutes"
+                f"this would take about {estimated.seconds / 60:.0f} minutes, the limit is "
+                f"{self.job_limits.minutes:.0f}; choose a faster --provider or raise --max-minutes"
             )
 
     def restore(
@@ -543,8 +544,10 @@ class Session:
         """Return the output format for a file from its header alone."""
         from tratto.imaging import io
 
-        facts = io.read_facts(path, self.limits or io.Limits())
-        return self._format_for(facts.format, facts.mode, save)
+        with open(path, "rb") as f:
+            fmt = io.sniff(f.read(64)) or ""
+        mode = ColorMode.CMYK if fmt == "jpeg" and _has_four_inks(path) else None
+        return self._format_for(fmt, mode, save)
 
     def save(self, result: Result, output: Path | str, save: SaveOptions | None = None, source: Any = None) -> Saved:
         """Write the picture and, beside it, the bundle with maps, receipt, seal, original and report.
@@ -702,6 +705,17 @@ def _back_to_mode(source: Image, baseline: Image, after: Image) -> Image:
         y1 = min(after.height, y + 256)
         changed[y:y1] = (after.pixels[y:y1] != baseline.pixels[y:y1]).any(axis=2)
     return source if not changed.any() else io.to_palette(after, source, changed)
+
+
+def _has_four_inks(path: Path) -> bool:
+    """Return whether a JPEG is CMYK, from its header; False if that cannot be read (decoding will say why)."""
+    from PIL import Image as Pil
+
+    try:
+        with Pil.open(path) as picture:
+            return picture.mode == "CMYK"
+    except (OSError, ValueError, SyntaxError, Pil.DecompressionBombError):
+        return False
 
 
 def _shown(image: Image) -> str:

@@ -150,8 +150,8 @@ def check_jobs(jobs: list[Job], sources: list[Source], replace: bool) -> None:
             other = taken.get(key)
             if other is not None and other is not job:
                 raise OutputError(
-                    f"{other.source} and {job.source} would both write {job.output.with_suffix('')} (picture or bundle); give them "
-                    "different names or restore them into different folders. Nothing was written"
+                    f"{other.source} and {job.source} would both write {job.output.stem} (picture or bundle); give "
+                    "them different names or restore them into different folders. Nothing was written"
                 )
             taken[key] = job
         if job.output.resolve() in inputs:
@@ -161,7 +161,8 @@ def check_jobs(jobs: list[Job], sources: list[Source], replace: bool) -> None:
             )
         if job.output.exists() and not replace:
             raise OutputError(
-                f"{job.output} exists; use --skip-existing to leave it or --overwrite to replace it. Nothing was written"
+                f"{job.output} exists; use --skip-existing to leave it or --overwrite to replace it. "
+                "Nothing was written"
             )
 
 

@@ -118,7 +118,8 @@ def _refuse_generative(step: Step, services: Services, allowed: bool) -> None:
     provider = getattr(step, "provider", None)
     if allowed or provider is None:
         return
-    info = services.open_restorer(provider, int(getattr(step, "scale", 1)), getattr(step, "params", {})).info
+    params = {**getattr(step, "params", {}), "fast": bool(getattr(step, "fast", False))}
+    info = services.open_restorer(provider, int(getattr(step, "scale", 1)), params).info
     if info.generative:
         raise ForbiddenStep(
             f"forensic mode allows only steps that cannot invent detail; {info.provider} is generative. "

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+
+from tratto.batch.gather import Job, Source, check_jobs, gather, output_path
+from tratto.core.errors import InputError, OutputError
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in ("a.png", "b/c.JPG", "b/.hidden.png", "b/c.tratto/original.jpg", "notes.txt", "out/old.png", ".x/d.png"):
+        p = tmp_path / name
+        p.parent.mkdir(parents=True, exist_ok=True)
+        p.write_bytes(b"x")
+    return tmp_path
+
+
+def test_folders_keep_their_sub_folders_and_pass_over_bundles_hidden_files_and_the_output(tree):
+    found = gather([str(tree)], tree / "out")
+    assert [s.relative.as_posix() for s in found] == ["a.png", "b/c.JPG"]
+
+
+def test_globs_and_repeats(tree):
+    found = gather([str(tree / "*.png"), str(tree / "a.png"), str(tree / "b")], None)
+    assert [s.path.name for s in found] == ["a.png", "c.JPG"]
+
+
+def test_a_name_with_glob_characters_is_a_name_first(tmp_path):
+    (tmp_path / "a[1].png").write_bytes(b"x")
+    assert gather([str(tmp_path / "a[1].png")], None)[0].path.name == "a[1].png"
+
+
+@pytest.mark.parametrize("bad", ["nowhere.png", "*.nothing", "a\0b.png", "x" * 5000])
+def test_nothing_there(tree, bad, monkeypatch):
+    monkeypatch.chdir(tree)
+    with pytest.raises(InputError):
+        gather([bad], None)
+
+
+def test_an_empty_folder(tmp_path):
+    with pytest.raises(InputError, match="holds no picture"):
+        gather([str(tmp_path)], None)
+
+
+def jobs_of(pairs):
+    return [Job(Path(a), 0, Path(b)) for a, b in pairs]
+
+
+def test_two_inputs_of_one_name_are_refused():
+    jobs = jobs_of([("in/a.jpg", "out/a.png"), ("in/a.tif", "out/a.tif")])
+    with pytest.raises(OutputError, match="both write a "):
+        check_jobs(jobs, [], False)
+    with pytest.raises(OutputError, match="both write"):
+        check_jobs(jobs_of([("in/a.jpg", "out/a.png"), ("in/A.jpg", "out/A.png")]), [], False)
+    check_jobs(jobs_of([("in/a.jpg", "out/a.png"), ("in/b.jpg", "out/b.png")]), [], False)
+
+
+def test_an_input_is_never_overwritten_and_results_only_on_request(tree):
+    source = Source(tree / "a.png", Path("a.png"))
+    job = Job(source.path, 0, output_path(source, tree, ".png", None))
+    for replace in (False, True):
+        with pytest.raises(OutputError, match="never overwritten"):
+            check_jobs([job], [source], replace)
+    existing = Job(source.path, 0, tree / "out" / "old.png")
+    with pytest.raises(OutputError, match="exists"):
+        check_jobs([existing], [source], False)
+    check_jobs([existing], [source], True)
+
+
+def test_output_names():
+    source = Source(Path("/in/sub/scan.v2.tif"), Path("sub/scan.v2.tif"))
+    assert output_path(source, Path("out"), ".png", None) == Path("out/sub/scan.v2.png")
+    assert output_path(source, Path("out"), ".png", 2) == Path("out/sub/scan.v2-page-003.png")
+    assert Job(source.path, 0, Path("out/sub/scan.v2.png")).bundle == Path("out/sub/scan.v2.tratto")
