@@ -178,6 +178,8 @@ class _Session:
         self.folder = repo_folder(card)
         # Files without a hash of their own stay at the commit that was recorded, also when the branch moved on.
         self.commit = locked_commit if not card.pinned else ""
+        if _COMMIT.fullmatch(card.source.revision):
+            self.commit = card.source.revision
         self._opener = urllib.request.build_opener(_NoRedirect)
 
     def present(self, path: str) -> Path | None:

@@ -187,7 +187,7 @@ def read_lock(card: ModelCard) -> dict[str, Any]:
     path = repo_folder(card) / LOCK_NAME
     try:
         raw = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {"commit": "", "files": {}}
     except (OSError, ValueError) as e:
         raise WeightMismatch(
