@@ -1,1 +1,1 @@
-"""TODO"""
+"""Data sets: collecting, packing and reading training pictures."""

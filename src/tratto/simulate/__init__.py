@@ -1,1 +1,1 @@
-"""TODO"""
+"""What happens to pictures: seeded degradations with their physical models."""

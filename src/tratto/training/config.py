@@ -1,0 +1,150 @@
+"""What a run file may say: a tree of frozen dataclasses, validated as it is built."""
+
+from __future__ import annotations
+
+import runpy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from tratto.core.errors import InputError, OptionError
+from tratto.simulate.degrade import Mix
+
+Precision = Literal["no", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where samples come from.
+
+    Attributes
+    ----------
+    patch : int
+        Side of the *clean* crop in pixels.
+    mix : Mix
+        Degradations at scale 1; ignored by an up-scaler.
+    warm_mix : Mix or None
+        Mix during the first `warm_share` of the steps (a curriculum: Gaussian noise first).
+    warm_share : float
+        See `warm_mix`.
+    bicubic : float
+        Up-scalers: share of anti-aliased bicubic shrinking, the rest spread over the other kernels.
+    rough : float
+        Up-scalers: share of inputs with light noise or JPEG after shrinking.
+    text_share : float
+        Share of crops from rendered text pages.
+    shrink_weights : tuple of float
+        Relative weights of photographs at 1, 1/2 and 1/3 size.
+    """
+
+    patch: int = 96
+    mix: Mix = field(default_factory=Mix)
+    warm_mix: Mix | None = None
+    warm_share: float = 0.0
+    bicubic: float = 0.8
+    rough: float = 0.1
+    text_share: float = 0.05
+    shrink_weights: tuple[float, float, float] = (0.3, 0.45, 0.25)
+
+
+@dataclass(frozen=True)
+class Optim:
+    """How weights move: AdamW (0.9, 0.99), linear warm-up, cosine to `lr_end`, gradient clipping, EMA."""
+
+    lr: float = 1e-3
+    lr_end: float = 1e-6
+    warmup: int = 300
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    ema: float = 0.999
+    charbonnier: float = 1e-3
+    fft: float = 0.05
+    ssim: float = 0.0
+    ssim_share: float = 0.2
+    sigma_weight: float = 0.01
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run.
+
+    Attributes
+    ----------
+    name : str
+        Name of the folder that is written below the output folder.
+    network : str
+        ``"restorer"`` (scale 1), ``"upscaler"`` or ``"swin_unet"``.
+    network_options : dict
+        Fields of the network's configuration class.
+    steps, batch, accumulate : int
+        Optimisation steps, samples per micro-batch over all processes, micro-batches per step.
+    data : Data
+        Samples.
+    optim : Optim
+        Optimisation.
+    seed : int
+        Seeds weights and samples.
+    precision : {"no", "bf16", "fp16"}
+        Autocast. bf16 pays only on processors with AMX; without it fp32 is about twice as fast.
+    initial : str
+        Name of an earlier run in the same output folder, or a checkpoint file, whose EMA weights to start from;
+        layers that do not fit are left as initialised.
+    save_every, log_every, check_every : int
+        Steps between checkpoints, log lines and checks on the held-out photographs.
+    check_photos : bool
+        Whether held-out photographs are looked for in the photo folder.
+    workers : int
+        Loader processes; 0 makes samples in the training process.
+    """
+
+    name: str
+    network: Literal["restorer", "upscaler", "swin_unet"]
+    steps: int
+    network_options: dict[str, object] = field(default_factory=dict)
+    batch: int = 8
+    accumulate: int = 1
+    data: Data = field(default_factory=Data)
+    optim: Optim = field(default_factory=Optim)
+    seed: int = 0
+    precision: Precision = "no"
+    initial: str = ""
+    save_every: int = 1000
+    log_every: int = 50
+    check_every: int = 1000
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name:
+            raise OptionError(f"a run needs a name without slashes; got {self.name!r}")
+        if self.network not in ("restorer", "upscaler", "swin_unet"):
+            raise OptionError(f"network is restorer, upscaler or swin_unet; got {self.network!r}")
+        if self.precision not in ("no", "bf16", "fp16"):
+            raise OptionError(f"precision is no, bf16 or fp16; got {self.precision!r}")
+        for label, value in (("steps", self.steps), ("batch", self.batch), ("accumulate", self.accumulate)):
+            if value < 1:
+                raise OptionError(f"{label} must be at least 1; got {value}")
+        if not 0 < self.optim.ema < 1:
+            raise OptionError(f"the EMA factor lies between 0 and 1; got {self.optim.ema}")
+        if self.optim.lr <= 0:
+            raise OptionError(f"the learning rate must be positive; got {self.optim.lr}")
+
+    @property
+    def scale(self) -> int:
+        """Scale of the network."""
+        return int(str(self.network_options.get("scale", 2))) if self.network == "upscaler" else 1
+
+
+def load_run(path: Path) -> Run:
+    """Read a run file: Python code that sets ``RUN = Run(...)``.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or sets no ``RUN``.
+    """
+    if not path.is_file():
+        raise InputError(f"no run file at {path}; run files live in training_runs/")
+    value = runpy.run_path(str(path)).get("RUN")
+    if not isinstance(value, Run):
+        raise InputError(f"{path} must set RUN = Run(...); it sets {type(value).__name__}")
+    return value

@@ -1,0 +1,316 @@
+"""The one training loop.
+
+Samples depend on (seed, step, index) alone and every state that influences a step is in the checkpoint, so a run that
+was killed continues with the same losses. Checkpoints are safetensors plus JSON, written beside and renamed, so that a
+kill during writing leaves the last good one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from tratto.core.errors import InputError, TrattoError
+from tratto.corpus.pack import HELD_OUT, Pack
+from tratto.training.config import Run, load_run
+from tratto.training.losses import charbonnier, fft_l1, sigma_nll, ssim_loss
+from tratto.training.samples import MicroBatches
+
+log = logging.getLogger(__name__)
+
+
+class NotFinite(TrattoError):
+    """A loss or gradient stopped being a number; the message names the samples of that step."""
+
+
+def build_network(run: Run) -> nn.Module:
+    """Build the network a run asks for, with weights drawn from the run's seed."""
+    torch.manual_seed(run.seed)
+    if run.network == "restorer":
+        from tratto.networks.restorer import RestorerUNet, UNetConfig
+
+        return RestorerUNet(UNetConfig(**run.network_options))  # type: ignore[arg-type]
+    if run.network == "upscaler":
+        from tratto.networks.restorer import Upscaler, UpscalerConfig
+
+        return Upscaler(UpscalerConfig(**run.network_options))  # type: ignore[arg-type]
+    from tratto.networks.swin_unet import SwinUNet, SwinUNetConfig
+
+    return SwinUNet(SwinUNetConfig(**run.network_options))  # type: ignore[arg-type]
+
+
+def learning_rate(run: Run, step: int) -> float:
+    """Learning rate of `step`: linear warm-up, then cosine to ``lr_end`` at the last step."""
+    o = run.optim
+    if step < o.warmup:
+        return o.lr * (step + 1) / o.warmup
+    t = (step - o.warmup) / max(1, run.steps - o.warmup)
+    return o.lr_end + 0.5 * (o.lr - o.lr_end) * (1 + math.cos(math.pi * min(1.0, t)))
+
+
+class Ema:
+    """Exponential moving average of the weights, with the usual short memory at the start."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.shadow = {k: v.detach().clone() for k, v in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards the weights after `step`."""
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        state = network.state_dict()
+        torch._foreach_lerp_(list(self.shadow.values()), [state[k] for k in self.shadow], weight)
+
+
+def save_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Write ``checkpoint.safetensors`` (weights, EMA, both moments) and the step, atomically."""
+    tensors: dict[str, Tensor] = {f"net.{k}": v.detach().contiguous() for k, v in network.state_dict().items()}
+    tensors |= {f"ema.{k}": v.contiguous() for k, v in ema.shadow.items()}
+    names = [n for n, _ in network.named_parameters()]
+    for number, state in optimizer.state_dict()["state"].items():
+        for key in ("exp_avg", "exp_avg_sq", "step"):
+            tensors[f"opt.{key}.{names[number]}"] = torch.as_tensor(state[key]).contiguous()
+    part = folder / "checkpoint.part"
+    save_file(tensors, part, metadata={"step": str(step)})
+    os.replace(part, folder / "checkpoint.safetensors")
+
+
+def load_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> int:
+    """Read what :func:`save_checkpoint` wrote; return the step to continue with."""
+    from safetensors import safe_open
+
+    path = folder / "checkpoint.safetensors"
+    with safe_open(path, "pt") as opened:
+        step = int(opened.metadata()["step"])
+    tensors = load_file(path)
+    network.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})
+    for k in ema.shadow:
+        ema.shadow[k].copy_(tensors[f"ema.{k}"])
+    state = optimizer.state_dict()
+    state["state"] = {
+        number: {key: tensors[f"opt.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+        for number, (name, _) in enumerate(network.named_parameters())
+        if f"opt.step.{name}" in tensors
+    }
+    optimizer.load_state_dict(state)
+    return step
+
+
+def load_ema(path: Path, network: nn.Module) -> list[str]:
+    """Start from the EMA weights of an earlier checkpoint; return the names of layers that did not fit."""
+    if path.is_dir():
+        path = path / "checkpoint.safetensors"
+    if not path.is_file():
+        raise InputError(f"no checkpoint at {path} to start from")
+    tensors = {k[4:]: v for k, v in load_file(path).items() if k.startswith("ema.")}
+    state = network.state_dict()
+    fits = {k: v for k, v in tensors.items() if k in state and state[k].shape == v.shape}
+    network.load_state_dict(fits, strict=False)
+    return sorted(set(state) - set(fits))
+
+
+def loss_of(run: Run, network: nn.Module, source: Tensor, target: Tensor, step: int) -> Tensor:
+    """Loss of one micro-batch."""
+    o = run.optim
+    picture, log_sigma = network(source)
+    picture, log_sigma = picture.float(), log_sigma.float()
+    loss = charbonnier(picture, target, o.charbonnier)
+    if o.fft:
+        loss = loss + o.fft * fft_l1(picture, target)
+    if o.ssim and step >= (1 - o.ssim_share) * run.steps:
+        loss = loss + o.ssim * ssim_loss(picture, target)
+    return loss + o.sigma_weight * sigma_nll(picture, target, log_sigma)
+
+
+def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, stop_after: int | None = None) -> Path:
+    """Train as a run file says, continuing from the last checkpoint if there is one.
+
+    Parameters
+    ----------
+    path : Path or Run
+        The run file, or what it would set.
+    photos : Path
+        Folder of training photographs; the six held-out ones in it are used for checks.
+    out : Path
+        Output folder; ``out/<run name>`` receives log, checkpoints and configuration.
+    pack : Path, optional
+        Where the decoded training pack is cached; default ``out/pack``. Built if missing.
+    stop_after : int, optional
+        Stop (as if killed, but with a checkpoint) after this many steps of this call.
+
+    Returns
+    -------
+    Path
+        The run's folder.
+
+    Raises
+    ------
+    NotFinite
+        If the loss or the gradient is not finite.
+    """
+    from tratto.corpus.pack import build_pack
+
+    config = path if isinstance(path, Run) else load_run(path)
+    accelerator = Accelerator(mixed_precision=config.precision, gradient_accumulation_steps=config.accumulate)
+    folder = out / config.name
+    folder.mkdir(parents=True, exist_ok=True)
+    pack_folder = pack or out / "pack"
+    if accelerator.is_main_process and not (pack_folder / "index.json").is_file():
+        build_pack(photos, pack_folder)
+    accelerator.wait_for_everyone()
+    data = Pack(pack_folder, config.data.text_share, config.data.shrink_weights)
+
+    network = build_network(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.initial:
+        start = Path(config.initial)
+        missing = load_ema(start if start.is_file() else out / config.initial, network)
+        log.info("started from %s; freshly initialised: %s", config.initial, ", ".join(missing) or "nothing")
+    ema = Ema(network, config.optim.ema)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), config.optim.lr, betas=(0.9, 0.99), weight_decay=config.optim.weight_decay, fused=True
+    )
+    first = 0
+    if (folder / "checkpoint.safetensors").is_file():
+        first = load_checkpoint(folder, network, ema, optimizer)
+    if accelerator.is_main_process:
+        (folder / "run.json").write_text(json.dumps(asdict(config), indent=1, default=str))
+    for k in ema.shadow:
+        ema.shadow[k] = ema.shadow[k].to(accelerator.device)
+    model, optimizer = accelerator.prepare(network, optimizer)
+    batches = MicroBatches(config, data, accelerator.process_index, accelerator.num_processes)
+    order = range(first * config.accumulate, config.steps * config.accumulate)
+    loader = DataLoader(batches, batch_size=None, sampler=order, num_workers=config.workers)
+    checks = HeldOut(photos, config) if accelerator.is_main_process else None
+
+    last = config.steps if stop_after is None else min(config.steps, first + stop_after)
+    history = folder / "log.jsonl"
+    _forget_after(history, first)
+    total = torch.zeros((), device=accelerator.device)
+    since, counted = time.monotonic(), 0
+    step, parts = first, []
+    names: list[str] = []
+    for source, target, named in loader:
+        if step >= last:
+            break
+        names += named
+        rate = learning_rate(config, step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        source, target = source.to(accelerator.device), target.to(accelerator.device)
+        with accelerator.accumulate(model):
+            with accelerator.autocast():
+                loss = loss_of(config, model, source, target, step)
+            accelerator.backward(loss)
+            parts.append(loss.detach())
+            if not accelerator.sync_gradients:
+                continue
+            norm = accelerator.clip_grad_norm_(model.parameters(), config.optim.clip)
+            mean = torch.stack(parts).mean()
+            if not (torch.isfinite(mean) and torch.isfinite(norm)):
+                raise NotFinite(
+                    f"step {step}: loss {mean.item()}, gradient norm {float(norm)}; samples: {'; '.join(names)}. "
+                    "Lower the learning rate or look at these samples."
+                )
+            optimizer.step()
+            optimizer.zero_grad()
+        mean = accelerator.reduce(mean, "mean")
+        ema.update(accelerator.unwrap_model(model), step)
+        total, counted, parts, names = total + mean, counted + 1, [], []
+        step += 1
+        if not accelerator.is_main_process:
+            continue
+        if step % config.log_every == 0 or step == last:
+            now = time.monotonic()
+            row = {"step": step, "loss": total.item() / counted, "lr": rate, "steps_per_s": counted / (now - since)}
+            _append(history, row)
+            total, since, counted = torch.zeros_like(total), now, 0
+        if step % config.save_every == 0 or step == last:
+            save_checkpoint(folder, accelerator.unwrap_model(model), ema, optimizer, step)
+        if checks is not None and (step % config.check_every == 0 or step == config.steps):
+            _append(history, {"step": step, "check": checks.measure(ema, accelerator.unwrap_model(model))})
+            since, counted, total = time.monotonic(), 0, torch.zeros_like(total)
+    accelerator.end_training()
+    return folder
+
+
+def _append(path: Path, row: Mapping[str, object]) -> None:
+    with path.open("a") as sink:
+        sink.write(json.dumps(row) + "\n")
+
+
+def _forget_after(path: Path, step: int) -> None:
+    """Drop log lines of steps after the checkpoint that is continued from: they will be written again."""
+    if path.is_file():
+        kept = [line for line in path.read_text().splitlines() if line and json.loads(line)["step"] <= step]
+        path.write_text("".join(line + "\n" for line in kept))
+
+
+class HeldOut:
+    """Checks on 256 x 256 crops of the six held-out photographs at half size: PSNR per fixed degradation."""
+
+    def __init__(self, photos: Path, run: Run) -> None:
+        from PIL import Image as PilImage
+
+        from tratto.simulate.degrade import downsample, gaussian_noise, jpeg, quantize
+
+        self.cases: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        for number, name in enumerate(HELD_OUT):
+            path = photos / f"{name}.webp"
+            if not path.is_file():
+                continue
+            with PilImage.open(path) as opened:
+                half = opened.convert("RGB").reduce(2)
+            pixels = np.asarray(half, np.float32) / np.float32(255)
+            y, x = (pixels.shape[0] - 256) // 2, (pixels.shape[1] - 256) // 2
+            clean = np.ascontiguousarray(pixels[y : y + 256, x : x + 256])
+            rng = np.random.default_rng([20, number])
+            if run.network == "upscaler":
+                pairs = {"bicubic": quantize(downsample(clean, run.scale))}
+            else:
+                pairs = {f"sigma{s}": gaussian_noise(clean, s, rng) for s in (15, 25, 50)}
+                pairs |= {f"jpeg{q}": jpeg(clean, q) for q in (10, 40)}
+                pairs["clean"] = clean
+            for case, source in pairs.items():
+                self.cases.setdefault(case, []).append((_tensor(source), _tensor(clean)))
+
+    @torch.no_grad()
+    def measure(self, ema: Ema, network: nn.Module) -> dict[str, float]:
+        """Mean PSNR in dB of the EMA weights per case, and the share of errors within one sigma."""
+        kept = {k: v.clone() for k, v in network.state_dict().items()}
+        network.load_state_dict(ema.shadow)
+        network.eval()
+        device = next(network.parameters()).device
+        out: dict[str, float] = {}
+        inside: list[float] = []
+        for case, pairs in self.cases.items():
+            values = []
+            for source, target in pairs:
+                picture, log_sigma = network(source.to(device))
+                error = picture.clamp(0, 1).float().cpu() - target
+                values.append(-10 * math.log10(max(error.square().mean().item(), 1e-10)))
+                rms = error.square().mean(1, keepdim=True).sqrt()
+                inside.append((rms <= log_sigma.float().cpu().exp()).float().mean().item())
+            out[case] = round(float(np.mean(values)), 3)
+        if inside:
+            out["within_one_sigma"] = round(float(np.mean(inside)), 3)
+        network.load_state_dict(kept)
+        network.train()
+        return out
+
+
+def _tensor(picture: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]

@@ -1,0 +1,52 @@
+"""Losses on (B, 3, H, W) pictures in [0, 1]; all are means over pixels, so patch size does not change their scale."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the usual name of this module
+from torch import Tensor
+
+
+def charbonnier(output: Tensor, target: Tensor, epsilon: float = 1e-3) -> Tensor:
+    """Smooth L1 (Charbonnier et al. 1994): mean of ``sqrt(d^2 + epsilon^2)``."""
+    return torch.sqrt((output - target).square() + epsilon * epsilon).mean()
+
+
+def fft_l1(output: Tensor, target: Tensor) -> Tensor:
+    """Mean modulus of the orthonormal real Fourier transform of the difference."""
+    return torch.fft.rfft2(output - target, norm="ortho").abs().mean()
+
+
+def ssim_loss(output: Tensor, target: Tensor) -> Tensor:
+    """``1 - SSIM`` (Wang et al. 2004) with a Gaussian window of 11 pixels and sigma 1.5, valid region only."""
+    x = torch.arange(11, dtype=output.dtype, device=output.device) - 5
+    g = torch.exp(-x.square() / (2 * 1.5 * 1.5))
+    g = g / g.sum()
+    channels = output.shape[1]
+
+    def smooth(t: Tensor) -> Tensor:
+        t = F.conv2d(t, g.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
+        return F.conv2d(t, g.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+
+    mu_x, mu_y = smooth(output), smooth(target)
+    var_x = smooth(output * output) - mu_x * mu_x
+    var_y = smooth(target * target) - mu_y * mu_y
+    cov = smooth(output * target) - mu_x * mu_y
+    c1, c2 = 0.01**2, 0.03**2
+    value = ((2 * mu_x * mu_y + c1) * (2 * cov + c2)) / ((mu_x**2 + mu_y**2 + c1) * (var_x + var_y + c2))
+    return 1 - value.mean()
+
+
+def sigma_nll(output: Tensor, target: Tensor, log_sigma: Tensor) -> Tensor:
+    """Gaussian negative log likelihood of the error (Kendall and Gal 2017), the picture detached.
+
+    Parameters
+    ----------
+    output, target : Tensor
+        (B, 3, H, W). No gradient flows into `output`.
+    log_sigma : Tensor
+        (B, 1, H, W), natural logarithm of the expected RMS error over the channels.
+    """
+    square = (output.detach() - target).square().mean(1, keepdim=True)
+    # The error is floored at 0.3 of an 8-bit step: below it there is nothing to learn, only exploding ratios.
+    return (0.5 * (square + 1.4e-6) * torch.exp(-2 * log_sigma) + log_sigma).mean()

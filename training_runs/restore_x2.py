@@ -1,0 +1,15 @@
+"""The embedded x2 up-scaler. One core, about 13 minutes."""
+
+from tratto.training.config import Data, Optim, Run
+
+RUN = Run(
+    name="restore_x2",
+    network="upscaler",
+    network_options={"scale": 2, "width": 48, "blocks": 6},
+    steps=5_000,
+    batch=4,
+    data=Data(patch=96),
+    optim=Optim(lr=1e-3, warmup=100, fft=0.0),
+    save_every=250,
+    check_every=1000,
+)
