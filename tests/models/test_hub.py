@@ -181,7 +181,7 @@ def test_resumes_where_the_connection_dropped(server):
 
 def test_resumes_in_a_later_run(server, repo):
     server.faults = [("drop", 123_456), ("status", 503), ("status", 503), ("status", 503)]
-    with pytest.raises(MissingWeights, match="after 3 tries.*run again: tratto models pull net"):
+    with pytest.raises(MissingWeights, match=r"after 3 tries.*run again: tratto models pull net"):
         pull(make(), None, QUICK)
     assert (repo / "blobs" / "net.safetensors.tratto.part").stat().st_size == 123_456
     with pytest.raises(MissingWeights):
@@ -297,7 +297,7 @@ def test_a_revision_that_is_a_commit_needs_no_reference(server, repo):
 
 
 def test_another_commit_than_asked_for_is_refused(server):
-    with pytest.raises(MissingWeights, match="asked .* for revision ddd"):
+    with pytest.raises(MissingWeights, match=r"asked .* for revision ddd"):
         pull(make(revision="d" * 40), None, QUICK)
 
 
@@ -324,7 +324,7 @@ def test_a_tired_server_is_asked_again(server, code):
 
 def test_nobody_listens(server, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(MissingWeights, match="cannot fetch net.safetensors"):
+    with pytest.raises(MissingWeights, match=r"cannot fetch net\.safetensors"):
         pull(make(), None, QUICK)
 
 
@@ -346,7 +346,7 @@ def test_follows_a_redirect_and_keeps_the_token_at_home(server, monkeypatch):
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", ""])
 def test_follows_no_other_scheme(server, target):
     server.redirect_to = target or " "
-    with pytest.raises(MissingWeights, match="not followed|redirects"):
+    with pytest.raises(MissingWeights, match=r"not followed|redirects"):
         pull(make(), None, QUICK)
 
 

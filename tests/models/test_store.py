@@ -175,5 +175,5 @@ def test_a_users_own_card(tmp_path, monkeypatch):
 
 
 def test_an_unknown_id_lists_the_known_ones():
-    with pytest.raises(OptionError, match="known are .*waifu2x-photo-x2"):
+    with pytest.raises(OptionError, match=r"known are .*waifu2x-photo-x2"):
         store.get_card("nonsense")

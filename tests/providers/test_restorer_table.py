@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tratto.core.errors import MissingExtra, MissingWeights, OptionError, UnavailableError
+from tratto.providers.restorer import AUTO, RESTORERS, availability, choose_restorer, network, open_restorer
+from tratto.providers.restorer import tratto as own
+from tratto.providers.restorer.realesrgan import card_id as realesrgan_id
+from tratto.providers.restorer.waifu2x import card_id as waifu2x_id
+
+
+def test_auto_never_invents_and_names_what_exists():
+    for scale, names in AUTO.items():
+        for name in names:
+            assert scale in RESTORERS[name].scales
+            assert not RESTORERS[name].generative
+    assert [n for n, row in RESTORERS.items() if row.generative] == ["realesrgan"]
+
+
+@pytest.mark.parametrize(("scale", "second"), [(1, "nlm"), (2, "bicubic"), (4, "bicubic")])
+def test_auto_takes_the_first_that_is_ready(monkeypatch, scale, second):
+    monkeypatch.setattr(own, "missing", lambda *a: None)
+    assert choose_restorer("auto", scale) == "tratto"
+    monkeypatch.setattr(own, "missing", lambda *a: MissingWeights("none"))
+    assert choose_restorer("auto", scale, {}) == second
+
+
+def test_auto_with_nothing_ready(monkeypatch):
+    for row in RESTORERS.values():
+        monkeypatch.setattr(importlib.import_module(row.module), "missing", lambda *a: MissingWeights("none"))
+    with pytest.raises(UnavailableError, match="tratto models"):
+        choose_restorer("auto", 2)
+
+
+def test_a_name_that_is_not_ready_is_an_error_and_not_another_provider(monkeypatch):
+    monkeypatch.setattr(own, "missing", lambda *a: MissingWeights("gone; run: x"))
+    for call in (choose_restorer, open_restorer):
+        with pytest.raises(MissingWeights, match="gone"):
+            call("tratto", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "params", "words"),
+    [
+        ("magic", 1, {}, "no restorer is called 'magic'; choose auto, tratto"),
+        ("nlm", 2, {}, "nlm works at x1, not at x2; x2 is offered by: tratto"),
+        ("bicubic", 1, {}, "not at x1"),
+        ("bicubic", 5, {}, "offered by: none"),
+        ("nlm", 1, {"strength": 3}, "no parameter 'strength'; its parameters: sigma"),
+        ("nlm", 1, {"sigma": -1}, "at least 0"),
+        ("nlm", 1, {"sigma": float("nan")}, "at least 0"),
+        ("nlm", 1, {"sigma": True}, "at least 0"),
+        ("nlm", 1, {"sigma": "high"}, "at least 0"),
+        ("waifu2x", 1, {"noise": 4}, "noise must be one of none, 0, 1, 2, 3"),
+        ("waifu2x", 1, {"noise": True}, "noise must be one of"),
+        ("waifu2x", 1, {"noise": "none"}, "only denoises"),
+        ("waifu2x", 1, {"model": "photo"}, "cunet only"),
+        ("realesrgan", 2, {"model": "x4plus"}, "by 4 only"),
+        ("realesrgan", 4, {"model": "x2"}, "model must be one of"),
+        ("auto", 3, {}, "x3 is offered by: realesrgan"),
+        ("auto", 1, {"sigma": 3}, "need a provider by name"),
+    ],
+)
+def test_refuses(name, scale, params, words):
+    with pytest.raises(OptionError, match=words):
+        choose_restorer(name, scale, params)
+    if name != "auto":
+        with pytest.raises(OptionError, match=words):
+            open_restorer(name, scale, params=params)
+
+
+def test_auto_cannot_be_opened():
+    with pytest.raises(OptionError, match="no restorer is called 'auto'"):
+        open_restorer("auto", 1)
+
+
+def test_numbers_may_come_as_text_from_a_command_line():
+    with pytest.raises(OptionError):
+        choose_restorer("waifu2x", 1, {"noise": "1"})  # whoever reads the command line must make it a number
+
+
+def test_cards_by_parameters():
+    assert waifu2x_id(1, {}) == "waifu2x-cunet-x1-noise1"
+    assert waifu2x_id(1, {"noise": 0}) == "waifu2x-cunet-x1-noise0"
+    assert waifu2x_id(2, {}) == "waifu2x-photo-x2"
+    assert waifu2x_id(2, {"noise": 3, "model": "cunet"}) == "waifu2x-cunet-x2-noise3"
+    assert realesrgan_id(4, {}) == "realesrgan-x4plus"
+    assert realesrgan_id(4, {"model": "x4plus-anime"}) == "realesrgan-x4plus-anime"
+    assert realesrgan_id(4, {"model": "animevideo"}) == "realesrgan-animevideo-x4"
+    assert [realesrgan_id(s, {}) for s in (2, 3)] == ["realesrgan-animevideo-x2", "realesrgan-animevideo-x3"]
+
+
+def test_every_combination_of_parameters_has_a_card():
+    from tratto.models.store import all_cards
+
+    cards = all_cards()
+    for scale in (1, 2):
+        for noise in RESTORERS["waifu2x"].params["noise"]:
+            for model in RESTORERS["waifu2x"].params["model"]:
+                try:
+                    one = waifu2x_id(scale, {"noise": noise, "model": model})
+                except OptionError:
+                    assert scale == 1
+                    continue
+                assert cards[one].scale == scale
+
+
+def test_availability_says_why_not_and_what_to_do(monkeypatch):
+    rows = {a.name: a for a in availability()}
+    assert list(rows) == list(RESTORERS)
+    assert rows["nlm"].available
+    assert rows["nlm"].why_not == rows["nlm"].fix == ""
+    assert rows["realesrgan"].generative
+    monkeypatch.setattr(
+        network, "runtime_missing", lambda card, runtime="": MissingExtra(f"{card.id} (ncnn)", "upscale")
+    )
+    row = {a.name: a for a in availability()}["waifu2x"]
+    assert not row.available
+    assert row.ready == ()
+    assert row.fix == "pip install 'tratto[upscale]'"
+    assert "waifu2x-cunet-x1-noise1" in row.why_not
+
+
+def test_availability_of_only_some_scales(monkeypatch):
+    error = MissingWeights("x4 is not here; run: get it")
+    monkeypatch.setattr(own, "missing", lambda scale, params, variant: error if scale == 4 else None)
+    row = {a.name: a for a in availability()}["tratto"]
+    assert (row.available, row.ready, row.why_not, row.fix) == (True, (1, 2), "x4: x4 is not here", "get it")
+
+
+def test_asking_what_is_there_loads_no_runtime():
+    code = (
+        "import sys; from tratto.providers.restorer import availability, choose_restorer; availability(); "
+        "choose_restorer('auto', 2); "
+        "print([m for m in ('cv2', 'onnxruntime', 'openvino', 'ncnn', 'torch', 'scipy') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert out.stdout.strip() == "[]"
+
+
+def test_params_are_kept_in_the_info():
+    assert open_restorer("nlm", 1, params={"sigma": 7}).info.params == {"sigma": 7}
+    assert np.isclose(open_restorer("bicubic", 2).info.megapixels_per_second, 1.0)
