@@ -25,7 +25,7 @@ $(VENV)/.test: pyproject.toml | $(VENV)/.base
 ## Restore the example pictures into demo-out/
 demo: $(VENV)/.base
 	$(BIN)/tratto restore examples/pictures -o demo-out --overwrite
-	$(BIN)/tratto restore examples/pictures/small.jpg -o demo-out/enlarged --scale 2 --overwrite
+	$(BIN)/tratto restore examples/pictures/small.png -o demo-out/enlarged --scale 2 --overwrite
 	@echo "Look into demo-out: each picture has a folder NAME.tratto with report.html beside it."
 
 ## Install what the tests need and run them

@@ -30,7 +30,7 @@ def test_importing_tratto_loads_nothing_heavy():
 
 
 def test_help_loads_no_pictures_and_no_runtime():
-    heavy = {"torch", "cv2", "onnxruntime", "tifffile", "imagecodecs", "pydantic", "openvino", "ncnn"}
+    heavy = {"torch", "numpy", "cv2", "onnxruntime", "tifffile", "imagecodecs", "openvino", "ncnn", "PIL"}
     code = "import tratto.cli.main as m\ntry:\n    m.app(['restore', '--help'], standalone_mode=False)\nexcept SystemExit: pass"
     assert not loaded_after(code) & heavy
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tratto.core.inspection import Inspection
     from tratto.core.recipe import Recipe
     from tratto.core.result import Result
-    from tratto.session import Session, inspect, replay, restore, revert, verify
+    from tratto.session import SaveOptions, Session, inspect, replay, restore, revert, save, verify
     from tratto.tasks.restore import RestoreOptions
 
 _HOMES = {
@@ -23,7 +23,9 @@ _HOMES = {
     "Recipe": "tratto.core.recipe",
     "Result": "tratto.core.result",
     "RestoreOptions": "tratto.tasks.restore",
+    "SaveOptions": "tratto.session",
     "Session": "tratto.session",
+    "save": "tratto.session",
     "inspect": "tratto.session",
     "replay": "tratto.session",
     "restore": "tratto.session",
@@ -38,6 +40,7 @@ __all__ = [
     "Recipe",
     "RestoreOptions",
     "Result",
+    "SaveOptions",
     "Session",
     "TrattoError",
     "__version__",
@@ -45,6 +48,7 @@ __all__ = [
     "replay",
     "restore",
     "revert",
+    "save",
     "verify",
 ]
 

@@ -88,6 +88,7 @@ def test_a_soft_mask_blends(fake_services):
 
 def test_records_carry_digests_and_observed_times(fake_services):
     image = picture("rgb8")
+    fake_services.seed = 5
     out = run(Recipe("t", (Denoise(), Upscale(scale=2)), seed=5), canvas_of(image), fake_services)
     first, second = out.records
     assert first.input_digest == digest(image)

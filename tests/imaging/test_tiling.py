@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -77,7 +79,7 @@ def test_cores_partition_the_picture_and_keep_the_grid():
     for parts, length in ((rows, 1000), (cols, 333)):
         assert parts[0][0] == 0
         assert parts[-1][1] == length
-        assert all(a[1] == b[0] for a, b in zip(parts, parts[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(parts))
         assert all(a % 8 == 0 for a, _ in parts)
         assert max(b - a for a, b in parts) <= 256 - 2 * 24
 

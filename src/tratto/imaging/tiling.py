@@ -1,8 +1,8 @@
 """Work on a picture tile by tile with overlap and smooth blending, in bounded memory.
 
 The picture is cut into cores that partition it. A tile is a core grown by ``overlap`` on all sides, with reflection at
-the picture's edges, so that all tiles have one size. Of what comes back, a margin of a quarter of the overlap around the
-core is blended with the neighbours by raised-cosine weights that sum to one; the rest of the overlap is discarded. When
+the picture's edges, so that all tiles have one size. Of what comes back, a margin of a quarter of the overlap around
+the core is blended with the neighbours by raised-cosine weights that sum to one; the rest of the overlap is discarded. When
 three quarters of the overlap cover the receptive field, tiles cannot be told from the whole.
 """
 
