@@ -21,7 +21,7 @@ Rows = Callable[[int, int], NDArray[np.float32]]
 _BAND = 1 << 19  # pixels per row band
 
 # Ramps of even lightness steps, told apart in every common kind of colour blindness and in a grey print.
-EDIT_RAMP = ("#0a0722", "#341060", "#74207f", "#b5367a", "#ea5661", "#fb9b6b", "#fbf4c2")
+EDIT_RAMP = ("#0a0722", "#3b126d", "#7d2585", "#c34176", "#f27257", "#fdae72", "#fcf3c0")
 CONFIDENCE_RAMP = ("#03254f", "#2c446e", "#59606f", "#858077", "#b4a26d", "#e0c654", "#fdea45")
 
 _LEVELS = 33  # colour steps of a map: as many as a reader can tell from the legend, and it keeps the files small
@@ -65,7 +65,8 @@ def enlarged_view(image: Image, scale: int, kernel: Kernel) -> View:
 
     def one(samples: Samples, y0: int, y1: int) -> Samples:
         big = enlarge_rows(samples, y0, y1, scale, kernel)
-        return np.clip(np.rint(big), 0, source.max_value).astype(np.uint16 if source.bits == 16 else np.uint8)
+        whole = np.clip(np.rint(big), 0, source.max_value)
+        return whole.astype(np.uint16) if source.bits == 16 else whole.astype(np.uint8)
 
     def rows(y0: int, y1: int) -> NDArray[np.float32]:
         alpha = None if source.alpha is None else one(source.alpha, y0, y1)

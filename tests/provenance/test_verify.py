@@ -1,0 +1,200 @@
+import json
+
+import numpy as np
+import pytest
+
+from tratto.core.errors import InputError
+from tratto.imaging import io
+from tratto.provenance import canonical
+from tratto.provenance.receipt import FileFacts
+from tratto.provenance.seal import build_seal
+from tratto.provenance.verify import verify
+
+
+@pytest.mark.parametrize(
+    ("name", "job"),
+    [
+        ("photo.png", {}),
+        ("photo.png", {"masked": True, "scale": 2, "alpha": True}),
+        ("photo.tif", {"bits": 16, "input_format": "tiff"}),
+        ("photo.jpg", {"input_format": "jpeg"}),
+        ("photo.webp", {"changed": False}),
+        ("ph[o]t*.png", {"orientation": 8}),
+    ],
+)
+def test_authentic(make_bundle, name, job):
+    made = make_bundle(name, **job)
+    for start in (made.output, made.bundle, made.bundle / "receipt.json", made.bundle / "report.html"):
+        verdict = verify(start)
+        assert (verdict.word, verdict.exit_code) == ("authentic", 0), verdict.reasons
+    assert any("byte by byte" in r for r in verdict.reasons)
+    assert any("samples" in r for r in verdict.reasons)
+
+
+def flip(path, byte, bit):
+    data = bytearray(path.read_bytes())
+    data[byte] ^= 1 << bit
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["receipt.json", "seal.json"])
+def test_a_flip_in_every_byte_of_receipt_and_seal_is_found(make_bundle, name):
+    made = make_bundle(masked=True, size=(32, 32))
+    path = made.bundle / name
+    good = path.read_bytes()
+    rng = np.random.default_rng(0)
+    missed = []
+    for byte in range(len(good)):
+        flip(path, byte, int(rng.integers(8)))
+        if verify(made.output, deep=False).word != "altered":
+            missed.append(byte)
+        path.write_bytes(good)
+    assert missed == []
+    assert verify(made.output).word == "authentic"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["edit-map.png", "confidence.png", "mask.png", "original.png", "report.html", "observed.json", "../photo.png"],
+)
+def test_single_bit_flips_in_every_file_are_found(make_bundle, name):
+    made = make_bundle(masked=True)
+    path = made.bundle / name
+    good = path.read_bytes()
+    rng = np.random.default_rng(1)
+    places = sorted({0, len(good) - 1, *rng.integers(0, len(good), 40).tolist()})
+    for byte in places:
+        flip(path, byte, int(rng.integers(8)))
+        for start in (made.output, made.bundle):
+            assert verify(start, deep=False).word == "altered", (byte, start)
+        path.write_bytes(good)
+    assert verify(made.output).word == "authentic"
+
+
+@pytest.mark.parametrize("name", ["edit-map.png", "original.png", "report.html", "observed.json"])
+def test_missing_and_longer_files_are_found(make_bundle, name):
+    made = make_bundle()
+    path = made.bundle / name
+    good = path.read_bytes()
+    path.write_bytes(good + b"\0")
+    assert verify(made.output).word == "altered"
+    path.write_bytes(good[:-1])
+    assert verify(made.output).word == "altered"
+    path.unlink()
+    verdict = verify(made.output)
+    assert verdict.word == "altered"
+    assert any(name in r for r in verdict.reasons)
+
+
+def test_added_files(make_bundle):
+    made = make_bundle(save={"keep_original": False})
+    (made.bundle / ".DS_Store").write_bytes(b"x")
+    assert verify(made.output).word == "authentic"
+    (made.bundle / "original.png").write_bytes(made.input.read_bytes())
+    assert any("added after" in r for r in verify(made.output).reasons)
+
+
+def test_every_reason_is_given(make_bundle):
+    made = make_bundle()
+    flip(made.bundle / "report.html", 5, 0)
+    flip(made.bundle / "confidence.png", 50, 0)
+    reasons = verify(made.output).reasons
+    assert len(reasons) == 2
+
+
+def test_unknown(make_bundle, tmp_path):
+    made = make_bundle()
+    lonely = tmp_path / "lonely.png"
+    lonely.write_bytes(made.output.read_bytes())
+    verdict = verify(lonely)
+    assert (verdict.word, verdict.exit_code) == ("unknown", 10)
+    assert "no bundle" in verdict.reasons[0]
+    (tmp_path / "empty.tratto").mkdir()
+    assert verify(tmp_path / "empty.tratto").word == "unknown"
+    with pytest.raises(InputError, match="no such"):
+        verify(tmp_path / "nothing.png")
+
+
+def test_bundle_without_its_picture(make_bundle):
+    made = make_bundle()
+    made.output.rename(made.output.with_name("renamed.png"))
+    verdict = verify(made.bundle)
+    assert verdict.word == "unknown"
+    assert "not beside it" in verdict.reasons[0]
+    flip(made.bundle / "report.html", 9, 1)
+    assert verify(made.bundle).word == "altered"
+
+
+def test_the_source_beside_the_result(make_bundle):
+    made = make_bundle("photo.png", input_format="jpeg")
+    source = made.output.with_name("photo.jpeg")
+    source.write_bytes(made.input.read_bytes())
+    assert verify(source).word == "unknown"
+    assert "untouched source" in verify(source).reasons[0]
+    assert verify(made.output).word == "authentic"
+    assert verify(made.bundle).word == "authentic"
+    source.write_bytes(made.input.read_bytes() + b"x")
+    assert verify(source).word == "altered"
+
+
+def test_receipt_alone(make_bundle, tmp_path):
+    made = make_bundle()
+    lone = tmp_path / "receipt.json"
+    lone.write_bytes((made.bundle / "receipt.json").read_bytes())
+    verdict = verify(lone)
+    assert verdict.word == "unknown"
+    assert made.receipt["output"]["samples_sha256"] in verdict.reasons[1]
+    lone.write_bytes(lone.read_bytes() + b"\n")
+    assert verify(lone).word == "altered"
+
+
+def reseal(made, receipt=None):
+    """Rebuild the seal consistently, as somebody who alters a bundle would."""
+    if receipt is not None:
+        (made.bundle / "receipt.json").write_bytes(canonical.dumps(receipt))
+    names = [p.name for p in made.bundle.iterdir() if p.name not in ("receipt.json", "seal.json")]
+    facts = {n: FileFacts.of((made.bundle / n).read_bytes()) for n in names}
+    seal = build_seal(
+        FileFacts.of((made.bundle / "receipt.json").read_bytes()), FileFacts.of(made.output.read_bytes()), facts
+    )
+    (made.bundle / "seal.json").write_bytes(canonical.dumps(seal))
+
+
+def test_resealed_contradictions_are_found(make_bundle):
+    made = make_bundle(masked=True)
+    good = json.loads((made.bundle / "receipt.json").read_bytes())
+    reseal(made)
+    assert verify(made.output).word == "authentic"
+
+    def altered_by(change):
+        receipt = json.loads(json.dumps(good))
+        change(receipt)
+        reseal(made, receipt)
+        verdict = verify(made.output)
+        reseal(made, good)
+        return verdict.word, " ".join(verdict.reasons)
+
+    zero = "0" * 64
+    cases = [
+        (lambda r: r["output"]["file"].update(decoded_samples_sha256=zero), "samples of photo.png"),
+        (lambda r: r["input"].update(samples_sha256=zero), "samples of original.png"),
+        (lambda r: r["input"]["file"].update(sha256=zero), "original.png"),
+        (lambda r: r["maps"]["edit"].update(samples_sha256=zero), "samples of edit-map.png"),
+        (lambda r: r["maps"]["confidence"].update(samples_sha256=zero), "samples of confidence.png"),
+        (lambda r: r["maps"]["edit"].update(file_sha256=zero), "edit-map.png"),
+        (lambda r: r["maps"]["edit"]["stats"].update(mean=0.01), "statistics"),
+        (lambda r: r["mask"].update(samples_sha256=zero), "mask.png"),
+        (lambda r: r["output"]["file"].update(sha256=zero), "the picture"),
+    ]
+    for change, word in cases:
+        got, reasons = altered_by(change)
+        assert got == "altered"
+        assert word in reasons
+    assert verify(made.output).word == "authentic"
+
+
+def test_another_map_of_the_same_name(make_bundle):
+    made = make_bundle()
+    io.encode_png16_gray(made.bundle / "edit-map.png", np.zeros((48, 64), np.uint16), {}, 1)
+    reseal(made)
+    assert "different files for edit-map.png" in " ".join(verify(made.output).reasons)
