@@ -44,7 +44,7 @@ def make(path: Path, side: int, bits: int) -> None:
     full = 2**bits - 1
     dtype = np.uint8 if bits == 8 else np.uint16
 
-    def strips():  # noqa: ANN202
+    def strips():
         for y0 in range(0, side, 256):
             n = min(256, side - y0)
             y, x = np.mgrid[y0 : y0 + n, :side].astype(np.float32)

@@ -2,10 +2,10 @@
 
 ``python benchmarks/restore_speed.py [--pictures FOLDER] [--side 512] [--repeats 3] [--out FILE.json]``
 
-Every method gets the same pictures with the same Gaussian noise (sigma 25 of 255, seed 0 per picture, not clipped, as in
-the usual protocol) and is timed as a whole. Methods marked *told* are given the true sigma; the embedded network is not.
-Times are medians over the repeats, then over the pictures, in seconds per megapixel; ratios are to the embedded network.
-Real-ESRGAN and waifu2x at x2 / x4 enlarge; their time is per input megapixel and they are not compared by PSNR.
+Every method gets the same pictures with the same Gaussian noise (sigma 25 of 255, seed 0 per picture, not clipped, as
+in the usual protocol) and is timed as a whole. Methods marked *told* are given the true sigma; the embedded network is
+not. Times are medians over the repeats, then over the pictures, in seconds per megapixel; ratios are to the embedded
+network. Real-ESRGAN and waifu2x at x2 / x4 enlarge; their time is per input megapixel and they are not compared by PSNR.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def measure(arrays: list[np.ndarray], repeats: int) -> list[dict[str, Any]]:
         seconds, quality = [], []
         for clean in arrays:
             clean = clean[:side, :side]
-            noise = np.random.RandomState(0).normal(0, SIGMA / 255, clean.shape)  # noqa: NPY002 - the protocol's generator
+            noise = np.random.RandomState(0).normal(0, SIGMA / 255, clean.shape)
             noisy = (clean + noise).astype(np.float32)
             times = []
             for _ in range(repeats):
@@ -175,8 +175,11 @@ def main() -> int:
     args = parser.parse_args()
     arrays = pictures(args.pictures, args.side)
     rows = measure(arrays, args.repeats)
-    ours = {r["scale"]: r["seconds_per_megapixel"] for r in reversed(rows) if str(r["method"]).startswith("tratto")
-            and "openvino" not in r["method"] and "missing" not in r}
+    ours = {
+        r["scale"]: r["seconds_per_megapixel"]
+        for r in reversed(rows)
+        if str(r["method"]).startswith("tratto") and "openvino" not in r["method"] and "missing" not in r
+    }
     lines = ["| method | s per input MP | times ours | PSNR at sigma 25 |", "| --- | ---: | ---: | ---: |"]
     for r in rows:
         if "missing" in r:
@@ -188,9 +191,13 @@ def main() -> int:
     rate = matrix_rate()
     from importlib import resources
 
-    gmac = network_gmac_per_megapixel(Path(str(resources.files("tratto.models") / "weights" / "tratto-restore-x1.onnx")))
+    gmac = network_gmac_per_megapixel(
+        Path(str(resources.files("tratto.models") / "weights" / "tratto-restore-x1.onnx"))
+    )
     reached = 2 * gmac / ours[1]
-    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = (
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
     lines += [
         "",
         f"{len(arrays)} pictures of at most {args.side} x {args.side}, {args.repeats} repeats, {machine}.",
@@ -199,7 +206,9 @@ def main() -> int:
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     if args.out is not None:
-        args.out.write_text(json.dumps({"rows": rows, "matrix_gflops": rate, "gmac_per_megapixel": gmac}, indent=2) + "\n")
+        args.out.write_text(
+            json.dumps({"rows": rows, "matrix_gflops": rate, "gmac_per_megapixel": gmac}, indent=2) + "\n"
+        )
     return 0
 
 

@@ -1,7 +1,7 @@
 """What must not change comes back as it went in: modes x formats x depths x profiles x orientations, end to end.
 
-Every combination runs twice: at strength 0 (everything must be identical) and with a 16 x 16 mask at full strength, where
-everything outside must be identical and something inside must not, so that a copy of the file cannot pass.
+Every combination runs twice: at strength 0 (everything must be identical) and with a 16 x 16 mask at full strength,
+where everything outside must be identical and something inside must not, so that a copy of the file cannot pass.
 """
 
 import io as stdio
@@ -51,22 +51,47 @@ def build(mode, bits, alpha, icc, orientation, seed=0):
         rng.integers(0, top, (H, W)).astype(dtype) if alpha else None,
         rng.integers(0, 256, (top, 4), np.uint8) | np.array([0, 0, 0, 255], np.uint8) if mode == "palette" else None,
         Metadata(
-            icc=profile(icc), exif=exif_block(orientation), xmp=b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>",
-            orientation=orientation, dpi=(300.0, 300.0),
+            icc=profile(icc),
+            exif=exif_block(orientation),
+            xmp=b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>",
+            orientation=orientation,
+            dpi=(300.0, 300.0),
         ),
     )
 
 
 KINDS = [
-    ("png", "gray", 8, False), ("png", "gray", 16, False), ("png", "gray", 8, True), ("png", "gray", 16, True),
-    ("png", "gray", 1, False), ("png", "gray", 4, False), ("png", "rgb", 8, False), ("png", "rgb", 8, True),
-    ("png", "rgb", 16, False), ("png", "rgb", 16, True), ("png", "palette", 8, False), ("png", "palette", 4, False),
-    ("tiff", "gray", 8, False), ("tiff", "gray", 16, False), ("tiff", "rgb", 8, False), ("tiff", "rgb", 8, True),
-    ("tiff", "rgb", 16, False), ("tiff", "rgb", 16, True), ("tiff", "cmyk", 8, False), ("tiff", "cmyk", 16, False),
-    ("webp", "rgb", 8, False), ("webp", "rgb", 8, True),
-    ("bmp", "rgb", 8, False), ("bmp", "gray", 8, False),
+    ("png", "gray", 8, False),
+    ("png", "gray", 16, False),
+    ("png", "gray", 8, True),
+    ("png", "gray", 16, True),
+    ("png", "gray", 1, False),
+    ("png", "gray", 4, False),
+    ("png", "rgb", 8, False),
+    ("png", "rgb", 8, True),
+    ("png", "rgb", 16, False),
+    ("png", "rgb", 16, True),
+    ("png", "palette", 8, False),
+    ("png", "palette", 4, False),
+    ("tiff", "gray", 8, False),
+    ("tiff", "gray", 16, False),
+    ("tiff", "rgb", 8, False),
+    ("tiff", "rgb", 8, True),
+    ("tiff", "rgb", 16, False),
+    ("tiff", "rgb", 16, True),
+    ("tiff", "cmyk", 8, False),
+    ("tiff", "cmyk", 16, False),
+    ("webp", "rgb", 8, False),
+    ("webp", "rgb", 8, True),
+    ("bmp", "rgb", 8, False),
+    ("bmp", "gray", 8, False),
 ]
-CARRIES = {"png": ("icc", "exif", "xmp", "dpi"), "tiff": ("icc", "xmp", "dpi"), "webp": ("icc", "exif", "xmp"), "bmp": ()}
+CARRIES = {
+    "png": ("icc", "exif", "xmp", "dpi"),
+    "tiff": ("icc", "xmp", "dpi"),
+    "webp": ("icc", "exif", "xmp"),
+    "bmp": (),
+}
 CASES = [
     (*kind, icc, orientation)
     for kind, (icc, orientation) in itertools.product(KINDS, [("none", 1), ("srgb", 6), ("lab", 3)])
@@ -143,8 +168,11 @@ def test_round_trip(case, tmp_path):
 
 
 REAL = {
-    "coins.png": (ColorMode.GRAY, 8), "text.png": (ColorMode.GRAY, 8), "rocket.jpg": (ColorMode.RGB, 8),
-    "galaxies.png": (ColorMode.RGB, 8), "cat.jpg": (ColorMode.RGB, 8),
+    "coins.png": (ColorMode.GRAY, 8),
+    "text.png": (ColorMode.GRAY, 8),
+    "rocket.jpg": (ColorMode.RGB, 8),
+    "galaxies.png": (ColorMode.RGB, 8),
+    "cat.jpg": (ColorMode.RGB, 8),
 }
 
 

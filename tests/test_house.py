@@ -19,7 +19,9 @@ SURFACE = Path(__file__).parent / "golden" / "surface.json"
 def loaded_after(code):
     out = subprocess.run(
         [sys.executable, "-c", code + "\nimport sys, json; print(json.dumps(sorted(sys.modules)))"],
-        capture_output=True, text=True, check=True,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return set(json.loads(out.stdout.splitlines()[-1]))
 
@@ -31,7 +33,13 @@ def test_importing_tratto_loads_nothing_heavy():
 
 def test_help_loads_no_pictures_and_no_runtime():
     heavy = {"torch", "numpy", "cv2", "onnxruntime", "tifffile", "imagecodecs", "openvino", "ncnn", "PIL"}
-    code = "import tratto.cli.main as m\ntry:\n    m.app(['restore', '--help'], standalone_mode=False)\nexcept SystemExit: pass"
+    code = """
+import tratto.cli.main as m
+try:
+    m.app(['restore', '--help'], standalone_mode=False)
+except SystemExit:
+    pass
+"""
     assert not loaded_after(code) & heavy
 
 
@@ -41,7 +49,8 @@ def test_restoring_loads_no_torch(tmp_path):
     Pil.fromarray(noisy).save(tmp_path / "a.png")
     code = f"""
 import tratto.cli.main as m
-code = m.app(['restore', {str(tmp_path / 'a.png')!r}, '-o', {str(tmp_path / 'out')!r}, '--force'], standalone_mode=False)
+line = ['restore', {str(tmp_path / "a.png")!r}, '-o', {str(tmp_path / "out")!r}, '--force']
+code = m.app(line, standalone_mode=False)
 assert code in (0, None), code
 """
     loaded = loaded_after(code)
@@ -57,7 +66,7 @@ def surface():
     def walk(command, name):
         options = []
         for p in command.params:
-            options.append([sorted(p.opts + p.secondary_opts), str(p.type), bool(p.required)])
+            options.append([sorted(p.opts + p.secondary_opts), bool(p.required)])
         commands[name] = sorted(options)
         for sub, child in sorted(getattr(command, "commands", {}).items()):
             walk(child, f"{name} {sub}".strip())

@@ -39,7 +39,7 @@ def _taps(scale: int, kernel: str) -> list[tuple[int, NDArray[np.float32]]]:
     for p in range(scale):
         d = (p + 0.5) / scale - 0.5
         first = int(np.floor(d)) - radius + 1
-        w = _kernel(d - (first + np.arange(2 * radius)), kernel)
+        w = _kernel(np.asarray(d - (first + np.arange(2 * radius)), np.float64), kernel)
         out.append((first, (w / w.sum()).astype(np.float32)))
     return out
 

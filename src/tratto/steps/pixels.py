@@ -179,8 +179,8 @@ def _spread_everywhere(
         runs = []
         jitter = max(1.0, noise or 0.0) / 255 / _JITTER
         for flip in _FLIPS:
-            shaken = flip(tile) + rng.normal(0, jitter, tile.shape)
-            shaken = np.clip(shaken, 0, 1).astype(np.float32)
+            noisy = np.clip(flip(tile) + rng.normal(0, jitter, tile.shape), 0, 1)
+            shaken: Float = np.asarray(noisy, np.float32)
             colour, _ = _restore_colour(shaken, before.mode, restorer, noise)
             runs.append(flip(colour).mean(axis=2))
         base = np.repeat(np.repeat(tile.mean(axis=2), s, axis=0), s, axis=1)
