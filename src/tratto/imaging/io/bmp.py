@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -100,15 +101,18 @@ def _finish(
     depth: int,
     meta: Metadata,
 ) -> Image:
+    gray = palette is not None and np.array_equal(palette, _gray_ramp(depth))
+    mode = ColorMode.RGB if palette is None else ColorMode.GRAY if gray else ColorMode.PALETTE
+    notes = profile_notes(meta.icc, mode)
+    if notes:
+        meta = replace(meta, extra={"notes": notes})
     if palette is None:
-        return Image(pixels, ColorMode.RGB, 8, alpha, meta=meta)
+        return Image(pixels, mode, 8, alpha, meta=meta)
     if int(pixels.max()) >= len(palette):
         raise CorruptPicture(
             f"{ctx.name}: a palette index of {int(pixels.max())} is out of range of the {len(palette)} palette entries"
         )
-    if np.array_equal(palette, _gray_ramp(depth)):
-        return Image(pixels, ColorMode.GRAY, depth, meta=meta)
-    return Image(pixels, ColorMode.PALETTE, depth, palette=palette, meta=meta)
+    return Image(pixels, mode, depth, palette=None if gray else palette, meta=meta)
 
 
 def _gray_ramp(depth: int) -> NDArray[np.uint8]:
@@ -172,14 +176,12 @@ def _read_rle(ctx: ReadContext, meta: Metadata, width: int, height: int) -> Imag
 
 def _metadata(ctx: ReadContext, info: bytes, x: int, y: int) -> Metadata:
     icc = None
-    notes: list[str] = []
     if len(info) >= 124 and struct.unpack("<I", info[56:60])[0] == _EMBEDDED:
         offset, size = struct.unpack("<II", info[112:120])
         ctx.limits.check_metadata(size, ctx.name)
         icc = ctx.source.read_at(14 + offset, size) or None
-        notes = profile_notes(icc, ColorMode.RGB)
     dpi = (dpi_from_metre(x), dpi_from_metre(y)) if x > 0 and y > 0 else None
-    return Metadata("bmp", icc=icc, dpi=dpi, extra={"notes": notes} if notes else {})
+    return Metadata("bmp", icc=icc, dpi=dpi)
 
 
 def write_bmp(stream: BinaryIO, image: Image) -> None:

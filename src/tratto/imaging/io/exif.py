@@ -17,6 +17,8 @@ TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4
 #: How many bytes are swapped as one unit (a rational is two 4-byte numbers).
 _SWAP_UNITS = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
+_MAX_NOTES = 20
+
 ORIENTATION = 0x0112
 EXIF_IFD = 0x8769
 GPS_IFD = 0x8825
@@ -112,6 +114,8 @@ def parse(block: bytes) -> ExifBlock:
         return ExifBlock(notes=("the EXIF block has no TIFF header; kept as it is",))
     notes: list[str] = []
     seen: set[int] = set()
+    # fields may overlap; without a bound, a small block could ask for the same megabytes many thousand times
+    budget = [2 * len(block) + 65536]
 
     def directory(offset: int, what: str) -> tuple[dict[int, Entry], int]:
         if offset in seen:
@@ -138,6 +142,10 @@ def parse(block: bytes) -> ExifBlock:
             if where + size > len(block):
                 notes.append(f"EXIF: field {tag:#06x} lies outside the block")
                 continue
+            budget[0] -= size
+            if budget[0] < 0:
+                notes.append(f"EXIF: the fields of the {what} directory overlap; the rest is skipped")
+                break
             fields[tag] = Entry(kind, items, to_little(kind, block[where : where + size], order == ">"))
         following = struct.unpack_from(order + "I", block, end)[0] if end + 4 <= len(block) else 0
         return fields, following
@@ -152,7 +160,7 @@ def parse(block: bytes) -> ExifBlock:
     gps = pointed(main, GPS_IFD, "GPS")
     interop = pointed(exif, INTEROP_IFD, "interoperability")
     thumbnail = directory(following, "thumbnail")[0] if following else {}
-    return ExifBlock(main, exif, gps, interop, thumbnail, tuple(notes))
+    return ExifBlock(main, exif, gps, interop, thumbnail, tuple(notes[:_MAX_NOTES]))
 
 
 def orientation_of(block: ExifBlock) -> tuple[int, str | None]:

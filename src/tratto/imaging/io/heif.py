@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -114,7 +114,7 @@ def read_avif(ctx: ReadContext) -> Image:
         _check_page(ctx, int(getattr(picture, "n_frames", 1)))
         picture.seek(ctx.page)
         picture.load()
-    return _from_pillow(ctx, picture, "avif")
+    return _from_pillow(ctx, picture, picture.info, "avif")
 
 
 def _open_heif(ctx: ReadContext) -> Any:
@@ -167,7 +167,8 @@ def read_heif(ctx: ReadContext) -> Image:
     entry = container[ctx.page]
     if entry.info.get("bit_depth", 8) > 8:
         raise UnsupportedFormat(f"{ctx.name}: HEIF with {entry.info['bit_depth']} bits per sample is not read exactly")
-    return _from_pillow(ctx, entry.to_pillow(), "heif", turned=True)
+    # the facts of the container itself: those of the Pillow picture have lost their orientation tags
+    return _from_pillow(ctx, entry.to_pillow(), entry.info, "heif", turned=True)
 
 
 def _check_page(ctx: ReadContext, pages: int) -> None:
@@ -176,12 +177,12 @@ def _check_page(ctx: ReadContext, pages: int) -> None:
         raise InputError(f"{ctx.name}: there is no page {ctx.page}, the file has {pages}")
 
 
-def _from_pillow(ctx: ReadContext, picture: Any, kind: str, *, turned: bool = False) -> Image:
+def _from_pillow(ctx: ReadContext, picture: Any, info: Mapping[str, Any], kind: str, *, turned: bool = False) -> Image:
     ctx.limits.check_size(picture.width, picture.height, ctx.name)
     if picture.mode not in ("RGB", "RGBA", "L", "LA"):
         raise UnsupportedFormat(f"{ctx.name}: {kind} with samples of kind {picture.mode} is not read")
     samples = np.array(picture)
-    exif = picture.info.get("exif") or None
+    exif = info.get("exif") or None
     exif = exif.removeprefix(b"Exif\0\0") if exif else None
     notes: list[str] = []
     orientation = 1
@@ -192,13 +193,13 @@ def _from_pillow(ctx: ReadContext, picture: Any, kind: str, *, turned: bool = Fa
     if turned and exif and orientation != 1:
         orientation, exif = 1, exif_blocks.with_orientation(exif, 1)
     mode = ColorMode.RGB if picture.mode.startswith("RGB") else ColorMode.GRAY
-    icc = picture.info.get("icc_profile") or None
+    icc = info.get("icc_profile") or None
     notes += profile_notes(icc, mode)
     meta = Metadata(
         kind,
         icc,
         exif,
-        picture.info.get("xmp") or None,
+        info.get("xmp") or None,
         orientation=orientation,
         extra={"notes": notes} if notes else {},
     )

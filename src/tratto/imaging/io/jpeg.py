@@ -34,7 +34,10 @@ MAX_SCANS = 200
 #: Longest payload of one segment.
 _SEGMENT = 65533
 
-_NEXT_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+#: More segments (or fill bytes between them) than this are refused.
+MAX_SEGMENTS = 200_000
+
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 #: Place in a table in zigzag order -> place in natural order (T.81, figure A.6).
 ZIGZAG = tuple(
@@ -90,7 +93,7 @@ def parse_jpeg(data: bytes, ctx: ReadContext) -> Parsed:
     name = ctx.name
     out = Parsed()
     at, scans, used = 2, 0, 0
-    while True:
+    for _ in range(MAX_SEGMENTS):
         if at + 2 > len(data):
             raise CorruptPicture(f"{name}: the JPEG ends early: there is no end mark")
         if data[at] != 0xFF:
@@ -100,7 +103,9 @@ def parse_jpeg(data: bytes, ctx: ReadContext) -> Parsed:
             at += 1
             continue
         if marker == 0xD9:
-            break
+            if not out.components or not scans:
+                raise CorruptPicture(f"{name}: the JPEG holds no picture")
+            return out
         if marker == 0x01 or 0xD0 <= marker <= 0xD7:
             at += 2
             continue
@@ -119,19 +124,17 @@ def parse_jpeg(data: bytes, ctx: ReadContext) -> Parsed:
             if not out.components:
                 raise CorruptPicture(f"{name}: a JPEG scan before the frame header")
             scans += 1
-            if scans > MAX_SCANS:
-                raise PictureTooLarge(f"{name}: has more than {MAX_SCANS} JPEG scans")
+            if scans > MAX_SCANS or scans * out.width * out.height > 40 * ctx.limits.max_pixels:
+                raise PictureTooLarge(f"{name}: has too many JPEG scans ({scans} or more) for its size")
             found = _NEXT_MARKER.search(data, at)
             if found is None:
                 raise CorruptPicture(f"{name}: the JPEG ends early: there is no end mark")
-            at = found.end() - 2
+            at = found.start()
         elif marker == 0xFE or 0xE0 <= marker <= 0xEF:
             used += len(body)
             ctx.limits.check_metadata(used, name)
             _application(marker, body, out)
-    if not out.components or not scans:
-        raise CorruptPicture(f"{name}: the JPEG holds no picture")
-    return out
+    raise PictureTooLarge(f"{name}: has more than {MAX_SEGMENTS} JPEG segments")
 
 
 def _frame_header(marker: int, body: bytes, out: Parsed, ctx: ReadContext) -> None:
@@ -367,7 +370,8 @@ def _encode(image: Image, settings: JpegSettings) -> bytes:
         band = np.ascontiguousarray(samples[start : start + step])
         part = Pillow.frombuffer(mode, (image.width, band.shape[0]), band.tobytes(), "raw", mode, 0, 1)
         picture.paste(part, (0, start))
-    options: dict[str, Any] = {"optimize": True}
+    # optimal Huffman tables need all coefficients in memory at once
+    options: dict[str, Any] = {"optimize": image.megapixels <= 32}
     facts = image.meta.jpeg if settings.keep else None
     if facts is not None and facts.tables:
         options["qtables"] = [list(t) for t in facts.tables]

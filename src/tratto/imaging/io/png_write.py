@@ -47,14 +47,15 @@ class PngStream:
         zlib level 0-9.
     """
 
-    def __init__(self, stream: BinaryIO, width: int, height: int, depth: int, color: int, level: int = 6) -> None:
+    def __init__(self, stream: BinaryIO, width: int, height: int, depth: int, color: int, level: int = 4) -> None:
         self._stream = stream
         self._row_bytes = (width * depth * _CHANNELS[color] + 7) // 8
         # filters only help where neighbouring bytes are neighbouring intensities
         self._filtered = depth >= 8 and color != _PALETTE
         self._step = max(1, depth * _CHANNELS[color] // 8)
         self._above = np.zeros(self._row_bytes, np.uint8)
-        self._deflater = zlib.compressobj(level, zlib.DEFLATED, 15, 9)
+        strategy = zlib.Z_FILTERED if self._filtered else zlib.Z_DEFAULT_STRATEGY
+        self._deflater = zlib.compressobj(level, zlib.DEFLATED, 15, 9, strategy)
         self._waiting = bytearray()
         stream.write(SIGNATURE)
         self.chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
@@ -187,7 +188,7 @@ def color_key(image: Image) -> tuple[int, ...] | None:
     return (seen_clear.pop(),)
 
 
-def write_png(stream: BinaryIO, image: Image, level: int = 6) -> None:
+def write_png(stream: BinaryIO, image: Image, level: int = 4) -> None:
     """Write a picture with all its metadata.
 
     Parameters
@@ -221,6 +222,10 @@ def write_png(stream: BinaryIO, image: Image, level: int = 6) -> None:
     for start in range(0, image.height, step):
         band = slice(start, start + step)
         samples: NDArray[Any] = np.asarray(image.pixels[band])
+        if image.palette is not None and int(samples.max()) >= len(image.palette):
+            raise OutputError(
+                f"a palette index of {int(samples.max())} is out of range of {len(image.palette)} entries"
+            )
         if color in (_GRAY_ALPHA, _RGB_ALPHA) and image.alpha is not None:
             samples = np.dstack([samples, image.alpha[band]])
         if scale != 1:
@@ -247,7 +252,6 @@ def _head_chunks(out: PngStream, image: Image, color: int, depth: int) -> None:
         name = str(meta.extra.get("png_icc_name", "ICC profile")).encode("latin-1", "replace")[:79] or b"ICC profile"
         out.chunk(b"iCCP", name + b"\0\0" + zlib.compress(meta.icc, 9))
     if image.palette is not None:
-        # indices may point past the entries a caller gave; PNG forbids that, and such files would not be read again
         out.chunk(b"PLTE", np.ascontiguousarray(image.palette[:, :3]).tobytes())
         alpha = image.palette[:, 3]
         clear = np.flatnonzero(alpha != 255)

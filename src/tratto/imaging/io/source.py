@@ -163,7 +163,7 @@ def open_source(source: str | os.PathLike[str] | bytes | BinaryIO, limits: Limit
 def _from_stream(stream: BinaryIO, limits: Limits) -> Source:
     name = str(getattr(stream, "name", "<stream>"))
     try:
-        if stream.seekable():
+        if getattr(stream, "seekable", lambda: False)():
             size = stream.seek(0, os.SEEK_END)
             _check_bytes(size, limits, name)
             stream.seek(0)

@@ -333,7 +333,7 @@ def _layout(tiff: TiffFile, ifd: Ifd) -> Layout:
         raise CorruptPicture(f"{name}: the TIFF has {samples} samples per pixel, its colours need {base}")
     if samples > base + 1:
         raise UnsupportedFormat(f"{name}: TIFF with {samples - base} extra samples is not read, at most one (alpha) is")
-    if bits[0] < 8 and (samples != 1 or compression == 7):
+    if bits[0] < 8 and (base != 1 or (samples != 1 and compression in (2, 3, 4, 7))):
         raise UnsupportedFormat(f"{name}: TIFF with {samples} samples of {bits[0]} bits is not read")
     if photometric == 5 and one(332, 1) != 1:
         raise UnsupportedFormat(f"{name}: TIFF with inks other than CMYK is not read")
@@ -411,6 +411,8 @@ def _sizes(tiff: TiffFile, ifd: Ifd, layout: Layout, tag: int, count: int) -> ND
 def _decode(tiff: TiffFile, layout: Layout, offset: int, size: int, rows: int) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield (first row, samples) of one segment; large ones in several bands where the compression allows."""
     step = rows_per_band(layout.row_bytes)
+    # no compression makes data 16 times larger; a count that says so only makes the same bytes be read again and again
+    size = min(size, 16 * layout.row_bytes * rows + 65536)
     if layout.compression == 7:
         yield 0, _decode_jpeg(tiff, layout, offset, size, rows)
         return
@@ -533,8 +535,9 @@ def _samples(tiff: TiffFile, layout: Layout, data: bytes, rows: int) -> NDArray[
 
         raw = np.frombuffer(bytes(imagecodecs.bitorder_decode(data)), np.uint8)
     if layout.bits < 8:
-        unpacked = bitpack.unpack(raw.reshape(rows, layout.row_bytes), layout.segment_width, layout.bits)
-        return unpacked[..., None]
+        across = layout.segment_width * layout.per_segment
+        unpacked = bitpack.unpack(raw.reshape(rows, layout.row_bytes), across, layout.bits)
+        return unpacked.reshape(rows, layout.segment_width, layout.per_segment)
     shape = (rows, layout.segment_width, layout.per_segment)
     if layout.bits == 16:
         samples: NDArray[Any] = raw.view(tiff.order + "u2").reshape(shape)

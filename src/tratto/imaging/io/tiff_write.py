@@ -29,7 +29,7 @@ _NUMBERS = {"none": 1, "lzw": 5, "deflate": 8, "packbits": 32773, "lzma": 34925,
 _CLASSIC_LIMIT = 4 * 1000**3
 
 
-def write_tiff(stream: BinaryIO, images: Iterable[Image], compression: str | None = None, level: int = 6) -> None:
+def write_tiff(stream: BinaryIO, images: Iterable[Image], compression: str | None = None, level: int = 4) -> None:
     """Write one or more pages.
 
     Parameters
@@ -131,7 +131,7 @@ class _Writer:
                 band = wide.copy()
                 band[:, 1:] -= wide[:, :-1]
             if image.bits < 8:
-                raw = bitpack.pack(band, image.bits).tobytes()
+                raw = bitpack.pack(band.reshape(band.shape[0], -1), image.bits).tobytes()
             else:
                 raw = np.ascontiguousarray(band).astype("<u2" if image.bits == 16 else np.uint8, copy=False).tobytes()
             packed = _compress(raw, kind, level, row_bytes)

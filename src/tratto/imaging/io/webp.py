@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.errors import CorruptPicture, InputError
+from tratto.core.errors import CorruptPicture, InputError, PictureTooLarge
 from tratto.core.image import ColorMode, Image, Metadata
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.icc import profile_notes
@@ -17,6 +17,9 @@ from tratto.imaging.io.source import ReadContext, Source, quiet
 
 #: Longest side of a WebP picture.
 MAX_SIDE = 16383
+
+#: More RIFF chunks than this are refused.
+MAX_CHUNKS = 100_000
 
 
 @dataclass
@@ -62,8 +65,11 @@ def parse_webp(ctx: ReadContext) -> Parsed:
     out = Parsed(end=8 + int.from_bytes(head[4:8], "little"))
     if out.end > source.size:
         raise CorruptPicture(f"{name}: the WebP ends early: it says {out.end} bytes, the file has {source.size}")
-    at, used, still = 12, 0, False
+    at, used, still, chunks = 12, 0, False, 0
     while at + 8 <= out.end:
+        chunks += 1
+        if chunks > MAX_CHUNKS:
+            raise PictureTooLarge(f"{name}: has more than {MAX_CHUNKS} WebP chunks")
         kind, size = source.read_at(at, 4), int.from_bytes(source.read_at(at + 4, 4), "little")
         if at + 8 + size > out.end:
             raise CorruptPicture(f"{name}: the WebP ends early, inside its {kind.decode('latin-1')!r} chunk")

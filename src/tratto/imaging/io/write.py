@@ -33,7 +33,7 @@ class WriteOptions:
     keep_tables : bool
         JPEG only: the quantisation tables and subsampling of the source instead of ``quality``.
     level : int
-        zlib level 0-9 for PNG and deflate TIFF.
+        zlib level 0-9 for PNG and deflate TIFF. On photographs 4 is more than twice as fast as 6 for 2 % more bytes.
     compression : str or None
         TIFF only: ``"none"``, ``"lzw"``, ``"deflate"``, ``"packbits"``, ``"lzma"``, ``"zstd"``; None: as the source, or
         deflate.
@@ -43,7 +43,7 @@ class WriteOptions:
     lossless: bool = True
     strip_metadata: bool = False
     keep_tables: bool = False
-    level: int = 6
+    level: int = 4
     compression: str | None = None
 
     def __post_init__(self) -> None:
@@ -90,6 +90,8 @@ def writable(image: Image, fmt: str) -> str | None:
         return "JPEG cannot store alpha; use PNG, WebP or TIFF"
     if fmt == "bmp" and image.meta.orientation != 1:
         return f"BMP cannot store the orientation {image.meta.orientation}; use PNG or TIFF"
+    if fmt == "jpeg" and max(len(image.meta.exif or b""), len(image.meta.xmp or b"")) > 65500:
+        return "JPEG cannot store EXIF or XMP of more than 65500 bytes; use PNG or TIFF"
     longest = {"webp": 16383, "jpeg": 65500, "bmp": 2**31 - 1}[fmt]
     if max(image.width, image.height) > longest:
         return f"{label} cannot store more than {longest} pixels on a side; use PNG or TIFF"
@@ -188,7 +190,7 @@ def _ready(image: Image, fmt: str, options: WriteOptions) -> Image:
             image = expand_palette(image)
         elif fmt == "bmp" and image.bits == 2:
             image = image.replace(bits=4)
-    if image.bits < 8 and (fmt in ("webp", "jpeg") or (fmt in ("tiff", "bmp") and image.alpha is not None)):
+    if image.bits < 8 and (fmt in ("webp", "jpeg") or (fmt == "bmp" and image.alpha is not None)):
         image = to_eight_bits(image)
     if fmt == "webp" and image.mode is ColorMode.GRAY:
         image = image.replace(pixels=np.repeat(image.pixels[..., None], 3, axis=2), mode=ColorMode.RGB)
