@@ -5,7 +5,7 @@
 Every method gets the same pictures with the same Gaussian noise (sigma 25 of 255, seed 0 per picture, not clipped, as
 in the usual protocol) and is timed as a whole. Methods marked *told* are given the true sigma; the embedded network is
 not. Times are medians over the repeats, then over the pictures, in seconds per megapixel; ratios are to the embedded
-network. Real-ESRGAN and waifu2x at x2 / x4 enlarge; their time is per input megapixel and they are not compared by PSNR.
+network. Real-ESRGAN and waifu2x at x2 / x4 enlarge; their time is per input megapixel; they are not compared by PSNR.
 """
 
 from __future__ import annotations

@@ -8,7 +8,15 @@ from tratto.core.errors import InputError, OutputError
 
 @pytest.fixture
 def tree(tmp_path):
-    for name in ("a.png", "b/c.JPG", "b/.hidden.png", "b/c.tratto/original.jpg", "notes.txt", "out/old.png", ".x/d.png"):
+    for name in (
+        "a.png",
+        "b/c.JPG",
+        "b/.hidden.png",
+        "b/c.tratto/original.jpg",
+        "notes.txt",
+        "out/old.png",
+        ".x/d.png",
+    ):
         p = tmp_path / name
         p.parent.mkdir(parents=True, exist_ok=True)
         p.write_bytes(b"x")
