@@ -52,7 +52,7 @@ def test_reads_every_key():
     assert card.training_data == "photographs, drawings"
     assert card.limits == ("no faces",)
     assert card.quality == {"psnr": 31.5}
-    assert card.megapixels_per_second == 4.0
+    assert card.speed == {"seconds_per_megapixel": 0.25}
     assert card.source.kind == "embedded"
     assert card.pinned
     assert card.sha256 == HASH

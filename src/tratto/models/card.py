@@ -85,7 +85,8 @@ class ModelCard:
     paper, training_data, command : str
         Where the method comes from, what it was trained on, and the command that made the file.
     quality, speed : mapping
-        Measured figures. ``speed["seconds_per_megapixel"]`` (input megapixels, two cores) is used for estimates.
+        Measured figures. ``speed["seconds_per_megapixel"]`` (per input megapixel of tiles, two cores; what tiles
+        overlap comes on top) is used for estimates.
     limits : tuple of str
         Known limits, plain sentences.
     used_by : str
@@ -134,12 +135,6 @@ class ModelCard:
         their names. Empty if the card does not know every hash.
         """
         return combined_hash(self.files) if self.pinned else ""
-
-    @property
-    def megapixels_per_second(self) -> float:
-        """Input megapixels per second on two cores; 0 if the card does not say."""
-        seconds = float(self.speed.get("seconds_per_megapixel", 0.0))
-        return 1.0 / seconds if seconds > 0 else 0.0
 
     def ref(self) -> ModelRef:
         """Return the part that goes into a receipt."""

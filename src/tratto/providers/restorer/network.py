@@ -50,8 +50,8 @@ class NetworkRestorer:
         Opened with that card.
     params : mapping or None
         As asked for; kept in the info.
-    megapixels_per_second : float
-        For estimates of time; 0 = what the card says.
+    seconds_per_megapixel : float
+        For estimates of time, per input megapixel of tiles; 0 = what the card says.
     """
 
     def __init__(
@@ -60,12 +60,15 @@ class NetworkRestorer:
         card: ModelCard,
         backend: Backend,
         params: Mapping[str, Any] | None = None,
-        megapixels_per_second: float = 0.0,
+        seconds_per_megapixel: float = 0.0,
     ) -> None:
         if card.capability != "restorer":
             raise OptionError(f"{card.id} is a model for {card.capability}, not a restorer")
         self._card = card
         self._backend = backend
+        seconds = seconds_per_megapixel or float(card.speed["seconds_per_megapixel"])
+        # The card counts pixels of tiles; a caller has a picture, of which the overlaps are computed several times.
+        overlapping = (card.tile / (card.tile - 2 * card.overlap)) ** 2
         self._info = RestorerInfo(
             provider=provider,
             scale=card.scale,
@@ -77,7 +80,7 @@ class NetworkRestorer:
             precision=backend.precision,
             models=(backend.model,),
             library=backend.library,
-            megapixels_per_second=megapixels_per_second or card.megapixels_per_second or 0.1,
+            megapixels_per_second=1 / (seconds * overlapping),
             params=dict(params or {}),
         )
 

@@ -34,6 +34,5 @@ def open_card(card: ModelCard, fast: bool = False, variant: str = "onnx") -> Net
     precision = "bf16" if fast and variant == "openvino" else "fp32"
     backend = open_backend(card, precision=precision, runtime=variant)
     # The card's figure is ONNX Runtime's. A card may also give one for each other way to run it.
-    own = card.speed.get(f"seconds_per_megapixel_{variant}_{precision}", 0.0)
-    speed = 1.0 / float(own) if own else 0.0
-    return NetworkRestorer(name, card, backend, megapixels_per_second=speed)
+    own = float(card.speed.get(f"seconds_per_megapixel_{variant}_{precision}", 0.0))
+    return NetworkRestorer(name, card, backend, seconds_per_megapixel=own)
