@@ -98,11 +98,12 @@ def render_report(inputs: ReportInputs) -> str:
         "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode("ascii"),
         "title": text(f"{inputs.output_name}: Tratto report"),
         "version": text(receipt["tool"]["version"]),
-        "task": text(receipt["task"]),
+        "task": text(_TITLES.get(receipt["task"], _sentence(receipt["task"]))),
         "output_name": text(inputs.output_name),
         "from_line": _from_line(inputs),
         "stamp": f'<div class="stamp">{text(receipt["claim"]["stamp"])}</div>' if receipt["claim"]["stamp"] else "",
         "status": text(_sentence(receipt["claim"]["status"])),
+        "status_kind": "made-up" if receipt["claim"]["status"] == HYPOTHETICAL else "",
         "status_words": text(_STATUS_WORDS[receipt["claim"]["status"]]),
         "warnings": _warnings(receipt),
         "figures": _figures(receipt),
@@ -167,10 +168,10 @@ def _pictures(inputs: ReportInputs) -> dict[str, str]:
     after = turn(pic.on_checkers(pic.shrink(after_view, PREVIEW)))
     height, width = after.shape[:2]
 
-    edit_top = _nice_top(inputs.edit_map, EDIT_MAP_SCALE, (1, 2, 5, 10, 20, 50, 100))
-    error_top = _nice_top(65535 - np.asarray(_thinned(inputs.confidence)), 65535 / _FULL, (1, 2, 4, 8, 16, 32, 64))
     edits = pic.shrink(pic.map_view(inputs.edit_map, _delta_e), MAP_PREVIEW)[..., 0]
     errors = pic.shrink(pic.map_view(inputs.confidence, _error), MAP_PREVIEW)[..., 0]
+    edit_top = _nice_top(edits, (1, 2, 3, 4, 6, 8, 12, 16, 20, 30, 40, 60, 80, 120))
+    error_top = _nice_top(errors, (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64))
 
     y0, y1, x0, x1 = pic.busiest(inputs.edit_map, CROP)
     crop_edit = _delta_e(np.asarray(inputs.edit_map[y0:y1, x0:x1]))
@@ -219,16 +220,10 @@ def _error(values: NDArray[np.uint16]) -> NDArray[np.float32]:
     return (1 - values.astype(np.float32) / np.float32(65535)) * np.float32(_FULL)
 
 
-def _thinned(values: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    step = max(1, int(np.sqrt(values.size / 1e6)))
-    return values[::step, ::step]
-
-
-def _nice_top(values: NDArray[np.uint16], steps: float, tops: Sequence[float]) -> float:
-    """Return the smallest round number that 99 % of the values above 0 do not exceed."""
-    some = _thinned(values)
-    some = some[some > 0]
-    reach = float(np.quantile(some, 0.99)) / steps if some.size else 0.0
+def _nice_top(values: NDArray[np.float32], tops: Sequence[float]) -> float:
+    """Return the smallest round number that 99.5 % of the values above 0 do not exceed."""
+    some = values[values > 0]
+    reach = float(np.quantile(some, 0.995)) if some.size else 0.0
     return next((t for t in tops if t >= reach), tops[-1])
 
 
@@ -299,6 +294,15 @@ _BASIS_WORDS = {
     "none": "No step estimated its error, so edited places claim no confidence at all.",
     "not edited": "Nothing was edited, so nothing was lost.",
 }
+
+
+_ESTIMATED_BY = {
+    "model": "predicted by the model itself",
+    "self-ensemble": "from the spread of several runs",
+    "none": "none",
+}
+
+_TITLES = {"restore": "Restoration", "repair": "Repair", "recolor": "Recolouring", "reface": "Face replacement"}
 
 
 def _sentence(words: str) -> str:
@@ -390,7 +394,7 @@ def inspection_words(inspection: Mapping[str, Any]) -> list[tuple[str, str, str,
     row(
         "Earlier enlargement",
         inspection["upscale"],
-        " times",
+        " ×",
         [(1.05, "none found"), (inf, "seems to have been enlarged before; the detail is not there")],
         "could not be measured",
     )
@@ -423,7 +427,7 @@ def _steps(steps: Sequence[Mapping[str, Any]]) -> str:
         if s["scores"]:
             rows.append(("Scores", text(_settings(s["scores"]))))
         rows.extend(("Note", text(n)) for n in s["notes"])
-        rows.append(("Error estimate", text(_sentence(s["confidence_basis"]))))
+        rows.append(("Error estimate", text(_ESTIMATED_BY[s["confidence_basis"]])))
         if s["output_digest"]:
             rows.append(("Samples after", _hash(s["output_digest"])))
         body = "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in rows)
