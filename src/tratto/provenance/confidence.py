@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
 from tratto.core.result import CONFIDENCE_FULL
+from tratto.imaging.scratch import release
 
 #: Share of a normal distribution within one standard deviation.
 ONE_SIGMA = 0.6826894921370859
@@ -71,6 +72,8 @@ def confidence_map(sigma: NDArray[np.uint16] | None, weight: Weight, out: NDArra
             w = np.float32(weight)
         value = 65535.0 * (1.0 - np.clip(w, 0.0, 1.0) * error / np.float32(full))
         out[y0:y1] = np.clip(np.rint(value), 0.0, 65535.0).astype(np.uint16)
+        release(out)
+        release(sigma)
     return out
 
 

@@ -49,10 +49,12 @@ def view_of(image: Image) -> View:
     def rows(y0: int, y1: int) -> NDArray[np.float32]:
         part = expand_palette(_crop_rows(image, y0, y1))
         out = view_rgb(part, 0, part.height)
-        if part.alpha is None:
-            return out
-        alpha = np.asarray(part.alpha, dtype=np.float32)[..., None] / np.float32(part.max_value)
-        return np.concatenate([out, alpha], axis=2)
+        if part.alpha is not None:
+            alpha = np.asarray(part.alpha, dtype=np.float32)[..., None] / np.float32(part.max_value)
+            out = np.concatenate([out, alpha], axis=2)
+        release(image.pixels)
+        release(image.alpha)
+        return out
 
     return View(image.height, image.width, rows)
 
@@ -84,8 +86,8 @@ def _crop_rows(image: Image, y0: int, y1: int) -> Image:
 def shrink(view: View, limit: int) -> NDArray[np.float32]:
     """Return a picture reduced so that its longer side is at most ``limit`` pixels; smaller ones come back as they are.
 
-    Whole blocks are averaged row band by row band until the picture is at most twice too large; the rest is an
-    averaging filter of the exact factor. Works in bounded memory.
+    Whole blocks are averaged row band by row band until the picture is about one and a half times too large; the
+    rest is an averaging filter of the exact factor. Works in bounded memory.
 
     Returns
     -------
@@ -93,7 +95,7 @@ def shrink(view: View, limit: int) -> NDArray[np.float32]:
         RGBA comes back premultiplied by alpha.
     """
     factor = max(view.height, view.width) / limit
-    block = max(1, int(factor / 2))
+    block = max(1, int(factor / 1.5))
     step = max(block, _BAND // view.width // block * block)
     parts = []
     for y0 in range(0, view.height, step):
@@ -112,11 +114,15 @@ def shrink(view: View, limit: int) -> NDArray[np.float32]:
 def _blocks(rows: NDArray[np.float32], block: int) -> NDArray[np.float32]:
     if block == 1:
         return rows
-    h, w = rows.shape[:2]
-    y, x = np.arange(0, h, block), np.arange(0, w, block)
-    total = np.add.reduceat(np.add.reduceat(rows, y, axis=0), x, axis=1)
-    count = np.diff(np.append(y, h))[:, None] * np.diff(np.append(x, w))[None, :]
-    out: NDArray[np.float32] = (total / count[..., None]).astype(np.float32)
+    return _pooled(_pooled(rows, block).swapaxes(0, 1), block).swapaxes(0, 1)
+
+
+def _pooled(a: NDArray[np.float32], block: int) -> NDArray[np.float32]:
+    """Average groups of ``block`` along the first axis; the last group may be smaller."""
+    whole = a.shape[0] // block
+    out: NDArray[np.float32] = a[: whole * block].reshape(whole, block, *a.shape[1:]).mean(axis=1)
+    if whole * block < a.shape[0]:
+        out = np.concatenate([out, a[whole * block :].mean(axis=0, keepdims=True)])
     return out
 
 
@@ -126,11 +132,13 @@ def _area(a: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     if n <= size:
         return a
     edges = np.arange(size + 1) * (n / size)
-    total = np.concatenate([np.zeros_like(a[:1], dtype=np.float64), np.cumsum(a, axis=0, dtype=np.float64)])
-    whole = np.minimum(edges.astype(np.int64), n - 1)
-    part = (edges - whole).reshape(-1, *([1] * (a.ndim - 1)))
-    at = total[whole] + part * a[whole]
-    out: NDArray[np.float32] = (np.diff(at, axis=0) * (size / n)).astype(np.float32)
+    first, start, end = edges[:-1].astype(np.int64), edges[:-1], edges[1:]
+    out = np.zeros((size, *a.shape[1:]), np.float32)
+    for k in range(int(np.ceil(n / size)) + 1):
+        at = first + k
+        # how much of the cell lies over source row ``at``
+        weight = np.clip(np.minimum(end, at + 1) - np.maximum(start, at), 0, None) * (size / n)
+        out += weight.astype(np.float32).reshape(-1, *([1] * (a.ndim - 1))) * a[np.minimum(at, n - 1)]
     return out
 
 
