@@ -10,6 +10,7 @@ import pytest
 import skimage.data
 import tifffile
 from PIL import Image as Pillow
+from PIL.TiffImagePlugin import IFDRational
 
 from tratto.core.errors import CorruptPicture, InputError, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, Metadata
@@ -256,7 +257,7 @@ def test_bigtiff_is_written_when_it_must(tmp_path, monkeypatch):
 
     fields = Pillow.Exif()
     fields[0x010F] = "Maker"
-    fields.get_ifd(0x8769)[0x829A] = (1, 250)
+    fields.get_ifd(0x8769)[0x829A] = IFDRational(1, 250)
     fields.get_ifd(0x8825)[1] = "N"
     array = samples(3, np.uint16)
     image = Image(array, ColorMode.RGB, 16, meta=Metadata(exif=fields.tobytes()[6:], dpi=(300.0, 300.0)))
@@ -276,9 +277,9 @@ def test_bigtiff_is_written_when_it_must(tmp_path, monkeypatch):
 def test_exif_of_a_foreign_tiff_becomes_a_block_and_stays(tmp_path):
     fields = Pillow.Exif()
     fields[0x010F], fields[0x013B], fields[0x0112] = "Maker", "Someone", 6
-    fields.get_ifd(0x8769)[0x829A] = (1, 250)
+    fields.get_ifd(0x8769)[0x829A] = IFDRational(1, 250)
     fields.get_ifd(0x8825)[1] = "S"
-    Pillow.fromarray(samples(3, np.uint8)).save(tmp_path / "a.tif", "TIFF", exif=fields)
+    Pillow.fromarray(samples(3, np.uint8)).save(tmp_path / "a.tif", "TIFF", exif=fields.tobytes())
     image = read_image(tmp_path / "a.tif")
     block = parse(image.meta.exif)
     assert block.main[0x010F].data == b"Maker\0"
