@@ -261,7 +261,7 @@ def _delta_e(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray
 
 
 def _quantise(delta_e: NDArray[np.float32]) -> NDArray[np.uint16]:
-    steps = np.rint(delta_e * np.float32(EDIT_MAP_SCALE))
+    steps: NDArray[np.float32] = np.rint(delta_e * np.float32(EDIT_MAP_SCALE))
     np.clip(steps, 1.0, 65535.0, out=steps)
     return steps.astype(np.uint16)
 
