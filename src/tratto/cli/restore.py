@@ -67,8 +67,17 @@ def _params(pairs: list[str] | None) -> dict[str, Any]:
         name, eq, value = pair.partition("=")
         if not eq or not name:
             raise OptionError(f"--param takes NAME=VALUE, got {pair!r}")
-        out[name] = int(value) if value.lstrip("-").isdecimal() else value
+        out[name] = _number(value)
     return out
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def run_restore(command: RestoreCommand) -> int:

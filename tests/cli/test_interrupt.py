@@ -1,0 +1,56 @@
+"""Ctrl-C in the middle of a folder: complete pictures stay, nothing half-written does, a second run does the rest."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+from PIL import Image as Pil
+
+import tratto
+
+COUNT = 6
+
+
+def command(folder, *extra):
+    return [
+        sys.executable,
+        "-m",
+        "tratto.cli.main",
+        "restore",
+        str(folder / "in"),
+        "-o",
+        str(folder / "out"),
+        "--provider",
+        "nlm",
+        "--force",
+        *extra,
+    ]
+
+
+def test_ctrl_c_leaves_only_complete_results(tmp_path):
+    (tmp_path / "in").mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(COUNT):
+        Pil.fromarray(rng.integers(0, 256, (200, 300, 3), np.uint8)).save(tmp_path / "in" / f"{k}.png")
+    out = tmp_path / "out"
+    running = subprocess.Popen(command(tmp_path), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    try:
+        while running.poll() is None and not (out / "0.png").exists():
+            time.sleep(0.01)
+        time.sleep(0.05)  # into the work on a later picture
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    made = sorted(p.stem for p in out.glob("*.png"))
+    assert running.returncode == 130, err
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert 1 <= len(made) < COUNT
+    assert not [p.name for p in out.iterdir() if p.name.startswith(".")]
+    for stem in made:
+        assert tratto.verify(out / f"{stem}.png").word == "authentic"
+    assert subprocess.run(command(tmp_path, "--skip-existing"), capture_output=True, check=False).returncode == 0
+    assert sorted(p.name for p in out.iterdir()) == sorted(f"{k}.{e}" for k in range(COUNT) for e in ("png", "tratto"))
