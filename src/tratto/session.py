@@ -333,8 +333,8 @@ class Session:
                 f"{_shown(image)}; they must be of one size"
             )
         # to 16 bit, which is how a bundle keeps it, so that a replay sees exactly this mask
-        exact = (np.rint(np.clip(stored, 0, 1) * 65535) / 65535).astype(np.float32)
-        return Mask(exact if np.isfinite(stored).all() else stored)
+        checked = Mask(stored)
+        return Mask((np.rint(checked.values * 65535) / 65535).astype(np.float32))
 
     # -- jobs ---------------------------------------------------------------------------------------------------
 

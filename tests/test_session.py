@@ -1,0 +1,169 @@
+"""The SDK: what it takes, what it gives back, what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image as Pil
+
+import tratto
+from tratto.core.errors import OptionError, OutputError, PictureTooLarge, ReceiptError
+from tratto.imaging import io
+from tratto.session import JobLimits, SaveOptions, Session
+
+RNG = np.random.default_rng(0)
+NOISY = np.clip(128 + RNG.normal(0, 25, (48, 64, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("picture", "mode", "bits", "alpha"),
+    [
+        (NOISY, "rgb", 8, False),
+        (NOISY[..., 0], "gray", 8, False),
+        (NOISY[..., :2], "gray", 8, True),
+        (np.concatenate([NOISY, NOISY[..., :1]], axis=2), "rgb", 8, True),
+        (NOISY.astype(np.uint16) * 257, "rgb", 16, False),
+        (NOISY.astype(np.float32) / 255, "rgb", 16, False),
+        (Pil.fromarray(NOISY), "rgb", 8, False),
+        (Pil.fromarray(NOISY[..., 0]), "gray", 8, False),
+        (Pil.fromarray(NOISY).convert("P"), "palette", 8, False),
+        (Pil.fromarray(NOISY).convert("CMYK"), "cmyk", 8, False),
+    ],
+    ids=["rgb", "gray", "gray-alpha", "rgba", "rgb16", "float", "pil-rgb", "pil-l", "pil-p", "pil-cmyk"],
+)
+def test_arrays_and_pil_pictures_in_every_mode(picture, mode, bits, alpha):
+    result = tratto.restore(picture, provider="nlm", force=True)
+    assert (result.image.mode.value, result.image.bits, result.image.alpha is not None) == (mode, bits, alpha)
+    assert result.image.pixels.shape[:2] == (48, 64)
+    assert result.edit_map.shape == result.confidence.shape == (48, 64)
+    assert result.receipt["input"]["file"] is None
+    assert result.to_numpy().shape[:2] == (48, 64)
+
+
+@pytest.mark.parametrize("bad", [None, 3, "nowhere.png", np.zeros((2, 2, 5)), np.zeros(4), np.zeros((0, 3)), b"GIF89a"])
+def test_what_is_no_picture(bad):
+    with pytest.raises(tratto.TrattoError):
+        tratto.restore(bad)
+
+
+def test_the_input_array_is_not_touched():
+    before = NOISY.copy()
+    tratto.restore(NOISY, provider="nlm", force=True, strength=0.5)
+    np.testing.assert_array_equal(NOISY, before)
+
+
+def test_a_mask_is_drawn_over_the_picture_as_shown(tmp_path):
+    exif = Pil.Exif()
+    exif[0x0112] = 6  # shown turned a quarter clockwise
+    Pil.fromarray(NOISY).save(tmp_path / "a.png", exif=exif)
+    mask = np.zeros((64, 48), bool)  # the shown picture is 48 wide and 64 high
+    mask[:20, :10] = True
+    result = tratto.restore(tmp_path / "a.png", provider="nlm", force=True, mask=mask)
+    shown = io.oriented(result.edit_map > 0, 6)
+    assert shown.shape == (64, 48)
+    assert not shown[~mask].any()
+    assert shown[mask].mean() > 0.8
+    with pytest.raises(OptionError, match="48x64"):
+        tratto.restore(tmp_path / "a.png", provider="nlm", force=True, mask=mask.T)
+
+
+@pytest.mark.parametrize(
+    "mask", [np.full((48, 64), np.nan), np.full((48, 64), 2.0), np.zeros((48, 64), int), np.zeros((4, 4))]
+)
+def test_bad_masks(mask):
+    with pytest.raises(OptionError):
+        tratto.restore(NOISY, provider="nlm", force=True, mask=mask)
+
+
+def test_options_or_keywords_but_not_both():
+    with pytest.raises(OptionError, match="not both"):
+        tratto.restore(NOISY, tratto.RestoreOptions(), scale=2)
+
+
+def test_limits_are_checked_before_the_work():
+    small = Session(job_limits=JobLimits(output_pixels=1000))
+    with pytest.raises(PictureTooLarge, match="megapixels"):
+        small.restore(NOISY, tratto.RestoreOptions(scale=2, provider="bicubic"))
+    hasty = Session(job_limits=JobLimits(minutes=1e-9))
+    with pytest.raises(PictureTooLarge, match="minutes"):
+        hasty.restore(NOISY, tratto.RestoreOptions(provider="nlm", force=True))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    Pil.fromarray(NOISY).save(tmp_path / "in.png")
+    result = tratto.restore(tmp_path / "in.png", provider="nlm", force=True)
+    return tratto.save(result, tmp_path / "out" / "a.png", source=tmp_path / "in.png"), tmp_path
+
+
+def test_replay_tells_the_tiers_apart(saved):
+    made, folder = saved
+    assert tratto.replay(made.bundle).tier == "A"
+    receipt = json.loads((made.bundle / "receipt.json").read_text())
+    alone = folder / "receipt.json"
+    alone.write_bytes((made.bundle / "receipt.json").read_bytes())
+    with pytest.raises(ReceiptError, match="--input"):
+        tratto.replay(alone)
+    assert tratto.replay(alone, folder / "in.png").tier == "A"
+    other = np.clip(NOISY.astype(int) + 1, 0, 255).astype(np.uint8)
+    with pytest.raises(ReceiptError, match="another hash"):
+        tratto.replay(alone, other)
+    assert receipt["steps"][0]["provider"] == "nlm"
+
+
+@pytest.mark.parametrize(("shift", "tier"), [(1, "B"), (4, "C"), (60, "none")])
+def test_replay_bounds(saved, monkeypatch, shift, tier):
+    """A provider whose answer drifted: the tier follows from how far."""
+    from tratto.session import _compare
+
+    made, _ = saved
+    image = io.read_image(made.output)
+    moved = image.replace(pixels=np.clip(image.pixels.astype(int) + shift, 0, 255).astype(np.uint8))
+    verdict = _compare(image, moved, "denoise by nlm")
+    assert verdict.tier == tier
+    assert abs(verdict.max_error - shift / 255) < 1e-6
+    assert verdict.exit_code == (9 if tier == "none" else 0)
+    assert "denoise by nlm" in verdict.sentence()
+
+
+def test_saving_over_the_input_is_refused(tmp_path):
+    Pil.fromarray(NOISY).save(tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+    result = tratto.restore(tmp_path / "a.png", provider="nlm", force=True)
+    with pytest.raises(OutputError, match="never overwritten"):
+        tratto.save(result, tmp_path / "a.png", source=tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"), [("a.gif", {}), ("a.png", {"format": "tiff"}), ("a.jpg", {"format": "png"})]
+)
+def test_an_ending_that_does_not_fit(tmp_path, name, fields):
+    result = tratto.restore(NOISY, provider="nlm", force=True)
+    with pytest.raises(OptionError):
+        tratto.save(result, tmp_path / name, SaveOptions(**fields) if fields else None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_format_that_cannot_carry_the_picture(tmp_path):
+    result = tratto.restore(NOISY.astype(np.uint16) * 257, provider="nlm", force=True)
+    with pytest.raises(OptionError, match="cannot carry"):
+        tratto.save(result, tmp_path / "a.jpg")
+    cmyk = tratto.restore(Pil.fromarray(NOISY).convert("CMYK"), provider="nlm", force=True)
+    with pytest.raises(OptionError, match="cannot carry"):
+        tratto.save(cmyk, tmp_path / "a.png")
+
+
+def test_lossy_output_verifies_and_says_it_is_lossy(tmp_path):
+    Pil.fromarray(NOISY).save(tmp_path / "in.png")
+    result = tratto.restore(tmp_path / "in.png", provider="nlm", force=True)
+    made = tratto.save(result, tmp_path / "a.jpg", source=tmp_path / "in.png")
+    assert "JPEG changes samples everywhere" in made.warnings[0]
+    assert tratto.verify(made.output).word == "authentic"
+    assert tratto.replay(made.bundle).tier == "A"
+
+
+def test_enlarging_a_palette_picture_gives_rgb():
+    result = tratto.restore(Pil.fromarray(NOISY).convert("P"), scale=2, provider="bicubic")
+    assert result.image.mode.value == "rgb"
+    assert result.image.pixels.shape == (96, 128, 3)
