@@ -124,6 +124,10 @@ def test_numbers_and_status(make_result):
     assert "Made from input.png" in words
     for digest in (result.receipt["output"]["samples_sha256"], result.receipt["input"]["file"]["sha256"], "ab" * 32):
         assert digest in words
+    assert "A mask allowed change in 11.5 % of the picture" in words  # 22 x 16 of 48 x 64
+    assert "forensic mode" not in words
+    result.receipt["forensic"] = True
+    assert "Done in forensic mode" in Page(report(result)).words
     made_up, _ = make_result(generative=True)
     words = Page(report(made_up)).words
     assert "not for examination" in words

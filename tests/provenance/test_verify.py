@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from tratto.core.errors import InputError
+import tratto.provenance.verify
+from tratto.core.errors import InputError, MissingExtra
 from tratto.imaging import io
 from tratto.provenance import canonical
 from tratto.provenance.receipt import FileFacts
@@ -199,3 +200,46 @@ def test_another_map_of_the_same_name(make_bundle):
     io.encode_png16_gray(made.bundle / "edit-map.png", np.zeros((48, 64), np.uint16), {}, 1)
     reseal(made)
     assert "different files for edit-map.png" in " ".join(verify(made.output).reasons)
+
+
+def test_another_decoder_of_a_lossy_original_is_noted_not_accused(make_bundle):
+    made = make_bundle(input_format="jpeg")
+    receipt = json.loads((made.bundle / "receipt.json").read_bytes())
+    receipt["input"]["samples_sha256"] = "0" * 64
+    reseal(made, receipt)
+    verdict = verify(made.output)
+    assert verdict.word == "authentic"
+    assert "another decoder version" in " ".join(verdict.reasons)
+
+
+def test_a_missing_decoder_is_noted_not_accused(make_bundle, monkeypatch):
+    made = make_bundle()
+    real = tratto.provenance.verify.read_digest
+
+    def without_extra(path, *more):
+        if path.name.startswith("original"):
+            raise MissingExtra("HEIF", "heif")
+        return real(path, *more)
+
+    monkeypatch.setattr("tratto.provenance.verify.read_digest", without_extra)
+    verdict = verify(made.output)
+    assert verdict.word == "authentic"
+    assert "original.png was not decoded" in " ".join(verdict.reasons)
+
+
+def test_undecodable_though_sealed(make_bundle):
+    made = make_bundle(save={"keep_original": False})
+    (made.bundle / "confidence.png").write_bytes(b"not a picture")
+    receipt = json.loads((made.bundle / "receipt.json").read_bytes())
+    receipt["maps"]["confidence"]["file_sha256"] = FileFacts.of(b"not a picture").sha256
+    reseal(made, receipt)
+    assert "confidence.png cannot be read as a map of 64x48" in " ".join(verify(made.output).reasons)
+
+
+def test_map_of_another_size_is_refused_before_it_is_decoded(make_bundle):
+    made = make_bundle()
+    io.encode_png16_gray(made.bundle / "confidence.png", np.zeros((3000, 3000), np.uint16), {}, 1)
+    receipt = json.loads((made.bundle / "receipt.json").read_bytes())
+    receipt["maps"]["confidence"]["file_sha256"] = FileFacts.of((made.bundle / "confidence.png").read_bytes()).sha256
+    reseal(made, receipt)
+    assert "over the limit" in " ".join(verify(made.output).reasons)

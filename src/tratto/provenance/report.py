@@ -109,7 +109,7 @@ def render_report(inputs: ReportInputs) -> str:
         "figures": _figures(receipt),
         "inspection": _rows(inspection_words(receipt["inspection"])),
         "reasons": _list(receipt["recipe"]["resolved"]["reasons"], "Why: "),
-        "steps": _steps(receipt["steps"]),
+        "steps": _FORENSIC * receipt["forensic"] + _steps(receipt["steps"]),
         "claim_rows": _rows((r["where"], percent(r["share"]), r["status"]) for r in receipt["claim"]["regions"]),
         "limits": "".join(f"<li>{text(s)}</li>" for s in _limits(inputs)),
         "howto": _howto(inputs),
@@ -197,6 +197,7 @@ def _pictures(inputs: ReportInputs) -> dict[str, str]:
         "crop_after": pic.png_uri(turn(_crop(after_view, (y0, y1, x0, x1)))),
         "crop_edit": pic.ramp_uri(turn(crop_edit), edit_top, pic.EDIT_RAMP),
         "regions": _regions(turn(share), turn(mean)),
+        "mask_words": _mask_words(receipt),
     }
 
 
@@ -256,6 +257,17 @@ def _preview_note(inputs: ReportInputs, side: int) -> str:
     return f"{note}. How they are shown: {view_note(inputs.result)}."
 
 
+def _mask_words(receipt: Mapping[str, Any]) -> str:
+    mask = receipt["mask"]
+    if mask is None:
+        return ""
+    source = "the source" if receipt["output"]["scale"] == 1 else "the enlarged source"
+    return (
+        f"<p>A mask allowed change in {text(percent(mask['covered']))} of the picture. Outside it, every sample is "
+        f"that of {source}.</p>"
+    )
+
+
 _PLACES = (("top left", "top", "top right"), ("left", "middle", "right"), ("bottom left", "bottom", "bottom right"))
 
 
@@ -295,6 +307,8 @@ _BASIS_WORDS = {
     "not edited": "Nothing was edited, so nothing was lost.",
 }
 
+
+_FORENSIC = "<p>Done in forensic mode: only steps that cannot invent detail were allowed.</p>"
 
 _ESTIMATED_BY = {
     "model": "predicted by the model itself",
