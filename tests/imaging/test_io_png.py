@@ -140,6 +140,16 @@ def test_filters_are_undone_by_the_slow_reference(height, pixels, step, seed):
     assert unfiltered(out, above.tobytes(), step) == [r.tobytes() for r in rows]
 
 
+def test_paeth_for_all_neighbours():
+    from tratto.imaging.io.png_write import _paeth
+
+    # the predictor only depends on differences: 52 values in steps of 5, both ends included, and all their triples
+    values = np.arange(0, 256, 5, dtype=np.uint8)
+    a, b, c = (v.ravel() for v in np.meshgrid(values, values, values))
+    expected = [paeth(*t) for t in zip(a.tolist(), b.tolist(), c.tolist(), strict=True)]
+    assert _paeth(a, b, c).tolist() == expected
+
+
 def test_filter_choice_is_the_smallest_sum_of_differences():
     # a horizontal ramp: Sub leaves ones, everything else more
     row = np.arange(0, 200, dtype=np.uint8)[None]
@@ -178,6 +188,21 @@ def test_low_depth_alpha_goes_back_to_a_colour_key(tmp_path):
     assert back.bits == 8
     assert np.array_equal(back.pixels, pixels * 85)
     assert (back.alpha == 85).all()
+
+
+@pytest.mark.parametrize("level", [0, 1, 4, 9])
+@pytest.mark.parametrize("kind", ["photo", "pattern"])
+def test_levels_and_search_strategies(tmp_path, level, kind):
+    from tratto.imaging.io import WriteOptions
+
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    # the same noise again and again: only a search over some distance finds that
+    pixels = np.tile(noise, (1, 6, 1)) if kind == "pattern" else np.cumsum(noise // 64, axis=1, dtype=np.uint8)
+    write_image(Image(pixels, ColorMode.RGB), tmp_path / "a.png", "png", WriteOptions(level=level))
+    assert np.array_equal(read_image(tmp_path / "a.png").pixels, pixels)
+    size = (tmp_path / "a.png").stat().st_size
+    assert size > pixels.size if level == 0 else size < (0.25 if kind == "pattern" else 0.5) * pixels.size
 
 
 def test_text_in_all_its_forms():
