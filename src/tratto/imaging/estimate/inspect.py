@@ -1,0 +1,201 @@
+"""What is wrong with a picture: all estimates together, exact where the file says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import OptionError
+from tratto.core.image import ColorMode, Image
+from tratto.core.inspection import Estimate, Inspection
+from tratto.imaging.color import to_float
+from tratto.imaging.estimate.blur import estimate_blur
+from tratto.imaging.estimate.jpeg import JpegTrace, jpeg_quality_from_pixels, jpeg_quality_from_tables
+from tratto.imaging.estimate.noise import NoiseEstimate, estimate_noise
+from tratto.imaging.estimate.upscale import estimate_upscale
+
+__all__ = ["inspect_image", "sample_windows"]
+
+_WHOLE = 2_400_000  # pixels up to which the whole picture is looked at
+_WINDOW = 384  # a multiple of 24, so that the grids of codecs and of enlargement stay in step
+_ACROSS = 4
+_ALIGN = 24
+_MIN_SIDE = 17
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Crops of one picture: the channels as stored, RGB for traces of JPEG, and luma."""
+
+    channels: list[NDArray[np.float32]]
+    rgb: list[NDArray[np.float32]]
+    luma: list[NDArray[np.float32]]
+
+
+def sample_windows(height: int, width: int) -> tuple[tuple[int, int, int, int], ...]:
+    """Choose the parts of a picture that are looked at: all of a small one, sixteen windows spread over a large one.
+
+    Parameters
+    ----------
+    height, width : int
+        Size in pixels.
+
+    Returns
+    -------
+    tuple of (top, left, bottom, right)
+        Top and left are multiples of 24; the windows do not overlap; at most 2.4 megapixels together.
+    """
+    if height * width <= _WHOLE:
+        return ((0, 0, height, width),)
+    rows, cols = _starts(height), _starts(width)
+    # A long strip is too narrow for four windows one way; the rest goes the other way.
+    if len(rows) < _ACROSS:
+        cols = _starts(width, _ACROSS * _ACROSS // len(rows))
+    elif len(cols) < _ACROSS:
+        rows = _starts(height, _ACROSS * _ACROSS // len(cols))
+    return tuple((y, x, min(y + _WINDOW, height), min(x + _WINDOW, width)) for y in rows for x in cols)
+
+
+def _starts(length: int, most: int = _ACROSS) -> list[int]:
+    n = max(1, min(most, length // _WINDOW))
+    gap = max(0, length - _WINDOW)
+    return [int(round((k + 0.5) / n * length - _WINDOW / 2)) // _ALIGN * _ALIGN for k in range(n)] if gap else [0]
+
+
+def inspect_image(image: Image) -> Inspection:
+    """Look a picture over: noise, JPEG compression, blur, enlargement, clipping.
+
+    Large pictures are judged by sixteen windows of 384 x 384 pixels at full resolution, so that time and memory stay
+    bounded and memory-mapped samples are read only there. The result depends on the samples alone.
+
+    Parameters
+    ----------
+    image : Image
+        Of any mode and depth. Palette pictures are looked at through their palette, CMYK ink by ink.
+
+    Returns
+    -------
+    Inspection
+        Estimates that cannot be had carry ``not measurable`` and the reason.
+    """
+    windows = sample_windows(image.height, image.width)
+    raw = [np.asarray(image.pixels[y0:y1, x0:x1]) for y0, x0, y1, x1 in windows]
+    low, high = _clipping(image, raw)
+    facts: dict[str, Any] = {
+        "width": image.width,
+        "height": image.height,
+        "mode": str(image.mode),
+        "bits": image.bits,
+        "format": image.meta.format,
+        "clipped_low": low,
+        "clipped_high": high,
+    }
+    exact = _from_file(image)
+    reason = ""
+    if image.bits == 1:
+        reason = "one-bit samples carry no brightness to measure"
+    elif min(image.height, image.width) < _MIN_SIDE:
+        reason = f"a side of less than {_MIN_SIDE} pixels is too small to measure"
+    if reason:
+        nothing = Estimate(None, "not measurable", reason)
+        return Inspection(
+            **facts,
+            noise_sigma=nothing,
+            noise_channels=(),
+            noise_curve=(),
+            jpeg_quality=exact or nothing,
+            jpeg_generations=1 if exact else 0,
+            blur_sigma=nothing,
+            upscale=nothing,
+        )
+    sample = _sample(image, raw)
+    levels = 255 if image.mode is ColorMode.PALETTE else image.max_value
+    noise = estimate_noise(sample.channels, levels)
+    trace = jpeg_quality_from_pixels(sample.rgb)
+    upscale = estimate_upscale(sample.luma)
+    blur = estimate_blur(sample.luma, noise.sigma)
+    quality = exact or trace.quality
+    return Inspection(
+        **facts,
+        noise_sigma=_rounded(_noise_with_caveats(image, noise, quality, upscale)),
+        noise_channels=tuple(round(c, 3) for c in noise.channels),
+        noise_curve=tuple((round(y, 4), round(s, 3)) for y, s in noise.curve),
+        jpeg_quality=quality,
+        jpeg_generations=_generations(exact, trace),
+        blur_sigma=_rounded(blur),
+        upscale=upscale,
+    )
+
+
+def _rounded(e: Estimate) -> Estimate:
+    return e if e.value is None else replace(e, value=round(e.value, 3))
+
+
+def _clipping(image: Image, raw: list[NDArray[Any]]) -> tuple[float, float]:
+    """Fraction of samples at either end of the scale (for a palette: of its colours as they are used)."""
+    n = low = high = 0
+    for part in raw:
+        values: NDArray[Any] = part
+        top = image.max_value
+        if image.mode is ColorMode.PALETTE and image.palette is not None:
+            values = image.palette[np.minimum(part, len(image.palette) - 1), :3]
+            top = 255
+        n += values.size
+        low += int(np.count_nonzero(values == 0))
+        high += int(np.count_nonzero(values == top))
+    return round(low / n, 6), round(high / n, 6)
+
+
+def _from_file(image: Image) -> Estimate | None:
+    facts = image.meta.jpeg
+    if facts is None or not facts.tables:
+        return None
+    try:
+        return jpeg_quality_from_tables(facts.tables)
+    except OptionError:  # a table of the wrong length: the samples must do
+        return None
+
+
+def _sample(image: Image, raw: list[NDArray[Any]]) -> _Sample:
+    if image.mode is ColorMode.PALETTE and image.palette is not None:
+        last = len(image.palette) - 1
+        rgb = [to_float(image.palette[np.minimum(p, last), :3], 8) for p in raw]
+        return _Sample(rgb, rgb, [p @ _LUMA for p in rgb])
+    channels = [to_float(p, image.bits) for p in raw]
+    if image.mode is ColorMode.GRAY:
+        return _Sample(channels, channels, channels)
+    if image.mode is ColorMode.RGB:
+        return _Sample(channels, channels, [p @ _LUMA for p in channels])
+    # JPEG transforms the three coloured inks, inverted, like RGB and compresses the key beside them: look where the
+    # picture is. What the eye sees, for blur and enlargement, is both.
+    light = [np.float32(1) - p[..., :3] for p in channels]
+    key = [np.float32(1) - p[..., 3] for p in channels]
+    colour_varies = sum(float(p.var()) * p.size / 3 for p in light) >= sum(float(p.var()) * p.size for p in key)
+    seen = [(p @ _LUMA) * k for p, k in zip(light, key, strict=True)]
+    return _Sample(channels, light if colour_varies else key, seen)
+
+
+def _generations(exact: Estimate | None, trace: JpegTrace) -> int:
+    if exact is None:
+        return trace.generations
+    # The file is one generation. Any grid but its own is an older one.
+    if trace.generations == 2 or (trace.grid is not None and trace.grid != (0, 0)):
+        return 2
+    return 1
+
+
+def _noise_with_caveats(image: Image, noise: NoiseEstimate, quality: Estimate, upscale: Estimate) -> Estimate:
+    if noise.sigma is None:
+        return Estimate(None, "not measurable", noise.note)
+    note = noise.note
+    if quality.value is not None and quality.value < 96:
+        note += "; JPEG compression has removed fine noise, what was there before was stronger"
+    if upscale.value is not None and upscale.value > 1:
+        note += "; enlargement has smoothed the noise"
+    if image.mode is ColorMode.PALETTE:
+        note += "; dithering of a palette reads as noise"
+    return Estimate(noise.sigma, "estimated", note)
