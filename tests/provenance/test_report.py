@@ -258,3 +258,11 @@ def test_inspection_in_words(make_result):
     assert rows["Blur"] == ("0.7 px", "sharp", "estimated")
     assert rows["Earlier enlargement"][1] == "none found"
     assert rows["Clipped shadows and lights"][0] == "0 % black, 0.40 % white"
+
+
+def test_a_preview_of_pure_noise_can_be_encoded():
+    """Pillow's optimising JPEG encoder fails on these: its buffer is too small."""
+    from tratto.provenance.pictures import jpeg_uri
+
+    noise = np.random.default_rng(0).random((200, 300, 3), np.float32)
+    assert jpeg_uri(noise).startswith("data:image/jpeg;base64,")

@@ -167,7 +167,8 @@ def jpeg_uri(rgb: NDArray[np.float32]) -> str:
     from PIL import Image as Pil
 
     buffer = io.BytesIO()
-    Pil.fromarray(_bytes(rgb)).save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)
+    # no optimize=True: Pillow gives that encoder too small a buffer for very noisy pictures
+    Pil.fromarray(_bytes(rgb)).save(buffer, "JPEG", quality=88, subsampling=0)
     return _uri("image/jpeg", buffer.getvalue())
 
 
