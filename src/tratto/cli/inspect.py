@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from tratto.core.errors import OptionError, TrattoError
 from tratto.core.inspection import Estimate, Inspection
 
 
-def _line(name: str, e: Estimate, unit: str) -> str:
+def _lines(name: str, e: Estimate, unit: str) -> list[str]:
     value = "-" if e.value is None else f"{e.value:.2f}{unit}"
-    return f"  {name:<16}{value:<14}{e.basis:<16}{e.note}"
+    note = textwrap.wrap(e.note, 84, initial_indent=" " * 18, subsequent_indent=" " * 18)
+    return [f"  {name:<16}{value:<14}{e.basis}", *note]
 
 
 def describe(inspection: Inspection) -> list[str]:
@@ -24,13 +26,13 @@ def describe(inspection: Inspection) -> list[str]:
     curve = "  ".join(f"{b:.2f}:{s:.1f}" for b, s in i.noise_curve)
     return [
         f"  {'size':<16}{i.width}x{i.height}, {i.mode}, {i.bits} bit, {i.format or 'array'}",
-        _line("noise sigma", i.noise_sigma, " /255"),
+        *_lines("noise sigma", i.noise_sigma, " /255"),
         f"  {'  by channel':<16}{channels or '-'}",
         f"  {'  by brightness':<16}{curve or '-'}",
-        _line("JPEG quality", i.jpeg_quality, ""),
+        *_lines("JPEG quality", i.jpeg_quality, ""),
         f"  {'  generations':<16}{i.jpeg_generations}",
-        _line("edge blur", i.blur_sigma, " px"),
-        _line("enlarged", i.upscale, " x"),
+        *_lines("edge blur", i.blur_sigma, " px"),
+        *_lines("enlarged", i.upscale, " x"),
         f"  {'clipped':<16}{100 * i.clipped_low:.2f} % at black, {100 * i.clipped_high:.2f} % at white",
     ]
 
