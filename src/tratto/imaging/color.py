@@ -88,14 +88,16 @@ def from_float(values: NDArray[np.floating[Any]], bits: int) -> Samples:
     """
     _check_bits(bits)
     full = (1 << bits) - 1
-    v = np.asarray(values)
+    v: NDArray[Any] = np.asarray(values)
     if v.dtype not in (np.float32, np.float64):
         v = v.astype(np.float32)
     v = v * v.dtype.type(full)
     v += v.dtype.type(0.5)
     np.fmax(v, 0, out=v)  # fmax, unlike maximum, turns NaN into 0
     np.minimum(v, full, out=v)
-    return v.astype(np.uint16 if bits == 16 else np.uint8)
+    if bits == 16:
+        return v.astype(np.uint16)
+    return v.astype(np.uint8)
 
 
 def _check_bits(bits: int) -> None:
@@ -173,7 +175,8 @@ def srgb_to_linear(values: ArrayLike) -> NDArray[Any]:
     t = v.dtype.type
     a = np.abs(v)
     out = np.where(a <= t(0.04045), a / t(12.92), np.power((a + t(0.055)) / t(1.055), t(2.4)))
-    return np.copysign(out, v)
+    signed: NDArray[Any] = np.copysign(out, v)
+    return signed
 
 
 def linear_to_srgb(values: ArrayLike) -> NDArray[Any]:
@@ -193,7 +196,8 @@ def linear_to_srgb(values: ArrayLike) -> NDArray[Any]:
     t = v.dtype.type
     a = np.abs(v)
     out = np.where(a <= t(0.0031308), a * t(12.92), t(1.055) * np.power(a, t(1 / 2.4)) - t(0.055))
-    return np.copysign(out, v)
+    signed: NDArray[Any] = np.copysign(out, v)
+    return signed
 
 
 # ------------------------------------------------------------------------------------------------------------- Lab
@@ -311,7 +315,8 @@ def delta_e_2000(lab1: ArrayLike, lab2: ArrayLike) -> NDArray[Any]:
 
 def _pow7(x: NDArray[Any]) -> NDArray[Any]:
     x2 = x * x
-    return x2 * x2 * x2 * x
+    out: NDArray[Any] = x2 * x2 * x2 * x
+    return out
 
 
 def _ciede2000(p: NDArray[Any], q: NDArray[Any]) -> NDArray[Any]:
@@ -361,7 +366,8 @@ def _ciede2000(p: NDArray[Any], q: NDArray[Any]) -> NDArray[Any]:
     sin4 = t(2) * cos2 * sin2
 
     def turned(c: NDArray[Any], s: NDArray[Any], degrees: float) -> NDArray[Any]:
-        return c * t(np.cos(np.radians(degrees))) + s * t(np.sin(np.radians(degrees)))
+        out: NDArray[Any] = c * t(np.cos(np.radians(degrees))) + s * t(np.sin(np.radians(degrees)))
+        return out
 
     weight = (
         t(1)
@@ -382,7 +388,9 @@ def _ciede2000(p: NDArray[Any], q: NDArray[Any]) -> NDArray[Any]:
     twist = np.sin(t(np.radians(60)) * np.exp(-away * away))
     cm7 = _pow7(cm)
     rotation = t(-2) * np.sqrt(cm7 / (cm7 + t(25.0**7))) * twist
-    return np.sqrt(np.maximum(dl * dl + dc * dc + dh * dh + rotation * dc * dh, t(0)))
+    square: NDArray[Any] = np.maximum(dl * dl + dc * dc + dh * dh + rotation * dc * dh, t(0))
+    out: NDArray[Any] = np.sqrt(square)
+    return out
 
 
 # ----------------------------------------------------------------------------------------------------------- views
@@ -493,7 +501,8 @@ def view_rgb(image: Image, y0: int = 0, y1: int | None = None) -> NDArray[np.flo
     if v.ndim == 2:
         return np.repeat(v[..., None], 3, axis=2)
     if image.mode is ColorMode.CMYK:
-        return (np.float32(1) - v[..., :3]) * (np.float32(1) - v[..., 3:])
+        light: NDArray[np.float32] = (np.float32(1) - v[..., :3]) * (np.float32(1) - v[..., 3:])
+        return light
     return v
 
 

@@ -73,7 +73,8 @@ def psnr(a: ArrayLike, b: ArrayLike, data_range: float = 1.0, border: int = 0) -
 def _window() -> NDArray[np.float64]:
     t = np.arange(-_SSIM_RADIUS, _SSIM_RADIUS + 1, dtype=np.float64)
     w: NDArray[np.float64] = np.exp(-0.5 * (t / _SSIM_SIGMA) ** 2)
-    return w / w.sum()
+    w /= w.sum()
+    return w
 
 
 def _ssim_plane(x: NDArray[np.float64], y: NDArray[np.float64], data_range: float) -> float:

@@ -19,8 +19,8 @@ from tratto.imaging.estimate.upscale import estimate_upscale
 
 __all__ = ["inspect_image", "sample_windows"]
 
-_WHOLE = 2_400_000  # pixels up to which the whole picture is looked at
-_WINDOW = 384  # a multiple of 24, so that the grids of codecs and of enlargement stay in step
+_WHOLE = 2_000_000  # pixels up to which the whole picture is looked at
+_WINDOW = 336  # a multiple of 24, so that the grids of codecs and of enlargement stay in step
 _ACROSS = 4
 _ALIGN = 24
 _MIN_SIDE = 17
@@ -47,7 +47,7 @@ def sample_windows(height: int, width: int) -> tuple[tuple[int, int, int, int], 
     Returns
     -------
     tuple of (top, left, bottom, right)
-        Top and left are multiples of 24; the windows do not overlap; at most 2.4 megapixels together.
+        Top and left are multiples of 24; the windows do not overlap; at most 2 megapixels together.
     """
     if height * width <= _WHOLE:
         return ((0, 0, height, width),)
@@ -63,13 +63,13 @@ def sample_windows(height: int, width: int) -> tuple[tuple[int, int, int, int], 
 def _starts(length: int, most: int = _ACROSS) -> list[int]:
     n = max(1, min(most, length // _WINDOW))
     gap = max(0, length - _WINDOW)
-    return [int(round((k + 0.5) / n * length - _WINDOW / 2)) // _ALIGN * _ALIGN for k in range(n)] if gap else [0]
+    return [round((k + 0.5) / n * length - _WINDOW / 2) // _ALIGN * _ALIGN for k in range(n)] if gap else [0]
 
 
 def inspect_image(image: Image) -> Inspection:
     """Look a picture over: noise, JPEG compression, blur, enlargement, clipping.
 
-    Large pictures are judged by sixteen windows of 384 x 384 pixels at full resolution, so that time and memory stay
+    Large pictures are judged by sixteen windows of 336 x 336 pixels at full resolution, so that time and memory stay
     bounded and memory-mapped samples are read only there. The result depends on the samples alone.
 
     Parameters

@@ -183,7 +183,8 @@ def _plane(crop: NDArray[np.float32]) -> _Plane:
     ends = (full < 0.5) | (full > 254.5)
     if crop.ndim == 2:
         return full, ends
-    return full @ np.array([0.299, 0.587, 0.114], np.float32), ends.any(axis=2)
+    luma: NDArray[np.float32] = full @ np.array([0.299, 0.587, 0.114], np.float32)
+    return luma, ends[..., 0] | ends[..., 1] | ends[..., 2]
 
 
 def _blocks(plane: NDArray[Any], oy: int, ox: int, step: int) -> NDArray[Any]:

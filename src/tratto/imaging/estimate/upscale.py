@@ -29,7 +29,7 @@ _REACH = 3
 _LEAST_CONTRAST = 4.0 / 255.0  # below this rounding to integers hides everything
 _SHARE = 0.3  # share of the samples, those of highest contrast, that are used
 _MIN_SAMPLES = 500
-_MAX_PIXELS = 1_200_000
+_MAX_PIXELS = 1_000_000
 _MIN_SIDE = 32
 
 
@@ -118,10 +118,11 @@ def _gains(crops: Sequence[NDArray[np.float32]]) -> _Gains | None:
         used += len(rows)
         if not len(rows):
             continue
-        order = np.argsort(cols % _PHASES, kind="stable")
+        phase = (cols % _PHASES).astype(np.uint8)
+        order = np.argsort(phase, kind="stable")
         rows, cols = rows[order], cols[order]
-        ends = np.searchsorted(cols % _PHASES, np.arange(_PHASES + 1))
-        x = np.stack([crop[rows, cols + k] for k in range(2 * _REACH + 1)], axis=1).astype(np.float64)
+        ends = np.concatenate([[0], np.cumsum(np.bincount(phase, minlength=_PHASES))])
+        x = crop[rows[:, None], cols[:, None] + np.arange(2 * _REACH + 1)].astype(np.float64)
         around = (x.sum(axis=1) - x[:, _REACH]) / (2 * _REACH)
         x = (x - around[:, None]) / contrast[rows, cols][:, None]
         for j in range(_PHASES):
