@@ -8,7 +8,7 @@ GAUSSIAN_FIRST = Mix(clean=0.05, gaussian=0.75, jpeg=0.12, poisson=0.03, camera=
 RUN = Run(
     name="restore_x1",
     network="restorer",
-    steps=24_000,
+    steps=22_000,
     batch=6,
     data=Data(patch=96, warm_mix=GAUSSIAN_FIRST, warm_share=0.3),
     optim=Optim(lr=1e-3, warmup=300),

@@ -31,6 +31,8 @@ class Data:
         Up-scalers: share of anti-aliased bicubic shrinking, the rest spread over the other kernels.
     rough : float
         Up-scalers: share of inputs with light noise or JPEG after shrinking.
+    gray_share : float
+        Share of crops that lose their colour (before they are degraded; scale 1 only).
     text_share : float
         Share of crops from rendered text pages.
     shrink_weights : tuple of float
@@ -43,6 +45,7 @@ class Data:
     warm_share: float = 0.0
     bicubic: float = 0.8
     rough: float = 0.1
+    gray_share: float = 0.08
     text_share: float = 0.05
     shrink_weights: tuple[float, float, float] = (0.3, 0.45, 0.25)
 
@@ -89,6 +92,8 @@ class Run:
     initial : str
         Name of an earlier run in the same output folder, or a checkpoint file, whose EMA weights to start from;
         layers that do not fit are left as initialised.
+    train_only : str
+        Prefix of the parameters that move, such as ``"sigma"``; the others stay as they are. Empty: all move.
     save_every, log_every, check_every : int
         Steps between checkpoints, log lines and checks on the held-out photographs.
     check_photos : bool
@@ -108,6 +113,7 @@ class Run:
     seed: int = 0
     precision: Precision = "no"
     initial: str = ""
+    train_only: str = ""
     save_every: int = 1000
     log_every: int = 50
     check_every: int = 1000

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tratto.core.errors import InputError, TrattoError
+from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto.corpus.pack import HELD_OUT, Pack
 from tratto.training.config import Run, load_run
 from tratto.training.losses import charbonnier, fft_l1, sigma_nll, ssim_loss
@@ -80,7 +80,7 @@ def save_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch
     """Write ``checkpoint.safetensors`` (weights, EMA, both moments) and the step, atomically."""
     tensors: dict[str, Tensor] = {f"net.{k}": v.detach().contiguous() for k, v in network.state_dict().items()}
     tensors |= {f"ema.{k}": v.contiguous() for k, v in ema.shadow.items()}
-    names = [n for n, _ in network.named_parameters()]
+    names = [n for n, p in network.named_parameters() if p.requires_grad]
     for number, state in optimizer.state_dict()["state"].items():
         for key in ("exp_avg", "exp_avg_sq", "step"):
             tensors[f"opt.{key}.{names[number]}"] = torch.as_tensor(state[key]).contiguous()
@@ -103,7 +103,7 @@ def load_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch
     state = optimizer.state_dict()
     state["state"] = {
         number: {key: tensors[f"opt.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-        for number, (name, _) in enumerate(network.named_parameters())
+        for number, name in enumerate(n for n, p in network.named_parameters() if p.requires_grad)
         if f"opt.step.{name}" in tensors
     }
     optimizer.load_state_dict(state)
@@ -128,6 +128,8 @@ def loss_of(run: Run, network: nn.Module, source: Tensor, target: Tensor, step: 
     o = run.optim
     picture, log_sigma = network(source)
     picture, log_sigma = picture.float(), log_sigma.float()
+    if run.train_only == "sigma":
+        return sigma_nll(picture, target, log_sigma)
     loss = charbonnier(picture, target, o.charbonnier)
     if o.fft:
         loss = loss + o.fft * fft_l1(picture, target)
@@ -179,9 +181,15 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
         start = Path(config.initial)
         missing = load_ema(start if start.is_file() else out / config.initial, network)
         log.info("started from %s; freshly initialised: %s", config.initial, ", ".join(missing) or "nothing")
+    if config.train_only:
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(name.startswith(config.train_only))
     ema = Ema(network, config.optim.ema)
+    moving = [p for p in network.parameters() if p.requires_grad]
+    if not moving:
+        raise OptionError(f"no parameter's name begins with {config.train_only!r}; nothing would be trained")
     optimizer = torch.optim.AdamW(
-        network.parameters(), config.optim.lr, betas=(0.9, 0.99), weight_decay=config.optim.weight_decay, fused=True
+        moving, config.optim.lr, betas=(0.9, 0.99), weight_decay=config.optim.weight_decay, fused=True
     )
     first = 0
     if (folder / "checkpoint.safetensors").is_file():
@@ -190,7 +198,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
         (folder / "run.json").write_text(json.dumps(asdict(config), indent=1, default=str))
     for k in ema.shadow:
         ema.shadow[k] = ema.shadow[k].to(accelerator.device)
-    model, optimizer = accelerator.prepare(network, optimizer)
+    model, optimizer = accelerator.prepare(network, optimizer)  # moves, never copies, the parameters
     batches = MicroBatches(config, data, accelerator.process_index, accelerator.num_processes)
     order = range(first * config.accumulate, config.steps * config.accumulate)
     loader = DataLoader(batches, batch_size=None, sampler=order, num_workers=config.workers)
@@ -218,7 +226,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
             parts.append(loss.detach())
             if not accelerator.sync_gradients:
                 continue
-            norm = accelerator.clip_grad_norm_(model.parameters(), config.optim.clip)
+            norm = accelerator.clip_grad_norm_(moving, config.optim.clip)
             mean = torch.stack(parts).mean()
             if not (torch.isfinite(mean) and torch.isfinite(norm)):
                 raise NotFinite(

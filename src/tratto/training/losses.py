@@ -38,7 +38,11 @@ def ssim_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def sigma_nll(output: Tensor, target: Tensor, log_sigma: Tensor) -> Tensor:
-    """Gaussian negative log likelihood of the error (Kendall and Gal 2017), the picture detached.
+    """Negative log likelihood of the error under an exponential law whose mean is the prediction.
+
+    It is the Laplace form of the heteroscedastic loss (Kendall and Gal 2017). The Gaussian form was tried first: the
+    squares of rare large errors at edges drowned everything else, and the prediction stayed near its start (x2 after
+    2 400 steps: 2.2 to 5.5 / 255 predicted where 0.8 to 17.9 were met).
 
     Parameters
     ----------
@@ -47,6 +51,6 @@ def sigma_nll(output: Tensor, target: Tensor, log_sigma: Tensor) -> Tensor:
     log_sigma : Tensor
         (B, 1, H, W), natural logarithm of the expected RMS error over the channels.
     """
-    square = (output.detach() - target).square().mean(1, keepdim=True)
-    # The error is floored at 0.3 of an 8-bit step: below it there is nothing to learn, only exploding ratios.
-    return (0.5 * (square + 1.4e-6) * torch.exp(-2 * log_sigma) + log_sigma).mean()
+    # The error is floored at a quarter of an 8-bit step: below it there is nothing to learn, only exploding ratios.
+    rms = ((output.detach() - target).square().mean(1, keepdim=True) + 1e-6).sqrt()
+    return (rms * torch.exp(-log_sigma) + log_sigma).mean()

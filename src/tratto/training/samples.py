@@ -32,6 +32,8 @@ def make_sample(run: Run, pack: Pack, micro_step: int, index: int) -> Sample:
     target, name = pack.crop(run.data.patch, rng)
     if run.network == "upscaler":
         return Sample(_shrink(run, target, rng), target, name)
+    if rng.uniform() < run.data.gray_share:
+        target = np.repeat(target @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
     mix = run.data.mix
     if run.data.warm_mix is not None and micro_step < run.data.warm_share * run.steps * run.accumulate:
         mix = run.data.warm_mix

@@ -1,0 +1,389 @@
+"""Evaluation of restorers: per noise level, per JPEG quality, per scale, with baselines in the same table.
+
+The protocol is the usual one, so that figures can be laid beside published ones:
+
+* noise: Gaussian, float, unclipped, from ``numpy.random.RandomState(seed)`` for each picture anew; the output is
+  clipped and rounded to 8 bit; PSNR over RGB, no border left out;
+* JPEG: 4:2:0 for colour; a grey picture is encoded as a grey JPEG and measured on grey;
+* scale: anti-aliased bicubic shrinking of a crop whose sides are multiples of the scale, rounded to 8 bit; PSNR and
+  SSIM on Y' with a border of `scale` pixels left out;
+* clean: the picture as it is, output against input.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.capability import Restorer
+from tratto.core.errors import InputError, OptionError
+from tratto.imaging.metrics import psnr, rgb_to_y, ssim
+
+Picture = NDArray[np.float32]
+SUFFIXES = {".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg"}
+WHOLE_LIMIT = 1_500_000  # pixels up to which a picture is restored as one tile
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """What to measure.
+
+    Attributes
+    ----------
+    sigmas : tuple of float
+        Gaussian noise levels, 0-255 scale.
+    qualities : tuple of int
+        JPEG qualities.
+    scales : tuple of int
+        Super-resolution factors, 2 to 4.
+    clean : bool
+        Whether to measure what happens to untouched pictures.
+    seed : int
+        Of the noise, the same for each picture.
+    limit : int
+        Use only the first so many pictures in name order; 0 for all.
+    """
+
+    sigmas: tuple[float, ...] = (15.0, 25.0, 50.0)
+    qualities: tuple[int, ...] = (10, 40)
+    scales: tuple[int, ...] = ()
+    clean: bool = True
+    seed: int = 0
+    limit: int = 0
+
+    def __post_init__(self) -> None:
+        if any(s <= 0 for s in self.sigmas) or any(not 1 <= q <= 100 for q in self.qualities):
+            raise OptionError(f"sigmas must be positive, qualities 1-100; got {self.sigmas}, {self.qualities}")
+        if any(s not in (2, 3, 4) for s in self.scales):
+            raise OptionError(f"scales are 2, 3 or 4; got {self.scales}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One degraded picture with its reference.
+
+    Attributes
+    ----------
+    label : str
+        ``"sigma 25"``, ``"jpeg 10"``, ``"x2"``, ``"clean"``.
+    source, target : ndarray
+        float32 (h, w, 3) and (h * scale, w * scale, 3).
+    scale : int
+        Output side / input side.
+    sigma : float or None
+        True noise level, for baselines that are told.
+    gray : bool
+        Measure on one channel.
+    """
+
+    label: str
+    source: Picture
+    target: Picture
+    scale: int = 1
+    sigma: float | None = None
+    gray: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """Mean over the pictures of one method and one case.
+
+    Attributes
+    ----------
+    method, case : str
+        What was run on what.
+    psnr, ssim : float
+        Means over pictures; infinite PSNR counts as 100 dB.
+    interval : float
+        Half width of the 95 % confidence interval of the mean PSNR over pictures (normal approximation).
+    seconds_per_megapixel : float
+        Wall time per *output* megapixel, after one picture to warm up.
+    within_one_sigma : float or None
+        Share of pixels whose RMS error lies within the predicted standard error.
+    pictures : int
+        How many.
+    """
+
+    method: str
+    case: str
+    psnr: float
+    ssim: float
+    interval: float
+    seconds_per_megapixel: float
+    within_one_sigma: float | None
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """All rows of one evaluation and what was asked."""
+
+    folder: str
+    plan: RestorePlan
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    def to_json(self) -> str:
+        """Return the report as JSON."""
+        return json.dumps(asdict(self), indent=1)
+
+    def value(self, method: str, case: str) -> Row:
+        """Return one row.
+
+        Raises
+        ------
+        OptionError
+            If there is none of that name.
+        """
+        for row in self.rows:
+            if (row.method, row.case) == (method, case):
+                return row
+        raise OptionError(f"no row for method {method!r} and case {case!r}")
+
+
+Method = Callable[[Case], tuple[Picture, NDArray[np.float32] | None]]
+
+
+def load_pictures(folder: Path, limit: int = 0) -> list[tuple[str, Picture, bool]]:
+    """Read a folder of clean pictures: name, float32 (H, W, 3) in [0, 1], whether it is grey.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    from PIL import Image as PilImage
+
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+    if not files:
+        raise InputError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    out = []
+    for path in files[: limit or None]:
+        with PilImage.open(path) as opened:
+            gray = opened.mode in ("L", "1")
+            pixels = np.asarray(opened.convert("RGB"), np.float32) / np.float32(255)
+        out.append((path.stem, pixels, gray))
+    return out
+
+
+def cases_of(picture: Picture, gray: bool, plan: RestorePlan) -> Iterable[Case]:
+    """Make the cases of one picture."""
+    from tratto.simulate.degrade import downsample, quantize
+
+    for sigma in plan.sigmas:
+        shape = picture.shape[:2] if gray else picture.shape
+        noise = np.random.RandomState(plan.seed).normal(0, sigma / 255.0, shape).astype(np.float32)
+        noisy = picture + (noise[..., None] if gray else noise)
+        yield Case(f"sigma {sigma:g}", noisy, picture, sigma=sigma, gray=gray)
+    for quality in plan.qualities:
+        yield Case(f"jpeg {quality}", _encode(picture, quality, gray), picture, gray=gray)
+    if plan.clean:
+        yield Case("clean", picture, picture, gray=gray)
+    for scale in plan.scales:
+        h, w = picture.shape[0] // scale * scale, picture.shape[1] // scale * scale
+        target = np.ascontiguousarray(picture[:h, :w])
+        yield Case(f"x{scale}", quantize(downsample(target, scale)), target, scale=scale, gray=gray)
+
+
+def _encode(picture: Picture, quality: int, gray: bool) -> Picture:
+    import cv2
+
+    from tratto.simulate.degrade import jpeg
+
+    if not gray:
+        return jpeg(picture, quality)
+    levels = np.round(picture[..., 0] * 255).astype(np.uint8)
+    data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    plane = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE).astype(np.float32) / np.float32(255)
+    return np.repeat(plane[..., None], 3, axis=2)
+
+
+def restorer_method(restorer: Restorer, told: bool = False) -> Method:
+    """Make a method of a restorer.
+
+    Pictures up to :data:`WHOLE_LIMIT` pixels go as one tile, mirrored to the size multiple; larger ones are tiled.
+
+    Parameters
+    ----------
+    restorer : Restorer
+        What to run; cases of another scale are not for it.
+    told : bool
+        Whether it is told the true noise level.
+    """
+    info = restorer.info
+
+    def run(case: Case) -> tuple[Picture, NDArray[np.float32] | None]:
+        h, w = case.source.shape[:2]
+        sigma = case.sigma if told else None
+        if h * w > WHOLE_LIMIT:
+            return _tiled(restorer, case.source, sigma), None
+        m = info.multiple
+        padded = np.pad(case.source, ((0, -h % m), (0, -w % m), (0, 0)), mode="symmetric")
+        tile = restorer.restore(np.ascontiguousarray(padded), sigma)
+        end = np.s_[: h * info.scale, : w * info.scale]
+        return tile.image[end], None if tile.sigma is None else tile.sigma[end]
+
+    return run
+
+
+def _tiled(restorer: Restorer, source: Picture, sigma: float | None) -> Picture:
+    from tratto.imaging.tiling import TileJob, TileSpec, run_tiled
+
+    info = restorer.info
+    h, w = source.shape[:2]
+    out = np.empty((h * info.scale, w * info.scale, 3), np.float32)
+
+    def write(y0: int, rows: NDArray[np.float32]) -> None:
+        out[y0 : y0 + rows.shape[0]] = rows
+
+    run_tiled(
+        h,
+        w,
+        TileSpec(info.tile, info.overlap, info.multiple, info.scale),
+        TileJob(
+            read=lambda y0, y1, x0, x1: source[y0:y1, x0:x1],
+            process=lambda tile: restorer.restore(tile, sigma).image,
+            write=write,
+            progress=lambda done, total: None,
+        ),
+    )
+    return out
+
+
+def untouched(case: Case) -> tuple[Picture, None]:
+    """Return the degraded picture as it is: the floor every method must clear."""
+    return case.source, None
+
+
+def bicubic(case: Case) -> tuple[Picture, None]:
+    """Enlarge by bicubic interpolation (Keys 1981, a = -0.5)."""
+    from tratto.simulate.degrade import resize
+
+    return resize(case.source, case.target.shape[0], case.target.shape[1], "bicubic"), None
+
+
+def bm3d_told(case: Case) -> tuple[Picture, None]:
+    """CBM3D told the true sigma (the ``bm3d`` package, whose licence is non-commercial: benchmarks only)."""
+    try:
+        import bm3d
+    except ImportError as error:
+        from tratto.core.errors import UnavailableError
+
+        raise UnavailableError("the BM3D baseline needs the package bm3d: pip install bm3d (non-commercial)") from error
+    if case.sigma is None:
+        raise OptionError(f"BM3D is only run on Gaussian noise; got {case.label}")
+    return np.asarray(bm3d.bm3d_rgb(case.source, case.sigma / 255.0), np.float32), None
+
+
+def measure(case: Case, output: Picture) -> tuple[float, float]:
+    """PSNR and SSIM of one output after clipping and rounding to 8 bit, by the protocol above.
+
+    Returns
+    -------
+    (float, float)
+        PSNR in dB (100 for equal pictures) and SSIM.
+    """
+    final = np.round(np.clip(output, 0, 1) * 255) / 255
+    if case.scale > 1:
+        a, b, border = rgb_to_y(final), rgb_to_y(case.target), case.scale
+    elif case.gray:
+        # A colour network may tint grey; the user gets the luma.
+        a, b, border = final.mean(-1), case.target[..., 0], 0
+        a = np.round(a * 255) / 255
+    else:
+        a, b, border = final, case.target, 0
+    return min(psnr(a, b, border=border), 100.0), ssim(a, b, border=border)
+
+
+def evaluate_restore(
+    folder: Path,
+    methods: dict[str, Method],
+    plan: RestorePlan | None = None,
+    suits: Callable[[str, Case], bool] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Run methods over a folder of clean pictures.
+
+    Parameters
+    ----------
+    folder : Path
+        Clean pictures.
+    methods : dict
+        Name -> method.
+    plan : RestorePlan, optional
+        What to measure.
+    suits : callable, optional
+        ``suits(name, case)`` tells whether a method is run on a case; default: always.
+    progress : callable, optional
+        Told each picture's name.
+
+    Returns
+    -------
+    Report
+        One row per method and case.
+    """
+    plan = plan or RestorePlan()
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for name, picture, gray in load_pictures(folder, plan.limit):
+        if progress is not None:
+            progress(name)
+        for case in cases_of(picture, gray, plan):
+            for method, run in methods.items():
+                if suits is not None and not suits(method, case):
+                    continue
+                start = time.perf_counter()
+                output, sigma = run(case)
+                spent = time.perf_counter() - start
+                db, structure = measure(case, output)
+                inside = None
+                if sigma is not None:
+                    rms = np.sqrt(np.square(np.clip(output, 0, 1) - case.target).mean(-1))
+                    inside = float((rms <= sigma).mean())
+                pace = spent / (output.shape[0] * output.shape[1] / 1e6)
+                row = {"psnr": db, "ssim": structure, "pace": pace, "inside": inside}
+                found.setdefault((method, case.label), []).append(row)
+    return Report(str(folder.name), plan, tuple(_row(m, c, rows) for (m, c), rows in found.items()))
+
+
+def _row(method: str, case: str, rows: list[dict[str, Any]]) -> Row:
+    values = np.array([r["psnr"] for r in rows])
+    half = 1.96 * float(values.std(ddof=1)) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
+    inside = [r["inside"] for r in rows if r["inside"] is not None]
+    paces = [r["pace"] for r in rows[1:]] or [rows[0]["pace"]]
+    return Row(
+        method,
+        case,
+        float(values.mean()),
+        float(np.mean([r["ssim"] for r in rows])),
+        half,
+        float(np.median(paces)),
+        float(np.mean(inside)) if inside else None,
+        len(rows),
+    )
+
+
+def to_markdown(report: Report) -> str:
+    """Return the report as one Markdown table, cases in the order they were measured."""
+    lines = [
+        f"Pictures: {report.folder}. PSNR in dB with the 95 % interval over pictures.",
+        "",
+        "| case | method | PSNR | SSIM | s / output MP | within one sigma | pictures |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for case in dict.fromkeys(r.case for r in report.rows):
+        for r in (r for r in report.rows if r.case == case):
+            inside = "" if r.within_one_sigma is None else f"{100 * r.within_one_sigma:.0f} %"
+            interval = "" if math.isnan(r.interval) else f" ± {r.interval:.2f}"
+            lines.append(
+                f"| {case} | {r.method} | {r.psnr:.2f}{interval} | {r.ssim:.4f} | {r.seconds_per_megapixel:.2f} "
+                f"| {inside} | {r.pictures} |"
+            )
+    return "\n".join(lines) + "\n"
