@@ -111,6 +111,15 @@ def tiff(
     )
 
 
+def many_tags(pages: int, tags: int) -> bytes:
+    size = 2 + 12 * tags + 4
+    parts = [
+        struct.pack("<H", tags) + bytes(12 * tags) + struct.pack("<I", 8 + (n + 1) * size if n + 1 < pages else 0)
+        for n in range(pages)
+    ]
+    return b"II*\0\x08\0\0\0" + b"".join(parts)
+
+
 def webp_with_size(width: int, height: int) -> bytes:
     return riff(b"VP8L" + struct.pack("<I", 6) + b"\x2f" + struct.pack("<I", (width - 1) | (height - 1) << 14) + b"\0")
 
@@ -238,6 +247,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], type[TrattoError]]] = {
     ),
     "bigtiff-count": (lambda: b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 2**63), CORRUPT),
     "bigtiff-header": (lambda: b"II+\0\x09\0\0\0" + bytes(16), CORRUPT),
+    "tiff-many-tags": (lambda: many_tags(5, 60_000), LARGE),
+    "png-many-texts": (lambda: png(before=chunk(b"tEXt", b"a\0b") * 10_001), LARGE),
     # many pages
     "png-10000-frames": (lambda: animated_png(10_000), LARGE),
     "webp-10000-frames": (lambda: animated_webp(10_000), LARGE),
@@ -532,6 +543,18 @@ def test_no_permission(tmp_path, monkeypatch):
 def test_addresses_are_only_names(url):
     with pytest.raises(InputError, match="no such file"):
         read_image(url)
+
+
+def test_frames_far_behind_in_large_animations_are_refused():
+    control = b"".join(
+        chunk(b"fcTL", struct.pack(">IIIIIHHBB", n, 400, 400, 0, 0, 1, 10, 0, 0)) + chunk(b"fdAT", bytes(8))
+        for n in range(50)
+    )
+    data = png(400, 400, after=control, raw=bytes(401 * 400))
+    assert count_pages(data, Limits(max_pixels=160_000)) == 51
+    assert read_image(data, Limits(max_pixels=160_000)).width == 400
+    with pytest.raises(PictureTooLarge, match="too much work"):
+        read_image(data, Limits(max_pixels=160_000), page=50)
 
 
 def test_limits_are_those_of_the_caller():

@@ -337,3 +337,67 @@ def test_no_byte_counts_without_compression():
     body = struct.pack("<H", len(fields)) + b"".join(struct.pack("<HHII", t, k, 1, v) for t, k, v in fields)
     image = read_image(io.BytesIO(head + body + bytes(4) + array.tobytes()))
     assert np.array_equal(image.pixels, array)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "group4", "tiff_deflate"])
+def test_reversed_bits_of_libtiff(tmp_path, compression):
+    page = skimage.data.page()[:64, :100] > 128
+    Pillow.fromarray(page).save(tmp_path / "a.tif", "TIFF", tiffinfo={266: 2}, compression=compression)
+    with tifffile.TiffFile(tmp_path / "a.tif") as seen:
+        assert seen.pages[0].fillorder == 2
+    assert np.array_equal(read_image(tmp_path / "a.tif").pixels, page)
+
+
+def test_reversed_bits_without_compression():
+    head = b"II*\0\x08\0\0\0"
+    fields = [(256, 12), (257, 1), (258, 1), (259, 1), (262, 1), (266, 2), (273, 8 + 2 + 12 * 8 + 4), (279, 2)]
+    body = struct.pack("<H", len(fields)) + b"".join(struct.pack("<HHII", t, 4, 1, v) for t, v in fields)
+    image = read_image(head + body + bytes(4) + bytes([0b00000011, 0b00001000]))
+    assert image.pixels.tolist() == [[1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]]
+
+
+def test_separate_planes_of_gray_with_alpha(tmp_path):
+    array = samples(2, np.uint8)
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.moveaxis(array, -1, 0),
+        photometric="miniswhite",
+        planarconfig="separate",
+        extrasamples=["unassalpha"],
+    )
+    image = read_image(tmp_path / "a.tif")
+    assert np.array_equal(image.pixels, 255 - array[..., 0])
+    assert np.array_equal(image.alpha, array[..., 1])
+
+
+def test_whole_exif_tree_goes_through_the_directories(tmp_path):
+    from tratto.imaging.io.exif import Entry, ExifBlock, build
+    from tratto.imaging.io.tiff_read import RAW_EXIF
+
+    block = ExifBlock(
+        main={0x010E: Entry(2, 5, b"text\0"), 0x0112: Entry(3, 1, b"\3\0")},
+        exif={0x9000: Entry(7, 4, b"0232"), 0x829A: Entry(5, 1, struct.pack("<II", 1, 9))},
+        gps={1: Entry(2, 2, b"N\0")},
+        interop={1: Entry(2, 4, b"R98\0")},
+    )
+    for big in (False, True):
+        image = Image(samples(1, np.uint8), ColorMode.GRAY, meta=Metadata(exif=build(block), orientation=3))
+        with pytest.MonkeyPatch.context() as patch:
+            from tratto.imaging.io import tiff_write
+
+            if big:
+                patch.setattr(tiff_write, "_CLASSIC_LIMIT", 10)
+            write_image(image, tmp_path / "a.tif", "tiff")
+        data = bytearray((tmp_path / "a.tif").read_bytes())
+        # without the private tag, the directories alone must give the block back
+        at = data.index(struct.pack("<HH", RAW_EXIF, 7))
+        data[at : at + 2] = struct.pack("<H", RAW_EXIF + 1)
+        assert read_image(bytes(data)).meta.exif == build(block)
+
+
+def test_sub_directory_outside_the_file_is_dropped(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", samples(1, np.uint8), extratags=[(34664, 4, 1, 2**31, True)], metadata=None)
+    data = (tmp_path / "a.tif").read_bytes()
+    assert data.count(struct.pack("<HH", 34664, 4)) == 1
+    image = read_image(data.replace(struct.pack("<HH", 34664, 4), struct.pack("<HH", 34665, 4)))
+    assert image.meta.extra["notes"] == ["the EXIF directory lies outside the file; dropped"]

@@ -307,8 +307,9 @@ def with_orientation(block: bytes | None, orientation: int) -> bytes:
     fields = [bytes(block[offset + 2 + 12 * i : offset + 14 + 12 * i]) for i in range(count)]
     tags = [struct.unpack_from(order + "H", f)[0] for f in fields]
     if ORIENTATION in tags:
-        at = offset + 2 + 12 * tags.index(ORIENTATION)
-        out[at : at + 12] = field_bytes
+        # a broken block may hold the tag twice, and readers differ in which they take
+        for i in (i for i, tag in enumerate(tags) if tag == ORIENTATION):
+            out[offset + 2 + 12 * i : offset + 14 + 12 * i] = field_bytes
         return bytes(out)
     following = block[end : end + 4] if end + 4 <= len(block) else b"\0\0\0\0"
     fields.append(field_bytes)

@@ -78,6 +78,23 @@ class Limits:
         if pages > self.max_pages:
             raise PictureTooLarge(f"{name}: has {pages} or more pages or frames, the limit is {self.max_pages}")
 
+    def check_composing(self, frames: int, width: int, height: int, name: str) -> None:
+        """Check the work of drawing that many frames of an animation over each other.
+
+        Parameters
+        ----------
+        frames, width, height : int
+        name : str
+            Of the file, for the message.
+
+        Raises
+        ------
+        PictureTooLarge
+            If it is more than 40 pictures of ``max_pixels``.
+        """
+        if frames * width * height > 40 * self.max_pixels:
+            raise PictureTooLarge(f"{name}: frame {frames} of {width}x{height} pixels is too much work to reach")
+
     def check_metadata(self, size: int, name: str) -> None:
         """Check the bytes of metadata seen so far.
 

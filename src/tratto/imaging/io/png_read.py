@@ -32,7 +32,10 @@ COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"tIME")
 SHAPE_CHUNKS = (b"sBIT", b"bKGD", b"hIST")
 
 #: More chunks than this are refused: a 2 GiB file of empty chunks would otherwise take minutes.
-MAX_CHUNKS = 2_000_000
+MAX_CHUNKS = 500_000
+
+#: More texts, or carried colour chunks, than this are refused.
+MAX_TEXTS = 10_000
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -234,6 +237,8 @@ def parse_png(ctx: ReadContext) -> Parsed:
             limits.check_metadata(used, name)
             used += _ancillary(kind, source.read_at(offset, length), meta, limits.max_metadata - used, name)
             limits.check_metadata(used, name)
+            if len(meta["text"]) + len(meta["chunks"]) + len(meta["notes"]) > MAX_TEXTS:
+                raise PictureTooLarge(f"{name}: has more than {MAX_TEXTS} texts")
         elif not kind[0] & 0x20 and kind != b"IEND":
             raise CorruptPicture(f"{name}: has the unknown critical chunk {kind.decode('ascii')}")
     if parsed is None or not parsed.data:
@@ -545,6 +550,7 @@ def _color_key(parsed: Parsed, name: str) -> NDArray[Any] | None:
 def _compose(ctx: ReadContext, parsed: Parsed) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Draw the frames up to the wanted one over each other, as APNG asks."""
     index = ctx.page - (0 if parsed.default_is_frame else 1)
+    ctx.limits.check_composing(index + 1, parsed.width, parsed.height, ctx.name)
     rgb = parsed.color in (2, 3, 6)
     dtype = np.uint16 if parsed.depth == 16 else np.uint8
     full = 255 if parsed.color == 3 else (1 << parsed.depth) - 1
@@ -582,6 +588,15 @@ def _blend(
         pixels[...] = color
         alpha[...] = full if own_alpha is None else own_alpha
         return
+    step = rows_per_band(pixels[:1].nbytes * 8)
+    for start in range(0, len(pixels), step):
+        band = slice(start, start + step)
+        _blend_band(pixels[band], alpha[band], color[band], own_alpha[band], full)
+
+
+def _blend_band(
+    pixels: NDArray[Any], alpha: NDArray[Any], color: NDArray[Any], own_alpha: NDArray[Any], full: int
+) -> None:
     a, b = own_alpha.astype(np.float64) / full, alpha.astype(np.float64) / full
     out = a + (1 - a) * b
     wide = (slice(None), slice(None), None) if pixels.ndim == 3 else (slice(None), slice(None))

@@ -26,6 +26,10 @@ from tratto.imaging.io.source import ReadContext, rows_per_band
 #: Private tag in which our writer keeps an EXIF block that a TIFF directory cannot hold byte for byte.
 RAW_EXIF = 65117
 
+#: More tags than this, over all directories, are refused: directories may overlap, so that a small file could claim
+#: millions.
+MAX_TAGS = 200_000
+
 #: More strips or tiles than this are refused.
 MAX_SEGMENTS = 4_000_000
 
@@ -87,6 +91,7 @@ class TiffFile:
             else struct.unpack(self.order + "I", head[4:8])[0]
         )
         self._metadata_used = 0
+        self._tags = 0
         self.pages = self._chain(first)
 
     def directory(self, offset: int) -> tuple[Ifd, int]:
@@ -96,6 +101,9 @@ class TiffFile:
         count = struct.unpack(order + ("Q" if self.big else "H"), source.read_at(offset, count_size))[0]
         if count > 65535:
             raise CorruptPicture(f"{self.ctx.name}: a TIFF directory claims {count} tags")
+        self._tags += count
+        if self._tags > MAX_TAGS:
+            raise PictureTooLarge(f"{self.ctx.name}: has more than {MAX_TAGS} TIFF tags")
         body = source.read_at(offset + count_size, count * entry_size)
         ifd = Ifd()
         inline_size = 8 if self.big else 4
@@ -501,7 +509,8 @@ def _decode_jpeg(tiff: TiffFile, layout: Layout, offset: int, size: int, rows: i
     data = tiff.ctx.source.read_at(offset, size)
     shape = _jpeg_shape(data, tiff.ctx.name)
     wanted = (rows, layout.segment_width, layout.per_segment)
-    if shape != wanted:
+    # the last strip may be coded as high as the others
+    if shape[1:] != wanted[1:] or not rows <= shape[0] <= layout.segment_height:
         raise CorruptPicture(f"{tiff.ctx.name}: a JPEG strip or tile is {shape}, the TIFF says {wanted}")
     if data.rfind(b"\xff\xd9") < 0:
         raise CorruptPicture(f"{tiff.ctx.name}: a JPEG strip or tile ends early")
@@ -509,7 +518,7 @@ def _decode_jpeg(tiff: TiffFile, layout: Layout, offset: int, size: int, rows: i
     if layout.per_segment == 3:
         color, out = ("YCbCr" if layout.photometric == 6 else "RGB"), "RGB"
     decoded = imagecodecs.jpeg8_decode(data, tables=layout.jpeg_tables, colorspace=color, outcolorspace=out)
-    result: NDArray[Any] = decoded.reshape(wanted)
+    result: NDArray[Any] = decoded.reshape(shape)[:rows]
     return result
 
 

@@ -157,10 +157,21 @@ def read_webp(ctx: ReadContext) -> Image:
     if ctx.page >= parsed.pages:
         raise InputError(f"{ctx.name}: there is no page {ctx.page}, the file has {parsed.pages}")
     data = ctx.source.read_at(0, parsed.end)
-    samples = _frame(data, ctx) if parsed.frames else imagecodecs.webp_decode(data, hasalpha=parsed.alpha)
+    if parsed.frames:
+        ctx.limits.check_composing(ctx.page + 1, parsed.width, parsed.height, ctx.name)
+        samples = _frame(data, ctx)
+    else:
+        room = ctx.new_array((parsed.height, parsed.width, 4 if parsed.alpha else 3), np.uint8)
+        samples = imagecodecs.webp_decode(data, hasalpha=parsed.alpha, out=room)
     if samples.shape[:2] != (parsed.height, parsed.width):
         raise CorruptPicture(f"{ctx.name}: the decoder returned {samples.shape}, expected {parsed.height} rows")
-    alpha = np.ascontiguousarray(samples[..., 3]) if samples.shape[2] == 4 and parsed.alpha else None
+    pixels, alpha = samples, None
+    if samples.shape[2] == 4:
+        pixels = ctx.new_array((parsed.height, parsed.width, 3), np.uint8)
+        pixels[...] = samples[..., :3]
+        if parsed.alpha:
+            alpha = ctx.new_array((parsed.height, parsed.width), np.uint8)
+            alpha[...] = samples[..., 3]
     notes: list[str] = []
     orientation, dpi = 1, None
     if parsed.exif:
@@ -173,7 +184,7 @@ def read_webp(ctx: ReadContext) -> Image:
     if notes:
         extra["notes"] = notes
     meta = Metadata("webp", parsed.icc, parsed.exif, parsed.xmp, orientation=orientation, dpi=dpi, extra=extra)
-    return Image(np.ascontiguousarray(samples[..., :3]), ColorMode.RGB, 8, alpha, meta=meta)
+    return Image(pixels, ColorMode.RGB, 8, alpha, meta=meta)
 
 
 def _frame(data: bytes, ctx: ReadContext) -> NDArray[np.uint8]:
