@@ -193,7 +193,7 @@ def _noise_with_caveats(image: Image, noise: NoiseEstimate, quality: Estimate, u
         return Estimate(None, "not measurable", noise.note)
     note = noise.note
     if quality.value is not None and quality.value < 96:
-        note += "; JPEG compression has removed fine noise, what was there before was stronger"
+        note += "; JPEG compression removes fine noise, so that there may have been more of it"
     if upscale.value is not None and upscale.value > 1:
         note += "; enlargement has smoothed the noise"
     if image.mode is ColorMode.PALETTE:

@@ -31,6 +31,7 @@ _SHARE = 0.3  # share of the samples, those of highest contrast, that are used
 _MIN_SAMPLES = 500
 _MAX_PIXELS = 1_000_000
 _MIN_SIDE = 32
+_BAND = 240  # rows; a multiple of 24
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,10 @@ def estimate_upscale(gray: NDArray[np.float32] | Sequence[NDArray[np.float32]]) 
     repeated = _repetition(crops)
     if repeated > 1:
         return Estimate(float(repeated), "estimated", "pixels are repeated")
-    if sum(c.size for c in crops) > _MAX_PIXELS:
-        step = math.ceil(sum(c.size for c in crops) / _MAX_PIXELS)
-        crops = crops[::step] if len(crops) >= step else [crops[0][: _MAX_PIXELS // crops[0].shape[1]]]
+    step = math.ceil(sum(c.size for c in crops) / _MAX_PIXELS)
+    if step > 1:
+        bands = [c[y : y + _BAND] for c in crops for y in range(0, c.shape[0], _BAND)]
+        crops = [c for c in bands[::step] if min(c.shape) >= _MIN_SIDE] or crops[:1]
     axes = [g for g in (_gains(crops), _gains([c.T for c in crops])) if g is not None]
     if not axes:
         return Estimate(None, "not measurable", "too little detail to look for enlargement")
