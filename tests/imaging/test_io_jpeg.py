@@ -151,6 +151,15 @@ def test_missing_part_of_a_profile_is_noted(photo):
     assert "incomplete" in image.meta.extra["notes"][0]
 
 
+def test_what_is_not_carried_on_is_noted(photo):
+    more = segment(0xE2, b"MPF\0" + bytes(20))
+    credentials = segment(0xEB, b"JP\0\x01\0\0\0\x01\0\0\0\x20jumb" + bytes(20))
+    notes = read_image(with_segments(saved(photo), more, credentials, credentials)).meta.extra["notes"]
+    assert len(notes) == 2
+    assert "MPF" in notes[0]
+    assert "credentials" in notes[1]
+
+
 @pytest.mark.parametrize(("unit", "x", "expected"), [(1, 300, 300.0), (2, 100, 254.0), (0, 1, None)])
 def test_density(photo, unit, x, expected):
     data = saved(photo)

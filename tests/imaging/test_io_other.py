@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import struct
+import subprocess
 import sys
 import types
 
@@ -360,3 +361,12 @@ def test_broken_webp_container():
     data = saved(Pillow.new("RGB", (8, 8)), "WEBP", lossless=True)
     with pytest.raises(CorruptPicture):
         read_image(data[:12] + b"JUNK" + struct.pack("<I", 0) + data[20:])
+
+
+def test_import_loads_no_decoder():
+    code = (
+        "import sys, tratto.imaging.io; "
+        "print([m for m in ('PIL', 'imagecodecs', 'tifffile', 'cv2', 'torch', 'onnxruntime') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -401,3 +401,9 @@ def test_sub_directory_outside_the_file_is_dropped(tmp_path):
     assert data.count(struct.pack("<HH", 34664, 4)) == 1
     image = read_image(data.replace(struct.pack("<HH", 34664, 4), struct.pack("<HH", 34665, 4)))
     assert image.meta.extra["notes"] == ["the EXIF directory lies outside the file; dropped"]
+
+
+def test_layers_are_noted(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", samples(1, np.uint8), extratags=[(37724, 7, 8, b"layers!!", True)])
+    image = read_image(tmp_path / "a.tif")
+    assert image.meta.extra["notes"] == ["the page has Photoshop layers (tag 37724); they are not carried on"]

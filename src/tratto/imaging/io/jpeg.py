@@ -196,6 +196,12 @@ def _application(marker: int, body: bytes, out: Parsed) -> None:
     elif marker == 0xE2 and body.startswith(_ICC) and len(body) >= 14:
         out.icc[body[12]] = body[14:]
         out.icc_count = body[13]
+    elif marker == 0xE2 and body.startswith(b"MPF\0"):
+        out.notes.append("the file holds several pictures (MPF); only the first is read, the others are not carried on")
+    elif marker == 0xEB and b"jumb" in body[:32]:
+        note = "the file holds content credentials (JUMBF); they are not carried on"
+        if note not in out.notes:
+            out.notes.append(note)
     elif marker == 0xED and body.startswith(_PHOTOSHOP):
         out.iptc += body[len(_PHOTOSHOP) :]
     elif marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12:

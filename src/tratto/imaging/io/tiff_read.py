@@ -584,6 +584,9 @@ def _metadata(tiff: TiffFile, ifd: Ifd, layout: Layout, mode: ColorMode, extra: 
     orientation, note = exif_blocks.checked_orientation(tiff.numbers(ifd, 274, (1,)))
     if note:
         notes.append(note)
+    for tag, what in ((330, "sub-pictures"), (37724, "Photoshop layers")):
+        if tag in ifd.fields:
+            notes.append(f"the page has {what} (tag {tag}); they are not carried on")
     icc = tiff.raw(ifd, 34675)
     notes += profile_notes(icc, mode)
     exif = _exif(tiff, ifd, notes)
