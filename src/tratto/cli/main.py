@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from tratto._version import __version__
+from tratto.cli.guard import guarded
+from tratto.cli.learn import data_app, eval_app, train
 from tratto.cli.models import models_app
 
 app = typer.Typer(
@@ -83,7 +82,7 @@ def restore(
     from tratto.cli.restore import RestoreCommand, run_restore
 
     fields: dict[str, Any] = {k: v for k, v in locals().items() if k in RestoreCommand.__dataclass_fields__}
-    _run(run_restore, RestoreCommand(**fields))
+    guarded(run_restore, RestoreCommand(**fields))
 
 
 @app.command()
@@ -95,7 +94,7 @@ def inspect(
     """Say what is wrong with a picture: noise, compression, blur, earlier enlargement, clipping."""
     from tratto.cli.inspect import run_inspect
 
-    _run(run_inspect, paths, page, as_json)
+    guarded(run_inspect, paths, page, as_json)
 
 
 @app.command()
@@ -107,7 +106,7 @@ def replay(
     """Do it again from the receipt and say how exactly the result agrees (tier A, B or C)."""
     from tratto.cli.account import run_replay
 
-    _run(run_replay, receipt, source, as_json)
+    guarded(run_replay, receipt, source, as_json)
 
 
 @app.command()
@@ -118,7 +117,7 @@ def verify(
     """Say whether a result and its account are unchanged: authentic, altered or unknown."""
     from tratto.cli.account import run_verify
 
-    _run(run_verify, path, as_json)
+    guarded(run_verify, path, as_json)
 
 
 @app.command()
@@ -129,39 +128,13 @@ def revert(
     """Give back the exact bytes of the original."""
     from tratto.cli.account import run_revert
 
-    _run(run_revert, path, out)
+    guarded(run_revert, path, out)
 
 
 app.add_typer(models_app, name="models")
-
-
-def _run(command: Callable[..., int], *arguments: Any) -> None:
-    """Run one command; the only place where errors become one line and an exit code."""
-    from tratto.core.errors import TrattoError
-
-    try:
-        code = command(*arguments)
-    except TrattoError as e:
-        typer.echo(f"tratto: {e}", err=True)
-        code = e.exit_code
-    except KeyboardInterrupt:
-        typer.echo("tratto: interrupted; finished pictures are complete, the one in progress was not written", err=True)
-        code = 130
-    except MemoryError:
-        typer.echo("tratto: out of memory; free some or choose a smaller picture or scale", err=True)
-        code = 1
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 1
-    except Exception as e:
-        if os.environ.get("TRATTO_DEBUG"):
-            raise
-        typer.echo(
-            f"tratto: a fault in tratto itself: {type(e).__name__}: {e}; please report it (TRATTO_DEBUG=1 shows where)",
-            err=True,
-        )
-        code = 1
-    raise typer.Exit(code)
+app.command()(train)
+app.add_typer(eval_app, name="eval")
+app.add_typer(data_app, name="data")
 
 
 def main() -> None:

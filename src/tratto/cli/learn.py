@@ -1,0 +1,170 @@
+"""Commands for people who train and measure: ``tratto train``, ``tratto eval``, ``tratto data``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+eval_app = typer.Typer(help="Measure beside what people would use instead.", no_args_is_help=True)
+data_app = typer.Typer(help="Training data: pack it, look at it.", no_args_is_help=True)
+
+
+def train(
+    run: Annotated[Path, typer.Argument(help="Run file, such as training_runs/restore_x1.py.")],
+    photos: Annotated[Path, typer.Option(help="Folder of training photographs.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and logs.")] = Path("runs"),
+    stop_after: Annotated[int | None, typer.Option(help="Stop with a checkpoint after this many steps.")] = None,
+) -> None:
+    """Train as a run file says; continues from its checkpoint if there is one."""
+    from tratto.cli.guard import guarded
+
+    guarded(_train, run, photos, out, stop_after)
+
+
+def _train(run: Path, photos: Path, out: Path, stop_after: int | None) -> int:
+    import importlib.util
+    import logging
+
+    from tratto.core.errors import InputError, MissingExtra
+
+    for path, what in ((run, "run file"), (photos, "folder of photographs")):
+        if not path.exists():
+            raise InputError(f"the {what} {path} does not exist")
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("accelerate") is None:
+        raise MissingExtra("training", "train")
+    from tratto.training.loop import run as start
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    start(run, photos, out, stop_after=stop_after)
+    return 0
+
+
+@eval_app.command(name="restore")
+def eval_restore(
+    folder: Annotated[Path, typer.Argument(help="Folder of clean pictures.")],
+    provider: Annotated[list[str] | None, typer.Option(help="Provider to measure; repeatable.")] = None,
+    sigma: Annotated[list[float] | None, typer.Option(help="Noise level of 255; repeatable.")] = None,
+    quality: Annotated[list[int] | None, typer.Option(help="JPEG quality; repeatable.")] = None,
+    scale: Annotated[list[int] | None, typer.Option(help="Enlargement; repeatable.")] = None,
+    limit: Annotated[int, typer.Option(help="Only the first so many pictures; 0 = all.")] = 0,
+    bm3d: Annotated[bool, typer.Option("--bm3d", help="BM3D told the true sigma too (package bm3d, slow).")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for report.md and report.json.")] = None,
+) -> None:
+    """Degrade clean pictures, restore them, and say how close each method comes."""
+    from tratto.cli.guard import guarded
+
+    guarded(_eval_restore, folder, provider or ["tratto", "nlm"], (sigma, quality, scale), limit, bm3d, out)
+
+
+def _eval_restore(
+    folder: Path,
+    providers: list[str],
+    cases: tuple[list[float] | None, list[int] | None, list[int] | None],
+    limit: int,
+    bm3d: bool,
+    out: Path | None,
+) -> int:
+    from tratto.core.errors import InputError, OptionError
+    from tratto.evaluation.restore import (
+        Case,
+        Method,
+        RestorePlan,
+        bicubic,
+        bm3d_told,
+        evaluate_restore,
+        restorer_method,
+        to_markdown,
+        untouched,
+    )
+    from tratto.providers.restorer import RESTORERS, open_restorer
+
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder")
+    sigmas, qualities, scales = cases
+    if all(c is None for c in cases):
+        sigmas, qualities, scales = [15.0, 25.0, 50.0], [10, 40], [2, 4]
+    plan = RestorePlan(
+        sigmas=tuple(sigmas or ()), qualities=tuple(qualities or ()), scales=tuple(scales or ()), limit=limit
+    )
+    methods: dict[str, Method] = {"as it is": untouched, "bicubic": bicubic}
+    fits: dict[str, int] = {"as it is": 1, "bicubic": 0}
+    for name in providers:
+        if name not in RESTORERS:
+            raise OptionError(f"no provider is called {name!r}; choose from {', '.join(RESTORERS)}")
+        for s in (1, *plan.scales):
+            if s in RESTORERS[name].scales and f"{name} x{s}" not in methods:
+                methods[f"{name} x{s}"] = restorer_method(open_restorer(name, s), told=name == "nlm")
+                fits[f"{name} x{s}"] = s
+    if bm3d:
+        methods["BM3D (told)"], fits["BM3D (told)"] = bm3d_told, -1
+
+    def suits(method: str, case: Case) -> bool:
+        want = fits[method]
+        if want == 0:
+            return case.scale > 1
+        if want == -1:
+            return case.sigma is not None
+        if method.startswith("nlm") and case.sigma is None:
+            return False
+        return case.scale == want
+
+    report = evaluate_restore(folder, methods, plan, suits, lambda name: typer.echo(name, err=True))
+    text = to_markdown(report)
+    typer.echo(text)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.md").write_text(text + "\n", encoding="utf-8")
+        (out / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
+    return 0
+
+
+@data_app.command()
+def pack(
+    photos: Annotated[Path, typer.Argument(help="Folder of photographs.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pack.")],
+    text_pages: Annotated[int, typer.Option(help="How many rendered text pages to add.")] = 24,
+    seed: Annotated[int, typer.Option(help="Seed of the text pages.")] = 0,
+) -> None:
+    """Decode photographs once into one file that training reads at random."""
+    from tratto.cli.guard import guarded
+
+    guarded(_pack, photos, out, text_pages, seed)
+
+
+def _pack(photos: Path, out: Path, text_pages: int, seed: int) -> int:
+    from tratto.core.errors import InputError
+    from tratto.corpus.pack import build_pack
+
+    if not photos.is_dir():
+        raise InputError(f"{photos} is not a folder")
+    count = build_pack(photos, out, text_pages=text_pages, seed=seed)
+    typer.echo(f"{out}: {count} pictures")
+    return 0
+
+
+@data_app.command()
+def preview(
+    picture: Annotated[Path, typer.Argument(help="Clean picture to degrade.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("degradations.png"),
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+) -> None:
+    """Draw a contact sheet of every degradation, mild to severe."""
+    from tratto.cli.guard import guarded
+
+    guarded(_preview, picture, out, seed)
+
+
+def _preview(picture: Path, out: Path, seed: int) -> int:
+    from tratto.corpus.preview import contact_sheet
+    from tratto.imaging import io
+
+    if out.exists() and out.samefile(picture):
+        from tratto.core.errors import OutputError
+
+        raise OutputError(f"{out} is the input; an input is never overwritten")
+    sheet = contact_sheet(io.read_image(picture), seed)
+    io.write_image(sheet, out, "png")
+    typer.echo(f"{out}: {sheet.width}x{sheet.height}")
+    return 0
