@@ -10,7 +10,9 @@ RUN = Run(
     network="restorer",
     steps=22_000,
     batch=6,
-    data=Data(patch=96, warm_mix=GAUSSIAN_FIRST, warm_share=0.3),
+    # grey pictures with noise of their own came in late: an early check on one showed that they were missing
+    data=Data(patch=96, warm_mix=GAUSSIAN_FIRST, warm_share=0.3, tied_share=0.2, tied_from=9_500),
+    workers=1,
     optim=Optim(lr=1e-3, warmup=300),
     save_every=500,
     check_every=1000,

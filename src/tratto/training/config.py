@@ -33,6 +33,11 @@ class Data:
         Up-scalers: share of inputs with light noise or JPEG after shrinking.
     gray_share : float
         Share of crops that lose their colour (before they are degraded; scale 1 only).
+    tied_share : float
+        Share of crops made grey whose three channels are degraded alike, as those of a grey picture are. Without them a
+        network takes noise that is equal in all channels for detail.
+    tied_from : int
+        Step from which `tied_share` holds.
     text_share : float
         Share of crops from rendered text pages.
     shrink_weights : tuple of float
@@ -46,6 +51,8 @@ class Data:
     bicubic: float = 0.8
     rough: float = 0.1
     gray_share: float = 0.08
+    tied_share: float = 0.0
+    tied_from: int = 0
     text_share: float = 0.05
     shrink_weights: tuple[float, float, float] = (0.3, 0.45, 0.25)
 

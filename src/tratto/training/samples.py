@@ -32,14 +32,21 @@ def make_sample(run: Run, pack: Pack, micro_step: int, index: int) -> Sample:
     target, name = pack.crop(run.data.patch, rng)
     if run.network == "upscaler":
         return Sample(_shrink(run, target, rng), target, name)
-    if rng.uniform() < run.data.gray_share:
+    # drawn from a source of its own, so that switching it on changes no other sample
+    tied = (
+        run.data.tied_share > 0
+        and micro_step >= run.data.tied_from * run.accumulate
+        and np.random.default_rng([run.seed, micro_step, index, 1]).uniform() < run.data.tied_share
+    )
+    if rng.uniform() < run.data.gray_share or tied:
         target = np.repeat(target @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
     mix = run.data.mix
     if run.data.warm_mix is not None and micro_step < run.data.warm_share * run.steps * run.accumulate:
         mix = run.data.warm_mix
     result = degrade(target, mix, rng)
     kinds = "+".join(a.name for a in result.applied) or "clean"
-    return Sample(result.picture, target, f"{name} {kinds}")
+    source = np.repeat(result.picture[..., :1], 3, axis=2) if tied else result.picture
+    return Sample(source, target, f"{name} {kinds}{' tied' if tied else ''}")
 
 
 def _shrink(run: Run, target: Array, rng: np.random.Generator) -> Array:
