@@ -8,7 +8,7 @@ GAUSSIAN_FIRST = Mix(clean=0.05, gaussian=0.75, jpeg=0.12, poisson=0.03, camera=
 RUN = Run(
     name="restore_x1",
     network="restorer",
-    steps=22_000,
+    steps=20_000,
     batch=6,
     # grey pictures with noise of their own came in late: an early check on one showed that they were missing
     data=Data(patch=96, warm_mix=GAUSSIAN_FIRST, warm_share=0.3, tied_share=0.2, tied_from=9_500),

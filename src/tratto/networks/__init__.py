@@ -1,1 +1,1 @@
-"""TODO"""
+"""Network definitions, torch only. Nothing here reads files."""
