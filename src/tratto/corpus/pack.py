@@ -70,7 +70,9 @@ def _shrunk(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return np.round(blocks.mean((1, 3), dtype=np.float32)).astype(np.uint8)
 
 
-def build_pack(photos: Path, out: Path, text_pages: int = 24, seed: int = 0, shrinks: tuple[int, ...] = (1, 2, 3)) -> int:
+def build_pack(
+    photos: Path, out: Path, text_pages: int = 24, seed: int = 0, shrinks: tuple[int, ...] = (1, 2, 3)
+) -> int:
     """Decode a folder of photographs (and render text pages) into a pack.
 
     Parameters

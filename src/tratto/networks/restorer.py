@@ -10,6 +10,7 @@ Shapes: ``B`` batch, ``H``, ``W`` rows and columns, ``s`` the scale.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -77,7 +78,8 @@ class ResidualBlock(nn.Module):
             self.first.bias.zero_()  # type: ignore[union-attr]
             self.second.bias.zero_()  # type: ignore[union-attr]
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, C, H, W)
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
         return x + self.second(F.relu(self.first(x), inplace=True))
 
 
@@ -100,7 +102,8 @@ class SigmaHead(nn.Module):
         nn.init.zeros_(self.second.weight)
         nn.init.constant_(self.second.bias, -3.5)  # type: ignore[arg-type]
 
-    def forward(self, features: Tensor) -> Tensor:  # (B, C, h, w) -> (B, 1, h*shuffle, w*shuffle)
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, 1, h * shuffle, w * shuffle)."""
         raw = self.second(F.relu(self.first(features.detach())))
         return F.pixel_shuffle(raw, self.shuffle).clamp(LOG_SIGMA_MIN, LOG_SIGMA_MAX)
 
@@ -121,7 +124,7 @@ class RestorerUNet(nn.Module):
         self.downs = nn.ModuleList()
         self.ups = nn.ModuleList()
         self.decoders = nn.ModuleList()
-        for level, (fine, coarse) in enumerate(zip(w[:-1], w[1:], strict=True)):
+        for level, (fine, coarse) in enumerate(pairwise(w)):
             self.encoders.append(nn.Sequential(*[ResidualBlock(fine) for _ in range(config.encoder[level])]))
             self.downs.append(nn.Conv2d(fine, coarse, 2, stride=2))
             self.ups.append(nn.Conv2d(coarse, fine * 4, 1))

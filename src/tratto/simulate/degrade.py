@@ -243,7 +243,9 @@ def _resize_plane(plane: NDArray[np.float32], height: int, width: int) -> NDArra
 Subsampling = Literal["4:2:0", "4:4:4"]
 
 
-def jpeg(picture: Picture, quality: int, subsampling: Subsampling = "4:2:0", shift: tuple[int, int] = (0, 0)) -> Picture:
+def jpeg(
+    picture: Picture, quality: int, subsampling: Subsampling = "4:2:0", shift: tuple[int, int] = (0, 0)
+) -> Picture:
     """Encode and decode with a real JPEG encoder (libjpeg-turbo through OpenCV).
 
     Parameters
@@ -462,7 +464,8 @@ def random_camera_noise(picture: Picture, rng: np.random.Generator) -> Degraded:
 def random_jpeg(picture: Picture, rng: np.random.Generator, low: int = 5, high: int = 95) -> Degraded:
     """One JPEG encoding (one in five: two, with shifted grids); quality uniform in [low, high].
 
-    Three in four have their grid begin at the corner, as a file does that was never cropped; tiles keep that alignment.
+    Three in four have their grid begin at the corner, as a file does that was never cropped; tiles keep that
+    alignment.
     """
     quality = int(rng.integers(low, high + 1))
     subsampling: Subsampling = "4:2:0" if rng.uniform() < 0.7 else "4:4:4"

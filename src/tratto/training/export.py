@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,8 @@ class Deployed(nn.Module):
         super().__init__()
         self.network, self.factor = network, factor
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:  # (1, 3, H, W) -> (1, 3, sH, sW), (1, 1, sH, sW)
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(1, 3, H, W) -> (1, 3, sH, sW), (1, 1, sH, sW)."""
         picture, log_sigma = self.network(image)
         return picture, torch.exp(log_sigma) * self.factor
 
@@ -152,16 +154,19 @@ def export(run: Run, checkpoint: Path, photos: Path, out: Path) -> Exported:
     example = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
     out.parent.mkdir(parents=True, exist_ok=True)
     names = {2: "height", 3: "width"}
-    torch.onnx.export(
-        deployed,
-        (example,),
-        str(out),
-        input_names=["image"],
-        output_names=["image_out", "sigma"],
-        dynamic_axes={"image": names, "image_out": {2: "out_h", 3: "out_w"}, "sigma": {2: "out_h", 3: "out_w"}},
-        opset_version=OPSET,
-        dynamo=False,
-    )
+    with warnings.catch_warnings():
+        # The older exporter writes the smaller graph and any opset; it says itself that it is no longer the default.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            deployed,
+            (example,),
+            str(out),
+            input_names=["image"],
+            output_names=["image_out", "sigma"],
+            dynamic_axes={"image": names, "image_out": {2: "out_h", 3: "out_w"}, "sigma": {2: "out_h", 3: "out_w"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
     halve_initializers(out)
     data = out.read_bytes()
     return Exported(out, hashlib.sha256(data).hexdigest(), len(data), calibration, parity(out, deployed))

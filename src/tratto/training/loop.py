@@ -101,11 +101,16 @@ def load_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch
     for k in ema.shadow:
         ema.shadow[k].copy_(tensors[f"ema.{k}"])
     state = optimizer.state_dict()
-    state["state"] = {
-        number: {key: tensors[f"opt.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-        for number, name in enumerate(n for n, p in network.named_parameters() if p.requires_grad)
-        if f"opt.step.{name}" in tensors
-    }
+    state["state"] = {}
+    moving = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
+    for number, (name, parameter) in enumerate(moving):
+        if f"opt.step.{name}" not in tensors:
+            continue
+        moments = {"step": tensors[f"opt.step.{name}"]}
+        for key in ("exp_avg", "exp_avg_sq"):
+            # The fused optimiser walks raw memory, so moments must have the strides of their (channels-last) weight.
+            moments[key] = torch.empty_like(parameter, requires_grad=False).copy_(tensors[f"opt.{key}.{name}"])
+        state["state"][number] = moments
     optimizer.load_state_dict(state)
     return step
 

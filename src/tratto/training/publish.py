@@ -176,8 +176,8 @@ def _fields(run: Run, name: str, made: Exported, place: Place, radius: int, note
     else:
         limits = [
             "Trained on few photographs; no faces and hardly any interiors among them.",
-            "Trained on clean pictures shrunk mostly by anti-aliased bicubic interpolation, one in ten with light noise "
-            "or JPEG; a noisy picture should be denoised first.",
+            "Trained on clean pictures shrunk mostly by anti-aliased bicubic interpolation, one in ten with light "
+            "noise or JPEG; a noisy picture should be denoised first.",
         ]
     if note:
         limits.append(note)

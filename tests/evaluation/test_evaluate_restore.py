@@ -1,0 +1,104 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tratto.core.capability import RestoredTile, RestorerInfo
+from tratto.core.errors import InputError, OptionError
+from tratto.evaluation import RestorePlan, evaluate_restore, to_markdown
+from tratto.evaluation import restore as r
+
+
+@pytest.fixture
+def folder(tmp_path):
+    y, x = np.mgrid[0:48, 0:52]
+    for n in (1, 2, 3):
+        v = 127 + 60 * np.sin(x / (2 + n)) * np.cos(y / (3 + n))
+        Image.fromarray(np.stack((v, v * 0.8, 255 - v), -1).astype(np.uint8)).save(tmp_path / f"p{n}.png")
+    return tmp_path
+
+
+def test_noise_alone_has_the_psnr_of_its_sigma(folder):
+    report = evaluate_restore(folder, {"none": r.untouched}, RestorePlan(sigmas=(25.0,), qualities=(), clean=True))
+    row = report.value("none", "sigma 25")
+    # 20 log10(255 / 25) = 20.17 dB; the values lie far enough from 0 and 255 that clipping adds little
+    assert row.psnr == pytest.approx(20.17, abs=0.25)
+    assert row.pictures == 3
+    assert report.value("none", "clean").psnr == 100
+    assert report.value("none", "clean").ssim == pytest.approx(1)
+    assert row.interval < 0.3
+
+
+def test_jpeg_and_scale_rows(folder):
+    methods = {"none": r.untouched, "bicubic": r.bicubic}
+    plan = RestorePlan(sigmas=(), qualities=(10, 90), scales=(2,), clean=False)
+    report = evaluate_restore(folder, methods, plan, suits=lambda m, c: (m == "bicubic") == (c.scale > 1))
+    assert report.value("none", "jpeg 90").psnr > report.value("none", "jpeg 10").psnr + 5
+    assert report.value("bicubic", "x2").psnr > 35  # smooth waves survive halving
+    with pytest.raises(OptionError, match="no row"):
+        report.value("none", "x2")
+
+
+class _Half:
+    """A restorer that pulls towards grey and knows its error is 0.1."""
+
+    info = RestorerInfo(provider="half", scale=1, tile=64, overlap=8, multiple=16, has_sigma=True)
+
+    def __init__(self):
+        self.shapes = []
+
+    def restore(self, tile, noise_sigma=None):
+        self.shapes.append(tile.shape)
+        return RestoredTile(tile * 0.5 + 0.25, np.full(tile.shape[:2], 0.1, np.float32))
+
+
+def test_restorers_get_whole_multiples_and_their_sigma_is_checked(folder):
+    half = _Half()
+    report = evaluate_restore(folder, {"half": r.restorer_method(half)}, RestorePlan((), (), (), True, limit=1))
+    assert half.shapes == [(48, 64, 3)]
+    row = report.rows[0]
+    source = r.load_pictures(folder, 1)[0][1]
+    error = source * 0.5 + 0.25 - source
+    assert row.psnr == pytest.approx(-10 * math.log10((error**2).mean()), abs=0.05)
+    rms = np.sqrt((error**2).mean(-1))
+    assert row.within_one_sigma == pytest.approx((rms <= 0.1).mean(), abs=1e-6)
+
+
+def test_large_pictures_are_tiled_to_the_same_result(monkeypatch):
+    rng = np.random.default_rng(0)
+    case = r.Case("clean", rng.random((96, 112, 3), dtype=np.float32), np.zeros((96, 112, 3), np.float32))
+    whole, _ = r.restorer_method(_Half())(case)
+    monkeypatch.setattr(r, "WHOLE_LIMIT", 100)
+    tiled, _ = r.restorer_method(_Half())(case)
+    np.testing.assert_allclose(tiled, whole, atol=1e-6)
+
+
+def test_reports_read_back(folder):
+    report = evaluate_restore(folder, {"none": r.untouched}, RestorePlan(sigmas=(15.0,), qualities=(), limit=2))
+    data = json.loads(report.to_json())
+    assert data["rows"][0]["case"] == "sigma 15"
+    table = to_markdown(report)
+    assert table.count("\n| ") == 4
+    assert f"{report.rows[0].psnr:.2f}" in table
+
+
+def test_gray_pictures_are_measured_on_gray(tmp_path):
+    _, x = np.mgrid[0:32, 0:32]
+    Image.fromarray((128 + 50 * np.sin(x / 3)).astype(np.uint8)).save(tmp_path / "g.png")
+    (_, picture, gray), = r.load_pictures(tmp_path)
+    assert gray
+    case = next(iter(r.cases_of(picture, gray, RestorePlan((), (10,), (), False))))
+    assert np.ptp(case.source, axis=2).max() == 0
+    tinted = picture + np.array([0.1, 0, -0.1], np.float32)
+    assert r.measure(r.Case("x", picture, picture, gray=True), tinted)[0] > 50
+
+
+def test_wrong_questions_are_refused(tmp_path):
+    with pytest.raises(OptionError):
+        RestorePlan(sigmas=(-1.0,))
+    with pytest.raises(OptionError):
+        RestorePlan(scales=(5,))
+    with pytest.raises(InputError):
+        r.load_pictures(tmp_path)
