@@ -71,7 +71,8 @@ def test_exported_file_computes_what_torch_computes(tmp_path, monkeypatch):
     # With the very same rounding in torch the two agree to fp32 arithmetic.
     with torch.no_grad():
         for p in network.parameters():
-            p.copy_(p.half().float())
+            if p.numel() >= 16:  # smaller ones stay as they are
+                p.copy_(p.half().float())
     assert parity(made.path, Deployed(network, made.calibration.factor)) < 2e-5
 
 
