@@ -80,7 +80,13 @@ def test_all_in_one_folder_within_a_memory_limit(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["https://169.254.169.254/latest/meta-data", "file:///etc/passwd", "\0.png", "../../../../../../nowhere.png", "x" * 4096],
+    [
+        "https://169.254.169.254/latest/meta-data",
+        "file:///etc/passwd",
+        "\0.png",
+        "../../../../../../nowhere.png",
+        "x" * 4096,
+    ],
 )
 def test_names_that_are_no_pictures(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -21,7 +21,7 @@ from tratto.core.inspection import Estimate, Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.result import Result
 from tratto.core.step import StepRecord
-from tratto.imaging.scratch import allocate
+from tratto.imaging.scratch import allocate, release
 from tratto.steps import step_class
 
 if TYPE_CHECKING:
@@ -597,6 +597,8 @@ class Session:
             options = io.WriteOptions(quality=save.quality, strip_metadata=save.strip_metadata, keep_tables=False)
             self.progress("write", 0, 2)
             io.write_image(result.image, part, fmt, options)
+            release(result.image.pixels)
+            release(result.image.alpha)
             os.chmod(part, 0o666 & ~_umask())
             decoded = io.digest(io.read_image(part, _no_limits(), scratch=allocate)) if lossy else None
             self.progress("write", 1, 2)

@@ -10,7 +10,7 @@ from PIL import Image as Pil
 
 import tratto
 
-COUNT = 6
+COUNT = 12
 
 
 def command(folder, *extra):
@@ -33,7 +33,7 @@ def test_ctrl_c_leaves_only_complete_results(tmp_path):
     (tmp_path / "in").mkdir()
     rng = np.random.default_rng(0)
     for k in range(COUNT):
-        Pil.fromarray(rng.integers(0, 256, (200, 300, 3), np.uint8)).save(tmp_path / "in" / f"{k}.png")
+        Pil.fromarray(rng.integers(0, 256, (300, 400, 3), np.uint8)).save(tmp_path / "in" / f"{k}.png")
     out = tmp_path / "out"
     running = subprocess.Popen(command(tmp_path), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     try:

@@ -146,10 +146,6 @@ def test_view_without_profile():
         palette=np.array([[255, 0, 0, 255], [0, 0, 255, 7]], np.uint8),
     )
     np.testing.assert_array_equal(color.view_rgb(pal), [[[1, 0, 0], [0, 0, 1], [0, 0, 1]]])
-    wide = color.expand_palette(pal)
-    assert wide.mode is ColorMode.RGB
-    assert wide.alpha is not None
-    np.testing.assert_array_equal(wide.alpha, [[255, 7, 7]])
     with pytest.raises(OptionError, match="rows"):
         color.view_rgb(deep, 2, 9)
 

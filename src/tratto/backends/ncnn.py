@@ -62,6 +62,10 @@ class NcnnBackend:
         for name in _OFF:
             if hasattr(net.opt, name):
                 setattr(net.opt, name, False)
+        # ncnn's default switches the calling thread to flush subnormal numbers to zero, and leaves it so: everything
+        # that runs after it in this process would compute differently
+        if hasattr(net.opt, "flush_denormals"):
+            net.opt.flush_denormals = 0
         if net.load_param(opening.file(".param")) != 0 or net.load_model(opening.file(".bin")) != 0:
             raise WeightMismatch(f"ncnn {ncnn.__version__} cannot load {card.id}; its files are not an ncnn network")
         if card.input not in net.input_names() or card.output not in net.output_names():

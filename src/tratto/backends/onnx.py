@@ -40,7 +40,6 @@ class OnnxBackend:
         options.log_severity_level = 3
         # Idle workers of the pool would spin and take a core from the tile reader.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.set_denormal_as_zero", "1")
         try:
             self._session: Any = ort.InferenceSession(
                 opening.file(".onnx"), sess_options=options, providers=["CPUExecutionProvider"]

@@ -49,7 +49,11 @@ class OpenVinoBackend:
             raise WeightMismatch(f"OpenVINO {ov.__version__} cannot load {opening.card.id}: {e}") from e
         self._opening = opening
         self._inputs = tuple(i.get_any_name() for i in compiled.inputs)
-        self._outputs = tuple(o.get_any_name() for o in compiled.outputs)
+        # a tensor may have several names here; the card's own is the one that callers ask for
+        promised = {opening.card.output, opening.card.sigma_output}
+        self._outputs = tuple(
+            next((n for n in sorted(o.get_names()) if n in promised), o.get_any_name()) for o in compiled.outputs
+        )
         self._library = f"openvino {ov.__version__.split('-')[0]}"
 
     @property
@@ -73,7 +77,10 @@ class OpenVinoBackend:
         feeds = {k: np.ascontiguousarray(v) for k, v in inputs.items()}
         try:
             self._request.infer(feeds)
-            return {k: np.array(self._request.get_tensor(k).data, np.float32) for k in self._outputs}
+            return {
+                name: np.array(self._request.get_output_tensor(i).data, np.float32)
+                for i, name in enumerate(self._outputs)
+            }
         except RuntimeError as e:
             shapes = {k: v.shape for k, v in inputs.items()}
             if "incompatible" in str(e) or "shape" in str(e).lower():

@@ -17,7 +17,6 @@ from tratto.core.image import ColorMode, Image, Samples
 
 __all__ = [
     "delta_e_2000",
-    "expand_palette",
     "from_float",
     "lab_to_srgb",
     "linear_to_srgb",
@@ -126,28 +125,6 @@ def working_groups(mode: ColorMode) -> tuple[tuple[int, int, int], ...]:
     if mode is ColorMode.CMYK:
         return ((0, 1, 2), (3, 3, 3))
     return ((0, 1, 2),)
-
-
-def expand_palette(image: Image) -> Image:
-    """Return a palette picture as 8-bit RGB, with alpha when any used entry is not opaque; others come back as is.
-
-    Parameters
-    ----------
-    image : Image
-
-    Returns
-    -------
-    Image
-        RGB, 8 bit, same metadata. Indices beyond the end of the palette take its last entry.
-    """
-    if image.mode is not ColorMode.PALETTE or image.palette is None:
-        return image
-    index = np.minimum(image.pixels, len(image.palette) - 1)
-    rgba = image.palette[index]
-    alpha = None if bool((rgba[..., 3] == 255).all()) else np.ascontiguousarray(rgba[..., 3])
-    return image.replace(
-        pixels=np.ascontiguousarray(rgba[..., :3]), mode=ColorMode.RGB, bits=8, alpha=alpha, palette=None
-    )
 
 
 # ------------------------------------------------------------------------------------------------------------ sRGB

@@ -2,8 +2,8 @@
 
 The picture is cut into cores that partition it. A tile is a core grown by ``overlap`` on all sides, with reflection at
 the picture's edges, so that all tiles have one size. Of what comes back, a margin of a quarter of the overlap around
-the core is blended with the neighbours by raised-cosine weights that sum to one; the rest of the overlap is discarded. When
-three quarters of the overlap cover the receptive field, tiles cannot be told from the whole.
+the core is blended with the neighbours by raised-cosine weights that sum to one; the rest of the overlap is discarded.
+When three quarters of the overlap cover the receptive field, tiles cannot be told from the whole.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.image import ColorMode, Image, Samples
-from tratto.imaging.color import expand_palette, view_rgb
+from tratto.imaging.color import view_rgb
+from tratto.imaging.io import expand_palette
 from tratto.imaging.resample import Kernel, enlarge_rows
 from tratto.imaging.scratch import release
 

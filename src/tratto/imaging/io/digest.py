@@ -9,6 +9,7 @@ import numpy as np
 
 from tratto.core.image import Image
 from tratto.imaging.io.source import rows_per_band
+from tratto.imaging.scratch import release
 
 
 def digest(image: Image) -> str:
@@ -43,4 +44,5 @@ def digest(image: Image) -> str:
         step = rows_per_band(plane[:1].nbytes)
         for start in range(0, plane.shape[0], step):
             state.update(np.ascontiguousarray(plane[start : start + step], little).data)
+            release(plane)
     return state.hexdigest()

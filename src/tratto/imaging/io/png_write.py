@@ -23,6 +23,7 @@ from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.atomic import atomic_file
 from tratto.imaging.io.png_read import COLOUR_CHUNKS, SIGNATURE, XMP_KEYWORD, metre_from_dpi
 from tratto.imaging.io.source import rows_per_band
+from tratto.imaging.scratch import release
 
 _GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
 _CHANNELS = {_GRAY: 1, _RGB: 3, _PALETTE: 1, _GRAY_ALPHA: 2, _RGB_ALPHA: 4}
@@ -369,4 +370,5 @@ def encode_png16_gray(
         step = rows_per_band(2 * array.shape[1], _BAND_BYTES)
         for start in range(0, array.shape[0], step):
             out.rows(_row_bytes(array[start : start + step], 16))
+            release(array)
         out.end()

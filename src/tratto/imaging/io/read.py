@@ -15,6 +15,7 @@ from tratto.core.image import ColorMode, Image
 from tratto.imaging.io.limits import Limits
 from tratto.imaging.io.sniff import FORMATS, HEAD_BYTES, describe_unknown, sniff
 from tratto.imaging.io.source import ReadContext, Scratch, mapped_errors, open_source, rows_per_band
+from tratto.imaging.scratch import release
 
 PictureSource = str | os.PathLike[str] | bytes | BinaryIO
 
@@ -89,7 +90,11 @@ def read_image(
         raise InputError(f"a page is counted from 0, got {page}")
     with open_source(source, limits) as opened, mapped_errors(opened.name):
         ctx = ReadContext(opened, limits, page, scratch)
-        return _reader(_kind(ctx))[0](ctx)
+        image = _reader(_kind(ctx))[0](ctx)
+    # decoding touched every page of a file-backed array; nobody needs them all in memory now
+    release(image.pixels)
+    release(image.alpha)
+    return image
 
 
 def count_pages(source: PictureSource, limits: Limits | None = None) -> int:
