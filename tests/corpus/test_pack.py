@@ -30,6 +30,9 @@ def test_pack_holds_the_pixels_and_leaves_out_the_held_out(photos, tmp_path):
     assert half.shape == (60, 90, 3)
     assert np.abs(half - full.reshape(60, 2, 90, 2, 3).mean((1, 3))).max() <= 0.5
     assert all(e.licence for e in pack.entries)
+    card = (tmp_path / "pack" / "DATA_CARD.md").read_text()
+    assert "3 pictures, 1 megapixels" in card  # 2 x 120 x 180 and one page of 900 x 1200
+    assert "| CC0-1.0 (Budgie Backgrounds collection) | budgie_a |" in card
     assert len(json.loads((tmp_path / "pack" / "index.json").read_text())[0]["sha256"]) == 64
 
 

@@ -125,9 +125,10 @@ def test_shards_hold_the_same_samples_as_one_process(pack):
 def test_training_reduces_the_error_on_noise(photos, pack, tmp_path):
     mix = Mix(clean=0, gaussian=1, poisson=0, camera=0, jpeg=0, blur_noise=0, mixed=0, second_order=0)
     config = replace(TINY, steps=150, batch=4, data=Data(patch=24, mix=mix), log_every=10, save_every=150)
-    config = replace(config, check_every=150)
+    config = replace(config, check_every=150, tensorboard=True)
     folder = run(config, photos, tmp_path, pack)
     checks = [json.loads(r) for r in (folder / "log.jsonl").read_text().splitlines() if "check" in r]
+    assert list((folder / "board").glob("events.*"))
     assert checks[-1]["check"]["sigma50"] > 15.7  # noise of sigma 50 alone: 14.2 dB
 
 

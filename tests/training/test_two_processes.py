@@ -65,7 +65,8 @@ def test_two_processes_follow_one(tmp_path):
         env |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
         env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
         env |= {"OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", CODE, str(Path(__file__).parent), str(photos), str(tmp_path / "two"), str(pack)]
+        folders = [str(v) for v in (Path(__file__).parent, photos, tmp_path / "two", pack)]
+        command = [sys.executable, "-c", CODE, *folders]
         group.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True))
     for process in group:
         _, errors = process.communicate(timeout=180)

@@ -130,7 +130,36 @@ def build_pack(
             sink.write(picture.tobytes())
             offset += picture.size
     (out / "index.json").write_text(json.dumps([asdict(e) for e in entries], indent=1))
+    (out / "DATA_CARD.md").write_text(data_card(tuple(entries)))
     return len(entries)
+
+
+def data_card(entries: tuple[Entry, ...]) -> str:
+    """Describe a pack: what is in it, under which licences, what is left out and what is missing."""
+    sources: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.shrink == 1:
+            sources.setdefault(entry.licence, []).append(entry.name)
+    megapixels = sum(e.height * e.width for e in entries if e.shrink == 1) / 1e6
+    lines = [
+        "# Data card of this training pack",
+        "",
+        f"{sum(map(len, sources.values()))} pictures, {megapixels:.0f} megapixels at full size; photographs are also "
+        "stored area-averaged at 1/2 and 1/3.",
+        "",
+        "| licence | pictures |",
+        "| --- | --- |",
+        *[f"| {licence} | {', '.join(names)} |" for licence, names in sources.items()],
+        "",
+        "Text pages are invented words drawn with the fonts URW base 35 (AGPL with font exception: drawn glyphs carry "
+        "no terms) and Liberation (SIL Open Font Licence 1.1), or Pillow's own font where neither is installed.",
+        "",
+        f"Left out, to choose between weights and to calibrate: {', '.join(HELD_OUT)}.",
+        "",
+        "Missing: portraits and faces, interiors, night scenes but for a few, film scans, screenshots, line art, "
+        "handwriting. Weights trained on this pack have seen none of these.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 class Pack:

@@ -107,6 +107,8 @@ class Run:
         Whether held-out photographs are looked for in the photo folder.
     workers : int
         Loader processes; 0 makes samples in the training process.
+    tensorboard : bool
+        Also write losses, checks and a sample sheet for TensorBoard into the run's folder.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Run:
     log_every: int = 50
     check_every: int = 1000
     workers: int = 0
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name:

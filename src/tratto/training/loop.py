@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -212,6 +213,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     last = config.steps if stop_after is None else min(config.steps, first + stop_after)
     history = folder / "log.jsonl"
     _forget_after(history, first)
+    board = _board(folder) if config.tensorboard and accelerator.is_main_process else None
     total = torch.zeros((), device=accelerator.device)
     since, counted = time.monotonic(), 0
     step, parts = first, []
@@ -250,14 +252,35 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
             now = time.monotonic()
             row = {"step": step, "loss": total.item() / counted, "lr": rate, "steps_per_s": counted / (now - since)}
             _append(history, row)
+            if board is not None:
+                board.add_scalar("loss", row["loss"], step)
+                board.add_scalar("learning rate", rate, step)
             total, since, counted = torch.zeros_like(total), now, 0
         if step % config.save_every == 0 or step == last:
             save_checkpoint(folder, accelerator.unwrap_model(model), ema, optimizer, step)
         if checks is not None and (step % config.check_every == 0 or step == config.steps):
-            _append(history, {"step": step, "check": checks.measure(ema, accelerator.unwrap_model(model))})
+            found = checks.measure(ema, accelerator.unwrap_model(model))
+            _append(history, {"step": step, "check": found})
+            if board is not None:
+                for case, value in found.items():
+                    board.add_scalar(f"held out/{case}", value, step)
+                if checks.sheet is not None:
+                    board.add_image("source, output, target", checks.sheet, step)
             since, counted, total = time.monotonic(), 0, torch.zeros_like(total)
+    if board is not None:
+        board.close()
     accelerator.end_training()
     return folder
+
+
+def _board(folder: Path) -> Any:
+    from tratto.core.errors import MissingExtra
+
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingExtra("TensorBoard logging", "train") from error
+    return SummaryWriter(str(folder / "board"))
 
 
 def _append(path: Path, row: Mapping[str, object]) -> None:
@@ -281,6 +304,8 @@ class HeldOut:
         from tratto.simulate.degrade import downsample, gaussian_noise, jpeg, quantize
 
         self.cases: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        self.sheet: Tensor | None = None
+        """(3, rows, columns): source, output and target of the first photograph of each case, after a measurement."""
         for number, name in enumerate(HELD_OUT):
             path = photos / f"{name}.webp"
             if not path.is_file():
@@ -309,10 +334,14 @@ class HeldOut:
         device = next(network.parameters()).device
         out: dict[str, float] = {}
         inside: list[float] = []
+        rows: list[Tensor] = []
         for case, pairs in self.cases.items():
             values = []
-            for source, target in pairs:
+            for number, (source, target) in enumerate(pairs):
                 picture, log_sigma = network(source.to(device))
+                if number == 0:
+                    big = torch.nn.functional.interpolate(source, size=target.shape[2:], mode="nearest")
+                    rows.append(torch.cat((big, picture.float().cpu(), target), 3)[0].clamp(0, 1))
                 error = picture.clamp(0, 1).float().cpu() - target
                 values.append(-10 * math.log10(max(error.square().mean().item(), 1e-10)))
                 rms = error.square().mean(1, keepdim=True).sqrt()
@@ -320,6 +349,7 @@ class HeldOut:
             out[case] = round(float(np.mean(values)), 3)
         if inside:
             out["within_one_sigma"] = round(float(np.mean(inside)), 3)
+        self.sheet = torch.cat(rows, 1) if rows else None
         network.load_state_dict(kept)
         network.train()
         return out
