@@ -1,0 +1,56 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+
+from PIL import Image  # noqa: E402
+
+from tratto.core.errors import InputError  # noqa: E402
+from tratto.corpus.pack import HELD_OUT  # noqa: E402
+from tratto.training import ablate as a  # noqa: E402
+from tratto.training.loop import build_network  # noqa: E402
+
+FOLDER = Path(__file__).parents[2] / "training_runs" / "ablations"
+FILE = """
+from dataclasses import replace
+from tratto.training.config import Data, Optim, Run
+SHAPE = {"widths": (8, 8), "encoder": (1,), "bottleneck": 1, "decoder": (1,)}
+ONE = Run("one", "restorer", 3, SHAPE, batch=2, data=Data(patch=16), optim=Optim(warmup=1))
+VARIANTS = {"one": ONE, "two": replace(ONE, name="two", network_options={**SHAPE, "bottleneck": 2})}
+"""
+
+
+def test_variants_are_trained_and_tabled(tmp_path):
+    torch.set_num_threads(1)
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a", HELD_OUT[0]):
+        Image.fromarray(rng.integers(0, 256, (520, 520, 3), np.uint8)).save(photos / f"{name}.webp", lossless=True)
+    (tmp_path / "trial.py").write_text(FILE)
+    found = a.ablate(tmp_path / "trial.py", photos, tmp_path / "out")
+    assert [v.name for v in found] == ["one", "two"]
+    assert found[1].parameters - found[0].parameters == 2 * (8 * 8 * 9 + 8)
+    assert found[0].psnr["clean"] > 30  # three steps hardly leave the identity
+    assert json.loads((tmp_path / "out" / "trial.json").read_text())[1]["name"] == "two"
+    assert (tmp_path / "out" / "trial.md").read_text().count("\n| ") == 3
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda p: p.stem)
+def test_shipped_ablations_build(path):
+    for config in a.load_variants(path).values():
+        with torch.device("meta"):
+            build_network(replace(config))
+
+
+def test_broken_files_are_said(tmp_path):
+    with pytest.raises(InputError, match="no ablation file"):
+        a.load_variants(tmp_path / "x.py")
+    (tmp_path / "x.py").write_text("VARIANTS = {}")
+    with pytest.raises(InputError, match="VARIANTS"):
+        a.load_variants(tmp_path / "x.py")

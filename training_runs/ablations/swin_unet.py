@@ -1,0 +1,35 @@
+"""Swin-UNet: window, skip, residual scale, position bias, depth. Eight variants, some minutes each on two cores."""
+
+from dataclasses import replace
+
+from tratto.simulate.degrade import Mix
+from tratto.training.config import Data, Optim, Run
+
+NOISE = Mix(clean=0, gaussian=1, poisson=0, camera=0, jpeg=0, blur_noise=0, mixed=0, second_order=0)
+SHAPE = {"widths": (32, 64, 96), "encoder": (1, 1), "bottleneck": 2, "decoder": (1, 1), "window": 8}
+BASE = Run(
+    name="swin_base",
+    network="swin_unet",
+    network_options=SHAPE,
+    steps=1_000,
+    batch=4,
+    data=Data(patch=96, mix=NOISE),
+    optim=Optim(lr=4e-4, warmup=100, ema=0.995),
+    check_every=1_000,
+)
+
+
+def _variant(name: str, **change: object) -> Run:
+    return replace(BASE, name=f"swin_{name}", network_options={**SHAPE, **change})
+
+
+VARIANTS = {
+    "base": BASE,
+    "window 4": _variant("window4", window=4),
+    "window 16": replace(_variant("window16", window=16), data=Data(patch=128, mix=NOISE), batch=2),
+    "skip concat": _variant("concat", skip="concat"),
+    "residual x 0.2": _variant("residual", residual_scale=0.2),
+    "no position bias": _variant("nobias", relative_bias=False),
+    "bottleneck 4": _variant("deep", bottleneck=4),
+    "thin token layers": _variant("mlp", mlp_ratio=2.0),
+}
