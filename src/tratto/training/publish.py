@@ -144,7 +144,7 @@ def publish(path: Path, runs: Path, photos: Path, benchmarks: Path, place: Place
     made = export(run, runs / run.name, photos, root / "weights" / f"{name}.onnx")
     network = build_network(run)
     radius = receptive_radius(network, place.multiple if run.scale == 1 else 1, 384 if run.scale == 1 else 96)
-    fields = _fields(run, name, made, place, radius, note)
+    fields = _fields(run, name, made, (place, radius, note), lineage(path))
     parameters = sum(p.numel() for p in network.parameters())
     first = parse_card(card_text(fields, {"parameters": parameters}, {"seconds_per_megapixel": 1.0}))
     seconds = seconds_per_megapixel(first)
@@ -161,7 +161,17 @@ def publish(path: Path, runs: Path, photos: Path, benchmarks: Path, place: Place
     return parse_card(text, name)
 
 
-def _fields(run: Run, name: str, made: Exported, place: Place, radius: int, note: str) -> dict[str, object]:
+def lineage(path: Path) -> list[str]:
+    """Names of the runs that lead to this one, first to last: each may start from an earlier one."""
+    run = load_run(path)
+    before = path.with_name(f"{run.initial}.py")
+    return [*(lineage(before) if run.initial and before.is_file() else []), run.name]
+
+
+def _fields(
+    run: Run, name: str, made: Exported, tiling: tuple[Place, int, str], chain: list[str]
+) -> dict[str, object]:
+    place, radius, note = tiling
     if run.scale == 1:
         limits = [
             "Trained on few photographs; no faces and hardly any interiors among them.",
@@ -208,11 +218,7 @@ def _fields(run: Run, name: str, made: Exported, place: Place, radius: int, note
             "interpolation; heteroscedastic standard error (Kendall and Gal 2017)"
         ),
         "training_data": list(TRAINING_DATA),
-        "command": " && ".join(
-            f"python -m tratto.training training_runs/{n}.py --photos PHOTOS --out runs"
-            for n in (run.initial, run.name)
-            if n
-        ),
+        "command": " && ".join(f"tratto train training_runs/{n}.py --photos PHOTOS --out runs" for n in chain),
         "limits": limits,
         "used_by": f"tratto restore{'' if run.scale == 1 else f' --scale {run.scale}'}",
     }
