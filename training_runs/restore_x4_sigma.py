@@ -14,6 +14,6 @@ RUN = replace(
     train_only="sigma",
     steps=500,
     data=replace(BASE.data, warm_mix=None, warm_share=0.0),
-    optim=Optim(lr=2e-3, warmup=50, clip=10.0, ema=0.99),
+    optim=Optim(lr=1e-2, warmup=50, clip=10.0, ema=0.99),
     check_every=200,
 )
