@@ -5,12 +5,12 @@ from pathlib import Path
 
 from tratto.training.config import Optim, load_run
 
-BASE = load_run(Path(__file__).with_name("restore_x1.py"))
+BASE = load_run(Path(__file__).with_name("restore_x1_tune.py"))
 
 RUN = replace(
     BASE,
     name="restore_x1_sigma",
-    initial="restore_x1",
+    initial="restore_x1_tune",
     train_only="sigma",
     steps=800,
     data=replace(BASE.data, warm_mix=None, warm_share=0.0),

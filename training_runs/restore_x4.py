@@ -6,7 +6,7 @@ RUN = Run(
     name="restore_x4",
     network="upscaler",
     network_options={"scale": 4, "width": 48, "blocks": 10},
-    steps=3_000,
+    steps=2_400,
     batch=4,
     data=Data(patch=192),
     optim=Optim(lr=8e-4, warmup=200, fft=0.0),

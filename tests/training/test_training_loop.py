@@ -204,6 +204,12 @@ def test_charbonnier_and_fft_by_hand():
     assert losses.fft_l1(a, b).item() == pytest.approx(2 / 12, rel=1e-5)
 
 
+def test_decibels_average_over_samples_not_pixels():
+    a = torch.zeros(2, 3, 4, 4)
+    b = torch.stack((torch.full((3, 4, 4), 0.1), torch.full((3, 4, 4), 0.01)))
+    assert losses.mean_decibels(a, b).item() == pytest.approx((-20 + 10 * np.log10(1.01e-4)) / 2, abs=0.01)
+
+
 def test_ssim_loss_matches_the_metric():
     from tratto.imaging.metrics import ssim
 

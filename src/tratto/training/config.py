@@ -59,7 +59,10 @@ class Data:
 
 @dataclass(frozen=True)
 class Optim:
-    """How weights move: AdamW (0.9, 0.99), linear warm-up, cosine to `lr_end`, gradient clipping, EMA."""
+    """How weights move: AdamW (0.9, 0.99), linear warm-up, cosine to `lr_end`, gradient clipping, EMA.
+
+    `charbonnier` is that loss's epsilon; `fft`, `decibels`, `ssim` and `sigma_weight` are weights of further losses.
+    """
 
     lr: float = 1e-3
     lr_end: float = 1e-6
@@ -69,6 +72,7 @@ class Optim:
     ema: float = 0.999
     charbonnier: float = 1e-3
     fft: float = 0.05
+    decibels: float = 0.0
     ssim: float = 0.0
     ssim_share: float = 0.2
     sigma_weight: float = 0.01

@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader
 from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto.corpus.pack import HELD_OUT, Pack
 from tratto.training.config import Run, load_run
-from tratto.training.losses import charbonnier, fft_l1, sigma_nll, ssim_loss
+from tratto.training.losses import charbonnier, fft_l1, mean_decibels, sigma_nll, ssim_loss
 from tratto.training.samples import MicroBatches
 
 log = logging.getLogger(__name__)
@@ -139,6 +139,8 @@ def loss_of(run: Run, network: nn.Module, source: Tensor, target: Tensor, step: 
     loss = charbonnier(picture, target, o.charbonnier)
     if o.fft:
         loss = loss + o.fft * fft_l1(picture, target)
+    if o.decibels:
+        loss = loss + o.decibels * mean_decibels(picture, target)
     if o.ssim and step >= (1 - o.ssim_share) * run.steps:
         loss = loss + o.ssim * ssim_loss(picture, target)
     return loss + o.sigma_weight * sigma_nll(picture, target, log_sigma)

@@ -222,3 +222,27 @@ def _fields(
         "limits": limits,
         "used_by": f"tratto restore{'' if run.scale == 1 else f' --scale {run.scale}'}",
     }
+
+
+PLACES = {1: Place(512, 48, 16), 2: Place(256, 24, 1), 4: Place(192, 32, 1)}
+"""How the shipped networks are run: three quarters of the overlap cover the receptive field at x2 and x4; at x1 the
+field's far end hardly counts (the card gives its radius)."""
+
+
+def main() -> None:
+    """``python -m tratto.training.publish RUN_FILE --runs FOLDER --photos FOLDER --benchmarks FOLDER``."""
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="python -m tratto.training.publish", description="Export, measure, write.")
+    parser.add_argument("run", type=Path, help="run file whose checkpoint becomes the shipped weights")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder with the run's folder")
+    parser.add_argument("--photos", type=Path, required=True, help="folder with the held-out photographs")
+    parser.add_argument("--benchmarks", type=Path, required=True, help="folder with CBSD68, Classic5, Set5, Set14")
+    parser.add_argument("--note", default="", help="added to the card's limits")
+    given = parser.parse_args()
+    place = PLACES[load_run(given.run).scale]
+    publish(given.run, given.runs, given.photos, given.benchmarks, place, given.note)
+
+
+if __name__ == "__main__":
+    main()
