@@ -1,4 +1,8 @@
-"""The standard error head of the scale-1 network, its picture branch frozen. One core, a few minutes."""
+"""The scale-1 network as it ships: tuned and untuned weights averaged, then the standard error head alone is trained.
+
+The share was chosen on the held-out photographs: the untuned weights take JPEG traces better (27.28 against 26.99 dB
+at quality 10), the tuned ones leave clean pictures alone (44.4 against 40.6 dB); at 0.7 clean pictures come back at 42.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +15,7 @@ RUN = replace(
     BASE,
     name="restore_x1_sigma",
     initial="restore_x1_tune",
+    blend=(("restore_x1", 0.7),),
     train_only="sigma",
     steps=800,
     data=replace(BASE.data, warm_mix=None, warm_share=0.0),

@@ -145,6 +145,19 @@ def test_frozen_parts_do_not_move(photos, pack, tmp_path):
         run(replace(TINY, name="none", train_only="nowhere"), photos, tmp_path, pack)
 
 
+def test_blended_start_lies_between(photos, pack, tmp_path):
+    from safetensors.torch import load_file
+
+    a = load_file(run(TINY, photos, tmp_path, pack) / "checkpoint.safetensors")
+    b = load_file(run(replace(TINY, name="other", seed=3), photos, tmp_path, pack) / "checkpoint.safetensors")
+    mixed = replace(TINY, name="mixed", initial="tiny", blend=(("other", 0.25),), train_only="sigma", steps=1)
+    c = load_file(run(mixed, photos, tmp_path, pack) / "checkpoint.safetensors")
+    key = "ema.entry.weight"
+    torch.testing.assert_close(c[key], 0.75 * a[key] + 0.25 * b[key])
+    with pytest.raises(OptionError, match="blend"):
+        replace(TINY, blend=(("other", 0.5),))
+
+
 def test_not_a_number_names_the_samples(photos, pack, tmp_path, monkeypatch):
     from tratto.training import samples
 

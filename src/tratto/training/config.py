@@ -103,6 +103,10 @@ class Run:
     initial : str
         Name of an earlier run in the same output folder, or a checkpoint file, whose EMA weights to start from;
         layers that do not fit are left as initialised.
+    blend : tuple of (str, float)
+        Further runs whose EMA weights are mixed into those of `initial`, each with its share; `initial` has the rest.
+        Weights of a run and of its fine-tuning may be averaged (Wortsman et al. 2022, "Robust fine-tuning of
+        zero-shot models") to choose a point between what each is good at.
     train_only : str
         Prefix of the parameters that move, such as ``"sigma"``; the others stay as they are. Empty: all move.
     save_every, log_every, check_every : int
@@ -126,6 +130,7 @@ class Run:
     seed: int = 0
     precision: Precision = "no"
     initial: str = ""
+    blend: tuple[tuple[str, float], ...] = ()
     train_only: str = ""
     save_every: int = 1000
     log_every: int = 50
@@ -143,6 +148,8 @@ class Run:
         for label, value in (("steps", self.steps), ("batch", self.batch), ("accumulate", self.accumulate)):
             if value < 1:
                 raise OptionError(f"{label} must be at least 1; got {value}")
+        if self.blend and (not self.initial or sum(share for _, share in self.blend) > 1):
+            raise OptionError("blend needs initial, and shares of at most one together")
         if not 0 < self.optim.ema < 1:
             raise OptionError(f"the EMA factor lies between 0 and 1; got {self.optim.ema}")
         if self.optim.lr <= 0:

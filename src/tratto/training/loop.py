@@ -129,6 +129,19 @@ def load_ema(path: Path, network: nn.Module) -> list[str]:
     return sorted(set(state) - set(fits))
 
 
+@torch.no_grad()
+def blend_ema(others: list[tuple[Path, float]], network: nn.Module) -> None:
+    """Mix the EMA weights of other runs into a network: ``(1 - sum of shares) * own + share * other + ...``."""
+    rest = 1 - sum(share for _, share in others)
+    state = {k: v * rest for k, v in network.state_dict().items()}
+    for path, share in others:
+        tensors = load_file(path / "checkpoint.safetensors")
+        for key in state:
+            state[key] = state[key] + share * tensors[f"ema.{key}"]
+    if others:
+        network.load_state_dict(state)
+
+
 def loss_of(run: Run, network: nn.Module, source: Tensor, target: Tensor, step: int) -> Tensor:
     """Loss of one micro-batch."""
     o = run.optim
@@ -188,6 +201,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     if config.initial:
         start = Path(config.initial)
         missing = load_ema(start if start.is_file() else out / config.initial, network)
+        blend_ema([(out / name, share) for name, share in config.blend], network)
         log.info("started from %s; freshly initialised: %s", config.initial, ", ".join(missing) or "nothing")
     if config.train_only:
         for name, parameter in network.named_parameters():
