@@ -9,15 +9,15 @@ from pathlib import Path
 
 from tratto.training.config import Optim, load_run
 
-BASE = load_run(Path(__file__).with_name("restore_x1_tune.py"))
+BASE = load_run(Path(__file__).with_name("restore_x1_jpeg.py"))
 
 RUN = replace(
     BASE,
     name="restore_x1_sigma",
-    initial="restore_x1_tune",
-    blend=(("restore_x1", 0.7),),
+    initial="restore_x1_jpeg",
+    blend=(),
     train_only="sigma",
-    steps=800,
+    steps=400,
     data=replace(BASE.data, warm_mix=None, warm_share=0.0),
     optim=Optim(lr=5e-3, warmup=50, clip=10.0, ema=0.99),
     check_every=200,

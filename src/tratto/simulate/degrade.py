@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
@@ -551,6 +551,8 @@ class Mix:
         Weights. ``clean`` leaves the picture as it is, so that a network learns to leave alone.
     sigma_max : float
         Largest Gaussian sigma, 0-255 scale.
+    jpeg_high : int
+        Best JPEG quality drawn by the ``jpeg`` kind; the worst is 5.
     quantized : float
         Share of the Gaussian samples that are clipped and rounded to 8 bit, as a saved file is.
     """
@@ -565,6 +567,7 @@ class Mix:
     second_order: float = 0.02
     sigma_max: float = 55.0
     quantized: float = 0.3
+    jpeg_high: int = 95
 
     def weights(self) -> dict[str, float]:
         """Return the kinds and their weights, in drawing order."""
@@ -615,7 +618,7 @@ def degrade(picture: Picture, mix: Mix, rng: np.random.Generator) -> Degraded:
     draws: dict[str, _Draw] = {
         "poisson": random_poisson,
         "camera": random_camera_noise,
-        "jpeg": random_jpeg,
+        "jpeg": partial(random_jpeg, high=mix.jpeg_high),
         "mixed": random_mixed,
         "second_order": random_second_order,
     }
