@@ -54,6 +54,25 @@ def test_shipped_weights_are_what_their_card_says(scale):
     assert parse_card((root / "cards" / f"tratto-restore-x{scale}.toml").read_text()) == card
 
 
+def test_training_can_go_on_from_shipped_weights():
+    import numpy as np
+    import torch
+
+    import tratto.models as models
+    from tratto.backends.open import open_backend
+    from tratto.training.config import load_run
+    from tratto.training.loop import build_network, load_ema
+
+    root = Path(models.__file__).parent
+    network = build_network(load_run(RUNS / "restore_x1_sigma.py"))
+    assert load_ema(root / "weights" / "tratto-restore-x1.onnx", network) == []
+    x = np.random.default_rng(0).random((1, 3, 32, 48), dtype=np.float32)
+    card = load_card(root / "cards" / "tratto-restore-x1.toml")
+    expected = open_backend(card, threads=1).run({card.input: x})[card.output]
+    with torch.no_grad():
+        np.testing.assert_allclose(network(torch.from_numpy(x))[0].numpy(), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(("scale", "sides"), [(1, (64, 96)), (2, (21, 34)), (4, (16, 19))])
 def test_shipped_weights_keep_their_contract(scale, sides):
     import numpy as np

@@ -101,7 +101,7 @@ class Run:
     precision : {"no", "bf16", "fp16"}
         Autocast. bf16 pays only on processors with AMX; without it fp32 is about twice as fast.
     initial : str
-        Name of an earlier run in the same output folder, or a checkpoint file, whose EMA weights to start from;
+        Name of an earlier run in the same output folder, or a checkpoint or exported ``.onnx`` file, to start from;
         layers that do not fit are left as initialised.
     blend : tuple of (str, float)
         Further runs whose EMA weights are mixed into those of `initial`, each with its share; `initial` has the rest.

@@ -116,13 +116,28 @@ def load_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch
     return step
 
 
+def _from_onnx(path: Path) -> dict[str, Tensor]:
+    """Weights of an exported file, so that training can go on from what ships when checkpoints are gone."""
+    import onnx
+    from onnx import numpy_helper
+
+    tensors = {}
+    for tensor in onnx.load(path).graph.initializer:
+        name = tensor.name.removeprefix("network.").removesuffix("_fp16")
+        tensors[name] = torch.from_numpy(numpy_helper.to_array(tensor).astype(np.float32))
+    return tensors
+
+
 def load_ema(path: Path, network: nn.Module) -> list[str]:
-    """Start from the EMA weights of an earlier checkpoint; return the names of layers that did not fit."""
+    """Start from the EMA weights of a checkpoint, or from an exported ``.onnx`` file; return what did not fit."""
     if path.is_dir():
         path = path / "checkpoint.safetensors"
     if not path.is_file():
         raise InputError(f"no checkpoint at {path} to start from")
-    tensors = {k[4:]: v for k, v in load_file(path).items() if k.startswith("ema.")}
+    if path.suffix == ".onnx":
+        tensors = _from_onnx(path)
+    else:
+        tensors = {k[4:]: v for k, v in load_file(path).items() if k.startswith("ema.")}
     state = network.state_dict()
     fits = {k: v for k, v in tensors.items() if k in state and state[k].shape == v.shape}
     network.load_state_dict(fits, strict=False)
