@@ -19,7 +19,7 @@ $(VENV)/.base: pyproject.toml | $(VENV)/pyvenv.cfg
 $(VENV)/.test: pyproject.toml | $(VENV)/.base
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
 	$(BIN)/python -m pip install --quiet -e ".[test,lint,openvino,upscale,heif,train]"
-	$(BIN)/python -c 'import cv2, importlib.metadata as m; names = {d.metadata["Name"].lower() for d in m.distributions()}; bad = names & {"opencv-python", "opencv-contrib-python"}; raise SystemExit(f"{bad} would clobber opencv-python-headless") if bad else None'
+	$(BIN)/python -c 'import cv2, sys, importlib.metadata as m; names = {d.metadata["Name"].lower() for d in m.distributions()}; sys.exit("opencv-python would overwrite opencv-python-headless" if names & {"opencv-python", "opencv-contrib-python"} else 0)'
 	touch $@
 
 ## Restore the example pictures into demo-out/
