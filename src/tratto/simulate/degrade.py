@@ -461,16 +461,23 @@ def random_camera_noise(picture: Picture, rng: np.random.Generator) -> Degraded:
     return Degraded(camera_noise(picture, camera, rng), (applied,))
 
 
-def random_jpeg(picture: Picture, rng: np.random.Generator, low: int = 5, high: int = 95) -> Degraded:
-    """One JPEG encoding (one in five: two, with shifted grids); quality uniform in [low, high].
+def random_jpeg(
+    picture: Picture,
+    rng: np.random.Generator,
+    low: int = 5,
+    high: int = 95,
+    aligned: float = 0.75,
+    twice: float = 0.2,
+) -> Degraded:
+    """One JPEG encoding, or with probability `twice` two whose grids are shifted; quality uniform in [low, high].
 
-    Three in four have their grid begin at the corner, as a file does that was never cropped; tiles keep that
-    alignment.
+    A share `aligned` of the single ones has its grid begin at the corner, as a file does that was never cropped; tiles
+    keep that alignment.
     """
     quality = int(rng.integers(low, high + 1))
     subsampling: Subsampling = "4:2:0" if rng.uniform() < 0.7 else "4:4:4"
-    shift = (0, 0) if rng.uniform() < 0.75 else (int(rng.integers(8)), int(rng.integers(8)))
-    if rng.uniform() < 0.2:
+    shift = (0, 0) if rng.uniform() < aligned else (int(rng.integers(8)), int(rng.integers(8)))
+    if rng.uniform() < twice:
         first = int(rng.integers(low, high + 1))
         shift = (int(rng.integers(8)), int(rng.integers(8)))
         out = double_jpeg(picture, first, quality, shift, subsampling)
@@ -553,6 +560,8 @@ class Mix:
         Largest Gaussian sigma, 0-255 scale.
     jpeg_high : int
         Best JPEG quality drawn by the ``jpeg`` kind; the worst is 5.
+    jpeg_aligned, jpeg_twice : float
+        See :func:`random_jpeg`; they hold for the ``jpeg`` kind.
     quantized : float
         Share of the Gaussian samples that are clipped and rounded to 8 bit, as a saved file is.
     """
@@ -568,6 +577,8 @@ class Mix:
     sigma_max: float = 55.0
     quantized: float = 0.3
     jpeg_high: int = 95
+    jpeg_aligned: float = 0.75
+    jpeg_twice: float = 0.2
 
     def weights(self) -> dict[str, float]:
         """Return the kinds and their weights, in drawing order."""
@@ -618,7 +629,7 @@ def degrade(picture: Picture, mix: Mix, rng: np.random.Generator) -> Degraded:
     draws: dict[str, _Draw] = {
         "poisson": random_poisson,
         "camera": random_camera_noise,
-        "jpeg": partial(random_jpeg, high=mix.jpeg_high),
+        "jpeg": partial(random_jpeg, high=mix.jpeg_high, aligned=mix.jpeg_aligned, twice=mix.jpeg_twice),
         "mixed": random_mixed,
         "second_order": random_second_order,
     }
