@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tratto.core.errors import OptionError
-from tratto.imaging.tiling import TileJob, TileSpec, plan_cores, reflect_index, run_tiled
+from tratto.imaging.tiling import TileJob, TileSpec, on_grid, plan_cores, reflect_index, run_tiled
 
 
 def tiled(picture, spec, process):
@@ -92,3 +92,37 @@ def test_a_tile_without_a_core_is_refused():
 def test_a_wide_band_stays_within_its_memory():
     rows, _ = plan_cores(4000, 60000, TileSpec(512, 32, 8, 4, 4))
     assert max(b - a for a, b in rows) * 4 * 60000 * 4 * 4 * 4 <= 200e6
+
+
+@pytest.mark.parametrize("phase", [(0, 0), (3, 0), (0, 5), (7, 1)])
+@pytest.mark.parametrize("size", [(61, 83), (8, 9), (5, 40)])
+def test_blocks_of_a_shifted_grid_are_met_whole(phase, size):
+    h, w = size
+    picture = np.random.default_rng(1).random((h, w, 1), np.float32)
+    spec = TileSpec(40, 8, 8, 1, 1)
+    out = np.full((h, w, 1), np.nan, np.float32)
+
+    def block_means(tile):
+        th, tw = tile.shape[0] // 8, tile.shape[1] // 8
+        means = tile.reshape(th, 8, tw, 8).mean(axis=(1, 3))
+        return np.repeat(np.repeat(means, 8, 0), 8, 1)[..., None]
+
+    def write(y0, rows):
+        assert np.isnan(out[y0 : y0 + rows.shape[0]]).all()
+        out[y0 : y0 + rows.shape[0]] = rows
+
+    job = TileJob(lambda y0, y1, x0, x1: picture[y0:y1, x0:x1], block_means, write, lambda d, t: None)
+    gh, gw, moved = on_grid(h, w, spec, job, phase)
+    run_tiled(gh, gw, spec, moved)
+    assert not np.isnan(out).any()
+    for y in range(phase[0], h - 7, 8):
+        for x in range(phase[1], w - 7, 8):
+            # whole blocks away from the blended margins and from the reflected edge
+            block = picture[y : y + 8, x : x + 8].mean()
+            np.testing.assert_allclose(out[y + 3 : y + 5, x + 3 : x + 5], block, atol=1e-6)
+
+
+def test_a_phase_outside_the_grid_is_refused():
+    job = TileJob(None, None, None, None)
+    with pytest.raises(OptionError, match="phase"):
+        on_grid(9, 9, TileSpec(40, 8, 8), job, (8, 0))

@@ -146,3 +146,14 @@ def test_asking_what_is_there_loads_no_runtime():
 def test_params_are_kept_in_the_info():
     assert open_restorer("nlm", 1, params={"sigma": 7}).info.params == {"sigma": 7}
     assert np.isclose(open_restorer("bicubic", 2).info.megapixels_per_second, 1.0)
+
+
+def test_the_network_for_jpeg_is_a_parameter_at_scale_one_only():
+    from tratto.providers.restorer.tratto import card_id
+
+    assert card_id(1) == card_id(1, {"network": "noise"}) == "tratto-restore-x1"
+    assert card_id(1, {"network": "jpeg"}) == "tratto-restore-jpeg"
+    with pytest.raises(OptionError, match="at x1"):
+        choose_restorer("tratto", 2, {"network": "jpeg"})
+    with pytest.raises(OptionError, match="noise, jpeg"):
+        choose_restorer("tratto", 1, {"network": "blur"})

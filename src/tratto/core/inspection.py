@@ -43,6 +43,8 @@ class Inspection:
         1-100 on the IJG scale; ``not measurable`` with a note when no trace of JPEG was found.
     jpeg_generations : int
         How many JPEG grids were found: 0, 1, or 2 (a re-compressed picture).
+    jpeg_grid : (int, int) or None
+        Row and column, each 0-7, where the first whole block of the last compression begins; None without JPEG.
     blur_sigma : Estimate
         Standard deviation, in pixels, of the Gaussian that would blur an ideal edge as much.
     upscale : Estimate
@@ -65,10 +67,12 @@ class Inspection:
     upscale: Estimate
     clipped_low: float
     clipped_high: float
+    jpeg_grid: tuple[int, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""
         d: dict[str, Any] = asdict(self)
         d["noise_channels"] = list(self.noise_channels)
+        d["jpeg_grid"] = None if self.jpeg_grid is None else list(self.jpeg_grid)
         d["noise_curve"] = [list(p) for p in self.noise_curve]
         return d

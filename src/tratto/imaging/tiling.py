@@ -127,6 +127,48 @@ class TileJob:
     progress: Callable[[int, int], None]
 
 
+def on_grid(
+    height: int, width: int, spec: TileSpec, job: TileJob, phase: tuple[int, int]
+) -> tuple[int, int, TileJob]:
+    """Move a tiled run so that a grid in the picture falls on multiples of ``spec.multiple``.
+
+    A network that enters by blocks wants the blocks of a compressed picture where its own are. The picture is led in by
+    a few reflected rows and columns, which are not written.
+
+    Parameters
+    ----------
+    height, width : int
+        Of the picture.
+    spec : TileSpec
+    job : TileJob
+    phase : (int, int)
+        Row and column of the picture, from 0 to ``spec.multiple - 1``, that shall fall on the grid.
+
+    Returns
+    -------
+    (int, int, TileJob)
+        What to hand to :func:`run_tiled`.
+    """
+    if not (0 <= phase[0] < spec.multiple and 0 <= phase[1] < spec.multiple):
+        raise OptionError(f"a grid's phase lies in 0 .. {spec.multiple - 1}, got {phase}")
+    top, left = -phase[0] % spec.multiple, -phase[1] % spec.multiple
+    if top == left == 0:
+        return height, width, job
+
+    def read(y0: int, y1: int, x0: int, x1: int) -> Float:
+        iy, ix = reflect_index(y0 - top, y1 - top, height), reflect_index(x0 - left, x1 - left, width)
+        ry, rx = int(iy.min()), int(ix.min())
+        window = job.read(ry, int(iy.max()) + 1, rx, int(ix.max()) + 1)
+        return window[(iy - ry)[:, None], (ix - rx)[None, :]]
+
+    def write(y0: int, rows: Float) -> None:
+        skip = max(0, top * spec.scale - y0)
+        if skip < rows.shape[0]:
+            job.write(y0 + skip - top * spec.scale, rows[skip:, left * spec.scale :])
+
+    return height + top, width + left, TileJob(read, job.process, write, job.progress)
+
+
 def run_tiled(height: int, width: int, spec: TileSpec, job: TileJob) -> int:
     """Run ``job`` over a picture of ``height`` x ``width`` and return the number of tiles.
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from tratto.core.canvas import Canvas
+from tratto.core.errors import OptionError
 from tratto.core.services import Services
 from tratto.core.step import StepRecord
 from tratto.steps.pixels import run_restorer
+
+Damage = Literal["noise", "jpeg"]
+#: Providers that have one network for noise and one for JPEG traces.
+OWN = ("tratto", "tratto-openvino")
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,10 @@ class Denoise:
         Lower precision allowed.
     params : dict
         Further parameters of the provider, JSON-able.
+    damage : str
+        What outweighs: ``"noise"`` or ``"jpeg"``. Our own provider has a network for each.
+    grid : (int, int)
+        Row and column, each 0-7, where the first whole block of the picture's JPEG compression begins.
     """
 
     provider: str = "auto"
@@ -34,29 +43,49 @@ class Denoise:
     noise_sigma: float | None = None
     fast: bool = False
     params: dict[str, Any] = field(default_factory=dict)
+    damage: Damage = "noise"
+    grid: tuple[int, int] = (0, 0)
     name: ClassVar[str] = "denoise"
+
+    def __post_init__(self) -> None:
+        """Check what a recipe from a file may hold."""
+        if self.damage not in ("noise", "jpeg"):
+            raise OptionError(f"damage is 'noise' or 'jpeg', got {self.damage!r}")
+        grid = tuple(self.grid)
+        if len(grid) != 2 or any(not isinstance(g, int) or isinstance(g, bool) or not 0 <= g < 8 for g in grid):
+            raise OptionError(f"grid is a row and a column, each 0-7, got {self.grid!r}")
+        object.__setattr__(self, "grid", grid)
 
     def resolve(self, canvas: Canvas, services: Services) -> Denoise:
         """Fix the provider and the noise level."""
         sigma = self.noise_sigma
         if sigma is None and canvas.inspection is not None and canvas.inspection.noise_sigma.value is not None:
             sigma = round(float(canvas.inspection.noise_sigma.value), 2)
-        return replace(self, provider=services.choose_restorer(self.provider, 1, self.params), noise_sigma=sigma)
+        provider = services.choose_restorer(self.provider, 1, self.params)
+        params = self.params
+        if provider in OWN and "network" not in params:
+            params = {**params, "network": self.damage}
+        return replace(self, provider=provider, noise_sigma=sigma, params=params)
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Restore every tile at its own size."""
-        return apply_restorer(self, canvas, services, scale=1, noise_sigma=self.noise_sigma)
+        return apply_restorer(self, canvas, services, scale=1, noise_sigma=self.noise_sigma, grid=self.grid)
 
 
 def apply_restorer(
-    step: Any, canvas: Canvas, services: Services, scale: int, noise_sigma: float | None
+    step: Any,
+    canvas: Canvas,
+    services: Services,
+    scale: int,
+    noise_sigma: float | None,
+    grid: tuple[int, int] = (0, 0),
 ) -> tuple[Canvas, StepRecord]:
     """Run the provider a step names and write its record; shared by the steps that are one restorer run."""
     from tratto.core.recipe import step_params
 
     restorer = services.open_restorer(step.provider, scale, {**step.params, "fast": step.fast})
     info = restorer.info
-    done = run_restorer(canvas.image, restorer, services, step.name, noise_sigma)
+    done = run_restorer(canvas.image, restorer, services, step.name, noise_sigma, grid)
     notes = []
     if info.stand_in:
         notes.append(f"{info.provider} is a stand-in: {info.stand_in}")

@@ -16,7 +16,7 @@ from tratto.core.capability import Restorer
 from tratto.core.image import ColorMode, Image, Samples
 from tratto.core.services import Services
 from tratto.imaging.scratch import release
-from tratto.imaging.tiling import TileJob, TileSpec, run_tiled
+from tratto.imaging.tiling import TileJob, TileSpec, on_grid, run_tiled
 from tratto.provenance.confidence import local_std, spread_fit
 
 Float = NDArray[np.float32]
@@ -70,7 +70,12 @@ def _restore_colour(
 
 
 def run_restorer(
-    image: Image, restorer: Restorer, services: Services, stage: str, noise_sigma: float | None = None
+    image: Image,
+    restorer: Restorer,
+    services: Services,
+    stage: str,
+    noise_sigma: float | None = None,
+    grid: tuple[int, int] = (0, 0),
 ) -> Restored:
     """Restore a whole picture tile by tile.
 
@@ -85,6 +90,8 @@ def run_restorer(
         Name shown with the progress.
     noise_sigma : float or None
         In 1/255, for providers that take one.
+    grid : (int, int)
+        Row and column that fall on a multiple of the tile origins: where a JPEG's blocks begin.
     """
     info = restorer.info
     s, full = info.scale, float(image.max_value)
@@ -128,7 +135,9 @@ def run_restorer(
             release(a)
 
     spec = TileSpec(info.tile, info.overlap, info.multiple, s, colours + int(with_alpha) + 1)
-    tiles = run_tiled(h, w, spec, TileJob(read, process, write, lambda d, t: services.progress(stage, d, t)))
+    job = TileJob(read, process, write, lambda d, t: services.progress(stage, d, t))
+    grown_h, grown_w, job = on_grid(h, w, spec, job, grid if info.multiple > 1 else (0, 0))
+    tiles = run_tiled(grown_h, grown_w, spec, job)
     new = image.replace(pixels=out, alpha=alpha if with_alpha else image.alpha)
     if info.has_sigma:
         return Restored(new, sigma, "model", tiles)

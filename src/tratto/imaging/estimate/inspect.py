@@ -111,6 +111,7 @@ def inspect_image(image: Image) -> Inspection:
             jpeg_generations=1 if exact else 0,
             blur_sigma=nothing,
             upscale=nothing,
+            jpeg_grid=(0, 0) if exact else None,
         )
     sample = _sample(image, raw)
     levels = 255 if image.mode is ColorMode.PALETTE else image.max_value
@@ -128,6 +129,8 @@ def inspect_image(image: Image) -> Inspection:
         jpeg_generations=_generations(exact, trace),
         blur_sigma=_rounded(blur),
         upscale=upscale,
+        # what the file says is its last compression, and that begins at the corner
+        jpeg_grid=(0, 0) if exact else trace.grid,
     )
 
 

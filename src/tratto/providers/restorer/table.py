@@ -78,10 +78,19 @@ class _Module(Protocol):
 
 _HERE = "tratto.providers.restorer."
 
+#: At x1: the network for noise or the one for JPEG traces; ``restore`` chooses by what the inspection found.
+_OWN: dict[str, tuple[Any, ...]] = {"network": ("noise", "jpeg")}
+
 RESTORERS: dict[str, Provider] = {
-    "tratto": Provider(_HERE + "tratto", (1, 2, 4), "our own network, ONNX Runtime, fp32", variant="onnx"),
+    "tratto": Provider(
+        _HERE + "tratto", (1, 2, 4), "our own networks, ONNX Runtime, fp32", params=_OWN, variant="onnx"
+    ),
     "tratto-openvino": Provider(
-        _HERE + "tratto", (1, 2, 4), "our own network, OpenVINO, fp32 (bf16 with --fast)", variant="openvino"
+        _HERE + "tratto",
+        (1, 2, 4),
+        "our own networks, OpenVINO, fp32 (bf16 with --fast)",
+        params=_OWN,
+        variant="openvino",
     ),
     "nlm": Provider(_HERE + "nlm", (1,), "non-local means of OpenCV, 8 bit", params={"sigma": ()}),
     "bicubic": Provider(_HERE + "kernel", (2, 4), "interpolation, Keys' cubic", variant="bicubic"),

@@ -1,4 +1,4 @@
-"""Our own networks, which ship with the package: ``tratto-restore-x1``, ``-x2`` and ``-x4``."""
+"""Our own networks, which ship with the package: ``tratto-restore-x1``, ``-x2``, ``-x4`` and ``-jpeg``."""
 
 from __future__ import annotations
 
@@ -7,32 +7,38 @@ from typing import Any
 
 from tratto.backends.open import open_backend
 from tratto.core.capability import Restorer
-from tratto.core.errors import UnavailableError
+from tratto.core.errors import OptionError, UnavailableError
 from tratto.models.card import ModelCard
 from tratto.models.store import get_card
 from tratto.providers.restorer.network import NetworkRestorer, missing_network
 
 
-def card_id(scale: int) -> str:
-    """Return the id of the card for a scale."""
+def card_id(scale: int, params: Mapping[str, Any] | None = None) -> str:
+    """Return the id of the card for a scale and, at x1, a ``network``: ``"noise"`` (default) or ``"jpeg"``."""
+    if scale != 1 and params and "network" in params:
+        raise OptionError(f"the parameter network chooses between two networks at x1; there is one at x{scale}")
+    if scale == 1 and (params or {}).get("network") == "jpeg":
+        return "tratto-restore-jpeg"
     return f"tratto-restore-x{scale}"
 
 
 def missing(scale: int, params: Mapping[str, Any], variant: str) -> UnavailableError | None:
     """Return why this provider cannot be used here, or None."""
-    return missing_network(card_id(scale), variant)
+    return missing_network(card_id(scale, params), variant)
 
 
 def open(scale: int, fast: bool, params: Mapping[str, Any], variant: str) -> Restorer:
     """Open the network of this scale."""
-    return open_card(get_card(card_id(scale)), fast, variant)
+    return open_card(get_card(card_id(scale, params)), fast, variant, params)
 
 
-def open_card(card: ModelCard, fast: bool = False, variant: str = "onnx") -> NetworkRestorer:
+def open_card(
+    card: ModelCard, fast: bool = False, variant: str = "onnx", params: Mapping[str, Any] | None = None
+) -> NetworkRestorer:
     """Open a card as this provider; bf16 only with OpenVINO, and only when ``fast``."""
     name = "tratto" if variant == "onnx" else "tratto-openvino"
     precision = "bf16" if fast and variant == "openvino" else "fp32"
     backend = open_backend(card, precision=precision, runtime=variant)
     # The card's figure is ONNX Runtime's. A card may also give one for each other way to run it.
     own = float(card.speed.get(f"seconds_per_megapixel_{variant}_{precision}", 0.0))
-    return NetworkRestorer(name, card, backend, seconds_per_megapixel=own)
+    return NetworkRestorer(name, card, backend, params, seconds_per_megapixel=own)
