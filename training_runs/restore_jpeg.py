@@ -8,6 +8,8 @@ from tratto.training.config import Data, Optim, Run
 
 RUN = Run(
     name="restore_jpeg",
+    ships_as="tratto-restore-jpeg",
+    calibrate_on=("jpeg",),
     network="restorer",
     network_options={
         "widths": (128, 192),

@@ -44,7 +44,7 @@ def _train(run: Path, photos: Path, out: Path, stop_after: int | None) -> int:
 @eval_app.command(name="restore")
 def eval_restore(
     folder: Annotated[Path, typer.Argument(help="Folder of clean pictures.")],
-    provider: Annotated[list[str] | None, typer.Option(help="Provider to measure; repeatable.")] = None,
+    provider: Annotated[list[str] | None, typer.Option(help="Provider to measure, or auto: what tratto restore does; repeatable.")] = None,
     sigma: Annotated[list[float] | None, typer.Option(help="Noise level of 255; repeatable.")] = None,
     quality: Annotated[list[int] | None, typer.Option(help="JPEG quality; repeatable.")] = None,
     scale: Annotated[list[int] | None, typer.Option(help="Enlargement; repeatable.")] = None,
@@ -55,7 +55,7 @@ def eval_restore(
     """Degrade clean pictures, restore them, and say how close each method comes."""
     from tratto.cli.guard import guarded
 
-    guarded(_eval_restore, folder, provider or ["tratto", "nlm"], (sigma, quality, scale), limit, bm3d, out)
+    guarded(_eval_restore, folder, provider or ["auto", "nlm"], (sigma, quality, scale), limit, bm3d, out)
 
 
 def _eval_restore(
@@ -71,6 +71,7 @@ def _eval_restore(
         Case,
         Method,
         RestorePlan,
+        as_the_command,
         bicubic,
         bm3d_told,
         evaluate_restore,
@@ -91,6 +92,9 @@ def _eval_restore(
     methods: dict[str, Method] = {"as it is": untouched, "bicubic": bicubic}
     fits: dict[str, int] = {"as it is": 1, "bicubic": 0}
     for name in providers:
+        if name == "auto":
+            methods["tratto restore"], fits["tratto restore"] = as_the_command(), -2
+            continue
         if name not in RESTORERS:
             raise OptionError(f"no provider is called {name!r}; choose from {', '.join(RESTORERS)}")
         for s in (1, *plan.scales):
@@ -102,6 +106,8 @@ def _eval_restore(
 
     def suits(method: str, case: Case) -> bool:
         want = fits[method]
+        if want == -2:
+            return True
         if want == 0:
             return case.scale > 1
         if want == -1:

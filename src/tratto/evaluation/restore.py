@@ -16,7 +16,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +206,48 @@ def _encode(picture: Picture, quality: int, gray: bool) -> Picture:
     return np.repeat(plane[..., None], 3, axis=2)
 
 
-def restorer_method(restorer: Restorer, told: bool = False) -> Method:
+def as_the_command(provider: str = "auto") -> Method:
+    """Make a method of what ``tratto restore`` does: inspect, plan, run the networks the plan names.
+
+    The inspection sees the picture rounded to 8 bit, as from a file; the networks get the samples of the case, so that
+    the usual protocol of unclipped noise is kept.
+
+    Parameters
+    ----------
+    provider : str
+        As in the command.
+    """
+    from tratto.providers.restorer import choose_restorer, open_restorer
+    from tratto.session import Session
+    from tratto.steps.denoise import OWN, Denoise
+    from tratto.tasks.restore import make_options, plan
+
+    session = Session()
+    opened: dict[tuple[str, int, str], Restorer] = {}
+
+    def run(case: Case) -> tuple[Picture, NDArray[np.float32] | None]:
+        levels = np.round(np.clip(case.source, 0, 1) * 255).astype(np.uint8)
+        seen = np.ascontiguousarray(levels[..., 0] if case.gray else levels)
+        recipe = plan(make_options(scale=case.scale, provider=provider), session.inspect(seen))
+        picture, sigma = case.source, None
+        for step in recipe.steps:
+            scale = int(getattr(step, "scale", 1))
+            name = choose_restorer(provider, scale)
+            denoise = step if isinstance(step, Denoise) and name in OWN else None
+            network = denoise.damage if denoise else ""
+            if (name, scale, network) not in opened:
+                opened[name, scale, network] = open_restorer(
+                    name, scale, params={"network": network} if network else {}
+                )
+            grid = denoise.grid if denoise else (0, 0)
+            method = restorer_method(opened[name, scale, network], grid=grid)
+            picture, sigma = method(replace(case, source=picture))
+        return picture, sigma
+
+    return run
+
+
+def restorer_method(restorer: Restorer, told: bool = False, grid: tuple[int, int] = (0, 0)) -> Method:
     """Make a method of a restorer.
 
     Pictures up to :data:`WHOLE_LIMIT` pixels go as one tile, mirrored to the size multiple; larger ones are tiled.
@@ -217,6 +258,8 @@ def restorer_method(restorer: Restorer, told: bool = False) -> Method:
         What to run; cases of another scale are not for it.
     told : bool
         Whether it is told the true noise level.
+    grid : (int, int)
+        Row and column that shall fall on a multiple of ``restorer.info.multiple``.
     """
     info = restorer.info
 
@@ -226,9 +269,11 @@ def restorer_method(restorer: Restorer, told: bool = False) -> Method:
         if h * w > WHOLE_LIMIT:
             return _tiled(restorer, case.source, sigma), None
         m = info.multiple
-        padded = np.pad(case.source, ((0, -h % m), (0, -w % m), (0, 0)), mode="symmetric")
+        top, left = -grid[0] % m, -grid[1] % m
+        padded = np.pad(case.source, ((top, -(h + top) % m), (left, -(w + left) % m), (0, 0)), mode="symmetric")
         tile = restorer.restore(np.ascontiguousarray(padded), sigma)
-        end = np.s_[: h * info.scale, : w * info.scale]
+        s = info.scale
+        end = np.s_[top * s : (top + h) * s, left * s : (left + w) * s]
         return tile.image[end], None if tile.sigma is None else tile.sigma[end]
 
     return run

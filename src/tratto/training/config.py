@@ -109,6 +109,10 @@ class Run:
         zero-shot models") to choose a point between what each is good at.
     train_only : str
         Prefix of the parameters that move, such as ``"sigma"``; the others stay as they are. Empty: all move.
+    ships_as : str
+        Id of the model card the weights ship under; empty: ``tratto-restore-x<scale>``.
+    calibrate_on : tuple of str
+        Beginnings of the names of the held-out cases the standard error is calibrated on; empty: all but the clean one.
     save_every, log_every, check_every : int
         Steps between checkpoints, log lines and checks on the held-out photographs.
     check_photos : bool
@@ -132,6 +136,8 @@ class Run:
     initial: str = ""
     blend: tuple[tuple[str, float], ...] = ()
     train_only: str = ""
+    ships_as: str = ""
+    calibrate_on: tuple[str, ...] = ()
     save_every: int = 1000
     log_every: int = 50
     check_every: int = 1000
@@ -154,6 +160,11 @@ class Run:
             raise OptionError(f"the EMA factor lies between 0 and 1; got {self.optim.ema}")
         if self.optim.lr <= 0:
             raise OptionError(f"the learning rate must be positive; got {self.optim.lr}")
+
+    @property
+    def card_id(self) -> str:
+        """Id of the model card the weights ship under."""
+        return self.ships_as or f"tratto-restore-x{self.scale}"
 
     @property
     def scale(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,9 +101,11 @@ def measure_quality(card: ModelCard, benchmarks: Path) -> dict[str, object]:
 
     method = restorer_method(open_card(card))
     plans: list[tuple[str, RestorePlan]]
-    if card.scale == 1:
+    if card.id == "tratto-restore-x1":
+        plans = [("CBSD68", RestorePlan(sigmas=(15.0, 25.0, 50.0), qualities=(), clean=True))]
+    elif card.scale == 1:
         plans = [
-            ("CBSD68", RestorePlan(sigmas=(15.0, 25.0, 50.0), qualities=(10, 40), clean=True)),
+            ("CBSD68", RestorePlan(sigmas=(), qualities=(10, 40), clean=False)),
             ("Classic5", RestorePlan(sigmas=(), qualities=(10, 20, 30, 40), clean=False)),
         ]
     else:
@@ -140,10 +143,10 @@ def publish(path: Path, runs: Path, photos: Path, benchmarks: Path, place: Place
 
     run = load_run(path)
     root = Path(models.__file__).parent
-    name = f"tratto-restore-x{run.scale}"
+    name = run.card_id
     made = export(run, runs / run.name, photos, root / "weights" / f"{name}.onnx")
     network = build_network(run)
-    radius = receptive_radius(network, place.multiple if run.scale == 1 else 1, 384 if run.scale == 1 else 96)
+    radius = receptive_radius(network, place.multiple, 384 if run.scale == 1 else 96)
     fields = _fields(run, name, made, (place, radius, note), lineage(path))
     parameters = sum(p.numel() for p in network.parameters())
     first = parse_card(card_text(fields, {"parameters": parameters}, {"seconds_per_megapixel": 1.0}))
@@ -162,8 +165,18 @@ def publish(path: Path, runs: Path, photos: Path, benchmarks: Path, place: Place
 
 
 def lineage(path: Path) -> list[str]:
-    """Names of the runs that lead to this one, first to last: each may start from an earlier one."""
+    """Names of the runs that lead to this one, first to last: each may start from an earlier one.
+
+    A run that starts from shipped weights has those runs before it that their card names.
+    """
     run = load_run(path)
+    if run.initial.endswith(".onnx"):
+        from tratto.models.store import get_card
+
+        earlier = re.findall(r"training_runs/(\w+)\.py", get_card(Path(run.initial).stem).command)
+        # its own card may already tell of this run, when it is published a second time
+        earlier = earlier[: earlier.index(run.name)] if run.name in earlier else earlier
+        return [*earlier, run.name]
     before = path.with_name(f"{run.initial}.py")
     return [*(lineage(before) if run.initial and before.is_file() else []), run.name]
 
@@ -175,8 +188,11 @@ def _fields(
     if run.scale == 1:
         limits = [
             "Trained on few photographs; no faces and hardly any interiors among them.",
-            "Trained on Gaussian, Poisson and camera noise, JPEG and mild blur; film grain, banding, scratches and "
-            "strong blur are not what it was trained for.",
+            "Trained on JPEG alone, its blocks where the network's own are: noise stays, and a grid elsewhere must be "
+            "found and aligned first."
+            if name.endswith("jpeg")
+            else "Trained on Gaussian, Poisson and camera noise, little JPEG and mild blur; film grain, banding, "
+            "scratches and strong blur are not what it was trained for.",
         ]
         if radius > place.overlap:
             limits.append(
@@ -224,7 +240,12 @@ def _fields(
     }
 
 
-PLACES = {1: Place(512, 64, 16), 2: Place(256, 24, 1), 4: Place(192, 32, 1)}
+PLACES = {
+    "tratto-restore-x1": Place(512, 64, 16),
+    "tratto-restore-jpeg": Place(512, 64, 16),
+    "tratto-restore-x2": Place(256, 24, 1),
+    "tratto-restore-x4": Place(192, 32, 1),
+}
 """How the shipped networks are run: three quarters of the overlap cover the receptive field at x2 and x4; at x1 the
 field's far end hardly counts (the card gives its radius)."""
 
@@ -240,7 +261,7 @@ def main() -> None:
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder with CBSD68, Classic5, Set5, Set14")
     parser.add_argument("--note", default="", help="added to the card's limits")
     given = parser.parse_args()
-    place = PLACES[load_run(given.run).scale]
+    place = PLACES[load_run(given.run).card_id]
     publish(given.run, given.runs, given.photos, given.benchmarks, place, given.note)
 
 
