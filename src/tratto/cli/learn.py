@@ -44,7 +44,9 @@ def _train(run: Path, photos: Path, out: Path, stop_after: int | None) -> int:
 @eval_app.command(name="restore")
 def eval_restore(
     folder: Annotated[Path, typer.Argument(help="Folder of clean pictures.")],
-    provider: Annotated[list[str] | None, typer.Option(help="Provider to measure, or auto: what tratto restore does; repeatable.")] = None,
+    provider: Annotated[
+        list[str] | None, typer.Option(help="Provider to measure, or auto: what tratto restore does; repeatable.")
+    ] = None,
     sigma: Annotated[list[float] | None, typer.Option(help="Noise level of 255; repeatable.")] = None,
     quality: Annotated[list[int] | None, typer.Option(help="JPEG quality; repeatable.")] = None,
     scale: Annotated[list[int] | None, typer.Option(help="Enlargement; repeatable.")] = None,

@@ -55,7 +55,8 @@ class Calibration:
 def calibrate(network: nn.Module, checks: HeldOut, cases: tuple[str, ...] = ()) -> Calibration:
     """Choose the factor by which :data:`CALIBRATION_SHARE` of the errors lie within one sigma, cases pooled.
 
-    `cases` are the beginnings of the names of those that count; empty: all. The clean case does not take part in the choice: there both error and prediction are below one 8-bit step.
+    `cases` are the beginnings of the names of those that count; empty: all. The clean case does not take part in the
+    choice: there both error and prediction are below one 8-bit step.
 
     Raises
     ------

@@ -181,9 +181,7 @@ def lineage(path: Path) -> list[str]:
     return [*(lineage(before) if run.initial and before.is_file() else []), run.name]
 
 
-def _fields(
-    run: Run, name: str, made: Exported, tiling: tuple[Place, int, str], chain: list[str]
-) -> dict[str, object]:
+def _fields(run: Run, name: str, made: Exported, tiling: tuple[Place, int, str], chain: list[str]) -> dict[str, object]:
     place, radius, note = tiling
     if run.scale == 1:
         limits = [
