@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tratto.engine.run import Outcome
     from tratto.imaging.io import Limits
+    from tratto.provenance.consistency import Known
     from tratto.provenance.verify import Verdict
     from tratto.tasks.restore import RestoreOptions
 
@@ -799,7 +800,22 @@ def verify(path: Path | str) -> Verdict:
     """Say whether a result and its account are unchanged; see ``tratto.provenance.verify``."""
     from tratto.provenance.verify import verify as check
 
-    return check(Path(path))
+    return check(Path(path), known=known_models())
+
+
+def known_models() -> Known:
+    """Return what is known here of models and providers, for ``verify``, which lies below both and cannot ask."""
+    from tratto._version import __version__
+    from tratto.models.store import all_cards
+    from tratto.provenance.consistency import Known, KnownModel
+    from tratto.providers.restorer import RESTORERS
+
+    cards = all_cards()
+    return Known(
+        models={i: KnownModel(c.sha256, c.licence, c.commercial_use, c.generative) for i, c in cards.items()},
+        providers={name: row.generative for name, row in RESTORERS.items()},
+        version=__version__,
+    )
 
 
 def revert(path: Path | str, to: Path | str) -> Path:

@@ -128,7 +128,7 @@ def build(job: Job, folder: Path) -> tuple[Result, Path]:
         confidence_basis="model",
         scores={"gain": 1.5},
         notes=job.notes,
-        input_digest=io.digest(base),
+        input_digest=io.digest(source),
         output_digest=io.digest(result_image),
         observed={"seconds": 0.25, "tiles": np.int64(4)},
     )

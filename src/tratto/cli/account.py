@@ -24,7 +24,7 @@ def run_replay(receipt: Path, source: Path | None, as_json: bool) -> int:
 
 def run_verify(path: Path, as_json: bool) -> int:
     """Verify; return the exit code: 0 authentic, 9 altered, 10 unknown."""
-    from tratto.provenance.verify import verify
+    from tratto.session import verify
 
     verdict = verify(path)
     if as_json:

@@ -9,7 +9,7 @@
 ``mask.png``          where the picture was allowed to change, 16 bit; only if there was a mask
 ``original.<ext>``    the input file, byte by byte (left out on request)
 ``report.html``       the same for people, self-contained
-``observed.json``     times, names, machine; never hashed into the receipt (left out on request)
+``observed.json``     times and names; sealed, but nothing in the receipt depends on it (left out on request)
 ``seal.json``         hashes of all of these and of the picture
 ====================  ===================================================================================
 
@@ -22,9 +22,7 @@ import contextlib
 import glob
 import os
 import secrets
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,9 +31,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import InputError, OutputError, ReceiptError
+from tratto.core.image import Image
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, Result
 from tratto.imaging.scratch import allocate
-from tratto.provenance import canonical
+from tratto.provenance import canonical, commit
 from tratto.provenance.receipt import FileFacts, OutputFile, array_digest, read_receipt, with_files
 from tratto.provenance.seal import MAX_SEAL, build_seal, hash_file, open_regular, read_limited, read_seal
 
@@ -84,7 +83,7 @@ class BundleParts:
     strip_metadata : bool
         Leaves out ``observed.json`` and the input's name.
     observed : mapping
-        Further facts for ``observed.json``, JSON-able.
+        Further facts for ``observed.json``, JSON-able; they stand there under ``more``.
     """
 
     result: Result
@@ -130,8 +129,9 @@ def write_bundle(parts: BundleParts) -> dict[str, Any]:
     """Write the bundle of one result, and give the picture its final name, so that the two appear together.
 
     Everything is written into a hidden folder beside the target, flushed to the disk, then renamed. A bundle that was
-    there before is moved aside first and put back if anything fails. If the machine stops between the last two
-    renames, the picture is there without a bundle, and :mod:`.verify` answers *unknown*: never a wrong answer.
+    there before is moved aside first and put back if anything fails. If the program is killed between the last two
+    renames, the picture is there without a bundle, and :mod:`.verify` answers *unknown*: never a wrong answer. The next
+    save of the same name clears what was left; see :func:`recover`.
 
     Returns
     -------
@@ -147,9 +147,10 @@ def write_bundle(parts: BundleParts) -> dict[str, Any]:
     """
     target = bundle_path(parts.output)
     _check_target(target)
-    with _building(target) as folder:
+    recover(parts.output)
+    with commit.building(target) as folder:
         receipt = _fill(folder, parts)
-        _commit(folder, target, parts)
+        commit.commit(folder, target, parts.written, parts.output)
     return receipt
 
 
@@ -194,8 +195,8 @@ def _fill(folder: Path, parts: BundleParts) -> dict[str, Any]:
             result=result.image,
             edit_map=result.edit_map,
             confidence=result.confidence,
-            output_name=parts.output.name,
-            original_name="" if parts.strip_metadata else parts.original_name,
+            output_name=_clean(parts.output.name),
+            original_name="" if parts.strip_metadata else _clean(parts.original_name),
             original_file=original,
         )
     )
@@ -226,17 +227,24 @@ def _mask_values(samples: NDArray[np.uint16]) -> NDArray[np.float32]:
     return samples.astype(np.float32) / np.float32(65535)
 
 
-def read_digest(path: Path, width: int, height: int, page: int = 0) -> str:
-    """Return the digest of the samples a picture file holds, read with limits just large enough for the stated size.
+def read_picture(path: Path, width: int, height: int, page: int = 0) -> Image:
+    """Read a picture file with limits just large enough for the stated size.
 
     Raises
     ------
     InputError
         If it cannot be read, or is larger than stated.
     """
-    from tratto.imaging.io import digest, read_image
+    from tratto.imaging.io import read_image
 
-    return digest(read_image(path, limits_for(path, width, height), page, allocate))
+    return read_image(path, limits_for(path, width, height), page, allocate)
+
+
+def read_digest(path: Path, width: int, height: int, page: int = 0) -> str:
+    """Return the digest of the samples a picture file holds; raises as :func:`read_picture` does."""
+    from tratto.imaging.io import digest
+
+    return digest(read_picture(path, width, height, page))
 
 
 def limits_for(path: Path, width: int, height: int) -> Limits:
@@ -285,7 +293,8 @@ def _observed(parts: BundleParts) -> dict[str, Any]:
     from datetime import UTC, datetime
 
     seconds = [dict(r.observed) for r in parts.result.records]
-    plain = canonical.loads(canonical.dumps(_jsonable({"steps": seconds, **parts.observed})))
+    more = {"more": parts.observed} if parts.observed else {}
+    plain = canonical.loads(canonical.dumps(_jsonable({"steps": seconds, **more})))
     return {
         "schema": OBSERVED_SCHEMA,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -322,49 +331,29 @@ def _check_target(target: Path) -> None:
             )
 
 
-@contextmanager
-def _building(target: Path) -> Iterator[Path]:
-    folder = target.with_name(f".{target.stem[:100]}.{secrets.token_hex(6)}.part")
+def recover(output: Path) -> None:
+    """Finish or clear what stopped saves of this picture's bundle left behind; see :func:`.commit.recover`.
+
+    :func:`write_bundle` does this first, so there is seldom a need to call it.
+
+    Parameters
+    ----------
+    output : Path
+        The picture.
+    """
+    commit.recover(bundle_path(output), lambda folder: _is_of(folder, output), NAMES | CLUTTER)
+
+
+def _is_of(folder: Path, output: Path) -> bool:
+    """Return True if a folder is a whole bundle, hash by hash, and ``output`` is the picture it seals."""
     try:
-        folder.mkdir()
-        yield folder
-    except OSError as e:
-        raise OutputError(f"the bundle {target} cannot be written: {e.strerror or e}") from e
-    finally:
-        # renamed away by then if all went well
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _commit(folder: Path, target: Path, parts: BundleParts) -> None:
-    for name in os.listdir(folder):
-        _sync(folder / name)
-    _sync(folder)
-    aside = folder.with_suffix(".old")
-    had_old = target.exists()
-    if had_old:
-        os.rename(target, aside)
-    try:
-        if parts.written != parts.output:
-            os.replace(parts.written, parts.output)
-        os.rename(folder, target)
-    except BaseException:
-        if had_old:
-            with contextlib.suppress(OSError):
-                os.rename(aside, target)
-        raise
-    _sync(target.parent)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) if path.is_dir() else os.O_RDWR
-    # some systems cannot open or sync folders; the files themselves are synced either way
-    with contextlib.suppress(OSError) if path.is_dir() else contextlib.nullcontext():
-        fd = os.open(path, flags)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        bundle = read_bundle(folder)
+        every = {RECEIPT: bundle.sealed_receipt, **bundle.sealed_files}
+        if any(hash_file(folder / n, limit=f.size, links=False) != f for n, f in every.items()):
+            return False
+        return hash_file(output, limit=bundle.sealed_output.size) == bundle.sealed_output
+    except ReceiptError:
+        return False
 
 
 def find_bundle(path: Path) -> Path:
@@ -377,6 +366,8 @@ def find_bundle(path: Path) -> Path:
     """
     if path.is_symlink() and path.suffix == SUFFIX:
         raise ReceiptError(f"{path.name} is a symbolic link; give the bundle folder itself")
+    if commit.is_leftover(path.absolute()) or commit.is_leftover(path.absolute().parent):
+        raise ReceiptError(f"{path.name} is left over from a stopped save and no bundle; save the picture again")
     if path.is_dir():
         return path
     if path.name in NAMES and path.absolute().parent.suffix == SUFFIX:
@@ -385,7 +376,10 @@ def find_bundle(path: Path) -> Path:
     if folder.is_symlink():
         raise ReceiptError(f"{folder.name} is a symbolic link; a bundle is a plain folder")
     if not folder.is_dir():
-        raise ReceiptError(f"there is no bundle {folder.name} beside {path.name}; nothing is known about this picture")
+        stopped = ". A save of it was stopped halfway; save it again" if commit.leftovers(folder) else ""
+        raise ReceiptError(
+            f"there is no bundle {folder.name} beside {path.name}; nothing is known about this picture{stopped}"
+        )
     return folder
 
 
@@ -580,7 +574,7 @@ def revert(path: Path, to: Path) -> Path:
     target = to / name if to.is_dir() else to
     if os.path.lexists(target):
         raise OutputError(f"{target} exists already; choose another name")
-    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.part")
+    part = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.part")
     try:
         with open(part, "xb") as f:
             facts = hash_file(bundle.folder / name, f.write, stated["bytes"], links=False)

@@ -26,6 +26,7 @@ from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE
 from tratto.core.step import StepRecord
 from tratto.imaging.scratch import release
 from tratto.provenance import canonical
+from tratto.provenance.consistency import basis_of, contradictions
 from tratto.provenance.edit_map import EditStats
 from tratto.provenance.schema import check, receipt_schema
 
@@ -264,6 +265,9 @@ def validate_receipt(receipt: Any) -> None:
         or receipt["recipe"]["resolved"]["task"] != receipt["task"]
     ):
         raise ReceiptError("receipt.task: expected the task of the recipes")
+    wrong = contradictions(receipt)
+    if wrong:
+        raise ReceiptError("; ".join(wrong[:10]))
 
 
 def claim(generative: bool, scale: int, changed_fraction: float, kernel: str) -> dict[str, Any]:
@@ -298,10 +302,7 @@ def claim(generative: bool, scale: int, changed_fraction: float, kernel: str) ->
 
 def confidence_basis(records: Sequence[StepRecord], edit: EditStats) -> str:
     """Return where the error estimate comes from: one word for all steps."""
-    if not records or edit.changed_fraction == 0:
-        return "not edited"
-    bases = {r.confidence_basis for r in records}
-    return bases.pop() if len(bases) == 1 else "mixed"
+    return basis_of([r.confidence_basis for r in records], edit.changed_fraction)
 
 
 def picture_facts(image: Image) -> dict[str, Any]:

@@ -30,6 +30,14 @@ def receipt_schema() -> dict[str, Any]:
     return schema
 
 
+@lru_cache(maxsize=1)
+def observed_schema() -> dict[str, Any]:
+    """Return the published schema of ``observed.json``."""
+    data = resources.files("tratto.provenance").joinpath("observed.schema.json").read_bytes()
+    schema: dict[str, Any] = canonical.loads(data)
+    return schema
+
+
 def check(value: Any, schema: Mapping[str, Any], name: str) -> None:
     """Check a value as read by :func:`tratto.provenance.canonical.loads`.
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tratto.core.errors import InputError, ReceiptError, UnavailableError
+from tratto.core.errors import InputError, ReceiptError
 from tratto.provenance import canonical
 from tratto.provenance.bundle import (
     CLUTTER,
     CONFIDENCE,
     EDIT_MAP,
-    MASK,
     NAMES,
     RECEIPT,
     SEAL,
@@ -22,19 +22,15 @@ from tratto.provenance.bundle import (
     find_original,
     find_output,
     is_lone_receipt,
-    open_account,
-    read_digest,
-    read_map,
 )
-from tratto.provenance.edit_map import stats_of
-from tratto.provenance.receipt import FileFacts, array_digest, read_receipt
+from tratto.provenance.consistency import Known, compare_models
+from tratto.provenance.receipt import FileFacts, read_receipt
+from tratto.provenance.recheck import Findings, recheck, shown
 from tratto.provenance.seal import MAX_SEAL, hash_file, read_limited, read_seal
 
 Word = Literal["authentic", "altered", "unknown"]
 
 _EXIT: dict[str, int] = {"authentic": 0, "altered": 9, "unknown": 10}
-# formats whose decoders may differ in the last digit from version to version
-_LOSSY = ("jpeg", "webp", "heif", "avif")
 
 
 @dataclass(frozen=True)
@@ -63,27 +59,23 @@ class Verdict:
         return {"verdict": self.word, "reasons": list(self.reasons), "exit_code": self.exit_code}
 
 
-@dataclass
-class _Findings:
-    wrong: list[str] = field(default_factory=list)
-    checked: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def verdict(self) -> Verdict:
-        if self.wrong:
-            return Verdict("altered", tuple(self.wrong))
-        return Verdict("authentic", (*self.checked, *self.notes))
+def _verdict(found: Findings) -> Verdict:
+    if found.wrong:
+        return Verdict("altered", tuple(found.wrong))
+    return Verdict("authentic", (*found.checked, *found.notes))
 
 
-def verify(path: Path | str, deep: bool = True) -> Verdict:
+def verify(path: Path | str, deep: bool = True, known: Known | None = None) -> Verdict:
     """Check a result against what was sealed.
 
     Hashes are compared for every file of the bundle and the picture; names, form and schema of the receipt and the
-    seal; and, with ``deep``, that the statements agree with each other: the pictures and maps are decoded and their
-    sample digests and the edit statistics computed anew.
+    seal; what the receipt says of its steps with itself and with the models in ``known``; and, with ``deep``, that all
+    this is true of the pictures: they and the maps are decoded, and their sample digests, the edit map, the edit
+    statistics and the report are computed anew. What could not be compared is said in the reasons.
 
-    What this cannot tell: who made the bundle. Somebody who rebuilds every file of it consistently is not noticed
-    unless the receipt's hash is kept elsewhere.
+    What this cannot tell: who made the bundle, and whether the steps really give this result. Somebody who rebuilds
+    every file of it consistently is not noticed unless the receipt's hash is kept elsewhere; a replay shows whether
+    the recipe leads to the result.
 
     Parameters
     ----------
@@ -92,6 +84,8 @@ def verify(path: Path | str, deep: bool = True) -> Verdict:
     deep : bool
         False compares hashes only: as strict against alteration, faster, but it trusts that the sealed files were
         consistent when they were sealed.
+    known : Known or None
+        The models and providers known here; None: they are not compared, and the reasons say so.
 
     Returns
     -------
@@ -106,48 +100,69 @@ def verify(path: Path | str, deep: bool = True) -> Verdict:
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder")
     if is_lone_receipt(path):
-        return _lone_receipt(path)
+        return _lone_receipt(path, known)
     try:
         folder = find_bundle(path)
     except ReceiptError as e:
         return Verdict("unknown", (str(e),))
     if not any(os.path.lexists(folder / n) for n in (RECEIPT, SEAL)):
         return Verdict("unknown", (f"{folder.name} is not a bundle: it holds neither {RECEIPT} nor {SEAL}",))
-    found = _Findings()
+    found = Findings()
     bundle = _open(folder, found)
     if bundle is None:
-        return found.verdict()
+        return _verdict(found)
     _files(bundle, found)
+    _models(bundle.receipt, known, found)
     asked = None if path.is_dir() or path.absolute().parent == folder.absolute() else path
     picture = _picture(bundle, asked, found)
     if isinstance(picture, Verdict):
         return picture
     if found.wrong:
-        return found.verdict()
+        return _verdict(found)
     if deep:
-        _statements(bundle, picture, found)
+        recheck(bundle, picture, found)
     if found.wrong or picture is not None:
-        return found.verdict()
+        return _verdict(found)
     return Verdict(
         "unknown", ("the bundle is unaltered, but its picture is not beside it", *found.checked, *found.notes)
     )
 
 
-def _lone_receipt(path: Path) -> Verdict:
+def _lone_receipt(path: Path, known: Known | None) -> Verdict:
     try:
         receipt = read_receipt(read_limited(path, canonical.MAX_BYTES))
     except ReceiptError as e:
         return Verdict("altered", (f"not a valid receipt: {e}",))
+    found = Findings()
+    _models(receipt, known, found)
+    if found.wrong:
+        return _verdict(found)
     return Verdict(
         "unknown",
         (
             "a well-formed receipt in canonical form, but alone: without its seal and picture nothing can be compared",
             f"it is about samples {receipt['output']['samples_sha256']}",
+            *found.checked,
+            *found.notes,
         ),
     )
 
 
-def _open(folder: Path, found: _Findings) -> Bundle | None:
+def _models(receipt: Mapping[str, Any], known: Known | None, found: Findings) -> None:
+    """Compare what the receipt says of its models with what is known of them."""
+    if not receipt["steps"]:
+        return
+    if known is None:
+        found.notes.append("the models in the receipt were not compared with model cards: none were given")
+        return
+    wrong, notes = compare_models(receipt, known)
+    found.wrong += wrong
+    found.notes += notes
+    if not wrong and not notes:
+        found.checked.append("the providers and models are as their cards here describe them")
+
+
+def _open(folder: Path, found: Findings) -> Bundle | None:
     """Read receipt and seal; None if that failed."""
     _names(folder, found)
     receipt = seal = None
@@ -166,7 +181,7 @@ def _open(folder: Path, found: _Findings) -> Bundle | None:
     return Bundle(folder, receipt, data, *seal)
 
 
-def _names(folder: Path, found: _Findings) -> None:
+def _names(folder: Path, found: Findings) -> None:
     with os.scandir(folder) as entries:
         for i, entry in enumerate(entries):
             if i > 1000:
@@ -175,18 +190,18 @@ def _names(folder: Path, found: _Findings) -> None:
             if entry.name in CLUTTER:
                 continue
             if entry.name not in NAMES:
-                found.wrong.append(f"{_shown(entry.name)} does not belong in a bundle")
+                found.wrong.append(f"{shown(entry.name)} does not belong in a bundle")
             elif not entry.is_file(follow_symlinks=False):
                 found.wrong.append(f"{entry.name} is not a plain file")
 
 
-def _files(bundle: Bundle, found: _Findings) -> None:
+def _files(bundle: Bundle, found: Findings) -> None:
     """Compare the hash of every file with the seal, and the seal with the receipt."""
     if FileFacts.of(bundle.receipt_bytes) != bundle.sealed_receipt:
         found.wrong.append(f"{RECEIPT} is not the one that was sealed")
     for name, facts in bundle.sealed_files.items():
         if name not in NAMES or name in (SEAL, RECEIPT):
-            found.wrong.append(f"the seal names {_shown(name)}, which does not belong in a bundle")
+            found.wrong.append(f"the seal names {shown(name)}, which does not belong in a bundle")
             continue
         try:
             if hash_file(bundle.folder / name, limit=facts.size, links=False) != facts:
@@ -216,7 +231,7 @@ def _files(bundle: Bundle, found: _Findings) -> None:
         )
 
 
-def _picture(bundle: Bundle, asked: Path | None, found: _Findings) -> Path | Verdict | None:
+def _picture(bundle: Bundle, asked: Path | None, found: Findings) -> Path | Verdict | None:
     """Find the picture and compare its hash; None if there is none."""
     stated = bundle.receipt["output"]["file"]
     if stated is None or bundle.sealed_output != FileFacts(stated["sha256"], stated["bytes"]):
@@ -237,63 +252,10 @@ def _picture(bundle: Bundle, asked: Path | None, found: _Findings) -> Path | Ver
         source = bundle.receipt["input"]["file"]
         if not matches and not found.wrong and source is not None and facts.sha256 == source["sha256"]:
             return Verdict(
-                "unknown", (f"{_shown(path.name)} is the untouched source of this bundle, not the result it seals",)
+                "unknown", (f"{shown(path.name)} is the untouched source of this bundle, not the result it seals",)
             )
     if matches:
         found.checked.append("the picture is the one that was sealed, byte by byte")
     else:
-        found.wrong.append(f"the picture {_shown(path.name)} is not the one that was sealed")
+        found.wrong.append(f"the picture {shown(path.name)} is not the one that was sealed")
     return path
-
-
-def _statements(bundle: Bundle, picture: Path | None, found: _Findings) -> None:
-    """Decode everything and compare with what the receipt states."""
-    receipt = bundle.receipt
-    maps, out, source = receipt["maps"], receipt["output"], receipt["input"]
-    try:
-        edits = read_map(bundle, EDIT_MAP, out["picture"])
-        if array_digest(edits) != maps["edit"]["samples_sha256"]:
-            found.wrong.append(f"the samples of {EDIT_MAP} are not those the receipt names")
-        if stats_of(edits, maps["edit"]["stats"]["alpha"]).to_json() != maps["edit"]["stats"]:
-            found.wrong.append(f"the edit statistics of the receipt do not follow from {EDIT_MAP}")
-        if array_digest(read_map(bundle, CONFIDENCE, out["picture"])) != maps["confidence"]["samples_sha256"]:
-            found.wrong.append(f"the samples of {CONFIDENCE} are not those the receipt names")
-        if MASK in bundle.sealed_files:
-            if receipt["mask"] is None:
-                found.wrong.append(f"the receipt knows no mask, but there is {MASK}")
-            open_account(bundle.folder)  # compares the mask
-    except ReceiptError as e:
-        found.wrong.append(str(e))
-    if picture is not None:
-        _samples(picture, out["picture"], 0, (out["file"]["decoded_samples_sha256"], out["file"]["format"]), found)
-    original = find_original(bundle)
-    if original is not None:
-        known = (source["samples_sha256"], source["picture"]["format"])
-        _samples(bundle.folder / original, source["picture"], source["page"], known, found)
-    if not found.wrong:
-        found.checked.append("the samples of the pictures and maps are those the receipt names")
-
-
-def _samples(path: Path, size: dict[str, Any], page: int, known: tuple[str, str], found: _Findings) -> None:
-    stated, format_name = known
-    try:
-        same = read_digest(path, size["width"], size["height"], page) == stated
-    except UnavailableError as e:
-        found.notes.append(f"{_shown(path.name)} was not decoded: {e}")
-        return
-    except InputError as e:
-        found.wrong.append(f"{_shown(path.name)} cannot be decoded as the receipt states: {e}")
-        return
-    if same:
-        return
-    if format_name in _LOSSY:
-        found.notes.append(
-            f"{_shown(path.name)} is the sealed file, but decodes to other samples here: another decoder version"
-        )
-    else:
-        found.wrong.append(f"the samples of {_shown(path.name)} are not those the receipt names")
-
-
-def _shown(name: str) -> str:
-    clean = "".join(c if c.isprintable() else "?" for c in name)
-    return clean if len(clean) <= 80 else clean[:77] + "..."

@@ -1,0 +1,189 @@
+"""Putting a finished folder in its place, and clearing away what a stopped program left behind.
+
+A bundle is built in a hidden folder beside its target. Its name ends with ``.part``; the bundle that was there before
+is moved aside under a name that ends with ``.old``. A program that is killed leaves such folders. They carry a key of
+the target's name, so that the next save of the same name finds them, and they are locked while a program works on
+them, so that it takes none from another that is still running. No reader takes a folder of such a name for a bundle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tratto.core.errors import OutputError
+
+_LEFTOVER = re.compile(r"\..*\.[0-9a-f]{12}-[0-9a-f]{12}\.(part|old)", re.DOTALL)
+#: Where folders cannot be locked, one that was touched within so many seconds may still be in use.
+_GRACE = 86400.0
+
+
+def is_leftover(path: Path) -> bool:
+    """Return True for the name of a folder being built or moved aside: never a bundle, whatever it holds."""
+    return _LEFTOVER.fullmatch(path.name) is not None
+
+
+def leftovers(target: Path) -> list[Path]:
+    """Return the hidden folders that saves of this bundle use or left, ``.part`` first."""
+    stem, key = _stem_and_key(target)
+    found = [
+        target.with_name(p)
+        for p in glob.glob(f"{glob.escape(f'.{stem}.{key}')}-*", root_dir=target.parent, include_hidden=True)
+        if is_leftover(Path(p))
+    ]
+    return sorted((p for p in found if p.is_dir() and not p.is_symlink()), key=lambda p: (p.suffix != ".part", p.name))
+
+
+def recover(target: Path, fits: Callable[[Path], bool], may_hold: frozenset[str]) -> None:
+    """Finish or clear what stopped saves of a bundle left.
+
+    If the bundle is missing, the first leftover that fits takes its place: the new one if its picture was put in place
+    already, else the old one if its picture is still there. If none fits, an old one is put back all the same, since
+    it may hold the only copy of an original. What is left then is deleted. Folders that another program works on, and
+    folders that hold anything a bundle may not hold, stay as they are.
+
+    Parameters
+    ----------
+    target : Path
+        The bundle.
+    fits : callable
+        Whether a folder is a whole bundle of the picture beside ``target``.
+    may_hold : set of str
+        Names that may stand in a bundle.
+    """
+    with contextlib.ExitStack() as stack:
+        mine = []
+        for p in leftovers(target):
+            if stack.enter_context(held(p)) and p.is_dir() and set(os.listdir(p)) <= may_hold:
+                mine.append(p)
+        if not os.path.lexists(target):
+            chosen = next((p for p in mine if fits(p)), None)
+            chosen = chosen or next((p for p in mine if p.suffix == ".old"), None)
+            if chosen is not None:
+                with contextlib.suppress(OSError):
+                    os.rename(chosen, target)
+                    mine.remove(chosen)
+        for p in mine:
+            shutil.rmtree(p, ignore_errors=True)
+
+
+@contextmanager
+def building(target: Path) -> Iterator[Path]:
+    """Give a locked, hidden folder to build in; it is deleted at the end unless :func:`commit` has moved it.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    stem, key = _stem_and_key(target)
+    folder = target.with_name(f".{stem}.{key}-{secrets.token_hex(6)}.part")
+    try:
+        folder.mkdir()
+        with held(folder):
+            yield folder
+    except OSError as e:
+        raise OutputError(f"the bundle {target} cannot be written: {e.strerror or e}") from e
+    finally:
+        # renamed away by then if all went well
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def commit(folder: Path, target: Path, written: Path, output: Path) -> None:
+    """Put a built folder and its picture in place, one right after the other.
+
+    Parameters
+    ----------
+    folder : Path
+        As from :func:`building`.
+    target : Path
+        The bundle.
+    written, output : Path
+        The picture as it lies on the disk, and its final name.
+    """
+    for name in os.listdir(folder):
+        _sync(folder / name)
+    _sync(folder)
+    aside = folder.with_suffix(".old")
+    with held(target):  # until the old one is gone, so that nobody takes it for left behind
+        try:
+            if target.exists():
+                os.rename(target, aside)
+            if written != output:
+                os.replace(written, output)
+            os.rename(folder, target)
+        except BaseException:
+            if aside.exists() and not target.exists():
+                with contextlib.suppress(OSError):
+                    os.rename(aside, target)
+            raise
+        _sync(target.parent)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Lock a folder if nobody else has; yield whether it is ours. The lock goes with the process, however it ends."""
+    fd = -1
+    try:
+        mine = True
+        try:
+            fd = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
+            mine = _lock(fd)
+        except OSError:  # this system or file system cannot lock folders, or there is none
+            mine = _untouched(folder)
+        yield mine
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def _lock(fd: int) -> bool:
+    """Lock an open folder; False if another program has it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be locked at all.
+    """
+    try:
+        import fcntl
+    except ImportError as e:
+        raise OSError("no locks here") from e
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _untouched(folder: Path) -> bool:
+    try:
+        return time.time() - folder.stat().st_mtime > _GRACE
+    except OSError:
+        return False
+
+
+def _stem_and_key(target: Path) -> tuple[str, str]:
+    # names may be as long as the file system allows; the key tells apart what the shortened stem does not
+    return target.stem[:40], hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]
+
+
+def _sync(path: Path) -> None:
+    flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) if path.is_dir() else os.O_RDWR
+    # some systems cannot open or sync folders; the files themselves are synced either way
+    with contextlib.suppress(OSError) if path.is_dir() else contextlib.nullcontext():
+        fd = os.open(path, flags)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

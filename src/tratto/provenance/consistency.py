@@ -1,0 +1,222 @@
+"""What a receipt must agree with: itself, and what is known of the models it names.
+
+A receipt states many things twice: the steps stand in the recipe and in the records, the samples between two steps end
+one and begin the next. Somebody who changes one statement has to change all of them, and not all can be made to fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """What a model card says, as far as a receipt repeats it.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of its weights; empty if the card does not know it.
+    licence : str
+    commercial_use : bool
+    generative : bool
+        True if it may invent detail.
+    """
+
+    sha256: str
+    licence: str
+    commercial_use: bool
+    generative: bool
+
+
+@dataclass(frozen=True)
+class Known:
+    """The models and providers that are known here. This package lies below both, so a caller hands them in.
+
+    Attributes
+    ----------
+    models : mapping of str to KnownModel
+        By id.
+    providers : mapping of str to bool
+        Name of each provider: may it invent detail?
+    version : str
+        Version of Tratto that all this belongs to.
+    """
+
+    models: Mapping[str, KnownModel] = field(default_factory=dict)
+    providers: Mapping[str, bool] = field(default_factory=dict)
+    version: str = ""
+
+
+def contradictions(receipt: Mapping[str, Any]) -> list[str]:
+    """Return where a receipt of valid form contradicts itself in what its steps did.
+
+    Parameters
+    ----------
+    receipt : mapping
+        Valid by the schema.
+
+    Returns
+    -------
+    list of str
+        Plain sentences; empty if all fits.
+    """
+    return [*_recipe(receipt), *_chain(receipt), *_change(receipt)]
+
+
+def _recipe(receipt: Mapping[str, Any]) -> list[str]:
+    """Compare the records with the recipe as resolved, and that with the recipe as asked."""
+    steps = receipt["steps"]
+    asked, resolved = receipt["recipe"]["asked"]["steps"], receipt["recipe"]["resolved"]["steps"]
+    out = []
+    done = [s["step"] for s in steps]
+    if done != [s["step"] for s in resolved]:
+        out.append(f"receipt.steps: expected the steps of recipe.resolved in their order, got {_listed(done)}")
+        return out
+    if done != [s["step"] for s in asked]:
+        out.append("receipt.recipe: asked and resolved must hold the same steps in the same order")
+    kernel = "bicubic"
+    for i, (record, planned) in enumerate(zip(steps, resolved, strict=True)):
+        params = record["params"]
+        if params != planned["params"]:
+            out.append(f"receipt.steps[{i}].params: expected those of recipe.resolved")
+        if isinstance(params.get("provider"), str) and params["provider"] != record["provider"]:
+            out.append(
+                f"receipt.steps[{i}].provider: expected {params['provider'][:60]!r} as in its parameters, "
+                f"got {record['provider'][:60]!r}"
+            )
+        if receipt["forensic"] and params.get("fast") is True:
+            out.append(f"receipt.steps[{i}]: a forensic receipt must not hold a step of lower precision")
+        kernel = params.get("kernel", kernel)
+    if kernel != receipt["output"]["kernel"]:
+        out.append("receipt.output.kernel: expected that of the last step which names one")
+    scale = 1
+    for s in steps:
+        if s["step"] == "upscale" and isinstance(s["params"].get("scale"), int):
+            scale *= s["params"]["scale"]
+    if any(s["step"] == "upscale" for s in steps) and scale != receipt["output"]["scale"]:
+        out.append(f"receipt.output.scale: expected {scale} as follows from the steps")
+    return out
+
+
+def _chain(receipt: Mapping[str, Any]) -> list[str]:
+    """Follow the digests from the input through every step to the output.
+
+    A palette picture is worked on as RGB and turned back at the end, so its own digests stand outside the chain: the
+    first is checked where the original is at hand (:mod:`.recheck`), the last where it was enlarged and stays RGB.
+    """
+    steps, source, out = receipt["steps"], receipt["input"], receipt["output"]
+    palette = source["picture"]["mode"] == "palette"
+    if not steps:
+        same = source["samples_sha256"] == out["samples_sha256"] and out["scale"] == 1
+        return [] if same else ["receipt.output: without steps the result must hold the samples of the source"]
+    wrong = []
+    if not palette and steps[0]["input_digest"] != source["samples_sha256"]:
+        wrong.append("receipt.steps[0].input_digest: expected the digest of the input's samples")
+    for i, (one, two) in enumerate(pairwise(steps)):
+        if one["output_digest"] != two["input_digest"]:
+            wrong.append(f"receipt.steps[{i + 1}].input_digest: expected the output of the step before")
+    back_in_palette = palette and out["picture"]["mode"] == "palette"
+    if not back_in_palette and steps[-1]["output_digest"] != out["samples_sha256"]:
+        wrong.append(f"receipt.steps[{len(steps) - 1}].output_digest: expected the digest of the output's samples")
+    return wrong
+
+
+def _change(receipt: Mapping[str, Any]) -> list[str]:
+    """Compare how much changed with whether anything was done."""
+    changed = receipt["maps"]["edit"]["stats"]["changed_fraction"]
+    source, out, steps = receipt["input"], receipt["output"], receipt["steps"]
+    wrong = []
+    if changed > 0 and not steps:
+        wrong.append("receipt.maps.edit: pixels changed, but no step was run")
+    same = source["samples_sha256"] == out["samples_sha256"]
+    if same and changed > 0:
+        wrong.append("receipt.maps.edit: pixels changed, but input and output have the same samples")
+    kind = ("mode", "bits", "alpha", "width")
+    alike = all(source["picture"][k] == out["picture"][k] for k in kind) and out["picture"]["mode"] != "palette"
+    if alike and changed == 0 and not same:
+        wrong.append("receipt.maps.edit: nothing changed, but input and output have different samples")
+    basis = basis_of([s["confidence_basis"] for s in steps], changed)
+    if receipt["maps"]["confidence"]["basis"] != basis:
+        wrong.append(f"receipt.maps.confidence.basis: expected {basis!r} as follows from the steps")
+    return wrong
+
+
+def basis_of(bases: Sequence[str], changed_fraction: float) -> str:
+    """Return where the error estimate of a whole job comes from, given that of each step: one word."""
+    if not bases or changed_fraction == 0:
+        return "not edited"
+    return bases[0] if len(set(bases)) == 1 else "mixed"
+
+
+def compare_models(receipt: Mapping[str, Any], known: Known) -> tuple[list[str], list[str]]:
+    """Compare the steps with what is known of their providers and models.
+
+    Weights of one id may differ from version to version, so another hash contradicts only a receipt of the version
+    that ``known`` describes; otherwise it is noted.
+
+    Parameters
+    ----------
+    receipt : mapping
+        Valid.
+    known : Known
+
+    Returns
+    -------
+    wrong, notes : list of str
+        What contradicts; what could not be compared.
+    """
+    wrong: list[str] = []
+    notes: list[str] = []
+    # the same weights under another name are the same weights
+    inventive = {m.sha256: name for name, m in known.models.items() if m.generative and m.sha256}
+    for i, step in enumerate(receipt["steps"]):
+        at = f"step {i + 1}"
+        generative = known.providers.get(step["provider"])
+        if generative is None and step["provider"]:
+            notes.append(f"{at}: the provider {_short(step['provider'])} is unknown here, so nothing is known of it")
+        elif generative and not step["generative"]:
+            wrong.append(f"{at}: {step['provider']} may invent detail, but the receipt says that the step does not")
+        for model in step["models"]:
+            more_wrong, more_notes = _model(model, step["generative"], inventive, (known, receipt["tool"]["version"]))
+            wrong += [f"{at}: {w}" for w in more_wrong]
+            notes += [f"{at}: {n}" for n in more_notes]
+        if not step["models"] and step["generative"]:
+            wrong.append(f"{at}: a generative step must name its model")
+    return wrong, notes
+
+
+def _model(
+    model: Mapping[str, Any], generative: bool, inventive: Mapping[str, str], ours: tuple[Known, str]
+) -> tuple[list[str], list[str]]:
+    known, version = ours
+    name = _short(model["id"])
+    card = known.models.get(model["id"])
+    invents = card is not None and card.generative
+    if not generative and (invents or model["sha256"] in inventive):
+        which = name if invents else f"{name} has the weights of {inventive[model['sha256']]}, which"
+        return [f"{which} may invent detail, but the receipt says that the step does not"], []
+    if card is None:
+        return [], [f"the model {name} is unknown here: its hash and what it does were not compared"]
+    if not card.sha256:
+        return [], [f"the card of {name} names no hash to compare with"]
+    if card.sha256 != model["sha256"]:
+        words = f"the weights are not those that the card of {name} names"
+        if version == known.version:
+            return [words], []
+        return [], [f"{words} here (version {known.version}; the receipt is of version {_short(version)})"]
+    if (card.licence, card.commercial_use) != (model["licence"], model["commercial_use"]):
+        return [f"the licence of {name} is not the one its card names"], []
+    return [], []
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(_short(n) for n in names[:5]) or "none"
+
+
+def _short(name: str) -> str:
+    clean = "".join(c if c.isprintable() else "?" for c in name)
+    return clean if len(clean) <= 60 else clean[:57] + "..."

@@ -1,0 +1,483 @@
+"""Decode what lies in a bundle and compute again what the receipt, the maps and the report say of it.
+
+Hashes show that files are as they were sealed. Here it is asked whether they were true when they were sealed: the edit
+map is made anew from the original and the result, the report from the receipt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import InputError, ReceiptError, UnavailableError
+from tratto.core.image import ColorMode, Image, Metadata
+from tratto.imaging.resample import KERNELS, Kernel, enlarge_into
+from tratto.imaging.scratch import allocate, release
+from tratto.provenance import canonical
+from tratto.provenance.bundle import (
+    CONFIDENCE,
+    EDIT_MAP,
+    MASK,
+    OBSERVED,
+    REPORT,
+    Bundle,
+    find_original,
+    read_map,
+    read_picture,
+)
+from tratto.provenance.edit_map import edit_map, stats_of
+from tratto.provenance.receipt import FileFacts, array_digest, picture_facts
+from tratto.provenance.schema import check, observed_schema
+from tratto.provenance.seal import read_limited
+
+#: Formats whose decoders may differ in the last digit from version to version.
+LOSSY = ("jpeg", "webp", "heif", "avif")
+#: Formats of results that keep every colour. Tratto writes WebP without loss only.
+LOSSLESS_OUTPUT = ("png", "tiff", "webp", "bmp")
+#: How far two computations of one Delta-E may lie apart, in steps of the map: 1/128 Delta-E. Other processors and
+#: library versions round float32 colours differently; a second run on one machine differs by 0. Whether a pixel is 0
+#: follows from whole samples and is compared exactly.
+SLACK = 4
+
+_MAX_REPORT = 64 << 20
+_BAND = 1 << 20  # pixels
+
+
+@dataclass
+class Findings:
+    """What a check has found so far.
+
+    Attributes
+    ----------
+    wrong, checked, notes : list of str
+        What contradicts, what was compared and agrees, what could not be compared.
+    """
+
+    wrong: list[str] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class _Seen:
+    """What could be decoded."""
+
+    edits: NDArray[np.uint16] | None = None
+    sure: NDArray[np.uint16] | None = None
+    mask: NDArray[np.uint16] | None = None
+    before: Image | None = None  # the original, if its samples are the stated ones
+    before_kept: bool = False  # the bundle holds one
+    after: Image | None = None  # the result as the receipt describes it
+    after_is: str = "missing"  # "exact", "as shown" (same colours, another form), "lossy" or "missing"
+
+
+def recheck(bundle: Bundle, picture: Path | None, found: Findings) -> None:
+    """Decode everything and compare with what the receipt states.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Its files are as they were sealed.
+    picture : Path or None
+        The sealed picture, if it is at hand.
+    found : Findings
+        Added to.
+    """
+    seen = _Seen()
+    _maps(bundle, seen, found)
+    if picture is not None:
+        _result(bundle, picture, seen, found)
+    _source(bundle, seen, found)
+    if not found.wrong:
+        found.checked.append("the samples of the pictures and maps are those the receipt names")
+    if seen.edits is not None:
+        _outside(bundle, seen, found)
+        _again(bundle, seen, found)
+    _observed(bundle, found)
+    _report(bundle, picture, seen, found)
+
+
+# --------------------------------------------------------------------------------------------------------------- maps
+
+
+def _maps(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+    maps, out, mask = bundle.receipt["maps"], bundle.receipt["output"], bundle.receipt["mask"]
+    try:
+        seen.edits = read_map(bundle, EDIT_MAP, out["picture"])
+        if array_digest(seen.edits) != maps["edit"]["samples_sha256"]:
+            found.wrong.append(f"the samples of {EDIT_MAP} are not those the receipt names")
+        if stats_of(seen.edits, maps["edit"]["stats"]["alpha"]).to_json() != maps["edit"]["stats"]:
+            found.wrong.append(f"the edit statistics of the receipt do not follow from {EDIT_MAP}")
+        seen.sure = read_map(bundle, CONFIDENCE, out["picture"])
+        if array_digest(seen.sure) != maps["confidence"]["samples_sha256"]:
+            found.wrong.append(f"the samples of {CONFIDENCE} are not those the receipt names")
+        if MASK in bundle.sealed_files:
+            if mask is None:
+                found.wrong.append(f"the receipt knows no mask, but there is {MASK}")
+                return
+            seen.mask = read_map(bundle, MASK, bundle.receipt["input"]["picture"])
+            values = seen.mask.astype(np.float32) / np.float32(65535)
+            if array_digest(values) != mask["samples_sha256"]:
+                found.wrong.append(f"{MASK} is not the mask the receipt names: it was altered")
+            if int(np.count_nonzero(seen.mask)) / seen.mask.size != mask["covered"]:
+                found.wrong.append(f"the share that the receipt says the mask covers does not follow from {MASK}")
+        elif mask is not None:
+            found.notes.append(f"there was a mask, but the bundle holds no {MASK}: what lies outside was not compared")
+    except ReceiptError as e:
+        found.wrong.append(str(e))
+
+
+def _outside(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+    """Check that the edit map is 0 where the mask is."""
+    if seen.mask is None or seen.edits is None:
+        return
+    scale = bundle.receipt["output"]["scale"]
+    count = 0
+    for y0, y1 in _bands(seen.edits.shape):
+        rows = np.repeat(seen.mask[np.arange(y0, y1) // scale], scale, axis=1)
+        count += int(np.count_nonzero((rows == 0) & (seen.edits[y0:y1] > 0)))
+        release(seen.edits)
+    if count:
+        found.wrong.append(f"{EDIT_MAP} shows change in {_pixels(count)} outside {MASK}")
+    else:
+        found.checked.append(f"{EDIT_MAP} shows no change outside {MASK}")
+
+
+def _again(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+    """Make the edit map again from the original and the result, and compare."""
+    receipt = bundle.receipt
+    why = _why_not(receipt, seen)
+    if why:
+        found.notes.append(f"{EDIT_MAP} could not be recomputed: {why}. What it says of the picture was not compared")
+        return
+    if seen.before is None or seen.after is None or seen.edits is None:
+        return
+    stated = receipt["output"]["kernel"]
+    if stated not in KERNELS:
+        found.wrong.append("the receipt names a kernel that does not exist")
+        return
+    before, after = _enlarged(seen.before, receipt["output"]["scale"], cast(Kernel, stated)), seen.after
+    if seen.after_is == "as shown":
+        from tratto.imaging.io import expand_palette
+
+        before = expand_palette(before, allocate)
+    after = after.replace(meta=replace(after.meta, icc=before.meta.icc))
+    fresh: NDArray[np.uint16] = allocate(seen.edits.shape, np.uint16)  # type: ignore[assignment]
+    alpha = edit_map(before, after, 1, None, fresh).alpha
+    hidden, invented, far = _compare(seen.edits, fresh, seen.after_is == "exact")
+    if hidden:
+        found.wrong.append(f"{_pixels(hidden)} differ from the original where {EDIT_MAP} shows no change")
+    if invented:
+        found.wrong.append(f"{EDIT_MAP} shows change in {_pixels(invented)} that equal the original")
+    if far:
+        found.wrong.append(
+            f"{EDIT_MAP} states another difference from the original than there is in {_pixels(far)} of the picture"
+        )
+    if seen.after_is == "exact" and alpha != receipt["maps"]["edit"]["stats"]["alpha"]:
+        found.wrong.append("the receipt is wrong about whether alpha was compared")
+    if not hidden and not invented and not far:
+        found.checked.append(f"{EDIT_MAP}, made again from the original and the picture, is the same")
+
+
+def _why_not(receipt: Mapping[str, Any], seen: _Seen) -> str:
+    if seen.before is None:
+        if not seen.before_kept:
+            return "the bundle holds no original"
+        return "the original could not be decoded as it was then"
+    if seen.after_is == "lossy":
+        return f"the picture is a {receipt['output']['file']['format'].upper()}, which lost some of the result it shows"
+    if seen.after is None:
+        return "the picture is not at hand"
+    return ""
+
+
+def _compare(stored: NDArray[np.uint16], fresh: NDArray[np.uint16], exact: bool) -> tuple[int, int, int]:
+    """Count the pixels whose change a map hides, invents, and states wrongly."""
+    hidden = invented = far = 0
+    # by colours alone, two palette entries of one colour cannot be told apart; the map counts them as 1
+    least = 0 if exact else 1
+    for y0, y1 in _bands(stored.shape):
+        a, b = np.asarray(stored[y0:y1]).astype(np.int32), np.asarray(fresh[y0:y1]).astype(np.int32)
+        hidden += int(np.count_nonzero((a == 0) & (b > 0)))
+        invented += int(np.count_nonzero((a > least) & (b == 0)))
+        far += int(np.count_nonzero((a > 0) & (b > 0) & (np.abs(a - b) > SLACK)))
+        release(stored)
+        release(fresh)
+    return hidden, invented, far
+
+
+def _enlarged(source: Image, scale: int, kernel: Kernel) -> Image:
+    """Return what the edit map compares with, as the engine makes it."""
+    from tratto.imaging.io import expand_palette
+
+    if scale == 1:
+        return source
+    image = expand_palette(source, allocate)
+
+    def one(samples: Any) -> Any:
+        out = allocate((samples.shape[0] * scale, samples.shape[1] * scale, *samples.shape[2:]), samples.dtype)
+        enlarge_into(samples, out, scale, kernel, image.max_value)  # type: ignore[arg-type]
+        release(out)
+        return out
+
+    return image.replace(pixels=one(image.pixels), alpha=None if image.alpha is None else one(image.alpha))
+
+
+def _bands(shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    step = max(1, _BAND // shape[1])
+    return [(y, min(shape[0], y + step)) for y in range(0, shape[0], step)]
+
+
+def _pixels(count: int) -> str:
+    return "one pixel" if count == 1 else f"{count} pixels"
+
+
+# ----------------------------------------------------------------------------------------------------------- pictures
+
+
+def _result(bundle: Bundle, picture: Path, seen: _Seen, found: Findings) -> None:
+    """Decode the picture; compare its samples with those of the file and of the result."""
+    from tratto.imaging.io import digest
+
+    out = bundle.receipt["output"]
+    file, facts = out["file"], out["picture"]
+    image = _decode(picture, facts, 0, found)
+    if image is None:
+        return
+    same = digest(image) == file["decoded_samples_sha256"]
+    if file["format"] not in LOSSLESS_OUTPUT:
+        if not same:
+            found.notes.append(_other_decoder(picture))
+        seen.after, seen.after_is = image, "lossy"
+        return
+    if not same:
+        found.wrong.append(f"the samples of {shown(picture.name)} are not those the receipt names")
+        return
+    stated = as_stated(image, facts)
+    if stated is not None and digest(stated) == out["samples_sha256"]:
+        seen.after, seen.after_is = stated, "exact"
+    elif facts["mode"] == "palette" and image.mode is not ColorMode.PALETTE:
+        seen.after, seen.after_is = image, "as shown"  # written as RGB, where there is no palette
+    else:
+        found.wrong.append(
+            f"the samples of {shown(picture.name)} are not those of the result, though {file['format'].upper()} "
+            "loses nothing"
+        )
+
+
+def as_stated(image: Image, facts: Mapping[str, Any]) -> Image | None:
+    """Return a decoded result in the mode and depth it had before it was written, or None if it cannot be it.
+
+    A format that has no grey holds it as RGB, one that has no 1, 2 or 4 bits holds them as 8.
+
+    Parameters
+    ----------
+    image : Image
+    facts : mapping
+        ``output.picture`` of the receipt.
+    """
+    mode, bits = ColorMode(facts["mode"]), int(facts["bits"])
+    if image.mode is ColorMode.RGB and mode is ColorMode.GRAY:
+        px = image.pixels
+        if not (np.array_equal(px[..., 0], px[..., 1]) and np.array_equal(px[..., 0], px[..., 2])):
+            return None
+        image = image.replace(pixels=np.ascontiguousarray(px[..., 0]), mode=ColorMode.GRAY)
+    if image.mode is not mode:
+        return None
+    if mode is ColorMode.PALETTE and image.bits != bits:
+        return image.replace(bits=bits) if int(image.pixels.max()) < 1 << bits else None
+    if image.bits == 8 and bits < 8:
+        pixels = _fewer_bits(image.pixels, bits)
+        alpha = None if image.alpha is None else _fewer_bits(image.alpha, bits)
+        if pixels is None or (image.alpha is not None and alpha is None):
+            return None
+        return image.replace(pixels=pixels, alpha=alpha, bits=bits)
+    return image if image.bits == bits else None
+
+
+def _fewer_bits(plane: NDArray[Any], bits: int) -> NDArray[np.uint8] | None:
+    top = (1 << bits) - 1
+    wide = plane.astype(np.uint32)
+    back = (wide * top + 127) // 255
+    return back.astype(np.uint8) if np.array_equal((back * 255 + top // 2) // top, wide) else None
+
+
+def _source(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+    """Decode the original; compare its samples with those of the input and of the first step."""
+    from tratto.imaging.io import digest, expand_palette
+
+    name = find_original(bundle)
+    if name is None:
+        return
+    seen.before_kept = True
+    source, steps = bundle.receipt["input"], bundle.receipt["steps"]
+    image = _decode(bundle.folder / name, source["picture"], source["page"], found)
+    if image is None:
+        return
+    if digest(image) != source["samples_sha256"]:
+        if source["picture"]["format"] in LOSSY:
+            found.notes.append(_other_decoder(Path(name)))
+        else:
+            found.wrong.append(f"the samples of {name} are not those the receipt names")
+        return
+    facts = picture_facts(image)
+    wrong = [k for k, v in facts.items() if source["picture"][k] != v]
+    if wrong:
+        found.wrong.append(f"the receipt states another {' and '.join(wrong)} than {name} has")
+        return
+    if image.mode is ColorMode.PALETTE and steps:
+        if digest(expand_palette(image, allocate)) != steps[0]["input_digest"]:
+            found.wrong.append(f"the first step did not begin with the colours of {name}")
+    seen.before = image
+
+
+def _decode(path: Path, size: Mapping[str, Any], page: int, found: Findings) -> Image | None:
+    try:
+        return read_picture(path, size["width"], size["height"], page)
+    except UnavailableError as e:
+        found.notes.append(f"{shown(path.name)} was not decoded: {e}")
+    except InputError as e:
+        found.wrong.append(f"{shown(path.name)} cannot be decoded as the receipt states: {e}")
+    return None
+
+
+def _other_decoder(path: Path) -> str:
+    return f"{shown(path.name)} is the sealed file, but decodes to other samples here: another decoder version"
+
+
+# ------------------------------------------------------------------------------------------------- report and observed
+
+
+def _observed(bundle: Bundle, found: Findings) -> None:
+    """Check the form of ``observed.json``. What it says of times nobody can check."""
+    if OBSERVED not in bundle.sealed_files:
+        return
+    try:
+        seen = read_observed(bundle)
+        if len(seen["steps"]) != len(bundle.receipt["steps"]):
+            raise ReceiptError("observed.steps: expected one entry for each step of the receipt")
+    except ReceiptError as e:
+        found.wrong.append(f"{OBSERVED}: {e}")
+
+
+def read_observed(bundle: Bundle) -> dict[str, Any]:
+    """Read ``observed.json`` strictly.
+
+    Raises
+    ------
+    ReceiptError
+        If it is not valid by its schema, or not in canonical form.
+    """
+    data = read_limited(bundle.folder / OBSERVED, canonical.MAX_BYTES)
+    seen: dict[str, Any] = canonical.loads(data)
+    check(seen, observed_schema(), "observed")
+    if canonical.dumps(seen) != data:
+        raise ReceiptError("it is not in canonical form (RFC 8785)")
+    return seen
+
+
+def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) -> None:
+    """Make the report again and compare."""
+    from tratto.provenance.report import (
+        SHOWS_AFTER,
+        SHOWS_BEFORE,
+        ReportInputs,
+        compare_reports,
+        named_in,
+        render_report,
+    )
+
+    if REPORT not in bundle.sealed_files:
+        found.wrong.append(f"the seal names no {REPORT}; every bundle has one")
+        return
+    if found.wrong or seen.edits is None or seen.sure is None:
+        return  # it would be made from statements that are wrong already
+    receipt = bundle.receipt
+    ours = _version()
+    if receipt["tool"]["version"] != ours:
+        found.notes.append(
+            f"{REPORT} was not compared: version {shown(receipt['tool']['version'])} wrote it, this is {ours}"
+        )
+        return
+    try:
+        stored = read_limited(bundle.folder / REPORT, _MAX_REPORT).decode("utf-8")
+        names = read_observed(bundle) if OBSERVED in bundle.sealed_files else None
+    except (ReceiptError, UnicodeDecodeError) as e:
+        found.wrong.append(f"{REPORT} cannot be read: {e}")
+        return
+    name = named_in(stored)
+    skip: set[int] = set()
+    after = _to_show(seen.after, receipt["output"]["picture"], seen.before)
+    before = _to_show(seen.before, receipt["input"]["picture"], None)
+    if after is None or before is None:
+        found.notes.append(f"{REPORT} was not compared: the colour profile it was shown through is not at hand")
+        return
+    if seen.before is None:
+        skip |= SHOWS_BEFORE
+    if seen.after is None or seen.after_is == "lossy":
+        skip |= SHOWS_AFTER
+    fresh = render_report(
+        ReportInputs(
+            receipt=receipt,
+            receipt_sha256=FileFacts.of(bundle.receipt_bytes).sha256,
+            source=before,
+            result=after,
+            edit_map=seen.edits,
+            confidence=seen.sure,
+            output_name=name,
+            original_name=names["input_name"] if names is not None else "",
+            original_file=find_original(bundle),
+        )
+    )
+    wrong, alike = compare_reports(stored, fresh, frozenset(skip))
+    if wrong:
+        found.wrong.append(f"{REPORT} is not what follows from the receipt: {wrong}")
+        return
+    if names is not None and names["output_name"] != name:
+        found.wrong.append(f"{REPORT} and {OBSERVED} name different pictures")
+        return
+    found.checked.append(f"{REPORT}, made again from the receipt, is the same")
+    if alike:
+        found.notes.append(f"the pictures in {REPORT} are alike, not byte by byte the same: another library version")
+    for some, what in ((SHOWS_BEFORE, "before"), (SHOWS_AFTER, "after")):
+        if skip & some:
+            found.notes.append(f"the pictures of the state {what} in {REPORT} could not be compared")
+    if picture is not None and name != picture.name.encode("utf-8", "replace").decode("utf-8")[:500]:
+        found.notes.append(f"{REPORT} calls the picture {shown(name)}: it was renamed")
+
+
+def _to_show(image: Image | None, facts: Mapping[str, Any], other: Image | None) -> Image | None:
+    """Return a picture as the report showed it, a black one if it is missing, None if its profile is."""
+    if image is None:
+        image = _blank(facts)
+    candidates = [image.meta.icc, None if other is None else other.meta.icc, None]
+    for icc in candidates:
+        if (None if icc is None else hashlib.sha256(icc).hexdigest()) == facts["icc_sha256"]:
+            return image.replace(meta=replace(image.meta, icc=icc, orientation=facts["orientation"]))
+    return None
+
+
+def _blank(facts: Mapping[str, Any]) -> Image:
+    mode, bits = ColorMode(facts["mode"]), int(facts["bits"])
+    channels = {ColorMode.RGB: (3,), ColorMode.CMYK: (4,)}.get(mode, ())
+    pixels: Any = allocate((facts["height"], facts["width"], *channels), np.uint16 if bits == 16 else np.uint8)
+    palette = np.array([[0, 0, 0, 255]], np.uint8) if mode is ColorMode.PALETTE else None
+    return Image(pixels, mode, bits, palette=palette, meta=Metadata(format=facts["format"]))
+
+
+def _version() -> str:
+    from tratto._version import __version__
+
+    return __version__
+
+
+def shown(name: str) -> str:
+    """Return a name fit for a terminal: short, and without control characters."""
+    clean = "".join(c if c.isprintable() else "?" for c in name)
+    return clean if len(clean) <= 80 else clean[:77] + "..."
