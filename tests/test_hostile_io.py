@@ -20,7 +20,7 @@ from PIL import features
 
 from tratto.core.errors import CorruptPicture, InputError, PictureTooLarge, TrattoError, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, Metadata
-from tratto.imaging.io import Limits, WriteOptions, count_pages, read_image, read_mask, write_image
+from tratto.imaging.io import Limits, WriteOptions, count_pages, read_image, write_image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -274,15 +274,14 @@ def test_hostile_file(tmp_path, name):
     data = make()
     path = tmp_path / "name.png"
     path.write_bytes(data)
-    for call in (read_image, read_mask):
-        for source in (path, data):
-            with pytest.raises(InputError) as caught:
-                call(source)
-            assert type(caught.value) is expected, caught.value
-            message = str(caught.value)
-            assert 10 < len(message) < 400
-            assert "Traceback" not in message
-            assert "\n" not in message
+    for source in (path, data):
+        with pytest.raises(InputError) as caught:
+            read_image(source)
+        assert type(caught.value) is expected, caught.value
+        message = str(caught.value)
+        assert 10 < len(message) < 400
+        assert "Traceback" not in message
+        assert "\n" not in message
     # counting is allowed to succeed where only the samples are broken; it must not fail otherwise
     with contextlib.suppress(InputError):
         assert count_pages(path) >= 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -183,12 +183,15 @@ class Estimated:
         From the providers' stated speeds; this machine may differ.
     width, height : int
         Of the result.
+    warnings : tuple of str
+        What the user should know before: invented detail, licences, options without effect.
     """
 
     recipe: Recipe
     seconds: float
     width: int
     height: int
+    warnings: tuple[str, ...] = ()
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -293,40 +296,34 @@ class Session:
     def open_mask(self, mask: Any, image: Image) -> Mask:
         """Return a mask in the stored geometry of ``image``.
 
-        A mask is drawn over the picture as a viewer shows it, that is with the EXIF orientation applied.
+        A mask is drawn over the picture as a viewer shows it, that is with the EXIF orientation applied. It is read as
+        grey: white may change, black must stay, grey is blended. A mask of whole numbers that holds nothing above 1
+        counts as no and yes. Colours and transparency could mean one thing or its opposite, so they are refused.
 
         Parameters
         ----------
-        mask : path, array or Mask
-            Arrays: bool, uint8 / uint16 (full scale = may change) or float in [0, 1].
+        mask : path, array, PIL picture, Image or Mask
+            Arrays: (H, W), bool, uint8 / uint16 (full scale, or 1 in a mask of 0 and 1, may change) or float in [0, 1].
         image : Image
 
         Raises
         ------
         OptionError
-            If the size does not fit.
+            If the size does not fit, or it is not clear what the mask means.
         """
         from tratto.imaging import io
+        from tratto.imaging.masks import mask_from_array, mask_from_picture
 
         if isinstance(mask, Mask):
             return mask
         if isinstance(mask, (str, os.PathLike)):
-            values, orientation = io.read_mask(Path(mask), self.limits or io.Limits())
-            upright = io.oriented(values, orientation)
+            mask = io.read_image(Path(mask), self.limits or io.Limits())
+        elif hasattr(mask, "getbands"):
+            mask = io.image_from_pil(mask)
+        if isinstance(mask, Image):
+            upright = io.oriented(mask_from_picture(mask), mask.meta.orientation)
         else:
-            array = np.asarray(mask)
-            if array.ndim == 3 and array.shape[2] == 1:
-                array = array[..., 0]
-            if array.dtype == bool:
-                upright = array.astype(np.float32)
-            elif array.dtype in (np.uint8, np.uint16):
-                upright = array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
-            elif np.issubdtype(array.dtype, np.floating):
-                upright = array.astype(np.float32)
-            else:
-                raise OptionError(f"a mask array must be bool, uint8, uint16 or float, got {array.dtype}")
-            if upright.ndim != 2:
-                raise OptionError(f"a mask array must be (H, W), got {array.shape}")
+            upright = mask_from_array(np.asarray(mask))
         stored = np.ascontiguousarray(io.unoriented(upright, image.meta.orientation))
         if stored.shape != (image.height, image.width):
             raise OptionError(
@@ -347,8 +344,11 @@ class Session:
 
     def estimate(self, recipe: Recipe, image: Image) -> Estimated:
         """Say what a recipe would do to this picture and how long it may take, without doing it."""
+        from tratto.steps.denoise import restorer_notes
+
         services = _JobServices(self, recipe.seed, False, _silent)
         pixels, scale, seconds, steps = image.height * image.width, 1, 0.0, []
+        notes: list[str] = []
         for step in recipe.steps:
             s = int(getattr(step, "scale", 1))
             params = getattr(step, "params", {})
@@ -359,7 +359,9 @@ class Session:
             seconds += groups * pixels * scale**2 / 1e6 / max(info.megapixels_per_second, 1e-6)
             scale *= s
             steps.append(named)
-        return Estimated(replace(recipe, steps=tuple(steps)), seconds, image.width * scale, image.height * scale)
+            notes += restorer_notes(info, bool(getattr(step, "fast", False)))
+        resolved = replace(recipe, steps=tuple(steps))
+        return Estimated(resolved, seconds, image.width * scale, image.height * scale, tuple(dict.fromkeys(notes)))
 
     def check_cost(self, estimated: Estimated) -> None:
         """Refuse a job that is over the limits.
@@ -404,6 +406,7 @@ class Session:
         inspection = self.inspect(image)
         recipe = task.plan(options, inspection)
         origin = source if source is not None else picture
+        check_mask_is_another(mask, origin)
         opened = None if mask is None else self.open_mask(mask, image)
         return self.execute(recipe, image, inspection, (opened, origin, page))
 
@@ -466,7 +469,10 @@ class Session:
             input_file = hash_file(Path(origin))
         elif isinstance(origin, (bytes, bytearray)):
             input_file = FileFacts.of(bytes(origin))
-        warnings = tuple(dict.fromkeys(n for r in outcome.records for n in r.notes))
+        notes = [n for r in outcome.records for n in r.notes]
+        if mask is not None:
+            notes += mask_warnings(mask)
+        warnings = tuple(dict.fromkeys(notes))
         receipt = build_receipt(
             ReceiptInputs(
                 asked=asked,
@@ -550,7 +556,14 @@ class Session:
         mode = ColorMode.CMYK if fmt == "jpeg" and _has_four_inks(path) else None
         return self._format_for(fmt, mode, save)
 
-    def save(self, result: Result, output: Path | str, save: SaveOptions | None = None, source: Any = None) -> Saved:
+    def save(
+        self,
+        result: Result,
+        output: Path | str,
+        save: SaveOptions | None = None,
+        source: Any = None,
+        overwrite: bool = False,
+    ) -> Saved:
         """Write the picture and, beside it, the bundle with maps, receipt, seal, original and report.
 
         Parameters
@@ -562,11 +575,13 @@ class Session:
             None: the format follows from the ending.
         source : path, bytes or None
             The input file, to be kept in the bundle.
+        overwrite : bool
+            Replace an earlier result of this name. An input is never replaced.
 
         Raises
         ------
         OutputError
-            If it cannot be written, or is the input.
+            If it cannot be written, exists already, or is the input.
         """
         from tratto.imaging import io
         from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
@@ -583,24 +598,21 @@ class Session:
             raise OptionError(f"{output.name} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}")
         if isinstance(source, (str, os.PathLike)) and output.exists() and os.path.samefile(source, output):
             raise OutputError(f"{output} is the input; an input is never overwritten")
+        if not overwrite:
+            for path in (output, bundle_path(output)):
+                if os.path.lexists(path):
+                    raise OutputError(f"{path} exists; choose another name, or replace it with overwrite=True")
         lossy = fmt == "jpeg"
         warnings = []
         if lossy:
             warnings.append("JPEG changes samples everywhere, outside a mask too; PNG, TIFF and WebP do not")
-        try:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            fd, name = tempfile.mkstemp(prefix=".tratto-", suffix=".part", dir=output.parent)
-        except OSError as e:
-            raise OutputError(f"cannot write into {output.parent}: {e.strerror or e}") from e
-        os.close(fd)
-        part = Path(name)
-        try:
+        with io.part_folder(output) as folder:
+            part = folder / "picture"
             options = io.WriteOptions(quality=save.quality, strip_metadata=save.strip_metadata, keep_tables=False)
             self.progress("write", 0, 2)
             io.write_image(result.image, part, fmt, options)
             release(result.image.pixels)
             release(result.image.alpha)
-            os.chmod(part, 0o666 & ~_umask())
             decoded = io.digest(io.read_image(part, _no_limits(), scratch=allocate)) if lossy else None
             self.progress("write", 1, 2)
             receipt = write_bundle(
@@ -617,8 +629,6 @@ class Session:
                 )
             )
             self.progress("write", 2, 2)
-        finally:
-            part.unlink(missing_ok=True)
         from tratto.provenance.canonical import dumps
 
         digest = hashlib.sha256(dumps(receipt)).hexdigest()
@@ -727,10 +737,40 @@ def _shown(image: Image) -> str:
     return f"{w}x{h}"
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+#: A mask that lets less of the picture than this change is more often a mistake than meant.
+SMALL_MASK = 0.01
+
+
+def mask_warnings(mask: Mask) -> list[str]:
+    """Return what a user should know about a mask: that it lets hardly anything change."""
+    share = mask_share(mask)
+    if share >= SMALL_MASK:
+        return []
+    how = "nothing at all" if share == 0 else f"only {100 * share:.2g} %"
+    return [f"the mask lets {how} of the picture change; in a mask white means may change"]
+
+
+def mask_share(mask: Mask) -> float:
+    """Return the share of the picture that a mask opens: the mean of its values."""
+    return float(mask.values.mean(dtype=np.float64))
+
+
+def check_mask_is_another(mask: Any, picture: Any) -> None:
+    """Refuse a mask that is the picture itself.
+
+    Raises
+    ------
+    OptionError
+        If both are one file, or files of equal bytes.
+    """
+    if not (isinstance(mask, (str, os.PathLike)) and isinstance(picture, (str, os.PathLike))):
+        return
+    try:
+        same = os.path.samefile(mask, picture) or filecmp.cmp(mask, picture, shallow=False)
+    except OSError:
+        return  # opening them will say what is wrong
+    if same:
+        raise OptionError(f"the mask {mask} is the picture itself; name another picture, white where it may change")
 
 
 def _no_limits() -> Limits:
@@ -755,8 +795,8 @@ def restore(
     picture : path, bytes, NumPy array, PIL picture or Image
     options : RestoreOptions or None
         Or give its fields as keywords: ``scale``, ``strength``, ``noise_sigma``, ``provider`` ...
-    mask : path, array or Mask
-        Where the picture may change; in the geometry a viewer shows.
+    mask : path, array, PIL picture or Mask
+        Where the picture may change; in the geometry a viewer shows. See :meth:`Session.open_mask`.
     page : int
         Of files with several, from 0.
     session : Session or None
@@ -781,9 +821,16 @@ def restore(
     return (session or Session()).restore(picture, options or make_options(**fields), mask, page)
 
 
-def save(result: Result, output: Path | str, options: SaveOptions | None = None, *, source: Any = None) -> Saved:
-    """Write a result and its bundle; see :meth:`Session.save`."""
-    return Session().save(result, output, options, source)
+def save(
+    result: Result,
+    output: Path | str,
+    options: SaveOptions | None = None,
+    *,
+    source: Any = None,
+    overwrite: bool = False,
+) -> Saved:
+    """Write a result and its bundle; see :meth:`Session.save`. Earlier results stay unless ``overwrite`` is true."""
+    return Session().save(result, output, options, source, overwrite)
 
 
 def inspect(picture: Any, page: int = 0) -> Inspection:

@@ -126,7 +126,7 @@ BAD = [
     (["--strength", "1.5"], 2, "strength"),
     (["--strength", "nan"], 2, "strength"),
     (["--sigma", "loud"], 2, "sigma"),
-    (["--sigma", "-3"], 2, "noise_sigma"),
+    (["--sigma", "-3"], 2, "--sigma must be a number from 0 to 255, got -3.0"),
     (["--format", "gif"], 2, "format"),
     (["--quality", "0"], 2, "quality"),
     (["--provider", "magic"], 2, "magic"),

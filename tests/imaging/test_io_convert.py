@@ -24,11 +24,9 @@ from tratto.imaging.io import (
     image_to_pil,
     oriented,
     read_image,
-    read_mask,
     to_eight_bits,
     to_palette,
     unoriented,
-    write_image,
 )
 
 # ----------------------------------------------------------------------------------------------------------- arrays
@@ -298,38 +296,6 @@ def test_orientation_out_of_range(orientation):
     for call in (oriented, unoriented):
         with pytest.raises(OptionError, match="1-8"):
             call(np.zeros((2, 2)), orientation)
-
-
-# ------------------------------------------------------------------------------------------------------------ masks
-
-
-def test_masks(tmp_path):
-    def written(image: Image) -> str:
-        write_image(image, tmp_path / "m.png", "png")
-        return str(tmp_path / "m.png")
-
-    gray = Image(np.array([[0, 51, 255]], np.uint8), ColorMode.GRAY, meta=Metadata(orientation=6))
-    values, orientation = read_mask(written(gray))
-    assert values.dtype == np.float32
-    assert values.tolist() == [[0.0, np.float32(0.2), 1.0]]
-    assert orientation == 6
-    deep = Image(np.array([[0, 65535]], np.uint16), ColorMode.GRAY, 16)
-    assert read_mask(written(deep))[0].tolist() == [[0.0, 1.0]]
-    bit = Image(np.array([[0, 1]], np.uint8), ColorMode.GRAY, 1)
-    assert read_mask(written(bit))[0].tolist() == [[0.0, 1.0]]
-    rgb = Image(np.array([[[255, 255, 255], [255, 0, 0]]], np.uint8), ColorMode.RGB)
-    assert read_mask(written(rgb))[0].tolist() == [[1.0, np.float32(85.0) / np.float32(255)]]
-    clear = Image(np.full((1, 2), 255, np.uint8), ColorMode.GRAY, 8, np.array([[0, 255]], np.uint8))
-    assert read_mask(written(clear))[0].tolist() == [[0.0, 1.0]]
-    palette = np.array([[0, 0, 0, 255], [255, 255, 255, 255]], np.uint8)
-    indexed = Image(np.array([[1, 0]], np.uint8), ColorMode.PALETTE, 1, palette=palette)
-    assert read_mask(written(indexed))[0].tolist() == [[1.0, 0.0]]
-
-
-def test_cmyk_mask_is_refused(tmp_path):
-    write_image(Image(np.zeros((2, 2, 4), np.uint8), ColorMode.CMYK), tmp_path / "m.tif", "tiff")
-    with pytest.raises(UnsupportedFormat, match="CMYK"):
-        read_mask(tmp_path / "m.tif")
 
 
 # ----------------------------------------------------------------------------------------------------------- digest

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tratto.batch.gather import Job, Source, check_jobs, gather, output_path
-from tratto.core.errors import InputError, OptionError, TrattoError
-from tratto.session import ENDINGS, SaveOptions, Session
+from tratto.batch.gather import SUFFIXES, Job, Source, check_jobs, collisions, gather, output_path
+from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
+from tratto.session import ENDINGS, SaveOptions, Session, check_mask_is_another, mask_share, mask_warnings
 from tratto.tasks.restore import RestoreOptions
 
 
@@ -30,6 +30,8 @@ class FolderJob:
     page : int or "all" or None
         From 0. None: files with several pages are refused.
     skip_existing, overwrite : bool
+    keep_ending : bool
+        ``photo.jpg`` becomes ``photo.jpg.png``, so that pictures that differ in the ending alone go together.
     """
 
     paths: tuple[str, ...]
@@ -40,6 +42,7 @@ class FolderJob:
     page: int | str | None = None
     skip_existing: bool = False
     overwrite: bool = False
+    keep_ending: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,21 @@ def _pages(source: Source, job: FolderJob, session: Session) -> list[int | None]
         return [job.page]
     raise OptionError(
         f"{source.path} holds {count} pages or frames; choose one with --page N or make them all with --page all. "
-        "Nothing was written"
+        "Nothing was written for it"
     )
 
 
-def plan_jobs(job: FolderJob, session: Session) -> tuple[list[Job], list[FileOutcome]]:
-    """Return the checked list of pictures to make, and the files that cannot be read.
+def _silent(text: str) -> None:
+    return None
+
+
+def plan_jobs(
+    job: FolderJob, session: Session, note: Callable[[str], None] = _silent
+) -> tuple[list[Job], list[FileOutcome]]:
+    """Return the checked list of pictures to make, and the files that cannot be made.
+
+    A file that cannot be read, that has several pages without a word which to take, or whose result would have the
+    name of another's is left out, and the others are done.
 
     Raises
     ------
@@ -107,7 +119,10 @@ def plan_jobs(job: FolderJob, session: Session) -> tuple[list[Job], list[FileOut
         For what must stop the whole command before anything is written.
     """
     single = job.out.suffix.lower() in session.output_suffixes and not job.out.is_dir()
-    sources = gather(list(job.paths), None if single else job.out)
+    gathered = gather(list(job.paths), None if single else job.out)
+    sources = gathered.sources
+    if gathered.passed_over:
+        note(gathered.note())
     if single and len(sources) != 1:
         raise OptionError(f"{job.out} names one file but there are {len(sources)} inputs; name a folder")
     jobs: list[Job] = []
@@ -116,14 +131,28 @@ def plan_jobs(job: FolderJob, session: Session) -> tuple[list[Job], list[FileOut
         try:
             for page in _pages(source, job, session):
                 fmt = session.peek_format(source.path, job.save)
-                path = job.out if single and page is None else output_path(source, job.out, ENDINGS[fmt][0], page)
+                path = output_path(source, job.out, ENDINGS[fmt][0], page, job.keep_ending)
+                path = job.out if single and page is None else path
                 if path.suffix.lower() not in ENDINGS[fmt]:
                     raise OptionError(
                         f"{job.out} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}; change it or --format"
                     )
                 jobs.append(Job(source.path, page or 0, path))
-        except InputError as e:
+        except TrattoError as e:
             failed.append(FileOutcome(source.path, None, "failed", str(e), e.exit_code))
+    for item, other in collisions(jobs).items():
+        jobs.remove(item)
+        remedy = "give them different names" if job.keep_ending else "use --keep-ending, which keeps them apart,"
+        failed.append(
+            FileOutcome(
+                item.source,
+                None,
+                "failed",
+                f"it and {other.source} would both write {item.output.stem} (picture or bundle); {remedy} or restore "
+                "them into different folders",
+                OutputError.exit_code,
+            )
+        )
     check_jobs(jobs, sources, job.skip_existing or job.overwrite)
     if isinstance(job.mask, Path) and not job.mask.exists():
         raise InputError(f"the mask {job.mask} does not exist")
@@ -133,20 +162,20 @@ def plan_jobs(job: FolderJob, session: Session) -> tuple[list[Job], list[FileOut
 def _mask_for(job: FolderJob, item: Job) -> Path | None:
     if job.mask is None or not job.mask.is_dir():
         return job.mask
-    from tratto.batch.gather import SUFFIXES
-
-    below = item.output.parent.relative_to(job.out)
-    for suffix in SUFFIXES:
-        candidate = job.mask / below / (item.source.stem + suffix)
-        if candidate.exists():
-            return candidate
+    below = Path() if item.output == job.out else item.output.parent.relative_to(job.out)
+    # photo.jpg.png before photo.png: with --keep-ending there may be a photo.tif, too
+    for stem in (item.source.name, item.source.stem):
+        for suffix in SUFFIXES:
+            candidate = job.mask / below / (stem + suffix)
+            if candidate.exists():
+                return candidate
     raise InputError(
         f"no mask for {item.source} in {job.mask}: expected {below / item.source.stem} with a picture ending"
     )
 
 
 def run_folder(
-    job: FolderJob, session: Session, dry_run: bool = False, started: Callable[[Job, int, int], None] | None = None
+    job: FolderJob, session: Session, dry_run: bool = False, note: Callable[[str], None] = _silent
 ) -> Iterator[FileOutcome]:
     """Do a job, yielding the outcome of each picture as it is known.
 
@@ -156,49 +185,66 @@ def run_folder(
     session : Session
     dry_run : bool
         Plan and estimate, write nothing.
-    started : callable or None
-        Called with (job, number, total) before each picture.
+    note : callable
+        Called with what a user should know about the whole job, such as files that were passed over.
     """
-    jobs, failed = plan_jobs(job, session)
+    jobs, failed = plan_jobs(job, session, note)
     yield from failed
-    for number, item in enumerate(jobs, 1):
-        if started is not None:
-            started(item, number, len(jobs))
+    for item in jobs:
         try:
-            if job.skip_existing and item.output.exists() and (item.bundle / "seal.json").exists():
-                yield FileOutcome(item.source, item.output, "skipped", "the result exists")
-                continue
-            yield _one(job, item, session, dry_run)
+            skipped = _skipped(item) if job.skip_existing else None
+            yield _one(job, item, session, dry_run) if skipped is None else skipped
         except TrattoError as e:
             yield FileOutcome(item.source, None, "failed", str(e), e.exit_code)
         except MemoryError:
             yield FileOutcome(item.source, None, "failed", "out of memory", 1)
 
 
+def _skipped(item: Job) -> FileOutcome | None:
+    """Return the outcome of a picture whose result is there; None if it is still to be made."""
+    from tratto.imaging.io import interrupted
+
+    there = item.output.exists()
+    if not there and not item.bundle.exists():
+        return None
+    if there and (item.bundle / "seal.json").exists():
+        return FileOutcome(item.source, item.output, "skipped", "the result exists")
+    if interrupted(item.output):
+        return None
+    if there:
+        message = "a picture of this name exists, without a complete account; --overwrite would replace it"
+        return FileOutcome(item.source, item.output, "skipped", message)
+    raise OutputError(f"{item.bundle} is there without {item.output.name}; --overwrite would replace it")
+
+
 def _one(job: FolderJob, item: Job, session: Session, dry_run: bool) -> FileOutcome:
-    mask = _mask_for(job, item)
+    chosen = _mask_for(job, item)
+    check_mask_is_another(chosen, item.source)
     image = session.open(item.source, item.page)
     session.output_format(image, job.save)
+    mask = None if chosen is None else session.open_mask(chosen, image)
+    details: dict[str, Any] = {} if mask is None else {"mask": str(chosen), "mask_share": round(mask_share(mask), 6)}
     if dry_run:
         estimated, inspection = session.plan_restore(image, job.options)
-        if mask is not None:
-            session.open_mask(mask, image)
         session.check_cost(estimated)
-        details = {
-            "recipe": estimated.recipe.to_json(),
+        recipe = estimated.recipe
+        details |= {
+            "recipe": recipe.to_json(),
+            "reasons": list(recipe.reasons),
             "estimated_seconds": round(estimated.seconds, 1),
             "width": estimated.width,
             "height": estimated.height,
+            "warnings": [*estimated.warnings, *([] if mask is None else mask_warnings(mask))],
             "inspection": inspection.to_json(),
         }
-        what = "; ".join(estimated.recipe.reasons) or "nothing to do"
-        steps = ", ".join(f"{s.name} by {getattr(s, 'provider', '')}" for s in estimated.recipe.steps) or "left alone"
-        return FileOutcome(
-            item.source, item.output, "planned", f"{what}: {steps}, about {estimated.seconds:.1f} s", 0, details
-        )
+        what = "; ".join(recipe.reasons)
+        if recipe.steps:
+            steps = ", ".join(f"{s.name} by {getattr(s, 'provider', '')}" for s in recipe.steps)
+            what = f"{what}: {steps}, about {estimated.seconds:.1f} s"
+        return FileOutcome(item.source, item.output, "planned", what, 0, details)
     result = session.restore(image, job.options, mask, item.page, source=item.source)
-    saved = session.save(result, item.output, job.save, source=item.source)
-    details = {
+    saved = session.save(result, item.output, job.save, item.source, job.overwrite or job.skip_existing)
+    details |= {
         "bundle": str(saved.bundle),
         "receipt_sha256": saved.receipt_sha256,
         "reasons": list(result.asked.reasons),
@@ -206,6 +252,6 @@ def _one(job: FolderJob, item: Job, session: Session, dry_run: bool) -> FileOutc
         "seconds": [r.observed.get("seconds") for r in result.records],
         "warnings": list(result.warnings) + list(saved.warnings),
         "inspection": result.inspection.to_json(),
-        "edit": result.receipt.get("edit", {}),
+        "edit": result.receipt["maps"]["edit"]["stats"],
     }
     return FileOutcome(item.source, item.output, "done", "; ".join(result.asked.reasons), 0, details)

@@ -2,38 +2,131 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 
-def guarded(command: Callable[..., int], *arguments: Any) -> None:
-    """Run one command and leave with its exit code; see ``tratto.core.errors``."""
+def guarded(command: Callable[..., int], *arguments: Any, as_json: bool = False) -> None:
+    """Run one command and leave with its exit code; see ``tratto.core.errors``.
+
+    Parameters
+    ----------
+    command : callable
+        Returns the exit code.
+    *arguments
+        Handed to it.
+    as_json : bool
+        Print an error as a JSON object on standard output, too.
+    """
     from tratto.core.errors import TrattoError
 
     try:
         code = command(*arguments)
+        _flush()
     except TrattoError as e:
-        typer.echo(f"tratto: {e}", err=True)
-        code = e.exit_code
+        code = refuse(type(e).__name__, str(e), e.exit_code, as_json)
     except KeyboardInterrupt:
-        typer.echo("tratto: interrupted; finished pictures are complete, the one in progress was not written", err=True)
-        code = 130
+        words = "interrupted; finished pictures are complete, the one in progress was not written"
+        code = refuse("Interrupted", words, 130, as_json)
     except MemoryError:
-        typer.echo("tratto: out of memory; free some or choose a smaller picture or scale", err=True)
-        code = 1
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 1
+        words = "out of memory; free some or choose a smaller picture or scale"
+        code = refuse("OutOfMemory", words, 1, as_json)
     except Exception as e:
-        if os.environ.get("TRATTO_DEBUG"):
-            raise
-        typer.echo(
-            f"tratto: a fault in tratto itself: {type(e).__name__}: {e}; please report it (TRATTO_DEBUG=1 shows where)",
-            err=True,
-        )
-        code = 1
+        code = deaf()
+        if code == 0:
+            if os.environ.get("TRATTO_DEBUG"):
+                raise
+            words = f"a fault in tratto itself: {type(e).__name__}: {e}; please report it (TRATTO_DEBUG=1 shows where)"
+            code = refuse("Fault", words, 1, as_json)
     raise typer.Exit(code)
+
+
+def refuse(kind: str, message: str, code: int, as_json: bool) -> int:
+    """Say why nothing more is done, and return the exit code.
+
+    Parameters
+    ----------
+    kind : str
+        Name of the error's class, for machines.
+    message : str
+    code : int
+    as_json : bool
+        Print ``{"error": {"kind", "message", "exit_code"}}`` on standard output, too.
+    """
+    from tratto.cli.show import emit_json, printable
+
+    complain(f"tratto: {printable(message)}")
+    if as_json:
+        try:
+            emit_json({"error": {"kind": kind, "message": message, "exit_code": code}})
+            _flush()
+        except OSError:
+            deaf()
+    return code
+
+
+def complain(text: str) -> None:
+    """Print on standard error; where nobody listens, work goes on."""
+    with contextlib.suppress(OSError, ValueError):
+        typer.echo(text, err=True)
+
+
+def deaf() -> int:
+    """If standard output takes no more, say so once, give it up, and return the exit code 4; 0 if it is sound."""
+    try:
+        _flush()
+    except OSError as e:
+        complain(
+            f"tratto: standard output cannot be written: {e.strerror or e}; "
+            "pictures that were finished before are complete"
+        )
+        # what still waits in the buffer must not fail again when the interpreter ends
+        with contextlib.suppress(OSError, ValueError):
+            void = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(void, sys.stdout.fileno())
+            os.close(void)
+        return 4
+    return 0
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+class GuardedGroup(TyperGroup):
+    """The root command: what is wrong with the line itself is told like every other error."""
+
+    def main(
+        self, args: Any = None, prog_name: Any = None, *rest: Any, standalone_mode: bool = True, **extra: Any
+    ) -> Any:
+        """Run; see ``typer.core.TyperGroup.main``."""
+        if not standalone_mode:
+            return super().main(args, prog_name, *rest, standalone_mode=False, **extra)
+        given = sys.argv[1:] if args is None else list(args)
+        try:
+            code = super().main(args, prog_name, *rest, standalone_mode=False, **extra)
+            _flush()
+        except typer.Abort:
+            code = refuse("Interrupted", "interrupted", 130, "--json" in given)
+        except OSError:
+            code = deaf()
+            if code == 0:
+                raise
+        except Exception as e:
+            # typer brings its own copy of click or takes the installed one: known by what it can do
+            if not (hasattr(e, "show") and hasattr(e, "format_message")):
+                raise
+            code = e.exit_code if hasattr(e, "exit_code") else 2
+            if "--json" in given and e.format_message():
+                refuse("UsageError", e.format_message(), code, True)
+            else:
+                with contextlib.suppress(OSError):
+                    e.show()
+        sys.exit(code if isinstance(code, int) else 0)

@@ -8,8 +8,8 @@ from typing import Any
 
 import typer
 
-from tratto.cli.show import ProgressLine, emit_json, printable
-from tratto.core.errors import OptionError, TrattoError
+from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
+from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto.core.inspection import Estimate, Inspection
 
 
@@ -19,13 +19,15 @@ def _lines(name: str, e: Estimate, unit: str) -> list[str]:
     return [f"  {name:<16}{value:<14}{e.basis}", *note]
 
 
-def describe(inspection: Inspection) -> list[str]:
-    """Return the lines of the table for one picture."""
+def describe(inspection: Inspection, page: int = 1, pages: int = 1) -> list[str]:
+    """Return the lines of the table for one picture, which is one page (from 1) of so many."""
     i = inspection
     channels = " ".join(f"{c:.2f}" for c in i.noise_channels)
     curve = "  ".join(f"{b:.2f}:{s:.1f}" for b, s in i.noise_curve)
+    several = [f"  {'pages':<16}{pages}; this is page {page} (--page N for another)"] if pages > 1 else []
     return [
         f"  {'size':<16}{i.width}x{i.height}, {i.mode}, {i.bits} bit, {i.format or 'array'}",
+        *several,
         *_lines("noise sigma", i.noise_sigma, " /255"),
         f"  {'  by channel':<16}{channels or '-'}",
         f"  {'  by brightness':<16}{curve or '-'}",
@@ -48,22 +50,26 @@ def run_inspect(paths: list[str], page: int, as_json: bool) -> int:
     answers: list[dict[str, Any]] = []
     codes: list[int] = []
     with ProgressLine(enabled=False) as line:
-        for source in gather(paths, None):
+        gathered = gather(paths, None)
+        if gathered.passed_over:
+            line.note(f"note: {gathered.note()}")
+        for source in gathered.sources:
             try:
+                pages = session.count_pages(source.path)
+                if page > pages:
+                    raise InputError(f"it has {pages} page{'s' * (pages > 1)}, page {page} was asked for")
                 found = session.inspect(Path(source.path), page - 1)
             except TrattoError as e:
                 codes.append(e.exit_code)
-                answers.append({"source": str(source.path), "error": str(e)})
-                line.note(f"tratto: {source.path}: {e}")
+                answers.append({"source": str(source.path), "error": str(e), "exit_code": e.exit_code})
+                line.note(f"tratto: {about(source.path, str(e))}")
                 continue
             codes.append(0)
-            answers.append({"source": str(source.path), **found.to_json()})
+            answers.append({"source": str(source.path), "page": page, "pages": pages, **found.to_json()})
             if not as_json:
                 typer.echo(printable(source.path))
-                for text in describe(found):
+                for text in describe(found, page, pages):
                     typer.echo(printable(text))
     if as_json:
         emit_json(answers)
-    if not any(codes):
-        return 0
-    return codes[0] if len(codes) == 1 else 8
+    return overall(codes)

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from tratto._version import __version__
-from tratto.cli.guard import guarded
+from tratto.cli.guard import GuardedGroup, guarded
 from tratto.cli.learn import data_app, eval_app, train
 from tratto.cli.models import models_app
+from tratto.cli.show import argument_path
 
 app = typer.Typer(
     name="tratto",
+    cls=GuardedGroup,
     help="Restore pictures and prove what was done.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -42,9 +44,18 @@ def restore(
     paths: Annotated[
         list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH...")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="Folder for the results.")
+    ],
     scale: Annotated[int, typer.Option("--scale", "-s", help="Enlarge 1, 2 or 4 times.")] = 1,
-    mask: Annotated[Path | None, typer.Option(help="Picture that is white where the input may change.")] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            parser=argument_path,
+            metavar="PATH",
+            help="Grey picture, white where the input may change; or a folder with one for each input.",
+        ),
+    ] = None,
     strength: Annotated[float, typer.Option(help="0 leaves the picture as it is, 1 is the full effect.")] = 1.0,
     sigma: Annotated[str, typer.Option(help="Noise level of 255, or auto to estimate it.")] = "auto",
     provider: Annotated[str, typer.Option(help="Who does it; see tratto models.")] = "auto",
@@ -56,7 +67,7 @@ def restore(
     kernel: Annotated[
         str, typer.Option(help="How what may not change is enlarged: nearest, bilinear, bicubic or lanczos.")
     ] = "bicubic",
-    page: Annotated[str, typer.Option(help="Page of files with several: a number from 1, or all.")] = "",
+    page: Annotated[str | None, typer.Option(help="Page of files with several: a number from 1, or all.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Restore even what looks clean.")] = False,
     fast: Annotated[bool, typer.Option("--fast", help="Allow lower precision where it is faster.")] = False,
@@ -68,21 +79,28 @@ def restore(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that exist (never an input).")
     ] = False,
+    keep_ending: Annotated[
+        bool, typer.Option("--keep-ending", help="Make photo.jpg.png of photo.jpg, beside photo.tif.tif of photo.tif.")
+    ] = False,
     no_original: Annotated[
         bool, typer.Option("--no-original", help="Keep no copy of the input in the bundle.")
     ] = False,
     strip_metadata: Annotated[
         bool, typer.Option("--strip-metadata", help="Drop EXIF, XMP, IPTC and text; implies --no-original.")
     ] = False,
-    max_output_megapixels: Annotated[float, typer.Option(help="Refuse results larger than this.")] = 400.0,
-    max_minutes: Annotated[float, typer.Option(help="Refuse jobs estimated to take longer than this.")] = 60.0,
+    max_output_megapixels: Annotated[
+        float, typer.Option(help="Refuse results larger than this; inf = no limit.")
+    ] = 400.0,
+    max_minutes: Annotated[
+        float, typer.Option(help="Refuse jobs estimated to take longer than this; inf = no limit.")
+    ] = 60.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")] = False,
 ) -> None:
     """Remove noise, JPEG artefacts and mild blur; enlarge 2 or 4 times."""
     from tratto.cli.restore import RestoreCommand, run_restore
 
     fields: dict[str, Any] = {k: v for k, v in locals().items() if k in RestoreCommand.__dataclass_fields__}
-    guarded(run_restore, RestoreCommand(**fields))
+    guarded(run_restore, RestoreCommand(**fields), as_json=as_json)
 
 
 @app.command()
@@ -94,36 +112,46 @@ def inspect(
     """Say what is wrong with a picture: noise, compression, blur, earlier enlargement, clipping."""
     from tratto.cli.inspect import run_inspect
 
-    guarded(run_inspect, paths, page, as_json)
+    guarded(run_inspect, paths, page, as_json, as_json=as_json)
 
 
 @app.command()
 def replay(
-    receipt: Annotated[Path, typer.Argument(help="A receipt, its bundle or the picture beside it.")],
-    source: Annotated[Path | None, typer.Option("--input", help="The original, when the bundle holds none.")] = None,
+    receipt: Annotated[
+        Path,
+        typer.Argument(parser=argument_path, metavar="RECEIPT", help="A receipt, its bundle or the picture beside it."),
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Option("--input", parser=argument_path, metavar="PATH", help="The original, when the bundle holds none."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Do it again from the receipt and say how exactly the result agrees (tier A, B or C)."""
     from tratto.cli.account import run_replay
 
-    guarded(run_replay, receipt, source, as_json)
+    guarded(run_replay, receipt, source, as_json, as_json=as_json)
 
 
 @app.command()
 def verify(
-    path: Annotated[Path, typer.Argument(help="A result, its bundle or a receipt.")],
+    path: Annotated[
+        Path, typer.Argument(parser=argument_path, metavar="PATH", help="A result, its bundle or a receipt.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say whether a result and its account are unchanged: authentic, altered or unknown."""
     from tratto.cli.account import run_verify
 
-    guarded(run_verify, path, as_json)
+    guarded(run_verify, path, as_json, as_json=as_json)
 
 
 @app.command()
 def revert(
-    path: Annotated[Path, typer.Argument(help="A result or its bundle.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write the original to.")],
+    path: Annotated[Path, typer.Argument(parser=argument_path, metavar="PATH", help="A result or its bundle.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="File to write the original to.")
+    ],
 ) -> None:
     """Give back the exact bytes of the original."""
     from tratto.cli.account import run_revert

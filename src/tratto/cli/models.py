@@ -23,25 +23,25 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def _default(context: typer.Context, as_json: _Json = False) -> None:
     """Show, check and fetch models."""
     if context.invoked_subcommand is None:
-        guarded(run_list, as_json)
+        guarded(run_list, as_json, as_json=as_json)
 
 
 @models_app.command("list")
 def _list(as_json: _Json = False) -> None:
     """List providers and models, whether each is ready here, and if not, what would make it so."""
-    guarded(run_list, as_json)
+    guarded(run_list, as_json, as_json=as_json)
 
 
 @models_app.command("show")
 def _show(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> None:
     """Show a model's card and check its files against their hashes."""
-    guarded(run_show, model, as_json)
+    guarded(run_show, model, as_json, as_json=as_json)
 
 
 @models_app.command("pull")
 def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> None:
     """Download a model's files from its hub, resuming what broke off, and check their hashes."""
-    guarded(run_pull, model, as_json)
+    guarded(run_pull, model, as_json, as_json=as_json)
 
 
 def _status(card: ModelCard) -> dict[str, Any]:

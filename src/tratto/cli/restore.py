@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tratto.cli.show import ProgressLine, emit_json, printable
+from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
 from tratto.core.errors import OptionError
+
+if TYPE_CHECKING:
+    from tratto.tasks.restore import RestoreOptions
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class RestoreCommand:
     fmt: str
     quality: int
     kernel: str
-    page: str
+    page: str | None
     seed: int
     force: bool
     fast: bool
@@ -35,6 +38,7 @@ class RestoreCommand:
     dry_run: bool
     skip_existing: bool
     overwrite: bool
+    keep_ending: bool
     no_original: bool
     strip_metadata: bool
     max_output_megapixels: float
@@ -51,8 +55,8 @@ def _sigma(text: str) -> float | None:
         raise OptionError(f"--sigma takes a number from 0 to 255 or auto, got {text!r}") from None
 
 
-def _page(text: str) -> int | str | None:
-    if text == "":
+def _page(text: str | None) -> int | str | None:
+    if text is None:
         return None
     if text == "all":
         return "all"
@@ -80,29 +84,47 @@ def _number(text: str) -> int | float | str:
     return text
 
 
+#: Options that the command line calls otherwise.
+_FLAGS = {"noise_sigma must": "--sigma must"} | {
+    f"{name} must": f"--{name} must" for name in ("scale", "strength", "provider", "kernel", "seed")
+}
+
+
+def _options(command: RestoreCommand) -> RestoreOptions:
+    """Return the validated options; what is wrong is told with the names of the command line."""
+    from tratto.tasks.restore import make_options
+
+    try:
+        return make_options(
+            scale=command.scale,
+            strength=command.strength,
+            noise_sigma=_sigma(command.sigma),
+            provider=command.provider,
+            kernel=command.kernel,
+            fast=command.fast,
+            force=command.force,
+            seed=command.seed,
+            params=_params(command.param),
+        )
+    except OptionError as e:
+        message = str(e)
+        for ours, theirs in _FLAGS.items():
+            message = message.replace(ours, theirs)
+        raise OptionError(message.replace("----", "--")) from e
+
+
 def run_restore(command: RestoreCommand) -> int:
     """Restore; return the exit code."""
     from tratto.batch.folder import FolderJob, run_folder
     from tratto.session import JobLimits, SaveOptions, Session
-    from tratto.tasks.restore import make_options
 
     for name in ("max_output_megapixels", "max_minutes"):
         value = getattr(command, name)
-        if not 0 < value < 1e9:
-            raise OptionError(f"--{name.replace('_', '-')} must be a number above 0, got {value}")
+        if not value > 0:
+            raise OptionError(f"--{name.replace('_', '-')} must be a number above 0 (inf = no limit), got {value}")
     if command.skip_existing and command.overwrite:
         raise OptionError("--skip-existing and --overwrite contradict each other")
-    options = make_options(
-        scale=command.scale,
-        strength=command.strength,
-        noise_sigma=_sigma(command.sigma),
-        provider=command.provider,
-        kernel=command.kernel,
-        fast=command.fast,
-        force=command.force,
-        seed=command.seed,
-        params=_params(command.param),
-    )
+    options = _options(command)
     save = SaveOptions(
         format=command.fmt,
         quality=command.quality,
@@ -118,35 +140,36 @@ def run_restore(command: RestoreCommand) -> int:
         page=_page(command.page),
         skip_existing=command.skip_existing,
         overwrite=command.overwrite,
+        keep_ending=command.keep_ending,
     )
+    pixels = int(min(command.max_output_megapixels * 1e6, 2.0**62))
     outcomes = []
     with ProgressLine() as line:
         session = Session(
-            job_limits=JobLimits(int(command.max_output_megapixels * 1e6), command.max_minutes),
+            job_limits=JobLimits(pixels, command.max_minutes),
             forensic=command.forensic,
             progress=line,
         )
-        for outcome in run_folder(job, session, command.dry_run):
+        for outcome in run_folder(job, session, command.dry_run, lambda text: line.note(f"note: {text}")):
             outcomes.append(outcome)
             if outcome.status == "failed":
-                line.note(f"tratto: {outcome.source}: {outcome.message}")
+                line.note(f"tratto: {about(outcome.source, outcome.message)}")
             elif not command.as_json:
                 _say(outcome, line)
     if command.as_json:
         emit_json([o.to_json() for o in outcomes])
-    bad = [o for o in outcomes if o.status == "failed"]
-    if not bad:
-        return 0
-    return bad[0].exit_code if len(outcomes) == 1 else 8
+    return overall([o.exit_code for o in outcomes])
 
 
 def _say(outcome: Any, line: ProgressLine) -> None:
     head = f"{outcome.source} -> {outcome.output}"
     if outcome.status == "skipped":
-        head = f"{outcome.source}: skipped, {outcome.output} exists"
+        head = f"{outcome.source}: skipped, {outcome.output}: {outcome.message}"
     typer.echo(printable(head))
     if outcome.message and outcome.status != "skipped":
         typer.echo(printable(f"  {outcome.message}"))
+    if "mask_share" in outcome.details:
+        typer.echo(f"  mask: {100 * outcome.details['mask_share']:.3g} % of the picture may change")
     for record in outcome.details.get("steps", []):
         model = ", ".join(m["id"] for m in record["models"])
         typer.echo(printable(f"  {record['step']} by {record['provider']}" + (f" ({model})" if model else "")))

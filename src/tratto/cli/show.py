@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +18,34 @@ def printable(text: object) -> str:
 
 def emit_json(data: Any) -> None:
     """Print one JSON document on standard output."""
-    sys.stdout.write(json.dumps(data, ensure_ascii=True, indent=2, allow_nan=False) + "\n")
+    typer.echo(json.dumps(data, ensure_ascii=True, indent=2, allow_nan=False))
+
+
+def about(source: Path, message: str) -> str:
+    """Return a message that names its file once, with its whole path."""
+    for name in (str(source), source.name):
+        if message.startswith((f"{name} ", f"{name}: ")):
+            return f"{source}{message[len(name) :]}"
+    return f"{source}: {message}"
+
+
+def overall(codes: list[int]) -> int:
+    """Return the exit code of several files: 0 all done, 8 some failed, and their common code if all failed alike."""
+    if not any(codes):
+        return 0
+    return codes[0] if len(set(codes)) == 1 else 8
+
+
+def argument_path(text: str) -> Path:
+    """Turn an argument into a path; an empty one is a mistake, not this folder.
+
+    Raises
+    ------
+    typer.BadParameter
+    """
+    if not text:
+        raise typer.BadParameter("it is empty; name a file or folder ('.' is this folder)")
+    return Path(text)
 
 
 class ProgressLine:
@@ -56,7 +84,9 @@ class ProgressLine:
         if self._bar is not None:
             self._bar.console.print(printable(text), markup=False, highlight=False)
         else:
-            typer.echo(printable(text), err=True)
+            from tratto.cli.guard import complain
+
+            complain(printable(text))
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show how far a stage is."""

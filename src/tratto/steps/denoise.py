@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from tratto.core.canvas import Canvas
+from tratto.core.capability import RestorerInfo
 from tratto.core.errors import OptionError
 from tratto.core.services import Services
 from tratto.core.step import StepRecord
@@ -72,6 +73,35 @@ class Denoise:
         return apply_restorer(self, canvas, services, scale=1, noise_sigma=self.noise_sigma, grid=self.grid)
 
 
+def restorer_notes(info: RestorerInfo, fast: bool = False) -> tuple[str, ...]:
+    """Return what a user should know about a restorer: invented detail, stand-ins, licences, a speed it does not have.
+
+    Parameters
+    ----------
+    info : RestorerInfo
+    fast : bool
+        Whether lower precision was allowed.
+    """
+    notes = []
+    if info.generative:
+        notes.append(
+            f"{info.provider} invents detail: what it adds was never in the picture. Not for examination or evidence"
+        )
+    if info.stand_in:
+        notes.append(f"{info.provider} is a stand-in: {info.stand_in}")
+    notes.extend(
+        f"the weights of {m.id} are licensed {m.licence}: no commercial use"
+        for m in info.models
+        if not m.commercial_use
+    )
+    if fast and info.precision != "bf16":
+        notes.append(
+            f"fast changed nothing: {info.provider} computes in {info.precision} only; "
+            "the provider tratto-openvino has bf16"
+        )
+    return tuple(notes)
+
+
 def apply_restorer(
     step: Any,
     canvas: Canvas,
@@ -86,14 +116,6 @@ def apply_restorer(
     restorer = services.open_restorer(step.provider, scale, {**step.params, "fast": step.fast})
     info = restorer.info
     done = run_restorer(canvas.image, restorer, services, step.name, noise_sigma, grid)
-    notes = []
-    if info.stand_in:
-        notes.append(f"{info.provider} is a stand-in: {info.stand_in}")
-    notes.extend(
-        f"the weights of {m.id} are licensed {m.licence}: no commercial use"
-        for m in info.models
-        if not m.commercial_use
-    )
     record = StepRecord(
         step=step.name,
         params=step_params(step),
@@ -104,7 +126,7 @@ def apply_restorer(
         seed=services.seed,
         generative=info.generative,
         confidence_basis=done.basis,
-        notes=tuple(notes),
+        notes=restorer_notes(info, step.fast),
         observed={"tiles": done.tiles},
     )
     return canvas.replace(image=done.image, sigma=done.sigma), record

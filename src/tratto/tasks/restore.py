@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
@@ -21,6 +29,22 @@ CLEAN_SIGMA = 2.5
 CLEAN_QUALITY = 93.0
 #: An edge softer than this many pixels counts as blurred.
 SHARP_BLUR = 1.3
+
+
+#: What each option may be, in words, for messages.
+_WANTED = {
+    "scale": "1, 2, 3 or 4",
+    "strength": "a number from 0 to 1",
+    "noise_sigma": "a number from 0 to 255",
+    "provider": "the name of a provider, or auto",
+    "kernel": "nearest, bilinear, bicubic or lanczos",
+    "fast": "true or false",
+    "force": "true or false",
+    "seed": "a whole number from 0 to 2**53 - 1",
+    "params": "names with values",
+}
+#: They interpolate and remove nothing.
+_ONLY_ENLARGE = ("bicubic", "lanczos")
 
 
 class RestoreOptions(BaseModel):
@@ -45,6 +69,11 @@ class RestoreOptions(BaseModel):
     seed : int
     params : dict
         Further parameters of the provider.
+
+    Raises
+    ------
+    OptionError
+        Naming every option that is unknown or out of range.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,6 +94,29 @@ class RestoreOptions(BaseModel):
         if v is not None and not math.isfinite(v):
             raise ValueError("must be a finite number")
         return v
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_words(cls, data: Any, handler: ModelWrapValidatorHandler[RestoreOptions]) -> RestoreOptions:
+        try:
+            return handler(data)
+        except ValidationError as e:
+            raise OptionError("; ".join(_complaints(e))) from e
+
+
+def _complaints(error: ValidationError) -> list[str]:
+    """Return one sentence for each option that is wrong."""
+    parts: dict[str, str] = {}
+    for item in error.errors(include_url=False, include_context=False):
+        name = str(item["loc"][0]) if item["loc"] else "options"
+        wanted = _WANTED.get(name)
+        got = repr(item["input"])
+        got = got if len(got) <= 80 else f"{got[:80]}..."
+        if wanted is not None:
+            parts[name] = f"{name} must be {wanted}, got {got}"
+        else:
+            parts[name] = f"there is no option {name!r}; there are {', '.join(_WANTED)}"
+    return list(parts.values())
 
 
 def damage_reasons(options: RestoreOptions, inspection: Inspection) -> list[str]:
@@ -87,7 +139,8 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
     """Turn options and an inspection into a recipe.
 
     A clean picture at scale 1 gets a recipe without steps: it is left alone. A noisy one that is to be enlarged is
-    cleaned first, unless a provider was named, which then does both as it was trained to.
+    cleaned first by ``auto`` and by our own network. Any other provider that is named gets it as it is, and the reasons
+    say that nothing was removed beforehand.
 
     Parameters
     ----------
@@ -113,6 +166,13 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
     else:
         if clean_first:
             steps.append(_denoise(options))
+        elif damage and options.provider in _ONLY_ENLARGE:
+            reasons.append(f"not removed: {options.provider} only enlarges; provider auto or tratto would clean first")
+        elif damage:
+            reasons.append(
+                f"not removed beforehand: {options.provider} was named and gets the picture as it is; "
+                "provider auto or tratto would clean first"
+            )
         reasons.append(f"enlarged {options.scale} times as asked")
         upscale_by = inspection.upscale.value
         if upscale_by is not None and upscale_by > 1:
@@ -154,11 +214,4 @@ def make_options(**fields: Any) -> RestoreOptions:
     OptionError
         Naming every option that is unknown or out of range.
     """
-    try:
-        return RestoreOptions(**fields)
-    except ValidationError as e:
-        parts = []
-        for item in e.errors(include_url=False, include_context=False):
-            where = ".".join(str(p) for p in item["loc"]) or "options"
-            parts.append(f"{where}: {item['msg']}, got {item['input']!r}")
-        raise OptionError("; ".join(parts)) from e
+    return RestoreOptions(**fields)

@@ -17,8 +17,9 @@ from tratto.imaging.io.convert import (
 from tratto.imaging.io.digest import digest
 from tratto.imaging.io.limits import Limits
 from tratto.imaging.io.orient import oriented, unoriented
+from tratto.imaging.io.part import interrupted, part_folder
 from tratto.imaging.io.png_write import encode_png16_gray
-from tratto.imaging.io.read import count_pages, read_image, read_mask
+from tratto.imaging.io.read import count_pages, read_image
 from tratto.imaging.io.sniff import FORMATS, sniff
 from tratto.imaging.io.write import WRITABLE, WriteOptions, writable, write_image, write_pages
 
@@ -35,9 +36,10 @@ __all__ = [
     "image_from_array",
     "image_from_pil",
     "image_to_pil",
+    "interrupted",
     "oriented",
+    "part_folder",
     "read_image",
-    "read_mask",
     "sniff",
     "to_eight_bits",
     "to_palette",

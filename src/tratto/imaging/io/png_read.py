@@ -144,7 +144,7 @@ def _chunks(source: Source) -> Iterator[tuple[bytes, int, int]]:
         if length > 0x7FFFFFFF or not kind.isalpha():
             raise CorruptPicture(f"{source.name}: broken PNG chunk at offset {at}")
         if at + 12 + length > source.size:
-            raise CorruptPicture(f"{source.name}: the PNG ends early, inside a {kind.decode('ascii')} chunk")
+            raise CorruptPicture(f"{source.name}: the PNG ends early, inside its {kind.decode('ascii')} chunk")
         crc = zlib.crc32(kind)
         for offset in range(at + 8, at + 8 + length, 1 << 20):
             crc = zlib.crc32(source.read_at(offset, min(1 << 20, at + 8 + length - offset)), crc)

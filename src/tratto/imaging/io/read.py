@@ -7,14 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tratto.core.errors import InputError, UnsupportedFormat
-from tratto.core.image import ColorMode, Image
+from tratto.core.image import Image
 from tratto.imaging.io.limits import Limits
 from tratto.imaging.io.sniff import FORMATS, HEAD_BYTES, describe_unknown, sniff
-from tratto.imaging.io.source import ReadContext, Scratch, mapped_errors, open_source, rows_per_band
+from tratto.imaging.io.source import ReadContext, Scratch, mapped_errors, open_source
 from tratto.imaging.scratch import release
 
 PictureSource = str | os.PathLike[str] | bytes | BinaryIO
@@ -122,48 +119,6 @@ def count_pages(source: PictureSource, limits: Limits | None = None) -> int:
     with open_source(source, limits) as opened, mapped_errors(opened.name):
         ctx = ReadContext(opened, limits)
         return _reader(_kind(ctx))[1](ctx)
-
-
-def read_mask(source: PictureSource, limits: Limits | None = None) -> tuple[NDArray[np.float32], int]:
-    """Read a mask picture: white = may change, black = must stay.
-
-    Parameters
-    ----------
-    source : str, path, bytes or binary stream
-        Grey, RGB (the mean of the three counts) or palette. Where the picture is clear, the mask is 0.
-    limits : Limits or None
-        None: the defaults.
-
-    Returns
-    -------
-    values : (H, W) float32 array in [0, 1]
-        In stored order.
-    orientation : int
-        EXIF orientation of the file.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or is CMYK.
-    """
-    from tratto.imaging.io.convert import expand_palette
-
-    image = expand_palette(read_image(source, limits))
-    if image.mode is ColorMode.CMYK:
-        raise UnsupportedFormat("a mask must be a grey or RGB picture, got CMYK; convert it to grey")
-    out = np.empty((image.height, image.width), np.float32)
-    full = np.float32(image.max_value)
-    for start in range(0, image.height, step := rows_per_band(image.width * 16)):
-        band = slice(start, start + step)
-        values = image.pixels[band].astype(np.float32)
-        if values.ndim == 3:
-            values = values.mean(axis=2, dtype=np.float32)
-        values /= full
-        if image.alpha is not None:
-            values *= image.alpha[band].astype(np.float32) / full
-        out[band] = values
-    # rounding in the mean must not leave the range
-    return np.clip(out, 0.0, 1.0, out=out), image.meta.orientation
 
 
 def without_private(image: Image) -> Image:

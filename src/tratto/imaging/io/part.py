@@ -1,0 +1,141 @@
+"""A place for what is being written, which the next run can tell from rubbish if this one is killed.
+
+Everything that a result is made of is written into a hidden folder beside it, ``.tratto-<random>.part``. A file ``of``
+in it names the result and stays locked while its process lives. A process that is killed cannot tidy up, but its lock
+goes with it: whoever finds a folder whose lock is free may remove it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tratto.core.errors import OutputError
+
+_PREFIX, _SUFFIX, _NAME = ".tratto-", ".part", "of"
+#: What a bundle in the making, or moved aside, is called; see ``tratto.provenance.bundle``.
+_BUNDLE = re.compile(r"\.(?P<stem>.{0,100})\.[0-9a-f]{12}\.(?P<kind>part|old)", re.DOTALL)
+#: Where files cannot be locked, a folder of this age (seconds) counts as left behind.
+_OLD = 24 * 3600.0
+
+
+@contextmanager
+def part_folder(output: Path) -> Iterator[Path]:
+    """Make a hidden folder beside ``output`` to work in; it is gone afterwards, whatever happens.
+
+    When the block ends well, what killed runs left in the same place is removed, too.
+
+    Parameters
+    ----------
+    output : Path
+        The file that is being made. Its folder is made if it is not there.
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    OutputError
+        If nothing can be written there.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        folder = output.parent / f"{_PREFIX}{secrets.token_hex(6)}{_SUFFIX}"
+        folder.mkdir()
+    except OSError as e:
+        raise OutputError(f"cannot write into {output.parent}: {e.strerror or e}") from e
+    try:
+        with _lock(folder, output.name):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    sweep(output.parent)
+
+
+def interrupted(output: Path) -> bool:
+    """Return whether a run that was to write this file was killed in the middle of it."""
+    return output.name in _dead(output.parent)[0].values()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs left in a folder; what belongs to a living process stays.
+
+    A bundle that was moved aside goes only when another stands in its place.
+    """
+    dead, living = _dead(folder)
+    stems = {Path(name).stem for name in dead.values()} - {Path(name).stem for name in living}
+    short = {stem[:100]: stem for stem in stems}
+    needed: set[str] = set()
+    for entry in _entries(folder) if stems else []:
+        match = _BUNDLE.fullmatch(entry.name)
+        stem = short.get(match["stem"]) if match is not None else None
+        if match is None or stem is None or entry.is_symlink() or not entry.is_dir():
+            continue
+        if match["kind"] == "part" or (folder / f"{stem}.tratto").is_dir():
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            needed.add(stem)
+    for path, name in dead.items():
+        if Path(name).stem not in needed:  # else the next run must still learn whose it is
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return [e for e in found if e.name.startswith(".")]
+    except OSError:
+        return []
+
+
+def _dead(folder: Path) -> tuple[dict[Path, str], set[str]]:
+    """Return the folders that were left behind with the name of their result, and the names that are being made."""
+    dead: dict[Path, str] = {}
+    living: set[str] = set()
+    for entry in _entries(folder):
+        if not (entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX)) or entry.is_symlink():
+            continue
+        path = Path(entry.path)
+        try:
+            with open(path / _NAME, "r+", encoding="utf-8", errors="surrogateescape") as f:
+                free, name = _take(f.fileno(), path / _NAME), f.read(1000)
+        except OSError:
+            continue  # not ours, or only just made
+        if free:
+            dead[path] = name
+        else:
+            living.add(name)
+    return dead, living
+
+
+@contextmanager
+def _lock(folder: Path, name: str) -> Iterator[None]:
+    new = folder / f"{_NAME}.new"
+    with open(new, "w", encoding="utf-8", errors="surrogateescape") as f:
+        f.write(name)
+        f.flush()
+        _take(f.fileno(), new)
+        with contextlib.suppress(OSError):  # Windows does not rename open files; there the age decides
+            os.rename(new, folder / _NAME)  # only now can another process see it, and it is locked
+        yield
+
+
+def _take(descriptor: int, path: Path) -> bool:
+    """Lock an open file if nobody else has it; return whether it was free."""
+    try:
+        import fcntl
+    except ImportError:
+        return time.time() - path.stat().st_mtime > _OLD
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
