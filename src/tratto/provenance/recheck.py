@@ -243,7 +243,7 @@ def _pixels(count: int) -> str:
 
 def _result(bundle: Bundle, picture: Path, seen: _Seen, found: Findings) -> None:
     """Decode the picture; compare its samples with those of the file and of the result."""
-    from tratto.imaging.io import digest
+    from tratto.imaging.io import digest, expand_palette
 
     out = bundle.receipt["output"]
     file, facts = out["file"], out["picture"]
@@ -262,8 +262,9 @@ def _result(bundle: Bundle, picture: Path, seen: _Seen, found: Findings) -> None
     stated = as_stated(image, facts)
     if stated is not None and digest(stated) == out["samples_sha256"]:
         seen.after, seen.after_is = stated, "exact"
-    elif facts["mode"] == "palette" and image.mode is not ColorMode.PALETTE:
-        seen.after, seen.after_is = image, "as shown"  # written as RGB, where there is no palette
+    elif facts["mode"] == "palette":
+        # written as RGB where a format has no palette, or with a palette filled up to its full length
+        seen.after, seen.after_is = expand_palette(image, allocate), "as shown"
     else:
         found.wrong.append(
             f"the samples of {shown(picture.name)} are not those of the result, though {file['format'].upper()} "
@@ -388,6 +389,7 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
         SHOWS_AFTER,
         SHOWS_BEFORE,
         ReportInputs,
+        as_named,
         compare_reports,
         named_in,
         render_report,
@@ -439,7 +441,7 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
     if wrong:
         found.wrong.append(f"{REPORT} is not what follows from the receipt: {wrong}")
         return
-    if names is not None and names["output_name"] != name:
+    if names is not None and as_named(names["output_name"]) != name:
         found.wrong.append(f"{REPORT} and {OBSERVED} name different pictures")
         return
     found.checked.append(f"{REPORT}, made again from the receipt, is the same")
@@ -448,7 +450,7 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
     for some, what in ((SHOWS_BEFORE, "before"), (SHOWS_AFTER, "after")):
         if skip & some:
             found.notes.append(f"the pictures of the state {what} in {REPORT} could not be compared")
-    if picture is not None and name != picture.name.encode("utf-8", "replace").decode("utf-8")[:500]:
+    if picture is not None and name != as_named(picture.name.encode("utf-8", "replace").decode("utf-8")[:500]):
         found.notes.append(f"{REPORT} calls the picture {shown(name)}: it was renamed")
 
 

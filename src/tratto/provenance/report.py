@@ -144,6 +144,11 @@ def named_in(report: str) -> str:
     return "" if found is None else unescape(found.group(1))
 
 
+def as_named(name: str) -> str:
+    """Return a file name as :func:`named_in` gives it back: with odd characters made visible."""
+    return unescape(text(name))
+
+
 def compare_reports(stored: str, fresh: str, skip: frozenset[int] = frozenset()) -> tuple[str, bool]:
     """Compare a report with one that was made again.
 
