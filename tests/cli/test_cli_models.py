@@ -139,6 +139,7 @@ def test_pull_show_pull_again(hub, tmp_path):
     result = call("pull", "depth-anything-v2-small")
     assert result.exit_code == 0, result.stderr
     assert "fetched 3 of 3 files" in result.stdout
+    assert f"asking http://127.0.0.1:{hub.server_port} for 3 files" in result.stderr
     assert "No hash was known in advance for 3 of these files" in result.stdout
     assert "This model is not used by a command yet." in result.stdout
     folder = tmp_path / "hf" / "hub" / "models--depth-anything--Depth-Anything-V2-Small-hf" / "snapshots" / ("5" * 40)
@@ -170,3 +171,16 @@ def test_pull_of_what_comes_otherwise_names_the_command(monkeypatch, tmp_path):
     assert result.exit_code == 0
     assert "nothing was fetched" in result.stdout
     assert "commercial use: NO" in result.stdout
+
+
+def test_pull_from_nowhere_says_what_it_is_waiting_for(monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("tratto.models.hub.time.sleep", lambda seconds: None)
+    result = call("pull", "depth-anything-v2-small")
+    assert result.exit_code == 5
+    said = result.stderr.splitlines()
+    assert "asking http://127.0.0.1:9" in said[0]
+    assert "try 2 of 3 in 1 s" in said[1]
+    assert "try 3 of 3 in 2 s" in said[2]
+    assert "after 3 tries" in said[3]
+    assert len(said) == 4

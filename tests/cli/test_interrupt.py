@@ -54,3 +54,24 @@ def test_ctrl_c_leaves_only_complete_results(tmp_path):
         assert tratto.verify(out / f"{stem}.png").word == "authentic"
     assert subprocess.run(command(tmp_path, "--skip-existing"), capture_output=True, check=False).returncode == 0
     assert sorted(p.name for p in out.iterdir()) == sorted(f"{k}.{e}" for k in range(COUNT) for e in ("png", "tratto"))
+
+
+def test_what_a_killed_run_leaves_is_tidied_up_by_the_next(tmp_path):
+    (tmp_path / "in").mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(3):
+        Pil.fromarray(rng.integers(0, 256, (900, 1200, 3), np.uint8)).save(tmp_path / "in" / f"{k}.png")
+    out = tmp_path / "out"
+    running = subprocess.Popen(command(tmp_path), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        while running.poll() is None and not list(out.glob(".*.part")):
+            time.sleep(0.001)
+    finally:
+        running.kill()
+        running.wait()
+    assert running.returncode == -signal.SIGKILL
+    assert [p for p in out.iterdir() if p.name.startswith(".")]
+    assert subprocess.run(command(tmp_path, "--skip-existing"), capture_output=True, check=False).returncode == 0
+    assert sorted(p.name for p in out.iterdir()) == sorted(f"{k}.{e}" for k in range(3) for e in ("png", "tratto"))
+    for k in range(3):
+        assert tratto.verify(out / f"{k}.png").word == "authentic"

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -324,8 +325,12 @@ def test_a_tired_server_is_asked_again(server, code):
 
 def test_nobody_listens(server, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(MissingWeights, match=r"cannot fetch net\.safetensors"):
-        pull(make(), None, QUICK)
+    said = []
+    with pytest.raises(MissingWeights, match=r"cannot fetch net\.safetensors .* after 2 tries: .*refused"):
+        pull(make(), None, replace(QUICK, first_attempts=2, say=said.append))
+    assert len(said) == 1
+    assert "net.safetensors: " in said[0]
+    assert "try 2 of 2 in 0 s" in said[0]
 
 
 def test_follows_a_redirect_and_keeps_the_token_at_home(server, monkeypatch):

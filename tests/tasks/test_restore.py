@@ -2,7 +2,7 @@ import pytest
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Estimate, Inspection
-from tratto.tasks.restore import make_options, plan
+from tratto.tasks.restore import _WANTED, RestoreOptions, make_options, plan
 
 
 def inspection(noise=0.5, quality=None, blur=0.8, upscale=1.0):
@@ -63,6 +63,27 @@ def test_a_noisy_picture_is_cleaned_before_it_is_enlarged():
     assert named.steps[0].provider == "realesrgan"
 
 
+@pytest.mark.parametrize(
+    ("provider", "words"),
+    [
+        ("auto", None),
+        ("tratto", None),
+        ("tratto-openvino", None),
+        ("bicubic", "not removed: bicubic only enlarges"),
+        ("lanczos", "not removed: lanczos only enlarges"),
+        ("waifu2x", "not removed beforehand: waifu2x was named"),
+        ("realesrgan", "not removed beforehand: realesrgan was named"),
+    ],
+)
+def test_what_a_named_provider_leaves_in_is_said(provider, words):
+    recipe = plan(make_options(scale=2, provider=provider), inspection(noise=9))
+    said = [r for r in recipe.reasons if r.startswith("not removed")]
+    assert [w.startswith(words) for w in said] == ([] if words is None else [True])
+    assert (len(recipe.steps) == 2) == (words is None)
+    clean = plan(make_options(scale=2, provider=provider), inspection())
+    assert not any("not removed" in r for r in clean.reasons)
+
+
 def test_nothing_measurable_means_left_alone():
     assert plan(make_options(), inspection(None, None, None, None)).steps == ()
 
@@ -85,5 +106,18 @@ def test_earlier_enlargement_is_said():
     ],
 )
 def test_bad_options_name_themselves(bad):
-    with pytest.raises(OptionError, match=next(iter(bad))):
-        make_options(**bad)
+    for door in (make_options, RestoreOptions):
+        with pytest.raises(OptionError, match=next(iter(bad))) as caught:
+            door(**bad)
+        assert "Input should be" not in str(caught.value)
+        assert "Value error" not in str(caught.value)
+
+
+def test_every_bad_option_is_told():
+    with pytest.raises(OptionError) as caught:
+        make_options(scale=9, strength=-1)
+    assert str(caught.value) == "scale must be 1, 2, 3 or 4, got 9; strength must be a number from 0 to 1, got -1"
+
+
+def test_every_option_has_its_words():
+    assert set(_WANTED) == set(RestoreOptions.model_fields)

@@ -80,19 +80,23 @@ def complain(text: str) -> None:
 def deaf() -> int:
     """If standard output takes no more, say so once, give it up, and return the exit code 4; 0 if it is sound."""
     try:
+        if sys.stdout is not None:
+            # what failed may have left nothing in the buffer, so something must be there to fail again
+            sys.stdout.write("\n")
         _flush()
     except OSError as e:
-        complain(
-            f"tratto: standard output cannot be written: {e.strerror or e}; "
-            "pictures that were finished before are complete"
-        )
-        # what still waits in the buffer must not fail again when the interpreter ends
-        with contextlib.suppress(OSError, ValueError):
-            void = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(void, sys.stdout.fileno())
-            os.close(void)
-        return 4
+        return _give_up(e.strerror or str(e))
     return 0
+
+
+def _give_up(reason: str) -> int:
+    complain(f"tratto: standard output cannot be written: {reason}; pictures that were finished before are complete")
+    # what still waits in the buffer must not fail again when the interpreter ends
+    with contextlib.suppress(OSError, ValueError):
+        void = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(void, sys.stdout.fileno())
+        os.close(void)
+    return 4
 
 
 def _flush() -> None:
@@ -113,6 +117,10 @@ class GuardedGroup(TyperGroup):
         try:
             code = super().main(args, prog_name, *rest, standalone_mode=False, **extra)
             _flush()
+        except SystemExit as e:
+            code = e.code
+            if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # how typer silences a pipe that was closed
+                code = _give_up("Broken pipe")
         except typer.Abort:
             code = refuse("Interrupted", "interrupted", 130, "--json" in given)
         except OSError:

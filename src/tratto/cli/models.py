@@ -203,13 +203,16 @@ def _facts(card: ModelCard) -> dict[str, Any]:
 def run_pull(model: str, as_json: bool) -> int:
     """Fetch one model; return the exit code."""
     from tratto.cli.show import ProgressLine, emit_json, printable
-    from tratto.models.hub import Pulled, pull
+    from tratto.models.hub import Pulled, PullOptions, endpoint, pull
     from tratto.models.store import get_card, open_weights
 
     card = get_card(model)
     with ProgressLine() as line:
         if card.source.kind == "hub":
-            done = pull(card, line)
+            line.note(
+                f"{card.id}: asking {endpoint()} for {len(card.files)} files; a download goes on where it broke off"
+            )
+            done = pull(card, line, PullOptions(say=line.note))
         else:
             done = Pulled(open_weights(card), (), ())  # its error names the command that brings it
     if as_json:

@@ -20,7 +20,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,10 @@ _LFS_HASH = re.compile(r"[0-9a-f]{64}")
 Progress = Callable[[str, int, int], None]
 
 
+def _silent(text: str) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class PullOptions:
     """How to download.
@@ -53,11 +57,20 @@ class PullOptions:
         Seconds before the second try; doubled for each further one, at most 30.
     timeout : float
         Seconds without an answer before a connection counts as broken.
+    first_attempts : int
+        Tries while the hub has not answered once: it may be out of reach, and that should be known soon.
+    first_timeout : float
+        Seconds for each of these.
+    say : callable
+        Called with a sentence when something keeps the user waiting.
     """
 
     attempts: int = 5
     wait: float = 1.0
     timeout: float = 30.0
+    first_attempts: int = 3
+    first_timeout: float = 10.0
+    say: Callable[[str], None] = field(default=_silent)
 
 
 @dataclass(frozen=True)
@@ -180,6 +193,7 @@ class _Session:
         self.commit = locked_commit if not card.pinned else ""
         if _COMMIT.fullmatch(card.source.revision):
             self.commit = card.source.revision
+        self.answered = False
         self._opener = urllib.request.build_opener(_NoRedirect)
 
     def present(self, path: str) -> Path | None:
@@ -234,12 +248,19 @@ class _Session:
             except _BrokenError as e:
                 now = part.stat().st_size if part.exists() else 0
                 failures, wait = (0, self.options.wait) if now > before else (failures + 1, wait)
-                if failures >= self.options.attempts:
+                allowed = self.options.attempts if self.answered else self.options.first_attempts
+                if failures >= allowed:
                     raise MissingWeights(
                         f"{self.card.id}: cannot fetch {path} from {self.base} after {failures} tries: {e}; what has "
                         f"arrived is kept, run again: tratto models pull {self.card.id}"
                     ) from e
-                time.sleep(min(wait, 30.0))
+                pause = min(wait, 30.0)
+                self.options.say(
+                    f"{path}: {e}; "
+                    + (f"try {failures + 1} of {allowed}" if failures else "going on")
+                    + f" in {pause:.0f} s"
+                )
+                time.sleep(pause)
                 wait *= 2
 
     def _attempt(self, path: str, part: Path, state: Path) -> str:
@@ -324,10 +345,13 @@ class _Session:
         raise MissingWeights(f"{self.card.id}: {self.base} redirects {path} more than {_MAX_REDIRECTS} times")
 
     def _open(self, url: str, headers: dict[str, str], path: str) -> tuple[Any, int]:
+        timeout = self.options.timeout if self.answered else self.options.first_timeout
         try:
-            body = self._opener.open(urllib.request.Request(url, headers=headers), timeout=self.options.timeout)
+            body = self._opener.open(urllib.request.Request(url, headers=headers), timeout=timeout)
+            self.answered = True
             return body, body.status
         except urllib.error.HTTPError as e:
+            self.answered = True
             if e.code in _REDIRECTS or e.code == 416:
                 return e, e.code
             e.close()
@@ -343,7 +367,8 @@ class _Session:
                 f"{self.commit or self.card.source.revision} (it answered {e.code})"
             ) from e
         except (OSError, http.client.HTTPException) as e:
-            raise _BrokenError(str(e)) from e
+            # urllib wraps the reason; the reason alone is what a reader wants
+            raise _BrokenError(str(getattr(e, "reason", "") or e)) from e
 
     def _target(self, url: str, location: str) -> str:
         target = urllib.parse.urljoin(url, location)

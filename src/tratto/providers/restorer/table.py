@@ -27,7 +27,7 @@ class Provider:
     about : str
         One line for lists.
     params : mapping of str to tuple
-        Parameters it takes, with the values allowed; an empty tuple = a number of at least 0.
+        Parameters it takes, with the values allowed; an empty tuple = a number from 0 to 255, full scale.
     variant : str
         Handed to the module where one serves several rows.
     generative : bool
@@ -134,8 +134,8 @@ def _check(name: str, scale: int, params: Mapping[str, Any]) -> Provider:
         if allowed:
             if isinstance(value, bool) or value not in allowed:
                 raise OptionError(f"{name}: {key} must be one of {', '.join(map(str, allowed))}; got {value!r}")
-        elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise OptionError(f"{name}: {key} must be a number of at least 0, got {value!r}")
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 255:
+            raise OptionError(f"{name}: {key} must be a number from 0 to 255, got {value!r}")
     return provider
 
 
