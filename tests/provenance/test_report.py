@@ -11,7 +11,17 @@ from PIL import Image as Pil
 from tratto.core.image import ColorMode, Image
 from tratto.core.result import EDIT_MAP_SCALE
 from tratto.provenance import pictures as pic
-from tratto.provenance.report import ReportInputs, inspection_words, percent, render_report, text
+from tratto.provenance.report import (
+    ReportInputs,
+    as_named,
+    compare_reports,
+    delta,
+    inspection_words,
+    named_in,
+    percent,
+    render_report,
+    text,
+)
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
@@ -139,6 +149,45 @@ def test_numbers_and_status(make_result):
     assert "No step was run" in words
 
 
+def test_made_twice_it_is_the_same_byte_by_byte(make_result):
+    for job in ({}, {"scale": 2, "alpha": True}, {"orientation": 5, "bits": 16}):
+        assert report(make_result(**job)[0]) == report(make_result(**job)[0])
+
+
+def test_names_come_back(make_result):
+    result, _ = make_result()
+    for name in ("photo.png", EVIL + ".png", "a & b.png", "x\u202ey\x00.png"):
+        assert named_in(report(result, output_name=name)) == as_named(name)
+    assert as_named("a & <b>.png") == "a & <b>.png"
+    assert named_in("nothing") == ""
+
+
+def test_pictures_are_compared_by_what_they_show(make_result):
+    result, _ = make_result()
+    good = report(result)
+    assert compare_reports(good, good) == ("", False)
+    array = np.asarray(pictures_of(Page(good))[1])
+
+    def with_after(picture, **how):
+        buffer = io.BytesIO()
+        Pil.fromarray(picture).save(buffer, **how)
+        kind = how["format"].lower()
+        uri = f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+        return re.sub(r'(alt="The picture before".*?src=")[^"]*', lambda m: m.group(1) + uri, good, flags=re.DOTALL)
+
+    # the same picture from another encoder
+    assert compare_reports(with_after(array, format="JPEG", quality=95, subsampling=0), good) == ("", True)
+    spot = array.copy()
+    spot[5:8, 5:8] ^= 0x80
+    wrong, _ = compare_reports(with_after(spot, format="PNG"), good)
+    assert wrong == "picture 2 of it shows something else"
+    assert compare_reports(with_after(spot, format="PNG"), good, frozenset({1})) == ("", False)
+    assert compare_reports(with_after(array[:-1], format="PNG"), good)[0] == "picture 2 of it shows something else"
+    broken = good.replace('alt="The picture before"', "")
+    assert compare_reports(broken, good)[0] == "its words or its form differ"
+    assert compare_reports(re.sub(r"base64,[^\"]*", "base64,AAAA", good), good)[0].startswith("picture 1")
+
+
 def test_without_an_original(make_result):
     result, _ = make_result()
     words = Page(report(result, original_name="", original_file=None)).words
@@ -248,6 +297,13 @@ def test_ramps_get_lighter_evenly(ramp):
 )  # fmt: skip
 def test_percent(share, words):
     assert percent(share) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.0, "0"), (1 / 512 / 1e6, "under 0.01"), (0.0149, "0.01"), (11.921875, "11.92")]
+)
+def test_delta(value, words):
+    assert delta(value) == words
 
 
 def test_inspection_in_words(make_result):

@@ -216,6 +216,13 @@ def percent(share: float) -> str:
     return f"{p:.2f} %" if p < 1 or p > 99 else f"{p:.1f} %"
 
 
+def delta(value: float) -> str:
+    """Return a Delta-E with two digits after the point that never rounds a change away."""
+    if value == 0:
+        return "0"
+    return "under 0.01" if value < 0.01 else f"{value:.2f}"
+
+
 @lru_cache(maxsize=1)
 def _template() -> Template:
     return Template(resources.files("tratto.provenance").joinpath("report.html").read_text(encoding="utf-8"))
@@ -348,7 +355,7 @@ def _regions(share: NDArray[np.float64], mean: NDArray[np.float64]) -> str:
             if np.isnan(share[i, j]):
                 words = "no pixels"
             else:
-                words = f"{percent(float(share[i, j]))}, mean ΔE {mean[i, j] / EDIT_MAP_SCALE:.2f}"
+                words = f"{percent(float(share[i, j]))}, mean ΔE {delta(float(mean[i, j]) / EDIT_MAP_SCALE)}"
             cells.append(f"<td><small>{_PLACES[i][j]}</small>{text(words)}</td>")
         out.append(f"<tr>{''.join(cells)}</tr>")
     return "".join(out)
@@ -416,8 +423,8 @@ def _figures(receipt: Mapping[str, Any]) -> str:
     scale = receipt["output"]["scale"]
     cells = [
         (percent(stats["changed_fraction"]), "of the pixels changed"),
-        (f"{stats['mean']:.2f} ΔE", f"mean change; 95 % of pixels at or below {stats['p95']:.2f}"),
-        (f"{stats['max']:.1f} ΔE", "largest change"),
+        (f"{delta(stats['mean'])} ΔE", f"mean change; 95 % of pixels at or below {delta(stats['p95'])}"),
+        (f"{delta(stats['max'])} ΔE", "largest change"),
         (after, f"points, {kind}" + (f"; {scale} times the source's {before}" if scale > 1 else ", as the source")),
     ]
     return "".join(f"<div><b>{text(b)}</b><span>{text(s)}</span></div>" for b, s in cells)
