@@ -147,6 +147,22 @@ def test_a_result_is_replaced_only_on_request(saved):
         tratto.save(result, folder / "out" / "foreign.png", source=folder / "in.png")
 
 
+def test_an_original_that_is_not_kept_is_told(saved):
+    made, folder = saved
+    assert made.warnings == ()
+    result = tratto.restore(folder / "in.png", provider="nlm", force=True)
+    assert "nothing can be reverted" in tratto.save(result, folder / "b.png").warnings[0]
+    assert tratto.save(result, folder / "c.png", SaveOptions("png", keep_original=False)).warnings == ()
+    assert tratto.save(tratto.restore(NOISY, provider="nlm"), folder / "d.png").warnings == ()
+
+
+def test_empty_names():
+    with pytest.raises(OptionError, match="empty"):
+        tratto.restore("")
+    with pytest.raises(OptionError, match="'' does not end like a picture"):
+        tratto.save(tratto.restore(NOISY, provider="nlm"), "")
+
+
 def test_options_or_keywords_but_not_both():
     with pytest.raises(OptionError, match="not both"):
         tratto.restore(NOISY, tratto.RestoreOptions(), scale=2)

@@ -25,7 +25,6 @@ from tratto.imaging.scratch import allocate, release
 from tratto.steps import step_class
 
 if TYPE_CHECKING:
-
     from tratto.engine.run import Outcome
     from tratto.imaging.io import Limits
     from tratto.provenance.consistency import Known
@@ -283,6 +282,8 @@ class Session:
             return picture
         if isinstance(picture, np.ndarray):
             return io.image_from_array(picture)
+        if isinstance(picture, str) and not picture:
+            raise OptionError("the path of the picture is empty")
         if isinstance(picture, (str, os.PathLike, bytes, bytearray)):
             source = bytes(picture) if isinstance(picture, (bytes, bytearray)) else Path(picture)
             return io.read_image(source, self.limits or io.Limits(), page=page, scratch=allocate)
@@ -591,7 +592,7 @@ class Session:
             by_ending = {e: f for f, ends in ENDINGS.items() for e in ends}
             named = by_ending.get(output.suffix.lower())
             if named is None:
-                raise OptionError(f"{output.name} does not end like a picture: {', '.join(by_ending)}")
+                raise OptionError(f"{output.name!r} does not end like a picture: {', '.join(by_ending)}")
             save = SaveOptions(format="keep" if named == "bmp" else named)
         fmt = self.output_format(result.image, save)
         if output.suffix.lower() not in ENDINGS[fmt]:
@@ -606,6 +607,8 @@ class Session:
         warnings = []
         if lossy:
             warnings.append("JPEG changes samples everywhere, outside a mask too; PNG, TIFF and WebP do not")
+        if save.keep_original and source is None and result.receipt["input"]["file"] is not None:
+            warnings.append("the bundle holds no original, so nothing can be reverted: give the input file as source")
         with io.part_folder(output) as folder:
             part = folder / "picture"
             options = io.WriteOptions(quality=save.quality, strip_metadata=save.strip_metadata, keep_tables=False)
@@ -657,7 +660,7 @@ class Session:
         account = open_account(Path(receipt))
         given = account.original if source is None else source
         if given is None:
-            raise ReceiptError("the bundle holds no original; name the input file with --input")
+            raise ReceiptError("the bundle holds no original; name the input file with --input (in Python: source=)")
         facts = account.receipt
         image = self.open(given, int(facts["input"]["page"]))
         if io.digest(image) != facts["input"]["samples_sha256"]:

@@ -135,6 +135,7 @@ BAD = [
     (["--param", "novalue"], 2, "NAME=VALUE"),
     (["--mask", "nowhere.png"], 3, "nowhere.png"),
     (["--max-minutes", "-1"], 2, "max-minutes"),
+    (["-o", "better.gif"], 2, "ends like a picture that is not written"),
     (["--skip-existing", "--overwrite"], 2, "contradict"),
     (["--scale", "4", "--max-output-megapixels", "0.001"], 3, "megapixels"),
     (["--seed", "-1"], 2, "seed"),
@@ -403,3 +404,14 @@ def test_invented_detail_is_told_before_and_after(folder):
     for extra in (["--dry-run", "--overwrite"], ["--overwrite"]):
         (answer,) = json.loads(tratto(*line, *extra, "--json").stdout)
         assert any("Not for examination" in w for w in answer["warnings"])
+
+
+def test_the_ending_of_a_named_output_says_the_format(folder):
+    for name, fmt in (("x.webp", "WEBP"), ("x.tiff", "TIFF"), ("x.png", "PNG"), ("x.jpg", "JPEG")):
+        done = tratto("restore", folder / "in" / "a.png", "-o", folder / fmt / name, "--provider", "nlm")
+        assert done.exit_code == 0, done.output
+        with Pil.open(folder / fmt / name) as made:
+            assert made.format == fmt
+    done = tratto("restore", folder / "in" / "a.png", "-o", folder / "x.webp", "--format", "tiff")
+    assert done.exit_code == 2
+    assert "must end with .tif" in done.stderr

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tratto.batch.gather import SUFFIXES, Job, Source, check_jobs, collisions, gather, output_path
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
-from tratto.session import ENDINGS, SaveOptions, Session, check_mask_is_another, mask_share, mask_warnings
+from tratto.session import ENDINGS, FORMATS, SaveOptions, Session, check_mask_is_another, mask_share, mask_warnings
 from tratto.tasks.restore import RestoreOptions
+
+#: Endings of pictures that are never written: as a name for an output folder they are a mistake.
+UNWRITABLE = (".gif", ".heic", ".heif", ".avif", ".apng", ".jpe", ".jp2", ".jxl", ".svg", ".psd", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,11 @@ def plan_jobs(
         For what must stop the whole command before anything is written.
     """
     single = job.out.suffix.lower() in session.output_suffixes and not job.out.is_dir()
+    if job.out.suffix.lower() in UNWRITABLE and not job.out.is_dir():
+        raise OptionError(
+            f"{job.out} ends like a picture that is not written ({job.out.suffix}); name a folder, or a file that ends "
+            f"with one of {', '.join(session.output_suffixes)}"
+        )
     gathered = gather(list(job.paths), None if single else job.out)
     sources = gathered.sources
     if gathered.passed_over:
@@ -188,6 +196,7 @@ def run_folder(
     note : callable
         Called with what a user should know about the whole job, such as files that were passed over.
     """
+    job = _with_format(job)
     jobs, failed = plan_jobs(job, session, note)
     yield from failed
     for item in jobs:
@@ -198,6 +207,15 @@ def run_folder(
             yield FileOutcome(item.source, None, "failed", str(e), e.exit_code)
         except MemoryError:
             yield FileOutcome(item.source, None, "failed", "out of memory", 1)
+
+
+def _with_format(job: FolderJob) -> FolderJob:
+    """Return the job with the format that the ending of a named output file means, unless one was asked for."""
+    named = {ending: fmt for fmt, endings in ENDINGS.items() for ending in endings if fmt in FORMATS}
+    fmt = named.get(job.out.suffix.lower())
+    if fmt is None or job.save.format != "auto" or job.out.is_dir():
+        return job
+    return replace(job, save=replace(job.save, format=fmt))
 
 
 def _skipped(item: Job) -> FileOutcome | None:

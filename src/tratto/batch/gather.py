@@ -69,7 +69,7 @@ class Gathered:
         n = len(self.passed_over)
         return (
             f"{n} {'file was' if n == 1 else 'files were'} passed over for a name that does not end like a picture's "
-            f"({words}); name a file itself to have it read"
+            f"({words}); name such a file itself to have it tried"
         )
 
 

@@ -42,7 +42,7 @@ def _root(
 @app.command()
 def restore(
     paths: Annotated[
-        list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH...")
+        list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH")
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="Folder for the results.")
@@ -105,7 +105,7 @@ def restore(
 
 @app.command()
 def inspect(
-    paths: Annotated[list[str], typer.Argument(help="Pictures, folders or globs.", metavar="PATH...")],
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders or globs.", metavar="PATH")],
     page: Annotated[int, typer.Option(help="Page of files with several, from 1.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
 ) -> None:
