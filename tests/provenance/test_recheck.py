@@ -147,6 +147,32 @@ def test_a_jpeg_result_cannot_be_compared_with_the_map_and_that_is_said(make_bun
     assert "the pictures of the state after in report.html could not be compared" in reasons
 
 
+@pytest.mark.parametrize("quality", [1, 30, 75, 95])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_jpeg_is_near_the_original_where_nothing_changed(make_bundle, monkeypatch, quality, scale):
+    real = io.WriteOptions
+    monkeypatch.setattr(io, "WriteOptions", lambda **k: real(**{"quality": quality, **k}))
+    made = make_bundle("photo.jpg", masked=True, scale=scale)
+    verdict = verify(made.output)
+    assert verdict.word == "authentic", verdict.reasons
+    edits = made.result.edit_map
+    still = (edits.reshape(edits.shape[0] // 8, 8, -1, 8) == 0).all(axis=(1, 3)).sum()
+    assert still > 20
+    assert any(
+        r.startswith(f"{still} blocks of the JPEG that edit-map.png calls unchanged are as") for r in verdict.reasons
+    )
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (90, 160, 90), (255, 255, 255), (0, 0, 0)])
+def test_paint_on_a_jpeg_outside_the_mask(make_bundle, colour):
+    made = make_bundle("photo.jpg", masked=True)
+    pixels = np.array(made.result.image.pixels)
+    pixels[32:40, 48:56] = colour
+    verdict = forge(made, made.result.image.replace(pixels=pixels))
+    assert verdict.word == "altered"
+    assert "blocks of the JPEG that edit-map.png calls unchanged are further from the original" in verdict.reasons[0]
+
+
 def test_a_bundle_without_its_picture_says_what_was_not_compared(make_bundle):
     made = make_bundle()
     made.output.unlink()
