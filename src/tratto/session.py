@@ -403,6 +403,7 @@ class Session:
         from tratto.tasks import restore as task
 
         options = options or task.RestoreOptions()
+        self.check_options(options)
         image = self.open(picture, page)
         inspection = self.inspect(image)
         recipe = task.plan(options, inspection)
@@ -410,6 +411,23 @@ class Session:
         check_mask_is_another(mask, origin)
         opened = None if mask is None else self.open_mask(mask, image)
         return self.execute(recipe, image, inspection, (opened, origin, page))
+
+    def check_options(self, options: RestoreOptions) -> None:
+        """Refuse, before a picture is opened, what no picture could make possible.
+
+        Raises
+        ------
+        OptionError
+            If there is no such provider, or it does not offer this scale or these parameters; or if lower precision is
+            allowed in forensic mode.
+        UnavailableError
+            If the provider is not ready here; the message names the command that would change that.
+        """
+        from tratto.providers.restorer import choose_restorer
+
+        choose_restorer(options.provider, options.scale, options.params)
+        if self.forensic and options.fast:
+            raise OptionError("forensic mode computes in full precision; drop --fast")
 
     def plan_restore(self, image: Image, options: RestoreOptions) -> tuple[Estimated, Inspection]:
         """Say what ``restore`` would do with an opened picture."""

@@ -135,6 +135,9 @@ BAD = [
     (["--param", "novalue"], 2, "NAME=VALUE"),
     (["--mask", "nowhere.png"], 3, "nowhere.png"),
     (["--max-minutes", "-1"], 2, "max-minutes"),
+    (["--seed", "1.5"], 2, "see tratto restore --help"),
+    (["--strength", "full"], 2, "'--strength'"),
+    (["--nonsense"], 2, "No such option"),
     (["-o", "better.gif"], 2, "ends like a picture that is not written"),
     (["--skip-existing", "--overwrite"], 2, "contradict"),
     (["--scale", "4", "--max-output-megapixels", "0.001"], 3, "megapixels"),
@@ -147,6 +150,9 @@ def test_bad_options_give_one_clear_line_and_write_nothing(folder, extra, code, 
     done = tratto("restore", folder / "in" / "a.png", "-o", folder / "out", *extra)
     assert done.exit_code == code, done.output
     assert word in done.stderr
+    assert done.stderr.startswith("tratto: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert "Input should be" not in done.stderr
     assert "Traceback" not in done.output
     out = folder / "out"
     assert not out.exists() or not list(out.iterdir())
@@ -415,3 +421,17 @@ def test_the_ending_of_a_named_output_says_the_format(folder):
     done = tratto("restore", folder / "in" / "a.png", "-o", folder / "x.webp", "--format", "tiff")
     assert done.exit_code == 2
     assert "must end with .tif" in done.stderr
+
+
+def test_a_line_that_cannot_work_is_refused_before_a_picture_is_opened(folder):
+    (folder / "in" / "bad.png").write_bytes(b"no picture")
+    for extra, code in (
+        (["--provider", "magic"], 2),
+        (["--provider", "nlm", "--scale", "2"], 2),
+        (["--param", "sigma=3"], 2),
+        (["--scale", "3"], 2),
+        (["--forensic", "--fast"], 2),
+    ):
+        done = tratto("restore", folder / "in", "-o", folder / "out", *extra)
+        assert done.exit_code == code
+        assert len(done.stderr.splitlines()) == 1, done.stderr

@@ -196,6 +196,7 @@ def run_folder(
     note : callable
         Called with what a user should know about the whole job, such as files that were passed over.
     """
+    session.check_options(job.options)
     job = _with_format(job)
     jobs, failed = plan_jobs(job, session, note)
     yield from failed

@@ -104,6 +104,22 @@ def _flush() -> None:
         sys.stdout.flush()
 
 
+#: What typer says of a value that is no number, and what a reader understands.
+_PHRASES = {
+    "Input should be a valid integer, unable to parse string as an integer": "it must be a whole number",
+    "Input should be a valid number, unable to parse string as a number": "it must be a number",
+}
+
+
+def _usage(error: Any) -> str:
+    """Return what is wrong with a command line in one sentence."""
+    message = str(error.format_message()).strip().rstrip(".")
+    for theirs, ours in _PHRASES.items():
+        message = message.replace(theirs, ours)
+    context = getattr(error, "ctx", None)
+    return message if context is None else f"{message}; see {context.command_path} --help"
+
+
 class GuardedGroup(TyperGroup):
     """The root command: what is wrong with the line itself is told like every other error."""
 
@@ -131,10 +147,10 @@ class GuardedGroup(TyperGroup):
             # typer brings its own copy of click or takes the installed one: known by what it can do
             if not (hasattr(e, "show") and hasattr(e, "format_message")):
                 raise
-            code = e.exit_code if hasattr(e, "exit_code") else 2
-            if "--json" in given and e.format_message():
-                refuse("UsageError", e.format_message(), code, True)
-            else:
+            code = int(getattr(e, "exit_code", 2))
+            if e.format_message():
+                code = refuse("UsageError", _usage(e), code, "--json" in given)
+            else:  # nothing was asked: this shows the help
                 with contextlib.suppress(OSError):
                     e.show()
         sys.exit(code if isinstance(code, int) else 0)

@@ -50,6 +50,8 @@ def part_folder(output: Path) -> Iterator[Path]:
         output.parent.mkdir(parents=True, exist_ok=True)
         folder = output.parent / f"{_PREFIX}{secrets.token_hex(6)}{_SUFFIX}"
         folder.mkdir()
+    except (FileExistsError, NotADirectoryError) as e:
+        raise OutputError(f"cannot write into {output.parent}: it is not a folder") from e
     except OSError as e:
         raise OutputError(f"cannot write into {output.parent}: {e.strerror or e}") from e
     try:
