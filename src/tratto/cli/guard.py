@@ -124,14 +124,21 @@ class GuardedGroup(TyperGroup):
     """The root command: what is wrong with the line itself is told like every other error."""
 
     def main(
-        self, args: Any = None, prog_name: Any = None, *rest: Any, standalone_mode: bool = True, **extra: Any
+        self,
+        args: Any = None,
+        prog_name: Any = None,
+        complete_var: Any = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
     ) -> Any:
         """Run; see ``typer.core.TyperGroup.main``."""
+        extra["windows_expand_args"] = windows_expand_args
         if not standalone_mode:
-            return super().main(args, prog_name, *rest, standalone_mode=False, **extra)
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         given = sys.argv[1:] if args is None else list(args)
         try:
-            code = super().main(args, prog_name, *rest, standalone_mode=False, **extra)
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
             _flush()
         except SystemExit as e:
             code = e.code
