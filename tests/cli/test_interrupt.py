@@ -60,7 +60,7 @@ def test_what_a_killed_run_leaves_is_tidied_up_by_the_next(tmp_path):
     (tmp_path / "in").mkdir()
     rng = np.random.default_rng(0)
     for k in range(3):
-        Pil.fromarray(rng.integers(0, 256, (900, 1200, 3), np.uint8)).save(tmp_path / "in" / f"{k}.png")
+        Pil.fromarray(rng.integers(0, 256, (300, 400, 3), np.uint8)).save(tmp_path / "in" / f"{k}.png")
     out = tmp_path / "out"
     running = subprocess.Popen(command(tmp_path), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:

@@ -87,3 +87,28 @@ def test_nothing_can_be_written_there(tmp_path):
     for name in ("file/a.png", "file/sub/a.png"):
         with pytest.raises(OutputError, match="it is not a folder"), part_folder(tmp_path / name):
             pass
+
+
+def test_a_folder_of_a_run_that_was_killed_before_it_said_its_name(tmp_path):
+    (tmp_path / ".tratto-0123456789ab.part").mkdir()
+    (tmp_path / ".tratto-0123456789ac.part").mkdir()
+    (tmp_path / ".tratto-0123456789ac.part" / "of").write_text("")
+    (tmp_path / ".tratto-0123456789ad.part").mkdir()
+    (tmp_path / ".tratto-0123456789ad.part" / "theirs").write_text("not made here")
+    with part_folder(tmp_path / "a.png"):
+        pass
+    left = [] if sys.platform != "win32" else [".tratto-0123456789ac.part"]
+    assert hidden(tmp_path) == [*left, ".tratto-0123456789ad.part"]
+
+
+def test_many_at_once_do_not_disturb_each_other(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def work(k):
+        with part_folder(tmp_path / f"{k}.png") as folder:
+            (folder / "picture").write_bytes(b"x" * k)
+            return (folder / "picture").read_bytes() == b"x" * k and folder.is_dir()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(200)))
+    assert not hidden(tmp_path)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from tratto.core.errors import OutputError
 
@@ -48,14 +49,13 @@ def part_folder(output: Path) -> Iterator[Path]:
     """
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        folder = output.parent / f"{_PREFIX}{secrets.token_hex(6)}{_SUFFIX}"
-        folder.mkdir()
+        folder, lock = _make(output)
     except (FileExistsError, NotADirectoryError) as e:
         raise OutputError(f"cannot write into {output.parent}: it is not a folder") from e
     except OSError as e:
         raise OutputError(f"cannot write into {output.parent}: {e.strerror or e}") from e
     try:
-        with _lock(folder, output.name):
+        with lock:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -64,7 +64,8 @@ def part_folder(output: Path) -> Iterator[Path]:
 
 def interrupted(output: Path) -> bool:
     """Return whether a run that was to write this file was killed in the middle of it."""
-    return output.name in _dead(output.parent)[0].values()
+    with _dead(output.parent) as (dead, _):
+        return output.name in dead.values()
 
 
 def sweep(folder: Path) -> None:
@@ -72,22 +73,22 @@ def sweep(folder: Path) -> None:
 
     A bundle that was moved aside goes only when another stands in its place.
     """
-    dead, living = _dead(folder)
-    stems = {Path(name).stem for name in dead.values()} - {Path(name).stem for name in living}
-    short = {stem[:100]: stem for stem in stems}
-    needed: set[str] = set()
-    for entry in _entries(folder) if stems else []:
-        match = _BUNDLE.fullmatch(entry.name)
-        stem = short.get(match["stem"]) if match is not None else None
-        if match is None or stem is None or entry.is_symlink() or not entry.is_dir():
-            continue
-        if match["kind"] == "part" or (folder / f"{stem}.tratto").is_dir():
-            shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            needed.add(stem)
-    for path, name in dead.items():
-        if Path(name).stem not in needed:  # else the next run must still learn whose it is
-            shutil.rmtree(path, ignore_errors=True)
+    with _dead(folder) as (dead, living):
+        stems = {Path(name).stem for name in dead.values()} - {Path(name).stem for name in living}
+        short = {stem[:100]: stem for stem in stems}
+        needed: set[str] = set()
+        for entry in _entries(folder) if stems else []:
+            match = _BUNDLE.fullmatch(entry.name)
+            stem = short.get(match["stem"]) if match is not None else None
+            if match is None or stem is None or entry.is_symlink() or not entry.is_dir():
+                continue
+            if match["kind"] == "part" or (folder / f"{stem}.tratto").is_dir():
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                needed.add(stem)
+        for path, name in dead.items():
+            if Path(name).stem not in needed:  # else the next run must still learn whose it is
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -98,36 +99,53 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def _dead(folder: Path) -> tuple[dict[Path, str], set[str]]:
-    """Return the folders that were left behind with the name of their result, and the names that are being made."""
+@contextmanager
+def _dead(folder: Path) -> Iterator[tuple[dict[Path, str], set[str]]]:
+    """Find the folders that were left behind, with the names of their results, and the names that are being made.
+
+    The locks of the dead are held meanwhile, so that nobody takes a folder into use that is about to be removed.
+    """
     dead: dict[Path, str] = {}
     living: set[str] = set()
-    for entry in _entries(folder):
-        if not (entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX)) or entry.is_symlink():
-            continue
-        path = Path(entry.path)
+    with contextlib.ExitStack() as held:
+        for entry in _entries(folder):
+            if not (entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX)) or entry.is_symlink():
+                continue
+            path = Path(entry.path)
+            try:
+                f = open(path / _NAME, "r+", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
+            except OSError:
+                # killed before it could say whose it is, or only just made: that one then makes another
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+                continue
+            free, name = _take(f.fileno(), path / _NAME), f.read(1000)
+            if free and os.name != "nt":
+                held.enter_context(f)
+            else:
+                f.close()
+            if free:
+                dead[path] = name
+            else:
+                living.add(name)
+        yield dead, living
+
+
+def _make(output: Path) -> tuple[Path, TextIO]:
+    """Make a folder and lock it; return it with the open file that holds the lock."""
+    while True:
+        folder = output.parent / f"{_PREFIX}{secrets.token_hex(6)}{_SUFFIX}"
+        folder.mkdir()
         try:
-            with open(path / _NAME, "r+", encoding="utf-8", errors="surrogateescape") as f:
-                free, name = _take(f.fileno(), path / _NAME), f.read(1000)
-        except OSError:
-            continue  # not ours, or only just made
-        if free:
-            dead[path] = name
-        else:
-            living.add(name)
-    return dead, living
-
-
-@contextmanager
-def _lock(folder: Path, name: str) -> Iterator[None]:
-    new = folder / f"{_NAME}.new"
-    with open(new, "w", encoding="utf-8", errors="surrogateescape") as f:
-        f.write(name)
-        f.flush()
-        _take(f.fileno(), new)
-        with contextlib.suppress(OSError):  # Windows does not rename open files; there the age decides
-            os.rename(new, folder / _NAME)  # only now can another process see it, and it is locked
-        yield
+            f = open(folder / _NAME, "x", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
+        except FileNotFoundError:
+            continue  # somebody tidied up in the instant in which it was empty
+        if os.name == "nt" or (_take(f.fileno(), folder / _NAME) and (folder / _NAME).exists()):
+            f.write(output.name)
+            f.flush()
+            return folder, f
+        f.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _take(descriptor: int, path: Path) -> bool:
