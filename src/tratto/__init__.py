@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from tratto.core.inspection import Inspection
     from tratto.core.recipe import Recipe
     from tratto.core.result import Result
-    from tratto.session import SaveOptions, Session, inspect, replay, restore, revert, save, verify
+    from tratto.session import SaveOptions, Session, inspect, recolor, replay, restore, revert, save, verify
+    from tratto.tasks.recolor import RecolorOptions
     from tratto.tasks.restore import RestoreOptions
 
 _HOMES = {
@@ -22,11 +23,13 @@ _HOMES = {
     "Inspection": "tratto.core.inspection",
     "Recipe": "tratto.core.recipe",
     "Result": "tratto.core.result",
+    "RecolorOptions": "tratto.tasks.recolor",
     "RestoreOptions": "tratto.tasks.restore",
     "SaveOptions": "tratto.session",
     "Session": "tratto.session",
     "save": "tratto.session",
     "inspect": "tratto.session",
+    "recolor": "tratto.session",
     "replay": "tratto.session",
     "restore": "tratto.session",
     "revert": "tratto.session",
@@ -38,6 +41,7 @@ __all__ = [
     "Inspection",
     "Mask",
     "Recipe",
+    "RecolorOptions",
     "RestoreOptions",
     "Result",
     "SaveOptions",
@@ -45,6 +49,7 @@ __all__ = [
     "TrattoError",
     "__version__",
     "inspect",
+    "recolor",
     "replay",
     "restore",
     "revert",

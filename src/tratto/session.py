@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from tratto.core.canvas import Canvas
 from tratto.core.capability import Restorer
-from tratto.core.errors import OptionError, OutputError, PictureTooLarge, ReceiptError
+from tratto.core.errors import ForbiddenStep, OptionError, OutputError, PictureTooLarge, ReceiptError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Estimate, Inspection
 from tratto.core.recipe import Recipe
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tratto.imaging.io import Limits
     from tratto.provenance.consistency import Known
     from tratto.provenance.verify import Verdict
+    from tratto.tasks.recolor import RecolorOptions
     from tratto.tasks.restore import RestoreOptions
 
 #: ``progress(stage, done, total)``; raising stops the job.
@@ -351,6 +352,10 @@ class Session:
         pixels, scale, seconds, steps = image.height * image.width, 1, 0.0, []
         notes: list[str] = []
         for step in recipe.steps:
+            if not hasattr(step, "provider"):  # a step of its own, which states its own speed
+                seconds += pixels * scale**2 / 1e6 / float(getattr(step, "megapixels_per_second", 1.0))
+                steps.append(step)
+                continue
             s = int(getattr(step, "scale", 1))
             params = getattr(step, "params", {})
             name = services.choose_restorer(getattr(step, "provider", "auto"), s, params)
@@ -412,7 +417,87 @@ class Session:
         opened = None if mask is None else self.open_mask(mask, image)
         return self.execute(recipe, image, inspection, (opened, origin, page))
 
-    def check_options(self, options: RestoreOptions) -> None:
+    def recolor(
+        self, picture: Any, options: RecolorOptions, mask: Any = None, page: int = 0, source: Any = None
+    ) -> Result:
+        """Repaint the wall of one picture.
+
+        Parameters
+        ----------
+        picture : path, bytes, array, PIL picture or Image
+        options : RecolorOptions
+        mask : path, array, Mask or None
+            White where the wall is; None: searched from ``options.clicks``.
+        page : int
+            Which page of a file that has several.
+        source : None or path or bytes
+            The file the picture came from, when ``picture`` is already decoded; hashed into the receipt.
+
+        Raises
+        ------
+        OptionError
+            If there is neither a mask nor a click, or the picture is not RGB.
+        """
+        from tratto.tasks import recolor as task
+
+        self.check_options(options)
+        image = self.open(picture, page)
+        origin = source if source is not None else picture
+        check_mask_is_another(mask, origin)
+        wall = self.wall_mask(image, options, mask)
+        inspection = self.inspect(image)
+        recipe = task.plan(_in_stored_order(options, image), inspection)
+        return self.execute(recipe, image, inspection, (wall, origin, page))
+
+    def wall_mask(self, image: Image, options: RecolorOptions, mask: Any = None) -> Mask:
+        """Return where a wall is: the mask given, or what is found from clicks, grown and feathered as asked.
+
+        Parameters
+        ----------
+        image : Image
+        options : RecolorOptions
+            Its ``clicks``, ``grow``, ``feather`` and ``edge`` count.
+        mask : path, array, Mask or None
+
+        Raises
+        ------
+        OptionError
+            If there is neither a mask nor a click.
+        """
+        from tratto.imaging.color import view_rgb
+        from tratto.imaging.matting import reach_out
+        from tratto.imaging.wall_mask import adjust_mask, stored_point, wall_from_points
+
+        if mask is not None:
+            values = self.open_mask(mask, image).values
+        elif options.clicks:
+            turn = image.meta.orientation
+            points = [stored_point(p, (image.width, image.height), turn) for p in options.clicks]
+            values = wall_from_points(view_rgb(image), points)
+        else:
+            raise OptionError("recolor needs to know the wall: give a mask, or click points on it (--mask, --click)")
+        values = reach_out(adjust_mask(values, options.grow, options.feather), options.edge)
+        # to 16 bit, as a bundle keeps it
+        return Mask((np.rint(values * 65535) / 65535).astype(np.float32))
+
+    def perform(self, options: Any, picture: Any, mask: Any = None, page: int = 0, source: Any = None) -> Result:
+        """Do the job that these options are for; see :meth:`restore` and :meth:`recolor`."""
+        from tratto.tasks import task_of
+
+        done: Result = getattr(self, task_of(options).name)(picture, options, mask, page, source)
+        return done
+
+    def plan_for(self, options: Any, image: Image) -> tuple[Estimated, Inspection]:
+        """Say what :meth:`perform` would do with an opened picture."""
+        from importlib import import_module
+
+        from tratto.tasks import task_of
+
+        inspection = self.inspect(image)
+        recipe = import_module(task_of(options).module).plan(options, inspection)
+        return self.estimate(recipe, image), inspection
+
+    def check_options(self, options: RestoreOptions | RecolorOptions) -> None:
         """Refuse, before a picture is opened, what no picture could make possible.
 
         Raises
@@ -420,21 +505,21 @@ class Session:
         OptionError
             If there is no such provider, or it does not offer this scale or these parameters; or if lower precision is
             allowed in forensic mode.
+        ForbiddenStep
+            If a wall is to be repainted in forensic mode.
         UnavailableError
             If the provider is not ready here; the message names the command that would change that.
         """
         from tratto.providers.restorer import choose_restorer
+        from tratto.tasks import task_of
 
+        if task_of(options).name == "recolor":
+            if self.forensic:
+                raise ForbiddenStep("forensic mode shows what is there, and another paint is not; drop --forensic")
+            return
         choose_restorer(options.provider, options.scale, options.params)
         if self.forensic and options.fast:
             raise OptionError("forensic mode computes in full precision; drop --fast")
-
-    def plan_restore(self, image: Image, options: RestoreOptions) -> tuple[Estimated, Inspection]:
-        """Say what ``restore`` would do with an opened picture."""
-        from tratto.tasks import restore as task
-
-        inspection = self.inspect(image)
-        return self.estimate(task.plan(options, inspection), image), inspection
 
     def execute(
         self, recipe: Recipe, image: Image, inspection: Inspection, given: tuple[Mask | None, Any, int]
@@ -703,6 +788,16 @@ class Session:
         return _compare(before, done.image, step)
 
 
+def _in_stored_order(options: RecolorOptions, image: Image) -> RecolorOptions:
+    """Return options whose corners count in stored pixels instead of those a viewer shows."""
+    from tratto.imaging.wall_mask import stored_point
+
+    if options.corners is None:
+        return options
+    size, turn = (image.width, image.height), image.meta.orientation
+    return options.model_copy(update={"corners": tuple(stored_point(p, size, turn) for p in options.corners)})
+
+
 def _compare(before: Image, after: Image, step: str) -> Replayed:
     from tratto.imaging.metrics import psnr
 
@@ -840,6 +935,48 @@ def restore(
     if options is not None and fields:
         raise OptionError("give either options or keywords, not both")
     return (session or Session()).restore(picture, options or make_options(**fields), mask, page)
+
+
+def recolor(
+    picture: Any,
+    options: RecolorOptions | None = None,
+    *,
+    mask: Any = None,
+    page: int = 0,
+    session: Session | None = None,
+    **fields: Any,
+) -> Result:
+    """Repaint a wall in exactly one colour or with a wallpaper, under its own light.
+
+    Parameters
+    ----------
+    picture : path, bytes, NumPy array, PIL picture or Image
+        RGB.
+    options : RecolorOptions or None
+        Or give its fields as keywords: ``color="#c8d4e0"``, ``match``, ``was``, ``clicks`` ...
+    mask : path, array or Mask
+        White where the wall is; in the geometry a viewer shows. Without it the wall is searched from ``clicks``.
+    page : int
+        Of files with several, from 0.
+    session : Session or None
+    **fields
+        See :class:`tratto.RecolorOptions`.
+
+    Returns
+    -------
+    Result
+        Write it with :func:`tratto.save`.
+
+    Raises
+    ------
+    TrattoError
+        One of its kinds; see ``tratto.core.errors``.
+    """
+    from tratto.tasks.recolor import make_options
+
+    if options is not None and fields:
+        raise OptionError("give either options or keywords, not both")
+    return (session or Session()).recolor(picture, options or make_options(**fields), mask, page)
 
 
 def save(

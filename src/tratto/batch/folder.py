@@ -1,4 +1,4 @@
-"""Restore many files: plan everything first, then do one after the other; one bad file stops no other."""
+"""Work on many files: plan everything first, then do one after the other; one bad file stops no other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from tratto.batch.gather import SUFFIXES, Job, Source, check_jobs, collisions, gather, output_path
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto.session import ENDINGS, FORMATS, SaveOptions, Session, check_mask_is_another, mask_share, mask_warnings
+from tratto.tasks.recolor import RecolorOptions
 from tratto.tasks.restore import RestoreOptions
 
 #: Endings of pictures that are never written: as a name for an output folder they are a mistake.
@@ -18,7 +19,7 @@ UNWRITABLE = (".gif", ".heic", ".heif", ".avif", ".apng", ".jpe", ".jp2", ".jxl"
 
 @dataclass(frozen=True)
 class FolderJob:
-    """What to restore and where to put it.
+    """What to work on and where to put it.
 
     Attributes
     ----------
@@ -26,7 +27,8 @@ class FolderJob:
         Files, folders, globs.
     out : Path
         Folder for the results, or a file name with a picture ending when there is exactly one input.
-    options : RestoreOptions
+    options : RestoreOptions or RecolorOptions
+        Which says which job it is.
     save : SaveOptions
     mask : Path or None
         One mask for all, or a folder with a mask of the same relative stem for each input.
@@ -39,7 +41,7 @@ class FolderJob:
 
     paths: tuple[str, ...]
     out: Path
-    options: RestoreOptions
+    options: RestoreOptions | RecolorOptions
     save: SaveOptions = field(default_factory=SaveOptions)
     mask: Path | None = None
     page: int | str | None = None
@@ -244,7 +246,7 @@ def _one(job: FolderJob, item: Job, session: Session, dry_run: bool) -> FileOutc
     mask = None if chosen is None else session.open_mask(chosen, image)
     details: dict[str, Any] = {} if mask is None else {"mask": str(chosen), "mask_share": round(mask_share(mask), 6)}
     if dry_run:
-        estimated, inspection = session.plan_restore(image, job.options)
+        estimated, inspection = session.plan_for(job.options, image)
         session.check_cost(estimated)
         recipe = estimated.recipe
         details |= {
@@ -258,10 +260,10 @@ def _one(job: FolderJob, item: Job, session: Session, dry_run: bool) -> FileOutc
         }
         what = "; ".join(recipe.reasons)
         if recipe.steps:
-            steps = ", ".join(f"{s.name} by {getattr(s, 'provider', '')}" for s in recipe.steps)
+            steps = ", ".join(f"{s.name} by {s.provider}" if hasattr(s, "provider") else s.name for s in recipe.steps)
             what = f"{what}: {steps}, about {estimated.seconds:.1f} s"
         return FileOutcome(item.source, item.output, "planned", what, 0, details)
-    result = session.restore(image, job.options, mask, item.page, source=item.source)
+    result = session.perform(job.options, image, mask, item.page, item.source)
     saved = session.save(result, item.output, job.save, item.source, job.overwrite or job.skip_existing)
     details |= {
         "bundle": str(saved.bundle),

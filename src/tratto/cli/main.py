@@ -104,6 +104,87 @@ def restore(
 
 
 @app.command()
+def recolor(
+    paths: Annotated[
+        list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="Folder for the results.")
+    ],
+    color: Annotated[
+        str | None, typer.Option(help="New paint: #c8d4e0, rgb(200, 212, 224) or lab(84, -2, -7).")
+    ] = None,
+    swatch: Annotated[
+        Path | None, typer.Option(parser=argument_path, metavar="PATH", help="Picture of the paint: its median counts.")
+    ] = None,
+    texture: Annotated[
+        Path | None, typer.Option(parser=argument_path, metavar="PATH", help="Wallpaper sample, laid in tiles.")
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            parser=argument_path,
+            metavar="PATH",
+            help="Grey picture, white where the wall is; or a folder with one for each input.",
+        ),
+    ] = None,
+    click: Annotated[
+        list[str] | None, typer.Option(help="A point x,y on the wall to search it from; repeatable.")
+    ] = None,
+    corners: Annotated[
+        str | None,
+        typer.Option(help="Four points x,y of a rectangle on the wall, from top left clockwise, for --texture."),
+    ] = None,
+    repeat: Annotated[str | None, typer.Option(help="Tiles ACROSS,DOWN over that rectangle.")] = None,
+    match: Annotated[
+        str, typer.Option(help="seen: the wall's mean becomes the color; paint: the paint under its light is the color.")
+    ] = "seen",
+    was: Annotated[str | None, typer.Option(help="The old paint where it is known; makes --match paint exact.")] = None,
+    grow: Annotated[float, typer.Option(help="Grow the mask by this many pixels; negative shrinks it.")] = 0.0,
+    feather: Annotated[float, typer.Option(help="Soften the mask's edge over this many pixels.")] = 0.0,
+    edge: Annotated[
+        int, typer.Option(help="Let the matte reach this many pixels beyond the mask, against a rim of old color.")
+    ] = 0,
+    strength: Annotated[float, typer.Option(help="0 leaves the picture as it is, 1 is the full effect.")] = 1.0,
+    fmt: Annotated[str, typer.Option("--format", help="auto (PNG; TIFF for TIFF), keep, png, tiff, webp or jpeg.")] = (
+        "auto"
+    ),
+    quality: Annotated[int, typer.Option(help="Quality of lossy formats, 1-100.")] = 95,
+    page: Annotated[str | None, typer.Option(help="Page of files with several: a number from 1, or all.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random; nothing is at present.")] = 0,
+    forensic: Annotated[bool, typer.Option("--forensic", help="Refuse: another paint is no evidence.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and how long it may take.")
+    ] = False,
+    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave results that exist.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that exist (never an input).")
+    ] = False,
+    keep_ending: Annotated[
+        bool, typer.Option("--keep-ending", help="Make photo.jpg.png of photo.jpg, beside photo.tif.tif of photo.tif.")
+    ] = False,
+    no_original: Annotated[
+        bool, typer.Option("--no-original", help="Keep no copy of the input in the bundle.")
+    ] = False,
+    strip_metadata: Annotated[
+        bool, typer.Option("--strip-metadata", help="Drop EXIF, XMP, IPTC and text; implies --no-original.")
+    ] = False,
+    max_output_megapixels: Annotated[
+        float, typer.Option(help="Refuse results larger than this; inf = no limit.")
+    ] = 400.0,
+    max_minutes: Annotated[
+        float, typer.Option(help="Refuse jobs estimated to take longer than this; inf = no limit.")
+    ] = 60.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")] = False,
+) -> None:
+    """Repaint a wall in exactly one color or with a wallpaper, under its own light."""
+    from tratto.cli.recolor import RecolorCommand, run_recolor
+
+    fields: dict[str, Any] = {k: v for k, v in locals().items() if k in RecolorCommand.__dataclass_fields__}
+    guarded(run_recolor, RecolorCommand(**fields), as_json=as_json)
+
+
+@app.command()
 def inspect(
     paths: Annotated[list[str], typer.Argument(help="Pictures, folders or globs.", metavar="PATH")],
     page: Annotated[int, typer.Option(help="Page of files with several, from 1.")] = 1,

@@ -12,6 +12,8 @@ from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
 from tratto.core.errors import OptionError
 
 if TYPE_CHECKING:
+    from tratto.batch.folder import FolderJob
+    from tratto.session import JobLimits
     from tratto.tasks.restore import RestoreOptions
 
 
@@ -55,7 +57,8 @@ def _sigma(text: str) -> float | None:
         raise OptionError(f"--sigma takes a number from 0 to 255 or auto, got {text!r}") from None
 
 
-def _page(text: str | None) -> int | str | None:
+def page_of(text: str | None) -> int | str | None:
+    """Return the page that ``--page`` names, from 0; ``"all"``; or None."""
     if text is None:
         return None
     if text == "all":
@@ -115,13 +118,10 @@ def _options(command: RestoreCommand) -> RestoreOptions:
 
 def run_restore(command: RestoreCommand) -> int:
     """Restore; return the exit code."""
-    from tratto.batch.folder import FolderJob, run_folder
-    from tratto.session import JobLimits, SaveOptions, Session
+    from tratto.batch.folder import FolderJob
+    from tratto.session import SaveOptions
 
-    for name in ("max_output_megapixels", "max_minutes"):
-        value = getattr(command, name)
-        if not value > 0:
-            raise OptionError(f"--{name.replace('_', '-')} must be a number above 0 (inf = no limit), got {value}")
+    limits = limits_of(command.max_output_megapixels, command.max_minutes)
     if command.skip_existing and command.overwrite:
         raise OptionError("--skip-existing and --overwrite contradict each other")
     options = _options(command)
@@ -137,26 +137,39 @@ def run_restore(command: RestoreCommand) -> int:
         options=options,
         save=save,
         mask=command.mask,
-        page=_page(command.page),
+        page=page_of(command.page),
         skip_existing=command.skip_existing,
         overwrite=command.overwrite,
         keep_ending=command.keep_ending,
     )
-    pixels = int(min(command.max_output_megapixels * 1e6, 2.0**62))
+    return report_outcomes(job, limits, command.forensic, command.dry_run, command.as_json)
+
+
+def limits_of(megapixels: float, minutes: float) -> JobLimits:
+    """Return the limits that the options of these names ask for."""
+    from tratto.session import JobLimits
+
+    for name, value in (("max-output-megapixels", megapixels), ("max-minutes", minutes)):
+        if not value > 0:
+            raise OptionError(f"--{name} must be a number above 0 (inf = no limit), got {value}")
+    return JobLimits(int(min(megapixels * 1e6, 2.0**62)), minutes)
+
+
+def report_outcomes(job: FolderJob, limits: JobLimits, forensic: bool, dry_run: bool, as_json: bool) -> int:
+    """Do a job, say what became of each picture, and return the exit code."""
+    from tratto.batch.folder import run_folder
+    from tratto.session import Session
+
     outcomes = []
     with ProgressLine() as line:
-        session = Session(
-            job_limits=JobLimits(pixels, command.max_minutes),
-            forensic=command.forensic,
-            progress=line,
-        )
-        for outcome in run_folder(job, session, command.dry_run, lambda text: line.note(f"note: {text}")):
+        session = Session(job_limits=limits, forensic=forensic, progress=line)
+        for outcome in run_folder(job, session, dry_run, lambda text: line.note(f"note: {text}")):
             outcomes.append(outcome)
             if outcome.status == "failed":
                 line.note(f"tratto: {about(outcome.source, outcome.message)}")
-            elif not command.as_json:
+            elif not as_json:
                 _say(outcome, line)
-    if command.as_json:
+    if as_json:
         emit_json([o.to_json() for o in outcomes])
     return overall([o.exit_code for o in outcomes])
 
@@ -172,6 +185,14 @@ def _say(outcome: Any, line: ProgressLine) -> None:
         typer.echo(f"  mask: {100 * outcome.details['mask_share']:.3g} % of the picture may change")
     for record in outcome.details.get("steps", []):
         model = ", ".join(m["id"] for m in record["models"])
-        typer.echo(printable(f"  {record['step']} by {record['provider']}" + (f" ({model})" if model else "")))
+        by = f" by {record['provider']}" if record["provider"] else ""
+        typer.echo(printable(f"  {record['step']}{by}" + (f" ({model})" if model else "")))
+        seen = record["scores"]
+        if "seen_lab_distance" in seen:
+            hue = f", hue {seen['seen_hue_error']:.2f} degrees" if "seen_hue_error" in seen else ""
+            typer.echo(
+                f"  as seen: {seen['seen_lab_distance']:.2f} CIELAB from the reference, "
+                f"CIEDE2000 {seen['seen_delta_e_2000']:.2f}{hue}"
+            )
     for warning in outcome.details.get("warnings", []):
         line.note(f"  note: {warning}")

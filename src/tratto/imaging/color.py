@@ -20,6 +20,8 @@ __all__ = [
     "from_float",
     "lab_to_srgb",
     "linear_to_srgb",
+    "profile_is_used",
+    "srgb_profile",
     "srgb_to_lab",
     "srgb_to_linear",
     "to_float",
@@ -413,6 +415,17 @@ def _srgb_profile() -> bytes:
     from PIL import ImageCms
 
     return bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+
+
+def srgb_profile() -> bytes:
+    """Return an ICC profile of sRGB."""
+    return _srgb_profile()
+
+
+def profile_is_used(image: Image) -> bool:
+    """Return whether a picture's embedded profile is sound and of a space other than sRGB."""
+    icc = image.meta.icc
+    return icc is not None and _profile_kind(icc, _ICC_SPACE[image.mode]) == "convert"
 
 
 def view_note(image: Image) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tratto.core.errors import OptionError
+
 
 @dataclass(frozen=True)
 class Task:
@@ -33,4 +35,24 @@ TASKS: tuple[Task, ...] = (
         "tratto.tasks.restore",
         "RestoreOptions",
     ),
+    Task(
+        "recolor",
+        "Repaint a wall in exactly one colour or with a wallpaper, under its own light.",
+        "tratto.tasks.recolor",
+        "RecolorOptions",
+    ),
 )
+
+
+def task_of(options: object) -> Task:
+    """Return the task that an options object belongs to.
+
+    Raises
+    ------
+    OptionError
+        If it is no task's options.
+    """
+    for task in TASKS:
+        if type(options).__module__ == task.module:
+            return task
+    raise OptionError(f"expected the options of a task ({', '.join(t.options for t in TASKS)}), got {options!r}")
