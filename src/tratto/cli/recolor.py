@@ -1,0 +1,138 @@
+"""The recolor command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tratto.cli.restore import limits_of, page_of, report_outcomes
+from tratto.core.errors import OptionError
+
+if TYPE_CHECKING:
+    from tratto.tasks.recolor import RecolorOptions
+
+
+@dataclass(frozen=True)
+class RecolorCommand:
+    """The command's options as given; see ``tratto recolor --help``."""
+
+    paths: list[str]
+    out: Path
+    color: str | None
+    swatch: Path | None
+    texture: Path | None
+    mask: Path | None
+    click: list[str] | None
+    corners: str | None
+    repeat: str | None
+    match: str
+    was: str | None
+    grow: float
+    feather: float
+    edge: int
+    strength: float
+    fmt: str
+    quality: int
+    page: str | None
+    seed: int
+    forensic: bool
+    dry_run: bool
+    skip_existing: bool
+    overwrite: bool
+    keep_ending: bool
+    no_original: bool
+    strip_metadata: bool
+    max_output_megapixels: float
+    max_minutes: float
+    as_json: bool
+
+
+def _numbers(text: str, count: int, told: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(v) for v in text.replace(";", ",").replace(" ", ",").split(",") if v)
+    except ValueError:
+        raise OptionError(f"{told}, got {text!r}") from None
+    if len(values) != count:
+        raise OptionError(f"{told}, got {text!r}")
+    return values
+
+
+def _picture(path: Path) -> Any:
+    """Return a small picture (a swatch or a sample) as shown, (H, W, 3) float32 sRGB."""
+    from tratto.imaging import io
+    from tratto.imaging.color import view_rgb
+
+    image = io.read_image(path)
+    return io.oriented(view_rgb(image), image.meta.orientation)
+
+
+def _options(command: RecolorCommand) -> RecolorOptions:
+    import numpy as np
+
+    from tratto.imaging.paint import dominant_color, parse_color
+    from tratto.imaging.texture import pack_tile
+    from tratto.tasks.recolor import make_options
+
+    given = [o for o in (command.color, command.swatch, command.texture) if o is not None]
+    if len(given) != 1:
+        raise OptionError("name the new paint by exactly one of --color, --swatch and --texture")
+    color: Any = None
+    texture = ""
+    if command.color is not None:
+        color = parse_color(command.color)
+    elif command.swatch is not None:
+        color = dominant_color(_picture(command.swatch))
+    elif command.texture is not None:
+        texture = pack_tile(np.rint(255 * _picture(command.texture)).astype(np.uint8))
+    corners = None
+    if command.corners is not None:
+        flat = _numbers(
+            command.corners, 8, "--corners takes four points x,y: top left, top right, bottom right, bottom left"
+        )
+        corners = tuple(zip(flat[::2], flat[1::2], strict=True))
+    if command.mask is None and not command.click:
+        raise OptionError("recolor needs to know the wall: give --mask, or --click x,y on it")
+    if command.mask is not None and command.click:
+        raise OptionError("--mask and --click contradict each other")
+    return make_options(
+        color=color,
+        texture=texture,
+        corners=corners,
+        repeat=None if command.repeat is None else _numbers(command.repeat, 2, "--repeat takes ACROSS,DOWN"),
+        match=command.match,
+        was=None if command.was is None else parse_color(command.was),
+        clicks=tuple(_numbers(c, 2, "--click takes x,y") for c in command.click or ()),
+        grow=command.grow,
+        feather=command.feather,
+        edge=command.edge,
+        strength=command.strength,
+        seed=command.seed,
+    )
+
+
+def run_recolor(command: RecolorCommand) -> int:
+    """Repaint; return the exit code."""
+    from tratto.batch.folder import FolderJob
+    from tratto.session import SaveOptions
+
+    if command.skip_existing and command.overwrite:
+        raise OptionError("--skip-existing and --overwrite contradict each other")
+    job = FolderJob(
+        paths=tuple(command.paths),
+        out=command.out,
+        options=_options(command),
+        save=SaveOptions(
+            format=command.fmt,
+            quality=command.quality,
+            keep_original=not (command.no_original or command.strip_metadata),
+            strip_metadata=command.strip_metadata,
+        ),
+        mask=command.mask,
+        page=page_of(command.page),
+        skip_existing=command.skip_existing,
+        overwrite=command.overwrite,
+        keep_ending=command.keep_ending,
+    )
+    limits = limits_of(command.max_output_megapixels, command.max_minutes)
+    return report_outcomes(job, limits, command.forensic, command.dry_run, command.as_json)

@@ -1,0 +1,415 @@
+"""Repaint a wall: the whole calculation, from linear light and a mask to linear light.
+
+A pixel is ``alpha * old * light + rest``. :func:`fit_wall` looks at the picture once and fixes every number that holds
+for the whole wall; :func:`repaint_rows` then makes any band of rows from the picture alone, so that memory stays
+bounded and a band's result does not depend on where the picture was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import OptionError
+from tratto.imaging.color import srgb_to_lab
+from tratto.imaging.matting import make_matte, mask_is_hard, matte_radius
+from tratto.imaging.shading import FLOOR, LUMINANCE, Float, calm, encoded, log_noise, shoulder
+from tratto.imaging.texture import Tile
+
+__all__ = ["MATCHES", "Fit", "Match", "Painted", "Rows", "Wish", "fit_wall", "repaint_rows"]
+
+Match = Literal["seen", "paint"]
+MATCHES: tuple[Match, ...] = ("seen", "paint")
+
+#: ``rows(y0, y1)`` returns those rows of the picture in linear light, (y1 - y0, W, 3) float32.
+Rows = Callable[[int, int], Float]
+
+#: The most pixels that the fit looks at, and about how many of them its search uses.
+FIT_PIXELS = 1_200_000
+SAMPLE = 24_000
+#: How much stronger than in the source a wall's noise may become before it is calmed.
+NOISE_GAIN = 1.3
+#: Rounding of 8-bit samples, standard deviation in 1/255.
+ROUNDING = 0.29
+
+
+@dataclass(frozen=True, eq=False)
+class Wish:
+    """What is wanted of a wall.
+
+    Attributes
+    ----------
+    paint : (3,) float32
+        Linear; the mean of the texture where there is one.
+    lab : (3,) float64
+        Mean CIELAB that the wall as seen should have under ``match="seen"``.
+    match : str
+        ``seen`` locks the mean over the mask as seen; ``paint`` makes the paint under the estimated light the
+        reference.
+    was : (3,) float32 or None
+        The old paint, linear, where it is known.
+    tile : Tile or None
+    noise : float
+        Of the source, standard deviation in 1/255.
+    """
+
+    paint: Float
+    lab: NDArray[np.float64]
+    match: Match
+    was: Float | None = None
+    tile: Tile | None = None
+    noise: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Numbers that hold for the whole wall; JSON-able.
+
+    Attributes
+    ----------
+    old : tuple of 3 floats
+        Colour of the old paint as seen in typical light, linear.
+    paint : tuple of 3 floats
+        What stands in its place: a colour, or the factors of the texture.
+    lift : float
+        How much of the light's contrast is given up so that a bright mean can be reached; 0 = none.
+    keep, sigma : tuple of 3 floats
+        For :func:`tratto.imaging.shading.calm`.
+    hard : bool
+        The mask was black and white.
+    radius : int
+        Of the matte, pixels.
+    missed : float
+        CIELAB distance of the mean from the wish that no setting could close; 0 under ``match="paint"``.
+    """
+
+    old: tuple[float, float, float]
+    paint: tuple[float, float, float]
+    lift: float
+    keep: tuple[float, float, float]
+    sigma: tuple[float, float, float]
+    hard: bool
+    radius: int
+    missed: float
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """A band of rows.
+
+    Attributes
+    ----------
+    values : (h, W, 3) float32
+        Linear light.
+    alpha : (h, W) float32
+        Share of wall.
+    """
+
+    values: Float
+    alpha: Float
+
+
+@dataclass(frozen=True, eq=False)
+class _Layers:
+    """Pixels taken apart: ``picture`` (..., 3), ``alpha`` (...), ``light`` (..., 3), ``tile`` (..., 3) or None."""
+
+    picture: Float
+    alpha: Float
+    light: Float
+    tile: Float | None
+
+    def at(self, index: NDArray[np.intp]) -> _Layers:
+        tile = None if self.tile is None else self.tile.reshape(-1, 3)[index]
+        return _Layers(
+            self.picture.reshape(-1, 3)[index], self.alpha.ravel()[index], self.light.reshape(-1, 3)[index], tile
+        )
+
+
+def _less_contrast(light: Float, old: Float, lift: float) -> Float:
+    """Return light whose lightness keeps ``1 - lift`` of its distance from that of light 1.
+
+    An affine map of the cube root of brightness, which is what CIELAB calls lightness: steps stay in proportion, where
+    clipping would lose them.
+    """
+    if lift == 0:
+        return light
+    weight = LUMINANCE * old
+    root = np.cbrt(np.maximum(light @ (weight / weight.sum()), FLOOR))
+    ratio = (np.float32(lift) / root + np.float32(1 - lift)) ** 3
+    return light * ratio[..., None]
+
+
+def _put_together(layers: _Layers, old: Float, paint: Float, lift: float) -> Float:
+    new = paint if layers.tile is None else paint * layers.tile
+    lit = shoulder(new * _less_contrast(layers.light, old, lift))
+    out: Float = np.maximum(layers.picture + layers.alpha[..., None] * (lit - old * layers.light), 0)
+    return out
+
+
+def _lab(linear: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(srgb_to_lab(encoded(linear)), np.float64)
+
+
+# ------------------------------------------------------------------------------------------------------------ fit
+
+
+def halo(fit_radius: int) -> int:
+    """Return how many rows beyond a band its result depends on."""
+    return 12 * fit_radius + 2 + 36
+
+
+def _separate(rows: Rows, mask: Float, fit: Fit, band: tuple[int, int], tile: Tile | None) -> _Layers:
+    """Take rows ``y0`` to ``y1`` apart, looking at the halo around them."""
+    y0, y1 = band
+    margin = halo(fit.radius)
+    a, b = max(0, y0 - margin), min(mask.shape[0], y1 + margin)
+    picture = rows(a, b)
+    matte = make_matte(picture, mask[a:b], fit.radius, fit.hard)
+    old = np.asarray(fit.old, np.float32)
+    light = matte.wall / old
+    if min(fit.keep) < 1:
+        light = calm(light, matte.alpha, np.asarray(fit.sigma), np.asarray(fit.keep))
+    part = slice(y0 - a, y1 - a)
+    laid = None
+    if tile is not None:
+        y, x = np.mgrid[y0:y1, 0 : mask.shape[1]].astype(np.float32)
+        laid = tile.sample(y, x)
+    return _Layers(picture[part], matte.alpha[part], light[part], laid)
+
+
+def _fit_bands(height: int, width: int) -> list[tuple[int, int]]:
+    """Return the bands of rows that the fit looks at: all, or sixteen evenly spread ones of a large picture."""
+    if height * width <= FIT_PIXELS:
+        return [(0, height)]
+    rows = max(1, FIT_PIXELS // width // 16)
+    starts = np.linspace(0, height - rows, 16).astype(int)
+    return [(int(s), int(s) + rows) for s in dict.fromkeys(starts.tolist())]
+
+
+def _typical(rows: Rows, mask: Float, bands: list[tuple[int, int]]) -> Float:
+    """Return the median linear colour of the wall."""
+    parts = [(rows(a, b), mask[a:b]) for a, b in bands]
+    for least in (0.98, 0.5):
+        chosen = np.concatenate([p[m > least] for p, m in parts])
+        if len(chosen) >= 16:
+            return np.asarray(np.maximum(np.median(chosen, axis=0), FLOOR), np.float32)
+    raise OptionError("the mask holds no wall: fewer than 16 of its pixels are above one half; draw it again")
+
+
+def fit_wall(rows: Rows, mask: Float, wish: Wish) -> Fit:
+    """Look at a picture and fix every number that repainting its wall needs.
+
+    Parameters
+    ----------
+    rows : callable
+        The picture in linear light.
+    mask : (H, W) float32 in [0, 1]
+    wish : Wish
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    OptionError
+        If the mask holds next to no wall.
+    """
+    height, width = mask.shape
+    bands = _fit_bands(height, width)
+    old = _typical(rows, mask, bands)
+    one = (1.0, 1.0, 1.0)
+    fit = Fit(_three(old), _three(wish.paint), 0.0, one, one, mask_is_hard(mask), matte_radius(height, width), 0.0)
+    parts = [_separate(rows, mask, fit, band, wish.tile) for band in bands]
+    weights = [mask[a:b] for a, b in bands]
+    fit = _solve(parts, weights, fit, wish)
+    noise = float(np.hypot(wish.noise, ROUNDING)) / 255
+    target = encoded(_brightness_of(fit, wish))
+    keep = np.minimum(1.0, NOISE_GAIN * encoded(old) / np.maximum(target, 1e-3))
+    if (keep < 1).any():
+        fit = replace(fit, keep=_three(keep), sigma=_three(log_noise(old, noise)))
+        parts = [_separate(rows, mask, fit, band, wish.tile) for band in bands]
+        fit = _solve(parts, weights, fit, wish)
+    return fit
+
+
+def _brightness_of(fit: Fit, wish: Wish) -> NDArray[np.float64]:
+    paint = np.asarray(fit.paint, np.float64)
+    return np.clip(paint if wish.tile is None else paint * wish.tile.mean, 0, 1)
+
+
+def _three(values: NDArray[Any]) -> tuple[float, float, float]:
+    r, g, b = (float(v) for v in values)
+    return (r, g, b)
+
+
+def _solve(parts: list[_Layers], weights: list[Float], fit: Fit, wish: Wish) -> Fit:
+    old = np.asarray(fit.old, np.float32)
+    start = np.ones(3, np.float32) if wish.tile is not None else wish.paint
+    if wish.match == "paint":
+        return replace(fit, paint=_three(start * _level(parts, weights, old, wish)), lift=0.0, missed=0.0)
+    sample, pairs = _sample(parts, weights)
+    search = _Search(sample, pairs, old, start, wish.lab)
+    scale, lift = search.best()[:2]
+    # the sample stands for the wall only so well: one correction on every pixel looked at
+    paint = (start * scale).astype(np.float32)
+    off = _mean_everywhere(parts, weights, old, paint, lift) - search.mean(scale, lift)
+    scale, _ = replace(search, target=wish.lab - off).fit(scale, lift)
+    paint = (start * scale).astype(np.float32)
+    missed = float(np.linalg.norm(_mean_everywhere(parts, weights, old, paint, lift) - wish.lab))
+    return replace(fit, paint=_three(paint), lift=lift, missed=missed)
+
+
+def _mean_everywhere(
+    parts: list[_Layers], weights: list[Float], old: Float, paint: Float, lift: float
+) -> NDArray[np.float64]:
+    total, count = np.zeros(3), 0
+    for layers, weight in zip(parts, weights, strict=True):
+        index = np.flatnonzero(weight.ravel() > 0.5)
+        for i in range(0, len(index), 1 << 17):
+            total += _lab(_put_together(layers.at(index[i : i + (1 << 17)]), old, paint, lift)).sum(axis=0)
+        count += len(index)
+    return total / max(count, 1)
+
+
+def _level(parts: list[_Layers], weights: list[Float], old: Float, wish: Wish) -> NDArray[np.float64]:
+    """Return the light, relative to the typical, in which the paint shows its own colour, as factors of the paint.
+
+    With the old paint known this is physics: the wall's light divided by it. Without, white light is assumed, and the
+    wall's well lit part (95th percentile) is taken as fully lit.
+    """
+    if wish.was is not None:
+        return np.asarray(old / np.maximum(wish.was, FLOOR), np.float64)
+    weight = LUMINANCE * old
+    bright = np.concatenate(
+        [(p.light @ (weight / weight.sum()))[w > 0.98].ravel()[::7] for p, w in zip(parts, weights, strict=True)]
+    )
+    return np.full(3, 1.0 / max(float(np.percentile(bright, 95)) if len(bright) else 1.0, 1e-3))
+
+
+def _sample(parts: list[_Layers], weights: list[Float]) -> tuple[_Layers, NDArray[np.intp]]:
+    """Return about ``SAMPLE`` wall pixels with their right and lower neighbours, and the pairs they form."""
+    chosen, total = [], 0
+    for weight in weights:
+        ok = weight > 0.5
+        corner = np.zeros_like(ok)
+        if min(ok.shape) > 1:
+            corner[:-1, :-1] = ok[:-1, :-1] & ok[1:, :-1] & ok[:-1, 1:]
+        index = np.flatnonzero(corner.ravel())
+        chosen.append(index)
+        total += len(index)
+    # a low-discrepancy choice: a plain stride could fall into step with columns or a pattern
+    step = max(1.0, total / (SAMPLE / 3))
+    pieces, pairs, offset = [], [], 0
+    for layers, weight, index in zip(parts, weights, chosen, strict=True):
+        if len(index) == 0:
+            continue
+        count = max(1, int(len(index) / step))
+        order = np.unique((np.arange(1, count + 1) * 0.6180339887498949 % 1 * len(index)).astype(np.intp))
+        i = index[order]
+        pieces.append(layers.at(np.concatenate([i, i + 1, i + weight.shape[1]])))
+        k = np.arange(len(i)) + offset
+        pairs += [np.stack([k, k + len(i)], axis=1), np.stack([k, k + 2 * len(i)], axis=1)]
+        offset += 3 * len(i)
+    if not pieces:  # a wall without two neighbouring pixels
+        pieces = [p.at(np.flatnonzero(w.ravel() > 0.5)) for p, w in zip(parts, weights, strict=True)]
+        pairs = [np.zeros((1, 2), np.intp)]
+    tiles = [p.tile for p in pieces if p.tile is not None]
+    joined = _Layers(
+        np.concatenate([p.picture for p in pieces]),
+        np.concatenate([p.alpha for p in pieces]),
+        np.concatenate([p.light for p in pieces]),
+        np.concatenate(tiles) if tiles else None,
+    )
+    return joined, np.concatenate(pairs)
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """Find the paint whose mean over a sample, as seen, is the target."""
+
+    sample: _Layers
+    pairs: NDArray[np.intp]
+    old: Float
+    start: Float
+    target: NDArray[np.float64]
+
+    def seen(self, scale: NDArray[np.float64], lift: float) -> Float:
+        return _put_together(self.sample, self.old, (self.start * scale).astype(np.float32), lift)
+
+    def mean(self, scale: NDArray[np.float64], lift: float) -> NDArray[np.float64]:
+        return np.asarray(_lab(self.seen(scale, lift)).mean(axis=0))
+
+    def fit(self, scale: NDArray[np.float64], lift: float) -> tuple[NDArray[np.float64], float]:
+        """Return the factors of the paint (Gauss-Newton in their logarithms, damped) and the distance that is left."""
+        log = np.log(scale)
+        best, best_error = log, np.inf
+        for _ in range(12):
+            error = self.mean(np.exp(log), lift) - self.target
+            size = float(np.linalg.norm(error))
+            if size < best_error:
+                best, best_error = log, size
+            if size < 0.005:
+                break
+            slopes = [(self.mean(np.exp(log + d), lift) - self.target - error) / 0.02 for d in 0.02 * np.eye(3)]
+            j = np.stack(slopes, axis=1)
+            move = -np.linalg.solve(j.T @ j + 1e-3 * np.eye(3), j.T @ error)
+            log = np.clip(log + np.clip(move, -0.7, 0.7), np.log(1e-4), np.log(100.0))
+        return np.exp(best), best_error
+
+    def agreement(self, scale: NDArray[np.float64], lift: float) -> float:
+        """Return how steps of lightness between neighbours go together before and after, as 8-bit samples show them."""
+        after = np.asarray(srgb_to_lab(np.rint(255 * encoded(self.seen(scale, lift))) / 255))[:, 0]
+        before = np.asarray(srgb_to_lab(encoded(self.sample.picture)))[:, 0]
+        i, j = self.pairs[:, 0], self.pairs[:, 1]
+        x, y = before[j] - before[i], after[j] - after[i]
+        return float((x * y).mean() / max(1e-9, float(np.sqrt((x * x).mean() * (y * y).mean()))))
+
+    def too_bright(self, scale: NDArray[np.float64]) -> bool:
+        """Return whether more than a fiftieth of the wall would exceed full scale, beyond what did before."""
+        new = self.start * scale if self.sample.tile is None else self.start * scale * self.sample.tile
+        over = (new * self.sample.light).max(axis=-1) > 1
+        return float(over.mean()) > 0.02 + float((self.sample.picture.max(axis=-1) > 0.97).mean())
+
+    def best(self) -> tuple[NDArray[np.float64], float, float]:
+        """Return factors, lift and the distance left: with all contrast if it fits, else with what shows most of it."""
+        scale, error = self.fit(np.ones(3), 0.0)
+        if not self.too_bright(scale) and error < 0.1:
+            return scale, 0.0, error
+        found, score = (scale, 0.0, error), -np.inf
+        for lift in (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9):
+            scale, error = self.fit(scale, lift)
+            here = self.agreement(scale, lift) - max(0.0, error - 0.05)
+            if here > score + 0.002:
+                found, score = (scale, lift, error), here
+        return found
+
+
+# ---------------------------------------------------------------------------------------------------------- paint
+
+
+def repaint_rows(rows: Rows, mask: Float, fit: Fit, band: tuple[int, int], tile: Tile | None = None) -> Painted:
+    """Return a band of rows with the new paint.
+
+    Parameters
+    ----------
+    rows : callable
+        The picture in linear light.
+    mask : (H, W) float32 in [0, 1]
+    fit : Fit
+    band : (int, int)
+        First row and the row after the last.
+    tile : Tile or None
+        As in the wish the fit was made for.
+
+    Returns
+    -------
+    Painted
+    """
+    layers = _separate(rows, mask, fit, band, tile)
+    values = _put_together(layers, np.asarray(fit.old, np.float32), np.asarray(fit.paint, np.float32), fit.lift)
+    return Painted(values, layers.alpha)

@@ -1,0 +1,166 @@
+"""Separate the light on a wall from its paint, and put another paint under the same light.
+
+Everything is computed in linear light. A pixel of the wall is taken as ``paint * light`` per channel, so that coloured
+light, cast shadows, fall-off and relief stay what they are, whatever the paint. What a camera's noise, the old paint's
+pattern and its own reflections on itself put into the quotient is taken out again as far as it can be told apart:
+
+* noise: where a channel of the old paint is dark, its quotient is mostly noise. The fine detail of the light is then
+  taken from the channels that carry it, and colour from the neighbourhood (a Wiener weight per channel);
+* pattern: wallpaper is told from light by the fine structure of its chromaticity, and each of its colours is given its
+  own paint.
+
+The method is this project's own. Its parts are well known: the diffuse wall under one light per pixel (Barrow and
+Tenenbaum 1978), colour Retinex (Land and McCann 1971) and Wiener weighting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.imaging.color import linear_to_srgb
+
+Float = NDArray[np.float32]
+
+#: Rec. 709 luminance of linear RGB.
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+#: Least linear value a paint or a pixel is taken to have: a third of the first 8-bit step.
+FLOOR = np.float32(1e-4)
+#: Where the shoulder begins that keeps highlights from clipping, linear.
+KNEE = np.float32(0.88)
+
+
+def shoulder(light: Float) -> Float:
+    """Bend what would exceed full scale below it, smoothly and strictly increasing.
+
+    Parameters
+    ----------
+    light : float32 array
+        Linear light, 0 and above.
+
+    Returns
+    -------
+    float32 array
+        Equal to the input up to ``KNEE``; below 1 everywhere.
+    """
+    over = np.maximum(light - KNEE, 0)
+    room = np.float32(1) - KNEE
+    bent: Float = np.where(over > 0, KNEE + room * (1 - np.exp(-over / room)), light).astype(np.float32)
+    return bent
+
+
+def blur(values: Float, sigma: float) -> Float:
+    """Gaussian blur of (H, W) or (H, W, C), mirrored at the borders, radius three sigma."""
+    import cv2
+
+    if sigma <= 0:
+        return values
+    size = 2 * int(np.ceil(3 * sigma)) + 1
+    out: Float = cv2.GaussianBlur(values, (size, size), sigma, borderType=cv2.BORDER_REFLECT_101)
+    return out.reshape(values.shape)  # a last axis of one is dropped by OpenCV
+
+
+def masked_blur(values: Float, weight: Float, sigma: float) -> tuple[Float, Float]:
+    """Normalised convolution: the local mean of ``values`` where ``weight`` counts.
+
+    Parameters
+    ----------
+    values : (H, W, C) float32
+    weight : (H, W) float32, 0 and above
+    sigma : float
+        Pixels.
+
+    Returns
+    -------
+    mean : (H, W, C) float32
+        Zero where no weight is near.
+    support : (H, W) float32
+        Blurred weight.
+    """
+    support = blur(weight, sigma)
+    mean = blur(values * weight[..., None], sigma) / np.maximum(support, 1e-6)[..., None]
+    return mean, support
+
+
+@dataclass(frozen=True, eq=False)
+class Light:
+    """Light on the wall, per pixel.
+
+    Attributes
+    ----------
+    values : (H, W, 3) float32
+        The wall's linear light divided by its old paint.
+    """
+
+    values: Float
+
+
+def encoded(linear: NDArray[Any]) -> NDArray[np.float64]:
+    """Return linear values as encoded sRGB, float64, clipped to [0, 1]."""
+    return np.clip(np.asarray(linear_to_srgb(np.asarray(linear, np.float64))), 0, 1)
+
+
+def log_noise(level: NDArray[Any], noise: float) -> NDArray[np.float64]:
+    """Return the standard deviation of the logarithm of linear light for a noise of encoded samples.
+
+    Parameters
+    ----------
+    level : array
+        Linear light.
+    noise : float
+        Standard deviation of the encoded samples, full scale = 1, rounding included.
+    """
+    v = np.asarray(encoded(level))
+    slope = np.where(v <= 0.04045, 1 / 12.92, 2.4 / 1.055 * ((v + 0.055) / 1.055) ** 1.4)
+    return np.asarray(noise * slope / np.maximum(np.asarray(level, np.float64), FLOOR))
+
+
+def calm(light: Float, weight: Float, sigma_log: NDArray[np.float64], keep: NDArray[np.float64]) -> Float:
+    """Take out of the light what is camera noise and what the new paint would amplify.
+
+    Detail finer than about two pixels is split off the logarithm of the light, the part common to the channels (each
+    weighted by how little noise it has) and the part of each channel alone. A Wiener weight, from the local variance
+    and the stated noise, tells structure from noise; of the noise only the share ``keep`` stays.
+
+    Parameters
+    ----------
+    light : (H, W, 3) float32
+    weight : (H, W) float32
+        How much of the pixel is wall; others do not count.
+    sigma_log : (3,) float64
+        Noise of the logarithm, per channel.
+    keep : (3,) float64 in [0, 1]
+        1 leaves a channel alone.
+
+    Returns
+    -------
+    (H, W, 3) float32
+    """
+    import cv2
+
+    logs = cv2.log(np.maximum(light, np.float32(1e-3)))
+    share = (1 / sigma_log**2 / (1 / sigma_log**2).sum()).astype(np.float32)
+    common = logs @ share
+    own = logs - common[..., None]
+    common_noise = float(np.sqrt((share.astype(np.float64) ** 2 * sigma_log**2).sum()))
+    common_keep = float((share * keep).sum())
+    common = _wiener(common[..., None], weight, np.array([common_noise]), np.array([common_keep]), 1.5)[..., 0]
+    own = _wiener(own, weight, np.hypot(sigma_log, common_noise), keep, 3.0)
+    calmed: Float = cv2.exp(own + common[..., None])
+    return calmed
+
+
+def _wiener(
+    values: Float, weight: Float, sigma: NDArray[np.float64], keep: NDArray[np.float64], radius: float
+) -> Float:
+    if (keep >= 1).all():
+        return values
+    base, _ = masked_blur(values, weight, radius)
+    detail = values - base
+    power, _ = masked_blur(detail * detail, weight, 2 * radius)
+    noise = (sigma**2).astype(np.float32) * np.float32(1 - 1 / (4 * np.pi * radius**2))
+    signal = np.clip(1 - noise / np.maximum(power, 1e-12), 0, 1)
+    return base + detail * (signal + (1 - signal) * keep.astype(np.float32))

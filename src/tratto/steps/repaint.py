@@ -1,0 +1,285 @@
+"""Give a wall another paint under its own light."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.canvas import Canvas
+from tratto.core.errors import OptionError
+from tratto.core.image import ColorMode, Image
+from tratto.core.inspection import Inspection
+from tratto.core.recipe import step_params
+from tratto.core.services import Services
+from tratto.core.step import StepRecord
+from tratto.imaging.color import delta_e_2000, linear_to_srgb, srgb_to_lab, srgb_to_linear
+from tratto.imaging.paint import HUE_CHROMA, circular_difference
+from tratto.imaging.repaint import MATCHES, Fit, Wish, fit_wall, repaint_rows
+from tratto.imaging.scratch import release
+from tratto.imaging.texture import Tile, homography, unpack_tile
+from tratto.imaging.working import from_linear, to_linear
+
+Float = NDArray[np.float32]
+
+#: Rows made at once are as many as keep a band near this number of pixels.
+BAND_PIXELS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Repaint:
+    """Parameters of the step. What may be repainted is the canvas's ``edit`` mask.
+
+    Attributes
+    ----------
+    color : list of 3 floats or None
+        Encoded sRGB in [0, 1]. None when there is a texture.
+    texture : str
+        A sample as :func:`tratto.imaging.texture.pack_tile` makes it; empty for a plain colour.
+    corners : list of four [x, y] or None
+        Corners of a rectangle on the wall, in pixels of the picture as stored: where the texture's perspective comes
+        from. None: the texture lies flat in the picture.
+    repeat : list of 2 floats
+        How many tiles go across and down that rectangle (or the picture).
+    match : str
+        ``seen`` or ``paint``; see :class:`tratto.imaging.repaint.Wish`.
+    was : list of 3 floats or None
+        The old paint, encoded sRGB, where it is known.
+    edge : int
+        How many pixels the mask was widened for the matte; see :func:`tratto.imaging.matting.reach_out`.
+    strength : float
+        0 leaves the wall as it is, 1 repaints it fully.
+    noise : float or None
+        Of the source, 1/255. None: taken from the inspection.
+    fit : dict or None
+        Every number found by looking at the pixels (:class:`tratto.imaging.repaint.Fit`). None: to be found.
+    """
+
+    color: list[float] | None = None
+    texture: str = ""
+    corners: list[list[float]] | None = None
+    repeat: list[float] | None = None
+    match: str = "seen"
+    was: list[float] | None = None
+    edge: int = 0
+    strength: float = 1.0
+    noise: float | None = None
+    fit: dict[str, Any] | None = None
+    name: ClassVar[str] = "repaint"
+    #: Speed on two cores, for estimates of time.
+    megapixels_per_second: ClassVar[float] = 1.5
+
+    def __post_init__(self) -> None:
+        if (self.color is None) == (self.texture == ""):
+            raise OptionError("repaint takes either a color or a texture")
+        if self.match not in MATCHES:
+            raise OptionError(f"match must be one of {', '.join(MATCHES)}, got {self.match!r}")
+        for name in ("color", "was"):
+            value = getattr(self, name)
+            if value is not None and not (len(value) == 3 and all(0 <= float(v) <= 1 for v in value)):
+                raise OptionError(f"{name} takes three values in [0, 1], got {value!r}")
+
+    def resolve(self, canvas: Canvas, services: Services) -> Repaint:
+        """Look at the wall and fix every number."""
+        noise = self.noise
+        window = _window(canvas)
+        if noise is None:
+            noise = _noise(canvas.inspection)
+        if self.fit is not None:
+            return replace(self, noise=noise)
+        found = fit_wall(window.rows, window.mask, self._wish(window, noise))
+        return replace(self, noise=noise, fit=_plain(asdict(found)))
+
+    def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
+        """Repaint the rows that the mask touches."""
+        if self.fit is None or self.noise is None:
+            raise OptionError("repaint must be resolved before it is applied")
+        window, image = _window(canvas), canvas.image
+        fit = _fit_of(self.fit)
+        tile = self._tile(window)
+        out: NDArray[Any] = services.scratch(image.pixels.shape, image.pixels.dtype)
+        sigma: NDArray[np.uint16] = services.scratch(image.pixels.shape[:2], np.uint16)  # type: ignore[assignment]
+        out[:] = image.pixels
+        seen, count = np.zeros(3), 0
+        height = window.mask.shape[0]
+        step = max(16, BAND_PIXELS // window.mask.shape[1])
+        for a in range(0, height, step):
+            b = min(height, a + step)
+            done = repaint_rows(window.rows, window.mask, fit, (a, b), tile)
+            where = (slice(window.y0 + a, window.y0 + b), slice(window.x0, window.x1))
+            mask = window.mask[a:b]
+            before = np.asarray(image.pixels[where])
+            native = _native(done.values, before, mask, image)
+            out[where] = native
+            error = _error(before, native, done.alpha, self.noise / 255, image.max_value)
+            sigma[where] = np.rint(65535 * error).astype(np.uint16)
+            # what the engine will show: the mask's share of it
+            shown = before + mask[..., None] * (native - before.astype(np.float32))
+            chosen = np.rint(shown[mask > 0.5]) / np.float32(image.max_value)
+            seen += np.asarray(srgb_to_lab(chosen), np.float64).sum(axis=0)
+            count += len(chosen)
+            for array in (out, sigma, image.pixels):
+                release(array)
+            services.progress(self.name, b, height)
+        scores, notes = self._scores(seen / max(count, 1), count, fit, tile)
+        record = StepRecord(
+            step=self.name,
+            params=step_params(self),
+            precision="fp32",
+            library=f"numpy {np.__version__}",
+            seed=services.seed,
+            # nothing is invented by a model, but the wall shows what never was: no evidence, not for examination
+            generative=True,
+            confidence_basis="model",
+            scores=scores,
+            notes=notes,
+        )
+        return canvas.replace(image=image.replace(pixels=out), sigma=sigma), record
+
+    def _tile(self, window: _Window) -> Tile | None:
+        if not self.texture:
+            return None
+        sample = unpack_tile(self.texture)
+        across, down = self.repeat or [4.0, 4.0 * window.height / window.width * sample.shape[1] / sample.shape[0]]
+        corners = self.corners
+        if corners is None:
+            w, h = window.width - 1.0, window.height - 1.0
+            corners = [[0.0, 0.0], [w, 0.0], [w, h], [0.0, h]]
+        matrix = homography(corners, across, down) @ np.array([[1, 0, window.x0], [0, 1, window.y0], [0, 0, 1]], float)
+        return Tile.of(sample, matrix)
+
+    def _reference(self, tile: Tile | None) -> tuple[Float, NDArray[np.float64]]:
+        """Return the reference as mean linear light and as mean CIELAB."""
+        if tile is not None:
+            sample = np.asarray(linear_to_srgb(tile.levels[0]), np.float64).reshape(-1, 3)
+            return tile.mean, np.asarray(srgb_to_lab(sample)).mean(axis=0)
+        color = np.asarray(self.color, np.float64)
+        return srgb_to_linear(color).astype(np.float32), np.asarray(srgb_to_lab(color))
+
+    def _wish(self, window: _Window, noise: float) -> Wish:
+        tile = self._tile(window)
+        paint, lab = self._reference(tile)
+        was = None if self.was is None else srgb_to_linear(np.asarray(self.was, np.float64)).astype(np.float32)
+        return Wish(paint, lab, "seen" if self.match == "seen" else "paint", was, tile, noise)
+
+    def _scores(
+        self, lab: NDArray[np.float64], count: int, fit: Fit, tile: Tile | None
+    ) -> tuple[dict[str, float], tuple[str, ...]]:
+        """Return how far the wall as seen is from the reference; nothing is stated that could not be measured."""
+        notes = []
+        if count == 0:
+            return {}, ("the colour as seen is not measurable: no pixel of the mask is above one half",)
+        _, want = self._reference(tile)
+        distance = float(np.linalg.norm(lab - want))
+        scores = {
+            "seen_lab_distance": distance,
+            "seen_delta_e_2000": float(delta_e_2000(lab, want)),
+            "seen_chroma_difference": float(np.hypot(*lab[1:]) - np.hypot(*want[1:])),
+            "seen_pixels": float(count),
+            "contrast_given_up": fit.lift,
+        }
+        if min(float(np.hypot(*lab[1:])), float(np.hypot(*want[1:]))) >= HUE_CHROMA:
+            angles = [float(np.degrees(np.arctan2(v[2], v[1]))) for v in (lab, want)]
+            scores["seen_hue_error"] = circular_difference(*angles)
+        if self.match == "seen" and distance > 1 and self.strength == 1:
+            notes.append(
+                f"the wall's mean misses the reference by {distance:.1f} CIELAB: its light leaves no room for more"
+            )
+        return {k: round(v, 4) for k, v in scores.items()}, tuple(notes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """The part of a picture around its mask."""
+
+    image: Image
+    mask: Float
+    y0: int
+    x0: int
+    x1: int
+
+    def rows(self, a: int, b: int) -> Float:
+        return to_linear(self.image, self.y0 + a, self.y0 + b, self.x0, self.x1)
+
+    @property
+    def width(self) -> int:
+        return self.image.width
+
+    @property
+    def height(self) -> int:
+        return self.image.height
+
+
+#: What is looked at around the mask, so that what lies beside the wall is known.
+_MARGIN = 32
+
+
+def _window(canvas: Canvas) -> _Window:
+    image = canvas.image
+    if image.mode is not ColorMode.RGB:
+        raise OptionError(
+            f"a wall can be recoloured in an RGB picture only, this one is {image.mode.value}; convert it first"
+        )
+    mask = canvas.masks.get("edit")
+    if mask is None:
+        raise OptionError("recolor needs to know the wall: give --mask, or --click points on it")
+    if canvas.scale != 1:
+        raise OptionError("repaint must come before anything that enlarges")
+    rows, columns = np.flatnonzero(mask.values.any(axis=1)), np.flatnonzero(mask.values.any(axis=0))
+    if len(rows) == 0:
+        raise OptionError("the mask is empty: not one of its pixels is above 0; draw the wall in white")
+    y0, y1 = max(0, int(rows[0]) - _MARGIN), min(image.height, int(rows[-1]) + 1 + _MARGIN)
+    x0, x1 = max(0, int(columns[0]) - _MARGIN), min(image.width, int(columns[-1]) + 1 + _MARGIN)
+    return _Window(image, np.ascontiguousarray(mask.values[y0:y1, x0:x1]), y0, x0, x1)
+
+
+def _noise(inspection: Inspection | None) -> float:
+    value = None if inspection is None else inspection.noise_sigma.value
+    return 0.0 if value is None else round(float(value), 3)
+
+
+def _native(values: Float, before: NDArray[Any], mask: Float, image: Image) -> NDArray[Any]:
+    """Return what to hand to the engine so that its blend by the mask shows ``values``.
+
+    The engine mixes encoded samples, ``mask`` of the new and the rest of the old. Light does not mix that way, and the
+    matte has taken the old colour out already, so the mix is undone here as far as samples reach.
+    """
+    target = from_linear(values, image)
+    share = np.where(mask > 0, mask, 1)[..., None]
+    asked = before + (target - before) / share
+    full = image.max_value
+    native: NDArray[Any] = np.clip(np.rint(asked), 0, full).astype(image.pixels.dtype)
+    return native
+
+
+def _error(before: NDArray[Any], after: NDArray[Any], alpha: Float, noise: float, full: int) -> Float:
+    """Return the expected one-sigma error of the repainted samples, full scale = 1, at most 1.
+
+    Three parts: noise of the source times how much brighter the wall became; on the edge, a doubt about alpha of up to
+    a tenth times the change; and where the source was at full scale, the light there is not known at all.
+    """
+    a, b = before.astype(np.float32) / full, after.astype(np.float32) / full
+    gain = np.clip((b.mean(axis=2) + 0.02) / (a.mean(axis=2) + 0.02), 0, 8)
+    change = np.abs(b - a).mean(axis=2)
+    edge = 0.4 * alpha * (1 - alpha) * change
+    burnt = np.float32(0.1) * (a.max(axis=2) > 0.985)
+    rounding = np.float32(ROUNDING_ERROR) * np.maximum(gain, 1)
+    out: Float = np.sqrt((noise * gain) ** 2 + edge**2 + burnt**2 + rounding**2)
+    return np.clip(np.where(alpha > 0, out, 0), 0, 1).astype(np.float32)
+
+
+#: Rounding to 8 bit twice, one sigma.
+ROUNDING_ERROR = 0.41 / 255
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def _fit_of(values: dict[str, Any]) -> Fit:
+    known = {f.name for f in fields(Fit)}
+    if set(values) != known:
+        raise OptionError(f"the fit of repaint must hold {', '.join(sorted(known))}; it may come from another version")
+    return Fit(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -1,0 +1,150 @@
+"""Plan a repainting: from options and an inspection to a recipe, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from tratto.core.errors import OptionError
+from tratto.core.inspection import Inspection
+from tratto.core.recipe import Recipe
+from tratto.steps.repaint import Repaint
+
+Channel = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class RecolorOptions(BaseModel):
+    """What a user may ask of ``recolor``, validated. Which part is the wall says the mask, not these options.
+
+    Attributes
+    ----------
+    color : (r, g, b) floats in [0, 1] or str or None
+        The new paint, encoded sRGB; text as ``#c8d4e0``, ``rgb(200, 212, 224)`` or ``lab(84, -2, -7)``.
+    texture : str
+        A wallpaper sample, packed by :func:`tratto.imaging.texture.pack_tile`; instead of a colour.
+    corners : four (x, y) or None
+        Of a rectangle on the wall, in pixels of the picture as a viewer shows it, for the texture's perspective.
+    repeat : (across, down) or None
+        Tiles over that rectangle, or over the picture.
+    match : str
+        ``seen``: the wall's mean as seen becomes the reference. ``paint``: the paint under the wall's estimated light
+        is the reference.
+    was : like ``color`` or None
+        The old paint where it is known; makes ``paint`` exact.
+    clicks : (x, y) points
+        On the wall, in pixels of the picture as a viewer shows it: where no mask is given, the wall is searched from
+        here.
+    grow : float
+        Pixels to grow the mask by; negative shrinks it.
+    feather : float
+        Width in pixels of a soft edge; 0 keeps the mask's own.
+    edge : int
+        How many pixels beyond the mask the matte may reach, 0-16.
+    strength : float
+        0-1.
+    seed : int
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    color: tuple[Channel, Channel, Channel] | None = None
+    texture: str = ""
+    corners: tuple[tuple[float, float], ...] | None = None
+    repeat: tuple[Annotated[float, Field(gt=0, le=1000)], Annotated[float, Field(gt=0, le=1000)]] | None = None
+    match: Literal["seen", "paint"] = "seen"
+    was: tuple[Channel, Channel, Channel] | None = None
+    clicks: tuple[tuple[float, float], ...] = ()
+    grow: Annotated[float, Field(ge=-64, le=64)] = 0.0
+    feather: Annotated[float, Field(ge=0, le=64)] = 0.0
+    edge: Annotated[int, Field(ge=0, le=16)] = 0
+    strength: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
+    seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
+
+    @field_validator("color", "was", mode="before")
+    @classmethod
+    def _written(cls, v: Any) -> Any:
+        from tratto.imaging.paint import parse_color
+
+        try:
+            return parse_color(v) if isinstance(v, str) else v
+        except OptionError as e:
+            raise ValueError(str(e)) from e
+
+    @field_validator("corners")
+    @classmethod
+    def _quadrilateral(cls, v: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
+        if v is not None and (len(v) != 4 or not all(math.isfinite(c) for p in v for c in p)):
+            raise ValueError("takes four points x,y: top left, top right, bottom right, bottom left")
+        return v
+
+    @model_validator(mode="after")
+    def _one_reference(self) -> RecolorOptions:
+        if (self.color is None) == (self.texture == ""):
+            raise ValueError("give exactly one of a color and a texture")
+        if self.texture == "" and (self.corners is not None or self.repeat is not None):
+            raise ValueError("corners and repeat lay a texture; a plain color needs neither")
+        return self
+
+
+def plan(options: RecolorOptions, inspection: Inspection) -> Recipe:
+    """Turn options and an inspection into a recipe of one step.
+
+    Parameters
+    ----------
+    options : RecolorOptions
+    inspection : Inspection
+        Tells the step the noise.
+
+    Returns
+    -------
+    Recipe
+        With the reasons in words.
+    """
+    what = (
+        "a wallpaper sample" if options.color is None else "#" + "".join(f"{round(255 * v):02x}" for v in options.color)
+    )
+    locked = {
+        "seen": "its mean over the mask, as seen, is brought to the reference",
+        "paint": "the paint under the wall's estimated light is the reference",
+    }[options.match]
+    step = Repaint(
+        color=None if options.color is None else [float(v) for v in options.color],
+        texture=options.texture,
+        corners=None if options.corners is None else [[float(c) for c in p] for p in options.corners],
+        repeat=None if options.repeat is None else [float(v) for v in options.repeat],
+        match=options.match,
+        was=None if options.was is None else [float(v) for v in options.was],
+        edge=options.edge,
+        strength=options.strength,
+        noise=inspection.noise_sigma.value,
+    )
+    reasons = [f"the wall is repainted with {what}", locked]
+    if options.clicks:
+        reasons.append("the wall was searched from " + ", ".join(f"{x:g},{y:g}" for x, y in options.clicks))
+    return Recipe("recolor", (step,), options.seed, tuple(reasons))
+
+
+def make_options(**fields: Any) -> RecolorOptions:
+    """Return validated options.
+
+    Parameters
+    ----------
+    **fields
+        Attributes of :class:`RecolorOptions`.
+
+    Raises
+    ------
+    OptionError
+        Naming every option that is unknown or out of range.
+    """
+    try:
+        return RecolorOptions(**fields)
+    except ValidationError as e:
+        parts = []
+        for item in e.errors(include_url=False, include_context=False):
+            where = ".".join(str(p) for p in item["loc"])
+            message = item["msg"].removeprefix("Value error, ")
+            parts.append(f"{where}: {message}" if where else message)
+        raise OptionError("; ".join(parts)) from e
