@@ -5,15 +5,14 @@ from pathlib import Path
 
 from tratto.training.config import Optim, load_run
 
-BASE = load_run(Path(__file__).with_name("restore_x1_noise.py"))
+BASE = load_run(Path(__file__).with_name("restore_noise.py"))
 
 RUN = replace(
     BASE,
-    name="restore_x1_noise_sigma",
-    initial="restore_x1_noise",
+    name="restore_noise_sigma",
+    initial="restore_noise",
     train_only="sigma",
     steps=500,
-    calibrate_on=("sigma",),
     optim=Optim(lr=5e-3, warmup=50, clip=10.0, ema=0.99),
     check_every=250,
 )
