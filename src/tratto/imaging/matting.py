@@ -35,10 +35,13 @@ class Matte:
         Share of the pixel that is wall; 0 where the mask is 0.
     wall : (H, W, 3) float32
         The wall's light in this pixel as if nothing covered it, linear: the pixel itself well inside.
+    rest : (H, W, 3) float32
+        What the pixel would show if the wall were black.
     """
 
     alpha: Float
     wall: Float
+    rest: Float
 
 
 def matte_radius(height: int, width: int) -> int:
@@ -137,8 +140,21 @@ def make_matte(picture: Float, mask: Float, radius: int, hard: bool) -> Matte:
     alpha = (by_color * own + mask * doubt) / (own + doubt)
     alpha = np.where(deep > 0, np.float32(1), alpha)
     alpha = np.where(allowed, alpha, np.float32(0)).astype(np.float32)
-    # the pixel itself where it is all wall, its surroundings' wall where it is not
-    t = np.clip((alpha - np.float32(0.9)) * 10, 0, 1)
-    share = (t * t * (3 - 2 * t))[..., None]
-    wall = np.where(known[..., None], wall, picture)
-    return Matte(alpha, (picture * share + wall * (1 - share)).astype(np.float32))
+    wall = np.where(known[..., None], wall, picture).astype(np.float32)
+    # what is left when the wall is taken away cannot be less than nothing
+    most = (picture / np.maximum(wall, np.float32(1e-5))).min(axis=2) + np.float32(0.01)
+    alpha = np.where(deep > 0, alpha, np.minimum(alpha, most)).astype(np.float32)
+    # the pixel itself where it is all wall, its surroundings' wall where it is not: even a little of something bright
+    # would pass for much light on a dark wall
+    t = np.clip((alpha - np.float32(0.97)) * np.float32(1 / 0.03), 0, 1)
+    share = np.where(deep > 0, np.float32(1), t * t * (3 - 2 * t))[..., None]
+    wall = picture * share + wall * (1 - share)
+    # noise and a slightly wrong alpha leave specks: what is left must look like what is known beside the wall
+    rest = np.maximum(picture - alpha[..., None] * wall, 0)
+    wide = 2 * np.sqrt(np.maximum(square - other * other, 0)) + np.float32(0.01)
+    bare_part = (1 - alpha)[..., None]
+    likely = np.clip(rest, bare_part * np.maximum(other - wide, 0), bare_part * (other + wide))
+    t = np.clip((alpha - np.float32(0.1)) * np.float32(2.5), 0, 1)
+    firm = np.where(other_support > 1e-3, t * t * (3 - 2 * t), 0)[..., None]
+    rest = np.where(alpha[..., None] > 0, rest + firm * (likely - rest), picture)
+    return Matte(alpha, wall.astype(np.float32), rest.astype(np.float32))
