@@ -13,23 +13,25 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE
+
 #: name of the result, left, top: details of 220 x 160 pixels, shown twice as large
-DETAILS = (("coins", 15, 150), ("cat", 120, 90))
+DETAILS = (("coins", 15, 110), ("cat", 120, 90))
 WIDTH, HEIGHT, ZOOM, BAR = 220, 160, 2, 34
 
 
-def panel(path: Path, box: tuple[int, int, int, int], scale: float = 1.0) -> Image.Image:
-    """Return one detail, enlarged without smoothing; maps have 16 bits and are shown in 8."""
+def panel(path: Path, box: tuple[int, int, int, int], black: float = 0, white: float = 255) -> Image.Image:
+    """Return one detail, enlarged without smoothing; of a map the values from ``black`` to ``white`` are shown."""
     with Image.open(path) as opened:
         values = np.asarray(opened.crop(box))
-    if values.dtype != np.uint8:
-        values = np.clip(values.astype(float) * scale, 0, 255).astype(np.uint8)
+    if (black, white) != (0, 255):
+        values = np.clip((values.astype(float) - black) * 255 / (white - black), 0, 255).astype(np.uint8)
     return Image.fromarray(values).convert("RGB").resize((WIDTH * ZOOM, HEIGHT * ZOOM), Image.Resampling.NEAREST)
 
 
 def sheet(folder: Path) -> Image.Image:
     """Return the whole sheet."""
-    titles = ("before", "after", "edit map: what changed", "confidence: dark = may be off")
+    titles = ("before", "after", "edit map: white = Delta-E 5 and more", "confidence: black = error of 10 %")
     out = Image.new("RGB", (4 * (WIDTH * ZOOM + 8), BAR + len(DETAILS) * (HEIGHT * ZOOM + 8)), "white")
     draw, font = ImageDraw.Draw(out), ImageFont.load_default(20)
     for column, title in enumerate(titles):
@@ -38,11 +40,14 @@ def sheet(folder: Path) -> Image.Image:
         box = (x, y, x + WIDTH, y + HEIGHT)
         bundle = folder / f"{name}.tratto"
         original = next(p for p in bundle.iterdir() if p.name.startswith("original."))
-        # edit map: 1/256 per unit of Delta-E; ten units are shown as white. Confidence: 16 bits, 65535 = no error.
-        paths = ((original, 1.0), (folder / f"{name}.png", 1.0), (bundle / "edit-map.png", 255 / (10 * 256)))
-        for column, (path, scale) in enumerate((*paths, (bundle / "confidence.png", 255 / 65535))):
-            place = (column * (WIDTH * ZOOM + 8), BAR + row * (HEIGHT * ZOOM + 8))
-            out.paste(panel(path, box, scale), place)
+        panels = (
+            panel(original, box),
+            panel(folder / f"{name}.png", box),
+            panel(bundle / "edit-map.png", box, 0, 5 * EDIT_MAP_SCALE),
+            panel(bundle / "confidence.png", box, 65535 * (1 - 0.1 / CONFIDENCE_FULL), 65535),
+        )
+        for column, drawn in enumerate(panels):
+            out.paste(drawn, (column * (WIDTH * ZOOM + 8), BAR + row * (HEIGHT * ZOOM + 8)))
     return out
 
 
