@@ -87,7 +87,7 @@ def test_reports_read_back(folder):
 def test_gray_pictures_are_measured_on_gray(tmp_path):
     _, x = np.mgrid[0:32, 0:32]
     Image.fromarray((128 + 50 * np.sin(x / 3)).astype(np.uint8)).save(tmp_path / "g.png")
-    (_, picture, gray), = r.load_pictures(tmp_path)
+    ((_, picture, gray),) = r.load_pictures(tmp_path)
     assert gray
     case = next(iter(r.cases_of(picture, gray, RestorePlan((), (10,), (), False))))
     assert np.ptp(case.source, axis=2).max() == 0
@@ -102,3 +102,37 @@ def test_wrong_questions_are_refused(tmp_path):
         RestorePlan(scales=(5,))
     with pytest.raises(InputError):
         r.load_pictures(tmp_path)
+
+
+def test_the_sheet_shows_each_case_of_the_first_picture(folder, tmp_path):
+    from PIL import Image
+
+    sheet = r.Sheet(16)
+    plan = RestorePlan((25.0,), (10,), (2,), True)
+    r.evaluate_restore(folder, {"as it is": r.untouched}, plan, lambda m, c: c.scale == 1, sheet=sheet)
+    sheet.write(tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as drawn:
+        assert drawn.size == (2 * (32 + 4), 3 * (32 + 20))
+        # the clean row: what came is the reference
+        pixels = np.asarray(drawn)
+    top = 2 * 52 + 20
+    np.testing.assert_array_equal(pixels[top : top + 32, :32], pixels[top : top + 32, 36:68])
+
+
+def test_an_empty_sheet_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="no method"):
+        r.Sheet().write(tmp_path / "sheet.png")
+
+
+def test_what_the_command_does_leaves_a_clean_picture_alone_and_cleans_a_noisy_one():
+    y, x = np.mgrid[:96, :128]
+    plane = (0.5 + 0.25 * np.sin(x / 17.0) * np.cos(y / 13.0)).astype(np.float32)
+    clean = np.round(np.repeat(plane[..., None], 3, 2) * 255).astype(np.float32) / 255
+    rng = np.random.default_rng(3)
+    noisy = (clean + rng.normal(0, 25 / 255, clean.shape)).astype(np.float32)
+    method = r.as_the_command()
+    kept, _ = method(r.Case("clean", clean, clean))
+    np.testing.assert_array_equal(kept, clean)
+    cleaned, sigma = method(r.Case("sigma 25", noisy, clean))
+    assert sigma is not None
+    assert np.square(cleaned - clean).mean() < 0.1 * np.square(noisy - clean).mean()

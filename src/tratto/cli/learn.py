@@ -52,7 +52,7 @@ def eval_restore(
     scale: Annotated[list[int] | None, typer.Option(help="Enlargement; repeatable.")] = None,
     limit: Annotated[int, typer.Option(help="Only the first so many pictures; 0 = all.")] = 0,
     bm3d: Annotated[bool, typer.Option("--bm3d", help="BM3D told the true sigma too (package bm3d, slow).")] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for report.md and report.json.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for report.md, .json and sheet.png.")] = None,
 ) -> None:
     """Degrade clean pictures, restore them, and say how close each method comes."""
     from tratto.cli.guard import guarded
@@ -73,6 +73,7 @@ def _eval_restore(
         Case,
         Method,
         RestorePlan,
+        Sheet,
         as_the_command,
         bicubic,
         bm3d_told,
@@ -118,12 +119,14 @@ def _eval_restore(
             return False
         return case.scale == want
 
-    report = evaluate_restore(folder, methods, plan, suits, lambda name: typer.echo(name, err=True))
+    sheet = Sheet()
+    report = evaluate_restore(folder, methods, plan, suits, lambda name: typer.echo(name, err=True), sheet)
     text = to_markdown(report)
     typer.echo(text)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "report.md").write_text(text + "\n", encoding="utf-8")
+        sheet.write(out / "sheet.png")
         (out / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
     return 0
 

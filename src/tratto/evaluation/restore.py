@@ -354,6 +354,7 @@ def evaluate_restore(
     plan: RestorePlan | None = None,
     suits: Callable[[str, Case], bool] | None = None,
     progress: Callable[[str], None] | None = None,
+    sheet: Sheet | None = None,
 ) -> Report:
     """Run methods over a folder of clean pictures.
 
@@ -369,6 +370,8 @@ def evaluate_restore(
         ``suits(name, case)`` tells whether a method is run on a case; default: always.
     progress : callable, optional
         Told each picture's name.
+    sheet : Sheet, optional
+        Collects details of the first picture.
 
     Returns
     -------
@@ -388,6 +391,8 @@ def evaluate_restore(
                 output, sigma = run(case)
                 spent = time.perf_counter() - start
                 db, structure = measure(case, output)
+                if sheet is not None:
+                    sheet.add(name, case, method, output, db)
                 inside = None
                 if sigma is not None:
                     rms = np.sqrt(np.square(np.clip(output, 0, 1) - case.target).mean(-1))
@@ -396,6 +401,61 @@ def evaluate_restore(
                 row = {"psnr": db, "ssim": structure, "pace": pace, "inside": inside}
                 found.setdefault((method, case.label), []).append(row)
     return Report(str(folder.name), plan, tuple(_row(m, c, rows) for (m, c), rows in found.items()))
+
+
+class Sheet:
+    """Details of the first picture, case by case: as it came, what each method made of it, as it should be.
+
+    Parameters
+    ----------
+    side : int
+        Of a detail, in pixels of the reference; each is shown twice as large.
+    """
+
+    def __init__(self, side: int = 128) -> None:
+        self.side = side
+        self._first = ""
+        self._rows: dict[str, list[tuple[str, NDArray[np.uint8]]]] = {}
+
+    def add(self, name: str, case: Case, method: str, output: Picture, db: float) -> None:
+        """Keep a detail; pictures after the first are passed over."""
+        self._first = self._first or name
+        if name != self._first:
+            return
+        row = self._rows.setdefault(case.label, [(f"{case.label}: reference", self._detail(case.target))])
+        row.append((f"{method} {db:.2f} dB", self._detail(output)))
+
+    def _detail(self, picture: Picture) -> NDArray[np.uint8]:
+        h, w = picture.shape[:2]
+        side = min(self.side, h, w)
+        y, x = (h - side) // 2, (w - side) // 2
+        levels: NDArray[np.uint8] = np.round(np.clip(picture[y : y + side, x : x + side], 0, 1) * 255).astype(np.uint8)
+        return levels
+
+    def write(self, path: Path) -> None:
+        """Draw the sheet as PNG, one row per case.
+
+        Raises
+        ------
+        OptionError
+            If nothing was collected.
+        """
+        from PIL import Image as PilImage
+        from PIL import ImageDraw, ImageFont
+
+        if not self._rows:
+            raise OptionError("the sheet is empty: no method was run")
+        cell, bar = 2 * self.side, 20
+        columns = max(len(r) for r in self._rows.values())
+        out = PilImage.new("RGB", (columns * (cell + 4), len(self._rows) * (cell + bar)), "white")
+        draw, font = ImageDraw.Draw(out), ImageFont.load_default(13)
+        for j, row in enumerate(self._rows.values()):
+            for i, (title, detail) in enumerate(row):
+                x, y = i * (cell + 4), j * (cell + bar)
+                draw.text((x + 2, y + 2), title, "black", font)
+                shown = PilImage.fromarray(detail).resize((cell, cell), PilImage.Resampling.NEAREST)
+                out.paste(shown, (x, y + bar))
+        out.save(path, optimize=True)
 
 
 def _row(method: str, case: str, rows: list[dict[str, Any]]) -> Row:
