@@ -69,6 +69,7 @@ def _eval_restore(
     out: Path | None,
 ) -> int:
     from tratto.core.errors import InputError, OptionError
+    from tratto.evaluation.features import FeatureDistance, features_available
     from tratto.evaluation.restore import (
         Case,
         Method,
@@ -120,7 +121,8 @@ def _eval_restore(
         return case.scale == want
 
     sheet = Sheet()
-    report = evaluate_restore(folder, methods, plan, suits, lambda name: typer.echo(name, err=True), sheet)
+    distance = FeatureDistance() if features_available() else None
+    report = evaluate_restore(folder, methods, plan, suits, lambda name: typer.echo(name, err=True), sheet, distance)
     text = to_markdown(report)
     typer.echo(text)
     if out is not None:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from tratto.core.capability import Restorer
 from tratto.core.errors import InputError, OptionError
+from tratto.evaluation.features import MIN_SIDE
 from tratto.imaging.metrics import psnr, rgb_to_y, ssim
 
 Picture = NDArray[np.float32]
@@ -110,6 +111,8 @@ class Row:
         Share of pixels whose RMS error lies within the predicted standard error.
     pictures : int
         How many.
+    features : float or None
+        Mean feature distance to the reference, smaller is closer; not LPIPS.
     """
 
     method: str
@@ -120,6 +123,7 @@ class Row:
     seconds_per_megapixel: float
     within_one_sigma: float | None
     pictures: int
+    features: float | None = None
 
 
 @dataclass(frozen=True)
@@ -355,6 +359,7 @@ def evaluate_restore(
     suits: Callable[[str, Case], bool] | None = None,
     progress: Callable[[str], None] | None = None,
     sheet: Sheet | None = None,
+    distance: Callable[[Picture, Picture], float] | None = None,
 ) -> Report:
     """Run methods over a folder of clean pictures.
 
@@ -372,6 +377,8 @@ def evaluate_restore(
         Told each picture's name.
     sheet : Sheet, optional
         Collects details of the first picture.
+    distance : callable, optional
+        A perceptual distance such as :class:`tratto.evaluation.features.FeatureDistance`.
 
     Returns
     -------
@@ -399,6 +406,8 @@ def evaluate_restore(
                     inside = float((rms <= sigma).mean())
                 pace = spent / (output.shape[0] * output.shape[1] / 1e6)
                 row = {"psnr": db, "ssim": structure, "pace": pace, "inside": inside}
+                if distance is not None and min(case.target.shape[:2]) >= MIN_SIDE:
+                    row["features"] = distance(np.clip(output, 0, 1), case.target)
                 found.setdefault((method, case.label), []).append(row)
     return Report(str(folder.name), plan, tuple(_row(m, c, rows) for (m, c), rows in found.items()))
 
@@ -462,6 +471,7 @@ def _row(method: str, case: str, rows: list[dict[str, Any]]) -> Row:
     values = np.array([r["psnr"] for r in rows])
     half = 1.96 * float(values.std(ddof=1)) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
     inside = [r["inside"] for r in rows if r["inside"] is not None]
+    features = [r["features"] for r in rows if "features" in r]
     paces = [r["pace"] for r in rows[1:]] or [rows[0]["pace"]]
     return Row(
         method,
@@ -472,6 +482,7 @@ def _row(method: str, case: str, rows: list[dict[str, Any]]) -> Row:
         float(np.median(paces)),
         float(np.mean(inside)) if inside else None,
         len(rows),
+        float(np.mean(features)) if features else None,
     )
 
 
@@ -480,15 +491,16 @@ def to_markdown(report: Report) -> str:
     lines = [
         f"Pictures: {report.folder}. PSNR in dB with the 95 % interval over pictures.",
         "",
-        "| case | method | PSNR | SSIM | s / output MP | within one sigma | pictures |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| case | method | PSNR | SSIM | feature distance x1000 | s / output MP | within one sigma | pictures |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for case in dict.fromkeys(r.case for r in report.rows):
         for r in (r for r in report.rows if r.case == case):
             inside = "" if r.within_one_sigma is None else f"{100 * r.within_one_sigma:.0f} %"
+            far = "" if r.features is None else f"{1000 * r.features:.1f}"
             interval = "" if math.isnan(r.interval) else f" ± {r.interval:.2f}"
             lines.append(
-                f"| {case} | {r.method} | {r.psnr:.2f}{interval} | {r.ssim:.4f} | {r.seconds_per_megapixel:.2f} "
-                f"| {inside} | {r.pictures} |"
+                f"| {case} | {r.method} | {r.psnr:.2f}{interval} | {r.ssim:.4f} | {far} "
+                f"| {r.seconds_per_megapixel:.2f} | {inside} | {r.pictures} |"
             )
     return "\n".join(lines) + "\n"
