@@ -28,6 +28,7 @@ from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto.corpus.pack import HELD_OUT, Pack
 from tratto.training.config import Run, load_run
 from tratto.training.losses import charbonnier, fft_l1, mean_decibels, sigma_nll, ssim_loss
+from tratto.training.repair import NETWORKS, RepairChecks, repair_loss
 from tratto.training.samples import MicroBatches
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,11 @@ def build_network(run: Run) -> nn.Module:
         from tratto.networks.restorer import Upscaler, UpscalerConfig
 
         return Upscaler(UpscalerConfig(**run.network_options))  # type: ignore[arg-type]
+    if run.network in ("inpainter", "segmenter"):
+        from tratto.networks.inpaint import DamageNet, DilatedConfig, InpaintNet
+
+        shape = DilatedConfig(**run.network_options)  # type: ignore[arg-type]
+        return InpaintNet(shape) if run.network == "inpainter" else DamageNet(shape)
     from tratto.networks.swin_unet import SwinUNet, SwinUNetConfig
 
     return SwinUNet(SwinUNetConfig(**run.network_options))  # type: ignore[arg-type]
@@ -159,6 +165,8 @@ def blend_ema(others: list[tuple[Path, float]], network: nn.Module) -> None:
 
 def loss_of(run: Run, network: nn.Module, source: Tensor, target: Tensor, step: int) -> Tensor:
     """Loss of one micro-batch."""
+    if run.network in NETWORKS:
+        return repair_loss(run, network, source, target)
     o = run.optim
     picture, log_sigma = network(source)
     picture, log_sigma = picture.float(), log_sigma.float()
@@ -239,7 +247,9 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     batches = MicroBatches(config, data, accelerator.process_index, accelerator.num_processes)
     order = range(first * config.accumulate, config.steps * config.accumulate)
     loader = DataLoader(batches, batch_size=None, sampler=order, num_workers=config.workers)
-    checks = HeldOut(photos, config) if accelerator.is_main_process else None
+    checks: HeldOut | RepairChecks | None = None
+    if accelerator.is_main_process:
+        checks = RepairChecks(photos, config) if config.network in NETWORKS else HeldOut(photos, config)
 
     last = config.steps if stop_after is None else min(config.steps, first + stop_after)
     history = folder / "log.jsonl"

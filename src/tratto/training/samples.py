@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from tratto.corpus.pack import Pack
 from tratto.simulate.degrade import KERNELS, degrade, downsample, quantize, random_gaussian, random_jpeg
 from tratto.training.config import Run
+from tratto.training.repair import NETWORKS, make_repair_sample
 
 Array = NDArray[np.float32]
 
@@ -28,6 +29,8 @@ class Sample:
 
 def make_sample(run: Run, pack: Pack, micro_step: int, index: int) -> Sample:
     """Make sample `index` of the whole batch of `micro_step`."""
+    if run.network in NETWORKS:
+        return Sample(*make_repair_sample(run, pack, micro_step, index))
     rng = np.random.default_rng([run.seed, micro_step, index])
     target, name = pack.crop(run.data.patch, rng)
     if run.network == "upscaler":

@@ -1,0 +1,189 @@
+"""Samples, losses and checks for the two networks of ``repair``; the loop is the one of :mod:`tratto.training.loop`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the usual name of this module
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tratto.corpus.pack import HELD_OUT, Pack
+from tratto.imaging.fill import smooth_fill
+from tratto.simulate.damage import CLASSES, damage_all
+from tratto.simulate.holes import medium, thin
+from tratto.training.config import Run
+
+Array = NDArray[np.float32]
+NETWORKS = ("inpainter", "segmenter")
+#: From this coverage on, a pixel counts as damaged.
+DAMAGED = 0.25
+
+
+def gray_or_toned(picture: Array, rng: np.random.Generator) -> Array:
+    """Return a picture without its colour: grey, or toned as old prints are (sepia, selenium), and less contrasted."""
+    gray = picture @ np.array([0.299, 0.587, 0.114], np.float32)
+    warm = rng.uniform(0, 1) if rng.uniform() < 0.6 else 0.0
+    black, white = rng.uniform(0, 0.12), rng.uniform(0.8, 1.0)
+    gray = black + (white - black) * gray
+    tone = np.array([1 + 0.06 * warm, 1 - 0.02 * warm, 1 - 0.22 * warm], np.float32)
+    return np.clip(gray[..., None] * tone, 0, 1).astype(np.float32)
+
+
+def random_holes(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw holes for training: thin and medium ones of random width, share and mixture."""
+    kind = rng.uniform()
+    out = np.zeros(shape, bool)
+    if kind < 0.65:
+        out |= thin(shape, rng, rng.uniform(0.05, 0.16), rng.uniform(1.2, 5.0))
+    if kind > 0.55:
+        out |= medium(shape, rng, rng.uniform(0.05, 0.18), rng.uniform(2.5, 9.0))
+    return out
+
+
+def random_damage(run: Run, rng: np.random.Generator) -> list[tuple[str, float]]:
+    """Draw which damage a training crop gets: none in one of eight, else one to three kinds."""
+    if rng.uniform() < 0.125:
+        return []
+    count = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
+    return [(CLASSES[int(rng.integers(len(CLASSES)))], float(rng.uniform(0.15, 1.0))) for _ in range(count)]
+
+
+def make_repair_sample(run: Run, pack: Pack, micro_step: int, index: int) -> tuple[Array, Array, str]:
+    """Make sample ``index`` of ``micro_step``: source (h, w, 3 or 4), target (h, w, 3 or classes), name."""
+    rng = np.random.default_rng([run.seed, micro_step, index])
+    clean, name = pack.crop(run.data.patch, rng)
+    if rng.uniform() < run.data.gray_share:
+        clean = gray_or_toned(clean, rng)
+    if run.network == "inpainter":
+        hole = random_holes(clean.shape[:2], rng)  # type: ignore[arg-type]
+        filled = smooth_fill(clean, hole)
+        return np.concatenate([filled, hole[..., None].astype(np.float32)], axis=2), clean, name
+    kinds = random_damage(run, rng)
+    done = damage_all(clean, kinds, rng, unit=float(rng.uniform(0.8, 2.2)))
+    target = np.zeros((*clean.shape[:2], len(CLASSES)), np.float32)
+    for kind, mask in done.masks.items():
+        target[..., CLASSES.index(kind)] = mask > DAMAGED
+    told = "+".join(k for k, _ in kinds) or "intact"
+    return done.picture, target, f"{name} {told}"
+
+
+def repair_loss(run: Run, network: nn.Module, source: Tensor, target: Tensor) -> Tensor:
+    """Loss of one micro-batch.
+
+    In-painting: Charbonnier inside the holes, and the exponential likelihood of the standard error there. Finding
+    damage: binary cross-entropy plus one minus the soft Dice score of each class.
+    """
+    if run.network == "inpainter":
+        picture, log_sigma = network(source)
+        hole = source[:, 3:]
+        count = hole.sum().clamp_min(1)
+        error = torch.sqrt((picture.float() - target).square() + run.optim.charbonnier**2) * hole
+        loss = error.sum() / (3 * count)
+        rms = (picture.detach().float() - target).square().mean(1, keepdim=True).sqrt()
+        nll = (log_sigma.float() + rms * torch.exp(-log_sigma.float())) * hole
+        return loss + run.optim.sigma_weight * nll.sum() / count
+    logits = network(source).float()
+    entropy = F.binary_cross_entropy_with_logits(logits, target)
+    chance = torch.sigmoid(logits)
+    both = (chance * target).sum((0, 2, 3))
+    dice = (2 * both + 1) / (chance.sum((0, 2, 3)) + target.sum((0, 2, 3)) + 1)
+    return entropy + 0.25 * (1 - dice).mean()
+
+
+class RepairChecks:
+    """Checks on 256 x 256 crops of the held-out photographs at half size.
+
+    In-painting: PSNR in dB inside thin and medium holes, beside the first filling. Finding damage: F1 per class and
+    over all, at a threshold of one half.
+    """
+
+    def __init__(self, photos: Path, run: Run) -> None:
+        from PIL import Image as PilImage
+
+        self.run = run
+        self.sheet: Tensor | None = None
+        self.cases: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        for number, name in enumerate(HELD_OUT):
+            path = photos / f"{name}.webp"
+            if not path.is_file():
+                continue
+            with PilImage.open(path) as opened:
+                half = opened.convert("RGB").reduce(2)
+            pixels = np.asarray(half, np.float32) / np.float32(255)
+            y, x = (pixels.shape[0] - 256) // 2, (pixels.shape[1] - 256) // 2
+            clean = np.ascontiguousarray(pixels[y : y + 256, x : x + 256])
+            if run.network == "inpainter":
+                for case, make in (("thin", thin), ("medium", medium)):
+                    hole = make(clean.shape[:2], np.random.default_rng([30, number]))  # type: ignore[operator]
+                    source = np.concatenate([smooth_fill(clean, hole), hole[..., None].astype(np.float32)], axis=2)
+                    self.cases.setdefault(case, []).append((_tensor(source), _tensor(clean)))
+                continue
+            for k, kind in enumerate(CLASSES):
+                rng = np.random.default_rng([31, number, k])
+                base = gray_or_toned(clean, rng) if k % 2 == number % 2 else clean
+                done = damage_all(base, [(kind, 0.6)], rng, unit=1.3)
+                target = np.zeros((*clean.shape[:2], len(CLASSES)), np.float32)
+                target[..., k] = done.masks[kind] > DAMAGED
+                self.cases.setdefault(kind, []).append((_tensor(done.picture), _tensor(target)))
+
+    @torch.no_grad()
+    def measure(self, ema: object, network: nn.Module) -> dict[str, float]:
+        """Measure the EMA weights."""
+        kept = {k: v.clone() for k, v in network.state_dict().items()}
+        network.load_state_dict(ema.shadow)  # type: ignore[attr-defined]
+        network.eval()
+        out = self._inpainting(network) if self.run.network == "inpainter" else self._finding(network)
+        network.load_state_dict(kept)
+        network.train()
+        return out
+
+    def _inpainting(self, network: nn.Module) -> dict[str, float]:
+        out: dict[str, float] = {}
+        inside: list[float] = []
+        for case, pairs in self.cases.items():
+            first, now = [], []
+            for source, target in pairs:
+                picture, log_sigma = network(source)
+                hole = source[:, 3:] > 0.5
+                everywhere = hole.expand_as(target)
+                now.append(_decibels((picture.clamp(0, 1) - target)[everywhere]))
+                first.append(_decibels((source[:, :3] - target)[everywhere]))
+                rms = (picture - target).square().mean(1, keepdim=True).sqrt()
+                inside.append((rms <= log_sigma.exp())[hole].float().mean().item())
+            out[case] = round(float(np.mean(now)), 3)
+            out[f"{case} first filling"] = round(float(np.mean(first)), 3)
+        out["within_one_sigma"] = round(float(np.mean(inside)), 3)
+        return out
+
+    def _finding(self, network: nn.Module) -> dict[str, float]:
+        counts = np.zeros((len(CLASSES), 3))
+        any_class = np.zeros(3)
+        for pairs in self.cases.values():
+            for source, target in pairs:
+                found = network(source) > 0
+                true = target > 0.5
+                counts[:, 0] += (found & true).sum((0, 2, 3)).numpy()
+                counts[:, 1] += (found & ~true).sum((0, 2, 3)).numpy()
+                counts[:, 2] += (~found & true).sum((0, 2, 3)).numpy()
+                a, b = found.any(1), true.any(1)
+                any_class += [(a & b).sum().item(), (a & ~b).sum().item(), (~a & b).sum().item()]
+        out = {f"F1 {k}": round(f1(*counts[i]), 3) for i, k in enumerate(CLASSES)}
+        out["F1 any"] = round(f1(*any_class), 3)
+        return out
+
+
+def f1(hits: float, false: float, missed: float) -> float:
+    """F1 score of counted pixels; 0 where nothing was found and nothing was there."""
+    return float(2 * hits / (2 * hits + false + missed)) if hits + false + missed else 0.0
+
+
+def _decibels(error: Tensor) -> float:
+    return -10 * math.log10(max(error.square().mean().item(), 1e-10))
+
+
+def _tensor(picture: Array) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]

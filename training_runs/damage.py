@@ -1,0 +1,19 @@
+"""The embedded damage finder, trained on simulated damage. One shared core, about an hour."""
+
+from tratto.training.config import Data, Optim, Run
+
+RUN = Run(
+    name="damage",
+    ships_as="tratto-damage",
+    network="segmenter",
+    network_options={"width": 40, "dilations": (1, 2, 4, 8, 4, 2, 1), "unshuffle": 2, "classes": 8},
+    steps=3_000,
+    batch=6,
+    data=Data(patch=128, gray_share=0.45, text_share=0.06, shrink_weights=(0.2, 0.4, 0.4)),
+    workers=0,
+    optim=Optim(lr=2e-3, lr_end=1e-5, warmup=100, ema=0.995),
+    seed=12,
+    save_every=200,
+    log_every=25,
+    check_every=200,
+)
