@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tratto.engine.run import Outcome
     from tratto.imaging.io import Limits
     from tratto.provenance.consistency import Known
+    from tratto.provenance.notary import Notary
+    from tratto.provenance.trust import Trust
     from tratto.provenance.verify import Verdict
     from tratto.tasks.recolor import RecolorOptions
     from tratto.tasks.restore import RestoreOptions
@@ -101,12 +103,18 @@ class Saved:
     output, bundle : Path
     receipt_sha256 : str
     warnings : tuple of str
+    signed : str
+        Who signed the picture, as ``verify`` will say it; empty: it is unsigned.
+    entry : int or None
+        Its number in the ledger.
     """
 
     output: Path
     bundle: Path
     receipt_sha256: str
     warnings: tuple[str, ...] = ()
+    signed: str = ""
+    entry: int | None = None
 
 
 @dataclass(frozen=True)
@@ -246,12 +254,15 @@ class Session:
         Refuse generative steps and lower precision.
     progress : callable
         ``progress(stage, done, total)``.
+    notary : Notary or None
+        Signs what is saved, and records it in a ledger; None: results are sealed only.
     """
 
     limits: Limits | None = None
     job_limits: JobLimits = field(default_factory=JobLimits)
     forensic: bool = False
     progress: Progress = _silent
+    notary: Notary | None = None
     _restorers: dict[str, Restorer] = field(default_factory=dict, repr=False)
 
     # -- opening ------------------------------------------------------------------------------------------------
@@ -738,7 +749,9 @@ class Session:
         from tratto.provenance.canonical import dumps
 
         digest = hashlib.sha256(dumps(receipt)).hexdigest()
-        return Saved(output, bundle_path(output), digest, tuple(warnings))
+        proof = None if self.notary is None else self.notary.record(bundle_path(output))
+        entry = None if proof is None else proof.index
+        return Saved(output, bundle_path(output), digest, tuple(warnings), entry=entry)
 
     # -- looking back -------------------------------------------------------------------------------------------
 
@@ -1001,11 +1014,11 @@ def replay(receipt: Path | str, source: Any = None) -> Replayed:
     return Session().replay(receipt, source)
 
 
-def verify(path: Path | str) -> Verdict:
+def verify(path: Path | str, trust: Trust | None = None) -> Verdict:
     """Say whether a result and its account are unchanged; see ``tratto.provenance.verify``."""
     from tratto.provenance.verify import verify as check
 
-    return check(Path(path), known=known_models())
+    return check(Path(path), known=known_models(), trust=trust)
 
 
 def known_models() -> Known:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tratto.batch.gather import SUFFIXES, Job, Source, check_jobs, collisions, gather, output_path
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto.session import ENDINGS, FORMATS, SaveOptions, Session, check_mask_is_another, mask_share, mask_warnings
 from tratto.tasks.recolor import RecolorOptions
 from tratto.tasks.restore import RestoreOptions
+
+if TYPE_CHECKING:
+    from tratto.provenance.proof import LedgerProof
 
 #: Endings of pictures that are never written: as a name for an output folder they are a mistake.
 UNWRITABLE = (".gif", ".heic", ".heif", ".avif", ".apng", ".jpe", ".jp2", ".jxl", ".svg", ".psd", ".pdf")
@@ -199,12 +202,16 @@ def run_folder(
         Called with what a user should know about the whole job, such as files that were passed over.
     """
     session.check_options(job.options)
+    if session.notary is not None:
+        session.notary.check()
     job = _with_format(job)
     jobs, failed = plan_jobs(job, session, note)
     yield from failed
     for item in jobs:
         try:
             skipped = _skipped(item) if job.skip_existing else None
+            if skipped is not None and session.notary is not None and (item.bundle / "seal.json").exists():
+                skipped = _recorded(skipped, session.notary.complete(item.bundle))
             yield _one(job, item, session, dry_run) if skipped is None else skipped
         except TrattoError as e:
             yield FileOutcome(item.source, None, "failed", str(e), e.exit_code)
@@ -238,6 +245,14 @@ def _skipped(item: Job) -> FileOutcome | None:
     raise OutputError(f"{item.bundle} is there without {item.output.name}; --overwrite would replace it")
 
 
+def _recorded(outcome: FileOutcome, proof: LedgerProof | None) -> FileOutcome:
+    """Say that a result which was there before stands in the ledger only now."""
+    if proof is None:
+        return outcome
+    message = f"{outcome.message}; recorded now as entry {proof.index} of the ledger"
+    return replace(outcome, message=message, details={**outcome.details, "entry": proof.index})
+
+
 def _one(job: FolderJob, item: Job, session: Session, dry_run: bool) -> FileOutcome:
     chosen = _mask_for(job, item)
     check_mask_is_another(chosen, item.source)
@@ -268,6 +283,8 @@ def _one(job: FolderJob, item: Job, session: Session, dry_run: bool) -> FileOutc
     details |= {
         "bundle": str(saved.bundle),
         "receipt_sha256": saved.receipt_sha256,
+        "signed": saved.signed or None,
+        "entry": saved.entry,
         "reasons": list(result.asked.reasons),
         "steps": [r.to_json() for r in result.records],
         "seconds": [r.observed.get("seconds") for r in result.records],

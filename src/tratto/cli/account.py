@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from tratto.cli.show import ProgressLine, emit_json, printable
+
+if TYPE_CHECKING:
+    from tratto.provenance.trust import Trust
 
 
 def run_replay(receipt: Path, source: Path | None, as_json: bool) -> int:
@@ -22,11 +26,25 @@ def run_replay(receipt: Path, source: Path | None, as_json: bool) -> int:
     return verdict.exit_code
 
 
-def run_verify(path: Path, as_json: bool) -> int:
+def trust_of(ledger: Path | None, keys: list[str] | None, anchors: Path | None, stamp_anchors: Path | None) -> Trust:
+    """Return whom the options of these names say to trust."""
+    from tratto.cli.ledger import key_of
+    from tratto.provenance.seal import read_limited
+    from tratto.provenance.tiles import LedgerReader
+    from tratto.provenance.trust import Trust
+
+    named = tuple(k for k in map(key_of, keys or ()) if k is not None)
+    if ledger is not None:
+        LedgerReader.must_exist(ledger)  # a wrong path is a mistake on the line, not a finding about the picture
+    pem = [b"" if p is None else read_limited(p, 1 << 20) for p in (anchors, stamp_anchors)]
+    return Trust(named, ledger, *pem)
+
+
+def run_verify(path: Path, as_json: bool, trust: Trust | None = None) -> int:
     """Verify; return the exit code: 0 authentic, 9 altered, 10 unknown."""
     from tratto.session import verify
 
-    verdict = verify(path)
+    verdict = verify(path, trust)
     if as_json:
         emit_json({"path": str(path), "verdict": verdict.word, "reasons": list(verdict.reasons)})
     else:

@@ -9,9 +9,12 @@ import typer
 
 from tratto._version import __version__
 from tratto.cli.guard import GuardedGroup, guarded
+from tratto.cli.keys import keys_app
 from tratto.cli.learn import data_app, eval_app, train
+from tratto.cli.ledger import ledger_app
 from tratto.cli.models import models_app
 from tratto.cli.show import argument_path
+from tratto.cli.witness import witness_app
 
 app = typer.Typer(
     name="tratto",
@@ -94,6 +97,13 @@ def restore(
     max_minutes: Annotated[
         float, typer.Option(help="Refuse jobs estimated to take longer than this; inf = no limit.")
     ] = 60.0,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(parser=argument_path, metavar="DIR", help="Record each result in this ledger; see tratto ledger."),
+    ] = None,
+    sign: Annotated[
+        str, typer.Option(help="Identity that signs the results; auto: the one called default, if there is; none.")
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")] = False,
 ) -> None:
     """Remove noise, JPEG artefacts and mild blur; enlarge 2 or 4 times."""
@@ -219,12 +229,32 @@ def verify(
     path: Annotated[
         Path, typer.Argument(parser=argument_path, metavar="PATH", help="A result, its bundle or a receipt.")
     ],
+    ledger: Annotated[
+        Path | None,
+        typer.Option(parser=argument_path, metavar="DIR", help="A ledger, or a copy of one, to compare with."),
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="Public key of a ledger or witness you trust, or its file; repeatable.")
+    ] = None,
+    anchors: Annotated[
+        Path | None,
+        typer.Option(
+            parser=argument_path, metavar="PATH", help="Root certificates (PEM) whose content credentials you trust."
+        ),
+    ] = None,
+    stamp_anchors: Annotated[
+        Path | None,
+        typer.Option(parser=argument_path, metavar="PATH", help="Root certificates (PEM) of time-stamp authorities."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say whether a result and its account are unchanged: authentic, altered or unknown."""
-    from tratto.cli.account import run_verify
+    """Say whether a result and its account are unchanged: authentic, altered or unknown. Works offline."""
+    from tratto.cli.account import run_verify, trust_of
 
-    guarded(run_verify, path, as_json, as_json=as_json)
+    def run() -> int:
+        return run_verify(path, as_json, trust_of(ledger, key, anchors, stamp_anchors))
+
+    guarded(run, as_json=as_json)
 
 
 @app.command()
@@ -241,6 +271,9 @@ def revert(
 
 
 app.add_typer(models_app, name="models")
+app.add_typer(keys_app, name="keys")
+app.add_typer(ledger_app, name="ledger")
+app.add_typer(witness_app, name="witness")
 app.command()(train)
 app.add_typer(eval_app, name="eval")
 app.add_typer(data_app, name="data")

@@ -13,6 +13,7 @@ from tratto.core.errors import OptionError
 
 if TYPE_CHECKING:
     from tratto.batch.folder import FolderJob
+    from tratto.provenance.notary import Notary
     from tratto.session import JobLimits
     from tratto.tasks.restore import RestoreOptions
 
@@ -45,6 +46,8 @@ class RestoreCommand:
     strip_metadata: bool
     max_output_megapixels: float
     max_minutes: float
+    ledger: Path | None
+    sign: str
     as_json: bool
 
 
@@ -142,7 +145,32 @@ def run_restore(command: RestoreCommand) -> int:
         overwrite=command.overwrite,
         keep_ending=command.keep_ending,
     )
-    return report_outcomes(job, limits, command.forensic, command.dry_run, command.as_json)
+    notary = notary_of(command.ledger, command.sign)
+    return report_outcomes(job, limits, command.forensic, command.dry_run, command.as_json, notary)
+
+
+def notary_of(ledger: Path | None, sign: str) -> Notary | None:
+    """Return who vouches for results, as ``--ledger`` and ``--sign`` say; None if nobody does.
+
+    Raises
+    ------
+    InputError, MissingExtra
+        If an identity was asked for that is not here, or cannot sign here. ``auto`` asks for nothing.
+    """
+    if sign == "none" and ledger is None:
+        return None
+    from tratto.provenance.keys import identity, keys_folder
+    from tratto.provenance.notary import Notary
+
+    chosen = None
+    if sign == "auto":
+        from tratto.provenance.credentials import available
+
+        if (keys_folder() / "default").is_dir() and available():
+            chosen = identity("default")
+    elif sign != "none":
+        chosen = identity(sign)
+    return None if chosen is None and ledger is None else Notary(chosen, ledger)
 
 
 def limits_of(megapixels: float, minutes: float) -> JobLimits:
@@ -155,14 +183,16 @@ def limits_of(megapixels: float, minutes: float) -> JobLimits:
     return JobLimits(int(min(megapixels * 1e6, 2.0**62)), minutes)
 
 
-def report_outcomes(job: FolderJob, limits: JobLimits, forensic: bool, dry_run: bool, as_json: bool) -> int:
+def report_outcomes(
+    job: FolderJob, limits: JobLimits, forensic: bool, dry_run: bool, as_json: bool, notary: Notary | None = None
+) -> int:
     """Do a job, say what became of each picture, and return the exit code."""
     from tratto.batch.folder import run_folder
     from tratto.session import Session
 
     outcomes = []
     with ProgressLine() as line:
-        session = Session(job_limits=limits, forensic=forensic, progress=line)
+        session = Session(job_limits=limits, forensic=forensic, progress=line, notary=notary)
         for outcome in run_folder(job, session, dry_run, lambda text: line.note(f"note: {text}")):
             outcomes.append(outcome)
             if outcome.status == "failed":
@@ -194,5 +224,7 @@ def _say(outcome: Any, line: ProgressLine) -> None:
                 f"  as seen: {seen['seen_lab_distance']:.2f} CIELAB from the reference, "
                 f"CIEDE2000 {seen['seen_delta_e_2000']:.2f}{hue}"
             )
+    if outcome.details.get("entry") is not None:
+        typer.echo(f"  entry {outcome.details['entry']} of the ledger")
     for warning in outcome.details.get("warnings", []):
         line.note(f"  note: {warning}")

@@ -11,6 +11,7 @@
 ``report.html``       the same for people, self-contained
 ``observed.json``     times and names; sealed, but nothing in the receipt depends on it (left out on request)
 ``seal.json``         hashes of all of these and of the picture
+``ledger.json``       proof that the seal stands in a ledger; made after the seal, so not in it (only with a ledger)
 ====================  ===================================================================================
 
 A bundle may come from anybody. Names in it are taken from this list only, links are not followed, sizes are limited.
@@ -44,11 +45,14 @@ if TYPE_CHECKING:
 SUFFIX = ".tratto"
 RECEIPT, SEAL, OBSERVED, REPORT = "receipt.json", "seal.json", "observed.json", "report.html"
 EDIT_MAP, CONFIDENCE, MASK = "edit-map.png", "confidence.png", "mask.png"
+LEDGER = "ledger.json"
+#: What the seal does not hold: the receipt has a place of its own there, and the proof is about the seal.
+UNSEALED = frozenset({RECEIPT, SEAL, LEDGER})
 #: Endings an ``original`` may have.
 ORIGINAL_ENDINGS = ("png", "jpg", "jpeg", "jpe", "tif", "tiff", "webp", "bmp", "dib", "heic", "heif", "avif")
 #: Every name that may stand in a bundle.
 NAMES = frozenset(
-    {RECEIPT, SEAL, OBSERVED, REPORT, EDIT_MAP, CONFIDENCE, MASK, *(f"original.{e}" for e in ORIGINAL_ENDINGS)}
+    {RECEIPT, SEAL, OBSERVED, REPORT, EDIT_MAP, CONFIDENCE, MASK, LEDGER, *(f"original.{e}" for e in ORIGINAL_ENDINGS)}
 )
 #: Files that desktops drop into folders; neither good nor bad.
 CLUTTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".directory"})
@@ -396,7 +400,7 @@ def read_bundle(folder: Path) -> Bundle:
     receipt = read_receipt(receipt_bytes)
     sealed_receipt, sealed_output, sealed_files = read_seal(read_limited(folder / SEAL, MAX_SEAL))
     for name in sealed_files:
-        if name not in NAMES or name in (SEAL, RECEIPT):
+        if name not in NAMES - UNSEALED:
             raise ReceiptError(f"the seal names {name[:60]!r}, which does not belong in a bundle")
     return Bundle(folder, receipt, receipt_bytes, sealed_receipt, sealed_output, sealed_files)
 

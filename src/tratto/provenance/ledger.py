@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError
+from tratto.core.errors import OptionError, OutputError, ReceiptError
 from tratto.provenance import canonical, merkle
 from tratto.provenance.note import Checkpoint, Note, Signature, SignerKey, VerifierKey, read_key_file, read_note, sign
 from tratto.provenance.receipt import FileFacts
@@ -30,6 +30,7 @@ from tratto.provenance.tiles import (
     KEY,
     SPAN,
     WIDTH,
+    LedgerReader,
     check_ledger,
     pack,
     read_checkpoint,
@@ -242,8 +243,7 @@ class Ledger:
         ReceiptError
             If the ledger is damaged, shorter than its checkpoint says, or forked.
         """
-        if not (folder / KEY).is_file():
-            raise InputError(f"{folder} is no ledger: it holds no {KEY}; make one with: tratto ledger new {folder}")
+        LedgerReader.must_exist(folder)
         named = read_key_file(folder / KEY)
         if named != key.verifier:
             raise OptionError(f"the ledger {folder} belongs to the key {named.name}, not to {key.verifier.name}")

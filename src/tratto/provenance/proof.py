@@ -15,8 +15,9 @@ from typing import Any
 
 from tratto.core.errors import OptionError, ReceiptError
 from tratto.provenance import canonical, merkle
-from tratto.provenance.note import LEDGER, WITNESS, Note, VerifierKey, read_note, unbase64
+from tratto.provenance.note import LEDGER, WITNESS, Checkpoint, Note, VerifierKey, read_note, unbase64
 from tratto.provenance.receipt import FileFacts
+from tratto.provenance.seal import MAX_SEAL, read_limited, read_seal
 from tratto.provenance.tiles import LedgerReader
 
 SCHEMA = "tratto/ledger-proof/1"
@@ -156,7 +157,6 @@ def entry_of(folder: Path) -> bytes:
         If the bundle has no valid seal.
     """
     from tratto.provenance.ledger import leaf
-    from tratto.provenance.seal import MAX_SEAL, read_limited, read_seal
 
     data = read_limited(folder / "seal.json", MAX_SEAL)
     receipt, output, _ = read_seal(data)
@@ -172,3 +172,18 @@ def facts_of(entry: bytes) -> dict[str, Any] | None:
     except ReceiptError:
         return None
     return facts if isinstance(facts, dict) and facts.get("schema") == LEAF_SCHEMA else None
+
+
+def older_checkpoint(path: Path, key: VerifierKey) -> Checkpoint:
+    """Return the checkpoint in a file: a signed checkpoint itself, or a bundle's ``ledger.json``.
+
+    Raises
+    ------
+    ReceiptError
+        If the ledger of this key did not sign it.
+    """
+    data = read_limited(path, MAX_PROOF)
+    note = read_proof(data).note if data.startswith(b"{") else read_note(data)
+    if note.checkpoint.origin != key.name or not note.signed_by(key):
+        raise ReceiptError(f"{path} does not bear the signature of {key.name}")
+    return note.checkpoint

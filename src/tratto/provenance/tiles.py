@@ -110,11 +110,16 @@ class LedgerReader:
 
     def __init__(self, folder: Path, key: VerifierKey | None = None) -> None:
         self.folder = folder
-        if not (folder / KEY).is_file():
-            raise InputError(f"{folder} is no ledger: it holds no {KEY}; make one with: tratto ledger new {folder}")
+        self.must_exist(folder)
         self.key = key or read_key_file(folder / KEY)
         self.note = read_checkpoint(folder / CHECKPOINT, self.key)
         self._tile = lru_cache(maxsize=_CACHE)(self._read_tile)
+
+    @staticmethod
+    def must_exist(folder: Path) -> None:
+        """Raise InputError unless there is a ledger, whatever its state."""
+        if not (folder / KEY).is_file():
+            raise InputError(f"{folder} is no ledger: it holds no {KEY}; make one with: tratto ledger new {folder}")
 
     @property
     def checkpoint(self) -> Checkpoint:

@@ -17,6 +17,7 @@ from tratto.provenance.bundle import (
     NAMES,
     RECEIPT,
     SEAL,
+    UNSEALED,
     Bundle,
     find_bundle,
     find_original,
@@ -27,6 +28,7 @@ from tratto.provenance.consistency import Known, compare_models
 from tratto.provenance.receipt import FileFacts, read_receipt
 from tratto.provenance.recheck import Findings, recheck, shown
 from tratto.provenance.seal import MAX_SEAL, hash_file, read_limited, read_seal
+from tratto.provenance.trust import Trust, check_ledger, in_ledger
 
 Word = Literal["authentic", "altered", "unknown"]
 
@@ -65,7 +67,7 @@ def _verdict(found: Findings) -> Verdict:
     return Verdict("authentic", (*found.checked, *found.notes))
 
 
-def verify(path: Path | str, deep: bool = True, known: Known | None = None) -> Verdict:
+def verify(path: Path | str, deep: bool = True, known: Known | None = None, trust: Trust | None = None) -> Verdict:
     """Check a result against what was sealed.
 
     Hashes are compared for every file of the bundle and the picture; names, form and schema of the receipt and the
@@ -86,6 +88,8 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None) -> V
         consistent when they were sealed.
     known : Known or None
         The models and providers known here; None: they are not compared, and the reasons say so.
+    trust : Trust or None
+        Keys, roots and a ledger that the reader brings along; None: nobody is trusted. Nothing is ever fetched.
 
     Returns
     -------
@@ -96,7 +100,7 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None) -> V
     InputError
         If there is nothing at ``path``.
     """
-    path = Path(path)
+    path, trust = Path(path), trust or Trust()
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder")
     if is_lone_receipt(path):
@@ -104,7 +108,7 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None) -> V
     try:
         folder = find_bundle(path)
     except ReceiptError as e:
-        return Verdict("unknown", (str(e),))
+        return _without_bundle(path, str(e), trust)
     if not any(os.path.lexists(folder / n) for n in (RECEIPT, SEAL)):
         return Verdict("unknown", (f"{folder.name} is not a bundle: it holds neither {RECEIPT} nor {SEAL}",))
     found = Findings()
@@ -112,6 +116,8 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None) -> V
     if bundle is None:
         return _verdict(found)
     _files(bundle, found)
+    if not found.wrong:
+        check_ledger(folder, trust, found)
     _models(bundle.receipt, known, found)
     asked = None if path.is_dir() or path.absolute().parent == folder.absolute() else path
     picture = _picture(bundle, asked, found)
@@ -126,6 +132,14 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None) -> V
     return Verdict(
         "unknown", ("the bundle is unaltered, but its picture is not beside it", *found.checked, *found.notes)
     )
+
+
+def _without_bundle(path: Path, why: str, trust: Trust) -> Verdict:
+    """Say what is known of a picture that has no bundle."""
+    looked = in_ledger(path, trust) if path.is_file() else None
+    if looked is not None and looked[0] == "known":
+        return Verdict("authentic", (looked[1], why))
+    return Verdict("unknown", (why,) if looked is None else (why, looked[1]))
 
 
 def _lone_receipt(path: Path, known: Known | None) -> Verdict:
@@ -200,7 +214,7 @@ def _files(bundle: Bundle, found: Findings) -> None:
     if FileFacts.of(bundle.receipt_bytes) != bundle.sealed_receipt:
         found.wrong.append(f"{RECEIPT} is not the one that was sealed")
     for name, facts in bundle.sealed_files.items():
-        if name not in NAMES or name in (SEAL, RECEIPT):
+        if name not in NAMES - UNSEALED:
             found.wrong.append(f"the seal names {shown(name)}, which does not belong in a bundle")
             continue
         try:
@@ -208,7 +222,7 @@ def _files(bundle: Bundle, found: Findings) -> None:
                 found.wrong.append(f"{name} is not the one that was sealed")
         except ReceiptError as e:
             found.wrong.append(f"{name} is not the one that was sealed: {e}")
-    for name in sorted(NAMES - {SEAL, RECEIPT} - set(bundle.sealed_files)):
+    for name in sorted(NAMES - UNSEALED - set(bundle.sealed_files)):
         if os.path.lexists(bundle.folder / name):
             found.wrong.append(f"{name} was added after the bundle was sealed")
     maps = bundle.receipt["maps"]

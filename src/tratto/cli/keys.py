@@ -1,0 +1,79 @@
+"""``tratto keys``: make and list keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tratto.cli.guard import guarded
+
+keys_app = typer.Typer(
+    help="Make and list the keys of identities, ledgers and witnesses.",
+    no_args_is_help=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@keys_app.callback(invoke_without_command=True)
+def _default(context: typer.Context, as_json: _Json = False) -> None:
+    """Make and list the keys of identities, ledgers and witnesses."""
+    if context.invoked_subcommand is None:
+        guarded(run_list, as_json, as_json=as_json)
+
+
+@keys_app.command("list")
+def _list(as_json: _Json = False) -> None:
+    """List the keys that are here."""
+    guarded(run_list, as_json, as_json=as_json)
+
+
+@keys_app.command("new")
+def _new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it here.")] = "default",
+    kind: Annotated[
+        str, typer.Option(help="identity (a test identity that signs pictures), ledger or witness.")
+    ] = "identity",
+    origin: Annotated[
+        str, typer.Option(help="Name that a ledger or witness signs with, such as example.org/log.")
+    ] = "",
+    as_json: _Json = False,
+) -> None:
+    """Make a key. It is never replaced, and the private half never leaves its folder."""
+    guarded(run_new, name, kind, origin, as_json, as_json=as_json)
+
+
+def run_list(as_json: bool) -> int:
+    """List; return the exit code."""
+    from tratto.cli.show import emit_json, printable
+    from tratto.provenance.keys import keys_folder, list_keys
+
+    found = list(list_keys())
+    if as_json:
+        emit_json([k.to_json() for k in found])
+    for key in () if as_json else found:
+        typer.echo(printable(f"{key.name}: {key.kind}, {key.public}"))
+    if not found and not as_json:
+        typer.echo(printable(f"no keys in {keys_folder()}; make one with: tratto keys new"))
+    return 0
+
+
+def run_new(name: str, kind: str, origin: str, as_json: bool) -> int:
+    """Make a key; return the exit code."""
+    from tratto.cli.show import emit_json, printable
+    from tratto.provenance.keys import new_key
+
+    made = new_key(name, kind, origin)
+    if as_json:
+        emit_json(made.to_json())
+        return 0
+    typer.echo(printable(f"{made.folder}: key of kind {made.kind}"))
+    typer.echo(printable(f"  public: {made.public}"))
+    if kind == "identity":
+        typer.echo(
+            "  a test identity: nobody vouches for it, and verify says so. It signs pictures with: "
+            f"tratto restore --sign {name}"
+        )
+    return 0

@@ -1,0 +1,294 @@
+"""``tratto ledger``: make a ledger, record results in it, check it, have it witnessed and time-stamped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tratto.cli.guard import guarded
+from tratto.cli.show import argument_path
+
+if TYPE_CHECKING:
+    from tratto.provenance.note import VerifierKey
+
+ledger_app = typer.Typer(
+    help="Record results where nobody can change, shorten or fork the record unnoticed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_Folder = Annotated[Path, typer.Argument(parser=argument_path, metavar="DIR", help="The ledger's folder.")]
+_Key = Annotated[
+    str | None, typer.Option("--key", help="Its public key as you know it, or a file that holds it.", metavar="KEY")
+]
+_Out = Annotated[Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="File to write.")]
+
+
+@ledger_app.command("new")
+def _new(
+    folder: _Folder,
+    name: Annotated[str, typer.Option("--key-name", help="Key to use or make; see tratto keys.")] = "ledger",
+    origin: Annotated[str, typer.Option(help="Name the ledger signs with, if the key is made now.")] = "",
+) -> None:
+    """Begin a ledger."""
+    guarded(run_new, folder, name, origin)
+
+
+@ledger_app.command("add")
+def _add(
+    folder: _Folder,
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Results, their bundles, or folders of them.")],
+    as_json: _Json = False,
+) -> None:
+    """Record results, each once, and lay a proof of the newest state into each bundle."""
+    guarded(run_add, folder, paths, as_json, as_json=as_json)
+
+
+@ledger_app.command("show")
+def _show(folder: _Folder, key: _Key = None, as_json: _Json = False) -> None:
+    """Show what a ledger says of itself."""
+    guarded(run_show, folder, key, as_json, as_json=as_json)
+
+
+@ledger_app.command("check")
+def _check(
+    folder: _Folder,
+    key: _Key = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(parser=argument_path, metavar="PATH", help="An older checkpoint, or a bundle's ledger.json."),
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Read every byte of a ledger and compare it with what was signed."""
+    guarded(run_check, folder, key, since, as_json, as_json=as_json)
+
+
+@ledger_app.command("request")
+def _request(
+    folder: _Folder,
+    out: _Out,
+    since: Annotated[int, typer.Option("--since", help="How many entries the witness has signed before.")] = 0,
+) -> None:
+    """Write what a witness is asked to sign; carry it there by whatever way."""
+    guarded(run_request, folder, out, since)
+
+
+@ledger_app.command("cosign")
+def _cosign(
+    folder: _Folder,
+    witness: Annotated[str, typer.Option("--key", help="The witness's public key, or a file that holds it.")],
+    answer: Annotated[
+        Path | None, typer.Option(parser=argument_path, metavar="PATH", help="The witness's answer, as a file.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Or where the witness serves; the only network call there is.")
+    ] = None,
+) -> None:
+    """Publish a witness's signature below the checkpoint."""
+    guarded(run_cosign, folder, witness, answer, url)
+
+
+@ledger_app.command("stamp")
+def _stamp(
+    folder: _Folder,
+    query: Annotated[
+        Path | None, typer.Option(parser=argument_path, metavar="PATH", help="Write the query for an authority here.")
+    ] = None,
+    answer: Annotated[
+        Path | None, typer.Option(parser=argument_path, metavar="PATH", help="Take the authority's answer from here.")
+    ] = None,
+    anchors: Annotated[
+        Path | None, typer.Option(parser=argument_path, metavar="PATH", help="Root certificates (PEM) of authorities.")
+    ] = None,
+) -> None:
+    """Have the checkpoint time-stamped (RFC 3161): write the query, or take the answer."""
+    guarded(run_stamp, folder, query, answer, anchors)
+
+
+@ledger_app.command("verifier")
+def _verifier(out: _Out) -> None:
+    """Write the verifier that works without Tratto: one Python file to keep or hand on."""
+    guarded(run_verifier, out)
+
+
+def key_of(text: str | None) -> VerifierKey | None:
+    """Return the key that an option names: the key itself, or a file that holds it."""
+    from tratto.core.errors import OptionError
+    from tratto.provenance.note import VerifierKey, read_key_file
+
+    if text is None:
+        return None
+    if "+" not in text or Path(text).is_file():
+        if not Path(text).is_file():
+            raise OptionError(f"{text[:80]!r} is neither a public key (name+hash+base64) nor a file that holds one")
+        return read_key_file(Path(text))
+    return VerifierKey.parse(text)
+
+
+def run_new(folder: Path, name: str, origin: str) -> int:
+    """Begin a ledger; return the exit code."""
+    from tratto.cli.show import printable
+    from tratto.core.errors import InputError, OptionError
+    from tratto.provenance import keys
+    from tratto.provenance.ledger import Ledger
+
+    try:
+        keys.key_info(name)
+    except InputError:
+        keys.new_key(name, "ledger", origin)
+    else:
+        if origin and keys.signer(name, "ledger").verifier.name != origin:
+            raise OptionError(f"the key {name!r} is there and signs with another name; choose another --key-name")
+    with Ledger.create(folder, keys.signer(name, "ledger")) as log:
+        typer.echo(printable(f"{folder}: the ledger {log.checkpoint.origin}"))
+        typer.echo(printable(f"  public key, to be told to others: {log.key.verifier.text()}"))
+    return 0
+
+
+def run_add(folder: Path, paths: list[str], as_json: bool) -> int:
+    """Record; return the exit code."""
+    from tratto.cli.show import emit_json, printable
+    from tratto.provenance.audit import find_bundles
+    from tratto.provenance.notary import record
+
+    bundles = list(dict.fromkeys(b for p in paths for b in find_bundles(Path(p))))
+    proofs = record(folder, bundles)
+    rows = [
+        {"bundle": str(b), "entry": p.index, "size": p.note.checkpoint.size}
+        for b, p in zip(bundles, proofs, strict=True)
+    ]
+    if as_json:
+        emit_json(rows)
+    for row in () if as_json else rows:
+        typer.echo(printable(f"{row['bundle']}: entry {row['entry']} of {row['size']}"))
+    return 0
+
+
+def run_show(folder: Path, key: str | None, as_json: bool) -> int:
+    """Show; return the exit code."""
+    from tratto.cli.show import emit_json, printable
+    from tratto.provenance.notary import witnesses_of
+    from tratto.provenance.tiles import LedgerReader
+
+    reader = LedgerReader(folder, key_of(key))
+    signed = [w.name for w in witnesses_of(folder) if reader.note.signed_by(w)]
+    facts = {
+        "origin": reader.checkpoint.origin,
+        "size": reader.size,
+        "root": reader.checkpoint.root.hex(),
+        "key": reader.key.text(),
+        "witnesses": signed,
+    }
+    if as_json:
+        emit_json(facts)
+    else:
+        typer.echo(printable(f"{facts['origin']}: {facts['size']} entries, root {facts['root']}"))
+        typer.echo(printable(f"  key: {facts['key']}"))
+        typer.echo(printable(f"  witnesses that signed this state: {', '.join(signed) or 'none'}"))
+    return 0
+
+
+def run_check(folder: Path, key: str | None, since: Path | None, as_json: bool) -> int:
+    """Check; return the exit code: 0, or 9 if anything is wrong."""
+    from tratto.cli.show import emit_json, printable
+    from tratto.provenance.ledger import check
+    from tratto.provenance.proof import older_checkpoint
+    from tratto.provenance.tiles import LedgerReader
+
+    named = key_of(key)
+    wrong, note = check(folder, named)
+    if since is not None and note is not None and not wrong:
+        reader = LedgerReader(folder, named)
+        old = older_checkpoint(since, reader.key)
+        if old.size > reader.size:
+            wrong.append(f"it has {reader.size} entries, but had signed {old.size}: it was rolled back")
+        elif reader.root(old.size) != old.root:
+            wrong.append(f"it does not continue the {old.size} entries it had signed: it was forked")
+    size = None if note is None else note.checkpoint.size
+    if as_json:
+        emit_json({"path": str(folder), "size": size, "wrong": wrong})
+    elif not wrong:
+        typer.echo(printable(f"{folder}: every byte of {size} entries is as it was signed"))
+    for w in () if as_json else wrong:
+        typer.echo(printable(f"{folder}: {w}"))
+    return 9 if wrong else 0
+
+
+def run_request(folder: Path, out: Path, since: int) -> int:
+    """Write a request to a witness; return the exit code."""
+    from tratto.imaging.io import atomic_file
+    from tratto.provenance.tiles import LedgerReader
+    from tratto.provenance.witness import request
+
+    data = request(LedgerReader(folder), since)
+    with atomic_file(out) as f:
+        f.write(data)
+    return 0
+
+
+def run_cosign(folder: Path, witness: str, answer: Path | None, url: str | None) -> int:
+    """Take a witness's signature; return the exit code."""
+    from tratto.cli.show import printable
+    from tratto.core.errors import OptionError
+    from tratto.provenance import notary
+    from tratto.provenance import witness as witnesses
+    from tratto.provenance.keys import signer_for
+    from tratto.provenance.ledger import Ledger
+    from tratto.provenance.note import MAX_NOTE
+    from tratto.provenance.seal import read_limited
+    from tratto.provenance.tiles import LedgerReader
+
+    key = key_of(witness)
+    if key is None or (answer is None) == (url is None):
+        raise OptionError("give the witness's key and either --answer or --url")
+    reader = LedgerReader(folder)
+    if answer is not None:
+        signature = witnesses.answered(read_limited(answer, MAX_NOTE), reader, key)
+    else:
+        signature = witnesses.ask(str(url), reader, key)
+    with Ledger.open(folder, signer_for(reader.key)) as log:
+        if log.checkpoint != reader.checkpoint:
+            raise OptionError("the ledger has grown meanwhile; ask the witness again")
+        notary.name_witness(folder, key)
+        log.add_signatures([signature])
+    typer.echo(printable(f"{folder}: {key.name} signed {reader.size} entries"))
+    return 0
+
+
+def run_stamp(folder: Path, query: Path | None, answer: Path | None, anchors: Path | None) -> int:
+    """Write a time-stamp query or take its answer; return the exit code."""
+    from tratto.cli.show import printable
+    from tratto.core.errors import OptionError
+    from tratto.imaging.io import atomic_file
+    from tratto.provenance import timestamp
+    from tratto.provenance.seal import read_limited
+    from tratto.provenance.tiles import LedgerReader
+
+    checkpoint = LedgerReader(folder).checkpoint
+    if (query is None) == (answer is None) or (answer is not None and anchors is None):
+        raise OptionError("give either --query, or --answer with --anchors")
+    if query is not None:
+        data = timestamp.request(checkpoint)
+        with atomic_file(query) as f:
+            f.write(data)
+    elif answer is not None and anchors is not None:
+        stamp = read_limited(answer, timestamp.MAX_STAMP)
+        when = timestamp.accept(folder, checkpoint, stamp, read_limited(anchors, 1 << 20))
+        typer.echo(printable(f"{folder}: {checkpoint.size} entries were there at {when.isoformat()}"))
+    return 0
+
+
+def run_verifier(out: Path) -> int:
+    """Write the stand-alone verifier; return the exit code."""
+    from importlib import resources
+
+    from tratto.imaging.io import atomic_file
+
+    data = resources.files("tratto.provenance").joinpath("standalone.py").read_bytes()
+    with atomic_file(out) as f:
+        f.write(data)
+    return 0

@@ -1,0 +1,114 @@
+"""``tratto witness``: sign the checkpoints of other people's ledgers, if they only grew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tratto.cli.guard import guarded
+from tratto.cli.show import argument_path
+
+witness_app = typer.Typer(
+    help="Sign checkpoints of ledgers that only grew, and refuse all others.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+_State = Annotated[
+    Path, typer.Argument(parser=argument_path, metavar="STATE", help="Folder in which the witness remembers.")
+]
+_Name = Annotated[str, typer.Option("--key-name", help="The witness's key; see tratto keys new --kind witness.")]
+
+
+@witness_app.command("watch")
+def _watch(
+    state: _State,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Public key of a ledger, or a file that holds it.")],
+    name: _Name = "witness",
+) -> None:
+    """Begin to watch a ledger."""
+    guarded(run_watch, state, name, key)
+
+
+@witness_app.command("sign")
+def _sign(
+    state: _State,
+    request: Annotated[
+        Path, typer.Argument(parser=argument_path, metavar="PATH", help="A request, or a ledger's folder.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="File for the answer.")
+    ],
+    name: _Name = "witness",
+) -> None:
+    """Sign one checkpoint and stop: for witnesses without a network."""
+    guarded(run_sign, state, name, request, out)
+
+
+@witness_app.command("serve")
+def _serve(
+    state: _State,
+    host: Annotated[str, typer.Option(help="Where to listen; the default is this machine only.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8765,
+    name: _Name = "witness",
+) -> None:
+    """Answer over HTTP until interrupted."""
+    guarded(run_serve, state, name, host, port)
+
+
+def run_watch(state: Path, name: str, key: str) -> int:
+    """Watch; return the exit code."""
+    from tratto.cli.ledger import key_of
+    from tratto.cli.show import printable
+    from tratto.core.errors import OptionError
+    from tratto.provenance.keys import signer
+    from tratto.provenance.witness import Witness
+
+    ledger = key_of(key)
+    if ledger is None:
+        raise OptionError("name the ledger's key")
+    Witness(state, signer(name, "witness")).watch(ledger)
+    typer.echo(printable(f"{state}: watches {ledger.name}"))
+    return 0
+
+
+def run_sign(state: Path, name: str, request: Path, out: Path) -> int:
+    """Sign; return the exit code."""
+    from tratto.cli.show import printable
+    from tratto.imaging.io import atomic_file
+    from tratto.provenance import witness as witnesses
+    from tratto.provenance.keys import signer
+    from tratto.provenance.seal import read_limited
+    from tratto.provenance.tiles import LedgerReader
+
+    me = witnesses.Witness(state, signer(name, "witness"))
+    if request.is_dir():
+        reader = LedgerReader(request)
+        last = me.last(reader.checkpoint.origin)
+        data = witnesses.request(reader, 0 if last is None else last.checkpoint.size)
+    else:
+        data = read_limited(request, witnesses.MAX_REQUEST)
+    signature = me.sign(data)
+    with atomic_file(out) as f:
+        f.write(signature.line().encode())
+    typer.echo(printable(f"{out}: signed by {me.key.verifier.text()}"))
+    return 0
+
+
+def run_serve(state: Path, name: str, host: str, port: int) -> int:
+    """Serve until interrupted; return the exit code."""
+    from tratto.cli.show import printable
+    from tratto.provenance import witness as witnesses
+    from tratto.provenance.keys import signer
+
+    me = witnesses.Witness(state, signer(name, "witness"))
+    with witnesses.serve(me, host, port) as server:
+        at = f"http://{server.server_address[0]!s}:{server.server_address[1]}"
+        typer.echo(printable(f"{me.key.verifier.text()} answers at {at}"))
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            typer.echo("stopped")
+    return 0

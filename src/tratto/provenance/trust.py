@@ -1,0 +1,190 @@
+"""What others say of a bundle: its ledger, witnesses, a time-stamp authority; and whom the reader trusts.
+
+A key that lies beside what it signed shows nothing: anybody can make both. Names, keys and roots that count are those
+that the reader brings along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tratto.core.errors import InputError, MissingExtra, ReceiptError
+from tratto.provenance import merkle
+from tratto.provenance.bundle import LEDGER
+from tratto.provenance.note import VerifierKey
+from tratto.provenance.proof import MAX_PROOF, LedgerProof, entry_of, facts_of, read_proof
+from tratto.provenance.recheck import Findings, shown
+from tratto.provenance.seal import hash_file, read_limited
+from tratto.provenance.tiles import LedgerReader
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whom a reader trusts, and where to look.
+
+    Attributes
+    ----------
+    keys : tuple of VerifierKey
+        Of ledgers and witnesses.
+    ledger : Path or None
+        A ledger, or a copy of one, to compare with.
+    anchors : bytes
+        Root certificates (PEM) of those whose content credentials count; empty: nobody's do.
+    stamp_anchors : bytes
+        Root certificates (PEM) of time-stamp authorities.
+    """
+
+    keys: tuple[VerifierKey, ...] = ()
+    ledger: Path | None = None
+    anchors: bytes = b""
+    stamp_anchors: bytes = b""
+
+
+def check_ledger(folder: Path, trust: Trust, found: Findings) -> None:
+    """Check the proof in a bundle, and the bundle against the ledger that the reader names.
+
+    Parameters
+    ----------
+    folder : Path
+        The bundle; its files are as they were sealed.
+    trust : Trust
+    found : Findings
+        Added to.
+    """
+    try:
+        entry = entry_of(folder)
+    except ReceiptError as e:
+        found.wrong.append(str(e))
+        return
+    proof = None
+    if (folder / LEDGER).exists():
+        try:
+            proof = read_proof(read_limited(folder / LEDGER, MAX_PROOF))
+            proof.check(entry)
+        except MissingExtra as e:
+            found.notes.append(f"the proof in {LEDGER} was not checked: {e}")
+            proof = None
+        except ReceiptError as e:
+            found.wrong.append(f"{LEDGER}: {e}")
+            return
+        else:
+            _say(proof, trust, found)
+    if trust.ledger is not None:
+        try:
+            _compare(entry, proof, trust, found)
+        except MissingExtra as e:
+            found.notes.append(f"the ledger was not compared: {e}")
+        except (ReceiptError, InputError) as e:
+            found.wrong.append(f"the ledger {shown(str(trust.ledger))}: {e}")
+
+
+def in_ledger(path: Path, trust: Trust) -> tuple[str, str] | None:
+    """Look a picture without a bundle up in the reader's ledger, by the hash of the file.
+
+    Returns
+    -------
+    (str, str) or None
+        ``"known"`` or ``"unknown"`` and a sentence; None if there is no ledger to look in.
+    """
+    if trust.ledger is None:
+        return None
+    try:
+        facts = hash_file(path)
+        reader = _reader(trust)
+        for number, entry in reader.search(facts.sha256.encode()):
+            known = facts_of(entry)
+            if known is not None and known.get("output") == facts.sha256:
+                reader.inclusion(number)
+                words = "byte by byte the picture"
+                return "known", f"it is {words} of entry {number} in the ledger {reader.checkpoint.origin}"
+    except (ReceiptError, InputError, MissingExtra) as e:
+        return "unknown", f"the ledger could not be asked: {e}"
+    return "unknown", f"the ledger {reader.checkpoint.origin} knows nothing of this file"
+
+
+def _say(proof: LedgerProof, trust: Trust, found: Findings) -> None:
+    """Say what a proof shows, which is right in itself."""
+    words = (
+        f"the seal is entry {proof.index} of {proof.note.checkpoint.size} in the ledger "
+        f"{shown(proof.key.name)}, as {LEDGER} proves"
+    )
+    if proof.key in trust.keys:
+        found.checked.append(f"{words}; you trust its key")
+    else:
+        found.notes.append(f"{words}; but its key is not one you named, and anybody can make a ledger")
+    for w in proof.witnesses:
+        seconds = proof.note.time_of(w) or 0
+        when = datetime.fromtimestamp(min(seconds, 253402300799), UTC).isoformat()
+        if w in trust.keys:
+            found.checked.append(f"the witness {shown(w.name)}, whose key you trust, signed this state at {when}")
+        else:
+            found.notes.append(f"a witness {shown(w.name)} signed this state, but its key is not one you named")
+    if proof.timestamp is not None:
+        _stamp(proof, trust, found)
+
+
+def _stamp(proof: LedgerProof, trust: Trust, found: Findings) -> None:
+    from tratto.provenance.timestamp import check
+
+    if not trust.stamp_anchors:
+        found.notes.append("there is a time stamp, but you named no root of a time-stamp authority to check it by")
+        return
+    try:
+        when = check(proof.timestamp or b"", proof.note.checkpoint, trust.stamp_anchors)
+    except MissingExtra as e:
+        found.notes.append(f"the time stamp was not checked: {e}")
+    except ReceiptError as e:
+        found.wrong.append(f"{LEDGER}: {e}")
+    else:
+        found.checked.append(f"an authority you trust stamped this state of the ledger at {when.isoformat()}")
+
+
+def _reader(trust: Trust) -> LedgerReader:
+    """Open the reader's ledger; if the reader named ledger keys, one of them must have signed it."""
+    if trust.ledger is None:
+        raise InputError("no ledger was named")
+    plain = LedgerReader(trust.ledger)
+    ledgers = [k for k in trust.keys if k.kind == plain.key.kind]
+    if ledgers and plain.key not in ledgers:
+        raise ReceiptError("it is signed by another key than those you named")
+    return plain
+
+
+def _compare(entry: bytes, proof: LedgerProof | None, trust: Trust, found: Findings) -> None:
+    """Compare a bundle with a ledger that is at hand."""
+    reader = _reader(trust)
+    origin = shown(reader.checkpoint.origin)
+    if proof is not None and proof.key == reader.key:
+        old = proof.note.checkpoint
+        if old.size > reader.size:
+            found.wrong.append(
+                f"the ledger {origin} has only {reader.size} entries, but had signed {old.size} when this bundle was "
+                "recorded: it was rolled back"
+            )
+            return
+        if reader.root(old.size) != old.root:
+            found.wrong.append(
+                f"the ledger {origin} does not continue what it had signed for this bundle: it was forked"
+            )
+            return
+        reader.consistency(old.size)
+        number: int | None = proof.index
+        if merkle.leaf_hash(entry) != reader.node(0, proof.index):
+            found.wrong.append(f"entry {proof.index} of the ledger {origin} is not this bundle")
+            return
+    else:
+        number = reader.find(entry)
+    if number is not None:
+        reader.inclusion(number)
+        found.checked.append(f"the ledger {origin} holds it as entry {number} of {reader.size}")
+        return
+    receipt = (facts_of(entry) or {}).get("receipt", "")
+    same = [n for n, _ in reader.search(str(receipt).encode())]
+    if same:
+        found.notes.append(
+            f"the ledger {origin} knows the receipt (entry {same[0]}), but with another seal: it was saved again since"
+        )
+    else:
+        found.notes.append(f"the ledger {origin} knows nothing of this bundle")
