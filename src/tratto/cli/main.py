@@ -44,9 +44,7 @@ def _root(
 
 @app.command()
 def restore(
-    paths: Annotated[
-        list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH")
-    ],
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH")],
     out: Annotated[
         Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="Folder for the results.")
     ],
@@ -115,9 +113,7 @@ def restore(
 
 @app.command()
 def recolor(
-    paths: Annotated[
-        list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH")
-    ],
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH")],
     out: Annotated[
         Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="Folder for the results.")
     ],
@@ -147,9 +143,13 @@ def recolor(
     ] = None,
     repeat: Annotated[str | None, typer.Option(help="Tiles ACROSS,DOWN over that rectangle.")] = None,
     match: Annotated[
-        str, typer.Option(help="seen: the wall's mean becomes the color; paint: the paint under its light is the color.")
+        str, typer.Option(help="seen: the wall's mean becomes the color; paint: under its light the paint is.")
     ] = "seen",
     was: Annotated[str | None, typer.Option(help="The old paint where it is known; makes --match paint exact.")] = None,
+    bounce: Annotated[
+        float | None, typer.Option(help="How much of its light the wall gives itself: 0.15 one wall, 0.5 a whole room.")
+    ] = None,
+    pattern: Annotated[str, typer.Option(help="Of the old wall: auto, keep or remove.")] = "auto",
     grow: Annotated[float, typer.Option(help="Grow the mask by this many pixels; negative shrinks it.")] = 0.0,
     feather: Annotated[float, typer.Option(help="Soften the mask's edge over this many pixels.")] = 0.0,
     edge: Annotated[

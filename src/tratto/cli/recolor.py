@@ -28,6 +28,8 @@ class RecolorCommand:
     repeat: str | None
     match: str
     was: str | None
+    bounce: float | None
+    pattern: str
     grow: float
     feather: float
     edge: int
@@ -103,6 +105,8 @@ def _options(command: RecolorCommand) -> RecolorOptions:
         match=command.match,
         was=None if command.was is None else parse_color(command.was),
         clicks=tuple(_numbers(c, 2, "--click takes x,y") for c in command.click or ()),
+        bounce=command.bounce,
+        pattern=command.pattern,
         grow=command.grow,
         feather=command.feather,
         edge=command.edge,

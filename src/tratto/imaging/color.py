@@ -19,6 +19,7 @@ __all__ = [
     "delta_e_2000",
     "from_float",
     "lab_to_srgb",
+    "linear_to_lab",
     "linear_to_srgb",
     "profile_is_used",
     "srgb_profile",
@@ -219,6 +220,36 @@ def srgb_to_lab(rgb: ArrayLike) -> NDArray[Any]:
         o[:, 1] = t(500) * (f[:, 0] - f[:, 1])
         o[:, 2] = t(200) * (f[:, 1] - f[:, 2])
     return out.reshape(v.shape)
+
+
+def linear_to_lab(rgb: ArrayLike) -> NDArray[Any]:
+    """CIELAB of linear sRGB light (CIE 15:2004, white point D65).
+
+    Parameters
+    ----------
+    rgb : (..., 3) array
+        Linear, clipped to [0, 1].
+
+    Returns
+    -------
+    (..., 3) float32 or float64 array
+        L*, a*, b*; float64 only for float64 input.
+
+    Raises
+    ------
+    OptionError
+        If the last axis is not of length 3.
+    """
+    v = np.clip(_floats(rgb), 0, 1)
+    _check_triples(v, "rgb")
+    t = v.dtype.type
+    xyz = v @ (_XYZ_FROM_RGB / _WHITE_D65[:, None]).T.astype(v.dtype)
+    f = np.where(xyz > t(_LAB_EPSILON), np.cbrt(xyz), t(_LAB_KAPPA) * xyz + t(16 / 116))
+    out = np.empty_like(f)
+    out[..., 0] = t(116) * f[..., 1] - t(16)
+    out[..., 1] = t(500) * (f[..., 0] - f[..., 1])
+    out[..., 2] = t(200) * (f[..., 1] - f[..., 2])
+    return out
 
 
 def lab_to_srgb(lab: ArrayLike) -> NDArray[Any]:

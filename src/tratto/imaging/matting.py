@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.imaging.shading import Float, masked_blur
+from tratto.imaging.shading import Float, blur
 
 __all__ = ["REACH", "Matte", "make_matte", "mask_is_hard", "matte_radius", "reach_out"]
 
@@ -111,50 +111,121 @@ def make_matte(picture: Float, mask: Float, radius: int, hard: bool) -> Matte:
     reach = mask == REACH
     mask = np.where(reach, np.float32(0), mask)
     covered = (mask > 0.98).astype(np.uint8)
-    deep = cv2.erode(covered, _disc(radius), borderType=cv2.BORDER_REPLICATE).astype(np.float32)
-    near = cv2.erode(covered, _disc(1), borderType=cv2.BORDER_REPLICATE).astype(np.float32)
+    deep = _eroded(covered, radius)
+    alpha = deep.astype(np.float32)
+    edge = np.flatnonzero((allowed & (deep == 0)).ravel())
+    rest = np.where(alpha[..., None] > 0, np.float32(0), picture)
+    if len(edge) == 0:
+        return Matte(alpha, picture, rest)
     # the best wall pixels there are: deep ones, else some near the edge, else any
-    weight = deep + np.float32(1e-2) * near + np.float32(1e-4) * np.clip(2 * mask - 1, 0, 1)
-    close, support = masked_blur(picture, weight, 1.5 * radius)
-    far, far_support = masked_blur(picture, weight, 4.0 * radius)
-    trust = (support / (support + np.float32(1e-3) * far_support + np.float32(1e-12)))[..., None]
-    wall = close * trust + far * (1 - trust)
-    known = (support + far_support) > 1e-7
+    weight = deep + np.float32(1e-2) * _eroded(covered, 1) + np.float32(1e-4) * np.clip(2 * mask - 1, 0, 1)
+    outside = (mask < 0.02).astype(np.uint8)
+    bare = outside * (~reach).astype(np.uint8)
+    # likewise: things too thin to have an inside beyond the matte's reach still say what they look like
+    other_weight = _eroded(bare, 1) + np.float32(1e-2) * bare + np.float32(1e-3) * _eroded(outside, 1)
+    other_weight = other_weight + np.float32(1e-5) * outside
 
-    bare = ((mask < 0.02) & ~reach).astype(np.uint8)
-    clear = cv2.erode(bare, _disc(1), borderType=cv2.BORDER_REPLICATE).astype(np.float32)
-    other_weight = clear + np.float32(1e-2) * bare
-    other, other_support = masked_blur(picture, other_weight, 1.0 * radius)
-    square, _ = masked_blur(picture * picture, other_weight, 1.0 * radius)
-    spread = np.maximum(square - other * other, 0).sum(axis=2)
-    wall_square, _ = masked_blur(picture * picture, weight, 1.5 * radius)
-    spread = spread + np.maximum(wall_square - close * close, 0).sum(axis=2)
+    power = (picture * picture).sum(axis=2)
+    close = _sums(picture, power, weight)
+    wide = cv2.boxFilter(close, -1, (12 * radius + 1, 12 * radius + 1), borderType=cv2.BORDER_REFLECT_101)
+    close, wide = (v.reshape(-1, 5)[edge] for v in (blur(close, 1.5 * radius), wide))
+    beside = blur(_sums(picture, power, other_weight), float(radius)).reshape(-1, 5)[edge]
+    ends = _Ends(*_mean_and_spread(close + np.float32(1e-3) * wide), *_mean_and_spread(beside))
+    pixel, given = picture.reshape(-1, 3)[edge], mask.ravel()[edge]
+    # no wall near enough to say what it looks like: the pixel speaks for itself
+    ends.wall[(close + wide)[:, 4] < 1e-7] = pixel[(close + wide)[:, 4] < 1e-7]
+    share = _alpha(pixel, given, ends, beside[:, 4] > 1e-7, hard)
+    own, left = _shared_out(pixel, share, ends)
+    alpha.ravel()[edge] = share
+    wall = picture.copy()
+    wall.reshape(-1, 3)[edge] = own
+    rest.reshape(-1, 3)[edge] = left
+    return Matte(alpha, wall, rest)
 
-    line = wall - other
-    length = np.maximum((line * line).sum(axis=2), np.float32(1e-8))
-    by_color = np.clip(((picture - other) * line).sum(axis=2) / length, 0, 1)
+
+@dataclass(frozen=True, eq=False)
+class _Ends:
+    """Mean (N, 3) and variance (N,), summed over the channels, of the wall near a pixel and of what is beside it."""
+
+    wall: Float
+    wall_spread: Float
+    other: Float
+    other_spread: Float
+
+
+def _eroded(area: NDArray[np.uint8], radius: int) -> NDArray[np.uint8]:
+    import cv2
+
+    out: NDArray[np.uint8] = cv2.erode(area, _disc(radius), borderType=cv2.BORDER_REPLICATE)
+    return out
+
+
+def _sums(picture: Float, power: Float, weight: Float) -> Float:
+    """Return the planes that local means and variances are blurred from: (H, W, 5)."""
+    out = np.empty((*weight.shape, 5), np.float32)
+    np.multiply(picture, weight[..., None], out=out[..., :3])
+    np.multiply(power, weight, out=out[..., 3])
+    out[..., 4] = weight
+    return out
+
+
+def _mean_and_spread(sums: Float) -> tuple[Float, Float]:
+    total = np.maximum(sums[:, 4], np.float32(1e-12))
+    mean = sums[:, :3] / total[:, None]
+    spread = np.maximum(sums[:, 3] / total - (mean * mean).sum(axis=1), 0)
+    return mean, spread
+
+
+def _alpha(pixel: Float, given: Float, ends: _Ends, known: NDArray[np.bool_], hard: bool) -> Float:
+    """Return the share of wall of each edge pixel, from its colour and the mask's own value."""
+    line = ends.wall - ends.other
+    length = np.maximum((line * line).sum(axis=1), np.float32(1e-8))
+    by_color = np.clip(((pixel - ends.other) * line).sum(axis=1) / length, 0, 1)
+    # a wall in shadow looks like a mixture with something dark: where the colour is the wall's own, in another light,
+    # mixing proves nothing
+    brightness = np.maximum((ends.wall * ends.wall).sum(axis=1), np.float32(1e-8))
+    lit = (pixel * ends.wall).sum(axis=1) / brightness
+    strange = ((pixel - lit[:, None] * ends.wall) ** 2).sum(axis=1)
+    grain = ends.wall_spread + np.float32(0.03**2) * brightness + np.float32(1e-6)
+    alike = grain / (strange + grain)
     # the line's ends are known only as well as the colours around them spread
-    doubt = spread / length + np.float32(0.03**2) + np.float32(1e-5) / length
-    doubt = np.where(other_support > 1e-4, doubt, np.float32(1e6))
-    own = np.float32((HARD_DOUBT if hard else SOFT_DOUBT) ** 2)
-    alpha = (by_color * own + mask * doubt) / (own + doubt)
-    alpha = np.where(deep > 0, np.float32(1), alpha)
-    alpha = np.where(allowed, alpha, np.float32(0)).astype(np.float32)
-    wall = np.where(known[..., None], wall, picture).astype(np.float32)
-    # what is left when the wall is taken away cannot be less than nothing
-    most = (picture / np.maximum(wall, np.float32(1e-5))).min(axis=2) + np.float32(0.01)
-    alpha = np.where(deep > 0, alpha, np.minimum(alpha, most)).astype(np.float32)
-    # the pixel itself where it is all wall, its surroundings' wall where it is not: even a little of something bright
-    # would pass for much light on a dark wall
-    t = np.clip((alpha - np.float32(0.97)) * np.float32(1 / 0.03), 0, 1)
-    share = np.where(deep > 0, np.float32(1), t * t * (3 - 2 * t))[..., None]
-    wall = picture * share + wall * (1 - share)
-    # noise and a slightly wrong alpha leave specks: what is left must look like what is known beside the wall
-    rest = np.maximum(picture - alpha[..., None] * wall, 0)
-    wide = 2 * np.sqrt(np.maximum(square - other * other, 0)) + np.float32(0.01)
-    bare_part = (1 - alpha)[..., None]
-    likely = np.clip(rest, bare_part * np.maximum(other - wide, 0), bare_part * (other + wide))
-    t = np.clip((alpha - np.float32(0.1)) * np.float32(2.5), 0, 1)
-    firm = np.where(other_support > 1e-3, t * t * (3 - 2 * t), 0)[..., None]
-    rest = np.where(alpha[..., None] > 0, rest + firm * (likely - rest), picture)
-    return Matte(alpha, wall.astype(np.float32), rest.astype(np.float32))
+    doubt = (ends.wall_spread + ends.other_spread) / length
+    doubt = doubt * (np.float32(0.1) + np.float32(0.9) * alike) + np.float32(0.3**2) * alike
+    doubt = doubt + np.float32(0.03**2) + np.float32(1e-5) / length
+    doubt = np.where(known, doubt, np.float32(1e6))
+    belief = np.float32((HARD_DOUBT if hard else SOFT_DOUBT) ** 2)
+    alpha = (by_color * belief + given * doubt) / (belief + doubt)
+    if not hard:
+        alpha = np.where(given > 0.99, given, alpha)  # a soft mask that says all wall has looked closely
+    return np.asarray(alpha, np.float32)
+
+
+def _shared_out(pixel: Float, alpha: Float, ends: _Ends) -> tuple[Float, Float]:
+    """Split each pixel into wall and rest: what neither explains goes to each by how far it may be off.
+
+    ``pixel = alpha * wall + rest`` holds. With alpha 1 the wall takes everything, with alpha 0 the rest does.
+
+    Parameters
+    ----------
+    pixel : (N, 3) float32
+    alpha : (N,) float32
+    ends : _Ends
+
+    Returns
+    -------
+    wall, rest : (N, 3) float32
+    """
+    a = alpha[:, None]
+    b = 1 - a
+    third = np.float32(1 / 3)
+    left_over = pixel - a * ends.wall - b * ends.other
+    wall_doubt = a * a * (third * ends.wall_spread[:, None] + (np.float32(0.08) * ends.wall) ** 2 + np.float32(1e-8))
+    rest_doubt = b * b * (third * ends.other_spread[:, None] + (np.float32(0.1) * ends.other) ** 2 + np.float32(1e-8))
+    share = wall_doubt / np.maximum(wall_doubt + rest_doubt, np.float32(1e-12))
+    much = np.maximum(a, np.float32(1e-3))
+    wall = ends.wall + share * left_over / much
+    # on a dark wall a little of something bright must not pass for much light
+    wall = np.where(a > 0.99, wall, np.clip(wall, 0.4 * ends.wall, 1.6 * ends.wall))
+    wall = np.minimum(wall, (pixel + np.float32(1e-4)) / much)
+    wall = np.where(a > 0, wall, pixel)
+    return wall.astype(np.float32), np.maximum(pixel - a * wall, 0).astype(np.float32)

@@ -1,8 +1,8 @@
 """Repaint a wall: the whole calculation, from linear light and a mask to linear light.
 
-A pixel is ``alpha * old * light + rest``, and becomes ``alpha * new * light + rest``. :func:`fit_wall` looks at the picture once and fixes every number that holds
-for the whole wall; :func:`repaint_rows` then makes any band of rows from the picture alone, so that memory stays
-bounded and a band's result does not depend on where the picture was cut.
+A pixel is ``alpha * old * light + rest``, and becomes ``alpha * new * light + rest``. :func:`fit_wall` looks at the
+picture once and fixes every number that holds for the whole wall; :class:`Painter` then makes any band of rows from the
+picture alone, so that memory stays bounded and a band's result does not depend on where the picture was cut.
 """
 
 from __future__ import annotations
@@ -15,22 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
-from tratto.imaging.color import srgb_to_lab
+from tratto.imaging.color import linear_to_lab, linear_to_srgb, srgb_to_lab
 from tratto.imaging.matting import make_matte, mask_is_hard, matte_radius
+from tratto.imaging.pattern import GRID, Pattern, find_pattern, light_field, without_pattern
 from tratto.imaging.shading import FLOOR, LUMINANCE, Float, calm, encoded, log_noise, shoulder
 from tratto.imaging.texture import Tile
 
-__all__ = ["MATCHES", "Fit", "Match", "Painted", "Rows", "Wish", "fit_wall", "repaint_rows"]
+__all__ = ["MATCHES", "PATTERNS", "Fit", "Match", "Painted", "Painter", "Rows", "Wish", "fit_wall"]
 
 Match = Literal["seen", "paint"]
 MATCHES: tuple[Match, ...] = ("seen", "paint")
+PATTERNS = ("auto", "keep", "remove")
 
 #: ``rows(y0, y1)`` returns those rows of the picture in linear light, (y1 - y0, W, 3) float32.
 Rows = Callable[[int, int], Float]
 
-#: The most pixels that the fit looks at, and about how many of them its search uses.
+#: The most pixels that the fit looks at, about how many of them its search uses, and how many settle the mean.
 FIT_PIXELS = 1_200_000
-SAMPLE = 24_000
+SAMPLE = 12_000
+SETTLE = 60_000
 #: Share of a wall's light that comes from walls of its paint, where the picture does not tell: between a single wall
 #: (0.1 to 0.2 in rendered rooms) and a closed room of one paint (0.5).
 USUAL_BOUNCE = 0.35
@@ -62,6 +65,9 @@ class Wish:
         Of the source, standard deviation in 1/255.
     bounce : float or None
         Share of the wall's light that comes from the wall itself and its like, 0-0.6; None = estimated.
+    pattern : str
+        Of the old paint: ``auto`` paints over it where its colours tell it from light, ``remove`` also where only its
+        brightness does, ``keep`` lets it show through.
     """
 
     paint: Float
@@ -71,6 +77,7 @@ class Wish:
     tile: Tile | None = None
     noise: float = 0.0
     bounce: float | None = None
+    pattern: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,8 @@ class Fit:
         Colour of the old paint as seen in typical light, linear.
     paint : tuple of 3 floats
         What stands in its place: a colour, or the factors of the texture.
+    level : tuple of 3 floats
+        Estimated strength of the typical light: a surface of reflectance 1 would show this, linear.
     bounce : float
         Share of the wall's light that comes from the wall itself and its like.
     spread, ambient : tuple of 3 floats
@@ -91,6 +100,8 @@ class Fit:
         How much of the light's contrast is given up so that a bright mean can be reached; 0 = none.
     keep, sigma : tuple of 3 floats
         For :func:`tratto.imaging.shading.calm`.
+    pattern : tuple of (3 floats)
+        Colours of the old pattern (logarithms, the first is 0); empty where there is none.
     hard : bool
         The mask was black and white.
     radius : int
@@ -101,12 +112,14 @@ class Fit:
 
     old: tuple[float, float, float]
     paint: tuple[float, float, float]
+    level: tuple[float, float, float]
     bounce: float
     spread: tuple[float, float, float]
     ambient: tuple[float, float, float]
     lift: float
     keep: tuple[float, float, float]
     sigma: tuple[float, float, float]
+    pattern: tuple[tuple[float, ...], ...]
     hard: bool
     radius: int
     missed: float
@@ -187,10 +200,6 @@ def _bounced(light: Float, fit: Fit) -> Float:
     return out
 
 
-def _lab(linear: NDArray[Any]) -> NDArray[np.float64]:
-    return np.asarray(srgb_to_lab(encoded(linear)), np.float64)
-
-
 # ------------------------------------------------------------------------------------------------------------ fit
 
 
@@ -199,23 +208,52 @@ def halo(fit_radius: int) -> int:
     return 12 * fit_radius + 2 + 36
 
 
-def _separate(rows: Rows, mask: Float, fit: Fit, band: tuple[int, int], tile: Tile | None) -> _Layers:
-    """Take rows ``y0`` to ``y1`` apart, looking at the halo around them."""
-    y0, y1 = band
-    margin = halo(fit.radius)
-    a, b = max(0, y0 - margin), min(mask.shape[0], y1 + margin)
-    picture = rows(a, b)
-    matte = make_matte(picture, mask[a:b], fit.radius, fit.hard)
-    old = np.asarray(fit.old, np.float32)
-    light = matte.wall / old
-    if min(fit.keep) < 1:
-        light = calm(light, matte.alpha, np.asarray(fit.sigma), np.asarray(fit.keep))
-    part = slice(y0 - a, y1 - a)
-    laid = None
-    if tile is not None:
-        y, x = np.mgrid[y0:y1, 0 : mask.shape[1]].astype(np.float32)
-        laid = tile.sample(y, x)
-    return _Layers(picture[part], matte.rest[part], matte.alpha[part], light[part], _bounced(light[part], fit), laid)
+@dataclass(frozen=True, eq=False)
+class _Wall:
+    """A picture, the mask of its wall, and what is laid on it."""
+
+    rows: Rows
+    mask: Float
+    tile: Tile | None
+
+    def grid(self) -> tuple[Float, Float, int]:
+        """Return the logarithm of the picture and the wall on a grid of pixels, and the step between them."""
+        height, width = self.mask.shape
+        step = max(1, -(-max(height, width) // GRID))
+        half = step // 2
+        lines = [self.rows(y, y + 1)[0, half::step] for y in range(half, height, step)]
+        logs = np.log(np.maximum(np.stack(lines), FLOOR))
+        inside = (self.mask[half::step, half::step] > 0.98).astype(np.uint8)
+        import cv2
+
+        inside = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
+        return logs, inside.astype(np.float32), step
+
+    def pattern(self, paints: tuple[tuple[float, ...], ...]) -> Pattern | None:
+        """Return the pattern of these colours with the light over it; None where there are none."""
+        if not paints:
+            return None
+        logs, inside, step = self.grid()
+        known = np.asarray(paints, np.float32)
+        return Pattern(known, light_field(logs, inside, known), step)
+
+    def separate(self, fit: Fit, pattern: Pattern | None, y0: int, y1: int) -> _Layers:
+        """Take rows apart, looking at the halo around them."""
+        margin = halo(fit.radius)
+        a, b = max(0, y0 - margin), min(self.mask.shape[0], y1 + margin)
+        picture = self.rows(a, b)
+        matte = make_matte(picture, self.mask[a:b], fit.radius, fit.hard)
+        wall = matte.wall if pattern is None else without_pattern(matte.wall, matte.alpha, pattern, (a, 0))
+        light = wall / np.asarray(fit.old, np.float32)
+        if min(fit.keep) < 1:
+            light = calm(light, matte.alpha, np.asarray(fit.sigma), np.asarray(fit.keep))
+        part = slice(y0 - a, y1 - a)
+        laid = None
+        if self.tile is not None:
+            y, x = np.mgrid[y0:y1, 0 : self.mask.shape[1]].astype(np.float32)
+            laid = self.tile.sample(y, x)
+        new = _bounced(light[part], fit)
+        return _Layers(picture[part], matte.rest[part], matte.alpha[part], light[part], new, laid)
 
 
 def _fit_bands(height: int, width: int) -> list[tuple[int, int]]:
@@ -257,13 +295,22 @@ def fit_wall(rows: Rows, mask: Float, wish: Wish) -> Fit:
         If the mask holds next to no wall.
     """
     height, width = mask.shape
+    wall = _Wall(rows, mask, wish.tile)
     bands = _fit_bands(height, width)
     old = _typical(rows, mask, bands)
-    one = (1.0, 1.0, 1.0)
-    none = (0.0, 0.0, 0.0)
-    radius = matte_radius(height, width)
-    fit = Fit(_three(old), _three(wish.paint), 0.0, one, none, 0.0, one, one, mask_is_hard(mask), radius, 0.0)
-    parts = [_separate(rows, mask, fit, band, wish.tile) for band in bands]
+    paints: tuple[tuple[float, ...], ...] = ()
+    if wish.pattern != "keep":
+        logs, inside, _ = wall.grid()
+        found = find_pattern(logs, inside, wish.pattern == "remove")
+        if found is not None:
+            paints = tuple(_three(p) for p in found)
+            light = light_field(logs, inside, found)
+            old = np.asarray(np.exp(np.median(light[inside > 0.5], axis=0)), np.float32)
+    one, none = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
+    hard, radius = mask_is_hard(mask), matte_radius(height, width)
+    fit = Fit(_three(old), _three(wish.paint), one, 0.0, one, none, 0.0, one, one, paints, hard, radius, 0.0)
+    pattern = wall.pattern(paints)
+    parts = [wall.separate(fit, pattern, a, b) for a, b in bands]
     weights = [mask[a:b] for a, b in bands]
     fit = _reflections(parts, weights, fit, wish)
     parts = [replace(p, new_light=_bounced(p.light, fit)) for p in parts]
@@ -273,7 +320,8 @@ def fit_wall(rows: Rows, mask: Float, wish: Wish) -> Fit:
     keep = np.minimum(1.0, NOISE_GAIN * encoded(old) / np.maximum(target, 1e-3))
     if (keep < 1).any():
         fit = replace(fit, keep=_three(keep), sigma=_three(log_noise(old, noise)))
-        parts = [_separate(rows, mask, fit, band, wish.tile) for band in bands]
+        calmed = [calm(p.light, p.alpha, np.asarray(fit.sigma), np.asarray(fit.keep)) for p in parts]
+        parts = [replace(p, light=c, new_light=_bounced(c, fit)) for p, c in zip(parts, calmed, strict=True)]
         fit = _solve(parts, weights, fit, wish)
     return fit
 
@@ -286,13 +334,14 @@ def _reflections(parts: list[_Layers], weights: list[Float], fit: Fit, wish: Wis
     more light, it comes as an even addition, where it is less, partly as an even loss.
     """
     old = np.asarray(fit.old, np.float64)
-    albedo = np.asarray(wish.was, np.float64) if wish.was is not None else old / _level(parts, weights, fit.old, wish)
-    albedo = np.clip(albedo, 0, 0.9)
+    level = _level(parts, weights, fit.old, wish)
+    albedo = np.clip(old / level, 0, 0.9)
     share = wish.bounce if wish.bounce is not None else _own_share(parts, weights, albedo)
     ratio = (1 - share * albedo) / (1 - share * np.clip(np.asarray(wish.paint, np.float64), 0, 0.9))
     even = np.where(ratio > 1, EVEN_GAIN, EVEN_LOSS)
     return replace(
         fit,
+        level=_three(level),
         bounce=float(share),
         spread=_three(1 + (ratio - 1) * (1 - even)),
         ambient=_three((ratio - 1) * even),
@@ -342,45 +391,64 @@ def _solve(parts: list[_Layers], weights: list[Float], fit: Fit, wish: Wish) -> 
     old = np.asarray(fit.old, np.float32)
     start = np.ones(3, np.float32) if wish.tile is not None else wish.paint
     if wish.match == "paint":
-        return replace(fit, paint=_three(start * _level(parts, weights, old, wish)), lift=0.0, missed=0.0)
+        return replace(fit, paint=_three(start * np.asarray(fit.level)), lift=0.0, missed=0.0)
     sample, pairs = _sample(parts, weights)
     search = _Search(sample, pairs, old, start, wish.lab)
     scale, lift = search.best()[:2]
-    # the sample stands for the wall only so well: one correction on every pixel looked at
-    paint = (start * scale).astype(np.float32)
-    off = _mean_everywhere(parts, weights, old, paint, lift) - search.mean(scale, lift)
-    scale, _ = replace(search, target=wish.lab - off).fit(scale, lift)
-    paint = (start * scale).astype(np.float32)
-    missed = float(np.linalg.norm(_mean_everywhere(parts, weights, old, paint, lift) - wish.lab))
-    return replace(fit, paint=_three(paint), lift=lift, missed=missed)
+    # a small sample serves the search; a larger one settles the mean
+    large = replace(search, sample=_spread_sample(parts, weights, SETTLE))
+    paint = large.fit(scale, lift, 3)
+    return replace(fit, paint=_three(start * paint[0]), lift=lift, missed=paint[1])
 
 
-def _mean_everywhere(
-    parts: list[_Layers], weights: list[Float], old: Float, paint: Float, lift: float
-) -> NDArray[np.float64]:
-    total, count = np.zeros(3), 0
-    for layers, weight in zip(parts, weights, strict=True):
-        index = np.flatnonzero(weight.ravel() > 0.5)
-        for i in range(0, len(index), 1 << 17):
-            total += _lab(_put_together(layers.at(index[i : i + (1 << 17)]), old, paint, lift)).sum(axis=0)
-        count += len(index)
-    return total / max(count, 1)
+def _spread_sample(parts: list[_Layers], weights: list[Float], count: int) -> _Layers:
+    """Return about ``count`` wall pixels from all over the wall."""
+    chosen = [np.flatnonzero(w.ravel() > 0.5) for w in weights]
+    share = min(1.0, count / max(1, sum(len(c) for c in chosen)))
+    pieces = [p.at(c[_evenly(len(c), share)]) for p, c in zip(parts, chosen, strict=True) if len(c)]
+    return _joined(pieces)
+
+
+def _evenly(total: int, share: float) -> NDArray[np.intp]:
+    """Return places in ``range(total)``: a golden-ratio sequence, which falls into step with no column or pattern."""
+    count = max(1, int(total * share))
+    if count >= total:
+        return np.arange(total)
+    return np.unique((np.arange(1, count + 1) * 0.6180339887498949 % 1 * total).astype(np.intp))
+
+
+def _joined(pieces: list[_Layers]) -> _Layers:
+    tiles = [p.tile for p in pieces if p.tile is not None]
+    return _Layers(
+        np.concatenate([p.picture for p in pieces]),
+        np.concatenate([p.rest for p in pieces]),
+        np.concatenate([p.alpha for p in pieces]),
+        np.concatenate([p.light for p in pieces]),
+        np.concatenate([p.new_light for p in pieces]),
+        np.concatenate(tiles) if tiles else None,
+    )
 
 
 def _level(parts: list[_Layers], weights: list[Float], typical: Any, wish: Wish) -> NDArray[np.float64]:
     """Return the light, relative to the typical, in which the paint shows its own colour, as factors of the paint.
 
-    With the old paint known this is physics: the wall's light divided by it. Without, white light is assumed, and the
-    wall's well lit part (95th percentile) is taken as fully lit.
+    With the old paint known this is physics: the wall's light divided by it. Without, white light is assumed, and its
+    strength is read from the rest of the room: the lighter quarter of what is no wall and no lamp begins at surfaces
+    that are taken to reflect half the light. No paint reflects more than 0.85 of it.
     """
     old = np.asarray(typical, np.float32)
     if wish.was is not None:
         return np.asarray(old / np.maximum(wish.was, FLOOR), np.float64)
-    weight = LUMINANCE * old
-    bright = np.concatenate(
-        [(p.light @ (weight / weight.sum()))[w > 0.98].ravel()[::7] for p, w in zip(parts, weights, strict=True)]
-    )
-    return np.full(3, 1.0 / max(float(np.percentile(bright, 95)) if len(bright) else 1.0, 1e-3))
+    least = float(old @ LUMINANCE) / 0.85
+    room = _concatenate([p.picture @ LUMINANCE for p in parts], weights)
+    room = room[_concatenate([p.picture.max(axis=-1) for p in parts], weights) < 0.97]
+    strength = float(np.percentile(room, 75)) / 0.5 if len(room) > 200 else 0.0
+    return np.full(3, max(strength, least, 1e-3))
+
+
+def _concatenate(values: list[Float], weights: list[Float]) -> Float:
+    """Return every third value outside the mask."""
+    return np.concatenate([v[w < 0.02].ravel()[::3] for v, w in zip(values, weights, strict=True)])
 
 
 def _sample(parts: list[_Layers], weights: list[Float]) -> tuple[_Layers, NDArray[np.intp]]:
@@ -394,32 +462,19 @@ def _sample(parts: list[_Layers], weights: list[Float]) -> tuple[_Layers, NDArra
         index = np.flatnonzero(corner.ravel())
         chosen.append(index)
         total += len(index)
-    # a low-discrepancy choice: a plain stride could fall into step with columns or a pattern
-    step = max(1.0, total / (SAMPLE / 3))
+    share = min(1.0, SAMPLE / 3 / max(1, total))
     pieces, pairs, offset = [], [], 0
     for layers, weight, index in zip(parts, weights, chosen, strict=True):
         if len(index) == 0:
             continue
-        count = max(1, int(len(index) / step))
-        order = np.unique((np.arange(1, count + 1) * 0.6180339887498949 % 1 * len(index)).astype(np.intp))
-        i = index[order]
+        i = index[_evenly(len(index), share)]
         pieces.append(layers.at(np.concatenate([i, i + 1, i + weight.shape[1]])))
         k = np.arange(len(i)) + offset
         pairs += [np.stack([k, k + len(i)], axis=1), np.stack([k, k + 2 * len(i)], axis=1)]
         offset += 3 * len(i)
     if not pieces:  # a wall without two neighbouring pixels
-        pieces = [p.at(np.flatnonzero(w.ravel() > 0.5)) for p, w in zip(parts, weights, strict=True)]
-        pairs = [np.zeros((1, 2), np.intp)]
-    tiles = [p.tile for p in pieces if p.tile is not None]
-    joined = _Layers(
-        np.concatenate([p.picture for p in pieces]),
-        np.concatenate([p.rest for p in pieces]),
-        np.concatenate([p.alpha for p in pieces]),
-        np.concatenate([p.light for p in pieces]),
-        np.concatenate([p.new_light for p in pieces]),
-        np.concatenate(tiles) if tiles else None,
-    )
-    return joined, np.concatenate(pairs)
+        return _spread_sample(parts, weights, SAMPLE), np.zeros((1, 2), np.intp)
+    return _joined(pieces), np.concatenate(pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -436,13 +491,13 @@ class _Search:
         return _put_together(self.sample, self.old, (self.start * scale).astype(np.float32), lift)
 
     def mean(self, scale: NDArray[np.float64], lift: float) -> NDArray[np.float64]:
-        return np.asarray(_lab(self.seen(scale, lift)).mean(axis=0))
+        return np.asarray(linear_to_lab(self.seen(scale, lift)).mean(axis=0, dtype=np.float64))
 
-    def fit(self, scale: NDArray[np.float64], lift: float) -> tuple[NDArray[np.float64], float]:
+    def fit(self, scale: NDArray[np.float64], lift: float, rounds: int = 12) -> tuple[NDArray[np.float64], float]:
         """Return the factors of the paint (Gauss-Newton in their logarithms, damped) and the distance that is left."""
         log = np.log(scale)
         best, best_error = log, np.inf
-        for _ in range(12):
+        for _ in range(rounds):
             error = self.mean(np.exp(log), lift) - self.target
             size = float(np.linalg.norm(error))
             if size < best_error:
@@ -457,8 +512,9 @@ class _Search:
 
     def agreement(self, scale: NDArray[np.float64], lift: float) -> float:
         """Return how steps of lightness between neighbours go together before and after, as 8-bit samples show them."""
-        after = np.asarray(srgb_to_lab(np.rint(255 * encoded(self.seen(scale, lift))) / 255))[:, 0]
-        before = np.asarray(srgb_to_lab(encoded(self.sample.picture)))[:, 0]
+        seen = linear_to_srgb(np.clip(self.seen(scale, lift), 0, 1))
+        after = np.asarray(srgb_to_lab(np.rint(255 * seen) / np.float32(255)))[:, 0]
+        before = np.asarray(linear_to_lab(self.sample.picture))[:, 0]
         i, j = self.pairs[:, 0], self.pairs[:, 1]
         x, y = before[j] - before[i], after[j] - after[i]
         return float((x * y).mean() / max(1e-9, float(np.sqrt((x * x).mean() * (y * y).mean()))))
@@ -486,8 +542,8 @@ class _Search:
 # ---------------------------------------------------------------------------------------------------------- paint
 
 
-def repaint_rows(rows: Rows, mask: Float, fit: Fit, band: tuple[int, int], tile: Tile | None = None) -> Painted:
-    """Return a band of rows with the new paint.
+class Painter:
+    """Makes any band of rows of a wall with its new paint.
 
     Parameters
     ----------
@@ -495,15 +551,18 @@ def repaint_rows(rows: Rows, mask: Float, fit: Fit, band: tuple[int, int], tile:
         The picture in linear light.
     mask : (H, W) float32 in [0, 1]
     fit : Fit
-    band : (int, int)
-        First row and the row after the last.
     tile : Tile or None
         As in the wish the fit was made for.
-
-    Returns
-    -------
-    Painted
     """
-    layers = _separate(rows, mask, fit, band, tile)
-    values = _put_together(layers, np.asarray(fit.old, np.float32), np.asarray(fit.paint, np.float32), fit.lift)
-    return Painted(values, layers.alpha)
+
+    def __init__(self, rows: Rows, mask: Float, fit: Fit, tile: Tile | None = None) -> None:
+        self._wall = _Wall(rows, mask, tile)
+        self._fit = fit
+        self._pattern = self._wall.pattern(fit.pattern)
+
+    def paint(self, y0: int, y1: int) -> Painted:
+        """Return rows ``y0`` to ``y1``; they are the same however a picture is cut into bands."""
+        fit = self._fit
+        layers = self._wall.separate(fit, self._pattern, y0, y1)
+        old, paint = np.asarray(fit.old, np.float32), np.asarray(fit.paint, np.float32)
+        return Painted(_put_together(layers, old, paint, fit.lift), layers.alpha)

@@ -81,7 +81,7 @@ def masked_blur(values: Float, weight: Float, sigma: float) -> tuple[Float, Floa
         Blurred weight.
     """
     support = blur(weight, sigma)
-    mean = blur(values * weight[..., None], sigma) / np.maximum(support, 1e-6)[..., None]
+    mean = blur(values * weight[..., None], sigma) / np.maximum(support, 1e-9)[..., None]
     return mean, support
 
 
@@ -121,9 +121,9 @@ def log_noise(level: NDArray[Any], noise: float) -> NDArray[np.float64]:
 def calm(light: Float, weight: Float, sigma_log: NDArray[np.float64], keep: NDArray[np.float64]) -> Float:
     """Take out of the light what is camera noise and what the new paint would amplify.
 
-    Detail finer than about two pixels is split off the logarithm of the light, the part common to the channels (each
-    weighted by how little noise it has) and the part of each channel alone. A Wiener weight, from the local variance
-    and the stated noise, tells structure from noise; of the noise only the share ``keep`` stays.
+    The logarithm of the light is split into the part common to the channels (each weighted by how little noise it has)
+    and the part of each channel alone. Of the common part's finest detail a Wiener weight, from the local variance and
+    the stated noise, tells structure from noise; of noise, and of detail in colour, only the share ``keep`` stays.
 
     Parameters
     ----------
@@ -148,7 +148,9 @@ def calm(light: Float, weight: Float, sigma_log: NDArray[np.float64], keep: NDAr
     common_noise = float(np.sqrt((share.astype(np.float64) ** 2 * sigma_log**2).sum()))
     common_keep = float((share * keep).sum())
     common = _wiener(common[..., None], weight, np.array([common_noise]), np.array([common_keep]), 1.5)[..., 0]
-    own = _wiener(own, weight, np.hypot(sigma_log, common_noise), keep, 3.0)
+    if (keep < 1).any():  # what differs between channels within a few pixels is noise on any painted wall
+        base, _ = masked_blur(own, weight, 3.0)
+        own = base + (own - base) * keep.astype(np.float32)
     calmed: Float = cv2.exp(own + common[..., None])
     return calmed
 

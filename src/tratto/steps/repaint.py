@@ -17,7 +17,7 @@ from tratto.core.services import Services
 from tratto.core.step import StepRecord
 from tratto.imaging.color import delta_e_2000, linear_to_srgb, srgb_to_lab, srgb_to_linear
 from tratto.imaging.paint import HUE_CHROMA, circular_difference
-from tratto.imaging.repaint import MATCHES, Fit, Wish, fit_wall, repaint_rows
+from tratto.imaging.repaint import MATCHES, PATTERNS, Fit, Match, Painter, Wish, fit_wall
 from tratto.imaging.scratch import release
 from tratto.imaging.texture import Tile, homography, unpack_tile
 from tratto.imaging.working import from_linear, to_linear
@@ -47,6 +47,10 @@ class Repaint:
         ``seen`` or ``paint``; see :class:`tratto.imaging.repaint.Wish`.
     was : list of 3 floats or None
         The old paint, encoded sRGB, where it is known.
+    bounce : float or None
+        Share of the wall's light that comes from the wall itself and its like. None: estimated.
+    pattern : str
+        What becomes of the old paint's pattern: ``auto``, ``keep`` or ``remove``.
     edge : int
         How many pixels the mask was widened for the matte; see :func:`tratto.imaging.matting.reach_out`.
     strength : float
@@ -63,6 +67,8 @@ class Repaint:
     repeat: list[float] | None = None
     match: str = "seen"
     was: list[float] | None = None
+    bounce: float | None = None
+    pattern: str = "auto"
     edge: int = 0
     strength: float = 1.0
     noise: float | None = None
@@ -76,6 +82,8 @@ class Repaint:
             raise OptionError("repaint takes either a color or a texture")
         if self.match not in MATCHES:
             raise OptionError(f"match must be one of {', '.join(MATCHES)}, got {self.match!r}")
+        if self.pattern not in PATTERNS:
+            raise OptionError(f"pattern must be one of {', '.join(PATTERNS)}, got {self.pattern!r}")
         for name in ("color", "was"):
             value = getattr(self, name)
             if value is not None and not (len(value) == 3 and all(0 <= float(v) <= 1 for v in value)):
@@ -99,6 +107,7 @@ class Repaint:
         window, image = _window(canvas), canvas.image
         fit = _fit_of(self.fit)
         tile = self._tile(window)
+        painter = Painter(window.rows, window.mask, fit, tile)
         out: NDArray[Any] = services.scratch(image.pixels.shape, image.pixels.dtype)
         sigma: NDArray[np.uint16] = services.scratch(image.pixels.shape[:2], np.uint16)  # type: ignore[assignment]
         out[:] = image.pixels
@@ -107,7 +116,7 @@ class Repaint:
         step = max(16, BAND_PIXELS // window.mask.shape[1])
         for a in range(0, height, step):
             b = min(height, a + step)
-            done = repaint_rows(window.rows, window.mask, fit, (a, b), tile)
+            done = painter.paint(a, b)
             where = (slice(window.y0 + a, window.y0 + b), slice(window.x0, window.x1))
             mask = window.mask[a:b]
             before = np.asarray(image.pixels[where])
@@ -162,7 +171,8 @@ class Repaint:
         tile = self._tile(window)
         paint, lab = self._reference(tile)
         was = None if self.was is None else srgb_to_linear(np.asarray(self.was, np.float64)).astype(np.float32)
-        return Wish(paint, lab, "seen" if self.match == "seen" else "paint", was, tile, noise)
+        match: Match = "seen" if self.match == "seen" else "paint"
+        return Wish(paint, lab, match, was, tile, noise, self.bounce, self.pattern)
 
     def _scores(
         self, lab: NDArray[np.float64], count: int, fit: Fit, tile: Tile | None
@@ -183,6 +193,18 @@ class Repaint:
         if min(float(np.hypot(*lab[1:])), float(np.hypot(*want[1:]))) >= HUE_CHROMA:
             angles = [float(np.degrees(np.arctan2(v[2], v[1]))) for v in (lab, want)]
             scores["seen_hue_error"] = circular_difference(*angles)
+        # the paint itself: the colour the wall would have in white light as strong as is estimated here
+        factors = np.asarray(fit.paint) * (1.0 if tile is None else tile.mean)
+        itself = np.asarray(srgb_to_lab(linear_to_srgb(np.clip(factors / np.asarray(fit.level), 0, 1))), np.float64)
+        scores["paint_lab_distance"] = float(np.linalg.norm(itself - want))
+        scores["paint_delta_e_2000"] = float(delta_e_2000(itself, want))
+        if fit.hard and self.edge == 0:
+            notes.append(
+                "the mask is black and white: pixels just outside it that hold some of the old colour had to stay; "
+                "--edge 2 lets the matte reach them"
+            )
+        if fit.pattern:
+            notes.append(f"the old wall has a pattern of {len(fit.pattern)} colours, which was painted over")
         if self.match == "seen" and distance > 1 and self.strength == 1:
             notes.append(
                 f"the wall's mean misses the reference by {distance:.1f} CIELAB: its light leaves no room for more"
@@ -275,11 +297,20 @@ ROUNDING_ERROR = 0.41 / 255
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+    return {k: _lists(v) for k, v in values.items()}
+
+
+def _lists(value: Any) -> Any:
+    return [_lists(v) for v in value] if isinstance(value, tuple | list) else value
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, tuple | list) else value
 
 
 def _fit_of(values: dict[str, Any]) -> Fit:
     known = {f.name for f in fields(Fit)}
     if set(values) != known:
         raise OptionError(f"the fit of repaint must hold {', '.join(sorted(known))}; it may come from another version")
-    return Fit(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    fit: Any = {k: _tuples(v) for k, v in values.items()}
+    return Fit(**fit)

@@ -33,6 +33,12 @@ class RecolorOptions(BaseModel):
         is the reference.
     was : like ``color`` or None
         The old paint where it is known; makes ``paint`` exact.
+    bounce : float or None
+        Share of the wall's light that comes from the wall itself and its like, 0-0.6: about 0.15 for one wall of
+        several, 0.5 for a room all of one paint. None: estimated.
+    pattern : str
+        Of the old wall: ``auto`` paints over a pattern whose colours show that it is none of the light's, ``remove``
+        also one of brightness alone, ``keep`` lets it show through.
     clicks : (x, y) points
         On the wall, in pixels of the picture as a viewer shows it: where no mask is given, the wall is searched from
         here.
@@ -55,6 +61,8 @@ class RecolorOptions(BaseModel):
     repeat: tuple[Annotated[float, Field(gt=0, le=1000)], Annotated[float, Field(gt=0, le=1000)]] | None = None
     match: Literal["seen", "paint"] = "seen"
     was: tuple[Channel, Channel, Channel] | None = None
+    bounce: Annotated[float, Field(ge=0.0, le=0.6)] | None = None
+    pattern: Literal["auto", "keep", "remove"] = "auto"
     clicks: tuple[tuple[float, float], ...] = ()
     grow: Annotated[float, Field(ge=-64, le=64)] = 0.0
     feather: Annotated[float, Field(ge=0, le=64)] = 0.0
@@ -116,6 +124,8 @@ def plan(options: RecolorOptions, inspection: Inspection) -> Recipe:
         repeat=None if options.repeat is None else [float(v) for v in options.repeat],
         match=options.match,
         was=None if options.was is None else [float(v) for v in options.was],
+        bounce=options.bounce,
+        pattern=options.pattern,
         edge=options.edge,
         strength=options.strength,
         noise=inspection.noise_sigma.value,
