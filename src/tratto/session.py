@@ -743,6 +743,7 @@ class Session:
                     keep_original=save.keep_original,
                     strip_metadata=save.strip_metadata,
                     output_format=fmt,
+                    identity=None if self.notary is None else self.notary.identity,
                 )
             )
             self.progress("write", 2, 2)
@@ -751,7 +752,8 @@ class Session:
         digest = hashlib.sha256(dumps(receipt)).hexdigest()
         proof = None if self.notary is None else self.notary.record(bundle_path(output))
         entry = None if proof is None else proof.index
-        return Saved(output, bundle_path(output), digest, tuple(warnings), entry=entry)
+        signed = "" if self.notary is None else self.notary.signs_as()
+        return Saved(output, bundle_path(output), digest, tuple(warnings), signed, entry)
 
     # -- looking back -------------------------------------------------------------------------------------------
 

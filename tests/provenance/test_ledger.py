@@ -145,6 +145,7 @@ def test_limits_and_wrong_use(tmp_path, key):
 def test_a_failed_write_acknowledges_nothing(tmp_path, key, monkeypatch):
     folder = made(tmp_path / "log", key, [3])
     with Ledger.open(folder, key) as log:
+
         def broken(fd):
             raise OSError(5, "Input/output error")
 

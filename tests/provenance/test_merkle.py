@@ -55,8 +55,9 @@ def root(size):
 def test_published_roots(size):
     leaves = [merkle.leaf_hash(d) for d in INPUTS[:size]]
     assert slow_root(leaves).hex() == ROOTS[size - 1]
-    assert merkle.range_root(0, size, lambda level, i: slow_root(leaves[i << level : (i + 1) << level])).hex() == (
-        ROOTS[size - 1]
+    assert (
+        merkle.range_root(0, size, lambda level, i: slow_root(leaves[i << level : (i + 1) << level])).hex()
+        == (ROOTS[size - 1])
     )
     assert standalone.tree(list(leaves)).hex() == ROOTS[size - 1]
 

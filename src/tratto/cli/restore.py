@@ -224,7 +224,9 @@ def _say(outcome: Any, line: ProgressLine) -> None:
                 f"  as seen: {seen['seen_lab_distance']:.2f} CIELAB from the reference, "
                 f"CIEDE2000 {seen['seen_delta_e_2000']:.2f}{hue}"
             )
-    if outcome.details.get("entry") is not None:
+    if outcome.status == "done":
+        typer.echo(printable(f"  signed by {outcome.details['signed']}" if outcome.details["signed"] else "  unsigned"))
+    if outcome.details.get("entry") is not None and outcome.status == "done":
         typer.echo(f"  entry {outcome.details['entry']} of the ledger")
     for warning in outcome.details.get("warnings", []):
         line.note(f"  note: {warning}")

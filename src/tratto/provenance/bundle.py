@@ -11,6 +11,7 @@
 ``report.html``       the same for people, self-contained
 ``observed.json``     times and names; sealed, but nothing in the receipt depends on it (left out on request)
 ``seal.json``         hashes of all of these and of the picture
+``credentials.c2pa``  content credentials, where the picture's format cannot carry them (only if it was signed)
 ``ledger.json``       proof that the seal stands in a ledger; made after the seal, so not in it (only with a ledger)
 ====================  ===================================================================================
 
@@ -23,7 +24,7 @@ import contextlib
 import glob
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,10 +38,21 @@ from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, Result
 from tratto.imaging.scratch import allocate
 from tratto.provenance import canonical, commit
 from tratto.provenance.receipt import FileFacts, OutputFile, array_digest, read_receipt, with_files
-from tratto.provenance.seal import MAX_SEAL, build_seal, hash_file, open_regular, read_limited, read_seal
+from tratto.provenance.seal import (
+    EMBEDDED,
+    MAX_SEAL,
+    SIDECAR,
+    build_seal,
+    hash_file,
+    open_regular,
+    read_limited,
+    read_seal,
+    sealed_credentials,
+)
 
 if TYPE_CHECKING:
     from tratto.imaging.io import Limits
+    from tratto.provenance.keys import Identity
 
 SUFFIX = ".tratto"
 RECEIPT, SEAL, OBSERVED, REPORT = "receipt.json", "seal.json", "observed.json", "report.html"
@@ -52,7 +64,18 @@ UNSEALED = frozenset({RECEIPT, SEAL, LEDGER})
 ORIGINAL_ENDINGS = ("png", "jpg", "jpeg", "jpe", "tif", "tiff", "webp", "bmp", "dib", "heic", "heif", "avif")
 #: Every name that may stand in a bundle.
 NAMES = frozenset(
-    {RECEIPT, SEAL, OBSERVED, REPORT, EDIT_MAP, CONFIDENCE, MASK, LEDGER, *(f"original.{e}" for e in ORIGINAL_ENDINGS)}
+    {
+        RECEIPT,
+        SEAL,
+        OBSERVED,
+        REPORT,
+        EDIT_MAP,
+        CONFIDENCE,
+        MASK,
+        LEDGER,
+        SIDECAR,
+        *(f"original.{e}" for e in ORIGINAL_ENDINGS),
+    }
 )
 #: Files that desktops drop into folders; neither good nor bad.
 CLUTTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".directory"})
@@ -88,6 +111,8 @@ class BundleParts:
         Leaves out ``observed.json`` and the input's name.
     observed : mapping
         Further facts for ``observed.json``, JSON-able; they stand there under ``more``.
+    identity : Identity or None
+        Signs the picture with content credentials; None: it stays unsigned.
     """
 
     result: Result
@@ -100,6 +125,7 @@ class BundleParts:
     keep_original: bool = True
     strip_metadata: bool = False
     observed: Mapping[str, Any] = field(default_factory=dict)
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +140,8 @@ class Bundle:
     sealed_receipt, sealed_output : FileFacts
         What the seal states.
     sealed_files : dict of str to FileFacts
+    credentials : str
+        Where the content credentials are: ``"embedded"``, ``"credentials.c2pa"``, or empty.
     """
 
     folder: Path
@@ -122,6 +150,7 @@ class Bundle:
     sealed_receipt: FileFacts
     sealed_output: FileFacts
     sealed_files: dict[str, FileFacts]
+    credentials: str = ""
 
 
 def bundle_path(output: Path) -> Path:
@@ -152,13 +181,27 @@ def write_bundle(parts: BundleParts) -> dict[str, Any]:
     target = bundle_path(parts.output)
     _check_target(target)
     recover(parts.output)
-    with commit.building(target) as folder:
-        receipt = _fill(folder, parts)
-        commit.commit(folder, target, parts.written, parts.output)
+    with commit.building(target) as folder, _signing_place(parts) as signed:
+        receipt = _fill(folder, parts, signed)
+        commit.commit(folder, target, parts.written if signed is None else signed, parts.output)
     return receipt
 
 
-def _fill(folder: Path, parts: BundleParts) -> dict[str, Any]:
+@contextlib.contextmanager
+def _signing_place(parts: BundleParts) -> Iterator[Path | None]:
+    """Give a name beside the finished picture for the signed one; None if nobody signs."""
+    if parts.identity is None:
+        yield None
+        return
+    place = parts.written.with_name(f".{secrets.token_hex(6)}.signed.part")
+    try:
+        yield place
+    finally:
+        with contextlib.suppress(OSError):
+            place.unlink()
+
+
+def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, Any]:
     from tratto.imaging.io import encode_png16_gray
     from tratto.provenance.report import ReportInputs, render_report
 
@@ -209,8 +252,54 @@ def _fill(folder: Path, parts: BundleParts) -> dict[str, Any]:
     if not parts.strip_metadata:
         (folder / OBSERVED).write_bytes(canonical.dumps(_observed(parts)))
         files[OBSERVED] = hash_file(folder / OBSERVED)
-    (folder / SEAL).write_bytes(canonical.dumps(build_seal(receipt_facts, output, files)))
+    where = ""
+    if signed is not None:
+        where = _sign(folder, parts, signed, receipt)
+        output = hash_file(signed)
+        if where != EMBEDDED:
+            files[where] = hash_file(folder / where)
+    (folder / SEAL).write_bytes(canonical.dumps(build_seal(receipt_facts, output, files, where)))
     return receipt
+
+
+def _sign(folder: Path, parts: BundleParts, signed: Path, receipt: dict[str, Any]) -> str:
+    """Sign the finished picture; return where the credentials are.
+
+    Raises
+    ------
+    OutputError
+        If signing changed a sample.
+    """
+    from tratto.provenance import credentials
+
+    if parts.identity is None:
+        raise OutputError("nobody signs this picture")
+    account = credentials.Account(
+        receipt=receipt,
+        receipt_bytes=(folder / RECEIPT).read_bytes(),
+        maps=(folder / EDIT_MAP, folder / CONFIDENCE),
+        edits=parts.result.edit_map,
+        mask=None if parts.result.mask is None else parts.result.mask.values,
+        original=parts.original,
+    )
+    file = receipt["output"]["file"]
+    manifest = credentials.sign(parts.written, signed, file["format"], account, parts.identity)
+    _sync_file(signed)
+    if file["format"] not in credentials.EMBEDS:
+        (folder / SIDECAR).write_bytes(manifest)
+        return SIDECAR
+    size = parts.result.image.width, parts.result.image.height
+    if read_digest(signed, *size) != file["decoded_samples_sha256"]:
+        raise OutputError(f"signing changed the samples of {parts.output.name}; save it unsigned (--sign none)")
+    return EMBEDDED
+
+
+def _sync_file(path: Path) -> None:
+    fd = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _write_mask(path: Path, result: Result) -> bool:
@@ -398,11 +487,12 @@ def read_bundle(folder: Path) -> Bundle:
     check_names(folder)
     receipt_bytes = read_limited(folder / RECEIPT, canonical.MAX_BYTES)
     receipt = read_receipt(receipt_bytes)
-    sealed_receipt, sealed_output, sealed_files = read_seal(read_limited(folder / SEAL, MAX_SEAL))
+    seal = read_limited(folder / SEAL, MAX_SEAL)
+    sealed_receipt, sealed_output, sealed_files = read_seal(seal)
     for name in sealed_files:
         if name not in NAMES - UNSEALED:
             raise ReceiptError(f"the seal names {name[:60]!r}, which does not belong in a bundle")
-    return Bundle(folder, receipt, receipt_bytes, sealed_receipt, sealed_output, sealed_files)
+    return Bundle(folder, receipt, receipt_bytes, sealed_receipt, sealed_output, sealed_files, sealed_credentials(seal))
 
 
 def check_names(folder: Path) -> None:

@@ -329,6 +329,7 @@ class Subject:
         May it issue others?
     usage : sequence of str or None
         Extended key usages as dotted numbers; None: what signing content credentials needs.
+    organisation : str
     """
 
     name: str
@@ -336,6 +337,7 @@ class Subject:
     span: tuple[datetime, datetime]
     ca: bool = False
     usage: tuple[str, ...] | None = None
+    organisation: str = TEST_ORGANISATION
 
 
 #: Extended key usages: e-mail protection, which every reader of content credentials accepts.
@@ -363,7 +365,7 @@ def certificate(subject: Subject, issuer: Any, issuer_key: Any) -> Any:
 
     own = x509.Name(
         [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, TEST_ORGANISATION),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, subject.organisation),
             x509.NameAttribute(NameOID.COMMON_NAME, subject.name),
         ]
     )

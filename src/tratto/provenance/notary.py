@@ -35,6 +35,12 @@ class Notary:
     identity: Identity | None = None
     ledger: Path | None = None
 
+    def signs_as(self) -> str:
+        """Return who signs, in words; empty if nobody does."""
+        if self.identity is None:
+            return ""
+        return f"{self.identity.name} (test identity, untrusted)" if self.identity.test else self.identity.name
+
     def check(self) -> None:
         """Find out before the work begins whether it can be vouched for.
 

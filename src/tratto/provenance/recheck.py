@@ -57,11 +57,14 @@ class Findings:
     ----------
     wrong, checked, notes : list of str
         What contradicts, what was compared and agrees, what could not be compared.
+    refused : list of str
+        Why somebody the reader relies on does not vouch for it, though nothing contradicts.
     """
 
     wrong: list[str] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
 
 @dataclass(eq=False)

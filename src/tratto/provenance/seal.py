@@ -20,12 +20,16 @@ from tratto.provenance.receipt import FileFacts
 SCHEMA = "tratto/seal/1"
 #: Longest seal that is read, in bytes.
 MAX_SEAL = 1 << 20
+#: Where a picture's content credentials are: inside it, or in a file of the bundle.
+EMBEDDED, SIDECAR = "embedded", "credentials.c2pa"
 
 _CHUNK = 1 << 20
 _HEX = frozenset("0123456789abcdef")
 
 
-def build_seal(receipt: FileFacts, output: FileFacts, files: Mapping[str, FileFacts]) -> dict[str, Any]:
+def build_seal(
+    receipt: FileFacts, output: FileFacts, files: Mapping[str, FileFacts], credentials: str = ""
+) -> dict[str, Any]:
     """Make a seal.
 
     Parameters
@@ -36,12 +40,15 @@ def build_seal(receipt: FileFacts, output: FileFacts, files: Mapping[str, FileFa
         Of the final picture, signed if it was signed.
     files : mapping of str to FileFacts
         Of every other file in the bundle, by its name there.
+    credentials : str
+        :data:`EMBEDDED`, :data:`SIDECAR`, or empty for a picture that is not signed.
     """
     return {
         "schema": SCHEMA,
         "receipt": receipt.to_json(),
         "output": output.to_json(),
         "files": {name: facts.to_json() for name, facts in files.items()},
+        **({"credentials": credentials} if credentials else {}),
     }
 
 
@@ -62,12 +69,23 @@ def read_seal(data: bytes) -> tuple[FileFacts, FileFacts, dict[str, FileFacts]]:
     if not isinstance(seal, dict) or seal.get("schema") != SCHEMA:
         found = seal.get("schema") if isinstance(seal, dict) else type(seal).__name__
         raise ReceiptError(f"expected a seal of schema {SCHEMA!r}, got {str(found)[:60]!r}")
-    if set(seal) != {"schema", "receipt", "output", "files"} or not isinstance(seal["files"], dict):
-        raise ReceiptError("the seal must hold exactly: schema, receipt, output, files")
+    if set(seal) - {"credentials"} != {"schema", "receipt", "output", "files"} or not isinstance(seal["files"], dict):
+        raise ReceiptError(
+            "the seal must hold exactly: schema, receipt, output, files, and credentials if it is signed"
+        )
+    if seal.get("credentials", EMBEDDED) not in (EMBEDDED, SIDECAR):
+        raise ReceiptError(f"the seal's credentials must be {EMBEDDED!r} or {SIDECAR!r}")
+    if (seal.get("credentials") == SIDECAR) != (SIDECAR in seal["files"]):
+        raise ReceiptError(f"the seal must name {SIDECAR} among its files exactly if the credentials are there")
     files = {name: _facts(value, name) for name, value in seal["files"].items()}
     if canonical.dumps(seal) != data:
         raise ReceiptError("the seal is not in canonical form (RFC 8785): it was written or edited by something else")
     return _facts(seal["receipt"], "receipt"), _facts(seal["output"], "output"), files
+
+
+def sealed_credentials(data: bytes) -> str:
+    """Return where the picture's credentials are, by a seal that :func:`read_seal` accepts; empty: nowhere."""
+    return str(canonical.loads(data, MAX_SEAL).get("credentials", ""))
 
 
 def _facts(value: Any, name: str) -> FileFacts:

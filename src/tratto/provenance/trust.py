@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from tratto.core.errors import InputError, MissingExtra, ReceiptError
-from tratto.provenance import merkle
-from tratto.provenance.bundle import LEDGER
+from tratto.provenance import credentials, merkle
+from tratto.provenance.bundle import LEDGER, Bundle
 from tratto.provenance.note import VerifierKey
 from tratto.provenance.proof import MAX_PROOF, LedgerProof, entry_of, facts_of, read_proof
 from tratto.provenance.recheck import Findings, shown
-from tratto.provenance.seal import hash_file, read_limited
+from tratto.provenance.seal import SIDECAR, hash_file, read_limited
 from tratto.provenance.tiles import LedgerReader
 
 
@@ -188,3 +189,98 @@ def _compare(entry: bytes, proof: LedgerProof | None, trust: Trust, found: Findi
         )
     else:
         found.notes.append(f"the ledger {origin} knows nothing of this bundle")
+
+
+def check_credentials(bundle: Bundle, picture: Path | None, trust: Trust, found: Findings) -> None:
+    """Check the content credentials of a bundle's picture: that they fit it, hold its receipt, and who signed.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Its files are as they were sealed.
+    picture : Path or None
+    trust : Trust
+    found : Findings
+        Added to.
+    """
+    if not bundle.credentials:
+        words = "unsigned: the picture bears no content credentials, so nothing here says who made it"
+        (found.refused if trust.anchors else found.notes).append(words)
+        return
+    if picture is None:
+        found.notes.append("the content credentials were not checked: the picture is not at hand")
+        return
+    try:
+        sidecar = None
+        if bundle.credentials == SIDECAR:
+            sidecar = read_limited(bundle.folder / SIDECAR, credentials.MAX_SIDECAR)
+        told = credentials.read(picture, bundle.receipt["output"]["file"]["format"], trust.anchors, sidecar)
+    except MissingExtra as e:
+        found.notes.append(f"the content credentials were not checked: {e}")
+        if trust.anchors:
+            found.refused.append("whom you trust did not vouch for it: the credentials could not be checked here")
+        return
+    except ReceiptError as e:
+        found.wrong.append(str(e))
+        return
+    if told.state in ("none", "elsewhere", "broken"):
+        found.wrong.append(_bad(told))
+    elif told.receipt != bundle.receipt_bytes:
+        found.wrong.append(
+            "the content credentials hold another receipt than the bundle: they were taken from elsewhere"
+        )
+    elif told.state == "trusted":
+        found.checked.append(f"the content credentials are signed by {shown(told.signer)}, under a root you trust")
+    else:
+        found.checked.append("the content credentials fit the picture and hold this receipt")
+        (found.refused if trust.anchors else found.notes).append(_untrusted(told))
+
+
+def alone(path: Path, trust: Trust) -> tuple[Literal["authentic", "altered", "unknown"], tuple[str, ...]]:
+    """Say what the content credentials of a picture without a bundle show.
+
+    Returns
+    -------
+    word : str
+    reasons : tuple of str
+    """
+    try:
+        told = credentials.read(path, "", trust.anchors)
+    except MissingExtra as e:
+        return "unknown", (f"content credentials, if there are any, were not looked at: {e}",)
+    except ReceiptError as e:
+        return "unknown", (str(e),)
+    if told.state == "none":
+        return "unknown", ("it bears no content credentials",)
+    if told.state == "elsewhere":
+        return "unknown", (_bad(told),)
+    if told.state == "broken":
+        return "altered", (_bad(told),)
+    if told.state == "untrusted":
+        return "unknown", ("its content credentials fit it", _untrusted(told), _PADDING)
+    return "authentic", (
+        f"its content credentials fit it and are signed by {shown(told.signer)}, under a root you trust",
+        _PADDING,
+    )
+
+
+_PADDING = (
+    "without a bundle or ledger, changed bits in the padding of the credentials, which mean nothing, go unnoticed"
+)
+
+
+def _bad(told: credentials.Credentials) -> str:
+    if told.state == "none":
+        return "the content credentials that the seal speaks of are missing from the picture"
+    if told.state == "elsewhere":
+        return "the picture refers to content credentials at some address; nothing was fetched"
+    return f"the content credentials do not fit the picture or are damaged ({shown(', '.join(told.problems))})"
+
+
+def _untrusted(told: credentials.Credentials) -> str:
+    who = f"signed by {shown(told.signer)}" if told.signer else "signed by somebody without a name"
+    if "signingCredential.expired" in told.problems:
+        return f"untrusted: {who}, whose certificate has expired"
+    if told.test:
+        return f"untrusted: {who}, a test identity that nobody vouches for; anybody can make one"
+    return f"untrusted: {who}, but not under a root certificate that you named (--anchors); anybody can make one"

@@ -27,8 +27,8 @@ from tratto.provenance.bundle import (
 from tratto.provenance.consistency import Known, compare_models
 from tratto.provenance.receipt import FileFacts, read_receipt
 from tratto.provenance.recheck import Findings, recheck, shown
-from tratto.provenance.seal import MAX_SEAL, hash_file, read_limited, read_seal
-from tratto.provenance.trust import Trust, check_ledger, in_ledger
+from tratto.provenance.seal import EMBEDDED, MAX_SEAL, hash_file, read_limited, read_seal, sealed_credentials
+from tratto.provenance.trust import Trust, alone, check_credentials, check_ledger, in_ledger
 
 Word = Literal["authentic", "altered", "unknown"]
 
@@ -125,8 +125,13 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
         return picture
     if found.wrong:
         return _verdict(found)
+    check_credentials(bundle, picture, trust, found)
+    if found.wrong:
+        return _verdict(found)
     if deep:
         recheck(bundle, picture, found)
+    if found.refused and not found.wrong:
+        return Verdict("unknown", (*found.refused, *found.checked, *found.notes))
     if found.wrong or picture is not None:
         return _verdict(found)
     return Verdict(
@@ -136,10 +141,15 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
 
 def _without_bundle(path: Path, why: str, trust: Trust) -> Verdict:
     """Say what is known of a picture that has no bundle."""
-    looked = in_ledger(path, trust) if path.is_file() else None
-    if looked is not None and looked[0] == "known":
-        return Verdict("authentic", (looked[1], why))
-    return Verdict("unknown", (why,) if looked is None else (why, looked[1]))
+    if not path.is_file():
+        return Verdict("unknown", (why,))
+    looked = in_ledger(path, trust)
+    word, reasons = alone(path, trust)
+    if looked is not None:
+        reasons = (looked[1], *reasons)
+        if looked[0] == "known" and word != "altered":
+            word = "authentic"
+    return Verdict(word, (*reasons, why))
 
 
 def _lone_receipt(path: Path, known: Known | None) -> Verdict:
@@ -181,8 +191,11 @@ def _open(folder: Path, found: Findings) -> Bundle | None:
     _names(folder, found)
     receipt = seal = None
     data = b""
+    where = ""
     try:
-        seal = read_seal(read_limited(folder / SEAL, MAX_SEAL))
+        seal_bytes = read_limited(folder / SEAL, MAX_SEAL)
+        seal = read_seal(seal_bytes)
+        where = sealed_credentials(seal_bytes)
     except ReceiptError as e:
         found.wrong.append(f"{SEAL}: {e}")
     try:
@@ -192,7 +205,7 @@ def _open(folder: Path, found: Findings) -> Bundle | None:
         found.wrong.append(f"{RECEIPT}: {e}")
     if seal is None or receipt is None:
         return None
-    return Bundle(folder, receipt, data, *seal)
+    return Bundle(folder, receipt, data, *seal, where)
 
 
 def _names(folder: Path, found: Findings) -> None:
@@ -248,7 +261,9 @@ def _files(bundle: Bundle, found: Findings) -> None:
 def _picture(bundle: Bundle, asked: Path | None, found: Findings) -> Path | Verdict | None:
     """Find the picture and compare its hash; None if there is none."""
     stated = bundle.receipt["output"]["file"]
-    if stated is None or bundle.sealed_output != FileFacts(stated["sha256"], stated["bytes"]):
+    unsigned = stated is not None and bundle.sealed_output == FileFacts(stated["sha256"], stated["bytes"])
+    # signing puts the credentials into the file, so that it is another one than the receipt knows
+    if stated is None or (not unsigned and bundle.credentials != EMBEDDED):
         found.wrong.append("the receipt and the seal name different files for the picture")
         return asked
     if asked is None:
