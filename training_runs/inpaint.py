@@ -11,7 +11,7 @@ RUN = Run(
     batch=6,
     data=Data(patch=96, gray_share=0.2, text_share=0.03, shrink_weights=(0.15, 0.4, 0.45)),
     workers=0,
-    optim=Optim(lr=2e-3, lr_end=1e-5, warmup=100, ema=0.995, charbonnier=2e-3),
+    optim=Optim(lr=2e-3, lr_end=1e-5, warmup=100, ema=0.995, charbonnier=3e-2),
     seed=11,
     save_every=200,
     log_every=25,

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from tratto.core.inspection import Inspection
     from tratto.core.recipe import Recipe
     from tratto.core.result import Result
-    from tratto.session import SaveOptions, Session, inspect, recolor, replay, restore, revert, save, verify
+    from tratto.session import SaveOptions, Session, inspect, recolor, repair, replay, restore, revert, save, verify
     from tratto.tasks.recolor import RecolorOptions
+    from tratto.tasks.repair import RepairOptions
     from tratto.tasks.restore import RestoreOptions
 
 _HOMES = {
@@ -24,12 +25,14 @@ _HOMES = {
     "Recipe": "tratto.core.recipe",
     "Result": "tratto.core.result",
     "RecolorOptions": "tratto.tasks.recolor",
+    "RepairOptions": "tratto.tasks.repair",
     "RestoreOptions": "tratto.tasks.restore",
     "SaveOptions": "tratto.session",
     "Session": "tratto.session",
     "save": "tratto.session",
     "inspect": "tratto.session",
     "recolor": "tratto.session",
+    "repair": "tratto.session",
     "replay": "tratto.session",
     "restore": "tratto.session",
     "revert": "tratto.session",
@@ -42,6 +45,7 @@ __all__ = [
     "Mask",
     "Recipe",
     "RecolorOptions",
+    "RepairOptions",
     "RestoreOptions",
     "Result",
     "SaveOptions",
@@ -50,6 +54,7 @@ __all__ = [
     "__version__",
     "inspect",
     "recolor",
+    "repair",
     "replay",
     "restore",
     "revert",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tratto.core.canvas import Canvas
-from tratto.core.capability import Restorer
+from tratto.core.capability import Inpainter, Restorer
 from tratto.core.errors import ForbiddenStep, OptionError, OutputError, PictureTooLarge, ReceiptError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Estimate, Inspection
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tratto.provenance.trust import Trust
     from tratto.provenance.verify import Verdict
     from tratto.tasks.recolor import RecolorOptions
+    from tratto.tasks.repair import RepairOptions
     from tratto.tasks.restore import RestoreOptions
 
 #: ``progress(stage, done, total)``; raising stops the job.
@@ -228,6 +229,14 @@ class _JobServices:
     def open_restorer(self, provider: str, scale: int, params: dict[str, Any]) -> Restorer:
         return self._session.restorer(provider, scale, params)
 
+    def choose_inpainter(self, provider: str) -> str:
+        from tratto.providers.inpainter import choose_inpainter
+
+        return choose_inpainter(provider)
+
+    def open_inpainter(self, provider: str) -> Inpainter:
+        return self._session.inpainter(provider)
+
     def scratch(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
         return allocate(shape, dtype)
 
@@ -264,6 +273,7 @@ class Session:
     progress: Progress = _silent
     notary: Notary | None = None
     _restorers: dict[str, Restorer] = field(default_factory=dict, repr=False)
+    _inpainters: dict[str, Inpainter] = field(default_factory=dict, repr=False)
 
     # -- opening ------------------------------------------------------------------------------------------------
 
@@ -276,6 +286,14 @@ class Session:
             rest = {k: v for k, v in params.items() if k != "fast"}
             self._restorers[key] = open_restorer(provider, scale, fast=bool(params.get("fast", False)), params=rest)
         return self._restorers[key]
+
+    def inpainter(self, provider: str) -> Inpainter:
+        """Return an opened in-painter, opening it on first use."""
+        from tratto.providers.inpainter import open_inpainter
+
+        if provider not in self._inpainters:
+            self._inpainters[provider] = open_inpainter(provider)
+        return self._inpainters[provider]
 
     def open(self, picture: Any, page: int = 0) -> Image:
         """Return a picture as :class:`Image`.
@@ -428,6 +446,43 @@ class Session:
         opened = None if mask is None else self.open_mask(mask, image)
         return self.execute(recipe, image, inspection, (opened, origin, page))
 
+    def repair(
+        self, picture: Any, options: RepairOptions | None = None, mask: Any = None, page: int = 0, source: Any = None
+    ) -> Result:
+        """Fill what a mask marks.
+
+        Parameters
+        ----------
+        picture : path, bytes, array, PIL picture or Image
+        options : RepairOptions or None
+        mask : path, array or Mask
+            White where it is damaged; see :meth:`open_mask`. Grown and feathered as the options ask.
+        page : int
+            Which page of a file that has several.
+        source : None or path or bytes
+            The file the picture came from, when ``picture`` is already decoded; hashed into the receipt.
+
+        Raises
+        ------
+        OptionError
+            If there is no mask, or it opens all of the picture.
+        """
+        from tratto.imaging.wall_mask import adjust_mask
+        from tratto.tasks import repair as task
+
+        options = options or task.RepairOptions()
+        self.check_options(options)
+        image = self.open(picture, page)
+        origin = source if source is not None else picture
+        check_mask_is_another(mask, origin)
+        if mask is None:
+            raise OptionError("repair needs to know what is damaged: give a mask, white where it is (--mask)")
+        values = adjust_mask(self.open_mask(mask, image).values, options.grow, options.blend)
+        # to 16 bit, as a bundle keeps it
+        damage = Mask((np.rint(values * 65535) / 65535).astype(np.float32))
+        inspection = self.inspect(image)
+        return self.execute(task.plan(options, inspection), image, inspection, (damage, origin, page))
+
     def recolor(
         self, picture: Any, options: RecolorOptions, mask: Any = None, page: int = 0, source: Any = None
     ) -> Result:
@@ -492,7 +547,7 @@ class Session:
         return Mask((np.rint(values * 65535) / 65535).astype(np.float32))
 
     def perform(self, options: Any, picture: Any, mask: Any = None, page: int = 0, source: Any = None) -> Result:
-        """Do the job that these options are for; see :meth:`restore` and :meth:`recolor`."""
+        """Do the job that these options are for; see :meth:`restore`, :meth:`repair` and :meth:`recolor`."""
         from tratto.tasks import task_of
 
         done: Result = getattr(self, task_of(options).name)(picture, options, mask, page, source)
@@ -508,7 +563,7 @@ class Session:
         recipe = import_module(task_of(options).module).plan(options, inspection)
         return self.estimate(recipe, image), inspection
 
-    def check_options(self, options: RestoreOptions | RecolorOptions) -> None:
+    def check_options(self, options: RestoreOptions | RepairOptions | RecolorOptions) -> None:
         """Refuse, before a picture is opened, what no picture could make possible.
 
         Raises
@@ -517,13 +572,20 @@ class Session:
             If there is no such provider, or it does not offer this scale or these parameters; or if lower precision is
             allowed in forensic mode.
         ForbiddenStep
-            If a wall is to be repainted in forensic mode.
+            If a wall is to be repainted or a hole to be filled in forensic mode.
         UnavailableError
             If the provider is not ready here; the message names the command that would change that.
         """
         from tratto.providers.restorer import choose_restorer
         from tratto.tasks import task_of
 
+        if task_of(options).name == "repair":
+            from tratto.providers.inpainter import choose_inpainter
+
+            choose_inpainter(options.method)
+            if self.forensic:
+                raise ForbiddenStep("forensic mode shows what is there, and what fills a hole is not; drop --forensic")
+            return
         if task_of(options).name == "recolor":
             if self.forensic:
                 raise ForbiddenStep("forensic mode shows what is there, and another paint is not; drop --forensic")
@@ -952,6 +1014,47 @@ def restore(
     return (session or Session()).restore(picture, options or make_options(**fields), mask, page)
 
 
+def repair(
+    picture: Any,
+    options: RepairOptions | None = None,
+    *,
+    mask: Any = None,
+    page: int = 0,
+    session: Session | None = None,
+    **fields: Any,
+) -> Result:
+    """Fill cracks, scratches, stains and missing parts; pixels outside the mask stay bit-identical.
+
+    Parameters
+    ----------
+    picture : path, bytes, NumPy array, PIL picture or Image
+    options : RepairOptions or None
+        Or give its fields as keywords: ``method``, ``grow``, ``blend``, ``seed``.
+    mask : path, array, PIL picture or Mask
+        White where it is damaged; in the geometry a viewer shows.
+    page : int
+        Of files with several, from 0.
+    session : Session or None
+    **fields
+        See :class:`tratto.RepairOptions`.
+
+    Returns
+    -------
+    Result
+        Write it with :func:`tratto.save`.
+
+    Raises
+    ------
+    TrattoError
+        One of its kinds; see ``tratto.core.errors``.
+    """
+    from tratto.tasks.repair import make_options
+
+    if options is not None and fields:
+        raise OptionError("give either options or keywords, not both")
+    return (session or Session()).repair(picture, options or make_options(**fields), mask, page)
+
+
 def recolor(
     picture: Any,
     options: RecolorOptions | None = None,
@@ -1028,12 +1131,14 @@ def known_models() -> Known:
     from tratto._version import __version__
     from tratto.models.store import all_cards
     from tratto.provenance.consistency import Known, KnownModel
+    from tratto.providers.inpainter import INPAINTERS
     from tratto.providers.restorer import RESTORERS
 
     cards = all_cards()
     return Known(
         models={i: KnownModel(c.sha256, c.licence, c.commercial_use, c.generative) for i, c in cards.items()},
-        providers={name: row.generative for name, row in RESTORERS.items()},
+        # the in-painter of the same name says of itself that it invents, which a claim of less cannot contradict
+        providers=dict.fromkeys(INPAINTERS, True) | {n: row.generative for n, row in RESTORERS.items()},
         version=__version__,
     )
 

@@ -11,6 +11,7 @@ from tratto.batch.gather import SUFFIXES, Job, Source, check_jobs, collisions, g
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto.session import ENDINGS, FORMATS, SaveOptions, Session, check_mask_is_another, mask_share, mask_warnings
 from tratto.tasks.recolor import RecolorOptions
+from tratto.tasks.repair import RepairOptions
 from tratto.tasks.restore import RestoreOptions
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class FolderJob:
         Files, folders, globs.
     out : Path
         Folder for the results, or a file name with a picture ending when there is exactly one input.
-    options : RestoreOptions or RecolorOptions
+    options : RestoreOptions, RepairOptions or RecolorOptions
         Which says which job it is.
     save : SaveOptions
     mask : Path or None
@@ -44,7 +45,7 @@ class FolderJob:
 
     paths: tuple[str, ...]
     out: Path
-    options: RestoreOptions | RecolorOptions
+    options: RestoreOptions | RepairOptions | RecolorOptions
     save: SaveOptions = field(default_factory=SaveOptions)
     mask: Path | None = None
     page: int | str | None = None

@@ -87,6 +87,78 @@ class RestoredTile:
     sigma: NDArray[np.float32] | None = None
 
 
+@dataclass(frozen=True)
+class InpainterInfo:
+    """What a caller must know to run an in-painter.
+
+    Attributes
+    ----------
+    provider : str
+        Name in the provider table.
+    context : int
+        Known pixels around a hole that can matter; 0 = all that it is shown (it looks for texture to copy).
+    channels : int
+        How many channels it takes at once; 0 = any number.
+    has_sigma : bool
+        True if it predicts its own error.
+    precision, library, stand_in : str
+    models : tuple of ModelRef
+        As for :class:`RestorerInfo`.
+    megapixels_per_second : float
+        Of windows with holes, on two cores; for estimates of time only.
+    """
+
+    provider: str
+    context: int
+    channels: int = 0
+    has_sigma: bool = False
+    precision: str = "fp32"
+    models: tuple[ModelRef, ...] = ()
+    library: str = ""
+    stand_in: str = ""
+    megapixels_per_second: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """What an in-painter returns.
+
+    Attributes
+    ----------
+    image : (h, w, C) float32
+        Equal to what came in outside the holes; not clipped inside.
+    sigma : (h, w) float32 or None
+        Expected one-sigma error in the holes (RMS over the channels), same unit as ``image``.
+    """
+
+    image: NDArray[np.float32]
+    sigma: NDArray[np.float32] | None = None
+
+
+@runtime_checkable
+class Inpainter(Protocol):
+    """Fills holes. What it puts there was never in the picture. Deterministic for equal input on one machine."""
+
+    @property
+    def info(self) -> InpainterInfo:
+        """Facts about this in-painter."""
+        ...
+
+    def fill(self, picture: NDArray[np.float32], hole: NDArray[np.bool_], seed: int = 0) -> Filled:
+        """Fill the holes of a window.
+
+        Parameters
+        ----------
+        picture : (h, w, C) float32 in [0, 1]
+            What the holes hold must not matter.
+        hole : (h, w) bool
+            True where unknown.
+        seed : int
+            Of everything random.
+        """
+        ...
+
+
 @runtime_checkable
 class Restorer(Protocol):
     """Removes degradation and / or enlarges, tile by tile. Deterministic for equal input on one machine."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from tratto.core.capability import Restorer
+from tratto.core.capability import Inpainter, Restorer
 
 if TYPE_CHECKING:
     from tratto.core.canvas import Canvas
@@ -34,6 +34,14 @@ class Services(Protocol):
 
     def open_restorer(self, provider: str, scale: int, params: dict[str, Any]) -> Restorer:
         """Open (or fetch from this session's cache) a restorer by its exact name."""
+        ...
+
+    def choose_inpainter(self, provider: str) -> str:
+        """Turn ``"auto"`` into the name of the best in-painter of fine damage here; check a name that is given."""
+        ...
+
+    def open_inpainter(self, provider: str) -> Inpainter:
+        """Open (or fetch from this session's cache) an in-painter by its exact name."""
         ...
 
     def scratch(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:

@@ -190,7 +190,7 @@ def compare_models(receipt: Mapping[str, Any], known: Known) -> tuple[list[str],
 
 
 #: Steps that show what never was without any model: what they put in is calculated.
-CALCULATED = ("repaint",)
+CALCULATED = ("repaint", "inpaint")
 
 
 def _model(

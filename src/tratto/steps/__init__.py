@@ -8,6 +8,7 @@ from tratto.core.errors import ReceiptError
 
 _STEPS = {
     "denoise": ("tratto.steps.denoise", "Denoise"),
+    "inpaint": ("tratto.steps.inpaint", "Inpaint"),
     "repaint": ("tratto.steps.repaint", "Repaint"),
     "upscale": ("tratto.steps.upscale", "Upscale"),
 }

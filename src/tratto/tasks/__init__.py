@@ -36,6 +36,12 @@ TASKS: tuple[Task, ...] = (
         "RestoreOptions",
     ),
     Task(
+        "repair",
+        "Fill cracks, scratches, stains and missing parts inside a mask.",
+        "tratto.tasks.repair",
+        "RepairOptions",
+    ),
+    Task(
         "recolor",
         "Repaint a wall in exactly one colour or with a wallpaper, under its own light.",
         "tratto.tasks.recolor",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tratto.corpus.pack import HELD_OUT, Pack
-from tratto.imaging.fill import smooth_fill
+from tratto.imaging.fill import plate_fill
 from tratto.simulate.damage import CLASSES, damage_all
 from tratto.simulate.holes import medium, thin
 from tratto.training.config import Run
@@ -60,7 +60,7 @@ def make_repair_sample(run: Run, pack: Pack, micro_step: int, index: int) -> tup
         clean = gray_or_toned(clean, rng)
     if run.network == "inpainter":
         hole = random_holes(clean.shape[:2], rng)  # type: ignore[arg-type]
-        filled = smooth_fill(clean, hole)
+        filled = plate_fill(clean, hole)
         return np.concatenate([filled, hole[..., None].astype(np.float32)], axis=2), clean, name
     kinds = random_damage(run, rng)
     done = damage_all(clean, kinds, rng, unit=float(rng.uniform(0.8, 2.2)))
@@ -119,7 +119,7 @@ class RepairChecks:
             if run.network == "inpainter":
                 for case, make in (("thin", thin), ("medium", medium)):
                     hole = make(clean.shape[:2], np.random.default_rng([30, number]))  # type: ignore[operator]
-                    source = np.concatenate([smooth_fill(clean, hole), hole[..., None].astype(np.float32)], axis=2)
+                    source = np.concatenate([plate_fill(clean, hole), hole[..., None].astype(np.float32)], axis=2)
                     self.cases.setdefault(case, []).append((_tensor(source), _tensor(clean)))
                 continue
             for k, kind in enumerate(CLASSES):

@@ -1,0 +1,279 @@
+"""``tratto mask``: draw, grow, shrink, feather and combine masks; each works on one mask or on a folder of them.
+
+A folder holds one mask for each class of damage (``crack.png``, ``stain.png`` ...); what is done is done to each, and
+two folders are combined name by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tratto.cli.guard import guarded
+from tratto.cli.show import argument_path, emit_json, printable
+from tratto.core.errors import InputError, OptionError, OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Values = NDArray[np.float32]
+
+mask_app = typer.Typer(
+    help="Draw, grow, shrink, feather and combine masks of damage: white may change, black must stay.",
+    no_args_is_help=True,
+)
+
+Out = Annotated[
+    Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="PNG (or folder) to write.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+MaskPath = Annotated[Path, typer.Argument(parser=argument_path, metavar="MASK", help="A mask, or a folder of them.")]
+
+
+def read_mask(path: Path) -> Values:
+    """Return a mask as a viewer shows it."""
+    from tratto.imaging import io
+    from tratto.imaging.masks import mask_from_picture
+
+    image = io.read_image(path)
+    upright: Values = io.oriented(mask_from_picture(image), image.meta.orientation)
+    return upright
+
+
+def write_mask(values: Values, path: Path, inputs: list[Path], overwrite: bool) -> dict[str, Any]:
+    """Write a mask as an 8-bit grey PNG; return what is told of it.
+
+    Raises
+    ------
+    OutputError
+        If it exists already, or is an input.
+    """
+    import numpy as np
+
+    from tratto.core.image import ColorMode, Image
+    from tratto.imaging import io
+    from tratto.imaging.masks import to_samples
+
+    if path.suffix.lower() != ".png":
+        raise OptionError(f"a mask is written as PNG; {path.name!r} does not end with .png")
+    for given in inputs:
+        if path.exists() and given.exists() and path.samefile(given):
+            raise OutputError(f"{path} is an input; an input is never overwritten")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists; choose another name, or replace it with --overwrite")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    io.write_image(Image(np.ascontiguousarray(to_samples(values)), ColorMode.GRAY), path, "png")
+    share = float(values.mean(dtype=np.float64))
+    return {"mask": str(path), "width": values.shape[1], "height": values.shape[0], "share": round(share, 6)}
+
+
+def _tell(written: list[dict[str, Any]], as_json: bool) -> int:
+    if as_json:
+        emit_json(written)
+        return 0
+    for one in written:
+        line = f"{one['mask']}: {one['width']}x{one['height']}, {100 * one['share']:.3g} % may change"
+        typer.echo(printable(line))
+    return 0
+
+
+def _members(folder: Path) -> dict[str, Path]:
+    found = {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() == ".png"}
+    if not found:
+        raise InputError(f"{folder} holds no .png masks")
+    return found
+
+
+def _each(mask: Path, out: Path, overwrite: bool, as_json: bool, change: Callable[[Values], Values]) -> int:
+    """Change one mask, or every mask of a folder."""
+    if not mask.is_dir():
+        return _tell([write_mask(change(read_mask(mask)), out, [mask], overwrite)], as_json)
+    written = [
+        write_mask(change(read_mask(path)), out / f"{name}.png", [path], overwrite)
+        for name, path in _members(mask).items()
+    ]
+    return _tell(written, as_json)
+
+
+def _combined(
+    masks: list[Path], out: Path, overwrite: bool, as_json: bool, combine: Callable[[list[Values]], Values]
+) -> int:
+    """Combine masks; folders name by name where all are folders, else each folder stands for all its masks."""
+    if len(masks) > 1 and all(m.is_dir() for m in masks):
+        members = [_members(m) for m in masks]
+        names = sorted(set().union(*members))
+        written = []
+        for name in names:
+            if name not in members[0]:
+                raise InputError(f"{masks[0]} holds no {name}.png, the other folder does")
+            there = [m[name] for m in members if name in m]
+            values = combine([read_mask(p) for p in there])
+            written.append(write_mask(values, out / f"{name}.png", there, overwrite))
+        return _tell(written, as_json)
+    paths = [p for m in masks for p in (_members(m).values() if m.is_dir() else [m])]
+    return _tell([write_mask(combine([read_mask(p) for p in paths]), out, paths, overwrite)], as_json)
+
+
+@mask_app.command()
+def draw(
+    picture: Annotated[Path, typer.Argument(parser=argument_path, metavar="PICTURE", help="Picture it is for.")],
+    out: Out,
+    shapes: Annotated[
+        Path | None, typer.Option(parser=argument_path, metavar="PATH", help="JSON list of shapes to draw.")
+    ] = None,
+    line: Annotated[list[str] | None, typer.Option(help='A stroke "x,y x,y ...:width"; repeatable.')] = None,
+    polygon: Annotated[list[str] | None, typer.Option(help='A filled outline "x,y x,y x,y ..."; repeatable.')] = None,
+    box: Annotated[list[str] | None, typer.Option(help='Two corners "x,y x,y"; repeatable.')] = None,
+    disc: Annotated[list[str] | None, typer.Option(help='A disc "x,y:radius"; repeatable.')] = None,
+    marked: Annotated[
+        Path | None,
+        typer.Option(parser=argument_path, metavar="PATH", help="Copy of the picture, painted over in any program."),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draw a mask: from shapes, or from a copy of the picture that was painted over where it is damaged."""
+    given = {"line": line, "polygon": polygon, "box": box, "disc": disc}
+    guarded(_draw, picture, out, (shapes, given, marked), overwrite, as_json, as_json=as_json)
+
+
+def _draw(
+    picture: Path,
+    out: Path,
+    what: tuple[Path | None, dict[str, list[str] | None], Path | None],
+    overwrite: bool,
+    as_json: bool,
+) -> int:
+    from tratto.imaging import io, masks
+    from tratto.imaging.color import view_rgb
+
+    file, given, painted = what
+    image = io.read_image(picture)
+    turned = image.meta.orientation >= 5
+    size = (image.width, image.height) if turned else (image.height, image.width)
+    drawn = [] if file is None else _shapes_of(file)
+    drawn += [_shape(kind, text) for kind, texts in given.items() for text in texts or []]
+    if not drawn and painted is None:
+        raise OptionError("nothing to draw: give --shapes, --line, --polygon, --box, --disc or --marked")
+    values = masks.draw(*size, [s for s in drawn if not s.erase] if painted else drawn)
+    if painted is not None:
+        other = io.read_image(painted)
+        before = io.oriented(view_rgb(image), image.meta.orientation)
+        found = masks.marked(before, io.oriented(view_rgb(other), other.meta.orientation))
+        values = masks.union([values, found])
+        erased = [masks.Shape(s.kind, s.points, s.width) for s in drawn if s.erase]
+        values = masks.subtract(values, [masks.draw(*size, erased)])
+    inputs = [p for p in (picture, file, painted) if p is not None]
+    return _tell([write_mask(values, out, inputs, overwrite)], as_json)
+
+
+def _shapes_of(path: Path) -> list[Any]:
+    from tratto.imaging.masks import Shape
+
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as e:
+        raise InputError(f"{path}: cannot read shapes: {e}") from e
+    if not isinstance(data, list):
+        raise InputError(
+            f'{path}: expected a JSON list of shapes such as {{"kind": "box", "points": [[1, 2], [3, 4]]}}'
+        )
+    return [Shape.from_json(item) for item in data]
+
+
+def _shape(kind: str, text: str) -> Any:
+    from tratto.imaging.masks import Shape
+
+    places, colon, width = text.partition(":")
+    try:
+        points = tuple((float(x), float(y)) for x, y in (p.split(",") for p in places.split()))
+        return Shape(kind, points, float(width) if colon else 1.0)
+    except ValueError:
+        raise OptionError(
+            f'--{kind} takes points "x,y x,y"{":" if kind in ("line", "disc") else ""}, got {text!r}'
+        ) from None
+
+
+@mask_app.command()
+def grow(
+    mask: MaskPath,
+    out: Out,
+    by: Annotated[float, typer.Option(help="Pixels.")] = 2.0,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Grow a mask by a distance."""
+    from tratto.imaging import masks
+
+    guarded(_each, mask, out, overwrite, as_json, lambda m: masks.grow(m, by), as_json=as_json)
+
+
+@mask_app.command()
+def shrink(
+    mask: MaskPath,
+    out: Out,
+    by: Annotated[float, typer.Option(help="Pixels.")] = 2.0,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Shrink a mask by a distance."""
+    from tratto.imaging import masks
+
+    guarded(_each, mask, out, overwrite, as_json, lambda m: masks.shrink(m, by), as_json=as_json)
+
+
+@mask_app.command()
+def feather(
+    mask: MaskPath,
+    out: Out,
+    width: Annotated[float, typer.Option(help="Pixels from black to white, half of them outside the mask.")] = 4.0,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Soften a mask's edge."""
+    from tratto.imaging import masks
+
+    guarded(_each, mask, out, overwrite, as_json, lambda m: masks.feather(m, width), as_json=as_json)
+
+
+@mask_app.command()
+def invert(mask: MaskPath, out: Out, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
+    """Exchange white and black."""
+    from tratto.imaging import masks
+
+    guarded(_each, mask, out, overwrite, as_json, masks.invert, as_json=as_json)
+
+
+MaskPaths = Annotated[
+    list[Path], typer.Argument(parser=argument_path, metavar="MASK...", help="Masks, or folders of them.")
+]
+
+
+@mask_app.command()
+def union(masks: MaskPaths, out: Out, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
+    """Join masks: white where any of them is."""
+    from tratto.imaging import masks as m
+
+    guarded(_combined, masks, out, overwrite, as_json, m.union, as_json=as_json)
+
+
+@mask_app.command()
+def subtract(masks: MaskPaths, out: Out, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
+    """Take the other masks away from the first one."""
+    from tratto.imaging import masks as m
+
+    guarded(_combined, masks, out, overwrite, as_json, lambda v: m.subtract(v[0], v[1:]), as_json=as_json)
+
+
+@mask_app.command()
+def intersect(masks: MaskPaths, out: Out, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
+    """Keep what all masks have in common."""
+    from tratto.imaging import masks as m
+
+    guarded(_combined, masks, out, overwrite, as_json, m.intersection, as_json=as_json)

@@ -1,0 +1,5 @@
+"""In-painters: the protocol is :class:`tratto.core.capability.Inpainter`, the table is in ``table``."""
+
+from tratto.providers.inpainter.table import FINE, INPAINTERS, LARGE, choose_inpainter, open_inpainter
+
+__all__ = ["FINE", "INPAINTERS", "LARGE", "choose_inpainter", "open_inpainter"]

@@ -1,0 +1,368 @@
+"""Fill what a mask marks, each part by the method that suits its size and surroundings.
+
+What is thin, everywhere in the mask, is filled by one in-painter of fine damage; what is deep is cut off from the lines
+that run into it and filled part by part with copied texture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.canvas import Canvas
+from tratto.core.capability import Inpainter
+from tratto.core.errors import OptionError
+from tratto.core.image import ColorMode, Image, Samples
+from tratto.core.recipe import step_params
+from tratto.core.services import Services
+from tratto.core.step import StepRecord
+from tratto.imaging.scratch import release
+
+Float = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+
+#: Deep parts reach this much beyond the pixels deeper than ``HALF_DEEP``: what is cut off there is no deeper than that.
+RIM = 2.0
+#: Parts deeper than this (largest distance to their border, in pixels) are filled with copied texture.
+DEEP = 12.0
+#: Textured parts are so from this depth on already ...
+HALF_DEEP = 7.0
+#: ... textured being a deviation of this much from the smoothed surroundings, full scale = 1.
+TEXTURED = 0.045
+#: Side of the squares in which fine damage is filled.
+CELL = 256
+#: Most pixels of a window in which texture is looked for.
+WINDOW = 3_000_000
+#: Name of the in-painter of large parts, in the provider table.
+LARGE = "patch"
+
+
+@dataclass(frozen=True)
+class Inpaint:
+    """Parameters of the step. What is to be filled is the canvas's ``edit`` mask where it is above 0.
+
+    Attributes
+    ----------
+    method : str
+        ``auto`` chooses for each part; else a name in the in-painter table for all of them.
+    blend : float
+        Width in pixels of the feather that was asked for; it is in the mask, and stands here for the record.
+    grow : float
+        Pixels by which the mask was grown; likewise.
+    fine : str
+        Who fills all parts that ``regions`` does not name. Empty: to be chosen.
+    regions : list of dict or None
+        Parts that somebody else fills: ``at`` [x, y], their first pixel in reading order, ``box`` [x, y, width,
+        height], ``pixels``, ``depth``, ``texture`` and ``by``. None: to be chosen.
+    """
+
+    method: str = "auto"
+    blend: float = 0.0
+    grow: float = 0.0
+    fine: str = ""
+    regions: list[dict[str, Any]] | None = field(default=None)
+    name: ClassVar[str] = "inpaint"
+    #: Speed on two cores, for estimates of time: of pictures with a few per cent of damage.
+    megapixels_per_second: ClassVar[float] = 0.4
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.method, str) or not isinstance(self.fine, str):
+            raise OptionError("method and fine are names of in-painters")
+        for region in self.regions or []:
+            if not isinstance(region, dict) or not {"at", "by"} <= set(region) or len(region["at"]) != 2:
+                raise OptionError(f"a region has at [x, y] and by, got {str(region)[:80]!r}")
+
+    def resolve(self, canvas: Canvas, services: Services) -> Inpaint:
+        """Look at each part of the mask and fix who fills it."""
+        if self.fine and self.regions is not None:
+            return self
+        fine = services.choose_inpainter(self.method)
+        if self.method != "auto":
+            return replace(self, fine=fine, regions=[])
+        hole = _hole(canvas)
+        regions: list[dict[str, Any]] = []
+        for part in find_parts(hole):
+            texture = surrounding_texture(canvas.image, hole, part.box)
+            if part.depth > DEEP or texture > TEXTURED:
+                regions.append({**part.to_json(), "texture": round(texture, 4), "by": LARGE})
+        return replace(self, fine=fine, regions=regions)
+
+    def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
+        """Fill fine damage first, then the large parts, smallest first, so that each sees what is known by then."""
+        if not self.fine or self.regions is None:
+            raise OptionError("inpaint must be resolved before it is applied")
+        image, hole = canvas.image, _hole(canvas)
+        out: Samples = services.scratch(image.pixels.shape, image.pixels.dtype)  # type: ignore[assignment]
+        out[:] = image.pixels
+        sigma: NDArray[np.uint16] = services.scratch(image.pixels.shape[:2], np.uint16)  # type: ignore[assignment]
+        labels, large = _large_parts(hole, self.regions)
+        fine = services.open_inpainter(self.fine)
+        work = _Work(image, out, sigma, services)
+        fine_hole = hole & ~np.isin(labels, list(large)) if large else hole
+        self._fill_fine(work, fine, hole, fine_hole)
+        rest = hole & ~fine_hole
+        users = {self.fine: fine} if fine_hole.any() else {}
+        order = sorted(large, key=lambda k: int(large[k]["pixels"]) if "pixels" in large[k] else 0)
+        for done, label in enumerate(order):
+            who = str(large[label]["by"])
+            painter = users.setdefault(who, services.open_inpainter(who))
+            work.fill(painter, _around(labels == label, hole.shape), rest, labels == label)
+            rest &= labels != label
+            services.progress(self.name, done + 1, len(order))
+        return canvas.replace(image=image.replace(pixels=out), sigma=sigma), self._record(users, hole, large, services)
+
+    def _fill_fine(self, work: _Work, painter: Inpainter, hole: Bool, fine: Bool) -> None:
+        """Fill in squares, each with its surroundings, those that hold any fine damage."""
+        if not fine.any():
+            return
+        height, width = hole.shape
+        todo = [
+            (y, min(y + CELL, height), x, min(x + CELL, width))
+            for y in range(0, height, CELL)
+            for x in range(0, width, CELL)
+            if fine[y : y + CELL, x : x + CELL].any()
+        ]
+        # a method that looks at everything gets at least a few cells around
+        context = painter.info.context or 2 * CELL
+        for done, (y0, y1, x0, x1) in enumerate(todo):
+            window = (max(0, y0 - context), min(height, y1 + context), max(0, x0 - context), min(width, x1 + context))
+            own = np.zeros_like(fine)
+            own[y0:y1, x0:x1] = fine[y0:y1, x0:x1]
+            work.fill(painter, window, hole, own)
+            work.services.progress(self.name, done + 1, len(todo))
+
+    def _record(
+        self, users: dict[str, Inpainter], hole: Bool, large: dict[int, dict[str, Any]], services: Services
+    ) -> StepRecord:
+        infos = [p.info for p in users.values()]
+        filled = int(np.count_nonzero(hole))
+        deep = sum(int(r.get("pixels", 0)) for r in large.values())
+        scores = {"filled_pixels": float(filled), "large_parts": float(len(large)), "large_pixels": float(deep)}
+        notes = ["what fills the mask was not in the picture: a reconstruction, not evidence"] if filled else []
+        if large:
+            notes.append(f"{len(large)} large part(s) filled with texture copied from elsewhere in the picture")
+        notes += [f"{i.provider} is a stand-in: {i.stand_in}" for i in infos if i.stand_in]
+        one = infos[0] if len(infos) == 1 else None
+        return StepRecord(
+            step=self.name,
+            params=step_params(self),
+            provider=one.provider if one else "",
+            precision=", ".join(sorted({i.precision for i in infos})),
+            library=", ".join(dict.fromkeys(i.library for i in infos)),
+            models=tuple(dict.fromkeys(m for i in infos for m in i.models)),
+            seed=services.seed,
+            generative=True,
+            confidence_basis="model",
+            scores=scores,
+            notes=tuple(notes),
+        )
+
+
+@dataclass(eq=False)
+class _Work:
+    """The arrays of one run, and how a window of them is filled."""
+
+    image: Image
+    out: Samples
+    sigma: NDArray[np.uint16]
+    services: Services
+
+    def fill(self, painter: Inpainter, window: tuple[int, int, int, int], hole: Bool, own: Bool) -> None:
+        """Fill ``own``, seeing a window in which ``hole`` is unknown."""
+        y0, y1, x0, x1 = window
+        where = (slice(y0, y1), slice(x0, x1))
+        full = np.float32(self.image.max_value)
+        native = np.asarray(self.out[where], np.float32) / full
+        planes = native[..., None] if native.ndim == 2 else native
+        unknown, mine = hole[where], own[where]
+        values, error = fill_channels(painter, planes, unknown, self.services.seed, self.image.mode)
+        levels = np.clip(np.rint(values * full), 0, full).astype(self.out.dtype)
+        target = self.out[where]
+        target[mine] = levels[..., 0][mine] if native.ndim == 2 else levels[mine]
+        self.sigma[where][mine] = np.clip(np.rint(error[mine] * 65535), 0, 65535).astype(np.uint16)
+        for array in (self.out, self.sigma, self.image.pixels):
+            release(array)
+
+
+def fill_channels(painter: Inpainter, planes: Float, hole: Bool, seed: int, mode: ColorMode) -> tuple[Float, Float]:
+    """Fill native colour channels with an in-painter that may only know RGB.
+
+    Parameters
+    ----------
+    painter : Inpainter
+    planes : (h, w, C) float32 in [0, 1]
+    hole : (h, w) bool
+    seed : int
+    mode : ColorMode
+        Inks are shown to a network as light, so that dark is dark.
+
+    Returns
+    -------
+    (h, w, C) and (h, w) float32
+        The filled channels and the expected error in the holes.
+    """
+    count, takes = planes.shape[2], painter.info.channels
+    light = 1 - planes if mode is ColorMode.CMYK else planes
+    if takes in (0, count):
+        done = painter.fill(np.ascontiguousarray(light), hole, seed)
+        image, errors = done.image, [done.sigma]
+    else:
+        groups = [slice(0, 3), slice(3, 4)] if count == 4 else [slice(0, 1)]
+        parts, errors = [], []
+        for group in groups:
+            some = np.ascontiguousarray(light[..., group])
+            wide = some.shape[2] == 3
+            done = painter.fill(some if wide else np.repeat(some, 3, axis=2), hole, seed)
+            parts.append(done.image if wide else done.image.mean(axis=2, keepdims=True, dtype=np.float32))
+            errors.append(done.sigma)
+        image = np.concatenate(parts, axis=2)
+    known = [e for e in errors if e is not None]
+    sigma = np.sqrt(np.mean(np.square(np.stack(known)), axis=0)) if known else np.full(hole.shape, 0.25)
+    back = 1 - image if mode is ColorMode.CMYK else image
+    return back.astype(np.float32), np.asarray(sigma, np.float32)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One deep part of a mask.
+
+    Attributes
+    ----------
+    at : (x, y)
+        Its first pixel in reading order, by which a record names it.
+    box : (x, y, width, height)
+    pixels : int
+    depth : float
+        Largest distance of its pixels to the nearest known one.
+    """
+
+    at: tuple[int, int]
+    box: tuple[int, int, int, int]
+    pixels: int
+    depth: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a record keeps."""
+        return {"at": list(self.at), "box": list(self.box), "pixels": self.pixels, "depth": round(self.depth, 2)}
+
+
+def deep_pixels(hole: Bool) -> tuple[Bool, Float]:
+    """Return the deep parts of a mask, cut off from lines that run into them, and the depth of every pixel.
+
+    A pixel is in a deep part if it is in the mask and within ``HALF_DEEP + RIM`` of one that lies deeper than
+    ``HALF_DEEP``.
+    """
+    import cv2
+
+    # beyond the picture's edge nothing is known: it does not bring a pixel nearer to what is
+    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    core = depth > HALF_DEEP
+    if not core.any():
+        return core, depth
+    to_core = cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return hole & (to_core <= HALF_DEEP + RIM), depth
+
+
+def _labelled(deep: Bool) -> tuple[int, NDArray[np.int32], NDArray[np.int32]]:
+    import cv2
+
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(deep.astype(np.uint8), connectivity=8)
+    return int(count), labels, stats
+
+
+def find_parts(hole: Bool) -> list[Part]:
+    """Return the deep parts of a mask, connected over 8 neighbours.
+
+    Parameters
+    ----------
+    hole : (H, W) bool
+
+    Raises
+    ------
+    OptionError
+        If the mask opens the whole picture.
+    """
+    if hole.size and hole.all():
+        raise OptionError("the mask opens the whole picture: there is nothing left to repair it from")
+    deep, depth = deep_pixels(hole)
+    if not deep.any():
+        return []
+    count, labels, stats = _labelled(deep)
+    deepest = np.zeros(count, np.float32)
+    np.maximum.at(deepest, labels[deep], depth[deep])
+    firsts = _first_pixels(labels, stats, count)
+    return [
+        Part(firsts[k], (int(s[0]), int(s[1]), int(s[2]), int(s[3])), int(s[4]), float(deepest[k]))
+        for k, s in enumerate(stats)
+        if k > 0
+    ]
+
+
+def _first_pixels(labels: NDArray[np.int32], stats: NDArray[np.int32], count: int) -> list[tuple[int, int]]:
+    out = [(0, 0)]
+    for k in range(1, count):
+        x, y, width = (int(v) for v in stats[k, :3])
+        out.append((x + int(np.argmax(labels[y, x : x + width] == k)), y))
+    return out
+
+
+def _large_parts(hole: Bool, regions: list[dict[str, Any]]) -> tuple[NDArray[np.int32], dict[int, dict[str, Any]]]:
+    """Return the labels of all deep parts, and the regions by label."""
+    if not regions:
+        return np.zeros((0, 0), np.int32), {}
+    _, labels, _ = _labelled(deep_pixels(hole)[0])
+    found: dict[int, dict[str, Any]] = {}
+    for region in regions:
+        x, y = (int(v) for v in region["at"])
+        label = int(labels[y, x]) if 0 <= y < labels.shape[0] and 0 <= x < labels.shape[1] else 0
+        if label == 0:
+            raise OptionError(
+                f"the recipe names a part at {x},{y}, where the mask has no deep part; is it another mask?"
+            )
+        found[label] = region
+    return labels, found
+
+
+def _around(part: Bool, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return the window in which texture for a part is looked for: half as much again on each side, at least 64."""
+    rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    reach = max(96, max(y1 - y0, x1 - x0))
+    while reach > 64 and (y1 - y0 + 2 * reach) * (x1 - x0 + 2 * reach) > WINDOW:
+        reach = max(64, reach // 2)
+    return max(0, y0 - reach), min(shape[0], y1 + reach), max(0, x0 - reach), min(shape[1], x1 + reach)
+
+
+def surrounding_texture(image: Image, hole: Bool, box: tuple[int, int, int, int]) -> float:
+    """Return how textured the known surroundings of a part are: deviation from their smoothed selves, full scale = 1.
+
+    Parameters
+    ----------
+    image : Image
+    hole : (H, W) bool
+    box : (x, y, width, height)
+    """
+    import cv2
+
+    x, y, width, height = box
+    reach = 12
+    where = (slice(max(0, y - reach), y + height + reach), slice(max(0, x - reach), x + width + reach))
+    window = np.asarray(image.pixels[where], np.float32) / np.float32(image.max_value)
+    gray = window if window.ndim == 2 else window.mean(axis=2)
+    known = (~hole[where]).astype(np.float32)
+    blur = cv2.GaussianBlur(gray * known, (0, 0), 2.5) / np.maximum(cv2.GaussianBlur(known, (0, 0), 2.5), 1e-3)
+    ring = known > 0
+    return float(np.sqrt(np.mean(np.square((gray - blur)[ring])))) if ring.any() else 0.0
+
+
+def _hole(canvas: Canvas) -> Bool:
+    """Return where the picture is to be filled."""
+    mask = canvas.masks.get("edit")
+    if mask is None:
+        raise OptionError("repair needs a mask: white where the picture is damaged")
+    if canvas.scale != 1:
+        raise OptionError("inpaint works at the size of the source; repair first, then enlarge")
+    return np.asarray(mask.values > 0)

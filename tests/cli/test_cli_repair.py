@@ -1,0 +1,142 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image as Pil
+from typer.testing import CliRunner
+
+from tratto.cli.main import app
+
+run = CliRunner()
+
+
+@pytest.fixture
+def photo(tmp_path):
+    y, x = np.mgrid[0:90, 0:110]
+    px = np.stack([128 + 60 * np.sin(x / 6), 120 + 50 * np.cos(y / 9), 0 * x + 90], -1)
+    path = tmp_path / "photo.png"
+    Pil.fromarray(np.rint(px).astype(np.uint8)).save(path)
+    return path
+
+
+def values(path):
+    return np.asarray(Pil.open(path))
+
+
+def test_draw_then_repair_then_verify(photo, tmp_path):
+    mask = tmp_path / "damage.png"
+    line = ["mask", "draw", str(photo), "-o", str(mask), "--line", "10,20 90,60:4", "--disc", "70,70:6"]
+    done = run.invoke(app, [*line, "--json"])
+    assert done.exit_code == 0, done.output
+    (told,) = json.loads(done.stdout)
+    assert (told["width"], told["height"]) == (110, 90)
+    assert told["share"] == pytest.approx((values(mask) > 0).mean(), abs=1e-5)
+    assert values(mask)[70, 70] == 255
+    assert values(mask)[40, 50] == 255
+    assert values(mask)[5, 5] == 0
+    done = run.invoke(app, ["repair", str(photo), "-o", str(tmp_path / "out"), "--mask", str(mask), "--json"])
+    assert done.exit_code == 0, done.output
+    after = values(tmp_path / "out" / "photo.png")
+    np.testing.assert_array_equal(after[values(mask) == 0], values(photo)[values(mask) == 0])
+    assert run.invoke(app, ["verify", str(tmp_path / "out" / "photo.png")]).exit_code == 0
+    done = run.invoke(app, ["replay", str(tmp_path / "out" / "photo.png")])
+    assert done.exit_code == 0
+    assert "tier A" in done.stdout
+
+
+def test_a_dry_run_names_the_step(photo, tmp_path):
+    mask = tmp_path / "m.png"
+    run.invoke(app, ["mask", "draw", str(photo), "-o", str(mask), "--box", "10,10 20,20"])
+    done = run.invoke(app, ["repair", str(photo), "-o", str(tmp_path / "o"), "--mask", str(mask), "--dry-run"])
+    assert done.exit_code == 0
+    assert "inpaint" in done.stdout
+    assert not (tmp_path / "o").exists()
+
+
+def test_repair_without_mask_or_in_forensic_mode_is_refused(photo, tmp_path):
+    done = run.invoke(app, ["repair", str(photo), "-o", str(tmp_path / "o")])
+    assert done.exit_code == 2
+    assert "--mask" in done.output
+    mask = tmp_path / "m.png"
+    run.invoke(app, ["mask", "draw", str(photo), "-o", str(mask), "--box", "10,10 20,20"])
+    done = run.invoke(app, ["repair", str(photo), "-o", str(tmp_path / "o"), "--mask", str(mask), "--forensic"])
+    assert done.exit_code == 7
+
+
+def test_painted_copy_shapes_file_and_erasing(photo, tmp_path):
+    painted = values(photo).copy()
+    painted[30:40, 20:50] = (255, 0, 0)
+    Pil.fromarray(painted).save(tmp_path / "painted.png")
+    (tmp_path / "s.json").write_text(
+        json.dumps(
+            [
+                {"kind": "box", "points": [[60, 60], [69, 69]]},
+                {"kind": "box", "points": [[20, 30], [24, 39]], "erase": True},
+            ]
+        )
+    )
+    mask = tmp_path / "m.png"
+    line = ["mask", "draw", str(photo), "-o", str(mask), "--marked", str(tmp_path / "painted.png")]
+    done = run.invoke(app, [*line, "--shapes", str(tmp_path / "s.json")])
+    assert done.exit_code == 0, done.output
+    want = np.zeros((90, 110), bool)
+    want[30:40, 25:50] = True
+    want[60:70, 60:70] = True
+    np.testing.assert_array_equal(values(mask) > 0, want)
+
+
+def test_masks_are_changed_and_combined_one_by_one_and_by_class(photo, tmp_path):
+    def draw(path, box):
+        path.parent.mkdir(exist_ok=True)
+        assert run.invoke(app, ["mask", "draw", str(photo), "-o", str(path), "--box", box]).exit_code == 0
+
+    classes = tmp_path / "classes"
+    draw(classes / "crack.png", "10,10 19,19")
+    draw(classes / "stain.png", "40,40 49,49")
+    grown = run.invoke(app, ["mask", "grow", str(classes), "-o", str(tmp_path / "grown"), "--by", "1"])
+    assert grown.exit_code == 0, grown.output
+    assert (values(tmp_path / "grown" / "crack.png") > 0).sum() == 144
+    both = run.invoke(app, ["mask", "union", str(tmp_path / "grown"), "-o", str(tmp_path / "all.png")])
+    assert both.exit_code == 0, both.output
+    assert (values(tmp_path / "all.png") > 0).sum() == 288
+    left = ["mask", "subtract", str(tmp_path / "all.png"), str(classes / "stain.png"), "-o", str(tmp_path / "rim.png")]
+    assert run.invoke(app, left).exit_code == 0
+    assert (values(tmp_path / "rim.png") > 0).sum() == 188
+    by_name = ["mask", "subtract", str(tmp_path / "grown"), str(classes), "-o", str(tmp_path / "rims")]
+    assert run.invoke(app, by_name).exit_code == 0
+    assert (values(tmp_path / "rims" / "crack.png") > 0).sum() == 44
+    common = ["mask", "intersect", str(tmp_path / "all.png"), str(classes / "stain.png"), "-o", str(tmp_path / "c.png")]
+    assert run.invoke(app, common).exit_code == 0
+    np.testing.assert_array_equal(values(tmp_path / "c.png"), values(classes / "stain.png"))
+    for name, extra in (("shrink", ["--by", "1"]), ("feather", ["--width", "4"]), ("invert", [])):
+        line = ["mask", name, str(classes / "crack.png"), "-o", str(tmp_path / f"{name}.png"), *extra]
+        assert run.invoke(app, line).exit_code == 0
+    assert (values(tmp_path / "shrink.png") > 0).sum() == 64
+    assert set(np.unique(values(tmp_path / "feather.png"))) > {0, 255}
+    np.testing.assert_array_equal(values(tmp_path / "invert.png"), 255 - values(classes / "crack.png"))
+
+
+def test_nothing_is_replaced_unasked(photo, tmp_path):
+    mask = tmp_path / "m.png"
+    line = ["mask", "draw", str(photo), "-o", str(mask), "--box", "1,1 5,5"]
+    assert run.invoke(app, line).exit_code == 0
+    assert run.invoke(app, line).exit_code == 4
+    assert run.invoke(app, [*line, "--overwrite"]).exit_code == 0
+    same = run.invoke(app, ["mask", "grow", str(mask), "-o", str(mask), "--overwrite"])
+    assert same.exit_code == 4
+    assert "input" in same.output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "nothing to draw"),
+        (["--disc", "5"], "--disc takes"),
+        (["--box", "1,2"], "2 points"),
+        (["--line", "a,b"], "--line takes"),
+    ],
+)
+def test_wrong_drawings_are_told_in_one_line(photo, tmp_path, options, words):
+    done = run.invoke(app, ["mask", "draw", str(photo), "-o", str(tmp_path / "m.png"), *options])
+    assert done.exit_code == 2
+    assert words in done.output
