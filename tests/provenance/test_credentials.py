@@ -8,14 +8,12 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
+import c2pa
 import numpy as np
 import pytest
-from PIL import Image as Pil
-
-c2pa = pytest.importorskip("c2pa")
-
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from PIL import Image as Pil
 
 from tratto.core.errors import MissingExtra, OptionError
 from tratto.provenance import canonical, credentials, keys
@@ -55,9 +53,9 @@ def test_identity(tmp_path, monkeypatch):
 
 
 def store(path, media="image/png", anchors=b""):
-    with c2pa.Context.from_dict(credentials._settings(anchors)) as context, open(path, "rb") as f:
-        with c2pa.Reader(media, f, None, context) as reader:
-            return json.loads(reader.json())
+    settings = c2pa.Context.from_dict(credentials._settings(anchors))
+    with settings as context, open(path, "rb") as f, c2pa.Reader(media, f, None, context) as reader:
+        return json.loads(reader.json())
 
 
 @pytest.mark.parametrize("name", ["photo.png", "photo.jpg", "photo.tif", "photo.webp"])

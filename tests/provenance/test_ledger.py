@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("cryptography")
-
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError
 from tratto.provenance import keys, ledger, merkle, standalone, tiles
 from tratto.provenance.ledger import Ledger, check
@@ -171,7 +169,7 @@ def copy(folder, name):
 
 
 def test_cut_at_every_byte_of_the_last_three_records(tmp_path, key):
-    """A cut journal is either recovered without loss of what its checkpoint counts, or refused; never silently shorter."""
+    """A cut journal is recovered without loss of what its checkpoint counts, or refused; never silently shorter."""
     folder = made(tmp_path / "log", key, [2, 1, 1, 1])
     data = (folder / "journal").read_bytes()
     frames, rest = ledger.read_frames(data)

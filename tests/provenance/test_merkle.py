@@ -2,7 +2,7 @@
 
 import hashlib
 import random
-from functools import lru_cache
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -41,12 +41,12 @@ def slow_root(leaves):
 LEAVES = [merkle.leaf_hash(bytes([i % 251, i // 251])) for i in range(600)]
 
 
-@lru_cache(maxsize=None)
+@cache
 def node(level, index):
     return slow_root(LEAVES[index << level : (index + 1) << level])
 
 
-@lru_cache(maxsize=None)
+@cache
 def root(size):
     return slow_root(LEAVES[:size])
 

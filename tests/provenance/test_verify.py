@@ -110,7 +110,7 @@ def test_unknown(make_bundle, tmp_path):
     lonely.write_bytes(made.output.read_bytes())
     verdict = verify(lonely)
     assert (verdict.word, verdict.exit_code) == ("unknown", 10)
-    assert "no bundle" in verdict.reasons[0]
+    assert any("no bundle" in r for r in verdict.reasons)
     (tmp_path / "empty.tratto").mkdir()
     assert verify(tmp_path / "empty.tratto").word == "unknown"
     with pytest.raises(InputError, match="no such"):

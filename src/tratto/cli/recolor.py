@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tratto.cli.restore import limits_of, page_of, report_outcomes
+from tratto.cli.restore import limits_of, notary_of, page_of, report_outcomes
 from tratto.core.errors import OptionError
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class RecolorCommand:
     strip_metadata: bool
     max_output_megapixels: float
     max_minutes: float
+    ledger: Path | None
+    sign: str
     as_json: bool
 
 
@@ -139,4 +141,5 @@ def run_recolor(command: RecolorCommand) -> int:
         keep_ending=command.keep_ending,
     )
     limits = limits_of(command.max_output_megapixels, command.max_minutes)
-    return report_outcomes(job, limits, command.forensic, command.dry_run, command.as_json)
+    notary = notary_of(command.ledger, command.sign)
+    return report_outcomes(job, limits, command.forensic, command.dry_run, command.as_json, notary)

@@ -1,14 +1,85 @@
-"""Checking many results at once."""
+"""Checking many results at once: every bundle and every picture below a folder, with one verdict each."""
 
 from __future__ import annotations
 
+import hashlib
+import html
+import json
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
-from tratto.core.errors import InputError
-from tratto.provenance.bundle import SUFFIX, find_bundle
+from tratto.core.errors import InputError, OutputError, ReceiptError, TrattoError
+from tratto.provenance import canonical
+from tratto.provenance.bundle import ORIGINAL_ENDINGS, SUFFIX, find_bundle
 from tratto.provenance.commit import is_leftover
+from tratto.provenance.consistency import Known
+from tratto.provenance.recheck import shown
+from tratto.provenance.trust import Trust
+from tratto.provenance.verify import Word, verify
+
+SCHEMA = "tratto/audit/1"
+#: Worst first: the order of rows in tables.
+ORDER = ("altered", "unknown", "authentic")
+_MAX_STATE = 1 << 30
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """How to check.
+
+    Attributes
+    ----------
+    deep : bool
+        Decode pictures and compute maps and reports again; False compares hashes and signatures only.
+    known : Known or None
+    trust : Trust
+    replay : callable or None
+        Given a bundle, does its job again and returns the tier reached; None: nothing is replayed.
+    """
+
+    deep: bool = True
+    known: Known | None = None
+    trust: Trust = field(default_factory=Trust)
+    replay: Callable[[Path], str] | None = None
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """The verdict on one bundle or picture.
+
+    Attributes
+    ----------
+    path : str
+        Below the audited folder, with ``/``.
+    word : str
+        ``"authentic"``, ``"altered"`` or ``"unknown"``.
+    reasons : tuple of str
+    fingerprint : str
+        Of names, sizes and times of its files: what resuming and comparing go by.
+    tier : str
+        What a replay reached; empty if there was none.
+    """
+
+    path: str
+    word: Word
+    reasons: tuple[str, ...]
+    fingerprint: str
+    tier: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary."""
+        return {
+            "path": self.path,
+            "verdict": self.word,
+            "reasons": list(self.reasons),
+            "fingerprint": self.fingerprint,
+            "tier": self.tier or None,
+        }
 
 
 def find_bundles(path: Path) -> Iterator[Path]:
@@ -26,9 +97,268 @@ def find_bundles(path: Path) -> Iterator[Path]:
     if path.suffix == SUFFIX or path.is_file():
         yield find_bundle(path)
         return
-    for here, folders, _ in os.walk(path):
-        folders.sort()
-        for name in folders:
-            if name.endswith(SUFFIX) and not is_leftover(Path(name)):
-                yield Path(here) / name
-        folders[:] = [f for f in folders if not f.endswith(SUFFIX) and not f.startswith(".")]
+    yield from (p for p in find_items(path) if p.suffix == SUFFIX)
+
+
+def find_items(folder: Path) -> Iterator[Path]:
+    """Yield every bundle below a folder and every picture that has none beside it, in a stable order.
+
+    Hidden folders and what stopped saves left are passed over.
+    """
+    endings = {f".{e}" for e in ORIGINAL_ENDINGS}
+    for here, folders, files in os.walk(folder):
+        bundles = sorted(f for f in folders if f.endswith(SUFFIX) and not is_leftover(Path(f)))
+        stems = {b.removesuffix(SUFFIX) for b in bundles}
+        for name in bundles:
+            yield Path(here) / name
+        for name in sorted(files):
+            path = Path(here) / name
+            if path.suffix.lower() in endings and not name.startswith(".") and path.stem not in stems:
+                yield path
+        folders[:] = sorted(f for f in folders if not f.endswith(SUFFIX) and not f.startswith("."))
+
+
+def audit(
+    folder: Path, options: AuditOptions, state: Path | None = None, progress: Callable[[int, int], None] | None = None
+) -> list[AuditRow]:
+    """Check everything below a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    options : AuditOptions
+    state : Path or None
+        A file that remembers each verdict as it is known. An audit that was interrupted goes on where it was: what
+        was done is not done again while sizes and times of its files stay the same. Somebody who sets times back can
+        hide from that; leave the file away for an audit of hostile files.
+    progress : callable or None
+        Called with how many of how many are done.
+
+    Returns
+    -------
+    list of AuditRow
+
+    Raises
+    ------
+    InputError, OutputError
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; for one result use: tratto verify {folder}")
+    items = list(find_items(folder))
+    # what was asked belongs to the answer: a quick verdict does not stand in for a deep one
+    asked = hashlib.sha256(
+        repr((options.deep, options.replay is not None, options.trust, options.known)).encode()
+    ).hexdigest()[:16]
+    done = _remembered(state, asked)
+    rows = []
+    try:
+        with open(os.devnull if state is None else state, "a", encoding="utf-8") as remember:
+            for i, path in enumerate(items):
+                name = path.relative_to(folder).as_posix()
+                print_ = _fingerprint(path)
+                row = done.get((name, print_))
+                if row is None:
+                    row = _row(path, name, print_, options)
+                    # a line that a kill cut short must not swallow the next
+                    remember.write("\n" + json.dumps({"asked": asked, **row.to_json()}) + "\n")
+                    remember.flush()
+                rows.append(row)
+                if progress is not None:
+                    progress(i + 1, len(items))
+    except OSError as e:
+        raise OutputError(f"{state} cannot be written: {e.strerror or e}") from e
+    return rows
+
+
+def _row(path: Path, name: str, fingerprint: str, options: AuditOptions) -> AuditRow:
+    try:
+        verdict = verify(path, options.deep, options.known, options.trust)
+    except TrattoError as e:
+        return AuditRow(name, "unknown", (str(e),), fingerprint)
+    tier = ""
+    if options.replay is not None and path.suffix == SUFFIX and verdict.word != "altered":
+        try:
+            tier = options.replay(path)
+        except TrattoError as e:
+            tier = f"not run: {e}"
+    return AuditRow(name, verdict.word, verdict.reasons, fingerprint, tier)
+
+
+def _fingerprint(path: Path) -> str:
+    """Return a hash over names, sizes and times of the files that a verdict is about."""
+    h = hashlib.sha256()
+    files = [path]
+    if path.suffix == SUFFIX:
+        files = sorted(p for p in (*path.glob("*"), *path.parent.glob(f"{_escaped(path.stem)}.*")) if p.is_file())
+    for p in files:
+        try:
+            seen = p.stat()
+        except OSError:
+            continue
+        h.update(f"{os.fsencode(p.name)!r} {seen.st_size} {seen.st_mtime_ns} {seen.st_ino}\n".encode())
+    return h.hexdigest()[:32]
+
+
+def _escaped(name: str) -> str:
+    import glob
+
+    return glob.escape(name)
+
+
+def _remembered(state: Path | None, asked: str) -> dict[tuple[str, str], AuditRow]:
+    if state is None or not state.exists():
+        return {}
+    rows = {}
+    if state.stat().st_size > _MAX_STATE:
+        raise InputError(f"{state} is too large to be what an audit remembers")
+    for line in state.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            raw = json.loads(line)
+            row = row_from_json(raw)
+        except (ValueError, KeyError, TypeError):
+            continue  # a line that a kill cut short
+        if raw.get("asked") == asked:
+            rows[row.path, row.fingerprint] = row
+    return rows
+
+
+def row_from_json(raw: Mapping[str, Any]) -> AuditRow:
+    """Read a row; the inverse of :meth:`AuditRow.to_json`.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        If it is none.
+    """
+    word = raw["verdict"]
+    if word not in ORDER:
+        raise ValueError(f"not a verdict: {word!r}")
+    reasons = tuple(str(r) for r in raw["reasons"])
+    return AuditRow(str(raw["path"]), cast(Word, word), reasons, str(raw["fingerprint"]), str(raw.get("tier") or ""))
+
+
+def summary(rows: Sequence[AuditRow], before: Sequence[AuditRow] = ()) -> dict[str, Any]:
+    """Return an audit as a JSON-able document.
+
+    Parameters
+    ----------
+    rows : sequence of AuditRow
+    before : sequence of AuditRow
+        Of an earlier audit of the same folder; what changed since is listed.
+
+    Returns
+    -------
+    dict
+        ``counts`` by verdict; ``replay``: how many were replayed, and which share reached each tier; ``changes``: path,
+        before and now of each verdict or tier that differs, and what came or went; ``items``.
+    """
+    counts: Counter[str] = Counter(r.word for r in rows)
+    tiers = Counter(r.tier for r in rows if r.tier and not r.tier.startswith("not run"))
+    total = sum(tiers.values())
+    then = {r.path: r for r in before}
+    now = {r.path: r for r in rows}
+    changes = []
+    for path in sorted({*then, *now}) if before else ():
+        a, b = then.get(path), now.get(path)
+        # an audit that did not replay says nothing of tiers
+        both = a is not None and b is not None and a.tier and b.tier
+        was = None if a is None else [a.word, a.tier if both else None]
+        is_ = None if b is None else [b.word, b.tier if both else None]
+        if was != is_:
+            changes.append({"path": path, "before": was, "now": is_})
+    return {
+        "schema": SCHEMA,
+        "counts": {w: counts[w] for w in ORDER},
+        "replay": {"count": total, "rate": {t: n / total for t, n in sorted(tiers.items())}},
+        "changes": changes,
+        "items": [r.to_json() for r in sorted(rows, key=lambda r: (ORDER.index(r.word), r.path))],
+    }
+
+
+def exit_code(rows: Sequence[AuditRow]) -> int:
+    """Return 9 if anything is altered, else 10 if anything is unknown, else 0."""
+    words = {r.word for r in rows}
+    return 9 if "altered" in words else 10 if "unknown" in words else 0
+
+
+def read_audit(path: Path) -> list[AuditRow]:
+    """Read the rows of an audit that was written as JSON.
+
+    Raises
+    ------
+    ReceiptError
+        If it is none.
+    """
+    try:
+        raw = canonical.loads(path.read_bytes(), _MAX_STATE)
+        if raw["schema"] != SCHEMA:
+            raise ValueError(raw["schema"])
+        return [row_from_json(r) for r in raw["items"]]
+    except (OSError, KeyError, ValueError, TypeError) as e:
+        raise ReceiptError(f"{path} is not an audit written by tratto audit: {e}") from e
+
+
+_STYLE = (
+    "body{font:16px/1.5 sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222;background:#fff}"
+    "table{border-collapse:collapse;width:100%}td,th{border:1px solid #bbb;padding:.3rem .6rem;text-align:left;"
+    "vertical-align:top;overflow-wrap:anywhere}.altered td:nth-child(2){background:#f6c9c4}"
+    ".unknown td:nth-child(2){background:#f5e6b8}.authentic td:nth-child(2){background:#cfe8cf}"
+    "ul{margin:0;padding-left:1.2rem}tr{break-inside:avoid}"
+)
+
+
+def page(title: str, document: Mapping[str, Any]) -> str:
+    """Return an audit as one self-contained HTML page that loads nothing and runs nothing.
+
+    Parameters
+    ----------
+    title : str
+    document : mapping
+        As from :func:`summary`.
+    """
+    counts, replay = document["counts"], document["replay"]
+    escape = partial(html.escape, quote=True)
+    rows = []
+    for item in document["items"]:
+        reasons = "".join(f"<li>{escape(_clean(r))}</li>" for r in item["reasons"])
+        tier = escape(_clean(item["tier"] or ""))
+        rows.append(
+            f'<tr class="{item["verdict"]}"><td>{escape(_clean(item["path"]))}</td><td>{item["verdict"]}</td>'
+            f"<td>{tier}</td><td><ul>{reasons}</ul></td></tr>"
+        )
+    style_hash = _csp_hash(_STYLE)
+    changed = "".join(
+        f"<li>{escape(_clean(c['path']))}: {escape(_told(c['before']))} → {escape(_told(c['now']))}</li>"
+        for c in document["changes"]
+    )
+    tiers = ", ".join(f"{escape(t)}: {100 * share:.1f} %" for t, share in replay["rate"].items())
+    return "\n".join(
+        [
+            '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
+            f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '{style_hash}'\">",
+            f"<title>Audit of {escape(_clean(title))}</title><style>{_STYLE}</style></head><body>",
+            f"<h1>Audit of {escape(_clean(title))}</h1>",
+            f"<p>{sum(counts.values())} items: " + ", ".join(f"{n} {w}" for w, n in counts.items()) + ".</p>",
+            f"<p>Replayed: {replay['count']}. {tiers}</p>" if replay["count"] else "",
+            f"<h2>Changed since the earlier audit</h2><ul>{changed}</ul>" if changed else "",
+            "<table><thead><tr><th>item</th><th>verdict</th><th>replay</th><th>reasons</th></tr></thead><tbody>",
+            *rows,
+            "</tbody></table></body></html>",
+            "",
+        ]
+    )
+
+
+def _told(state: Sequence[str | None] | None) -> str:
+    return "not there" if state is None else ", tier ".join(s for s in state if s)
+
+
+def _clean(text: str) -> str:
+    # lone surrogates of file names cannot be written; what steers terminals and bidirectional text is shown as ?
+    return shown(text) if len(text) <= 80 else "".join(c if c.isprintable() else "?" for c in text)[:2000]
+
+
+def _csp_hash(style: str) -> str:
+    import base64
+
+    return "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
