@@ -12,6 +12,7 @@ from tratto.cli.guard import GuardedGroup, guarded
 from tratto.cli.keys import keys_app
 from tratto.cli.learn import data_app, eval_app, train
 from tratto.cli.ledger import ledger_app
+from tratto.cli.mask import mask_app
 from tratto.cli.models import models_app
 from tratto.cli.show import argument_path
 from tratto.cli.witness import witness_app
@@ -109,6 +110,72 @@ def restore(
 
     fields: dict[str, Any] = {k: v for k, v in locals().items() if k in RestoreCommand.__dataclass_fields__}
     guarded(run_restore, RestoreCommand(**fields), as_json=as_json)
+
+
+@app.command()
+def repair(
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="Folder for the results.")
+    ],
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            parser=argument_path,
+            metavar="PATH",
+            help="Grey picture, white where the input is damaged; or a folder with one for each input.",
+        ),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="auto (chosen for each part), tratto, patch, plate, navier-stokes, telea or biharmonic.")
+    ] = "auto",
+    grow: Annotated[float, typer.Option(help="Grow the mask by this many pixels, against a rim of damage.")] = 0.0,
+    blend: Annotated[
+        float, typer.Option(help="Feather the mask's edge over this many pixels, half of them outside it.")
+    ] = 0.0,
+    fmt: Annotated[
+        str, typer.Option("--format", help="auto (PNG; TIFF for TIFF and CMYK), keep, png, tiff, webp or jpeg.")
+    ] = "auto",
+    quality: Annotated[int, typer.Option(help="Quality of lossy formats, 1-100.")] = 95,
+    page: Annotated[str | None, typer.Option(help="Page of files with several: a number from 1, or all.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the search for texture.")] = 0,
+    forensic: Annotated[bool, typer.Option("--forensic", help="Refuse: what fills a hole is no evidence.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and how long it may take.")
+    ] = False,
+    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave results that exist.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that exist (never an input).")
+    ] = False,
+    keep_ending: Annotated[
+        bool, typer.Option("--keep-ending", help="Make photo.jpg.png of photo.jpg, beside photo.tif.tif of photo.tif.")
+    ] = False,
+    no_original: Annotated[
+        bool, typer.Option("--no-original", help="Keep no copy of the input in the bundle.")
+    ] = False,
+    strip_metadata: Annotated[
+        bool, typer.Option("--strip-metadata", help="Drop EXIF, XMP, IPTC and text; implies --no-original.")
+    ] = False,
+    max_output_megapixels: Annotated[
+        float, typer.Option(help="Refuse results larger than this; inf = no limit.")
+    ] = 400.0,
+    max_minutes: Annotated[
+        float, typer.Option(help="Refuse jobs estimated to take longer than this; inf = no limit.")
+    ] = 60.0,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(parser=argument_path, metavar="DIR", help="Record each result in this ledger; see tratto ledger."),
+    ] = None,
+    sign: Annotated[
+        str, typer.Option(help="Identity that signs the results; auto: the one called default, if there is; none.")
+    ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")] = False,
+) -> None:
+    """Fill cracks, scratches, stains and missing parts; pixels outside the mask stay bit-identical."""
+    from tratto.cli.repair import RepairCommand, run_repair
+
+    fields: dict[str, Any] = {k: v for k, v in locals().items() if k in RepairCommand.__dataclass_fields__}
+    guarded(run_repair, RepairCommand(**fields), as_json=as_json)
 
 
 @app.command()
@@ -330,6 +397,7 @@ def revert(
     guarded(run_revert, path, out)
 
 
+app.add_typer(mask_app, name="mask")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(ledger_app, name="ledger")
