@@ -133,6 +133,58 @@ def _eval_restore(
     return 0
 
 
+@eval_app.command(name="recolor")
+def eval_recolor(
+    rooms: Annotated[Path, typer.Argument(help="Folder of rendered rooms; what is missing is rendered (Mitsuba).")],
+    checkpoint: Annotated[str, typer.Option(help="none = the embedded method.")] = "none",
+    samples: Annotated[int, typer.Option(help="How many pairs of room and paint; 0 = all.")] = 50,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Other methods in the same table.")] = False,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for step-N_metrics.json, table.md and the grids.")
+    ] = Path("recolor"),
+) -> None:
+    """Repaint rooms whose true repainted picture is known, and say how exactly."""
+    from tratto.cli.guard import guarded
+
+    guarded(_eval_recolor, rooms, checkpoint, samples, baselines, out)
+
+
+def _eval_recolor(rooms: Path, checkpoint: str, samples: int, baselines: bool, out: Path) -> int:
+    from tratto.core.errors import OptionError
+    from tratto.evaluation import recolor as ev
+
+    if checkpoint != "none":
+        raise OptionError(f"this version measures the embedded method: --checkpoint takes none, got {checkpoint!r}")
+    if samples < 0:
+        raise OptionError(f"--samples takes 0 or more, got {samples}")
+    chosen = ev.room_samples(rooms, samples)
+    methods = dict(ev.METHODS) if baselines else {"Tratto, seen": ev.METHODS["Tratto, seen"]}
+    scores = ev.evaluate(chosen, methods, lambda name: typer.echo(name, err=True))
+    table = ev.to_markdown(ev.rows_of(scores))
+    typer.echo(table)
+    ev.write_metrics(out, 0, scores)
+    (out / "table.md").write_text(table + "\n", encoding="utf-8")
+    ev.write_grid(out, chosen, next(iter(methods.values())))
+    return 0
+
+
+@eval_app.command(name="compare")
+def eval_compare(
+    files: Annotated[list[Path], typer.Argument(help="step-N_metrics.json files of several runs or steps.")],
+) -> None:
+    """Lay the figures of several evaluations side by side."""
+    from tratto.cli.guard import guarded
+
+    guarded(_eval_compare, files)
+
+
+def _eval_compare(files: list[Path]) -> int:
+    from tratto.evaluation.recolor import compare
+
+    typer.echo(compare(files))
+    return 0
+
+
 @data_app.command()
 def pack(
     photos: Annotated[Path, typer.Argument(help="Folder of photographs.")],

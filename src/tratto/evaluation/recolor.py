@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from tratto.core.errors import InputError
 from tratto.imaging.color import lab_to_srgb, linear_to_srgb, srgb_to_lab, srgb_to_linear
 from tratto.imaging.metrics import psnr
-from tratto.imaging.paint import ColourScore, Summary, mean_lab, score_color, summarise
+from tratto.imaging.paint import ColourScore, Summary, mean_lab, parse_color, score_color, summarise
 
 Bytes = NDArray[np.uint8]
 #: ``method(sample)`` returns the repainted picture, (H, W, 3) uint8.
@@ -367,8 +367,8 @@ def to_markdown(rows: list[Row]) -> str:
     lines.append("")
     lines.append(
         f"{first.lab_distance.measured} samples measured, {first.lab_distance.left_out} not measurable; hue of "
-        f"{first.hue_error.left_out} neutral ones not measurable; gradients of {first.gradient.left_out} patterned walls "
-        "not measured. Mean / 95th percentile."
+        f"{first.hue_error.left_out} neutral ones not measurable; gradients of {first.gradient.left_out} patterned"
+        " walls not measured. Mean / 95th percentile."
     )
     return "\n".join(lines)
 
@@ -381,6 +381,55 @@ def grid_row(sample: Sample, output: Bytes) -> Bytes:
     if sample.after is not None:
         parts.append(sample.after)
     return np.concatenate(parts, axis=1)
+
+
+def room_samples(folder: Path, limit: int = 0, rooms: tuple[str, ...] = (), per_pixel: int = 192) -> list[Sample]:
+    """Return rendered rooms as samples, rendering what the folder does not hold.
+
+    Parameters
+    ----------
+    folder : Path
+    limit : int
+        That many samples, taken evenly from all; 0 = all.
+    rooms : tuple of str
+        Names of rooms; empty = all.
+    per_pixel : int
+        Samples per pixel of what must be rendered.
+    """
+    from tratto.corpus.rooms import ROOMS, room_pairs
+
+    chosen = tuple(r for r in ROOMS if not rooms or r.name in rooms)
+    pairs = [(r, p) for r in chosen for p in r.new]
+    if 0 < limit < len(pairs):
+        pairs = [pairs[int(i)] for i in np.linspace(0, len(pairs) - 1, limit)]
+    samples = []
+    for room in chosen:
+        kept = replace(room, new=tuple(p for r, p in pairs if r is room))
+        for pair in room_pairs(folder, (kept,), per_pixel) if kept.new else ():
+            samples.append(
+                Sample(
+                    pair.name,
+                    pair.before,
+                    pair.mask,
+                    parse_color(pair.paint),
+                    parse_color(pair.room.old),
+                    pair.after,
+                    texture_stays=pair.room.surface != "wallpaper",
+                )
+            )
+    return samples
+
+
+def write_grid(folder: Path, samples: list[Sample], method: Method) -> list[Path]:
+    """Write one validation grid for each room: source, mask, reference, output and the truth, a line a sample."""
+    from tratto.imaging import io
+
+    paths = []
+    for name in dict.fromkeys(s.name.split()[0] for s in samples):
+        lines = [grid_row(s, method(s)) for s in samples if s.name.split()[0] == name]
+        paths.append(folder / f"grid-{name}.png")
+        io.write_image(io.image_from_array(np.concatenate(lines)), paths[-1], "png")
+    return paths
 
 
 def write_metrics(folder: Path, step: int, scores: list[Scores]) -> Path:

@@ -61,7 +61,8 @@ def mask_is_hard(mask: NDArray[np.float32]) -> bool:
 
 def _disc(radius: int) -> NDArray[np.uint8]:
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    return (x * x + y * y <= radius * radius + radius).astype(np.uint8)
+    disc: NDArray[np.uint8] = (x * x + y * y <= radius * radius + radius).astype(np.uint8)
+    return disc
 
 
 def reach_out(mask: Float, edge: int) -> Float:
@@ -173,7 +174,7 @@ def _mean_and_spread(sums: Float) -> tuple[Float, Float]:
     total = np.maximum(sums[:, 4], np.float32(1e-12))
     mean = sums[:, :3] / total[:, None]
     spread = np.maximum(sums[:, 3] / total - (mean * mean).sum(axis=1), 0)
-    return mean, spread
+    return mean.astype(np.float32, copy=False), spread.astype(np.float32, copy=False)
 
 
 def _alpha(pixel: Float, given: Float, ends: _Ends, known: NDArray[np.bool_], hard: bool) -> Float:

@@ -1,9 +1,9 @@
 """Tell a wallpaper's pattern from the light on it.
 
-Light changes slowly over a wall, and where it changes at once (a cast shadow, a sunny patch) it does so along few lines.
-A pattern changes everywhere and between few colours. So: take the slow part out of the logarithm of the picture, gather
-what is left into two to four colours, and put the light together again from each colour's own pixels. Deterministic:
-the clusters start from evenly spaced ranks.
+Light changes slowly over a wall, and where it changes at once (a cast shadow, a sunny patch) it does so along few
+lines. A pattern changes everywhere and between few colours. So: take the slow part out of the logarithm of the picture,
+gather what is left into two to four colours, and put the light together again from each colour's own pixels.
+Deterministic: the clusters start from evenly spaced ranks.
 """
 
 from __future__ import annotations
@@ -213,7 +213,8 @@ def without_pattern(wall: Float, weight: Float, pattern: Pattern, origin: tuple[
     # pixels on an outline are mixtures, whose brightness tells little of the light
     trust = weight * (np.float32(0.02) + pure**8) / (1 + best / np.float32(0.02))
     calm, _ = masked_blur(np.clip(detail, -0.5, 0.5)[..., None], trust, 1.2)
-    return np.exp(field + calm).astype(np.float32)
+    plain: Float = np.exp(field + calm).astype(np.float32)
+    return plain
 
 
 def _at(pattern: Pattern, origin: tuple[int, int], shape: tuple[int, int]) -> Float:

@@ -183,7 +183,8 @@ def _less_contrast(light: Float, old: Float, lift: float) -> Float:
     weight = LUMINANCE * old
     root = np.cbrt(np.maximum(light @ (weight / weight.sum()), FLOOR))
     ratio = (np.float32(lift) / root + np.float32(1 - lift)) ** 3
-    return light * ratio[..., None]
+    out: Float = light * ratio[..., None]
+    return out
 
 
 def _put_together(layers: _Layers, old: Float, paint: Float, lift: float) -> Float:
@@ -249,7 +250,8 @@ class _Wall:
         picture = self.rows(a, b)
         matte = make_matte(picture, self.mask[a:b], fit.radius, fit.hard)
         wall = matte.wall if pattern is None else without_pattern(matte.wall, matte.alpha, pattern, (a, 0))
-        light = wall / np.asarray(fit.old, np.float32)
+        old: Float = np.asarray(fit.old, np.float32)
+        light: Float = (wall / old).astype(np.float32, copy=False)
         if min(fit.keep) < 1:
             light = calm(light, matte.alpha, np.asarray(fit.sigma), np.asarray(fit.keep))
         part = slice(y0 - a, y1 - a)
@@ -374,7 +376,7 @@ def _own_share(parts: list[_Layers], weights: list[Float], albedo: NDArray[np.fl
         values, vectors = np.linalg.eigh(np.cov(light[:, [j, i]].T, aweights=weight))
         slope = vectors[1, 1] / vectors[0, 1] if abs(vectors[0, 1]) > 1e-6 else 0.0
         bottom = albedo[i] - slope * albedo[j]
-        if 0 < slope and values[0] < 0.03 * values[1] and abs(bottom) > 0.02:
+        if slope > 0 and values[0] < 0.03 * values[1] and abs(bottom) > 0.02:
             found.append(float((1 - slope) / bottom))
     if not found:
         return USUAL_BOUNCE

@@ -81,8 +81,8 @@ def masked_blur(values: Float, weight: Float, sigma: float) -> tuple[Float, Floa
         Blurred weight.
     """
     support = blur(weight, sigma)
-    mean = blur(values * weight[..., None], sigma) / np.maximum(support, 1e-9)[..., None]
-    return mean, support
+    mean = blur(values * weight[..., None], sigma) / np.maximum(support, np.float32(1e-9))[..., None]
+    return mean.astype(np.float32, copy=False), support
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,8 @@ class Light:
 
 def encoded(linear: NDArray[Any]) -> NDArray[np.float64]:
     """Return linear values as encoded sRGB, float64, clipped to [0, 1]."""
-    return np.clip(np.asarray(linear_to_srgb(np.asarray(linear, np.float64))), 0, 1)
+    values: NDArray[np.float64] = np.clip(linear_to_srgb(np.asarray(linear, np.float64)), 0, 1)
+    return values
 
 
 def log_noise(level: NDArray[Any], noise: float) -> NDArray[np.float64]:
@@ -165,4 +166,5 @@ def _wiener(
     power, _ = masked_blur(detail * detail, weight, 2 * radius)
     noise = (sigma**2).astype(np.float32) * np.float32(1 - 1 / (4 * np.pi * radius**2))
     signal = np.clip(1 - noise / np.maximum(power, 1e-12), 0, 1)
-    return base + detail * (signal + (1 - signal) * keep.astype(np.float32))
+    calmed = base + detail * (signal + (1 - signal) * keep)
+    return calmed.astype(np.float32)

@@ -141,7 +141,8 @@ def _grown(small: Float, seeds: NDArray[np.bool_], stop: NDArray[np.bool_], tole
             cv2.floodFill(work, flood, (int(x), int(y)), (0, 0, 0), (limit,) * 3, (limit,) * 3, flags)
     region = (flood[1:-1, 1:-1] == 2).astype(np.uint8)
     region = cv2.morphologyEx(region, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    return (region > 0) | around & ~stop
+    grown: NDArray[np.bool_] = (region > 0) | around & ~stop
+    return grown
 
 
 def _grab_cut(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
-from tratto.core.image import ColorMode, Image, Samples
+from tratto.core.image import ColorMode, Image
 from tratto.imaging.color import linear_to_srgb, profile_is_used, srgb_profile, srgb_to_linear
 
 Float = NDArray[np.float32]
@@ -52,13 +52,14 @@ def to_linear(image: Image, y0: int, y1: int, x0: int = 0, x1: int | None = None
         If the picture is not RGB.
     """
     _only_rgb(image)
-    part = np.ascontiguousarray(image.pixels[y0:y1, x0:x1])
+    part: NDArray[Any] = np.ascontiguousarray(image.pixels[y0:y1, x0:x1])
     icc = image.meta.icc
     if icc is not None and profile_is_used(image):
         part, bits = _transform(part, icc, srgb_profile()), 16
     else:
         bits = image.bits
-    return _table(bits)[part]
+    light: Float = _table(bits)[part]
+    return light
 
 
 def from_linear(values: Float, image: Image) -> NDArray[np.float32]:
@@ -87,7 +88,7 @@ def from_linear(values: Float, image: Image) -> NDArray[np.float32]:
     return scaled
 
 
-def _transform(part: Samples, source: bytes, target: bytes) -> NDArray[Any]:
+def _transform(part: NDArray[Any], source: bytes, target: bytes) -> NDArray[Any]:
     import imagecodecs
     from PIL import ImageCms
 

@@ -1,0 +1,95 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image as Pil
+from typer.testing import CliRunner
+
+from tratto.cli.main import app
+
+
+def tratto(*arguments):
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def folder(tmp_path):
+    _, x = np.mgrid[0:64, 0:96]
+    light = (0.6 + 0.3 * np.cos(x / 40))[..., None]
+    rgb = np.rint(255 * light * np.array([0.9, 0.8, 0.6])).astype(np.uint8)
+    rgb[40:, 60:] = (40, 60, 90)
+    mask = np.full((64, 96), 255, np.uint8)
+    mask[38:, 58:] = 0
+    Pil.fromarray(rgb).save(tmp_path / "room.png")
+    Pil.fromarray(mask).save(tmp_path / "wall.png")
+    Pil.fromarray(np.full((8, 8, 3), (200, 212, 224), np.uint8)).save(tmp_path / "swatch.png")
+    return tmp_path
+
+
+def test_one_room_end_to_end(folder):
+    done = tratto(
+        "recolor", folder / "room.png", "-o", folder / "out", "--mask", folder / "wall.png", "--color", "#8fa68e"
+    )
+    assert done.exit_code == 0, done.output
+    assert "as seen: 0." in done.stdout
+    bundle = folder / "out" / "room.tratto"
+    names = {p.name for p in bundle.iterdir()}
+    assert {"receipt.json", "seal.json", "edit-map.png", "confidence.png", "mask.png", "report.html"} <= names
+    assert tratto("verify", folder / "out" / "room.png").exit_code == 0
+    assert json.loads(tratto("replay", bundle, "--json").stdout)["tier"] == "A"
+    before, after = (np.asarray(Pil.open(folder / p / "room.png")) for p in (".", "out"))
+    np.testing.assert_array_equal(after[38:, 58:], before[38:, 58:])
+
+
+def test_a_swatch_is_its_colour_and_a_click_is_a_wall(folder):
+    lines = ("--match", "paint", "--click", "20,20", "--click", "30,50", "--json", "--dry-run")
+    done = tratto("recolor", folder / "room.png", "-o", folder / "out", "--swatch", folder / "swatch.png", *lines)
+    assert done.exit_code == 0, done.output
+    step = json.loads(done.stdout)[0]["recipe"]["steps"][0]["params"]
+    assert step["color"] == pytest.approx([200 / 255, 212 / 255, 224 / 255])
+    assert not (folder / "out").exists()
+
+
+def test_a_texture_is_laid(folder):
+    done = tratto(
+        "recolor", folder / "room.png", "-o", folder / "out", "--mask", folder / "wall.png",
+        "--texture", folder / "swatch.png", "--corners", "0,0 95,0 95,63 0,63", "--repeat", "3,2", "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    params = json.loads(done.stdout)[0]["steps"][0]["params"]
+    assert params["repeat"] == [3.0, 2.0]
+    assert params["corners"][2] == [95.0, 63.0]
+
+
+@pytest.mark.parametrize(
+    ("extra", "word"),
+    [
+        ((), "--color"),
+        (("--color", "#fff", "--swatch", "swatch.png"), "exactly one"),
+        (("--color", "sky"), "#rrggbb"),
+        (("--color", "#fff", "--click", "3"), "--click"),
+        (("--color", "#fff"), "--mask"),
+    ],
+)
+def test_wrong_lines_are_told(folder, extra, word):
+    done = tratto("recolor", folder / "room.png", "-o", folder / "out", *extra)
+    assert done.exit_code == 2
+    assert word in done.stderr
+
+
+def test_forensic_refuses(folder):
+    done = tratto(
+        "recolor",
+        folder / "room.png",
+        "-o",
+        folder / "out",
+        "--mask",
+        folder / "wall.png",
+        "--color",
+        "#fff",
+        "--forensic",
+    )
+    assert done.exit_code == 7
