@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # installed first and alone, so that nothing else drags in another build of it
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-ledger clean
 
 $(VENV)/pyvenv.cfg:
 	$(PYTHON) -c 'import sys; sys.exit("Tratto needs Python 3.11 or newer; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
@@ -18,7 +18,7 @@ $(VENV)/.base: pyproject.toml | $(VENV)/pyvenv.cfg
 
 $(VENV)/.test: pyproject.toml | $(VENV)/.base
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
-	$(BIN)/python -m pip install --quiet -e ".[test,lint,bench,openvino,upscale,heif,train]"
+	$(BIN)/python -m pip install --quiet -e ".[test,lint,bench,openvino,upscale,heif,train,sign,c2pa,timestamp]"
 	$(BIN)/python -c 'import cv2, sys, importlib.metadata as m; names = {d.metadata["Name"].lower() for d in m.distributions()}; sys.exit("opencv-python would overwrite opencv-python-headless" if names & {"opencv-python", "opencv-contrib-python"} else 0)'
 	touch $@
 
@@ -42,6 +42,10 @@ lint: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet -r benchmarks/requirements.txt
 	$(BIN)/python benchmarks/restore_speed.py
+
+## Every number about ledger and credentials: rates, a million entries, cuts, bit flips, forks, kills (half an hour)
+bench-ledger: $(VENV)/.test
+	$(BIN)/python benchmarks/ledger.py --work . --out benchmarks/results/ledger.json
 
 clean:
 	rm -rf $(VENV) demo-out build dist

@@ -366,7 +366,7 @@ class Ledger:
             target = self.folder / path
             if path not in self._partial:
                 _make_parents(target, self.folder, self._folders)
-                _replace(target, data)
+                target.write_bytes(data)  # nobody looks here before the checkpoint says so
             now.add(path)
         _replace(self.folder / CHECKPOINT, self._note.text())
         for path in self._partial - now:
