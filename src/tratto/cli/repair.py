@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from tratto.cli.restore import limits_of, notary_of, page_of, report_outcomes
+from tratto.cli.show import argument_path
 from tratto.core.errors import OptionError
 
 
@@ -69,3 +73,55 @@ def run_repair(command: RepairCommand) -> int:
     limits = limits_of(command.max_output_megapixels, command.max_minutes)
     notary = notary_of(command.ledger, command.sign)
     return report_outcomes(job, limits, command.forensic, command.dry_run, command.as_json, notary)
+
+
+def eval_repair(
+    folder: Annotated[Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Folder of clean pictures.")],
+    method: Annotated[
+        list[str] | None, typer.Option(help="In-painter to measure, or auto: what tratto repair does; repeatable.")
+    ] = None,
+    holes: Annotated[list[str] | None, typer.Option(help="thin, medium or large; repeatable.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the holes.")] = 0,
+    limit: Annotated[int, typer.Option(help="Only the first so many pictures; 0 = all.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="For report.md and .json.")
+    ] = None,
+) -> None:
+    """Cut holes into clean pictures, fill them, and say how close each method comes."""
+    from tratto.cli.guard import guarded
+
+    guarded(_eval_repair, folder, method, holes, (seed, limit), out)
+
+
+def _eval_repair(
+    folder: Path, names: list[str] | None, holes: list[str] | None, numbers: tuple[int, int], out: Path | None
+) -> int:
+    from tratto.core.errors import InputError
+    from tratto.evaluation.features import FeatureDistance, features_available
+    from tratto.evaluation.repair import (
+        Method,
+        RepairPlan,
+        as_the_command,
+        evaluate_repair,
+        inpainter_method,
+        to_markdown,
+    )
+    from tratto.simulate.holes import SIZES
+
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder")
+    plan = RepairPlan(tuple(holes or SIZES), *numbers)
+    methods: dict[str, Method] = {}
+    for name in names or ["auto", "telea", "navier-stokes", "biharmonic", "patch"]:
+        methods["tratto repair" if name == "auto" else name] = (
+            as_the_command() if name == "auto" else inpainter_method(name)
+        )
+    distance = FeatureDistance() if features_available() else None
+    report = evaluate_repair(folder, methods, plan, lambda name: typer.echo(name, err=True), distance)
+    text = to_markdown(report)
+    typer.echo(text)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.md").write_text(text + "\n", encoding="utf-8")
+        (out / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
+    return 0

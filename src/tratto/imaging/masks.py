@@ -347,6 +347,6 @@ def marked(before: NDArray[np.float32], after: NDArray[np.float32], threshold: f
 
 def to_samples(mask: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return a mask as 8-bit grey samples, 255 = may change; values above 0 stay above 0."""
-    out = np.rint(mask * 255)
+    out: NDArray[np.uint8] = np.rint(mask * 255).astype(np.uint8)
     out[(mask > 0) & (out == 0)] = 1
-    return out.astype(np.uint8)
+    return out

@@ -136,10 +136,15 @@ class RepairChecks:
         kept = {k: v.clone() for k, v in network.state_dict().items()}
         network.load_state_dict(ema.shadow)  # type: ignore[attr-defined]
         network.eval()
-        out = self._inpainting(network) if self.run.network == "inpainter" else self._finding(network)
+        out = self.scores(network)
         network.load_state_dict(kept)
         network.train()
         return out
+
+    @torch.no_grad()
+    def scores(self, network: nn.Module) -> dict[str, float]:
+        """Measure a network as it is."""
+        return self._inpainting(network) if self.run.network == "inpainter" else self._finding(network)
 
     def _inpainting(self, network: nn.Module) -> dict[str, float]:
         out: dict[str, float] = {}

@@ -100,22 +100,22 @@ def open(variant: str) -> Inpainter:
     opencv, own = f"opencv {cv2.__version__}", f"numpy {np.__version__}"
     if variant == "patch":
         info = InpainterInfo("patch", 0, library=own, megapixels_per_second=0.08)
-        return ClassicalInpainter(info, _patch, ErrorCurve(1.25, 5.0))
+        return ClassicalInpainter(info, _patch, ErrorCurve(1.07, 3.0))
     if variant == "plate":
         return ClassicalInpainter(
-            InpainterInfo("plate", 48, library=own, megapixels_per_second=1.5), _plate, ErrorCurve(0.9, 5.0)
+            InpainterInfo("plate", 48, library=own, megapixels_per_second=1.5), _plate, ErrorCurve(0.90, 3.0)
         )
     if variant == "navier-stokes":
         return ClassicalInpainter(
             InpainterInfo("navier-stokes", 32, library=opencv, megapixels_per_second=6.0),
             _navier_stokes,
-            ErrorCurve(1.0, 5.0),
+            ErrorCurve(0.93, 2.0),
         )
     if variant == "telea":
         return ClassicalInpainter(
             InpainterInfo("telea", 32, precision="uint8", library=opencv, megapixels_per_second=8.0),
             _telea,
-            ErrorCurve(1.0, 5.0),
+            ErrorCurve(1.09, 2.0),
         )
     import skimage
 
@@ -123,5 +123,5 @@ def open(variant: str) -> Inpainter:
     return ClassicalInpainter(
         InpainterInfo("biharmonic", 32, precision="fp64", library=library, megapixels_per_second=1.0),
         _biharmonic,
-        ErrorCurve(0.9, 5.0),
+        ErrorCurve(0.92, 3.0),
     )

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
-from tratto.imaging.fill import smooth_fill
+from tratto.imaging.fill import plate_fill, smooth_fill
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -35,6 +35,9 @@ COMPONENTS = 20
 TEXTURE = 1.5
 #: Scales above this many pixels only take over the map of the scale below: memory and time stay bounded.
 SEARCH_PIXELS = 900_000
+#: Most known patches that the exact search at the coarsest scale looks at, and most comparisons it makes.
+LIBRARY = 10_000
+EXACT = 20_000_000
 #: How much worse than the best patch over a pixel, relative to it, another may be to count 1/e: in all turns but the
 #: last, and in the last.
 SOFT, SHARP = 3.0, 0.01
@@ -158,8 +161,8 @@ def _onion(scale: _Scale) -> tuple[Float, Index, Index]:
     h, w = hole.shape
     offsets = _offsets(w)
     centers = np.flatnonzero(scale.sources)
-    if len(centers) > 40_000:
-        centers = centers[:: -(-len(centers) // 40_000)]
+    if len(centers) > LIBRARY:
+        centers = centers[:: -(-len(centers) // LIBRARY)]
     flat = picture.reshape(-1, picture.shape[2])
     library = flat[centers[:, None] + offsets[None, :]].reshape(len(centers), len(offsets), -1)
     by_channel = [np.ascontiguousarray(library[..., c].T) for c in range(library.shape[2])]
@@ -335,9 +338,14 @@ def _one_scale(
     inside[scale.inside] = True
     targets = np.flatnonzero(near & inside)
     if field is None or below is None:
-        picture, rows, columns = _onion(scale)
-        scale.picture[...] = picture
-        start = rows.ravel()[targets] * w + columns.ravel()[targets]
+        marks = scale.hole[scale.inside]
+        if int(marks.sum()) * min(int(scale.sources.sum()), LIBRARY) <= EXACT:
+            picture, rows, columns = _onion(scale)
+            scale.picture[...] = picture
+            start = rows.ravel()[targets] * w + columns.ravel()[targets]
+        else:  # thin holes all over: smooth filling is a good enough start
+            scale.picture[scale.inside] = plate_fill(scale.picture[scale.inside], marks)
+            start = targets.copy()
     else:
         size = scale.picture[scale.inside].shape
         big = cv2.resize(below, (size[1], size[0]), interpolation=cv2.INTER_LINEAR).reshape(size)

@@ -1,0 +1,243 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from tratto.corpus.pack import HELD_OUT, Pack, build_pack  # noqa: E402
+from tratto.models.card import parse_card  # noqa: E402
+from tratto.networks.inpaint import DamageNet, DilatedConfig, InpaintNet  # noqa: E402
+from tratto.providers.inpainter.network import NetworkInpainter  # noqa: E402
+from tratto.simulate.damage import CLASSES  # noqa: E402
+from tratto.training.config import Data, Optim, Run  # noqa: E402
+from tratto.training.loop import Ema, build_network, load_ema, run  # noqa: E402
+from tratto.training.publish_repair import export_repair  # noqa: E402
+from tratto.training.repair import RepairChecks, f1, repair_loss  # noqa: E402
+from tratto.training.samples import make_sample  # noqa: E402
+
+SMALL = {"width": 8, "dilations": (1, 2), "unshuffle": 2}
+PAINT = Run(
+    "paint",
+    "inpainter",
+    10,
+    SMALL,
+    batch=2,
+    data=Data(patch=48),
+    optim=Optim(warmup=2, lr=3e-3),
+    log_every=1,
+    save_every=10,
+)
+FIND = replace(PAINT, name="find", network="segmenter")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for name in ("a", HELD_OUT[0]):
+        coarse = rng.integers(0, 256, (40, 40, 3), np.uint8)
+        big = Image.fromarray(coarse).resize((540, 540), Image.Resampling.BICUBIC)
+        big.save(folder / f"{name}.{'webp' if name in HELD_OUT else 'png'}", lossless=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pack(photos, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pack")
+    build_pack(photos, folder, text_pages=1)
+    return folder
+
+
+def test_samples_are_a_function_of_seed_step_and_index(pack):
+    data = Pack(pack)
+    for one in (PAINT, FIND):
+        a, b, c = make_sample(one, data, 3, 1), make_sample(one, data, 3, 1), make_sample(one, data, 4, 1)
+        np.testing.assert_array_equal(a.source, b.source)
+        np.testing.assert_array_equal(a.target, b.target)
+        assert a.name == b.name
+        assert (a.source != c.source).any()
+
+
+def test_a_hole_is_filled_first_and_the_rest_is_the_target(pack):
+    sample = make_sample(PAINT, Pack(pack), 0, 0)
+    assert sample.source.shape == (48, 48, 4)
+    hole = sample.source[..., 3]
+    assert set(np.unique(hole)) == {0.0, 1.0}
+    np.testing.assert_array_equal(sample.source[hole == 0][:, :3], sample.target[hole == 0])
+    assert 0.01 < hole.mean() < 0.6
+
+
+def test_damage_targets_are_classes(pack):
+    data = Pack(pack)
+    samples = [make_sample(FIND, data, step, 0) for step in range(12)]
+    assert samples[0].target.shape == (48, 48, len(CLASSES))
+    assert set(np.unique([s.target for s in samples])) == {0.0, 1.0}
+    seen = {k for s in samples for k in s.name.split(" ")[1].split("+")}
+    assert len(seen & set(CLASSES)) >= 3
+
+
+def test_untrained_in_painter_returns_the_first_filling():
+    x = torch.rand(1, 4, 16, 18)
+    x[:, 3:] = (x[:, 3:] > 0.7).float()
+    picture, log_sigma = InpaintNet(DilatedConfig(**SMALL))(x)
+    torch.testing.assert_close(picture, x[:, :3])
+    assert log_sigma.shape == (1, 1, 16, 18)
+
+
+def test_known_pixels_pass_the_network_unchanged():
+    net = InpaintNet(DilatedConfig(**SMALL))
+    torch.nn.init.normal_(net.exit.weight)
+    x = torch.rand(1, 4, 16, 16)
+    x[:, 3:] = 0
+    x[:, 3:, 4:8, 4:8] = 1
+    picture, _ = net(x)
+    same = (picture == x[:, :3]).all(1)[0]
+    assert bool(same[x[0, 3] == 0].all())
+    assert not bool(same[x[0, 3] == 1].any())
+
+
+def test_stated_radius_covers_what_an_input_can_change():
+    net = InpaintNet(DilatedConfig(8, (1, 3), 2)).eval()
+    with torch.no_grad():
+        for p in net.parameters():
+            p.abs_().add_(0.01)
+    side, reach = 96, 0
+    for phase in range(2):
+        at = side // 2 + phase
+        x = torch.full((1, 4, side, side), 0.7, requires_grad=True)
+        picture, _ = net(x)
+        grad = torch.autograd.grad(picture[0, :, at, at].sum(), x)[0].abs().sum(1)[0]
+        rows = torch.nonzero(grad.sum(1))[:, 0]
+        reach = max(reach, at - int(rows.min()), int(rows.max()) - at)
+    assert reach <= net.config.radius
+    assert reach > net.config.radius - 8
+
+
+def test_loss_counts_holes_only():
+    net = InpaintNet(DilatedConfig(**SMALL))
+    source = torch.rand(1, 4, 16, 16)
+    source[:, 3:] = 0
+    source[:, 3:, :4] = 1
+    target = source[:, :3].clone()
+    plain = replace(PAINT, optim=replace(PAINT.optim, sigma_weight=0.0, charbonnier=1e-3))
+    assert repair_loss(plain, net, source, target).item() == pytest.approx(1e-3, rel=1e-3)
+    other = target.clone()
+    other[:, :, 8:] += 0.5  # outside the holes: of no account
+    assert repair_loss(plain, net, source, other).item() == pytest.approx(1e-3, rel=1e-3)
+    other[:, :, :4] = target[:, :, :4] + 0.2
+    assert repair_loss(plain, net, source, other).item() == pytest.approx(np.hypot(0.2, 1e-3), rel=1e-3)
+
+
+def test_f1_by_hand():
+    assert f1(6, 2, 4) == pytest.approx(2 * 6 / 18)
+    assert f1(0, 0, 0) == 0
+
+
+@pytest.mark.parametrize("one", [PAINT, FIND])
+def test_a_short_run_trains_checks_and_continues(one, photos, pack, tmp_path):
+    folder = run(replace(one, check_every=5), photos, tmp_path / "whole", pack)
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    losses = {r["step"]: r["loss"] for r in rows if "loss" in r}
+    assert sorted(losses) == list(range(1, 11))
+    assert all(np.isfinite(v) for v in losses.values())
+    checks = [r["check"] for r in rows if "check" in r]
+    assert set(checks[0]) >= ({"thin", "medium"} if one is PAINT else {"F1 crack", "F1 any"})
+    run(replace(one, check_every=5), photos, tmp_path / "parts", pack, stop_after=4)
+    again = run(replace(one, check_every=5), photos, tmp_path / "parts", pack)
+    rows = [json.loads(line) for line in (again / "log.jsonl").read_text().splitlines()]
+    assert {r["step"]: r["loss"] for r in rows if "loss" in r} == losses
+
+
+def test_overfitting_one_batch_lowers_the_loss(pack):
+    data = Pack(pack)
+    for one in (PAINT, FIND):
+        samples = [make_sample(one, data, 0, i) for i in range(2)]
+        source = torch.from_numpy(np.stack([s.source for s in samples])).permute(0, 3, 1, 2)
+        target = torch.from_numpy(np.stack([s.target for s in samples])).permute(0, 3, 1, 2)
+        net = build_network(one)
+        optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+        first = repair_loss(one, net, source, target).item()
+        for _ in range(30):
+            optimizer.zero_grad()
+            loss = repair_loss(one, net, source, target)
+            loss.backward()
+            optimizer.step()
+        assert loss.item() < 0.97 * first
+
+
+CARD = """
+id = "tiny-inpaint"
+file = "tiny.onnx"
+sha256 = "{sha}"
+licence = "Apache-2.0"
+commercial_use = true
+capability = "in-painter"
+backend = "onnx"
+channels = 4
+overlap = 20
+multiple = 2
+generative = true
+has_sigma = true
+input = "picture_and_hole"
+output = "image_out"
+sigma_output = "sigma"
+paper = "none"
+training_data = "none"
+command = "none"
+limits = "none"
+[speed]
+seconds_per_megapixel = 1.0
+"""
+
+
+def test_exported_in_painter_runs_as_a_provider(photos, pack, tmp_path):
+    import hashlib
+
+    folder = run(PAINT, photos, tmp_path / "runs", pack)
+    path = tmp_path / "tiny.onnx"
+    found = export_repair(PAINT, folder, photos, path)
+    assert found["onnx_max_difference"] < 2e-3
+    assert found["sigma_factor"] > 0
+    card = parse_card(CARD.format(sha=hashlib.sha256(path.read_bytes()).hexdigest()))
+    painter = _opened(card, path)
+    rng = np.random.default_rng(0)
+    picture = rng.uniform(0, 1, (31, 37, 3)).astype(np.float32)
+    hole = np.zeros((31, 37), bool)
+    hole[10:14, 5:30] = True
+    done = painter.fill(picture, hole)
+    np.testing.assert_array_equal(done.image[~hole], picture[~hole])
+    net = build_network(PAINT)
+    assert load_ema(folder, net) == []
+    assert done.sigma is not None
+    assert (done.sigma[hole] > 0).all()
+
+
+def _opened(card, path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    class Plain:
+        precision, library, model = "fp32", "onnxruntime 1", card.ref()
+
+        def run(self, inputs):
+            names = [o.name for o in session.get_outputs()]
+            return dict(zip(names, session.run(None, inputs), strict=True))
+
+    return NetworkInpainter(card, Plain())
+
+
+def test_checks_without_photographs_are_empty(tmp_path):
+    assert RepairChecks(tmp_path, PAINT).cases == {}
+    net = DamageNet(DilatedConfig(**SMALL))
+    assert Ema(net, 0.9).shadow.keys() == net.state_dict().keys()
