@@ -14,6 +14,7 @@ from tratto.cli.learn import data_app, eval_app, train
 from tratto.cli.ledger import ledger_app
 from tratto.cli.mask import mask_app
 from tratto.cli.models import models_app
+from tratto.cli.repair import eval_repair
 from tratto.cli.show import argument_path
 from tratto.cli.witness import witness_app
 
@@ -403,6 +404,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(witness_app, name="witness")
 app.command()(train)
+eval_app.command(name="repair")(eval_repair)
 app.add_typer(eval_app, name="eval")
 app.add_typer(data_app, name="data")
 
