@@ -218,6 +218,10 @@ def recolor(
         float | None, typer.Option(help="How much of its light the wall gives itself: 0.15 one wall, 0.5 a whole room.")
     ] = None,
     pattern: Annotated[str, typer.Option(help="Of the old wall: auto, keep or remove.")] = "auto",
+    stains: Annotated[str, typer.Option(help="Brown stains: keep or remove.")] = "keep",
+    glossy: Annotated[
+        bool, typer.Option("--glossy", help="The old paint is glossy: mirror images of lamps stay white.")
+    ] = False,
     grow: Annotated[float, typer.Option(help="Grow the mask by this many pixels; negative shrinks it.")] = 0.0,
     feather: Annotated[float, typer.Option(help="Soften the mask's edge over this many pixels.")] = 0.0,
     edge: Annotated[

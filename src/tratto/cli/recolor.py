@@ -30,6 +30,8 @@ class RecolorCommand:
     was: str | None
     bounce: float | None
     pattern: str
+    stains: str
+    glossy: bool
     grow: float
     feather: float
     edge: int
@@ -109,6 +111,8 @@ def _options(command: RecolorCommand) -> RecolorOptions:
         clicks=tuple(_numbers(c, 2, "--click takes x,y") for c in command.click or ()),
         bounce=command.bounce,
         pattern=command.pattern,
+        stains=command.stains,
+        glossy=command.glossy,
         grow=command.grow,
         feather=command.feather,
         edge=command.edge,

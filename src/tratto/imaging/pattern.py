@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.imaging.shading import FLOOR, Float, masked_blur
+from tratto.imaging.shading import FLOOR, Float, field_at, masked_blur
 
 __all__ = ["Pattern", "find_pattern", "light_field", "without_pattern"]
 
@@ -192,7 +192,7 @@ def without_pattern(wall: Float, weight: Float, pattern: Pattern, origin: tuple[
     -------
     (H, W, 3) float32
     """
-    field = _at(pattern, origin, (wall.shape[0], wall.shape[1]))
+    field = field_at(pattern.field, pattern.step, origin, (wall.shape[0], wall.shape[1]))
     shown = np.exp(np.log(np.maximum(wall, FLOOR)) - field)
     paints = np.exp(pattern.paints)
     best = np.full(wall.shape[:2], np.inf, np.float32)
@@ -215,15 +215,3 @@ def without_pattern(wall: Float, weight: Float, pattern: Pattern, origin: tuple[
     calm, _ = masked_blur(np.clip(detail, -0.5, 0.5)[..., None], trust, 1.2)
     plain: Float = np.exp(field + calm).astype(np.float32)
     return plain
-
-
-def _at(pattern: Pattern, origin: tuple[int, int], shape: tuple[int, int]) -> Float:
-    """Return the field at every pixel of a window, bilinear."""
-    import cv2
-
-    half = pattern.step // 2
-    y = ((np.arange(shape[0]) + origin[0] - half) / pattern.step).astype(np.float32)
-    x = ((np.arange(shape[1]) + origin[1] - half) / pattern.step).astype(np.float32)
-    grid_x, grid_y = np.meshgrid(x, y)
-    out: Float = cv2.remap(pattern.field, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return out

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
 from tratto.imaging.color import linear_to_lab, linear_to_srgb, srgb_to_lab
+from tratto.imaging.marks import Ground, find_stain, ground_of, without_marks
 from tratto.imaging.matting import make_matte, mask_is_hard, matte_radius
 from tratto.imaging.pattern import GRID, Pattern, find_pattern, light_field, without_pattern
 from tratto.imaging.shading import FLOOR, LUMINANCE, Float, calm, encoded, log_noise, shoulder
@@ -73,6 +74,10 @@ class Wish:
     pattern : str
         Of the old paint: ``auto`` paints over it where its colours tell it from light, ``remove`` also where only its
         brightness does, ``keep`` lets it show through.
+    stains : str
+        ``keep``, or ``remove`` for brown ones.
+    glossy : bool
+        Whether the old paint mirrors lamps, so that their image must stay white.
     """
 
     paint: Float
@@ -83,6 +88,8 @@ class Wish:
     noise: float = 0.0
     bounce: float | None = None
     pattern: str = "auto"
+    stains: str = "keep"
+    glossy: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,9 @@ class Fit:
         For :func:`tratto.imaging.shading.calm`.
     pattern : tuple of (3 floats)
         Colours of the old pattern (logarithms, the first is 0); empty where there is none.
+    stain : tuple of 3 floats or None
+        What one layer of a stain lets through (logarithm), where stains are taken off.
+    glossy : bool
     hard : bool
         The mask was black and white.
     radius : int
@@ -125,6 +135,8 @@ class Fit:
     keep: tuple[float, float, float]
     sigma: tuple[float, float, float]
     pattern: tuple[tuple[float, ...], ...]
+    stain: tuple[float, float, float] | None
+    glossy: bool
     hard: bool
     radius: int
     missed: float
@@ -243,13 +255,31 @@ class _Wall:
         known = np.asarray(paints, np.float32)
         return Pattern(known, light_field(logs, inside, known), step)
 
-    def separate(self, fit: Fit, pattern: Pattern | None, y0: int, y1: int) -> _Layers:
+    def ground(self, fit: Fit) -> Ground | None:
+        """Return the slow light that marks are told by; None where none are to be taken off."""
+        if fit.stain is None and not fit.glossy:
+            return None
+        logs, inside, step = self.grid()
+        return ground_of(logs, inside, step, None if fit.stain is None else np.asarray(fit.stain, np.float32))
+
+    def known(self, fit: Fit) -> tuple[Pattern | None, Ground | None]:
+        """Return what must be known of the whole wall to take any part of it apart."""
+        return self.pattern(fit.pattern), self.ground(fit)
+
+    def separate(self, fit: Fit, known: tuple[Pattern | None, Ground | None], y0: int, y1: int) -> _Layers:
         """Take rows apart, looking at the halo around them."""
+        pattern, ground = known
         margin = halo(fit.radius)
         a, b = max(0, y0 - margin), min(self.mask.shape[0], y1 + margin)
         picture = self.rows(a, b)
         matte = make_matte(picture, self.mask[a:b], fit.radius, fit.hard)
-        wall = matte.wall if pattern is None else without_pattern(matte.wall, matte.alpha, pattern, (a, 0))
+        wall, rest = matte.wall, matte.rest
+        if ground is not None:
+            stain = None if fit.stain is None else np.asarray(fit.stain, np.float32)
+            wall, glare = without_marks(wall, matte.alpha, ground, (stain, fit.glossy), (a, 0))
+            rest = rest + (matte.alpha * glare)[..., None]
+        if pattern is not None:
+            wall = without_pattern(wall, matte.alpha, pattern, (a, 0))
         old: Float = np.asarray(fit.old, np.float32)
         light: Float = (wall / old).astype(np.float32, copy=False)
         if min(fit.keep) < 1:
@@ -260,7 +290,7 @@ class _Wall:
             y, x = np.mgrid[y0:y1, 0 : self.mask.shape[1]].astype(np.float32)
             laid = self.tile.sample(y, x)
         new = _bounced(light[part], fit)
-        return _Layers(picture[part], matte.rest[part], matte.alpha[part], light[part], new, laid)
+        return _Layers(picture[part], rest[part], matte.alpha[part], light[part], new, laid)
 
 
 def _fit_bands(height: int, width: int) -> list[tuple[int, int]]:
@@ -306,18 +336,24 @@ def fit_wall(rows: Rows, mask: Float, wish: Wish) -> Fit:
     bands = _fit_bands(height, width)
     old = _typical(rows, mask, bands)
     paints: tuple[tuple[float, ...], ...] = ()
-    if wish.pattern != "keep":
+    stain: Float | None = None
+    if wish.pattern != "keep" or wish.stains == "remove":
         logs, inside, _ = wall.grid()
-        found = find_pattern(logs, inside, wish.pattern == "remove")
+        stain = find_stain(logs, inside) if wish.stains == "remove" else None
+        found = None if wish.pattern == "keep" else find_pattern(logs, inside, wish.pattern == "remove")
         if found is not None:
             paints = tuple(_three(p) for p in found)
             light = light_field(logs, inside, found)
             old = np.asarray(np.exp(np.median(light[inside > 0.5], axis=0)), np.float32)
     one, none = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
     hard, radius = mask_is_hard(mask), matte_radius(height, width)
-    fit = Fit(_three(old), _three(wish.paint), one, 0.0, one, none, 0.0, one, one, paints, hard, radius, 0.0)
-    pattern = wall.pattern(paints)
-    parts = [wall.separate(fit, pattern, a, b) for a, b in bands]
+    layer = None if stain is None else _three(stain)
+    fit = Fit(
+        old=_three(old), paint=_three(wish.paint), level=one, bounce=0.0, spread=one, ambient=none, lift=0.0, keep=one,
+        sigma=one, pattern=paints, stain=layer, glossy=wish.glossy, hard=hard, radius=radius, missed=0.0,
+    )  # fmt: skip
+    known = wall.known(fit)
+    parts = [wall.separate(fit, known, a, b) for a, b in bands]
     weights = [mask[a:b] for a, b in bands]
     fit = _reflections(parts, weights, fit, wish)
     parts = [replace(p, new_light=_bounced(p.light, fit)) for p in parts]
@@ -560,11 +596,11 @@ class Painter:
     def __init__(self, rows: Rows, mask: Float, fit: Fit, tile: Tile | None = None) -> None:
         self._wall = _Wall(rows, mask, tile)
         self._fit = fit
-        self._pattern = self._wall.pattern(fit.pattern)
+        self._known = self._wall.known(fit)
 
     def paint(self, y0: int, y1: int) -> Painted:
         """Return rows ``y0`` to ``y1``; they are the same however a picture is cut into bands."""
         fit = self._fit
-        layers = self._wall.separate(fit, self._pattern, y0, y1)
+        layers = self._wall.separate(fit, self._known, y0, y1)
         old, paint = np.asarray(fit.old, np.float32), np.asarray(fit.paint, np.float32)
         return Painted(_put_together(layers, old, paint, fit.lift), layers.alpha)

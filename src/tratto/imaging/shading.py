@@ -168,3 +168,25 @@ def _wiener(
     signal = np.clip(1 - noise / np.maximum(power, 1e-12), 0, 1)
     calmed = base + detail * (signal + (1 - signal) * keep)
     return calmed.astype(np.float32)
+
+
+def field_at(field: Float, step: int, origin: tuple[int, int], shape: tuple[int, int]) -> Float:
+    """Return a grid's values at every pixel of a window, bilinear, continued beyond the outermost points.
+
+    Parameters
+    ----------
+    field : (h, w, 3) float32
+    step : int
+        Pixels between grid points; the first lies at ``step // 2``.
+    origin : (int, int)
+        Row and column of the window's first pixel.
+    shape : (int, int)
+    """
+    import cv2
+
+    half = step // 2
+    y = ((np.arange(shape[0]) + origin[0] - half) / step).astype(np.float32)
+    x = ((np.arange(shape[1]) + origin[1] - half) / step).astype(np.float32)
+    grid_x, grid_y = np.meshgrid(x, y)
+    out: Float = cv2.remap(field, grid_x, grid_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return out

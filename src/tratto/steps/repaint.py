@@ -51,6 +51,10 @@ class Repaint:
         Share of the wall's light that comes from the wall itself and its like. None: estimated.
     pattern : str
         What becomes of the old paint's pattern: ``auto``, ``keep`` or ``remove``.
+    stains : str
+        ``keep``, or ``remove`` for brown stains.
+    glossy : bool
+        Keep the mirror images of lamps white.
     edge : int
         How many pixels the mask was widened for the matte; see :func:`tratto.imaging.matting.reach_out`.
     strength : float
@@ -69,6 +73,8 @@ class Repaint:
     was: list[float] | None = None
     bounce: float | None = None
     pattern: str = "auto"
+    stains: str = "keep"
+    glossy: bool = False
     edge: int = 0
     strength: float = 1.0
     noise: float | None = None
@@ -84,6 +90,8 @@ class Repaint:
             raise OptionError(f"match must be one of {', '.join(MATCHES)}, got {self.match!r}")
         if self.pattern not in PATTERNS:
             raise OptionError(f"pattern must be one of {', '.join(PATTERNS)}, got {self.pattern!r}")
+        if self.stains not in ("keep", "remove"):
+            raise OptionError(f"stains must be keep or remove, got {self.stains!r}")
         for name in ("color", "was"):
             value = getattr(self, name)
             if value is not None and not (len(value) == 3 and all(0 <= float(v) <= 1 for v in value)):
@@ -172,7 +180,7 @@ class Repaint:
         paint, lab = self._reference(tile)
         was = None if self.was is None else srgb_to_linear(np.asarray(self.was, np.float64)).astype(np.float32)
         match: Match = "seen" if self.match == "seen" else "paint"
-        return Wish(paint, lab, match, was, tile, noise, self.bounce, self.pattern)
+        return Wish(paint, lab, match, was, tile, noise, self.bounce, self.pattern, self.stains, self.glossy)
 
     def _scores(
         self, lab: NDArray[np.float64], count: int, fit: Fit, tile: Tile | None
@@ -205,6 +213,9 @@ class Repaint:
             )
         if fit.pattern:
             notes.append(f"the old wall has a pattern of {len(fit.pattern)} colours, which was painted over")
+        if self.stains == "remove":
+            told = "brown stains were taken off" if fit.stain is not None else "no brown stain was found to take off"
+            notes.append(told)
         if self.match == "seen" and distance > 1 and self.strength == 1:
             notes.append(
                 f"the wall's mean misses the reference by {distance:.1f} CIELAB: its light leaves no room for more"

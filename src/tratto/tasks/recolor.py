@@ -39,6 +39,10 @@ class RecolorOptions(BaseModel):
     pattern : str
         Of the old wall: ``auto`` paints over a pattern whose colours show that it is none of the light's, ``remove``
         also one of brightness alone, ``keep`` lets it show through.
+    stains : str
+        ``keep``, or ``remove`` to take brown stains off; grey dirt looks like shadow and stays.
+    glossy : bool
+        The old paint is glossy: the mirror images of lamps stay white.
     clicks : (x, y) points
         On the wall, in pixels of the picture as a viewer shows it: where no mask is given, the wall is searched from
         here.
@@ -63,6 +67,8 @@ class RecolorOptions(BaseModel):
     was: tuple[Channel, Channel, Channel] | None = None
     bounce: Annotated[float, Field(ge=0.0, le=0.6)] | None = None
     pattern: Literal["auto", "keep", "remove"] = "auto"
+    stains: Literal["keep", "remove"] = "keep"
+    glossy: bool = False
     clicks: tuple[tuple[float, float], ...] = ()
     grow: Annotated[float, Field(ge=-64, le=64)] = 0.0
     feather: Annotated[float, Field(ge=0, le=64)] = 0.0
@@ -126,6 +132,8 @@ def plan(options: RecolorOptions, inspection: Inspection) -> Recipe:
         was=None if options.was is None else [float(v) for v in options.was],
         bounce=options.bounce,
         pattern=options.pattern,
+        stains=options.stains,
+        glossy=options.glossy,
         edge=options.edge,
         strength=options.strength,
         noise=inspection.noise_sigma.value,
