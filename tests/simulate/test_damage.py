@@ -144,3 +144,15 @@ def test_large_holes_are_deeper_than_thin_ones():
 def test_natural_unit_grows_with_the_picture():
     assert natural_unit(100, 100) == 0.8
     assert natural_unit(900, 900) == 2.0
+
+
+def test_sheet_shows_every_variant():
+    from tratto.core.image import ColorMode, Image
+    from tratto.simulate.damage_sheet import damage_sheet
+
+    image = Image(np.rint(255 * picture()).astype(np.uint8), ColorMode.RGB)
+    sheet = damage_sheet(image, 0.7, 1, width=64)
+    rows = -(-(1 + len(EVERY)) // 4)
+    assert (sheet.width, sheet.height) == (4 * 70 + 6, rows * (48 + 24) + 6)
+    with pytest.raises(OptionError, match="64x64"):
+        damage_sheet(Image(np.zeros((20, 20, 3), np.uint8), ColorMode.RGB))

@@ -125,3 +125,32 @@ def _eval_repair(
         (out / "report.md").write_text(text + "\n", encoding="utf-8")
         (out / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
     return 0
+
+
+def damage_preview(
+    picture: Annotated[Path, typer.Argument(parser=argument_path, metavar="PICTURE", help="Clean picture to damage.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="PNG to write.")
+    ] = Path("damage.png"),
+    severity: Annotated[float, typer.Option(help="0 (lightest) to 1.")] = 0.6,
+    toned: Annotated[bool, typer.Option("--toned", help="Tone the picture like an old print first.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+) -> None:
+    """Draw a contact sheet of every kind of simulated damage."""
+    from tratto.cli.guard import guarded
+
+    guarded(_damage_preview, picture, out, (severity, toned, seed))
+
+
+def _damage_preview(picture: Path, out: Path, how: tuple[float, bool, int]) -> int:
+    from tratto.core.errors import OutputError
+    from tratto.imaging import io
+    from tratto.simulate.damage_sheet import damage_sheet
+
+    if out.exists() and picture.exists() and out.samefile(picture):
+        raise OutputError(f"{out} is the input; an input is never overwritten")
+    severity, toned, seed = how
+    sheet = damage_sheet(io.read_image(picture), severity, seed, toned=toned)
+    io.write_image(sheet, out, "png")
+    typer.echo(f"{out}: {sheet.width}x{sheet.height}")
+    return 0

@@ -334,7 +334,7 @@ def stain(picture: Picture, severity: float, unit: float, rng: np.random.Generat
             # (Deegan et al. 1997, "Capillary flow as the cause of ring stains")
             into = np.maximum(1 - distance, 0)
             rim = inside * np.exp(-into / np.float32(2.2 * width))
-            amount = np.float32((0.12 + 0.55 * severity) * rng.uniform(0.6, 1.2))
+            amount = np.float32((0.2 + 0.6 * severity) * rng.uniform(0.7, 1.2))
             tides = np.zeros(shape, np.float32)
             for _ in range(int(rng.integers(0, 3))):
                 at = rng.uniform(0.1, 0.6)

@@ -63,6 +63,8 @@ def _network(
         start, heading, length, thick, depth = todo.pop()
         line = wander(start, heading, length, rng, bend, max(1.5, 2 * unit))
         count = len(line)
+        # a brittle layer breaks in little corners
+        line = line + rng.normal(0, 0.4 * unit, line.shape)
         along = np.linspace(0, 1, count)
         # wide and narrow stretches, thinning out to the end
         shape_of = np.exp(0.45 * fractal_line(count, 25, rng)) * np.clip(1.15 - along, 0, 1) ** 0.5
@@ -85,8 +87,8 @@ def crack(picture: Picture, severity: float, unit: float, rng: np.random.Generat
     """Cracks: ``emulsion`` of a print, light with flakes gone, or ``masonry``, dark with a lit edge."""
     shape = picture.shape[:2]
     emulsion = variant == "emulsion"
-    width = unit * (0.7 + 2.1 * severity) * rng.uniform(0.7, 1.3)
-    bend = rng.uniform(0.18, 0.4) if emulsion else rng.uniform(0.3, 0.6)
+    width = unit * ((0.55 + 1.4 * severity) if emulsion else (0.6 + 1.9 * severity)) * rng.uniform(0.7, 1.3)
+    bend = rng.uniform(0.12, 0.3) if emulsion else rng.uniform(0.3, 0.6)
     strokes, nodes = _network(shape, unit, severity, width, bend, rng)
     flakes = []
     if emulsion:

@@ -1,0 +1,85 @@
+"""``tratto data dedupe``: equal and nearly equal pictures of a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tratto.cli.guard import guarded
+from tratto.cli.show import argument_path, emit_json, printable
+from tratto.core.errors import OptionError, OutputError
+
+
+def dedupe(
+    folder: Annotated[Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Folder, with sub-folders.")],
+    radius: Annotated[int, typer.Option(help="Bits of 64 in which perceptual hashes may differ, 0-15.")] = 6,
+    turned: Annotated[bool, typer.Option("--turned", help="Find turned and mirrored copies, too.")] = False,
+    move_to: Annotated[
+        Path | None,
+        typer.Option(parser=argument_path, metavar="DIR", help="Move all but the best of each group there."),
+    ] = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete all but the best of each group.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find equal and nearly equal pictures and say why; nothing is moved or deleted unless asked."""
+    guarded(_dedupe, folder, (radius, turned), (move_to, delete), as_json, as_json=as_json)
+
+
+def _dedupe(folder: Path, how: tuple[int, bool], then: tuple[Path | None, bool], as_json: bool) -> int:
+    from tratto.corpus.dedupe import dedupe as find
+    from tratto.corpus.dedupe import find_pictures
+
+    move_to, delete = then
+    if move_to is not None and delete:
+        raise OptionError("--move-to and --delete contradict each other")
+    if not 0 <= how[0] <= 15:
+        raise OptionError(f"--radius takes 0 to 15, got {how[0]}")
+    done = find(find_pictures(folder), *how)
+    extra = [path for group in done.groups for path, _ in group.rest]
+    if move_to is not None:
+        _move(extra, folder, move_to)
+    elif delete:
+        for path in extra:
+            path.unlink()
+    if as_json:
+        emit_json(
+            {
+                "pictures": done.pictures,
+                "compared": done.compared,
+                "groups": [
+                    {"keep": str(g.keep), "rest": [{"path": str(p), "reason": r} for p, r in g.rest]}
+                    for g in done.groups
+                ],
+                "unreadable": [{"path": str(p), "message": m} for p, m in done.unreadable],
+            }
+        )
+        return 8 if done.unreadable else 0
+    for group in done.groups:
+        typer.echo(printable(f"{group.keep}: kept"))
+        for path, reason in group.rest:
+            typer.echo(printable(f"  {path}: {reason}"))
+    for path, message in done.unreadable:
+        typer.echo(printable(f"{path}: passed over: {message}"), err=True)
+    what = "moved" if move_to is not None else "deleted" if delete else "nothing moved or deleted"
+    pairs = done.pictures * (done.pictures - 1) // 2
+    typer.echo(
+        f"{done.pictures} pictures, {len(done.groups)} groups, {len(extra)} to spare: {what}; "
+        f"{done.compared} of {pairs} pairs compared"
+    )
+    return 8 if done.unreadable else 0
+
+
+def _move(paths: list[Path], folder: Path, target: Path) -> None:
+    """Move files, keeping their sub-folders; nothing is replaced."""
+    places = [(p, target / p.relative_to(folder)) for p in paths]
+    for _, place in places:
+        if place.exists():
+            raise OutputError(f"{place} exists; nothing was moved")
+    for path, place in places:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.rename(place)
+        except OSError as e:
+            raise OutputError(f"{path} cannot be moved to {place}: {e.strerror or e}") from e

@@ -1,0 +1,379 @@
+"""Equal and nearly equal pictures in a folder, with reasons, without comparing all pairs.
+
+Three looks, each finer than the one before:
+
+1. *exact*: files of equal SHA-256;
+2. *hash*: a 64-bit perceptual hash (signs of the low frequencies of a 32 x 32 picture's cosine transform), compared
+   within a few bits through an index: two hashes that differ in at most ``r`` bits agree in at least one of ``r + 1``
+   bands, so only pictures that share a band are compared (multi-index hashing, Norouzi, Punjani and Fleet 2012);
+3. *check*: candidates are compared as small pictures (correlation of 32 x 32 grey samples and of their gradients, and
+   the mean colours), which tells a scaled or re-saved copy from another picture of a similar layout.
+
+Turned and mirrored copies are found when asked: their hashes follow from the picture turned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import InputError, OptionError, TrattoError
+
+Float = NDArray[np.float32]
+
+#: Endings that are looked at.
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+#: Side of the small picture.
+SIDE = 32
+#: Two pictures are one if at least this correlated as small pictures, and as gradients of them ...
+ALIKE, ALIKE_EDGES = 0.985, 0.90
+#: ... and their mean colours differ by no more than this, full scale = 1.
+SAME_COLOR = 0.08
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """What is kept of a picture: 64 bits, a small grey picture (32 x 32, zero mean, unit norm) and its mean colour."""
+
+    path: Path
+    sha256: str
+    size: int
+    width: int
+    height: int
+    hash: int
+    small: Float
+    color: Float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures that are one.
+
+    Attributes
+    ----------
+    one, two : int
+        Their numbers.
+    reason : str
+        ``"same bytes"``, or what was measured.
+    """
+
+    one: int
+    two: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures that are one.
+
+    Attributes
+    ----------
+    keep : Path
+        The one with most pixels; of equal ones the largest file, then the first name.
+    rest : tuple of (Path, str)
+        The others, each with the reason that led to it.
+    """
+
+    keep: Path
+    rest: tuple[tuple[Path, str], ...]
+
+
+@dataclass(frozen=True)
+class Deduped:
+    """What was found.
+
+    Attributes
+    ----------
+    groups : tuple of Group
+    pictures : int
+        How many were looked at.
+    compared : int
+        How many pairs were compared as small pictures; all pairs would be ``pictures * (pictures - 1) / 2``.
+    unreadable : tuple of (Path, str)
+    """
+
+    groups: tuple[Group, ...]
+    pictures: int
+    compared: int
+    unreadable: tuple[tuple[Path, str], ...]
+
+
+def perceptual_hash(small: Float) -> int:
+    """Return 64 bits of a small grey picture: signs of its low frequencies against their median.
+
+    Parameters
+    ----------
+    small : (32, 32) float32
+    """
+    import cv2
+
+    low = cv2.dct(np.ascontiguousarray(small, np.float32))[:9, :9].ravel()[1:65]
+    bits = low > np.median(low)
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def small_gray(rgb: Float) -> Float:
+    """Return a picture as 32 x 32 grey samples of zero mean and unit norm; all zero where it is flat.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) float32 in [0, 1]
+    """
+    import cv2
+
+    gray = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
+    tiny = cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    tiny = tiny - tiny.mean()
+    norm = float(np.linalg.norm(tiny))
+    # below half an 8-bit step there is nothing to compare
+    return np.asarray(tiny / norm if norm > SIDE * 0.5 / 255 else np.zeros_like(tiny), np.float32)
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Look at one picture as a viewer shows it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    from tratto.imaging import io
+    from tratto.imaging.color import view_rgb
+
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise InputError(f"{path}: cannot be read: {e.strerror or e}") from e
+    image = io.read_image(data)
+    rgb = io.oriented(view_rgb(image), image.meta.orientation)
+    small = small_gray(rgb)
+    return Fingerprint(
+        path,
+        hashlib.sha256(data).hexdigest(),
+        len(data),
+        rgb.shape[1],
+        rgb.shape[0],
+        perceptual_hash(small),
+        small,
+        rgb.reshape(-1, 3).mean(axis=0),
+    )
+
+
+def _turned(small: Float) -> Iterable[tuple[str, Float]]:
+    """Return the seven other ways to lay a picture, named."""
+    for flip in (False, True):
+        base = small[:, ::-1] if flip else small
+        for quarter in range(4):
+            if flip or quarter:
+                name = ("mirrored" if flip else "") + (f" turned {90 * quarter} degrees" if quarter else "")
+                yield name.strip(), np.ascontiguousarray(np.rot90(base, quarter))
+
+
+def hamming_pairs(hashes: NDArray[np.uint64], radius: int) -> Iterable[tuple[int, int, int]]:
+    """Return all pairs of hashes that differ in at most ``radius`` bits, without comparing all pairs.
+
+    Parameters
+    ----------
+    hashes : (n,) uint64
+    radius : int
+        0-15.
+
+    Yields
+    ------
+    (int, int, int)
+        The two numbers, the smaller first, and the distance; each pair once.
+
+    Raises
+    ------
+    OptionError
+        For another radius.
+    """
+    if not 0 <= radius <= 15:
+        raise OptionError(f"hashes are compared within 0 to 15 bits, got {radius}")
+    edges = np.linspace(0, 64, radius + 2).astype(int)
+    bands = [(int(a), int(b - a)) for a, b in itertools.pairwise(edges)]
+    for band, (start, length) in enumerate(bands):
+        keys = (hashes >> np.uint64(start)) & np.uint64((1 << length) - 1)
+        order = np.argsort(keys, kind="stable")
+        ends = np.flatnonzero(np.diff(keys[order])) + 1
+        for members in np.split(order, ends):
+            if len(members) < 2:
+                continue
+            for k, one in enumerate(members[:-1]):
+                others = members[k + 1 :]
+                difference = hashes[others] ^ hashes[one]
+                far = _count(difference)
+                for i in np.flatnonzero(far <= radius):
+                    if not _in_earlier_band(int(difference[i]), bands[:band]):
+                        other = int(others[i])
+                        yield min(int(one), other), max(int(one), other), int(far[i])
+
+
+def _in_earlier_band(difference: int, bands: list[tuple[int, int]]) -> bool:
+    """Return whether two hashes agree in one of the bands that were looked at before."""
+    return any((difference >> start) & ((1 << length) - 1) == 0 for start, length in bands)
+
+
+def _count(values: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return how many bits are set (``numpy.bitwise_count`` came with NumPy 2)."""
+    if hasattr(np, "bitwise_count"):
+        return np.asarray(np.bitwise_count(values), np.int64)
+    return np.unpackbits(values.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1, dtype=np.int64)
+
+
+def _gradients(small: Float) -> Float:
+    dx, dy = np.diff(small, axis=1)[:-1], np.diff(small, axis=0)[:, :-1]
+    both = np.stack([dx, dy])
+    norm = float(np.linalg.norm(both))
+    return np.asarray(both / norm if norm > 0 else both, np.float32)
+
+
+def alike(one: Fingerprint, two: Fingerprint, small: Float | None = None) -> str:
+    """Return why two pictures are one, or an empty text.
+
+    Parameters
+    ----------
+    one, two : Fingerprint
+    small : (32, 32) float32 or None
+        ``one`` laid another way.
+    """
+    a = one.small if small is None else small
+    flat = not a.any() or not two.small.any()
+    color = float(np.abs(one.color - two.color).max())
+    if flat:
+        if a.any() or two.small.any() or color > 1 / 255:
+            return ""
+        return f"both are of one colour, which differs by {255 * color:.1f} of 255"
+    whole = float(np.vdot(a, two.small))
+    edges = float(np.vdot(_gradients(a), _gradients(two.small)))
+    if whole < ALIKE or edges < ALIKE_EDGES or color > SAME_COLOR:
+        return ""
+    off = f"{255 * color:.0f} of 255"
+    return f"alike as small pictures: correlation {whole:.3f}, of edges {edges:.3f}, colour off by {off}"
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Return the pictures below a folder, in order of their names.
+
+    Raises
+    ------
+    InputError
+        If it is no folder, or holds none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder")
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise InputError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
+    return found
+
+
+def dedupe(
+    paths: list[Path], radius: int = 6, turned: bool = False, progress: Callable[[int, int], None] | None = None
+) -> Deduped:
+    """Find equal and nearly equal pictures.
+
+    Parameters
+    ----------
+    paths : list of Path
+    radius : int
+        Bits in which perceptual hashes may differ to be compared further, 0-15.
+    turned : bool
+        Look for turned and mirrored copies, too.
+    progress : callable, optional
+        ``progress(done, total)`` while pictures are read.
+    """
+    prints: list[Fingerprint] = []
+    unreadable: list[tuple[Path, str]] = []
+    for number, path in enumerate(paths):
+        try:
+            prints.append(fingerprint(path))
+        except TrattoError as e:
+            unreadable.append((path, str(e)))
+        if progress is not None:
+            progress(number + 1, len(paths))
+    pairs, compared = _pairs(prints, radius, turned)
+    return Deduped(tuple(_groups(prints, pairs)), len(prints), compared, tuple(unreadable))
+
+
+def _pairs(prints: list[Fingerprint], radius: int, turned: bool) -> tuple[list[Pair], int]:
+    """Return the pairs that are one, and how many were compared as small pictures."""
+    found: list[Pair] = []
+    by_bytes: dict[str, int] = {}
+    distinct: list[int] = []
+    for k, p in enumerate(prints):
+        if p.sha256 in by_bytes:
+            found.append(Pair(by_bytes[p.sha256], k, "same bytes"))
+        else:
+            by_bytes[p.sha256] = k
+            distinct.append(k)
+    # every distinct picture as it is, then perhaps laid in seven other ways
+    owners = list(distinct)
+    laid: list[tuple[str, Float | None]] = [("", None)] * len(distinct)
+    hashes = [prints[k].hash for k in distinct]
+    if turned:
+        for k in distinct:
+            for name, small in _turned(prints[k].small):
+                owners.append(k)
+                laid.append((name, small))
+                hashes.append(perceptual_hash(small))
+    compared = 0
+    seen: set[tuple[int, int]] = set()
+    for i, j, bits in hamming_pairs(np.array(hashes, np.uint64), radius):
+        one, two = owners[i], owners[j]
+        # of two laid pictures one must be as it is; the rest would be the same relation again
+        if one == two or (i >= len(distinct) and j >= len(distinct)) or (min(one, two), max(one, two)) in seen:
+            continue
+        compared += 1
+        if j >= len(distinct):  # j is the laid one
+            name, small = laid[j]
+            reason = alike(prints[two], prints[one], small)
+        else:
+            name, reason = "", alike(prints[one], prints[two])
+        if reason:
+            seen.add((min(one, two), max(one, two)))
+            told = f"{name}; " if name else ""
+            found.append(Pair(min(one, two), max(one, two), f"{told}{reason} (hashes differ in {bits} of 64 bits)"))
+    return found, compared
+
+
+def _groups(prints: list[Fingerprint], pairs: list[Pair]) -> list[Group]:
+    """Join pairs that share a picture into groups."""
+    parent = list(range(len(prints)))
+
+    def root(k: int) -> int:
+        while parent[k] != k:
+            parent[k] = parent[parent[k]]
+            k = parent[k]
+        return k
+
+    reasons: dict[int, list[str]] = defaultdict(list)
+    for pair in pairs:
+        parent[root(pair.two)] = root(pair.one)
+        for one, other in ((pair.one, pair.two), (pair.two, pair.one)):
+            reasons[one].append(f"{pair.reason}, with {prints[other].path}")
+    members: dict[int, list[int]] = defaultdict(list)
+    for k in range(len(prints)):
+        members[root(k)].append(k)
+    out = []
+    for group in members.values():
+        if len(group) < 2:
+            continue
+        best = max(
+            group, key=lambda k: (prints[k].width * prints[k].height, prints[k].size, _backwards(prints[k].path))
+        )
+        rest = tuple((prints[k].path, reasons[k][0]) for k in group if k != best)
+        out.append(Group(prints[best].path, rest))
+    return sorted(out, key=lambda g: str(g.keep))
+
+
+def _backwards(path: Path) -> tuple[int, ...]:
+    """Return a key that is greatest for the first name in order."""
+    return (*(-ord(c) for c in str(path)), 1)
