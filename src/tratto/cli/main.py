@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from tratto._version import __version__
+from tratto.cli.dedupe import dedupe
 from tratto.cli.guard import GuardedGroup, guarded
 from tratto.cli.keys import keys_app
 from tratto.cli.learn import data_app, eval_app, train
 from tratto.cli.ledger import ledger_app
 from tratto.cli.mask import mask_app
 from tratto.cli.models import models_app
-from tratto.cli.repair import eval_repair
+from tratto.cli.repair import damage_preview, eval_repair
 from tratto.cli.show import argument_path
 from tratto.cli.witness import witness_app
 
@@ -409,6 +410,8 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(witness_app, name="witness")
 app.command()(train)
 eval_app.command(name="repair")(eval_repair)
+data_app.command(name="damage")(damage_preview)
+data_app.command(name="dedupe")(dedupe)
 app.add_typer(eval_app, name="eval")
 app.add_typer(data_app, name="data")
 
