@@ -538,8 +538,11 @@ class Session:
             values = self.open_mask(mask, image).values
         elif options.clicks:
             turn = image.meta.orientation
-            points = [stored_point(p, (image.width, image.height), turn) for p in options.clicks]
-            values = wall_from_points(view_rgb(image), points)
+            points, others = (
+                [stored_point(p, (image.width, image.height), turn) for p in given]
+                for given in (options.clicks, options.others)
+            )
+            values = wall_from_points(view_rgb(image), points, others=others)
         else:
             raise OptionError("recolor needs to know the wall: give a mask, or click points on it (--mask, --click)")
         values = reach_out(adjust_mask(values, options.grow, options.feather), options.edge)

@@ -93,3 +93,19 @@ def test_forensic_refuses(folder):
         "--forensic",
     )
     assert done.exit_code == 7
+
+
+def test_a_wall_mask_from_clicks_and_a_scribble(folder):
+    clicks = ("--click", "20,20", "--click", "30,50", "--not", "80,55")
+    done = tratto("mask", "wall", folder / "room.png", "-o", folder / "found.png", *clicks)
+    assert done.exit_code == 0, done.output
+    truth = np.asarray(Pil.open(folder / "wall.png")) > 127
+    found = np.asarray(Pil.open(folder / "found.png")) > 127
+    assert (found & truth).sum() / (found | truth).sum() > 0.93
+    draw = np.zeros(truth.shape, np.uint8)
+    draw[10, 5:80] = 255
+    Pil.fromarray(draw).save(folder / "draw.png")
+    line = ("mask", "wall", folder / "room.png", "-o", folder / "b.png", "--scribble", folder / "draw.png")
+    assert tratto(*line, "--grow", "-1").exit_code == 0
+    assert tratto("mask", "wall", folder / "room.png", "-o", folder / "c.png").exit_code == 2
+    assert tratto(*line).exit_code == 4  # b.png exists

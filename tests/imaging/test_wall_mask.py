@@ -41,6 +41,16 @@ def test_scribbles_say_what_is_wall_and_what_is_not():
     assert overlap(wall_from_scribble(rgb, draw, other), truth) > 0.97
 
 
+def test_points_on_other_things_part_what_looks_alike():
+    rgb, truth = room()
+    rgb[90:] = rgb[:30] * np.float32(0.97)  # a floor nearly of the wall's colour
+    rgb[88:90] *= np.float32(0.93)
+    alone = wall_from_points(rgb, [(20, 20)], tolerance=3.0)
+    told = wall_from_points(rgb, [(20, 20)], 3.0, [(20, 110), (140, 110), (80, 45)])
+    assert overlap(told, truth) > 0.93
+    assert overlap(told, truth) > overlap(alone, truth)
+
+
 def test_points_outside_and_empty_scribbles_are_refused():
     rgb, _ = room()
     with pytest.raises(OptionError, match="outside"):

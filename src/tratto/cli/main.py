@@ -17,6 +17,7 @@ from tratto.cli.mask import mask_app
 from tratto.cli.models import models_app
 from tratto.cli.repair import damage_preview, eval_repair
 from tratto.cli.show import argument_path
+from tratto.cli.wall import wall
 from tratto.cli.witness import witness_app
 
 app = typer.Typer(
@@ -205,6 +206,9 @@ def recolor(
     ] = None,
     click: Annotated[
         list[str] | None, typer.Option(help="A point x,y on the wall to search it from; repeatable.")
+    ] = None,
+    other: Annotated[
+        list[str] | None, typer.Option("--not", help="A point x,y on something else, to help --click; repeatable.")
     ] = None,
     corners: Annotated[
         str | None,
@@ -403,6 +407,7 @@ def revert(
     guarded(run_revert, path, out)
 
 
+mask_app.command(name="wall")(wall)
 app.add_typer(mask_app, name="mask")
 app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")

@@ -24,6 +24,7 @@ class RecolorCommand:
     texture: Path | None
     mask: Path | None
     click: list[str] | None
+    other: list[str] | None
     corners: str | None
     repeat: str | None
     match: str
@@ -54,7 +55,8 @@ class RecolorCommand:
     as_json: bool
 
 
-def _numbers(text: str, count: int, told: str) -> tuple[float, ...]:
+def numbers_of(text: str, count: int, told: str) -> tuple[float, ...]:
+    """Return so many numbers written with commas or spaces between them; ``told`` says what was expected."""
     try:
         values = tuple(float(v) for v in text.replace(";", ",").replace(" ", ",").split(",") if v)
     except ValueError:
@@ -64,8 +66,8 @@ def _numbers(text: str, count: int, told: str) -> tuple[float, ...]:
     return values
 
 
-def _picture(path: Path) -> Any:
-    """Return a small picture (a swatch or a sample) as shown, (H, W, 3) float32 sRGB."""
+def picture_of(path: Path) -> Any:
+    """Return a picture as a viewer shows it, (H, W, 3) float32 encoded sRGB."""
     from tratto.imaging import io
     from tratto.imaging.color import view_rgb
 
@@ -88,12 +90,12 @@ def _options(command: RecolorCommand) -> RecolorOptions:
     if command.color is not None:
         color = parse_color(command.color)
     elif command.swatch is not None:
-        color = dominant_color(_picture(command.swatch))
+        color = dominant_color(picture_of(command.swatch))
     elif command.texture is not None:
-        texture = pack_tile(np.rint(255 * _picture(command.texture)).astype(np.uint8))
+        texture = pack_tile(np.rint(255 * picture_of(command.texture)).astype(np.uint8))
     corners = None
     if command.corners is not None:
-        flat = _numbers(
+        flat = numbers_of(
             command.corners, 8, "--corners takes four points x,y: top left, top right, bottom right, bottom left"
         )
         corners = tuple(zip(flat[::2], flat[1::2], strict=True))
@@ -105,10 +107,11 @@ def _options(command: RecolorCommand) -> RecolorOptions:
         color=color,
         texture=texture,
         corners=corners,
-        repeat=None if command.repeat is None else _numbers(command.repeat, 2, "--repeat takes ACROSS,DOWN"),
+        repeat=None if command.repeat is None else numbers_of(command.repeat, 2, "--repeat takes ACROSS,DOWN"),
         match=command.match,
         was=None if command.was is None else parse_color(command.was),
-        clicks=tuple(_numbers(c, 2, "--click takes x,y") for c in command.click or ()),
+        others=tuple(numbers_of(c, 2, "--not takes x,y") for c in command.other or ()),
+        clicks=tuple(numbers_of(c, 2, "--click takes x,y") for c in command.click or ()),
         bounce=command.bounce,
         pattern=command.pattern,
         stains=command.stains,

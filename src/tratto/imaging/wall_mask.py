@@ -1,9 +1,10 @@
 """Help with masks: a wall from a click or a scribble, and growing, shrinking and feathering of any mask.
 
 The wall is grown from the points in small steps of colour, so that fall-off and shading are followed and edges stop it,
-and kept to the points' chromaticity; what comes out is the start of a GrabCut (Rother, Kolmogorov and Blake 2004, in
-OpenCV) that settles the border. All of it on a picture of at most ``WORK`` pixels on its longer side; the border is
-then placed again at full size by the matte.
+and kept to the points' chromaticity; where points on other things are given, too, the picture is divided between them
+along its edges. What comes out is the start of a GrabCut (Rother, Kolmogorov and Blake 2004, in OpenCV) that settles
+the border. All of it on a picture of at most ``WORK`` pixels on its longer side; the border is then placed again at
+full size by the matte.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tratto.imaging.shading import blur
 
 Float = NDArray[np.float32]
 
-__all__ = ["adjust_mask", "stored_point", "wall_from_points", "wall_from_scribble"]
+__all__ = ["adjust_mask", "draw_points", "stored_point", "wall_from_points", "wall_from_scribble"]
 
 #: Longer side of the picture the wall is searched in.
 WORK = 480
@@ -27,7 +28,12 @@ WORK = 480
 ROUNDS = 3
 
 
-def wall_from_points(rgb: Float, points: Sequence[Sequence[float]], tolerance: float = 1.0) -> Float:
+def wall_from_points(
+    rgb: Float,
+    points: Sequence[Sequence[float]],
+    tolerance: float = 1.0,
+    others: Sequence[Sequence[float]] = (),
+) -> Float:
     """Return the mask of the surface that the points lie on.
 
     Parameters
@@ -38,6 +44,8 @@ def wall_from_points(rgb: Float, points: Sequence[Sequence[float]], tolerance: f
         Pixels on the wall; several where furniture cuts it into parts.
     tolerance : float
         1 = as measured; above, less alike parts are taken in too.
+    others : sequence of (x, y)
+        Pixels on the ceiling, the floor, furniture: what the wall must not run into.
 
     Returns
     -------
@@ -48,16 +56,27 @@ def wall_from_points(rgb: Float, points: Sequence[Sequence[float]], tolerance: f
     OptionError
         If there is no point, or one lies outside the picture.
     """
-    height, width = rgb.shape[:2]
     if len(points) == 0:
         raise OptionError("at least one point on the wall is needed")
-    scribble = np.zeros((height, width), bool)
+    wall, other = (draw_points(p, (rgb.shape[0], rgb.shape[1])) for p in (points, others))
+    return wall_from_scribble(rgb, wall, other if other.any() else None, tolerance)
+
+
+def draw_points(points: Sequence[Sequence[float]], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return a drawing that is True at points (x, y) of a picture of this shape.
+
+    Raises
+    ------
+    OptionError
+        If a point lies outside.
+    """
+    drawn = np.zeros(shape[:2], bool)
     for point in points:
         x, y = (float(v) for v in point)
-        if not (0 <= x < width and 0 <= y < height):
-            raise OptionError(f"the point {x:g},{y:g} lies outside the picture of {width}x{height}")
-        scribble[int(y), int(x)] = True
-    return wall_from_scribble(rgb, scribble, None, tolerance)
+        if not (0 <= x < shape[1] and 0 <= y < shape[0]):
+            raise OptionError(f"the point {x:g},{y:g} lies outside the picture of {shape[1]}x{shape[0]}")
+        drawn[int(y), int(x)] = True
+    return drawn
 
 
 def wall_from_scribble(
@@ -97,7 +116,7 @@ def wall_from_scribble(
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     seeds = _shrunk(wall, size)
     stop = np.zeros_like(seeds) if other is None else _shrunk(other, size)
-    region = _grown(small, seeds, stop, tolerance)
+    region = _parted(small, seeds, stop, tolerance) if stop.any() else _grown(small, seeds, stop, tolerance)
     cut = _grab_cut(small, region, seeds, stop)
     soft = blur(cut.astype(np.float32), 0.7)
     full = cv2.resize(soft, wall.shape[::-1], interpolation=cv2.INTER_CUBIC)
@@ -126,12 +145,7 @@ def _grown(small: Float, seeds: NDArray[np.bool_], stop: NDArray[np.bool_], tole
     steps = np.abs(np.diff(lab, axis=1)).max(axis=2)
     grain = float(np.median(steps)) + 0.15
     limit = tolerance * min(2.5, max(0.8, 2.5 * grain))
-    chroma = np.hypot(lab[..., 1] - color[1], lab[..., 2] - color[2])
-    # chroma grows with brightness under one light, so its distance is judged relative to lightness
-    scale = np.maximum(lab[..., 0], 15) / max(float(color[0]), 15.0)
-    strange = np.hypot(lab[..., 1] - color[1] * scale, lab[..., 2] - color[2] * scale)
-    strange = np.minimum(strange, chroma) > tolerance * (8.0 + 0.12 * float(np.hypot(color[1], color[2])))
-    barrier = (strange | stop).astype(np.uint8)
+    barrier = (_strange(lab, color, tolerance) | stop).astype(np.uint8)
     flood = np.zeros((lab.shape[0] + 2, lab.shape[1] + 2), np.uint8)
     flood[1:-1, 1:-1] = barrier
     flags = 4 | cv2.FLOODFILL_MASK_ONLY | (2 << 8)
@@ -143,6 +157,35 @@ def _grown(small: Float, seeds: NDArray[np.bool_], stop: NDArray[np.bool_], tole
     region = cv2.morphologyEx(region, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     grown: NDArray[np.bool_] = (region > 0) | around & ~stop
     return grown
+
+
+def _strange(lab: Float, color: Float, tolerance: float) -> NDArray[np.bool_]:
+    """Return where the chromaticity is not that of one paint, in whatever light."""
+    chroma = np.hypot(lab[..., 1] - color[1], lab[..., 2] - color[2])
+    # chroma grows with brightness under one light, so its distance is judged relative to lightness
+    scale = np.maximum(lab[..., 0], 15) / max(float(color[0]), 15.0)
+    off = np.hypot(lab[..., 1] - color[1] * scale, lab[..., 2] - color[2] * scale)
+    allowed = tolerance * (8.0 + 0.12 * float(np.hypot(color[1], color[2])))
+    strange: NDArray[np.bool_] = np.minimum(off, chroma) > allowed
+    return strange
+
+
+def _parted(small: Float, seeds: NDArray[np.bool_], stop: NDArray[np.bool_], tolerance: float) -> NDArray[np.bool_]:
+    """Divide the picture between the wall's points and the others' along its edges (watershed, Meyer 1992)."""
+    import cv2
+
+    smooth = cv2.medianBlur(cv2.bilateralFilter(small, 7, 0.08, 3), 5)
+    markers = np.zeros(seeds.shape, np.int32)
+    dot = np.ones((3, 3), np.uint8)
+    markers[cv2.dilate(seeds.astype(np.uint8), dot) > 0] = 1
+    markers[cv2.dilate(stop.astype(np.uint8), dot) > 0] = 2
+    cv2.watershed(np.ascontiguousarray(np.rint(255 * np.clip(smooth, 0, 1)).astype(np.uint8)), markers)
+    region: NDArray[np.bool_] = markers == 1
+    lab = np.asarray(srgb_to_lab(smooth), np.float32)
+    color = np.median(lab[cv2.dilate(seeds.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0], axis=0)
+    plain = region & ~_strange(lab, color, tolerance)
+    # furniture that nobody pointed at goes by its colour, unless the wall has a pattern and would go with it
+    return plain if np.count_nonzero(plain) > 0.6 * np.count_nonzero(region) else region
 
 
 def _grab_cut(

@@ -46,6 +46,8 @@ class RecolorOptions(BaseModel):
     clicks : (x, y) points
         On the wall, in pixels of the picture as a viewer shows it: where no mask is given, the wall is searched from
         here.
+    others : (x, y) points
+        On what is no wall, likewise; with ``clicks`` only.
     grow : float
         Pixels to grow the mask by; negative shrinks it.
     feather : float
@@ -70,6 +72,7 @@ class RecolorOptions(BaseModel):
     stains: Literal["keep", "remove"] = "keep"
     glossy: bool = False
     clicks: tuple[tuple[float, float], ...] = ()
+    others: tuple[tuple[float, float], ...] = ()
     grow: Annotated[float, Field(ge=-64, le=64)] = 0.0
     feather: Annotated[float, Field(ge=0, le=64)] = 0.0
     edge: Annotated[int, Field(ge=0, le=16)] = 0
