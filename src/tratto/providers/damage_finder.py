@@ -1,0 +1,252 @@
+"""Find damage in a picture: our own network, or a segmentation model of the YOLO family that a user trained (ONNX).
+
+The result is a chance per class and pixel. It is a proposal: a person looks at the mask and corrects it before anything
+is repaired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.backends.open import Backend, open_backend
+from tratto.core.errors import OptionError, UnavailableError, WeightMismatch
+from tratto.imaging.masks import CLASSES
+from tratto.imaging.tiling import TileJob, TileSpec, run_tiled
+from tratto.models.card import ModelCard
+from tratto.models.store import get_card
+from tratto.providers.restorer.network import missing_network
+
+Float = NDArray[np.float32]
+
+CARD = "tratto-damage"
+#: Side of the windows a network is shown.
+WINDOW = 512
+
+
+def missing() -> UnavailableError | None:
+    """Return why our own network cannot be used here, or None."""
+    return missing_network(CARD)
+
+
+def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | None = None) -> dict[str, Float]:
+    """Return the chance of each class of damage for every pixel.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) float32
+        Encoded sRGB in [0, 1].
+    backend, card
+        Another network of capability ``damage``; None: the one that ships.
+
+    Returns
+    -------
+    dict of str to (H, W) float32 in [0, 1]
+        By the names in :data:`tratto.imaging.masks.CLASSES`.
+
+    Raises
+    ------
+    UnavailableError
+        If the network does not ship with this version, or its runtime is missing.
+    """
+    if card is None or backend is None:
+        error = missing()
+        if error is not None:
+            raise error
+        card = get_card(CARD)
+        backend = open_backend(card, precision="fp32", runtime="onnx")
+    h, w = rgb.shape[:2]
+    out = np.empty((h, w, len(CLASSES)), np.float32)
+    spec = TileSpec(max(WINDOW, 4 * card.overlap), card.overlap, card.multiple, 1, len(CLASSES))
+
+    def process(tile: Float) -> Float:
+        found = backend.run({card.input: np.ascontiguousarray(tile.transpose(2, 0, 1))[None]})[card.output]
+        if found.shape != (1, len(CLASSES), *tile.shape[:2]):
+            raise WeightMismatch(f"{card.id}: expected {len(CLASSES)} planes of {tile.shape[:2]}, got {found.shape}")
+        return np.ascontiguousarray(found[0].transpose(1, 2, 0))
+
+    def write(y0: int, rows: Float) -> None:
+        out[y0 : y0 + rows.shape[0]] = rows
+
+    job = TileJob(lambda y0, y1, x0, x1: rgb[y0:y1, x0:x1], process, write, lambda done, total: None)
+    run_tiled(h, w, spec, job)
+    return {name: np.ascontiguousarray(np.clip(out[..., k], 0, 1)) for k, name in enumerate(CLASSES)}
+
+
+@dataclass(frozen=True)
+class YoloOutput:
+    """The two outputs of a YOLO segmentation network, and how the picture was shown to it.
+
+    Attributes
+    ----------
+    rows : (1, 4 + classes + coefficients, N) or its last two axes exchanged, float32
+        For each of N places: centre x, centre y, width, height in network pixels; a score per class; coefficients.
+    prototypes : (1, coefficients, h, w) float32
+        Mask prototypes, a whole number of times smaller than the network's input.
+    names : sequence of str
+        Of the classes, in order.
+    scale, left, top : float
+        Network pixels per picture pixel, and the border that was added on the left and at the top.
+    """
+
+    rows: Float
+    prototypes: Float
+    names: tuple[str, ...]
+    scale: float = 1.0
+    left: float = 0.0
+    top: float = 0.0
+
+
+def decode_yolo(
+    output: YoloOutput, size: tuple[int, int], network: tuple[int, int], score: float = 0.25, overlap: float = 0.7
+) -> dict[str, Float]:
+    """Turn the outputs of a YOLO segmentation network into a mask per class.
+
+    Scores are thresholded, boxes that overlap a better one of their class are dropped (greedy non-maximum suppression),
+    and each mask is the sigmoid of its coefficients times the prototypes, cut to its box.
+
+    Parameters
+    ----------
+    output : YoloOutput
+    size : (int, int)
+        Rows and columns of the picture.
+    network : (int, int)
+        Rows and columns of the network's input.
+    score, overlap : float
+        Least score of a find; largest intersection over union of two finds of one class.
+
+    Returns
+    -------
+    dict of str to (rows, columns) float32 in [0, 1]
+        Only classes that were found.
+
+    Raises
+    ------
+    OptionError
+        If the shapes do not belong together.
+    """
+    prototypes = output.prototypes
+    classes = len(output.names)
+    if output.rows.ndim != 3 or prototypes.ndim != 4 or output.rows.shape[0] != 1 or prototypes.shape[0] != 1:
+        raise OptionError(
+            "a YOLO segmentation model gives (1, 4 + classes + coefficients, N) and (1, coefficients, h, w); "
+            f"got {output.rows.shape} and {prototypes.shape}"
+        )
+    wide = 4 + classes + prototypes.shape[1]
+    rows = output.rows[0]
+    if rows.shape[0] == wide:
+        rows = rows.T
+    elif rows.shape[1] != wide:
+        raise OptionError(
+            f"{classes} classes and {prototypes.shape[1]} prototypes need rows of {wide} numbers; got {rows.shape}"
+        )
+    scores = rows[:, 4 : 4 + classes]
+    kind = scores.argmax(axis=1)
+    best = scores.max(axis=1)
+    keep = best > score
+    rows, kind, best = rows[keep], kind[keep], best[keep]
+    corners = np.concatenate([rows[:, :2] - rows[:, 2:4] / 2, rows[:, :2] + rows[:, 2:4] / 2], axis=1)
+    found: dict[str, Float] = {}
+    for index in _suppressed(corners, kind, best, overlap):
+        mask = _one_mask(rows[index, 4 + classes :], corners[index], prototypes[0], network)
+        shown = _back(mask, output, size)
+        name = output.names[int(kind[index])]
+        found[name] = np.maximum(found[name], shown) if name in found else shown
+    return found
+
+
+def _suppressed(corners: Float, kind: NDArray[np.intp], best: Float, overlap: float) -> list[int]:
+    """Return the finds that stay, best first."""
+    order = list(np.argsort(-best, kind="stable"))
+    area = np.prod(np.maximum(corners[:, 2:] - corners[:, :2], 0), axis=1)
+    kept: list[int] = []
+    for k in order:
+        clash = False
+        for other in kept:
+            if kind[other] != kind[k]:
+                continue
+            low = np.maximum(corners[k, :2], corners[other, :2])
+            high = np.minimum(corners[k, 2:], corners[other, 2:])
+            common = float(np.prod(np.maximum(high - low, 0)))
+            if common > overlap * max(float(area[k] + area[other]) - common, 1e-9):
+                clash = True
+                break
+        if not clash:
+            kept.append(int(k))
+    return kept
+
+
+def _one_mask(coefficients: Float, corners: Float, prototypes: Float, network: tuple[int, int]) -> Float:
+    """Return one find's mask at the network's size, 0 outside its box."""
+    import cv2
+
+    logits = np.tensordot(coefficients, prototypes, axes=1)
+    chance = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    full = cv2.resize(chance.astype(np.float32), (network[1], network[0]), interpolation=cv2.INTER_LINEAR)
+    x0, y0, x1, y1 = (int(v) for v in (*np.floor(corners[:2]), *np.ceil(corners[2:])))
+    out = np.zeros(network, np.float32)
+    inside = (slice(max(0, y0), max(0, y1)), slice(max(0, x0), max(0, x1)))
+    out[inside] = full[inside]
+    return out
+
+
+def _back(mask: Float, output: YoloOutput, size: tuple[int, int]) -> Float:
+    """Return a mask of the network's size in the picture's geometry."""
+    import cv2
+
+    half = 0.5 * (output.scale - 1)  # pixel centres: the middle of a picture pixel in network pixels
+    matrix = np.array([[output.scale, 0, output.left + half], [0, output.scale, output.top + half]], np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(mask, matrix, (size[1], size[0]), flags=flags), np.float32)
+
+
+def letterbox(rgb: Float, side: tuple[int, int]) -> tuple[Float, float, int, int]:
+    """Fit a picture into a network's input without distorting it, on mid-grey.
+
+    Returns
+    -------
+    (picture, scale, left, top)
+    """
+    import cv2
+
+    h, w = rgb.shape[:2]
+    scale = min(side[0] / h, side[1] / w)
+    small = (max(1, round(w * scale)), max(1, round(h * scale)))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    shown = cv2.resize(rgb, small, interpolation=method)
+    left, top = (side[1] - small[0]) // 2, (side[0] - small[1]) // 2
+    out = np.full((*side, 3), np.float32(114 / 255))
+    out[top : top + small[1], left : left + small[0]] = shown
+    return out.astype(np.float32), scale, left, top
+
+
+def find_with_yolo(rgb: Float, backend: Backend, outputs: Mapping[str, Any], score: float = 0.25) -> dict[str, Float]:
+    """Find damage with a user's YOLO segmentation model.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) float32
+        Encoded sRGB in [0, 1].
+    backend : Backend
+        Runs the model.
+    outputs : mapping
+        ``input``, ``rows``, ``prototypes``: names of its tensors; ``names``: of its classes; ``side``: (rows, columns).
+    score : float
+        Least score of a find.
+    """
+    side = (int(outputs["side"][0]), int(outputs["side"][1]))
+    shown, scale, left, top = letterbox(rgb, side)
+    got = backend.run({str(outputs["input"]): np.ascontiguousarray(shown.transpose(2, 0, 1))[None]})
+    found = YoloOutput(
+        got[str(outputs["rows"])],
+        got[str(outputs["prototypes"])],
+        tuple(str(n) for n in outputs["names"]),
+        scale,
+        left,
+        top,
+    )
+    return decode_yolo(found, (rgb.shape[0], rgb.shape[1]), side, score)
