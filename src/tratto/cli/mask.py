@@ -277,3 +277,37 @@ def intersect(masks: MaskPaths, out: Out, overwrite: Overwrite = False, as_json:
     from tratto.imaging import masks as m
 
     guarded(_combined, masks, out, overwrite, as_json, m.intersection, as_json=as_json)
+
+
+@mask_app.command()
+def find(
+    picture: Annotated[Path, typer.Argument(parser=argument_path, metavar="PICTURE", help="Damaged picture.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="Folder for a mask of each class found."),
+    ],
+    threshold: Annotated[float, typer.Option(help="Least chance that counts, 0-1.")] = 0.5,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Propose masks of damage, one for each class and all.png for their union; look at them before they are used."""
+    guarded(_find, picture, out, threshold, overwrite, as_json, as_json=as_json)
+
+
+def _find(picture: Path, out: Path, threshold: float, overwrite: bool, as_json: bool) -> int:
+    import numpy as np
+
+    from tratto.imaging import io, masks
+    from tratto.imaging.color import view_rgb
+    from tratto.providers.damage_finder import find_damage
+
+    if not 0 < threshold < 1:
+        raise OptionError(f"--threshold takes a number between 0 and 1, got {threshold}")
+    image = io.read_image(picture)
+    chances = find_damage(io.oriented(view_rgb(image), image.meta.orientation))
+    found = {name: (c >= threshold).astype(np.float32) for name, c in chances.items()}
+    kept = {name: m for name, m in found.items() if m.any()}
+    written = [write_mask(m, out / f"{name}.png", [picture], overwrite) for name, m in kept.items()]
+    every = masks.union(list(found.values()))
+    written.append(write_mask(every, out / "all.png", [picture], overwrite))
+    return _tell(written, as_json)

@@ -33,7 +33,7 @@ HALF_DEEP = 7.0
 #: ... textured being a deviation of this much from the smoothed surroundings, full scale = 1.
 TEXTURED = 0.045
 #: Side of the squares in which fine damage is filled.
-CELL = 256
+CELL = 512
 #: Most pixels of a window in which texture is looked for.
 WINDOW = 3_000_000
 #: Name of the in-painter of large parts, in the provider table.
