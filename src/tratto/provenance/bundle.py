@@ -233,6 +233,12 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
     receipt_bytes = canonical.dumps(receipt)
     (folder / RECEIPT).write_bytes(receipt_bytes)
     receipt_facts = FileFacts.of(receipt_bytes)
+    where = ""
+    if signed is not None:
+        where = _sign(folder, parts, signed, receipt)
+        output = hash_file(signed)
+        if where != EMBEDDED:
+            files[where] = hash_file(folder / where)
 
     report = render_report(
         ReportInputs(
@@ -245,6 +251,7 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
             output_name=_clean(parts.output.name),
             original_name="" if parts.strip_metadata else _clean(parts.original_name),
             original_file=original,
+            signed=output if where else None,
         )
     )
     (folder / REPORT).write_text(report, encoding="utf-8", newline="\n")
@@ -252,12 +259,6 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
     if not parts.strip_metadata:
         (folder / OBSERVED).write_bytes(canonical.dumps(_observed(parts)))
         files[OBSERVED] = hash_file(folder / OBSERVED)
-    where = ""
-    if signed is not None:
-        where = _sign(folder, parts, signed, receipt)
-        output = hash_file(signed)
-        if where != EMBEDDED:
-            files[where] = hash_file(folder / where)
     (folder / SEAL).write_bytes(canonical.dumps(build_seal(receipt_facts, output, files, where)))
     return receipt
 

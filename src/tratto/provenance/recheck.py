@@ -503,6 +503,7 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
             output_name=name,
             original_name=names["input_name"] if names is not None else "",
             original_file=find_original(bundle),
+            signed=bundle.sealed_output if bundle.credentials else None,
         )
     )
     wrong, alike = compare_reports(stored, fresh, frozenset(skip))

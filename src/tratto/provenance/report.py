@@ -27,7 +27,7 @@ from tratto.core.image import Image
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE
 from tratto.imaging.color import view_note
 from tratto.provenance import pictures as pic
-from tratto.provenance.receipt import EVIDENCE, EXISTING, HYPOTHETICAL
+from tratto.provenance.receipt import EVIDENCE, EXISTING, HYPOTHETICAL, FileFacts
 
 PREVIEW = 1400  # longest side of the before and after previews, pixels
 MAP_PREVIEW = 900  # of the maps
@@ -75,6 +75,8 @@ class ReportInputs:
         File name of the input; empty to leave it out.
     original_file : str or None
         Name of the original inside the bundle.
+    signed : FileFacts or None
+        Of the picture file once it is signed; None: it is not.
     """
 
     receipt: Mapping[str, Any]
@@ -86,6 +88,7 @@ class ReportInputs:
     output_name: str
     original_name: str = ""
     original_file: str | None = None
+    signed: FileFacts | None = None
 
 
 def render_report(inputs: ReportInputs) -> str:
@@ -600,7 +603,7 @@ def _howto(inputs: ReportInputs) -> str:
     plain = [f"{inputs.receipt_sha256}  {_quoted(folder + '/receipt.json')}"]
     file = receipt["output"]["file"]
     if file is not None:
-        plain.append(f"{file['sha256']}  {picture}")
+        plain.append(f"{file['sha256'] if inputs.signed is None else inputs.signed.sha256}  {picture}")
     for key, map_name in (("edit", "edit-map.png"), ("confidence", "confidence.png")):
         if receipt["maps"][key]["file_sha256"]:
             plain.append(f"{receipt['maps'][key]['file_sha256']}  {_quoted(f'{folder}/{map_name}')}")
@@ -611,6 +614,17 @@ def _howto(inputs: ReportInputs) -> str:
         digest, _, path = line.partition("  ")
         checks += [f"sha256sum {path}", f"  {digest}"]
     parts.append(_pre(checks))
+    if inputs.signed is None:
+        parts.append("<p>The picture is unsigned: nothing in it says who made it.</p>")
+    else:
+        parts.append(
+            "<p>The picture is signed with content credentials (C2PA), which other programs can read, too. Who signed, "
+            "and whether you trust them, is not for this page to say: see what the first command answers.</p>"
+        )
+    parts.append(
+        "<p>If <code>ledger.json</code> lies beside this page, the seal of this bundle is recorded in a ledger, and "
+        "anybody can check that with the stand-alone program that <code>tratto ledger verifier</code> writes.</p>"
+    )
     if inputs.original_file is not None:
         parts.append(
             f"<p>To undo without Tratto, copy <code>{text(inputs.original_file)}</code> out of the bundle: it is the "
@@ -636,7 +650,8 @@ def _hashes(inputs: ReportInputs) -> str:
         ("Source file", source["file"]["sha256"] if source["file"] else None),
         ("Source samples", source["samples_sha256"]),
         ("Result samples", out["samples_sha256"]),
-        ("Result file", out["file"]["sha256"] if out["file"] else None),
+        ("Result file" + (", before signing" if inputs.signed else ""), out["file"]["sha256"] if out["file"] else None),
+        *([("Result file, signed", inputs.signed.sha256)] if inputs.signed else []),
         ("Edit map samples", maps["edit"]["samples_sha256"]),
         ("Edit map file", maps["edit"]["file_sha256"]),
         ("Confidence samples", maps["confidence"]["samples_sha256"]),
