@@ -118,6 +118,7 @@ def methods() -> list[tuple[str, int, Callable[[], Method], int]]:
     """Return (label, scale, opener, largest side) of each method; slow ones get smaller pictures."""
     return [
         ("tratto (embedded, blind)", 1, lambda: by_provider("tratto", 1), 10**6),
+        ("tratto, the network for JPEG traces", 1, lambda: by_provider("tratto", 1, params={"network": "jpeg"}), 10**6),
         ("tratto-openvino fp32 (blind)", 1, lambda: by_provider("tratto-openvino", 1), 10**6),
         ("tratto-openvino bf16, --fast (blind)", 1, lambda: by_provider("tratto-openvino", 1, fast=True), 10**6),
         ("OpenCV non-local means (told)", 1, lambda: by_provider("nlm", 1), 10**6),
@@ -151,7 +152,7 @@ def measure(arrays: list[np.ndarray], repeats: int) -> list[dict[str, Any]]:
                 out = method(noisy)
                 times.append(time.perf_counter() - start)
             seconds.append(statistics.median(times) / (clean.shape[0] * clean.shape[1] / 1e6))
-            if scale == 1:
+            if scale == 1 and "JPEG" not in label:
                 quality.append(psnr(np.rint(np.clip(out, 0, 1) * 255) / 255, clean))
         rows.append(
             {

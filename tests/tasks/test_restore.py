@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from tratto.core.errors import OptionError
@@ -121,3 +123,23 @@ def test_every_bad_option_is_told():
 
 def test_every_option_has_its_words():
     assert set(_WANTED) == set(RestoreOptions.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("noise", "quality", "told", "want"),
+    [
+        (0.0, 40, None, "jpeg"),
+        (6.0, 90, None, "jpeg"),  # fine texture often reads as this much
+        (11.0, 90, None, "noise"),
+        (13.0, 60, None, "jpeg"),
+        (13.0, None, None, "noise"),
+        (13.0, 95, None, "noise"),
+        (1.0, 85, 20.0, "noise"),
+        (20.0, 85, 0.0, "jpeg"),
+    ],
+)
+def test_the_network_is_chosen_by_what_outweighs(noise, quality, told, want):
+    facts = replace(inspection(noise=noise, quality=quality), jpeg_grid=(3, 5) if quality else None)
+    step = plan(make_options(noise_sigma=told), facts).steps[0]
+    assert step.damage == want
+    assert step.grid == ((3, 5) if want == "jpeg" else (0, 0))
