@@ -12,7 +12,21 @@ if TYPE_CHECKING:
     from tratto.core.inspection import Inspection
     from tratto.core.recipe import Recipe
     from tratto.core.result import Result
-    from tratto.session import SaveOptions, Session, inspect, recolor, repair, replay, restore, revert, save, verify
+    from tratto.provenance.notary import Notary
+    from tratto.provenance.trust import Trust
+    from tratto.session import (
+        SaveOptions,
+        Session,
+        audit,
+        inspect,
+        recolor,
+        repair,
+        replay,
+        restore,
+        revert,
+        save,
+        verify,
+    )
     from tratto.tasks.recolor import RecolorOptions
     from tratto.tasks.repair import RepairOptions
     from tratto.tasks.restore import RestoreOptions
@@ -24,11 +38,14 @@ _HOMES = {
     "Inspection": "tratto.core.inspection",
     "Recipe": "tratto.core.recipe",
     "Result": "tratto.core.result",
+    "Notary": "tratto.provenance.notary",
+    "Trust": "tratto.provenance.trust",
     "RecolorOptions": "tratto.tasks.recolor",
     "RepairOptions": "tratto.tasks.repair",
     "RestoreOptions": "tratto.tasks.restore",
     "SaveOptions": "tratto.session",
     "Session": "tratto.session",
+    "audit": "tratto.session",
     "save": "tratto.session",
     "inspect": "tratto.session",
     "recolor": "tratto.session",
@@ -43,6 +60,7 @@ __all__ = [
     "Image",
     "Inspection",
     "Mask",
+    "Notary",
     "Recipe",
     "RecolorOptions",
     "RepairOptions",
@@ -51,7 +69,9 @@ __all__ = [
     "SaveOptions",
     "Session",
     "TrattoError",
+    "Trust",
     "__version__",
+    "audit",
     "inspect",
     "recolor",
     "repair",

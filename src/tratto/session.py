@@ -27,6 +27,7 @@ from tratto.steps import step_class
 if TYPE_CHECKING:
     from tratto.engine.run import Outcome
     from tratto.imaging.io import Limits
+    from tratto.provenance.audit import AuditRow
     from tratto.provenance.consistency import Known
     from tratto.provenance.notary import Notary
     from tratto.provenance.trust import Trust
@@ -1127,6 +1128,45 @@ def verify(path: Path | str, trust: Trust | None = None) -> Verdict:
     from tratto.provenance.verify import verify as check
 
     return check(Path(path), known=known_models(), trust=trust)
+
+
+def audit(
+    folder: Path | str,
+    trust: Trust | None = None,
+    *,
+    deep: bool = True,
+    replay: bool = False,
+    state: Path | str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[AuditRow]:
+    """Verify everything below a folder; see ``tratto.provenance.audit``.
+
+    Parameters
+    ----------
+    folder : path
+    trust : Trust or None
+        Keys, roots and a ledger to rely on.
+    deep : bool
+        False compares hashes and signatures only.
+    replay : bool
+        Do every job again and note the tier it reaches.
+    state : path or None
+        A file that remembers each verdict, so that an audit that was stopped goes on.
+    progress : callable or None
+        Called with how many of how many are done.
+
+    Returns
+    -------
+    list of AuditRow
+    """
+    from tratto.provenance.audit import AuditOptions
+    from tratto.provenance.audit import audit as run
+    from tratto.provenance.trust import Trust as Nobody
+
+    session = Session()
+    again = (lambda bundle: session.replay(bundle).tier) if replay else None
+    options = AuditOptions(deep=deep, known=known_models(), trust=trust or Nobody(), replay=again)
+    return run(Path(folder), options, None if state is None else Path(state), progress)
 
 
 def known_models() -> Known:

@@ -34,22 +34,18 @@ def run_audit(command: AuditCommand) -> int:
     from tratto.imaging.io import atomic_file
     from tratto.provenance import audit as audits
     from tratto.provenance.canonical import dumps
-    from tratto.session import Session, known_models
+    from tratto.session import audit
 
-    session = Session()
-
-    def replay(bundle: Path) -> str:
-        return session.replay(bundle).tier
-
-    options = audits.AuditOptions(
-        deep=not command.quick,
-        known=known_models(),
-        trust=command.trust,
-        replay=replay if command.again else None,
-    )
     before = [] if command.since is None else audits.read_audit(command.since)
     with ProgressLine() as line:
-        rows = audits.audit(command.folder, options, command.state, lambda done, total: line("audit", done, total))
+        rows = audit(
+            command.folder,
+            command.trust,
+            deep=not command.quick,
+            replay=command.again,
+            state=command.state,
+            progress=lambda done, total: line("audit", done, total),
+        )
     document = audits.summary(rows, before)
     for path, data in (
         (command.out, dumps(document) if command.out else b""),
