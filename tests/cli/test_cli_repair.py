@@ -140,3 +140,52 @@ def test_wrong_drawings_are_told_in_one_line(photo, tmp_path, options, words):
     done = run.invoke(app, ["mask", "draw", str(photo), "-o", str(tmp_path / "m.png"), *options])
     assert done.exit_code == 2
     assert words in done.output
+
+
+def test_find_proposes_masks_or_says_what_is_missing(photo, tmp_path, monkeypatch):
+    import tratto.providers.damage_finder as finder
+
+    def scratched(rgb, backend=None, card=None):
+        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in finder.CLASSES}
+        chances["scratch"][20:23, 5:60] = 0.8
+        chances["stain"][50:60, 50:60] = 0.4
+        return chances
+
+    monkeypatch.setattr(finder, "find_damage", scratched)
+    done = run.invoke(app, ["mask", "find", str(photo), "-o", str(tmp_path / "found"), "--json"])
+    assert done.exit_code == 0, done.output
+    assert sorted(p.name for p in (tmp_path / "found").iterdir()) == ["all.png", "scratch.png"]
+    assert (values(tmp_path / "found" / "all.png") > 0).sum() == 3 * 55
+    lower = ["mask", "find", str(photo), "-o", str(tmp_path / "more"), "--threshold", "0.3"]
+    assert run.invoke(app, lower).exit_code == 0
+    assert (values(tmp_path / "more" / "stain.png") > 0).sum() == 100
+    assert run.invoke(app, [*lower, "--threshold", "1.5", "--overwrite"]).exit_code == 2
+
+
+def test_find_without_weights_is_unavailable(photo, tmp_path, monkeypatch):
+    import tratto.providers.damage_finder as finder
+
+    monkeypatch.setattr(finder, "CARD", "no-such-network")
+    done = run.invoke(app, ["mask", "find", str(photo), "-o", str(tmp_path / "found")])
+    assert done.exit_code == 5
+    assert "no-such-network" in done.output
+    assert not (tmp_path / "found").exists()
+
+
+def test_damage_sheet_is_drawn(photo, tmp_path):
+    done = run.invoke(app, ["data", "damage", str(photo), "-o", str(tmp_path / "sheet.png"), "--toned"])
+    assert done.exit_code == 0, done.output
+    assert values(tmp_path / "sheet.png").shape[1] == 4 * 306 + 6
+    assert run.invoke(app, ["data", "damage", str(photo), "-o", str(photo)]).exit_code == 4
+
+
+def test_eval_repair_writes_its_table(photo, tmp_path):
+    folder = tmp_path / "clean"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(photo.read_bytes())
+    line = ["eval", "repair", str(folder), "--method", "auto", "--method", "telea", "--holes", "thin"]
+    done = run.invoke(app, [*line, "-o", str(tmp_path / "report")])
+    assert done.exit_code == 0, done.output
+    assert "| thin | tratto repair |" in (tmp_path / "report" / "report.md").read_text()
+    rows = json.loads((tmp_path / "report" / "report.json").read_text())["rows"]
+    assert [r["changed_outside"] for r in rows] == [0, 0]

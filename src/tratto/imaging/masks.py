@@ -342,7 +342,7 @@ def marked(before: NDArray[np.float32], after: NDArray[np.float32], threshold: f
     out = (differs > 0) & (neighbours > 1)
     if out.mean() > 0.95:
         raise OptionError("the painted copy differs nearly everywhere; it must be a copy of this very picture")
-    return out.astype(np.float32)
+    return np.asarray(out, np.float32)
 
 
 def to_samples(mask: NDArray[np.float32]) -> NDArray[np.uint8]:
