@@ -766,6 +766,7 @@ class Session:
         """
         from tratto.imaging import io
         from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
+        from tratto.provenance.target import check_name
 
         output = Path(output)
         if save is None:
@@ -777,6 +778,8 @@ class Session:
         fmt = self.output_format(result.image, save)
         if output.suffix.lower() not in ENDINGS[fmt]:
             raise OptionError(f"{output.name} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}")
+        for name in (output, bundle_path(output)):
+            check_name(name)
         if isinstance(source, (str, os.PathLike)) and output.exists() and os.path.samefile(source, output):
             raise OutputError(f"{output} is the input; an input is never overwritten")
         if not overwrite:

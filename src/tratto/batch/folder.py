@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratto.batch.gather import SUFFIXES, Job, Source, check_jobs, collisions, gather, output_path
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
+from tratto.provenance.target import check_name
 from tratto.session import ENDINGS, FORMATS, SaveOptions, Session, check_mask_is_another, mask_share, mask_warnings
 from tratto.tasks.recolor import RecolorOptions
 from tratto.tasks.repair import RepairOptions
@@ -151,9 +153,14 @@ def plan_jobs(
                     raise OptionError(
                         f"{job.out} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}; change it or --format"
                     )
-                jobs.append(Job(source.path, page or 0, path))
+                item = Job(source.path, page or 0, path)
+                for name in (item.output, item.bundle):
+                    check_name(name)
+                jobs.append(item)
         except TrattoError as e:
             failed.append(FileOutcome(source.path, None, "failed", str(e), e.exit_code))
+        except OSError as e:
+            failed.append(FileOutcome(source.path, None, "failed", _refused(e), InputError.exit_code))
     for item, other in collisions(jobs).items():
         jobs.remove(item)
         remedy = "give them different names" if job.keep_ending else "use --keep-ending, which keeps them apart,"
@@ -181,7 +188,7 @@ def _mask_for(job: FolderJob, item: Job) -> Path | None:
     for stem in (item.source.name, item.source.stem):
         for suffix in SUFFIXES:
             candidate = job.mask / below / (stem + suffix)
-            if candidate.exists():
+            if os.path.exists(candidate):  # a name too long for the system is not there, either
                 return candidate
     raise InputError(
         f"no mask for {item.source} in {job.mask}: expected {below / item.source.stem} with a picture ending"
@@ -218,6 +225,14 @@ def run_folder(
             yield FileOutcome(item.source, None, "failed", str(e), e.exit_code)
         except MemoryError:
             yield FileOutcome(item.source, None, "failed", "out of memory", 1)
+        except OSError as e:
+            yield FileOutcome(item.source, None, "failed", _refused(e), OutputError.exit_code)
+
+
+def _refused(error: OSError) -> str:
+    """Say which file the system refused and why, in one line."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"the system refused: {where}{error.strerror or error}"
 
 
 def _with_format(job: FolderJob) -> FolderJob:

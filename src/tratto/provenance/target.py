@@ -1,0 +1,71 @@
+"""Where a result may be written: not under a name the system refuses, and not among the accounts of other results."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from tratto.core.errors import OutputError
+
+_SUFFIX = ".tratto"
+
+
+def check_name(path: Path) -> None:
+    """Refuse a path whose name the file system cannot hold.
+
+    Parameters
+    ----------
+    path : Path
+        Need not exist, nor its folders. The system itself is asked, in the nearest folder that is there.
+
+    Raises
+    ------
+    OutputError
+    """
+    here = path.absolute().parent
+    while here != here.parent and not os.path.lexists(here):
+        here = here.parent
+    for asked in (path, here / path.name):
+        try:
+            os.lstat(asked)
+        except OSError as e:
+            if e.errno == errno.ENAMETOOLONG:
+                what = f"the name {_short(path.name)}" if len(os.fsencode(path.name)) > 200 else f"{_short(str(path))}"
+                raise OutputError(
+                    f"{what} is longer than the file system takes ({len(os.fsencode(path.name))} bytes in the last "
+                    "part); choose a shorter one"
+                ) from e
+        except ValueError as e:
+            raise OutputError(f"{path!r} cannot be the name of a file: {e}") from e
+
+
+def _short(text: str, limit: int = 80) -> str:
+    return text if len(text) <= limit else f"{text[:40]}...{text[-30:]}"
+
+
+def bundle_around(path: Path) -> Path | None:
+    """Return the bundle folder that a path is or lies in, links followed; None if there is none.
+
+    Any folder whose name ends with ``.tratto`` counts, since whatever is written there mixes with an account.
+    """
+    for spelt in (Path(os.path.abspath(path)), Path(os.path.realpath(path))):
+        for folder in (spelt, *spelt.parents):
+            if folder.suffix.lower() == _SUFFIX:
+                return folder
+    return None
+
+
+def check_target(path: Path) -> None:
+    """Refuse to write a picture into a bundle, where it could replace an original or an account.
+
+    Raises
+    ------
+    OutputError
+    """
+    bundle = bundle_around(path)
+    if bundle is not None:
+        raise OutputError(
+            f"{path} lies in the bundle {bundle.name}, which holds the account of another result; choose a folder "
+            "outside it"
+        )
