@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.backends.runtime import require
 from tratto.core.capability import ModelRef
-from tratto.core.errors import MissingExtra, OptionError, UnavailableError, WeightMismatch
+from tratto.core.errors import OptionError, UnavailableError, WeightMismatch
 
 if TYPE_CHECKING:
     from tratto.backends.open import Opening
@@ -42,13 +43,8 @@ class NcnnBackend:
 
     @staticmethod
     def require() -> None:
-        """Raise MissingExtra unless the runtime is installed."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the binding's own deprecation warnings, not ours to mend
-                import ncnn  # noqa: F401
-        except ImportError as e:
-            raise MissingExtra("the ncnn backend", "upscale") from e
+        """Raise MissingExtra unless the runtime is installed; see :func:`tratto.backends.runtime.require`."""
+        require("ncnn", "the ncnn backend", "upscale")
 
     def __init__(self, opening: Opening) -> None:
         import ncnn

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.backends.runtime import require
 from tratto.core.capability import ModelRef
-from tratto.core.errors import MissingExtra, OptionError, UnavailableError, WeightMismatch
+from tratto.core.errors import OptionError, UnavailableError, WeightMismatch
 
 if TYPE_CHECKING:
     from tratto.backends.open import Opening
@@ -22,11 +23,8 @@ class OnnxBackend:
 
     @staticmethod
     def require() -> None:
-        """Raise MissingExtra unless the runtime is installed."""
-        try:
-            import onnxruntime  # noqa: F401
-        except ImportError as e:
-            raise MissingExtra("running ONNX models (a part of the base install)", "all") from e
+        """Raise MissingExtra unless the runtime is installed; see :func:`tratto.backends.runtime.require`."""
+        require("onnxruntime", "running ONNX models (a part of the base install)", "all")
 
     def __init__(self, opening: Opening) -> None:
         import onnxruntime as ort

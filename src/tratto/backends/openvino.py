@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.backends.runtime import require
 from tratto.core.capability import ModelRef
-from tratto.core.errors import MissingExtra, OptionError, UnavailableError, WeightMismatch
+from tratto.core.errors import OptionError, UnavailableError, WeightMismatch
 
 if TYPE_CHECKING:
     from tratto.backends.open import Opening
@@ -24,11 +25,8 @@ class OpenVinoBackend:
 
     @staticmethod
     def require() -> None:
-        """Raise MissingExtra unless the runtime is installed."""
-        try:
-            import openvino  # noqa: F401
-        except ImportError as e:
-            raise MissingExtra("the OpenVINO backend", "openvino") from e
+        """Raise MissingExtra unless the runtime is installed; see :func:`tratto.backends.runtime.require`."""
+        require("openvino", "the OpenVINO backend", "openvino")
 
     def __init__(self, opening: Opening) -> None:
         import openvino as ov
