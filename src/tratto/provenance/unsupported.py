@@ -1,0 +1,108 @@
+"""The unsupported-attribute rate: what stands in a result that neither its input nor a prompt supports.
+
+Definition. Result and source are compared on the grid of the source (an enlarged result is averaged down). At each of
+several sizes of structure s, both are smoothed by a Gaussian of sigma s pixels. A restorer may
+
+- take away noise: smoothed white noise of standard deviation n leaves n / (2 s sqrt(pi));
+- sharpen or shift edges a little: by a share of s times the slope of the source there;
+- correct compression and rounding: by a fixed tolerance.
+
+A pixel is *unsupported* if the difference, in lightness or in one of two colours, is more than ``LIMIT`` times the root
+of the sum of squares of these three at any size. The rate is the share of such pixels. The *score* of a picture is the
+mean of that ratio over its most striking thousandth: it orders pictures by how much was invented in one place.
+
+What it cannot see: detail finer than the source resolves (it contradicts nothing there), and invented things that are
+as faint as the noise that was taken away. What it takes for invented though it is not: strong changes that were asked
+for, such as another colour; exclude them by ``supported``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import OptionError
+
+#: Sizes of structure that are compared, in pixels of the source.
+SIZES = (1.5, 3.0, 6.0)
+#: How many times what a restorer may do counts as unsupported. Set on photographs that are not those of the benchmark.
+LIMIT = 4.0
+#: Share of s times the slope by which edges may change, and fixed tolerance, full scale = 1.
+EDGE, TOLERANCE = 0.25, 2.0 / 255
+
+_STRIKING = 1e-3
+# ITU-R BT.601: lightness and two colour differences; the rows have unit response to noise where colours are concerned
+_OPPONENT = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Unsupported:
+    """What was found.
+
+    Attributes
+    ----------
+    rate : float
+        Share of unsupported pixels, 0 to 1.
+    score : float
+        Mean ratio over the most striking thousandth of the pixels (at least 16).
+    ratio : (H, W) float32 array
+        Largest ratio at any size, on the grid of the source; above ``LIMIT`` is unsupported.
+    """
+
+    rate: float
+    score: float
+    ratio: NDArray[np.float32]
+
+
+def unsupported(
+    source: NDArray[np.float32],
+    result: NDArray[np.float32],
+    noise_sigma: float,
+    supported: NDArray[np.bool_] | None = None,
+) -> Unsupported:
+    """Measure what a result shows that its source does not support; see the head of this module.
+
+    Parameters
+    ----------
+    source : (H, W, 3) float32
+        sRGB in [0, 1].
+    result : (s H, s W, 3) float32
+        sRGB in [0, 1], s a whole number.
+    noise_sigma : float
+        Noise of the source, standard deviation on the scale 0 to 255, as its inspection states.
+    supported : (H, W) bool array or None
+        Where a prompt or a person asked for a change, which is therefore supported.
+
+    Raises
+    ------
+    OptionError
+        If the sizes do not fit.
+    """
+    import cv2
+
+    height, width = source.shape[:2]
+    scale = result.shape[0] // height if height else 0
+    if source.ndim != 3 or source.shape[2] != 3 or result.shape != (scale * height, scale * width, 3) or scale < 1:
+        raise OptionError(
+            f"expected RGB pictures, the result a whole number of times as large as the source; got {source.shape} "
+            f"and {result.shape}"
+        )
+    if scale > 1:
+        result = result.reshape(height, scale, width, scale, 3).mean(axis=(1, 3), dtype=np.float32)
+    ours, theirs = source @ _OPPONENT.T, (result - source) @ _OPPONENT.T
+    noise = max(0.0, noise_sigma) / 255 * np.sqrt((_OPPONENT**2).sum(axis=1))
+    ratio = np.zeros((height, width), np.float32)
+    for size in SIZES:
+        smooth = cv2.GaussianBlur(np.ascontiguousarray(ours), (0, 0), size, borderType=cv2.BORDER_REFLECT)
+        apart = np.abs(cv2.GaussianBlur(np.ascontiguousarray(theirs), (0, 0), size, borderType=cv2.BORDER_REFLECT))
+        slope = np.hypot(np.gradient(smooth, axis=0), np.gradient(smooth, axis=1))
+        left = noise / (2 * size * np.sqrt(np.pi))
+        may = np.sqrt(left**2 + (EDGE * size * slope) ** 2 + TOLERANCE**2)
+        ratio = np.maximum(ratio, (apart / may).max(axis=2).astype(np.float32))
+    if supported is not None:
+        ratio = np.where(supported, np.float32(0), ratio)
+    count = max(16, int(ratio.size * _STRIKING))
+    flat = np.partition(ratio.ravel(), -min(count, ratio.size))[-count:]
+    return Unsupported(float((ratio > LIMIT).mean()), float(flat.mean()), ratio)
