@@ -1,6 +1,7 @@
 """The SDK: what it takes, what it gives back, what it refuses."""
 
 import json
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -192,19 +193,92 @@ def test_replay_tells_the_tiers_apart(saved):
     assert receipt["steps"][0]["provider"] == "nlm"
 
 
-@pytest.mark.parametrize(("shift", "tier"), [(1, "B"), (4, "C"), (60, "none")])
+@pytest.mark.parametrize(
+    ("shift", "tier"), [(1, "B"), (2, "B"), (3, "C"), (8, "C"), (9, "different"), (60, "different")]
+)
 def test_replay_bounds(saved, monkeypatch, shift, tier):
     """A provider whose answer drifted: the tier follows from how far."""
     from tratto.session import _compare
 
     made, _ = saved
     image = io.read_image(made.output)
-    moved = image.replace(pixels=np.clip(image.pixels.astype(int) + shift, 0, 255).astype(np.uint8))
+    image = image.replace(pixels=np.minimum(image.pixels, 190))
+    moved = image.replace(pixels=(image.pixels + shift).astype(np.uint8))
     verdict = _compare(image, moved, "denoise by nlm")
     assert verdict.tier == tier
     assert abs(verdict.max_error - shift / 255) < 1e-6
-    assert verdict.exit_code == (9 if tier == "none" else 0)
+    assert verdict.exit_code == (9 if tier == "different" else 0)
     assert "denoise by nlm" in verdict.sentence()
+    assert "should have been identical" not in verdict.sentence()
+
+
+def test_the_tiers_bound_every_sample_and_not_only_the_mean():
+    """PSNR over a whole picture does not see a small patch, and colours do not see alpha."""
+    from tratto.session import _compare
+
+    image = io.image_from_array(np.full((400, 400), 100, np.uint8))
+    spot = image.pixels.copy()
+    spot[7, 9] = 109
+    verdict = _compare(image, image.replace(pixels=spot), "")
+    assert verdict.tier == "different"
+    assert verdict.psnr == pytest.approx(20 * np.log10(255 / 9) + 10 * np.log10(160000), abs=1e-6)
+    spot[7, 9] = 108
+    assert _compare(image, image.replace(pixels=spot), "").tier == "C"
+    alternating = image.pixels + 8 * (np.indices((400, 400)).sum(0) % 2 * 2 - 1)
+    assert _compare(image, image.replace(pixels=alternating.astype(np.uint8)), "").psnr == pytest.approx(
+        30.07, abs=0.01
+    )
+    clear = image.replace(alpha=np.full((400, 400), 255, np.uint8))
+    assert _compare(clear, clear.replace(alpha=np.full((400, 400), 240, np.uint8)), "").tier == "different"
+    assert _compare(clear, image, "").tier == "different"
+
+
+def test_a_replay_names_a_patch_that_was_painted_in(saved):
+    """All is remade to fit: picture, maps, receipt, seal. Only doing the work again shows it."""
+    from tratto.provenance import canonical
+    from tratto.provenance.receipt import FileFacts
+    from tratto.provenance.seal import build_seal
+
+    made, _ = saved
+    image = io.read_image(made.output)
+    pixels = image.pixels.copy()
+    pixels[10:14, 20:24] = 255
+    image = image.replace(pixels=pixels)
+    io.write_image(image, made.output, "png")
+    receipt = json.loads((made.bundle / "receipt.json").read_text())
+    receipt["output"]["samples_sha256"] = receipt["steps"][-1]["output_digest"] = io.digest(image)
+    facts = FileFacts.of(made.output.read_bytes())
+    receipt["output"]["file"] |= {**facts.to_json(), "decoded_samples_sha256": io.digest(image)}
+    (made.bundle / "receipt.json").write_bytes(canonical.dumps(receipt))
+    sealed = {p.name: FileFacts.of(p.read_bytes()) for p in made.bundle.iterdir()}
+    own = sealed.pop("receipt.json")
+    sealed.pop("seal.json")
+    (made.bundle / "seal.json").write_bytes(canonical.dumps(build_seal(own, facts, sealed)))
+    verdict = tratto.replay(made.bundle)
+    assert (verdict.tier, verdict.exit_code, verdict.same_environment) == ("different", 9, True)
+    assert "every sample should have been identical" in verdict.sentence()
+    # elsewhere the last digit may differ, so nothing is said of it
+    receipt["environment"]["libraries"]["numpy"] = "0.1"
+    (made.bundle / "receipt.json").write_bytes(canonical.dumps(receipt))
+    verdict = tratto.replay(made.bundle)
+    assert (verdict.tier, verdict.same_environment) == ("different", False)
+    assert "identical" not in verdict.sentence()
+
+
+def test_a_replay_compares_a_jpeg_with_a_jpeg():
+    from tratto.session import _as_jpeg, _compare
+
+    rng = np.random.default_rng(2)
+    fresh = io.image_from_array(np.clip(128 + rng.normal(0, 40, (64, 64, 3)), 0, 255).astype(np.uint8))
+    stream = BytesIO()
+    Pil.fromarray(fresh.pixels).save(stream, "JPEG", quality=60)
+    stored = io.read_image(stream.getvalue())
+    assert np.abs(stored.pixels.astype(int) - fresh.pixels).max() > 8
+    assert _compare(stored, fresh, "").tier == "B"
+    painted = fresh.pixels.copy()
+    painted[8:20, 8:20] = 255
+    other = _as_jpeg(fresh.replace(pixels=painted), stored)
+    assert _compare(other, fresh, "").tier == "different"
 
 
 def test_saving_over_the_input_is_refused(tmp_path):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run_replay(receipt: Path, source: Path | None, as_json: bool) -> int:
-    """Replay; return the exit code: 0 for tier A or B, 9 otherwise."""
+    """Replay; return the exit code: 0 for tiers A, B and C, 9 for another result, 10 if not comparable."""
     from tratto.session import Session
 
     with ProgressLine() as line:
