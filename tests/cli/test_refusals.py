@@ -48,3 +48,58 @@ def test_saving_under_a_name_that_is_too_long_is_an_output_error(tmp_path):
     with pytest.raises(OutputError, match="longer than the file system takes"):
         tratto.save(result, tmp_path / ("L" * 251 + ".png"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def made(tmp_path):
+    noisy(tmp_path / "photo.png")
+    assert run("restore", tmp_path / "photo.png", "-o", tmp_path / "out", "--provider", "nlm").exit_code == 0
+    return tmp_path
+
+
+def contents(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_nothing_is_written_into_a_bundle(made):
+    bundle = made / "out" / "photo.tratto"
+    noisy(made / "original.png", seed=1)
+    Pil.fromarray(np.full((48, 64), 255, np.uint8)).save(made / "mask.png")
+    (made / "link").symlink_to(bundle, target_is_directory=True)
+    before = contents(bundle)
+    mask = ("--mask", made / "mask.png")
+    for target in (bundle, bundle / "deeper", bundle / "original.png", made / "link", made / "new.tratto"):
+        lines = [
+            ("restore", made / "original.png", "-o", target, "--overwrite", "--provider", "nlm"),
+            ("restore", made / "original.png", "-o", target, "--dry-run"),
+            ("repair", made / "original.png", "-o", target, "--overwrite", *mask),
+            ("recolor", made / "original.png", "-o", target, "--overwrite", "--color", "#c8d4e0", *mask),
+            ("revert", made / "out" / "photo.png", "-o", target if target.suffix == ".png" else target / "back.png"),
+        ]
+        for line in lines:
+            done = run(*line)
+            assert done.exit_code == 4, (line, done.output)
+            assert "bundle" in done.stderr, line
+    result = tratto.restore(noisy_array(), provider="nlm")
+    for name in ("original.png", "edit-map.png", "x.png"):
+        with pytest.raises(OutputError, match="lies in the bundle"):
+            tratto.save(result, bundle / name, overwrite=True)
+    assert contents(bundle) == before
+    assert not (made / "new.tratto").exists()
+    assert run("verify", made / "out" / "photo.png").exit_code == 0
+
+
+def test_a_bundle_is_no_picture_to_work_on(made):
+    bundle = made / "out" / "photo.tratto"
+    for named in (bundle, bundle / "original.png", bundle / "edit-map.png"):
+        done = run("restore", named, "-o", made / "again")
+        assert done.exit_code == 3, done.output
+        assert "tratto revert" in done.stderr
+    assert not (made / "again").exists()
+
+
+def test_a_glob_passes_bundles_over(made):
+    for pattern in ("out/*", "out/**/*.png"):
+        done = run("restore", f"{made}/{pattern}", "-o", made / "again", "--provider", "nlm", "--overwrite")
+        assert done.exit_code == 0, done.output
+        assert sorted(p.name for p in (made / "again").iterdir()) == ["photo.png", "photo.tratto"]

@@ -7,7 +7,6 @@ networks, but need a Vulkan loader and pull in ``opencv-python``, whose files ov
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratto.batch.gather import SUFFIXES, Job, Source, check_jobs, collisions, gather, output_path
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
-from tratto.provenance.target import check_name
+from tratto.provenance.target import check_name, check_target
 from tratto.session import ENDINGS, FORMATS, SaveOptions, Session, check_mask_is_another, mask_share, mask_warnings
 from tratto.tasks.recolor import RecolorOptions
 from tratto.tasks.repair import RepairOptions
@@ -135,7 +135,8 @@ def plan_jobs(
             f"{job.out} ends like a picture that is not written ({job.out.suffix}); name a folder, or a file that ends "
             f"with one of {', '.join(session.output_suffixes)}"
         )
-    gathered = gather(list(job.paths), None if single else job.out)
+    check_target(job.out)
+    gathered = gather(list(job.paths), None if single else job.out, bundles=False)
     sources = gathered.sources
     if gathered.passed_over:
         note(gathered.note())
@@ -154,6 +155,7 @@ def plan_jobs(
                         f"{job.out} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}; change it or --format"
                     )
                 item = Job(source.path, page or 0, path)
+                check_target(item.output)
                 for name in (item.output, item.bundle):
                     check_name(name)
                 jobs.append(item)

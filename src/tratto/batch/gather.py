@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tratto.core.errors import InputError, OptionError, OutputError
+from tratto.provenance.target import bundle_around
 
 #: File name endings looked for in folders. A file named on the command line is read whatever its name.
 SUFFIXES = (
@@ -111,18 +112,25 @@ def _walk(folder: Path, skip: Path | None) -> tuple[list[Path], list[Path]]:
     return found, other
 
 
-def gather(patterns: list[str], out: Path | None) -> Gathered:
+def gather(patterns: list[str], out: Path | None, bundles: bool = True) -> Gathered:
     """Return the input files that paths, folders and globs stand for, in a stable order, each once.
 
     Folders are searched with their sub-folders, which are kept below the output; hidden files, bundles and the output
     folder itself are passed over. A path that exists is taken as it is even if it holds glob characters.
+
+    Parameters
+    ----------
+    patterns : list of str
+    out : Path or None
+    bundles : bool
+        False refuses bundles, and files in them, that are named themselves, and passes over those that a glob matches.
 
     Raises
     ------
     OptionError
         If a path is empty.
     InputError
-        If a path does not exist, a glob matches nothing, or a folder holds no picture.
+        If a path does not exist, a glob matches nothing, a folder holds no picture, or a bundle is named.
     """
     skip = out.resolve() if out is not None else None
     sources: list[Source] = []
@@ -138,9 +146,16 @@ def gather(patterns: list[str], out: Path | None) -> Gathered:
         except OSError as e:
             raise InputError(f"{_short(pattern)}: {e.strerror or e}") from e
         if exists:
+            around = None if bundles else bundle_around(path)
+            if around is not None:
+                raise InputError(
+                    f"{_short(pattern)} {'is' if path.is_dir() else 'lies in'} the bundle {around.name}, the account "
+                    "of a result and no picture to work on; name the picture, or get its original with tratto revert"
+                )
             matches = [path]
         elif glob.has_magic(pattern):
             matched = [Path(m) for m in sorted(glob.glob(pattern, recursive=True))]
+            matched = [m for m in matched if bundles or bundle_around(m) is None]
             wanted = {m: m.is_dir() or m.name.lower().endswith(SUFFIXES) for m in matched}
             matches = [m for m in matched if wanted[m]]
             passed_over += [m for m in matched if not wanted[m]]

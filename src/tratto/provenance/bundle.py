@@ -49,6 +49,7 @@ from tratto.provenance.seal import (
     read_seal,
     sealed_credentials,
 )
+from tratto.provenance.target import check_name, check_target
 
 if TYPE_CHECKING:
     from tratto.imaging.io import Limits
@@ -667,6 +668,8 @@ def revert(path: Path, to: Path) -> Path:
     if name is None or stated is None:
         raise ReceiptError("this bundle was written without the original (--no-original), so nothing can be given back")
     target = to / name if to.is_dir() else to
+    check_target(target)
+    check_name(target)
     if os.path.lexists(target):
         raise OutputError(f"{target} exists already; choose another name")
     part = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.part")
