@@ -390,7 +390,14 @@ class Session:
         return inspect_image(self.open(picture, page))
 
     def estimate(self, recipe: Recipe, image: Image) -> Estimated:
-        """Say what a recipe would do to this picture and how long it may take, without doing it."""
+        """Say what a recipe would do to this picture and how long it may take, without doing it.
+
+        Raises
+        ------
+        ForbiddenStep
+            If forensic mode would refuse to do it.
+        """
+        from tratto.engine.run import forbid_generative
         from tratto.steps.denoise import restorer_notes
 
         services = _JobServices(self, recipe.seed, False, _silent)
@@ -406,6 +413,8 @@ class Session:
             name = services.choose_restorer(getattr(step, "provider", "auto"), s, params)
             named: Any = replace(step, provider=name)  # type: ignore[type-var]
             info = self.restorer(name, s, {**params, "fast": bool(getattr(step, "fast", False))}).info
+            if self.forensic:
+                forbid_generative(info)
             groups = 2 if image.mode is ColorMode.CMYK else 1
             seconds += groups * pixels * scale**2 / 1e6 / max(info.megapixels_per_second, 1e-6)
             scale *= s

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 import tratto
 from tratto.cli.main import app
+from tratto.core.capability import RestorerInfo
 from tratto.core.errors import OutputError
 
 
@@ -103,3 +104,25 @@ def test_a_glob_passes_bundles_over(made):
         done = run("restore", f"{made}/{pattern}", "-o", made / "again", "--provider", "nlm", "--overwrite")
         assert done.exit_code == 0, done.output
         assert sorted(p.name for p in (made / "again").iterdir()) == ["photo.png", "photo.tratto"]
+
+
+def test_a_dry_run_refuses_what_forensic_mode_refuses(tmp_path, monkeypatch):
+    from tratto.session import Session
+
+    class Inventive:
+        """Tells a picture's future from its past."""
+
+        info = RestorerInfo("inventive", 1, 64, 8, generative=True)
+
+    noisy(tmp_path / "a.png")
+    monkeypatch.setattr(Session, "restorer", lambda *a: Inventive)
+    line = ("restore", tmp_path / "a.png", "-o", tmp_path / "out", "--forensic", "--provider", "tratto")
+    told = []
+    for extra in ((), ("--dry-run",)):
+        done = run(*line, *extra)
+        assert done.exit_code == 7, done.output
+        told.append(done.stderr)
+    assert told[0] == told[1]
+    assert "cannot invent detail" in told[0]
+    assert not (tmp_path / "out").exists()
+    assert run(*line[:-3], "--provider", "tratto", "--dry-run").exit_code == 0

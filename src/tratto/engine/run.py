@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 
 from tratto.core.canvas import Canvas
+from tratto.core.capability import RestorerInfo
 from tratto.core.errors import ForbiddenStep, OptionError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.recipe import Recipe
@@ -119,7 +120,20 @@ def _refuse_generative(step: Step, services: Services, allowed: bool) -> None:
     if allowed or provider is None:
         return
     params = {**getattr(step, "params", {}), "fast": bool(getattr(step, "fast", False))}
-    info = services.open_restorer(provider, int(getattr(step, "scale", 1)), params).info
+    forbid_generative(services.open_restorer(provider, int(getattr(step, "scale", 1)), params).info)
+
+
+def forbid_generative(info: RestorerInfo) -> None:
+    """Refuse a provider that may invent detail; what forensic mode does, in a dry run, too.
+
+    Parameters
+    ----------
+    info : RestorerInfo
+
+    Raises
+    ------
+    ForbiddenStep
+    """
     if info.generative:
         raise ForbiddenStep(
             f"forensic mode allows only steps that cannot invent detail; {info.provider} is generative. "
