@@ -186,6 +186,15 @@ def test_an_expired_certificate_cannot_sign(make_bundle):
         make_bundle(save={"identity": expired})
 
 
+def test_who_cannot_sign_is_told_before_any_work(studio):
+    from tratto.provenance.notary import Notary
+
+    Notary(studio[0]).check()
+    for wrong, _ in (pki(span=(-30, -2)), pki(usage=("1.3.6.1.5.5.7.3.1",))):
+        with pytest.raises(OptionError, match="--sign none"):
+            Notary(wrong).check()
+
+
 def test_two_signatures_are_never_alike_but_the_samples_are(make_bundle, studio):
     a, b = (make_bundle(name=n, save={"identity": studio[0]}) for n in ("a.png", "b.png"))
     assert a.output.read_bytes() != b.output.read_bytes()

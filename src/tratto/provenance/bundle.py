@@ -114,6 +114,8 @@ class BundleParts:
         Further facts for ``observed.json``, JSON-able; they stand there under ``more``.
     identity : Identity or None
         Signs the picture with content credentials; None: it stays unsigned.
+    replace : bool
+        False refuses to replace a picture or bundle of this name, even one that appears while this one is written.
     """
 
     result: Result
@@ -127,6 +129,7 @@ class BundleParts:
     strip_metadata: bool = False
     observed: Mapping[str, Any] = field(default_factory=dict)
     identity: Identity | None = None
+    replace: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +187,8 @@ def write_bundle(parts: BundleParts) -> dict[str, Any]:
     recover(parts.output)
     with commit.building(target) as folder, _signing_place(parts) as signed:
         receipt = _fill(folder, parts, signed)
-        commit.commit(folder, target, parts.written if signed is None else signed, parts.output)
+        written = parts.written if signed is None else signed
+        commit.commit(folder, target, written, parts.output, parts.replace)
     return receipt
 
 
@@ -305,14 +309,23 @@ def _sync_file(path: Path) -> None:
 
 
 def _write_mask(path: Path, result: Result) -> bool:
-    """Write the mask if 16 bit hold it exactly, since a replay needs exactly this mask; return whether they do."""
+    """Write the mask, if there was one, and return whether there was. A replay needs exactly this mask.
+
+    Raises
+    ------
+    ReceiptError
+        If 16 bit do not hold it exactly.
+    """
     from tratto.imaging.io import encode_png16_gray
 
     if result.mask is None:
         return False
     samples = np.rint(result.mask.values * np.float32(65535)).astype(np.uint16)
     if not np.array_equal(_mask_values(samples), result.mask.values):
-        return False
+        raise ReceiptError(
+            "the bundle keeps a mask in 16 bit, and this one holds values between two steps; round it to whole "
+            "65535ths before the work (tratto.restore and its like do)"
+        )
     text = {"Title": "Tratto mask", "Description": "65535 = may change, 0 = must stay bit-identical"}
     encode_png16_gray(path, samples, text, result.source.meta.orientation)
     return True

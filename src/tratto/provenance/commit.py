@@ -98,7 +98,7 @@ def building(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def commit(folder: Path, target: Path, written: Path, output: Path) -> None:
+def commit(folder: Path, target: Path, written: Path, output: Path, replace: bool = True) -> None:
     """Put a built folder and its picture in place, one right after the other.
 
     Parameters
@@ -109,10 +109,20 @@ def commit(folder: Path, target: Path, written: Path, output: Path) -> None:
         The bundle.
     written, output : Path
         The picture as it lies on the disk, and its final name.
+    replace : bool
+        False: what bears these names by now stays, even if another program made it at this very moment.
+
+    Raises
+    ------
+    OutputError
+        If ``replace`` is false and a picture or a bundle of this name is there. Nothing has changed then.
     """
     for name in os.listdir(folder):
         _sync(folder / name)
     _sync(folder)
+    if not replace:
+        _publish(folder, target, written, output)
+        return
     aside = folder.with_suffix(".old")
     with held(target):  # until the old one is gone, so that nobody takes it for left behind
         try:
@@ -128,6 +138,53 @@ def commit(folder: Path, target: Path, written: Path, output: Path) -> None:
             raise
         _sync(target.parent)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _publish(folder: Path, target: Path, written: Path, output: Path) -> None:
+    """Take both names for the first time, or neither. The system decides which of several programs gets a name."""
+    mine = False
+    try:
+        if written != output:
+            mine = _take(written, output)
+        elif not os.path.lexists(output):
+            raise FileNotFoundError(output)
+        if os.path.lexists(target):  # some systems let a folder take the place of an empty one
+            raise _lost(target)
+        try:
+            os.rename(folder, target)
+        except OSError as e:
+            raise (_lost(target) if os.path.lexists(target) else e) from e
+    except BaseException:
+        if mine:
+            with contextlib.suppress(OSError):
+                os.unlink(output)
+        raise
+    _sync(target.parent)
+    if mine:
+        with contextlib.suppress(OSError):
+            os.unlink(written)
+
+
+def _take(written: Path, output: Path) -> bool:
+    """Give a file its name unless something bears it; return True, that the name is ours."""
+    try:
+        os.link(written, output)
+    except FileExistsError as e:
+        raise _lost(output) from e
+    except OSError:  # a file system without hard links: the name is taken first, with an empty file
+        try:
+            os.close(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        except FileExistsError as e:
+            raise _lost(output) from e
+        os.replace(written, output)
+    return True
+
+
+def _lost(path: Path) -> OutputError:
+    return OutputError(
+        f"{path} exists: another program made it in the meantime; it was left as it is. Use --skip-existing to leave "
+        "it, --overwrite to replace it (in Python: overwrite=True)"
+    )
 
 
 @contextmanager

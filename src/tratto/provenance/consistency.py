@@ -88,8 +88,14 @@ def _recipe(receipt: Mapping[str, Any]) -> list[str]:
                 f"receipt.steps[{i}].provider: expected {params['provider'][:60]!r} as in its parameters, "
                 f"got {record['provider'][:60]!r}"
             )
-        if receipt["forensic"] and params.get("fast") is True:
+        lower = _lower_precision(record["precision"])
+        if receipt["forensic"] and (params.get("fast") is True or lower is not False):
             out.append(f"receipt.steps[{i}]: a forensic receipt must not hold a step of lower precision")
+        elif lower and params.get("fast") is not True:
+            out.append(
+                f"receipt.steps[{i}].precision: expected full precision, since its parameters do not allow a lower "
+                f"one (fast), got {record['precision']!r}"
+            )
         kernel = params.get("kernel", kernel)
     if kernel != receipt["output"]["kernel"]:
         out.append("receipt.output.kernel: expected that of the last step which names one")
@@ -100,6 +106,19 @@ def _recipe(receipt: Mapping[str, Any]) -> list[str]:
     if any(s["step"] == "upscale" for s in steps) and scale != receipt["output"]["scale"]:
         out.append(f"receipt.output.scale: expected {scale} as follows from the steps")
     return out
+
+
+#: How exactly a step computed. ``uint8`` is the full precision of methods that work on whole samples.
+FULL_PRECISION = frozenset({"", "fp32", "fp64", "uint8", "uint16"})
+LOWER_PRECISION = frozenset({"bf16", "fp16", "tf32", "fp8", "int8", "int4"})
+
+
+def _lower_precision(stated: str) -> bool | None:
+    """Return whether a step computed in less than full precision; None if the word is unknown."""
+    words = {w.strip() for w in stated.split(",")}
+    if words & LOWER_PRECISION:
+        return True
+    return False if words <= FULL_PRECISION else None
 
 
 def _chain(receipt: Mapping[str, Any]) -> list[str]:

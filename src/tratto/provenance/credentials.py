@@ -180,6 +180,38 @@ def sign(source: Path, target: Path, format_name: str, account: Account, identit
     return manifest
 
 
+def trial(identity: Identity) -> None:
+    """Sign a picture of one pixel, so that an identity that cannot sign is found out before any work.
+
+    Raises
+    ------
+    OptionError
+        If it cannot: its certificate has expired or is not made for this.
+    MissingExtra
+    """
+    from PIL import Image as Pil
+
+    library = need_library()
+    picture = io.BytesIO()
+    Pil.new("L", (1, 1)).save(picture, "png")
+    actions = {"actions": [{"action": "c2pa.created", "digitalSourceType": f"{_SOURCE}digitalCreation"}]}
+    definition = {
+        "claim_generator_info": [{"name": "Tratto", "version": "trial"}],
+        "format": "image/png",
+        "assertions": [{"label": "c2pa.actions.v2", "data": actions}],
+    }
+    info = library.C2paSignerInfo(identity.algorithm, identity.chain_pem, identity.private_pem, None)
+    try:
+        with (
+            library.Context.from_dict(_settings(b"")) as context,
+            library.Builder.from_json(definition, context) as builder,
+            library.Signer.from_info(info) as signer,
+        ):
+            builder.sign(signer, "image/png", picture, io.BytesIO())
+    except library.C2paError as e:
+        raise OptionError(f"{identity.name!r} cannot sign pictures: {e}; use another identity, or --sign none") from e
+
+
 def read(path: Path, format_name: str, anchors: bytes = b"", sidecar: bytes | None = None) -> Credentials:
     """Read and check the credentials of a picture. Nothing is fetched, whatever the file asks for.
 

@@ -54,9 +54,9 @@ class Notary:
             with Ledger.open(self.ledger, key):
                 pass
         if self.identity is not None:
-            from tratto.provenance.credentials import need_library
+            from tratto.provenance.credentials import trial
 
-            need_library()
+            trial(self.identity)
 
     def record(self, bundle: Path) -> LedgerProof | None:
         """Record a bundle and lay the proof into it; None if there is no ledger. Doing it twice records it once."""

@@ -14,6 +14,7 @@ from tratto.provenance.bundle import (
     CLUTTER,
     CONFIDENCE,
     EDIT_MAP,
+    MASK,
     NAMES,
     RECEIPT,
     SEAL,
@@ -243,6 +244,8 @@ def _files(bundle: Bundle, found: Findings) -> None:
         sealed = bundle.sealed_files.get(name)
         if sealed is None or sealed.sha256 != maps[key]["file_sha256"]:
             found.wrong.append(f"the receipt and the seal name different files for {name}")
+    if bundle.receipt["mask"] is not None and MASK not in bundle.sealed_files:
+        found.wrong.append(f"the receipt names a mask, but the bundle holds no {MASK}: it was taken out")
     try:
         original = find_original(bundle)
     except ReceiptError as e:
