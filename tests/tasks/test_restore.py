@@ -38,7 +38,6 @@ def test_a_clean_picture_is_left_alone():
     [
         (inspection(noise=12), "noise: sigma 12.0"),
         (inspection(quality=40), "quality 40"),
-        (inspection(blur=2.5), "blur"),
     ],
 )
 def test_each_damage_is_named_and_treated(facts, word):
@@ -143,3 +142,30 @@ def test_the_network_is_chosen_by_what_outweighs(noise, quality, told, want):
     step = plan(make_options(noise_sigma=told), facts).steps[0]
     assert step.damage == want
     assert step.grid == ((3, 5) if want == "jpeg" else (0, 0))
+
+
+def test_a_picture_that_is_only_soft_is_deblurred_by_as_much_as_was_measured():
+    recipe = plan(make_options(strength=0.7), inspection(blur=1.64))
+    assert [s.name for s in recipe.steps] == ["deblur"]
+    assert recipe.steps[0].provider == "wiener"
+    assert recipe.steps[0].params == {"blur": 1.64}
+    assert recipe.steps[0].strength == 0.7
+    assert recipe.reasons == ("blur: edges 1.6 pixels soft (estimated)",)
+
+
+def test_blur_stays_where_sharpening_would_bring_worse_back():
+    noisy = plan(make_options(), inspection(noise=12, blur=1.7))
+    assert [s.name for s in noisy.steps] == ["denoise"]
+    assert any("blur stays" in r for r in noisy.reasons)
+    large = plan(make_options(scale=2), inspection(blur=1.7))
+    assert [s.name for s in large.steps] == ["upscale"]
+    assert any("enlarged with" in r for r in large.reasons)
+    grown = plan(make_options(), inspection(blur=1.7, upscale=2.0))
+    assert grown.steps == ()
+    assert any("left alone" in r for r in grown.reasons)
+
+
+def test_the_filter_for_blur_can_be_named():
+    named = plan(make_options(provider="wiener", params={"blur": 1.2}), inspection(noise=9))
+    assert named.steps[0].params == {"blur": 1.2}
+    assert plan(make_options(provider="nlm"), inspection(blur=1.7)).steps[0].name == "denoise"

@@ -223,6 +223,7 @@ def as_the_command(provider: str = "auto") -> Method:
     """
     from tratto.providers.restorer import choose_restorer, open_restorer
     from tratto.session import Session
+    from tratto.steps.deblur import Deblur
     from tratto.steps.denoise import OWN, Denoise
     from tratto.tasks.restore import make_options, plan
 
@@ -236,6 +237,11 @@ def as_the_command(provider: str = "auto") -> Method:
         picture, sigma = case.source, None
         for step in recipe.steps:
             scale = int(getattr(step, "scale", 1))
+            if isinstance(step, Deblur):
+                picture, sigma = restorer_method(open_restorer(step.provider, 1, params=step.params))(
+                    replace(case, source=picture)
+                )
+                continue
             name = choose_restorer(provider, scale)
             denoise = step if isinstance(step, Denoise) and name in OWN else None
             network = denoise.damage if denoise else ""

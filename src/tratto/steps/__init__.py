@@ -7,6 +7,7 @@ from importlib import import_module
 from tratto.core.errors import ReceiptError
 
 _STEPS = {
+    "deblur": ("tratto.steps.deblur", "Deblur"),
     "denoise": ("tratto.steps.denoise", "Denoise"),
     "inpaint": ("tratto.steps.inpaint", "Inpaint"),
     "repaint": ("tratto.steps.repaint", "Repaint"),

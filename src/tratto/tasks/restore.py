@@ -19,6 +19,7 @@ from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.step import Step
+from tratto.steps.deblur import Deblur
 from tratto.steps.denoise import Damage, Denoise
 from tratto.steps.upscale import Upscale
 
@@ -51,6 +52,7 @@ _WANTED = {
 }
 #: They interpolate and remove nothing.
 _ONLY_ENLARGE = ("bicubic", "lanczos")
+_OWN_OR_AUTO = ("auto", "tratto", "tratto-openvino")
 
 
 class RestoreOptions(BaseModel):
@@ -125,8 +127,14 @@ def _complaints(error: ValidationError) -> list[str]:
     return list(parts.values())
 
 
+def softness(inspection: Inspection) -> float | None:
+    """Return how soft the edges are in pixels where that counts as blur, else None."""
+    blur = inspection.blur_sigma.value
+    return blur if blur is not None and blur > SHARP_BLUR else None
+
+
 def damage_reasons(options: RestoreOptions, inspection: Inspection) -> list[str]:
-    """Return in plain words what is wrong with the picture; empty when it counts as clean."""
+    """Return in plain words which noise and compression the picture has; empty when it counts as free of both."""
     reasons = []
     sigma = inspection.noise_sigma.value if options.noise_sigma is None else options.noise_sigma
     told = "stated" if options.noise_sigma is not None else inspection.noise_sigma.basis
@@ -135,9 +143,6 @@ def damage_reasons(options: RestoreOptions, inspection: Inspection) -> list[str]
     quality = inspection.jpeg_quality
     if quality.value is not None and quality.value < CLEAN_QUALITY:
         reasons.append(f"JPEG compression: quality {quality.value:.0f} ({quality.basis})")
-    blur = inspection.blur_sigma.value
-    if blur is not None and blur > SHARP_BLUR:
-        reasons.append(f"blur: edges {blur:.1f} pixels soft ({inspection.blur_sigma.basis})")
     return reasons
 
 
@@ -153,7 +158,8 @@ def prevailing(options: RestoreOptions, inspection: Inspection) -> Damage:
 def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
     """Turn options and an inspection into a recipe.
 
-    A clean picture at scale 1 gets a recipe without steps: it is left alone. A noisy one that is to be enlarged is
+    A clean picture at scale 1 gets a recipe without steps: it is left alone. One that is only soft is deblurred. A
+    noisy one that is to be enlarged is
     cleaned first by ``auto`` and by our own network. Any other provider that is named gets it as it is, and the reasons
     say that nothing was removed beforehand.
 
@@ -170,11 +176,32 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
     damage = damage_reasons(options, inspection)
     reasons = list(damage)
     steps: list[Step] = []
-    clean_first = bool(damage) and options.provider in ("auto", "tratto", "tratto-openvino")
+    clean_first = bool(damage) and options.provider in _OWN_OR_AUTO
+    soft = softness(inspection)
+    if soft is not None:
+        reasons.append(f"blur: edges {soft:.1f} pixels soft ({inspection.blur_sigma.basis})")
+        if damage:
+            reasons.append("the blur stays: sharpening would bring noise and blocks back")
+        elif options.scale > 1:
+            reasons.append("the blur is enlarged with the picture")
     if options.scale == 1:
-        if damage or options.force:
+        if options.provider == "wiener" or (soft is not None and not damage and options.provider in _OWN_OR_AUTO):
+            enlarged = inspection.upscale.value
+            if enlarged is not None and enlarged > 1 and options.provider != "wiener" and not options.force:
+                reasons.append(f"it was enlarged {enlarged:.0f} times before, so that there is no detail: left alone")
+            else:
+                blur = soft or inspection.blur_sigma.value
+                known = {} if blur is None else {"blur": round(float(blur), 2)}
+                steps.append(
+                    Deblur(
+                        strength=options.strength,
+                        fast=options.fast,
+                        params={**known, **(options.params if options.provider == "wiener" else {})},
+                    )
+                )
+        elif damage or soft is not None or options.force:
             steps.append(_denoise(options, inspection))
-            if not damage:
+            if not damage and soft is None:
                 reasons.append("no noise, compression or blur was found; restored because it was asked for")
         else:
             reasons.append("no noise, compression or blur was found: left alone")

@@ -90,3 +90,16 @@ def test_nothing_to_measure():
     assert estimate_noise(np.full((64, 64), 128 / 255, np.float32)).sigma == 0.0
     with pytest.raises(OptionError, match="same channels"):
         estimate_noise([np.zeros((64, 64, 3), np.float32), np.zeros((64, 64), np.float32)])
+
+
+@pytest.mark.parametrize("shade", [0.0, 0.5, 200 / 255, 1.0])
+def test_a_plain_frame_does_not_hide_the_noise(shade):
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:200, :240]
+    plane = 0.5 + 0.2 * np.sin(x / 31.0) * np.cos(y / 23.0)
+    noisy = np.clip(plane[..., None] + rng.normal(0, 15 / 255, (200, 240, 3)), 0, 1)
+    framed = np.full((260, 300, 3), shade)
+    framed[30:230, 30:270] = np.round(noisy * 255) / 255
+    got = estimate_noise(framed.astype(np.float32), 255)
+    assert got.sigma == pytest.approx(15, abs=1)
+    assert estimate_noise(np.full((64, 64, 3), shade, np.float32), 255).sigma in (None, 0.0)

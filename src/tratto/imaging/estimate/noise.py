@@ -93,7 +93,7 @@ def estimate_noise(
         If the crops differ in their number of channels.
     """
     crops = [rgb] if isinstance(rgb, np.ndarray) else list(rgb)
-    crops = [c[..., None] if c.ndim == 2 else c for c in crops]
+    crops = [_without_margins(c[..., None] if c.ndim == 2 else c) for c in crops]
     if not crops or len({c.shape[2:] for c in crops}) != 1 or crops[0].ndim != 3:
         raise OptionError("noise needs (H, W) or (H, W, C) crops that all have the same channels")
     rounding = (255.0 / levels) ** 2 / 12.0 if levels else 0.0
@@ -117,6 +117,21 @@ def estimate_noise(
     if all(b.texture > _TEXTURE for b in pooled):
         note += "; no truly flat area was found, so fine texture may be counted as noise"
     return NoiseEstimate(math.sqrt(mean), channels, tuple(curve), note)
+
+
+def _without_margins(crop: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the crop without rows and columns of one colour at its edges: a mount or frame has no noise of its own.
+
+    A crop that is of one colour altogether is returned as it is.
+    """
+    for _ in range(2):  # a frame's columns are of one colour once its rows are gone, and the other way round
+        for axis in (0, 1):
+            line = np.moveaxis(crop, axis, 0)
+            busy = np.flatnonzero((line != line[:, :1]).any(axis=(1, 2)))
+            if len(busy) == 0:
+                return crop
+            crop = np.moveaxis(line[busy[0] : busy[-1] + 1], 0, axis)
+    return crop
 
 
 def _trust(y: float, variance: float) -> float:

@@ -93,6 +93,7 @@ RESTORERS: dict[str, Provider] = {
         variant="openvino",
     ),
     "nlm": Provider(_HERE + "nlm", (1,), "non-local means of OpenCV, 8 bit", params={"sigma": ()}),
+    "wiener": Provider(_HERE + "wiener", (1,), "one linear filter that takes back mild blur", params={"blur": ()}),
     "bicubic": Provider(_HERE + "kernel", (2, 4), "interpolation, Keys' cubic", variant="bicubic"),
     "lanczos": Provider(_HERE + "kernel", (2, 4), "interpolation, Lanczos with three lobes", variant="lanczos"),
     "waifu2x": Provider(

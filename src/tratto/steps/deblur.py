@@ -1,0 +1,42 @@
+"""Take back mild blur at the same size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from tratto.core.canvas import Canvas
+from tratto.core.services import Services
+from tratto.core.step import StepRecord
+from tratto.steps.denoise import apply_restorer
+
+
+@dataclass(frozen=True)
+class Deblur:
+    """Parameters of the step.
+
+    Attributes
+    ----------
+    provider : str
+        Name in the restorer table; ``"wiener"`` is the only one made for blur.
+    strength : float
+        0 leaves the picture as it is, 1 is the full effect.
+    fast : bool
+        Lower precision allowed; no effect on ``wiener``.
+    params : dict
+        ``blur``: softness of the edges in pixels.
+    """
+
+    provider: str = "wiener"
+    strength: float = 1.0
+    fast: bool = False
+    params: dict[str, Any] = field(default_factory=dict)
+    name: ClassVar[str] = "deblur"
+
+    def resolve(self, canvas: Canvas, services: Services) -> Deblur:
+        """Check the provider."""
+        return replace(self, provider=services.choose_restorer(self.provider, 1, self.params))
+
+    def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
+        """Sharpen every tile at its own size."""
+        return apply_restorer(self, canvas, services, scale=1, noise_sigma=None)
