@@ -17,6 +17,7 @@ RUN = replace(
     initial="restore_x1_jpeg",
     blend=(),
     train_only="sigma",
+    calibrate_on=("sigma",),
     steps=400,
     data=replace(BASE.data, warm_mix=None, warm_share=0.0),
     optim=Optim(lr=5e-3, warmup=50, clip=10.0, ema=0.99),
