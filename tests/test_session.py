@@ -47,6 +47,17 @@ def test_what_is_no_picture(bad):
         tratto.restore(bad)
 
 
+def test_a_mask_of_any_fraction_is_kept_as_a_replay_needs_it(tmp_path):
+    Pil.fromarray(NOISY).save(tmp_path / "in.png")
+    mask = tratto.Mask(np.random.default_rng(3).random((48, 64)).astype(np.float32))
+    result = tratto.restore(tmp_path / "in.png", provider="nlm", force=True, mask=mask)
+    np.testing.assert_allclose(result.mask.values, mask.values, rtol=0, atol=0.51 / 65535)
+    made = tratto.save(result, tmp_path / "a.png", source=tmp_path / "in.png")
+    assert (made.bundle / "mask.png").exists()
+    assert tratto.verify(made.output).word == "authentic"
+    assert tratto.replay(made.bundle).tier == "A"
+
+
 def test_the_input_array_is_not_touched():
     before = NOISY.copy()
     tratto.restore(NOISY, provider="nlm", force=True, strength=0.5)

@@ -362,7 +362,7 @@ class Session:
         from tratto.imaging.masks import mask_from_array, mask_from_picture
 
         if isinstance(mask, Mask):
-            return mask
+            return _in_16_bits(mask.values)
         if isinstance(mask, (str, os.PathLike)):
             mask = io.read_image(Path(mask), self.limits or io.Limits())
         elif hasattr(mask, "getbands"):
@@ -377,9 +377,7 @@ class Session:
                 f"the mask is {upright.shape[1]}x{upright.shape[0]}, the picture as shown "
                 f"{_shown(image)}; they must be of one size"
             )
-        # to 16 bit, which is how a bundle keeps it, so that a replay sees exactly this mask
-        checked = Mask(stored)
-        return Mask((np.rint(checked.values * 65535) / 65535).astype(np.float32))
+        return _in_16_bits(stored)
 
     # -- jobs ---------------------------------------------------------------------------------------------------
 
@@ -503,8 +501,7 @@ class Session:
         if mask is None:
             raise OptionError("repair needs to know what is damaged: give a mask, white where it is (--mask)")
         values = adjust_mask(self.open_mask(mask, image).values, options.grow, options.blend)
-        # to 16 bit, as a bundle keeps it
-        damage = Mask((np.rint(values * 65535) / 65535).astype(np.float32))
+        damage = _in_16_bits(values)
         inspection = self.inspect(image)
         return self.execute(task.plan(options, inspection), image, inspection, (damage, origin, page))
 
@@ -897,6 +894,12 @@ class Session:
         size = facts["output"]["picture"]
         before = read_picture(account.output, size["width"], size["height"])
         return _compare(before, done.image, step, same)
+
+
+def _in_16_bits(values: NDArray[Any]) -> Mask:
+    """Round a mask to 16 bit, which is how a bundle keeps it, so that a replay sees exactly this mask."""
+    whole = np.rint(Mask(values.astype(np.float32, copy=False)).values * np.float32(65535))
+    return Mask(whole / np.float32(65535))
 
 
 def _in_stored_order(options: RecolorOptions, image: Image) -> RecolorOptions:

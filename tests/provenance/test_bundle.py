@@ -259,7 +259,7 @@ def test_replay_refuses_another_mask(make_bundle):
         open_account(made.bundle)
 
 
-def test_a_mask_that_16_bit_cannot_hold_is_left_out(make_result, tmp_path):
+def test_a_mask_that_16_bit_cannot_hold_is_refused(make_result, tmp_path):
     result, _ = make_result(masked=True)
     values = result.mask.values.copy()
     values[0, 0] = 1e-6
@@ -267,8 +267,9 @@ def test_a_mask_that_16_bit_cannot_hold_is_left_out(make_result, tmp_path):
     odd.receipt["mask"]["samples_sha256"] = array_digest(values)
     output = tmp_path / "p.png"
     io.write_image(odd.image, output, "png")
-    b.write_bundle(b.BundleParts(odd, output, output))
-    assert "mask.png" not in listing(bundle_path(output))
+    with pytest.raises(ReceiptError, match="65535ths"):
+        b.write_bundle(b.BundleParts(odd, output, output))
+    assert not bundle_path(output).exists()
 
 
 @pytest.mark.parametrize(

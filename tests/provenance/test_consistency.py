@@ -61,6 +61,13 @@ def test_true_receipts_do_not_contradict_themselves(make_result):
             ),
             "lower precision",
         ),
+        (lambda r: (r.update(forensic=True), r["steps"][0].update(precision="bf16")), "of lower precision"),
+        (lambda r: (r.update(forensic=True), r["steps"][0].update(precision="fp16")), "of lower precision"),
+        (lambda r: (r.update(forensic=True), r["steps"][0].update(precision="fp32, int8")), "of lower precision"),
+        # an unknown word shows nothing
+        (lambda r: (r.update(forensic=True), r["steps"][0].update(precision="half")), "of lower precision"),
+        (lambda r: r["steps"][0].update(precision="bf16"), "steps[0].precision: expected full precision"),
+        (lambda r: r["steps"][0].update(precision="fp64, fp16"), "steps[0].precision: expected full precision"),
     ],
 )
 def test_what_does_not_fit_is_named(make_result, change, words):
@@ -68,6 +75,25 @@ def test_what_does_not_fit_is_named(make_result, change, words):
     with pytest.raises(ReceiptError) as error:
         validate_receipt(bad)
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize("precision", ["", "fp32", "fp64", "uint8", "fp64, uint8"])
+def test_full_precision_is_forensic(make_result, precision):
+    def same(r):
+        r.update(forensic=True)
+        r["steps"][0].update(precision=precision)
+
+    assert contradictions(changed(make_result()[0].receipt, same)) == []
+
+
+def test_fast_allows_a_lower_precision(make_result):
+    def fast(r):
+        r["steps"][0]["precision"] = "bf16"
+        for recipe in r["recipe"].values():
+            recipe["steps"][0]["params"]["fast"] = True
+        r["steps"][0]["params"]["fast"] = True
+
+    assert contradictions(changed(make_result()[0].receipt, fast)) == []
 
 
 def test_change_needs_a_step(make_result):

@@ -112,6 +112,17 @@ def test_paint_outside_the_mask_with_the_map_made_to_fit(make_bundle):
     assert verdict.reasons == ("edit-map.png shows change in 24 pixels outside mask.png",)
 
 
+@pytest.mark.parametrize("deep", [True, False])
+def test_a_mask_that_was_taken_out(make_bundle, deep):
+    """With it goes the proof that nothing changed outside, so it is not merely noted."""
+    made = make_bundle(masked=True)
+    (made.bundle / "mask.png").unlink()
+    seal_again(made, made.receipt)
+    verdict = verify(made.output, deep=deep)
+    assert verdict.word == "altered"
+    assert verdict.reasons == ("the receipt names a mask, but the bundle holds no mask.png: it was taken out",)
+
+
 def test_a_map_that_invents_or_belittles_change(make_bundle):
     made = make_bundle(masked=True)
     edits = made.result.edit_map.copy()
