@@ -835,6 +835,7 @@ class Session:
                     strip_metadata=save.strip_metadata,
                     output_format=fmt,
                     identity=None if self.notary is None else self.notary.identity,
+                    replace=overwrite,
                 )
             )
             self.progress("write", 2, 2)

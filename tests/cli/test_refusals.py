@@ -126,3 +126,38 @@ def test_a_dry_run_refuses_what_forensic_mode_refuses(tmp_path, monkeypatch):
     assert "cannot invent detail" in told[0]
     assert not (tmp_path / "out").exists()
     assert run(*line[:-3], "--provider", "tratto", "--dry-run").exit_code == 0
+
+
+@pytest.mark.parametrize("other", ["a.png", "a.webp"])
+@pytest.mark.parametrize("links", [True, False])
+def test_the_second_of_two_runs_into_one_name_is_refused(tmp_path, monkeypatch, other, links):
+    import os
+
+    from tratto.imaging import io
+
+    if not links:
+
+        def refuse(*a, **k):
+            raise PermissionError("no hard links here")
+
+        monkeypatch.setattr(os, "link", refuse)
+    noisy(tmp_path / "a.png")
+    out = tmp_path / "out"
+    write, first = io.write_image, {}
+
+    def and_meanwhile(image, path, fmt, options=None):
+        write(image, path, fmt, options)
+        if not first:  # a second program starts later and is done first
+            first["done"] = None
+            theirs = tratto.restore(noisy_array(seed=1), provider="nlm")
+            tratto.save(theirs, out / other)
+            first["done"] = {n: b for n, b in contents(out).items() if not n.startswith(".")}
+
+    monkeypatch.setattr(io, "write_image", and_meanwhile)
+    done = run("restore", tmp_path / "a.png", "-o", out, "--provider", "nlm")
+    assert done.exit_code == 4, done.output
+    assert "in the meantime" in done.stderr
+    assert contents(out) == first["done"]
+    assert sorted(p.name for p in out.iterdir()) == sorted([other, "a.tratto"])
+    assert run("verify", out / other).exit_code == 0
+    assert run("restore", tmp_path / "a.png", "-o", out, "--provider", "nlm", "--overwrite").exit_code == 0
