@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import c2pa
@@ -184,6 +185,21 @@ def test_an_expired_certificate_cannot_sign(make_bundle):
     expired, _ = pki(span=(-30, -2))
     with pytest.raises(OptionError, match="cannot be signed"):
         make_bundle(save={"identity": expired})
+
+
+def test_a_certificate_that_expires_later_is_no_longer_trusted(make_result, tmp_path, studio):
+    """There is no time stamp inside, so nothing shows that it was signed in time."""
+    result, source = make_result()
+    told = credentials.Account(result.receipt, canonical.dumps(result.receipt), (source, source), result.edit_map)
+    credentials.sign(source, tmp_path / "warm.png", "png", told, studio[0])  # loads the library
+    until = datetime.now(UTC) + timedelta(seconds=3)
+    brief, root = pki(span=(-1, (until - NOW).total_seconds() / 86400))
+    credentials.sign(source, tmp_path / "out.png", "png", told, brief)
+    time.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()) + 1.1)
+    found = credentials.read(tmp_path / "out.png", "png", root)
+    assert (found.state, "signingCredential.expired" in found.problems) == ("untrusted", True)
+    verdict = verify(tmp_path / "out.png", trust=Trust(anchors=root))
+    assert (verdict.word, any("has expired" in r for r in verdict.reasons)) == ("unknown", True)
 
 
 def test_who_cannot_sign_is_told_before_any_work(studio):
