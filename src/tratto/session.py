@@ -410,7 +410,7 @@ class Session:
             If forensic mode would refuse to do it.
         """
         from tratto.engine.run import forbid_generative
-        from tratto.steps.denoise import restorer_notes
+        from tratto.steps.denoise import Denoise, restorer_notes
 
         services = _JobServices(self, recipe.seed, False, _silent)
         pixels, scale, seconds, steps = image.height * image.width, 1, 0.0, []
@@ -423,7 +423,9 @@ class Session:
             s = int(getattr(step, "scale", 1))
             params = getattr(step, "params", {})
             name = services.choose_restorer(getattr(step, "provider", "auto"), s, params)
-            named: Any = replace(step, provider=name)  # type: ignore[type-var]
+            bare: Any = step
+            named: Any = bare.by(name) if isinstance(step, Denoise) else replace(bare, provider=name)
+            params = getattr(named, "params", {})
             info = self.restorer(name, s, {**params, "fast": bool(getattr(step, "fast", False))}).info
             if self.forensic:
                 forbid_generative(info)
@@ -564,6 +566,8 @@ class Session:
     def wall_mask(self, image: Image, options: RecolorOptions, mask: Any = None) -> Mask:
         """Return where a wall is: the mask given, or what is found from clicks, grown and feathered as asked.
 
+        The share of wall is in the last bits of the values; see :func:`tratto.imaging.matting.coded`.
+
         Parameters
         ----------
         image : Image
@@ -577,7 +581,7 @@ class Session:
             If there is neither a mask nor a click.
         """
         from tratto.imaging.color import view_rgb
-        from tratto.imaging.matting import reach_out
+        from tratto.imaging.matting import coded
         from tratto.imaging.wall_mask import adjust_mask, stored_point, wall_from_points
 
         if mask is not None:
@@ -591,9 +595,7 @@ class Session:
             values = wall_from_points(view_rgb(image), points, others=others)
         else:
             raise OptionError("recolor needs to know the wall: give a mask, or click points on it (--mask, --click)")
-        values = reach_out(adjust_mask(values, options.grow, options.feather), options.edge)
-        # to 16 bit, as a bundle keeps it
-        return Mask((np.rint(values * 65535) / 65535).astype(np.float32))
+        return Mask(coded(adjust_mask(values, options.grow, options.feather), options.edge))
 
     def perform(
         self, options: Any, picture: Any, mask: Any = None, page: int | None = None, source: Any = None

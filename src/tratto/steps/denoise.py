@@ -62,11 +62,14 @@ class Denoise:
         sigma = self.noise_sigma
         if sigma is None and canvas.inspection is not None and canvas.inspection.noise_sigma.value is not None:
             sigma = round(float(canvas.inspection.noise_sigma.value), 2)
-        provider = services.choose_restorer(self.provider, 1, self.params)
+        return replace(self.by(services.choose_restorer(self.provider, 1, self.params)), noise_sigma=sigma)
+
+    def by(self, provider: str) -> Denoise:
+        """Return the step with its provider fixed, and with it which of our own networks is meant."""
         params = self.params
         if provider in OWN and "network" not in params:
             params = {**params, "network": self.damage}
-        return replace(self, provider=provider, noise_sigma=sigma, params=params)
+        return replace(self, provider=provider, params=params)
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Restore every tile at its own size."""
