@@ -294,6 +294,11 @@ def test_what_the_ledger_does_not_know(make_bundle, tmp_path, log_key):
     assert (verdict.word, "entry 0" in verdict.reasons[0]) == ("authentic", True)
     lone.write_bytes(lone.read_bytes() + b" ")
     assert verify(lone, trust=trust).word == "unknown"
+    receipt = tmp_path / "receipt.json"
+    shutil.copy(made.bundle / "receipt.json", receipt)
+    verdict = verify(receipt, trust=trust)
+    assert verdict.word == "unknown"  # its picture is not at hand
+    assert "it is byte by byte the receipt of entry 0 in the ledger example.org/log" in verdict.reasons
 
 
 def test_an_altered_bundle_is_not_recorded(make_bundle, tmp_path, log_key):

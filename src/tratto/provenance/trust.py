@@ -81,8 +81,15 @@ def check_ledger(folder: Path, trust: Trust, found: Findings) -> None:
             found.wrong.append(f"the ledger {shown(str(trust.ledger))}: {e}")
 
 
-def in_ledger(path: Path, trust: Trust) -> tuple[str, str] | None:
-    """Look a picture without a bundle up in the reader's ledger, by the hash of the file.
+def in_ledger(path: Path, trust: Trust, field: str = "output") -> tuple[str, str] | None:
+    """Look a file without a bundle up in the reader's ledger, by its hash.
+
+    Parameters
+    ----------
+    path : Path
+    trust : Trust
+    field : str
+        ``"output"`` for a picture, ``"receipt"`` for a receipt.
 
     Returns
     -------
@@ -96,13 +103,14 @@ def in_ledger(path: Path, trust: Trust) -> tuple[str, str] | None:
         reader = _reader(trust)
         for number, entry in reader.search(facts.sha256.encode()):
             known = facts_of(entry)
-            if known is not None and known.get("output") == facts.sha256:
+            if known is not None and known.get(field) == facts.sha256:
                 reader.inclusion(number)
-                words = "byte by byte the picture"
-                return "known", f"it is {words} of entry {number} in the ledger {reader.checkpoint.origin}"
+                what = "picture" if field == "output" else "receipt"
+                origin = shown(reader.checkpoint.origin)
+                return "known", f"it is byte by byte the {what} of entry {number} in the ledger {origin}"
     except (ReceiptError, InputError, MissingExtra) as e:
         return "unknown", f"the ledger could not be asked: {e}"
-    return "unknown", f"the ledger {reader.checkpoint.origin} knows nothing of this file"
+    return "unknown", f"the ledger {shown(reader.checkpoint.origin)} knows nothing of this file"
 
 
 def _say(proof: LedgerProof, trust: Trust, found: Findings) -> None:

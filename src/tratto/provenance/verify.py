@@ -105,7 +105,7 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder")
     if is_lone_receipt(path):
-        return _lone_receipt(path, known)
+        return _lone_receipt(path, known, trust)
     try:
         folder = find_bundle(path)
     except ReceiptError as e:
@@ -153,7 +153,7 @@ def _without_bundle(path: Path, why: str, trust: Trust) -> Verdict:
     return Verdict(word, (*reasons, why))
 
 
-def _lone_receipt(path: Path, known: Known | None) -> Verdict:
+def _lone_receipt(path: Path, known: Known | None, trust: Trust) -> Verdict:
     try:
         receipt = read_receipt(read_limited(path, canonical.MAX_BYTES))
     except ReceiptError as e:
@@ -162,6 +162,9 @@ def _lone_receipt(path: Path, known: Known | None) -> Verdict:
     _models(receipt, known, found)
     if found.wrong:
         return _verdict(found)
+    looked = in_ledger(path, trust, "receipt")
+    if looked is not None:
+        found.checked.append(looked[1])
     return Verdict(
         "unknown",
         (
