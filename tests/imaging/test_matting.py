@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tratto.imaging.matting import REACH, make_matte, mask_is_hard, matte_radius, reach_out
+from tratto.imaging.matting import coded, coverage, make_matte, mask_is_hard, matte_radius
 
 WALL = np.array([0.40, 0.36, 0.25], np.float32)
 OTHER = np.array([0.05, 0.08, 0.20], np.float32)
@@ -31,8 +31,8 @@ def test_a_soft_mask_gives_its_own_coverage_and_the_parts_back():
 
 def test_a_hard_mask_finds_the_coverage_from_the_colours():
     alpha = slanted()
-    mask = reach_out((alpha > 0.5).astype(np.float32), 2)
-    matte = make_matte(mixed(alpha), mask, 2, hard=True)
+    code = coded((alpha > 0.5).astype(np.float32), 2)
+    matte = make_matte(mixed(alpha), coverage(code), 2, hard=True, allowed=code > 0)
     np.testing.assert_allclose(matte.alpha, alpha, atol=0.08)
     assert np.abs(matte.alpha - alpha).mean() < 0.004
 
@@ -68,16 +68,18 @@ def test_kinds_of_masks():
     assert [matte_radius(*s) for s in ((240, 320), (1000, 1000), (3000, 4000), (9000, 12000))] == [2, 2, 7, 8]
 
 
-def test_reach_goes_as_far_as_asked_and_keeps_the_mask():
+def test_reach_goes_as_far_as_asked_and_coverage_comes_back():
     mask = np.zeros((20, 20), np.float32)
     mask[8:12, 8:12] = 1
-    wide = reach_out(mask, 2)
-    assert reach_out(mask, 0) is mask
-    assert (wide == REACH)[6:14, 9].sum() == 4
-    assert wide[5, 9] == 0
-    np.testing.assert_array_equal(wide[8:12, 8:12], 1)
-    # survives 16-bit storage
-    assert np.float32(np.rint(REACH * 65535) / 65535) == REACH
+    mask[8:12, 7] = np.float32(100 / 255)
+    code = coded(mask, 2)
+    assert ((code > 0)[:, 9]).sum() == 8
+    assert (code > 0)[9, 6:14].all()
+    assert code[code > 0].min() > 0.996
+    np.testing.assert_allclose(coverage(code), mask, atol=1e-6)
+    stored = (np.rint(code * 65535) / 65535).astype(np.float32)  # as a bundle keeps it
+    np.testing.assert_array_equal(stored, code)
+    assert ((coded(mask, 0) > 0) == (mask > 0)).all()
 
 
 def test_empty_and_full_masks():

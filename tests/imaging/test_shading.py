@@ -1,6 +1,6 @@
 import numpy as np
 
-from tratto.imaging.shading import KNEE, blur, calm, encoded, log_noise, masked_blur, shoulder
+from tratto.imaging.shading import KNEE, blur, calm, encoded, log_noise, masked_blur, shoulder, trusted
 
 
 def test_the_shoulder_keeps_what_fits_and_never_clips():
@@ -51,3 +51,15 @@ def test_calming_with_all_kept_changes_nothing():
     light = rng.uniform(0.5, 2, (20, 20, 3)).astype(np.float32)
     done = calm(light, np.ones((20, 20), np.float32), np.full(3, 0.1), np.ones(3))
     np.testing.assert_allclose(done, light, rtol=2e-5)
+
+
+def test_a_channel_the_paint_does_not_reflect_says_nothing_of_the_light():
+    old = np.array([0.4, 0.3, 0.0005], np.float32)
+    light = np.ones((8, 8, 3), np.float32)
+    light[:4] = 2.0
+    light[..., 2] = 30.0  # what a clipped channel may claim
+    done = trusted(light, old)
+    np.testing.assert_allclose(done[..., 2], light[..., 0], rtol=0.03)
+    np.testing.assert_allclose(done[..., :2], light[..., :2], rtol=0.02)
+    same = np.random.default_rng(0).uniform(0.5, 2, (4, 4, 3)).astype(np.float32)
+    assert trusted(same, np.array([0.5, 0.4, 0.3], np.float32)) is same

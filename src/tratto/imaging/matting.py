@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 
 from tratto.imaging.shading import Float, blur
 
-__all__ = ["REACH", "Matte", "make_matte", "mask_is_hard", "matte_radius", "reach_out"]
+__all__ = ["Matte", "coded", "coverage", "make_matte", "mask_is_hard", "matte_radius"]
 
-#: Mask value of pixels outside the mask that the matte may still claim: the last 16-bit value below full scale, so that
-#: it survives in a bundle and changes as much as full scale does.
-REACH = np.float32(65534 / 65535)
-
+#: Steps of coverage that a coded mask tells apart.
+_STEPS = 255.0
 #: How far a hard mask's and a soft mask's own value is believed to be off, standard deviation of alpha.
 HARD_DOUBT, SOFT_DOUBT = 0.35, 0.05
 
@@ -65,29 +63,43 @@ def _disc(radius: int) -> NDArray[np.uint8]:
     return disc
 
 
-def reach_out(mask: Float, edge: int) -> Float:
-    """Let a matte reach some pixels beyond a mask: what lies there and is 0 gets the value ``REACH``.
+def coded(mask: Float, edge: int) -> Float:
+    """Return a mask that lets every pixel it touches change fully, and still tells how much of each is wall.
+
+    A pixel that is half wall does not change by half: samples are encoded, light is what mixes. So pixels that may
+    change all get values between 65280 / 65535 and 1, and their coverage is in the last eight of sixteen bits. Values
+    survive 16-bit storage.
 
     Parameters
     ----------
     mask : (H, W) float32 in [0, 1]
+        Share of wall.
     edge : int
-        Pixels, 0 and above.
+        Pixels beyond the mask that the matte may reach; they are marked as touched, with a coverage of 0.
 
     Returns
     -------
     (H, W) float32
-        The mask itself for 0.
+        0 where the mask is 0 and no reach goes.
     """
     import cv2
 
-    if edge == 0:
-        return mask
-    near = cv2.dilate((mask > 0.5).astype(np.uint8), _disc(edge)) > 0
-    return np.where(near & (mask == 0), REACH, mask).astype(np.float32)
+    touched = mask > 0
+    if edge > 0:
+        touched |= cv2.dilate((mask > 0.5).astype(np.uint8), _disc(edge)) > 0
+    steps = np.rint(_STEPS * (1 - mask.astype(np.float64)))
+    return np.where(touched, (65535 - steps) / 65535, 0).astype(np.float32)
 
 
-def make_matte(picture: Float, mask: Float, radius: int, hard: bool) -> Matte:
+def coverage(code: Float) -> Float:
+    """Return the share of wall from a mask of :func:`coded`."""
+    steps = np.rint(65535 * (1 - code.astype(np.float64)))
+    return np.where(code > 0, np.clip(1 - steps / _STEPS, 0, 1), 0).astype(np.float32)
+
+
+def make_matte(
+    picture: Float, mask: Float, radius: int, hard: bool, allowed: NDArray[np.bool_] | None = None
+) -> Matte:
     """Return alpha and the wall's own light along the edge of a mask.
 
     Parameters
@@ -95,11 +107,13 @@ def make_matte(picture: Float, mask: Float, radius: int, hard: bool) -> Matte:
     picture : (H, W, 3) float32
         Linear light.
     mask : (H, W) float32 in [0, 1]
-        1 = wall; ``REACH`` = outside the mask, but within the matte's reach.
+        1 = wall.
     radius : int
         Pixels from the mask's edge inwards that may hold something else too.
     hard : bool
         Whether the mask is black and white, so that its value says little on the edge.
+    allowed : (H, W) bool or None
+        Where the matte may be above 0; None: where the mask is.
 
     Returns
     -------
@@ -108,9 +122,8 @@ def make_matte(picture: Float, mask: Float, radius: int, hard: bool) -> Matte:
     """
     import cv2
 
-    allowed = mask > 0
-    reach = mask == REACH
-    mask = np.where(reach, np.float32(0), mask)
+    allowed = mask > 0 if allowed is None else allowed
+    reach = allowed & (mask < 0.02)
     covered = (mask > 0.98).astype(np.uint8)
     deep = _eroded(covered, radius)
     alpha = deep.astype(np.float32)

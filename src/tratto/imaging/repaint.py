@@ -19,7 +19,7 @@ from tratto.imaging.color import linear_to_lab, linear_to_srgb, srgb_to_lab
 from tratto.imaging.marks import Ground, find_stain, ground_of, without_marks
 from tratto.imaging.matting import make_matte, mask_is_hard, matte_radius
 from tratto.imaging.pattern import GRID, Pattern, find_pattern, light_field, without_pattern
-from tratto.imaging.shading import FLOOR, LUMINANCE, Float, calm, encoded, log_noise, shoulder
+from tratto.imaging.shading import FLOOR, LUMINANCE, Float, calm, encoded, log_noise, shoulder, trusted
 from tratto.imaging.texture import Tile
 
 __all__ = ["MATCHES", "PATTERNS", "Fit", "Match", "Painted", "Painter", "Rows", "Wish", "fit_wall"]
@@ -233,6 +233,7 @@ class _Wall:
     rows: Rows
     mask: Float
     tile: Tile | None
+    allowed: NDArray[np.bool_]
 
     def grid(self) -> tuple[Float, Float, int]:
         """Return the logarithm of the picture and the wall on a grid of pixels, and the step between them."""
@@ -272,7 +273,7 @@ class _Wall:
         margin = halo(fit.radius)
         a, b = max(0, y0 - margin), min(self.mask.shape[0], y1 + margin)
         picture = self.rows(a, b)
-        matte = make_matte(picture, self.mask[a:b], fit.radius, fit.hard)
+        matte = make_matte(picture, self.mask[a:b], fit.radius, fit.hard, self.allowed[a:b])
         wall, rest = matte.wall, matte.rest
         if ground is not None:
             stain = None if fit.stain is None else np.asarray(fit.stain, np.float32)
@@ -281,7 +282,7 @@ class _Wall:
         if pattern is not None:
             wall = without_pattern(wall, matte.alpha, pattern, (a, 0))
         old: Float = np.asarray(fit.old, np.float32)
-        light: Float = (wall / old).astype(np.float32, copy=False)
+        light: Float = trusted((wall / old).astype(np.float32, copy=False), old)
         if min(fit.keep) < 1:
             light = calm(light, matte.alpha, np.asarray(fit.sigma), np.asarray(fit.keep))
         part = slice(y0 - a, y1 - a)
@@ -312,7 +313,7 @@ def _typical(rows: Rows, mask: Float, bands: list[tuple[int, int]]) -> Float:
     raise OptionError("the mask holds no wall: fewer than 16 of its pixels are above one half; draw it again")
 
 
-def fit_wall(rows: Rows, mask: Float, wish: Wish) -> Fit:
+def fit_wall(rows: Rows, mask: Float, wish: Wish, allowed: NDArray[np.bool_] | None = None) -> Fit:
     """Look at a picture and fix every number that repainting its wall needs.
 
     Parameters
@@ -320,7 +321,10 @@ def fit_wall(rows: Rows, mask: Float, wish: Wish) -> Fit:
     rows : callable
         The picture in linear light.
     mask : (H, W) float32 in [0, 1]
+        Share of wall.
     wish : Wish
+    allowed : (H, W) bool or None
+        Where the matte may be above 0; None: where the mask is.
 
     Returns
     -------
@@ -332,7 +336,7 @@ def fit_wall(rows: Rows, mask: Float, wish: Wish) -> Fit:
         If the mask holds next to no wall.
     """
     height, width = mask.shape
-    wall = _Wall(rows, mask, wish.tile)
+    wall = _Wall(rows, mask, wish.tile, mask > 0 if allowed is None else allowed)
     bands = _fit_bands(height, width)
     old = _typical(rows, mask, bands)
     paints: tuple[tuple[float, ...], ...] = ()
@@ -570,7 +574,7 @@ class _Search:
         if not self.too_bright(scale) and error < 0.1:
             return scale, 0.0, error
         found, score = (scale, 0.0, error), -np.inf
-        for lift in (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9):
+        for lift in (0.0, 0.15, 0.3, 0.45, 0.6, 0.7, 0.8, 0.9):
             scale, error = self.fit(scale, lift)
             here = self.agreement(scale, lift) - max(0.0, error - 0.05)
             if here > score:
@@ -591,10 +595,14 @@ class Painter:
     fit : Fit
     tile : Tile or None
         As in the wish the fit was made for.
+    allowed : (H, W) bool or None
+        As given to the fit.
     """
 
-    def __init__(self, rows: Rows, mask: Float, fit: Fit, tile: Tile | None = None) -> None:
-        self._wall = _Wall(rows, mask, tile)
+    def __init__(
+        self, rows: Rows, mask: Float, fit: Fit, tile: Tile | None = None, allowed: NDArray[np.bool_] | None = None
+    ) -> None:
+        self._wall = _Wall(rows, mask, tile, mask > 0 if allowed is None else allowed)
         self._fit = fit
         self._known = self._wall.known(fit)
 

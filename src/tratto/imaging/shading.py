@@ -29,6 +29,10 @@ Float = NDArray[np.float32]
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 #: Least linear value a paint or a pixel is taken to have: a third of the first 8-bit step.
 FLOOR = np.float32(1e-4)
+#: Linear light of a channel at which half of what it says of the light's colour is believed.
+LEAST_TRUSTED = np.float32(0.012)
+#: How far one channel of light may differ from the others, natural logarithm.
+WIDEST = np.float32(0.6)
 #: Where the shoulder begins that keeps highlights from clipping, linear.
 KNEE = np.float32(0.88)
 
@@ -117,6 +121,36 @@ def log_noise(level: NDArray[Any], noise: float) -> NDArray[np.float64]:
     v = np.asarray(encoded(level))
     slope = np.where(v <= 0.04045, 1 / 12.92, 2.4 / 1.055 * ((v + 0.055) / 1.055) ** 1.4)
     return np.asarray(noise * slope / np.maximum(np.asarray(level, np.float64), FLOOR))
+
+
+def trusted(light: Float, old: Float) -> Float:
+    """Take the light's colour only from channels that the old paint reflects.
+
+    A saturated paint leaves next to nothing of one or two channels, and what a camera, its gamut and its compression
+    put there is no measurement of light. Such a channel gets the brightness of the others, and what it says of the
+    light's colour counts by how much of it there is. No light's colour is believed to vary without bounds.
+
+    Parameters
+    ----------
+    light : (H, W, 3) float32
+    old : (3,) float32
+        Old paint as seen in light 1, linear.
+
+    Returns
+    -------
+    (H, W, 3) float32
+        The same array when every channel is well lit.
+    """
+    import cv2
+
+    trust = (old * old / (old * old + LEAST_TRUSTED * LEAST_TRUSTED)).astype(np.float32)
+    if float(trust.min()) > 0.98:
+        return light
+    logs = cv2.log(np.maximum(light, np.float32(1e-3)))
+    common = logs @ (trust / trust.sum())
+    own = trust * WIDEST * np.tanh((logs - common[..., None]) / WIDEST)
+    out: Float = cv2.exp(own + common[..., None])
+    return out
 
 
 def calm(light: Float, weight: Float, sigma_log: NDArray[np.float64], keep: NDArray[np.float64]) -> Float:

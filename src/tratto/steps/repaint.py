@@ -16,6 +16,7 @@ from tratto.core.recipe import step_params
 from tratto.core.services import Services
 from tratto.core.step import StepRecord
 from tratto.imaging.color import delta_e_2000, linear_to_srgb, srgb_to_lab, srgb_to_linear
+from tratto.imaging.matting import coverage
 from tratto.imaging.paint import HUE_CHROMA, circular_difference
 from tratto.imaging.repaint import MATCHES, PATTERNS, Fit, Match, Painter, Wish, fit_wall
 from tratto.imaging.scratch import release
@@ -56,7 +57,10 @@ class Repaint:
     glossy : bool
         Keep the mirror images of lamps white.
     edge : int
-        How many pixels the mask was widened for the matte; see :func:`tratto.imaging.matting.reach_out`.
+        How many pixels the mask was widened for the matte.
+    coded : bool
+        The mask is one of :func:`tratto.imaging.matting.coded`; otherwise its values are the share of wall, and the
+        engine's blend by them is undone as far as samples reach.
     strength : float
         0 leaves the wall as it is, 1 repaints it fully.
     noise : float or None
@@ -76,6 +80,7 @@ class Repaint:
     stains: str = "keep"
     glossy: bool = False
     edge: int = 0
+    coded: bool = False
     strength: float = 1.0
     noise: float | None = None
     fit: dict[str, Any] | None = None
@@ -100,22 +105,22 @@ class Repaint:
     def resolve(self, canvas: Canvas, services: Services) -> Repaint:
         """Look at the wall and fix every number."""
         noise = self.noise
-        window = _window(canvas)
+        window = _window(canvas, self.coded)
         if noise is None:
             noise = _noise(canvas.inspection)
         if self.fit is not None:
             return replace(self, noise=noise)
-        found = fit_wall(window.rows, window.mask, self._wish(window, noise))
+        found = fit_wall(window.rows, window.share, self._wish(window, noise), window.mask > 0)
         return replace(self, noise=noise, fit=_plain(asdict(found)))
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Repaint the rows that the mask touches."""
         if self.fit is None or self.noise is None:
             raise OptionError("repaint must be resolved before it is applied")
-        window, image = _window(canvas), canvas.image
+        window, image = _window(canvas, self.coded), canvas.image
         fit = _fit_of(self.fit)
         tile = self._tile(window)
-        painter = Painter(window.rows, window.mask, fit, tile)
+        painter = Painter(window.rows, window.share, fit, tile, window.mask > 0)
         out: NDArray[Any] = services.scratch(image.pixels.shape, image.pixels.dtype)
         sigma: NDArray[np.uint16] = services.scratch(image.pixels.shape[:2], np.uint16)  # type: ignore[assignment]
         out[:] = image.pixels
@@ -134,7 +139,7 @@ class Repaint:
             sigma[where] = np.rint(65535 * error).astype(np.uint16)
             # what the engine will show: the mask's share of it
             shown = before + mask[..., None] * (native - before.astype(np.float32))
-            chosen = np.rint(shown[mask > 0.5]) / np.float32(image.max_value)
+            chosen = np.rint(shown[window.share[a:b] > 0.5]) / np.float32(image.max_value)
             seen += np.asarray(srgb_to_lab(chosen), np.float64).sum(axis=0)
             count += len(chosen)
             for array in (out, sigma, image.pixels):
@@ -225,10 +230,11 @@ class Repaint:
 
 @dataclass(frozen=True, eq=False)
 class _Window:
-    """The part of a picture around its mask."""
+    """The part of a picture around its mask: what the engine blends by, and the share of wall."""
 
     image: Image
     mask: Float
+    share: Float
     y0: int
     x0: int
     x1: int
@@ -249,7 +255,7 @@ class _Window:
 _MARGIN = 32
 
 
-def _window(canvas: Canvas) -> _Window:
+def _window(canvas: Canvas, code: bool) -> _Window:
     image = canvas.image
     if image.mode is not ColorMode.RGB:
         raise OptionError(
@@ -265,7 +271,8 @@ def _window(canvas: Canvas) -> _Window:
         raise OptionError("the mask is empty: not one of its pixels is above 0; draw the wall in white")
     y0, y1 = max(0, int(rows[0]) - _MARGIN), min(image.height, int(rows[-1]) + 1 + _MARGIN)
     x0, x1 = max(0, int(columns[0]) - _MARGIN), min(image.width, int(columns[-1]) + 1 + _MARGIN)
-    return _Window(image, np.ascontiguousarray(mask.values[y0:y1, x0:x1]), y0, x0, x1)
+    values = np.ascontiguousarray(mask.values[y0:y1, x0:x1])
+    return _Window(image, values, coverage(values) if code else values, y0, x0, x1)
 
 
 def _noise(inspection: Inspection | None) -> float:
@@ -277,7 +284,8 @@ def _native(values: Float, before: NDArray[Any], mask: Float, image: Image) -> N
     """Return what to hand to the engine so that its blend by the mask shows ``values``.
 
     The engine mixes encoded samples, ``mask`` of the new and the rest of the old. Light does not mix that way, and the
-    matte has taken the old colour out already, so the mix is undone here as far as samples reach.
+    matte has taken the old colour out already, so the mix is undone here as far as samples reach. With a coded mask
+    that is everywhere.
     """
     target = from_linear(values, image)
     share = np.where(mask > 0, mask, 1)[..., None]

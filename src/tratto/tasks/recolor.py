@@ -138,6 +138,7 @@ def plan(options: RecolorOptions, inspection: Inspection) -> Recipe:
         stains=options.stains,
         glossy=options.glossy,
         edge=options.edge,
+        coded=True,
         strength=options.strength,
         noise=inspection.noise_sigma.value,
     )
