@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
+import operator
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -311,7 +312,7 @@ class Session:
             self._inpainters[provider] = open_inpainter(provider)
         return self._inpainters[provider]
 
-    def open(self, picture: Any, page: int = 0) -> Image:
+    def open(self, picture: Any, page: int | None = None) -> Image:
         """Return a picture as :class:`Image`.
 
         Parameters
@@ -319,20 +320,33 @@ class Session:
         picture : path, bytes, PIL picture, NumPy array or Image
             Arrays: (H, W) or (H, W, 1-4), uint8, uint16 or float in [0, 1]; two or four channels mean that the last
             is alpha.
-        page : int
-            Which page of a file that has several, from 0.
+        page : int or None
+            Which page of a file that has several, from 0. (The command line counts pages from 1.) None: the only one.
+
+        Raises
+        ------
+        OptionError
+            If the file has several pages and none is named, or a page of something that has none is asked for.
         """
         from tratto.imaging import io
 
+        page = _page_index(page)
         if isinstance(picture, Image):
             return picture
+        if page and (isinstance(picture, np.ndarray) or hasattr(picture, "getbands")):
+            what = "a NumPy array" if isinstance(picture, np.ndarray) else "a PIL picture as it stands"
+            raise OptionError(f"{what} is one picture without pages, page {page} was asked for; leave page away")
         if isinstance(picture, np.ndarray):
             return io.image_from_array(picture)
         if isinstance(picture, str) and not picture:
             raise OptionError("the path of the picture is empty")
         if isinstance(picture, (str, os.PathLike, bytes, bytearray)):
             source = bytes(picture) if isinstance(picture, (bytes, bytearray)) else Path(picture)
-            return io.read_image(source, self.limits or io.Limits(), page=page, scratch=allocate)
+            limits = self.limits or io.Limits()
+            if page is None and (count := io.count_pages(source, limits)) > 1:
+                name = "the file" if isinstance(source, bytes) else source.name
+                raise OptionError(f"{name} holds {count} pages or frames; choose one with page=0 to page={count - 1}")
+            return io.read_image(source, limits, page=page or 0, scratch=allocate)
         if hasattr(picture, "getbands"):
             return io.image_from_pil(picture)
         raise OptionError(
@@ -362,7 +376,7 @@ class Session:
         from tratto.imaging.masks import mask_from_array, mask_from_picture
 
         if isinstance(mask, Mask):
-            return mask
+            return _in_16_bits(mask.values)
         if isinstance(mask, (str, os.PathLike)):
             mask = io.read_image(Path(mask), self.limits or io.Limits())
         elif hasattr(mask, "getbands"):
@@ -377,9 +391,7 @@ class Session:
                 f"the mask is {upright.shape[1]}x{upright.shape[0]}, the picture as shown "
                 f"{_shown(image)}; they must be of one size"
             )
-        # to 16 bit, which is how a bundle keeps it, so that a replay sees exactly this mask
-        checked = Mask(stored)
-        return Mask((np.rint(checked.values * 65535) / 65535).astype(np.float32))
+        return _in_16_bits(stored)
 
     # -- jobs ---------------------------------------------------------------------------------------------------
 
@@ -398,7 +410,7 @@ class Session:
             If forensic mode would refuse to do it.
         """
         from tratto.engine.run import forbid_generative
-        from tratto.steps.denoise import restorer_notes
+        from tratto.steps.denoise import Denoise, restorer_notes
 
         services = _JobServices(self, recipe.seed, False, _silent)
         pixels, scale, seconds, steps = image.height * image.width, 1, 0.0, []
@@ -411,7 +423,9 @@ class Session:
             s = int(getattr(step, "scale", 1))
             params = getattr(step, "params", {})
             name = services.choose_restorer(getattr(step, "provider", "auto"), s, params)
-            named: Any = replace(step, provider=name)  # type: ignore[type-var]
+            bare: Any = step
+            named: Any = bare.by(name) if isinstance(step, Denoise) else replace(bare, provider=name)
+            params = getattr(named, "params", {})
             info = self.restorer(name, s, {**params, "fast": bool(getattr(step, "fast", False))}).info
             if self.forensic:
                 forbid_generative(info)
@@ -444,7 +458,12 @@ class Session:
             )
 
     def restore(
-        self, picture: Any, options: RestoreOptions | None = None, mask: Any = None, page: int = 0, source: Any = None
+        self,
+        picture: Any,
+        options: RestoreOptions | None = None,
+        mask: Any = None,
+        page: int | None = None,
+        source: Any = None,
     ) -> Result:
         """Restore one picture.
 
@@ -454,8 +473,8 @@ class Session:
         options : RestoreOptions or None
         mask : path, array, Mask or None
             Where it may change.
-        page : int
-            Which page of a file that has several.
+        page : int or None
+            Which page of a file that has several, from 0; see :meth:`open`.
         source : None or path or bytes
             The file the picture came from, when ``picture`` is already decoded; hashed into the receipt.
         """
@@ -469,10 +488,15 @@ class Session:
         origin = source if source is not None else picture
         check_mask_is_another(mask, origin)
         opened = None if mask is None else self.open_mask(mask, image)
-        return self.execute(recipe, image, inspection, (opened, origin, page))
+        return self.execute(recipe, image, inspection, (opened, origin, page or 0))
 
     def repair(
-        self, picture: Any, options: RepairOptions | None = None, mask: Any = None, page: int = 0, source: Any = None
+        self,
+        picture: Any,
+        options: RepairOptions | None = None,
+        mask: Any = None,
+        page: int | None = None,
+        source: Any = None,
     ) -> Result:
         """Fill what a mask marks.
 
@@ -482,8 +506,8 @@ class Session:
         options : RepairOptions or None
         mask : path, array or Mask
             White where it is damaged; see :meth:`open_mask`. Grown and feathered as the options ask.
-        page : int
-            Which page of a file that has several.
+        page : int or None
+            Which page of a file that has several, from 0; see :meth:`open`.
         source : None or path or bytes
             The file the picture came from, when ``picture`` is already decoded; hashed into the receipt.
 
@@ -503,13 +527,12 @@ class Session:
         if mask is None:
             raise OptionError("repair needs to know what is damaged: give a mask, white where it is (--mask)")
         values = adjust_mask(self.open_mask(mask, image).values, options.grow, options.blend)
-        # to 16 bit, as a bundle keeps it
-        damage = Mask((np.rint(values * 65535) / 65535).astype(np.float32))
+        damage = _in_16_bits(values)
         inspection = self.inspect(image)
-        return self.execute(task.plan(options, inspection), image, inspection, (damage, origin, page))
+        return self.execute(task.plan(options, inspection), image, inspection, (damage, origin, page or 0))
 
     def recolor(
-        self, picture: Any, options: RecolorOptions, mask: Any = None, page: int = 0, source: Any = None
+        self, picture: Any, options: RecolorOptions, mask: Any = None, page: int | None = None, source: Any = None
     ) -> Result:
         """Repaint the wall of one picture.
 
@@ -519,8 +542,8 @@ class Session:
         options : RecolorOptions
         mask : path, array, Mask or None
             White where the wall is; None: searched from ``options.clicks``.
-        page : int
-            Which page of a file that has several.
+        page : int or None
+            Which page of a file that has several, from 0; see :meth:`open`.
         source : None or path or bytes
             The file the picture came from, when ``picture`` is already decoded; hashed into the receipt.
 
@@ -538,7 +561,7 @@ class Session:
         wall = self.wall_mask(image, options, mask)
         inspection = self.inspect(image)
         recipe = task.plan(_in_stored_order(options, image), inspection)
-        return self.execute(recipe, image, inspection, (wall, origin, page))
+        return self.execute(recipe, image, inspection, (wall, origin, page or 0))
 
     def wall_mask(self, image: Image, options: RecolorOptions, mask: Any = None) -> Mask:
         """Return where a wall is: the mask given, or what is found from clicks, grown and feathered as asked.
@@ -574,7 +597,9 @@ class Session:
             raise OptionError("recolor needs to know the wall: give a mask, or click points on it (--mask, --click)")
         return Mask(coded(adjust_mask(values, options.grow, options.feather), options.edge))
 
-    def perform(self, options: Any, picture: Any, mask: Any = None, page: int = 0, source: Any = None) -> Result:
+    def perform(
+        self, options: Any, picture: Any, mask: Any = None, page: int | None = None, source: Any = None
+    ) -> Result:
         """Do the job that these options are for; see :meth:`restore`, :meth:`repair` and :meth:`recolor`."""
         from tratto.tasks import task_of
 
@@ -838,6 +863,7 @@ class Session:
                     strip_metadata=save.strip_metadata,
                     output_format=fmt,
                     identity=None if self.notary is None else self.notary.identity,
+                    replace=overwrite,
                 )
             )
             self.progress("write", 2, 2)
@@ -897,6 +923,12 @@ class Session:
         size = facts["output"]["picture"]
         before = read_picture(account.output, size["width"], size["height"])
         return _compare(before, done.image, step, same)
+
+
+def _in_16_bits(values: NDArray[Any]) -> Mask:
+    """Round a mask to 16 bit, which is how a bundle keeps it, so that a replay sees exactly this mask."""
+    whole = np.rint(Mask(values.astype(np.float32, copy=False)).values * np.float32(65535))
+    return Mask(whole / np.float32(65535))
 
 
 def _in_stored_order(options: RecolorOptions, image: Image) -> RecolorOptions:
@@ -1008,6 +1040,19 @@ def _has_four_inks(path: Path) -> bool:
         return False
 
 
+def _page_index(page: Any) -> int | None:
+    """Return a page as a whole number from 0; None stays None."""
+    if page is None:
+        return None
+    try:
+        index = -1 if isinstance(page, bool) else operator.index(page)
+    except TypeError:
+        index = -1
+    if index < 0:
+        raise OptionError(f"page must be a whole number from 0, one page at a time, got {page!r}")
+    return index
+
+
 def _shown(image: Image) -> str:
     """Return the size as a viewer shows the picture."""
     w, h = (image.height, image.width) if image.meta.orientation >= 5 else (image.width, image.height)
@@ -1061,7 +1106,7 @@ def restore(
     options: RestoreOptions | None = None,
     *,
     mask: Any = None,
-    page: int = 0,
+    page: int | None = None,
     session: Session | None = None,
     **fields: Any,
 ) -> Result:
@@ -1074,8 +1119,8 @@ def restore(
         Or give its fields as keywords: ``scale``, ``strength``, ``noise_sigma``, ``provider`` ...
     mask : path, array, PIL picture or Mask
         Where the picture may change; in the geometry a viewer shows. See :meth:`Session.open_mask`.
-    page : int
-        Of files with several, from 0.
+    page : int or None
+        Of files with several, from 0 (the command line counts from 1); None: of a file with one page.
     session : Session or None
         To share opened networks and set limits; None makes a new one.
     **fields
@@ -1103,7 +1148,7 @@ def repair(
     options: RepairOptions | None = None,
     *,
     mask: Any = None,
-    page: int = 0,
+    page: int | None = None,
     session: Session | None = None,
     **fields: Any,
 ) -> Result:
@@ -1116,8 +1161,8 @@ def repair(
         Or give its fields as keywords: ``method``, ``grow``, ``blend``, ``seed``.
     mask : path, array, PIL picture or Mask
         White where it is damaged; in the geometry a viewer shows.
-    page : int
-        Of files with several, from 0.
+    page : int or None
+        Of files with several, from 0 (the command line counts from 1); None: of a file with one page.
     session : Session or None
     **fields
         See :class:`tratto.RepairOptions`.
@@ -1144,7 +1189,7 @@ def recolor(
     options: RecolorOptions | None = None,
     *,
     mask: Any = None,
-    page: int = 0,
+    page: int | None = None,
     session: Session | None = None,
     **fields: Any,
 ) -> Result:
@@ -1158,8 +1203,8 @@ def recolor(
         Or give its fields as keywords: ``color="#c8d4e0"``, ``match``, ``was``, ``clicks`` ...
     mask : path, array or Mask
         White where the wall is; in the geometry a viewer shows. Without it the wall is searched from ``clicks``.
-    page : int
-        Of files with several, from 0.
+    page : int or None
+        Of files with several, from 0 (the command line counts from 1); None: of a file with one page.
     session : Session or None
     **fields
         See :class:`tratto.RecolorOptions`.
