@@ -836,9 +836,8 @@ class Session:
             for path in (output, bundle_path(output)):
                 if os.path.lexists(path):
                     raise OutputError(f"{path} exists; choose another name, or replace it with overwrite=True")
-        lossy = fmt == "jpeg"
         warnings = []
-        if lossy:
+        if fmt == "jpeg":
             warnings.append("JPEG changes samples everywhere, outside a mask too; PNG, TIFF and WebP do not")
         if save.keep_original and source is None and result.receipt["input"]["file"] is not None:
             warnings.append("the bundle holds no original, so nothing can be reverted: give the input file as source")
@@ -849,14 +848,12 @@ class Session:
             io.write_image(result.image, part, fmt, options)
             release(result.image.pixels)
             release(result.image.alpha)
-            decoded = io.digest(io.read_image(part, _no_limits(), scratch=allocate)) if lossy else None
             self.progress("write", 1, 2)
             receipt = write_bundle(
                 BundleParts(
                     result=result,
                     written=part,
                     output=output,
-                    decoded_digest=decoded,
                     original=source,
                     original_name=Path(source).name if isinstance(source, (str, os.PathLike)) else "",
                     keep_original=save.keep_original,

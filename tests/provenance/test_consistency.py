@@ -113,6 +113,16 @@ def test_change_needs_a_step(make_result):
     assert "nothing changed, but input and output have different samples" in " ".join(contradictions(calm))
 
 
+@pytest.mark.parametrize(("same", "share", "fits"), [(True, 0.0, 1), (True, 0.1, 0), (False, 0.0, 0), (False, 0.1, 1)])
+def test_the_share_that_a_lossy_file_lost_agrees_with_its_digests(make_bundle, same, share, fits):
+    def encoded(r):
+        file = r["output"]["file"]
+        file["recoded_fraction"] = share
+        file["decoded_samples_sha256"] = r["output"]["samples_sha256"] if same else ZERO
+
+    assert len(contradictions(changed(make_bundle("photo.jpg").receipt, encoded))) == 1 - fits
+
+
 def test_upscale_steps_give_the_scale(make_result):
     def renamed(r):
         for s in (r["steps"][0], r["recipe"]["asked"]["steps"][0], r["recipe"]["resolved"]["steps"][0]):

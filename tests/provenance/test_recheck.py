@@ -123,6 +123,16 @@ def test_a_mask_that_was_taken_out(make_bundle, deep):
     assert verdict.reasons == ("the receipt names a mask, but the bundle holds no mask.png: it was taken out",)
 
 
+def test_a_share_that_belittles_what_the_encoding_changed(make_bundle):
+    made = make_bundle("photo.jpg", changed=False, input_format="jpeg")
+    receipt = json.loads(json.dumps(made.receipt))
+    receipt["output"]["file"]["recoded_fraction"] = 1e-5
+    seal_again(made, receipt)
+    verdict = verify(made.output)
+    assert verdict.word == "altered"
+    assert verdict.reasons == ("the receipt states another share of samples that the encoding changed than there is",)
+
+
 def test_a_map_that_invents_or_belittles_change(make_bundle):
     made = make_bundle(masked=True)
     edits = made.result.edit_map.copy()

@@ -2,6 +2,7 @@ import base64
 import hashlib
 import io
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image as Pil
 
 from tratto.core.image import ColorMode, Image
 from tratto.core.result import EDIT_MAP_SCALE
+from tratto.imaging.io import read_image
 from tratto.provenance import pictures as pic
 from tratto.provenance.report import (
     ReportInputs,
@@ -22,6 +24,7 @@ from tratto.provenance.report import (
     render_report,
     text,
 )
+from tratto.provenance.verify import verify
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
@@ -322,3 +325,42 @@ def test_a_preview_of_pure_noise_can_be_encoded():
 
     noise = np.random.default_rng(0).random((200, 300, 3), np.float32)
     assert jpeg_uri(noise).startswith("data:image/jpeg;base64,")
+
+
+def plain(html):
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+
+
+def test_a_picture_that_was_only_encoded_again_is_not_called_unchanged(make_bundle):
+    """A JPEG that needed nothing, written as JPEG: no step ran, and yet the file holds other samples."""
+    made = make_bundle("photo.jpg", changed=False, input_format="jpeg")
+    assert made.receipt["steps"] == []
+    source, after = read_image(made.input), read_image(made.output)
+    share = (source.pixels != after.pixels).mean()
+    assert 0 < share < 1
+    assert made.receipt["output"]["file"]["recoded_fraction"] == share
+    words = plain((made.bundle / "report.html").read_text(encoding="utf-8"))
+    assert "Existing state, encoded again as JPEG" in words
+    assert f"encoded again as JPEG, and {100 * share:.1f} % of its samples differ from those of the source" in words
+    assert "Nothing was changed" not in words
+    assert "so nothing was lost" not in words
+    verdict = verify(made.output)
+    assert verdict.word == "authentic"
+    assert "the share of samples that the encoding changed, counted again, is the same" in verdict.reasons
+
+
+def test_a_picture_that_was_left_alone_is_called_so(make_bundle):
+    made = make_bundle(changed=False)
+    assert "recoded_fraction" not in made.receipt["output"]["file"]
+    words = plain((made.bundle / "report.html").read_text(encoding="utf-8"))
+    assert "Existing state Nothing was changed: the result holds the same samples as the source." in words
+    assert "encoded again" not in words
+
+
+def test_a_jpeg_says_what_share_of_its_samples_it_lost(make_bundle):
+    made = make_bundle("photo.jpg", masked=True)
+    share = (made.result.image.pixels != read_image(made.output).pixels).mean()
+    assert made.receipt["output"]["file"]["recoded_fraction"] == share
+    words = plain((made.bundle / "report.html").read_text(encoding="utf-8"))
+    assert f"loses some of it: {100 * share:.1f} % of its samples differ from those of the result" in words
+    assert "every sample is that of the source, before it was encoded in the file." in words

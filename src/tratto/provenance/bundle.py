@@ -37,7 +37,15 @@ from tratto.core.image import Image
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, Result
 from tratto.imaging.scratch import allocate
 from tratto.provenance import canonical, commit
-from tratto.provenance.receipt import FileFacts, OutputFile, array_digest, read_receipt, with_files
+from tratto.provenance.receipt import (
+    LOSSLESS_OUTPUT,
+    FileFacts,
+    OutputFile,
+    array_digest,
+    read_receipt,
+    recoded_fraction,
+    with_files,
+)
 from tratto.provenance.seal import (
     EMBEDDED,
     MAX_SEAL,
@@ -102,7 +110,8 @@ class BundleParts:
     output_format : str
         What ``written`` is: ``"png"``, ``"tiff"`` ...; empty: told from the ending of ``output``.
     decoded_digest : str or None
-        Digest of the samples that reading ``written`` gives. None: it is read back here to find out.
+        Digest of the samples that reading ``written`` gives. None: it is read back here to find out, and a lossy
+        format is compared with the result.
     original : Path, bytes or None
         The input file; hashed against the receipt even if it is not kept.
     original_name : str
@@ -207,7 +216,7 @@ def _signing_place(parts: BundleParts) -> Iterator[Path | None]:
 
 
 def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, Any]:
-    from tratto.imaging.io import encode_png16_gray
+    from tratto.imaging.io import digest, encode_png16_gray
     from tratto.provenance.report import ReportInputs, render_report
 
     result = parts.result
@@ -232,8 +241,13 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
 
     output = hash_file(parts.written)
     ending = parts.output.suffix.lstrip(".").lower()
-    decoded = parts.decoded_digest or read_digest(parts.written, result.image.width, result.image.height)
-    picture = OutputFile(output, parts.output_format or _FORMAT_OF.get(ending, ending), decoded)
+    fmt = parts.output_format or _FORMAT_OF.get(ending, ending)
+    decoded, recoded = parts.decoded_digest, None
+    if decoded is None:
+        again = read_picture(parts.written, result.image.width, result.image.height)
+        decoded = digest(again)
+        recoded = recoded_fraction(result.image, again) if fmt not in LOSSLESS_OUTPUT else None
+    picture = OutputFile(output, fmt, decoded, recoded)
     receipt = with_files(result.receipt, picture, files[EDIT_MAP].sha256, files[CONFIDENCE].sha256)
     receipt_bytes = canonical.dumps(receipt)
     (folder / RECEIPT).write_bytes(receipt_bytes)

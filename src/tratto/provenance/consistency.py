@@ -64,7 +64,7 @@ def contradictions(receipt: Mapping[str, Any]) -> list[str]:
     list of str
         Plain sentences; empty if all fits.
     """
-    return [*_recipe(receipt), *_chain(receipt), *_change(receipt)]
+    return [*_recipe(receipt), *_chain(receipt), *_change(receipt), *_encoding(receipt)]
 
 
 def _recipe(receipt: Mapping[str, Any]) -> list[str]:
@@ -162,6 +162,20 @@ def _change(receipt: Mapping[str, Any]) -> list[str]:
     if receipt["maps"]["confidence"]["basis"] != basis:
         wrong.append(f"receipt.maps.confidence.basis: expected {basis!r} as follows from the steps")
     return wrong
+
+
+def _encoding(receipt: Mapping[str, Any]) -> list[str]:
+    """Compare what is said of a lossy file with its digests."""
+    out = receipt["output"]
+    share = None if out["file"] is None else out["file"].get("recoded_fraction")
+    if share is None:
+        return []
+    same = out["file"]["decoded_samples_sha256"] == out["samples_sha256"]
+    # fewer bits and palettes have another digest in the form that a lossy format holds
+    plain = out["picture"]["bits"] == 8 and out["picture"]["mode"] != "palette"
+    if (same and share > 0) or (plain and not same and share == 0):
+        return ["receipt.output.file.recoded_fraction: expected one that agrees with the digests of the samples"]
+    return []
 
 
 def basis_of(bases: Sequence[str], changed_fraction: float) -> str:

@@ -37,6 +37,9 @@ EVIDENCE = "evidence-based restoration"
 HYPOTHETICAL = "hypothetical reconstruction"
 STAMP = "not for examination"
 
+#: Formats of results that keep every colour. Tratto writes WebP without loss only.
+LOSSLESS_OUTPUT = ("png", "tiff", "webp", "bmp")
+
 #: Libraries whose version can change a result.
 LIBRARIES = ("numpy", "pillow", "tifffile", "imagecodecs", "opencv-python-headless", "onnxruntime", "openvino", "ncnn")
 
@@ -72,11 +75,14 @@ class OutputFile:
         ``"png"``, ``"tiff"`` ...
     decoded_digest : str
         Digest of the samples that reading the file gives; the result's own unless the format is lossy.
+    recoded_fraction : float or None
+        Of a lossy format: the share of samples that reading the file gives otherwise than the result has them.
     """
 
     facts: FileFacts
     format: str
     decoded_digest: str
+    recoded_fraction: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,6 +213,7 @@ def with_files(
         **output.facts.to_json(),
         "format": output.format,
         "decoded_samples_sha256": output.decoded_digest,
+        **({} if output.recoded_fraction is None else {"recoded_fraction": output.recoded_fraction}),
     }
     new["maps"]["edit"]["file_sha256"] = edit_map_sha256
     new["maps"]["confidence"]["file_sha256"] = confidence_sha256
@@ -303,6 +310,40 @@ def claim(generative: bool, scale: int, changed_fraction: float, kernel: str) ->
 def confidence_basis(records: Sequence[StepRecord], edit: EditStats) -> str:
     """Return where the error estimate comes from: one word for all steps."""
     return basis_of([r.confidence_basis for r in records], edit.changed_fraction)
+
+
+def recoded_fraction(result: Image, decoded: Image) -> float:
+    """Return the share of samples that a picture read back from a lossy file has otherwise than the result.
+
+    Parameters
+    ----------
+    result : Image
+        Compared as 8-bit samples, a palette by its colours, as the lossy formats hold them.
+    decoded : Image
+
+    Returns
+    -------
+    float
+        0-1; 1 where the two have nothing in common: another size or mode.
+    """
+    from tratto.imaging.io import expand_palette, to_eight_bits
+
+    result = to_eight_bits(expand_palette(result))
+    a, b = result.pixels, decoded.pixels
+    if result.mode is not decoded.mode or decoded.bits != 8 or a.shape != b.shape:
+        return 1.0
+    count = sum(int(np.count_nonzero(a[y : y + 256] != b[y : y + 256])) for y in range(0, a.shape[0], 256))
+    return count / a.size
+
+
+def recoded(receipt: Mapping[str, Any]) -> bool:
+    """Return whether the picture file holds other samples than the result, for its format loses something."""
+    file = receipt["output"]["file"]
+    if file is None or file["format"] in LOSSLESS_OUTPUT:
+        return False
+    differs: bool = file["decoded_samples_sha256"] != receipt["output"]["samples_sha256"]
+    # the same colours in another form are no loss
+    return differs and file.get("recoded_fraction") != 0
 
 
 def picture_facts(image: Image) -> dict[str, Any]:

@@ -32,14 +32,12 @@ from tratto.provenance.bundle import (
     read_picture,
 )
 from tratto.provenance.edit_map import edit_map, stats_of
-from tratto.provenance.receipt import FileFacts, array_digest, picture_facts
+from tratto.provenance.receipt import LOSSLESS_OUTPUT, FileFacts, array_digest, picture_facts, recoded_fraction
 from tratto.provenance.schema import check, observed_schema
 from tratto.provenance.seal import read_limited
 
 #: Formats whose decoders may differ in the last digit from version to version.
 LOSSY = ("jpeg", "webp", "heif", "avif")
-#: Formats of results that keep every colour. Tratto writes WebP without loss only.
-LOSSLESS_OUTPUT = ("png", "tiff", "webp", "bmp")
 #: How far two computations of one Delta-E may lie apart, in steps of the map: 1/128 Delta-E. Other processors and
 #: library versions round float32 colours differently; a second run on one machine differs by 0. Whether a pixel is 0
 #: follows from whole samples and is compared exactly.
@@ -77,6 +75,7 @@ class _Seen:
     before: Image | None = None  # the original, if its samples are the stated ones
     before_kept: bool = False  # the bundle holds one
     after: Image | None = None  # the result as the receipt describes it
+    other_decoder: bool = False  # this one gives the picture other samples than the receipt names
     after_is: str = "missing"  # "exact", "as shown" (same colours, another form), "lossy" or "missing"
 
 
@@ -155,6 +154,7 @@ def _again(bundle: Bundle, seen: _Seen, found: Findings) -> None:
     receipt = bundle.receipt
     why = _why_not(receipt, seen)
     if seen.after_is == "lossy":
+        _recoded(bundle, seen, found)
         _unchanged_blocks(bundle, seen, found)
     if why:
         found.notes.append(f"{EDIT_MAP} could not be recomputed: {why}. What it says of the picture was not compared")
@@ -186,6 +186,20 @@ def _again(bundle: Bundle, seen: _Seen, found: Findings) -> None:
         found.wrong.append("the receipt is wrong about whether alpha was compared")
     if not hidden and not invented and not far:
         found.checked.append(f"{EDIT_MAP}, made again from the original and the picture, is the same")
+
+
+def _recoded(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+    """Where the result is the source itself, count again how much of it the encoding changed."""
+    out = bundle.receipt["output"]
+    stated = out["file"].get("recoded_fraction")
+    if stated is None or seen.before is None or seen.after is None or seen.other_decoder:
+        return
+    if out["samples_sha256"] != bundle.receipt["input"]["samples_sha256"]:
+        return  # the result before the loss is not at hand
+    if recoded_fraction(seen.before, seen.after) != stated:
+        found.wrong.append("the receipt states another share of samples that the encoding changed than there is")
+    else:
+        found.checked.append("the share of samples that the encoding changed, counted again, is the same")
 
 
 #: What rounding adds to half a quantisation step of a luma coefficient, and to the distance of a whole block with
@@ -320,6 +334,7 @@ def _result(bundle: Bundle, picture: Path, seen: _Seen, found: Findings) -> None
     if file["format"] not in LOSSLESS_OUTPUT:
         if not same:
             found.notes.append(_other_decoder(picture))
+            seen.other_decoder = True
         seen.after, seen.after_is = image, "lossy"
         return
     if not same:

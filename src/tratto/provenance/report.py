@@ -27,7 +27,7 @@ from tratto.core.image import Image
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE
 from tratto.imaging.color import view_note
 from tratto.provenance import pictures as pic
-from tratto.provenance.receipt import EVIDENCE, EXISTING, HYPOTHETICAL, FileFacts
+from tratto.provenance.receipt import EVIDENCE, EXISTING, HYPOTHETICAL, FileFacts, recoded
 
 PREVIEW = 1400  # longest side of the before and after previews, pixels
 MAP_PREVIEW = 900  # of the maps
@@ -107,9 +107,9 @@ def render_report(inputs: ReportInputs) -> str:
         "output_name": text(inputs.output_name),
         "from_line": _from_line(inputs),
         "stamp": f'<div class="stamp">{text(receipt["claim"]["stamp"])}</div>' if receipt["claim"]["stamp"] else "",
-        "status": text(_sentence(receipt["claim"]["status"])),
+        "status": text(_status(receipt)[0]),
         "status_kind": "made-up" if receipt["claim"]["status"] == HYPOTHETICAL else "",
-        "status_words": text(_STATUS_WORDS[receipt["claim"]["status"]]),
+        "status_words": text(_status(receipt)[1]),
         "warnings": _warnings(receipt),
         "figures": _figures(receipt),
         "inspection": _rows(inspection_words(receipt["inspection"])),
@@ -124,7 +124,7 @@ def render_report(inputs: ReportInputs) -> str:
             "This report explains the receipt; where the two differ, receipt.json counts. Previews in it are reduced "
             "copies. It loads nothing from anywhere."
         ),
-        "basis_words": text(_BASIS_WORDS[receipt["maps"]["confidence"]["basis"]]),
+        "basis_words": text(_basis_words(receipt)),
         **_pictures(inputs),
     }
     return _template().substitute(values)
@@ -343,7 +343,7 @@ def _mask_words(receipt: Mapping[str, Any]) -> str:
     source = "the source" if receipt["output"]["scale"] == 1 else "the enlarged source"
     return (
         f"<p>A mask allowed change in {text(percent(mask['covered']))} of the picture. Outside it, every sample is "
-        f"that of {source}.</p>"
+        f"that of {source}{', before it was encoded in the file' if recoded(receipt) else ''}.</p>"
     )
 
 
@@ -378,6 +378,25 @@ _STATUS_WORDS = {
     ),
 }
 
+
+def _status(receipt: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the headline and what it means."""
+    status = receipt["claim"]["status"]
+    if status != EXISTING or not recoded(receipt):
+        return _sentence(status), _STATUS_WORDS[status]
+    kind = receipt["output"]["file"]["format"].upper()
+    return (
+        f"Existing state, encoded again as {kind}",
+        f"No step changed anything, but the picture was encoded again as {kind}, and {_recoded_words(receipt)} from "
+        "those of the source. The maps describe the picture before that.",
+    )
+
+
+def _recoded_words(receipt: Mapping[str, Any]) -> str:
+    share = receipt["output"]["file"].get("recoded_fraction")
+    return "samples differ" if share is None else f"{percent(share)} of its samples differ"
+
+
 _BASIS_WORDS = {
     "model": "The model itself predicted it.",
     "self-ensemble": "Taken from how much several runs on turned copies disagree; this tends to be too small.",
@@ -385,6 +404,13 @@ _BASIS_WORDS = {
     "none": "No step estimated its error, so edited places claim no confidence at all.",
     "not edited": "Nothing was edited, so nothing was lost.",
 }
+
+
+def _basis_words(receipt: Mapping[str, Any]) -> str:
+    basis = receipt["maps"]["confidence"]["basis"]
+    if basis == "not edited" and recoded(receipt):
+        return "Nothing was edited. What the encoding of the file lost is not in this map."
+    return _BASIS_WORDS[basis]
 
 
 _FORENSIC = "<p>Done in forensic mode: only steps that cannot invent detail were allowed.</p>"
@@ -425,7 +451,10 @@ def _figures(receipt: Mapping[str, Any]) -> str:
     kind = f"{_MODES[out['mode']]}, {out['bits']} bit" + (", with alpha" if out["alpha"] else "")
     scale = receipt["output"]["scale"]
     cells = [
-        (percent(stats["changed_fraction"]), "of the pixels changed"),
+        (
+            percent(stats["changed_fraction"]),
+            "of the pixels changed" + (", before the file was encoded" if recoded(receipt) else ""),
+        ),
         (f"{delta(stats['mean'])} ΔE", f"mean change; 95 % of pixels at or below {delta(stats['p95'])}"),
         (f"{delta(stats['max'])} ΔE", "largest change"),
         (after, f"points, {kind}" + (f"; {scale} times the source's {before}" if scale > 1 else ", as the source")),
@@ -567,8 +596,8 @@ def _limits(inputs: ReportInputs) -> list[str]:
     file = receipt["output"]["file"]
     if file is not None and file["format"] == "jpeg":
         limits.append(
-            "The picture was written as JPEG, which loses some of it: samples differ slightly everywhere, outside the "
-            "changed parts too. The maps describe the result before that loss."
+            f"The picture was written as JPEG, which loses some of it: {_recoded_words(receipt)} from those of the "
+            "result, outside the changed parts too. The maps describe the result before that loss."
         )
     return limits
 
