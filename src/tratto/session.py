@@ -622,10 +622,9 @@ class Session:
         Raises
         ------
         OptionError
-            If there is no such provider, or it does not offer this scale or these parameters; or if lower precision is
-            allowed in forensic mode.
+            If there is no such provider, or it does not offer this scale or these parameters.
         ForbiddenStep
-            If a wall is to be repainted or a hole to be filled in forensic mode.
+            If in forensic mode a wall is to be repainted, a hole to be filled, or lower precision is allowed.
         UnavailableError
             If the provider is not ready here; the message names the command that would change that.
         """
@@ -645,7 +644,7 @@ class Session:
             return
         choose_restorer(options.provider, options.scale, options.params)
         if self.forensic and options.fast:
-            raise OptionError("forensic mode computes in full precision; drop --fast")
+            raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
 
     def execute(
         self, recipe: Recipe, image: Image, inspection: Inspection, given: tuple[Mask | None, Any, int]
@@ -666,7 +665,7 @@ class Session:
         mask, origin, page = given
         fast = any(bool(getattr(s, "fast", False)) for s in recipe.steps)
         if self.forensic and fast:
-            raise OptionError("forensic mode computes in full precision; drop --fast")
+            raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
         self.check_cost(self.estimate(recipe, image))
         working = io.expand_palette(image) if image.mode is ColorMode.PALETTE else image
         canvas = Canvas(working, image, {} if mask is None else {"edit": mask}, inspection)

@@ -183,7 +183,7 @@ def test_inspect_speaks_json_and_tables(folder):
 
 def test_forensic_refuses_fast_and_says_so(folder):
     done = tratto("restore", folder / "in" / "a.png", "-o", folder / "out", "--forensic", "--fast", "--force")
-    assert done.exit_code == 2
+    assert done.exit_code == 7
     assert "full precision" in done.stderr
 
 
@@ -430,7 +430,7 @@ def test_a_line_that_cannot_work_is_refused_before_a_picture_is_opened(folder):
         (["--provider", "nlm", "--scale", "2"], 2),
         (["--param", "sigma=3"], 2),
         (["--scale", "3"], 2),
-        (["--forensic", "--fast"], 2),
+        (["--forensic", "--fast"], 7),
     ):
         done = tratto("restore", folder / "in", "-o", folder / "out", *extra)
         assert done.exit_code == code

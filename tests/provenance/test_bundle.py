@@ -1,9 +1,11 @@
+import hashlib
 import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pil
 
 from tratto.core.errors import OutputError, ReceiptError
 from tratto.core.image import Mask
@@ -257,6 +259,19 @@ def test_replay_refuses_another_mask(make_bundle):
     io.encode_png16_gray(made.bundle / "mask.png", other, {}, 1)
     with pytest.raises(ReceiptError, match="mask"):
         open_account(made.bundle)
+
+
+def test_the_hash_of_a_mask_is_computed_as_the_documents_say(make_bundle):
+    """With nothing but the PNG and the standard library's hash: float32, value / 65535, little-endian."""
+    made = make_bundle(masked=True)
+    values = np.asarray(Pil.open(made.bundle / "mask.png")).astype(np.uint16)
+    samples = (values.astype("<f4") / np.float32(65535)).astype("<f4").tobytes()
+    stated = made.receipt["mask"]
+    assert hashlib.sha256(b"tratto/array/1 float32 48x64\n" + samples).hexdigest() == stated["samples_sha256"]
+    assert stated["covered"] == 22 * 16 / (48 * 64)
+    edits = np.asarray(Pil.open(made.bundle / "edit-map.png")).astype("<u2").tobytes()
+    stated = made.receipt["maps"]["edit"]
+    assert hashlib.sha256(b"tratto/array/1 uint16 48x64\n" + edits).hexdigest() == stated["samples_sha256"]
 
 
 def test_a_mask_that_16_bit_cannot_hold_is_refused(make_result, tmp_path):
