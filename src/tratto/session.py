@@ -73,8 +73,8 @@ class SaveOptions:
     Attributes
     ----------
     format : str
-        ``auto`` (PNG; TIFF for TIFF input and CMYK), ``keep`` (the input's), ``png``, ``tiff``, ``webp`` (lossless) or
-        ``jpeg``.
+        ``auto`` (PNG; TIFF for TIFF input and CMYK), ``keep`` (the input's), ``png``, ``tiff``, ``webp`` (lossless),
+        ``jpeg`` or ``bmp``.
     quality : int
         1-100, for JPEG.
     keep_original : bool
@@ -186,7 +186,7 @@ class Replayed:
 
 
 #: What ``SaveOptions.format`` may be, and the ending each writes.
-FORMATS = {"auto": ".png", "keep": "", "png": ".png", "tiff": ".tif", "webp": ".webp", "jpeg": ".jpg"}
+FORMATS = {"auto": ".png", "keep": "", "png": ".png", "tiff": ".tif", "webp": ".webp", "jpeg": ".jpg", "bmp": ".bmp"}
 #: Endings that mean a format.
 ENDINGS = {
     "png": (".png",),
@@ -448,13 +448,13 @@ class Session:
         pixels = estimated.width * estimated.height
         if pixels > self.job_limits.output_pixels:
             raise PictureTooLarge(
-                f"the result would have {pixels / 1e6:.0f} megapixels, the limit is "
-                f"{self.job_limits.output_pixels / 1e6:.0f}; choose a smaller scale or raise --max-output-megapixels"
+                "the result would have {} megapixels, the limit is {}; choose a smaller scale or raise "
+                "--max-output-megapixels".format(*_apart(pixels / 1e6, self.job_limits.output_pixels / 1e6))
             )
         if estimated.seconds > 60 * self.job_limits.minutes:
             raise PictureTooLarge(
-                f"this would take about {estimated.seconds / 60:.0f} minutes, the limit is "
-                f"{self.job_limits.minutes:.0f}; choose a faster --provider or raise --max-minutes"
+                "this would take about {} minutes, the limit is {}; choose a faster --provider or raise "
+                "--max-minutes".format(*_apart(estimated.seconds / 60, self.job_limits.minutes))
             )
 
     def restore(
@@ -822,7 +822,7 @@ class Session:
             named = by_ending.get(output.suffix.lower())
             if named is None:
                 raise OptionError(f"{output.name!r} does not end like a picture: {', '.join(by_ending)}")
-            save = SaveOptions(format="keep" if named == "bmp" else named)
+            save = SaveOptions(format=named)
         fmt = self.output_format(result.image, save)
         if output.suffix.lower() not in ENDINGS[fmt]:
             raise OptionError(f"{output.name} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}")
@@ -835,9 +835,7 @@ class Session:
             for path in (output, bundle_path(output)):
                 if os.path.lexists(path):
                     raise OutputError(f"{path} exists; choose another name, or replace it with overwrite=True")
-        warnings = []
-        if fmt == "jpeg":
-            warnings.append("JPEG changes samples everywhere, outside a mask too; PNG, TIFF and WebP do not")
+        warnings = format_notes(result.image, fmt, save)
         if save.keep_original and source is None and result.receipt["input"]["file"] is not None:
             warnings.append("the bundle holds no original, so nothing can be reverted: give the input file as source")
         with io.part_folder(output) as folder:
@@ -1036,6 +1034,15 @@ def _has_four_inks(path: Path) -> bool:
         return False
 
 
+def _apart(value: float, limit: float) -> tuple[str, str]:
+    """Return two numbers with as many digits as it takes to tell them apart, and either from 0."""
+    for digits in range(16):
+        a, b = (f"{v:.{digits}f}" for v in (value, limit))
+        if a != b and all(float(text) or not v for text, v in ((a, value), (b, limit))):
+            return a, b
+    return repr(value), repr(limit)
+
+
 def _page_index(page: Any) -> int | None:
     """Return a page as a whole number from 0; None stays None."""
     if page is None:
@@ -1053,6 +1060,22 @@ def _shown(image: Image) -> str:
     """Return the size as a viewer shows the picture."""
     w, h = (image.height, image.width) if image.meta.orientation >= 5 else (image.width, image.height)
     return f"{w}x{h}"
+
+
+def format_notes(image: Image, fmt: str, save: SaveOptions) -> list[str]:
+    """Return what a user should know about writing a picture in a format: what is lost, what has no effect."""
+    notes = []
+    if fmt == "jpeg":
+        notes.append("JPEG changes samples everywhere, outside a mask too; PNG, TIFF and WebP do not")
+    elif save.quality != SaveOptions.quality:
+        notes.append(f"a quality of {save.quality} has no effect: {fmt} is written without loss")
+    if fmt == "bmp" and not save.strip_metadata:
+        meta = image.meta
+        kinds = (("EXIF", meta.exif), ("XMP", meta.xmp), ("IPTC", meta.iptc), ("text", meta.text))
+        lost = ", ".join(name for name, value in kinds if value)
+        if lost:
+            notes.append(f"BMP has no place for {lost}: not in the result; PNG, TIFF and WebP keep what they can")
+    return notes
 
 
 #: A mask that lets less of the picture than this change is more often a mistake than meant.

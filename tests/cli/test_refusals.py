@@ -161,3 +161,73 @@ def test_the_second_of_two_runs_into_one_name_is_refused(tmp_path, monkeypatch, 
     assert sorted(p.name for p in out.iterdir()) == sorted([other, "a.tratto"])
     assert run("verify", out / other).exit_code == 0
     assert run("restore", tmp_path / "a.png", "-o", out, "--provider", "nlm", "--overwrite").exit_code == 0
+
+
+def test_a_file_named_bmp_is_written_where_it_can_hold_the_picture(tmp_path):
+    noisy(tmp_path / "a.jpg", quality=60)
+    done = run("restore", tmp_path / "a.jpg", "-o", tmp_path / "e" / "x.bmp", "--provider", "nlm")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "e" / "x.bmp").read_bytes()[:2] == b"BM"
+    assert run("verify", tmp_path / "e" / "x.bmp").exit_code == 0
+    result = tratto.restore(noisy_array(), provider="nlm")
+    tratto.save(result, tmp_path / "y.bmp")
+    np.testing.assert_array_equal(np.asarray(Pil.open(tmp_path / "y.bmp")), result.to_numpy())
+    Pil.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64) * 15).save(tmp_path / "deep.png")
+    done = run("restore", tmp_path / "deep.png", "-o", tmp_path / "e" / "deep.bmp", "--provider", "nlm")
+    assert done.exit_code == 2, done.output
+    assert "BMP cannot store 16 bits per sample; use PNG or TIFF" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--max-minutes", "0.0000001", "minutes, the limit is 0.0000001;"),
+        ("--max-output-megapixels", "0.001", "would have 0.003 megapixels, the limit is 0.001;"),
+    ],
+)
+def test_a_limit_is_told_with_enough_digits(tmp_path, option, value, told):
+    noisy(tmp_path / "a.png")
+    done = run("restore", tmp_path / "a.png", "-o", tmp_path / "out", "--provider", "nlm", option, value)
+    assert done.exit_code == 3, done.output
+    assert told in done.stderr
+    assert "about 0 minutes" not in done.stderr
+
+
+def test_numbers_that_are_told_differ():
+    from tratto.session import _apart
+
+    assert _apart(90.4, 60) == ("90", "60")
+    assert _apart(60.04, 60) == ("60.04", "60.00")
+    assert _apart(0.004, 0.001) == ("0.004", "0.001")
+    assert _apart(5, 0.02) == ("5.00", "0.02")
+
+
+@pytest.mark.parametrize("command", [("replay",), ("revert", "-o", "back.png")])
+def test_what_is_no_result_is_told_as_verify_tells_it(tmp_path, command):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "notes.txt").write_text("nothing")
+    name, *rest = command
+    nope = run(name, tmp_path / "nope", *rest)
+    assert nope.exit_code == run("verify", tmp_path / "nope").exit_code == 3
+    assert nope.stderr == run("verify", tmp_path / "nope").stderr
+    none = run(name, tmp_path / "empty", *rest)
+    assert none.exit_code == 6
+    told = "empty is not a bundle: it holds neither receipt.json nor seal.json"
+    assert none.stderr == f"tratto: {told}\n"
+    assert told in run("verify", tmp_path / "empty").stdout
+
+
+def test_a_quality_without_effect_and_metadata_without_a_place_are_told(tmp_path):
+    exif = Pil.Exif()
+    exif[0x010F] = "Maker"
+    noisy(tmp_path / "a.jpg", quality=60, exif=exif)
+    for extra in ((), ("--dry-run",)):
+        line = ("restore", tmp_path / "a.jpg", "--provider", "nlm", "--overwrite", "--quality", "80", *extra)
+        png = run(*line, "-o", tmp_path / "out")
+        assert png.exit_code == 0, png.output
+        assert "a quality of 80 has no effect: png is written without loss" in png.stderr
+        assert "no place" not in png.stderr
+        jpeg = run(*line, "-o", tmp_path / "jpeg", "--format", "jpeg")
+        assert "no effect" not in jpeg.stderr
+        bmp = run(*line, "-o", tmp_path / "bmp", "--format", "bmp")
+        assert "BMP has no place for EXIF" in bmp.stderr

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 from tratto.batch.gather import SUFFIXES, Job, Source, check_jobs, collisions, gather, output_path
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto.provenance.target import check_name, check_target
-from tratto.session import ENDINGS, FORMATS, SaveOptions, Session, check_mask_is_another, mask_share, mask_warnings
+from tratto.session import (
+    ENDINGS,
+    FORMATS,
+    SaveOptions,
+    Session,
+    check_mask_is_another,
+    format_notes,
+    mask_share,
+    mask_warnings,
+)
 from tratto.tasks.recolor import RecolorOptions
 from tratto.tasks.repair import RepairOptions
 from tratto.tasks.restore import RestoreOptions
@@ -275,7 +284,7 @@ def _one(job: FolderJob, item: Job, session: Session, dry_run: bool) -> FileOutc
     chosen = _mask_for(job, item)
     check_mask_is_another(chosen, item.source)
     image = session.open(item.source, item.page)
-    session.output_format(image, job.save)
+    fmt = session.output_format(image, job.save)
     mask = None if chosen is None else session.open_mask(chosen, image)
     details: dict[str, Any] = {} if mask is None else {"mask": str(chosen), "mask_share": round(mask_share(mask), 6)}
     if dry_run:
@@ -288,7 +297,11 @@ def _one(job: FolderJob, item: Job, session: Session, dry_run: bool) -> FileOutc
             "estimated_seconds": round(estimated.seconds, 1),
             "width": estimated.width,
             "height": estimated.height,
-            "warnings": [*estimated.warnings, *([] if mask is None else mask_warnings(mask))],
+            "warnings": [
+                *estimated.warnings,
+                *([] if mask is None else mask_warnings(mask)),
+                *format_notes(image, fmt, job.save),
+            ],
             "inspection": inspection.to_json(),
         }
         what = "; ".join(recipe.reasons)

@@ -66,7 +66,7 @@ def restore(
     provider: Annotated[str, typer.Option(help="Who does it; see tratto models.")] = "auto",
     param: Annotated[list[str] | None, typer.Option(help="Provider parameter NAME=VALUE; repeatable.")] = None,
     fmt: Annotated[
-        str, typer.Option("--format", help="auto (PNG; TIFF for TIFF and CMYK), keep, png, tiff, webp or jpeg.")
+        str, typer.Option("--format", help="auto (PNG; TIFF for TIFF and CMYK), keep, png, tiff, webp, jpeg or bmp.")
     ] = "auto",
     quality: Annotated[int, typer.Option(help="Quality of lossy formats, 1-100.")] = 95,
     kernel: Annotated[
@@ -137,7 +137,7 @@ def repair(
         float, typer.Option(help="Feather the mask's edge over this many pixels, half of them outside it.")
     ] = 0.0,
     fmt: Annotated[
-        str, typer.Option("--format", help="auto (PNG; TIFF for TIFF and CMYK), keep, png, tiff, webp or jpeg.")
+        str, typer.Option("--format", help="auto (PNG; TIFF for TIFF and CMYK), keep, png, tiff, webp, jpeg or bmp.")
     ] = "auto",
     quality: Annotated[int, typer.Option(help="Quality of lossy formats, 1-100.")] = 95,
     page: Annotated[str | None, typer.Option(help="Page of files with several: a number from 1, or all.")] = None,
@@ -233,9 +233,9 @@ def recolor(
         int, typer.Option(help="Let the matte reach this many pixels beyond the mask, against a rim of old color.")
     ] = 0,
     strength: Annotated[float, typer.Option(help="0 leaves the picture as it is, 1 is the full effect.")] = 1.0,
-    fmt: Annotated[str, typer.Option("--format", help="auto (PNG; TIFF for TIFF), keep, png, tiff, webp or jpeg.")] = (
-        "auto"
-    ),
+    fmt: Annotated[
+        str, typer.Option("--format", help="auto (PNG; TIFF for TIFF), keep, png, tiff, webp, jpeg or bmp.")
+    ] = "auto",
     quality: Annotated[int, typer.Option(help="Quality of lossy formats, 1-100.")] = 95,
     page: Annotated[str | None, typer.Option(help="Page of files with several: a number from 1, or all.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random; nothing is at present.")] = 0,

@@ -505,6 +505,16 @@ def find_bundle(path: Path) -> Path:
     return folder
 
 
+def _some_bundle(path: Path) -> Path:
+    """Return the bundle folder as :func:`find_bundle` does, but say of what is none what ``verify`` says of it."""
+    if not os.path.lexists(path):
+        raise InputError(f"{path}: there is no such file or folder")
+    folder = find_bundle(path)
+    if not any(os.path.lexists(folder / n) for n in (RECEIPT, SEAL)):
+        raise ReceiptError(f"{folder.name} is not a bundle: it holds neither {RECEIPT} nor {SEAL}")
+    return folder
+
+
 def read_bundle(folder: Path) -> Bundle:
     """Read the receipt and the seal of a bundle and check the names in it.
 
@@ -616,7 +626,7 @@ def open_account(path: Path) -> Account:
     """
     if is_lone_receipt(path):
         return Account(read_receipt(read_limited(path, canonical.MAX_BYTES)))
-    bundle = read_bundle(find_bundle(path))
+    bundle = read_bundle(_some_bundle(path))
     original = find_original(bundle)
     mask = None
     if MASK in bundle.sealed_files and bundle.receipt["mask"] is not None:
@@ -689,7 +699,7 @@ def revert(path: Path, to: Path) -> Path:
     OutputError
         If ``to`` exists or cannot be written.
     """
-    bundle = read_bundle(find_bundle(path))
+    bundle = read_bundle(_some_bundle(path))
     name = find_original(bundle)
     stated = bundle.receipt["input"]["file"]
     if name is None or stated is None:
