@@ -25,7 +25,7 @@ from tratto.provenance.trust import Trust
 from tratto.provenance.verify import verify
 
 #: More for a longer hunt: the benchmark sets 60.
-KILLS = int(os.environ.get("TRATTO_KILLS", "4"))
+KILLS = int(os.environ.get("TRATTO_KILLS", "3"))
 
 
 @pytest.fixture(autouse=True)
