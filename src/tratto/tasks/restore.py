@@ -202,9 +202,11 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
         elif damage or soft is not None or options.force:
             steps.append(_denoise(options, inspection))
             if not damage and soft is None:
-                reasons.append("no noise, compression or blur was found; restored because it was asked for")
+                reasons.append(f"{_nothing(options, inspection)}; restored because it was asked for")
+        elif _unmeasured(options, inspection):
+            reasons.append(f"{_nothing(options, inspection)}: left alone; --force restores it (in Python: force=True)")
         else:
-            reasons.append("no noise, compression or blur was found: left alone")
+            reasons.append(f"{_nothing(options, inspection)}: left alone")
     else:
         if clean_first:
             steps.append(_denoise(options, inspection))
@@ -231,6 +233,21 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
             )
         )
     return Recipe(task="restore", steps=tuple(steps), seed=options.seed, reasons=tuple(reasons))
+
+
+def _unmeasured(options: RestoreOptions, inspection: Inspection) -> bool:
+    """Return whether neither noise nor blur could be measured, nor a noise was stated: nobody knows of damage."""
+    unknown = inspection.noise_sigma.value is None and inspection.blur_sigma.value is None
+    return unknown and options.noise_sigma is None
+
+
+def _nothing(options: RestoreOptions, inspection: Inspection) -> str:
+    """Say that no damage was found, or that it could not be looked for."""
+    if not _unmeasured(options, inspection):
+        return "no noise, compression or blur was found"
+    what = "nothing" if inspection.jpeg_quality.value is None else "neither noise nor blur"
+    why = inspection.noise_sigma.note or inspection.blur_sigma.note
+    return f"{what} could be measured" + (f" ({why})" if why else "")
 
 
 def _denoise(options: RestoreOptions, inspection: Inspection) -> Denoise:
