@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as Pil
 
 import tratto
-from tratto.core.errors import OptionError, OutputError, PictureTooLarge, ReceiptError
+from tratto.core.errors import InputError, OptionError, OutputError, PictureTooLarge, ReceiptError
 from tratto.imaging import io
 from tratto.session import JobLimits, SaveOptions, Session
 
@@ -333,3 +333,24 @@ def test_enlarging_a_palette_picture_gives_rgb():
     result = tratto.restore(Pil.fromarray(NOISY).convert("P"), scale=2, provider="bicubic")
     assert result.image.mode.value == "rgb"
     assert result.image.pixels.shape == (96, 128, 3)
+
+
+@pytest.mark.parametrize("no_path", [None, 3, b"a.png", ["a.png"]])
+def test_what_is_no_path_is_told_in_a_sentence(tmp_path, no_path):
+    result = tratto.restore(NOISY, provider="nlm", force=True)
+    for call in (
+        lambda: tratto.verify(no_path),
+        lambda: tratto.replay(no_path),
+        lambda: tratto.audit(no_path),
+        lambda: tratto.revert(no_path, tmp_path / "a.png"),
+        lambda: tratto.save(result, no_path),
+    ):
+        with pytest.raises(InputError, match=f"expected the path of .*, got {type(no_path).__name__}"):
+            call()
+
+
+def test_saving_what_is_no_result(tmp_path):
+    for nothing in (None, NOISY, "a.png"):
+        with pytest.raises(InputError, match=f"needs a Result, .* got {type(nothing).__name__}"):
+            tratto.save(nothing, tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from tratto.core.canvas import Canvas
 from tratto.core.capability import Inpainter, Restorer
-from tratto.core.errors import ForbiddenStep, OptionError, OutputError, PictureTooLarge, ReceiptError
+from tratto.core.errors import ForbiddenStep, InputError, OptionError, OutputError, PictureTooLarge, ReceiptError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Estimate, Inspection
 from tratto.core.recipe import Recipe
@@ -816,7 +816,9 @@ class Session:
         from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
         from tratto.provenance.target import check_name, check_target
 
-        output = Path(output)
+        if not isinstance(result, Result):
+            raise InputError(f"save needs a Result, as restore and its like give it; got {type(result).__name__}")
+        output = _path(output, "the picture to write")
         if save is None:
             by_ending = {e: f for f, ends in ENDINGS.items() for e in ends}
             named = by_ending.get(output.suffix.lower())
@@ -889,7 +891,7 @@ class Session:
         from tratto.imaging import io
         from tratto.provenance.bundle import open_account, read_picture
 
-        account = open_account(Path(receipt))
+        account = open_account(_path(receipt, "a bundle, a picture beside one, or a receipt"))
         given = account.original if source is None else source
         if given is None:
             raise ReceiptError("the bundle holds no original; name the input file with --input (in Python: source=)")
@@ -917,6 +919,19 @@ class Session:
         size = facts["output"]["picture"]
         before = read_picture(account.output, size["width"], size["height"])
         return _compare(before, done.image, step, same)
+
+
+def _path(value: Any, what: str) -> Path:
+    """Return a path that somebody gave.
+
+    Raises
+    ------
+    InputError
+        If it is something else.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise InputError(f"expected the path of {what}, got {type(value).__name__}")
+    return Path(value)
 
 
 def _in_16_bits(values: NDArray[Any]) -> Mask:
@@ -1271,7 +1286,7 @@ def verify(path: Path | str, trust: Trust | None = None) -> Verdict:
     """Say whether a result and its account are unchanged; see ``tratto.provenance.verify``."""
     from tratto.provenance.verify import verify as check
 
-    return check(Path(path), known=known_models(), trust=trust)
+    return check(path, known=known_models(), trust=trust)
 
 
 def audit(
@@ -1310,7 +1325,7 @@ def audit(
     session = Session()
     again = (lambda bundle: session.replay(bundle).tier) if replay else None
     options = AuditOptions(deep=deep, known=known_models(), trust=trust or Nobody(), replay=again)
-    return run(Path(folder), options, None if state is None else Path(state), progress)
+    return run(_path(folder, "a folder"), options, None if state is None else Path(state), progress)
 
 
 def known_models() -> Known:
@@ -1334,4 +1349,4 @@ def revert(path: Path | str, to: Path | str) -> Path:
     """Write the exact bytes of the original; see ``tratto.provenance.bundle``."""
     from tratto.provenance.bundle import revert as undo
 
-    return undo(Path(path), Path(to))
+    return undo(_path(path, "a picture or its bundle"), _path(to, "where to write the original"))

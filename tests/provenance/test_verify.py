@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -254,3 +257,46 @@ def test_map_of_another_size_is_refused_before_it_is_decoded(make_bundle):
     receipt["maps"]["confidence"]["file_sha256"] = FileFacts.of((made.bundle / "confidence.png").read_bytes()).sha256
     reseal(made, receipt)
     assert "over the limit" in " ".join(verify(made.output).reasons)
+
+
+@pytest.mark.parametrize(
+    "name", ["edit-map.png", "mask.png", "original.png", "receipt.json", "seal.json", "../photo.png"]
+)
+@pytest.mark.parametrize("start", ["bundle", "picture"])
+def test_a_file_that_may_not_be_read_is_not_called_altered(make_bundle, monkeypatch, name, start):
+    made = make_bundle(masked=True)
+    locked, really = (made.bundle / name).resolve(), os.open
+
+    def guarded(path, *args, **more):
+        if isinstance(path, str | os.PathLike) and Path(path).resolve() == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return really(path, *args, **more)
+
+    monkeypatch.setattr(os, "open", guarded)
+    with pytest.raises(InputError, match=rf"{locked.name} could not be read \(Permission denied\)"):
+        verify(made.bundle if start == "bundle" else made.output)
+    monkeypatch.undo()
+    assert verify(made.output).word == "authentic"
+
+
+@pytest.mark.parametrize("name", ["observed.json", "original.png", "mask.png", "edit-map.png", "report.html"])
+def test_a_file_that_was_removed_is_named(make_bundle, name):
+    made = make_bundle(masked=True)
+    (made.bundle / name).unlink()
+    verdict = verify(made.output)
+    assert verdict.word == "altered"
+    assert verdict.reasons == (f"{name} was removed: the seal names it, and it is not in the bundle",)
+
+
+def test_what_was_left_out_is_named(make_bundle):
+    reasons = verify(make_bundle().output).reasons
+    assert not any("left out" in r for r in reasons)
+    reasons = verify(make_bundle("b.png", save={"keep_original": False, "strip_metadata": True}).output).reasons
+    assert "the bundle holds no original: it was left out or removed, and nothing can be given back" in reasons
+    assert "the bundle holds no observed.json: times and names were left out or removed" in reasons
+
+
+def test_no_path():
+    for value in (None, 3, b"photo.png"):
+        with pytest.raises(InputError, match=f"got {type(value).__name__}"):
+            verify(value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from tratto.provenance.bundle import (
     EDIT_MAP,
     MASK,
     NAMES,
+    OBSERVED,
     RECEIPT,
     SEAL,
     UNSEALED,
@@ -99,11 +102,18 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
     Raises
     ------
     InputError
-        If there is nothing at ``path``.
+        If ``path`` is no path, there is nothing there, or a file of the bundle or the picture may not be read here:
+        that says nothing about whether it was altered.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"expected the path of a picture, a bundle or a receipt, got {type(path).__name__}")
     path, trust = Path(path), trust or Trust()
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file or folder")
+    try:
+        if not path.exists():
+            raise InputError(f"{path}: there is no such file or folder")
+    except OSError as e:
+        raise _unreadable(path, e) from e
+    _must_open(path, links=True)
     if is_lone_receipt(path):
         return _lone_receipt(path, known, trust)
     try:
@@ -112,6 +122,8 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
         return _without_bundle(path, str(e), trust)
     if not any(os.path.lexists(folder / n) for n in (RECEIPT, SEAL)):
         return Verdict("unknown", (f"{folder.name} is not a bundle: it holds neither {RECEIPT} nor {SEAL}",))
+    for name in sorted(NAMES):
+        _must_open(folder / name)
     found = Findings()
     bundle = _open(folder, found)
     if bundle is None:
@@ -138,6 +150,37 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
     return Verdict(
         "unknown", ("the bundle is unaltered, but its picture is not beside it", *found.checked, *found.notes)
     )
+
+
+#: Reasons to fail that lie with this machine and not with the file.
+_NOT_LET = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ETXTBSY})
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{shown(path.name)} could not be read ({error.strerror or error}), so nothing can be said of it; check who "
+        "may read it, and ask again"
+    )
+
+
+def _must_open(path: Path, links: bool = False) -> None:
+    """Refuse a file or folder that is there and may not be read. What else may be wrong with it is found later.
+
+    Links are followed only where the user named them.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        mode = (os.stat if links else os.lstat)(path).st_mode
+        if stat.S_ISREG(mode):
+            os.close(os.open(path, os.O_RDONLY))
+        elif stat.S_ISDIR(mode):
+            os.scandir(path).close()
+    except OSError as e:
+        if e.errno in _NOT_LET:
+            raise _unreadable(path, e) from e
 
 
 def _without_bundle(path: Path, why: str, trust: Trust) -> Verdict:
@@ -234,6 +277,9 @@ def _files(bundle: Bundle, found: Findings) -> None:
         if name not in NAMES - UNSEALED:
             found.wrong.append(f"the seal names {shown(name)}, which does not belong in a bundle")
             continue
+        if not os.path.lexists(bundle.folder / name):
+            found.wrong.append(f"{name} was removed: the seal names it, and it is not in the bundle")
+            continue
         try:
             if hash_file(bundle.folder / name, limit=facts.size, links=False) != facts:
                 found.wrong.append(f"{name} is not the one that was sealed")
@@ -258,6 +304,10 @@ def _files(bundle: Bundle, found: Findings) -> None:
         stated = bundle.receipt["input"]["file"]
         if stated is None or bundle.sealed_files[original] != FileFacts(stated["sha256"], stated["bytes"]):
             found.wrong.append(f"the receipt and the seal name different files for {original}")
+    elif bundle.receipt["input"]["file"] is not None:
+        found.notes.append("the bundle holds no original: it was left out or removed, and nothing can be given back")
+    if OBSERVED not in bundle.sealed_files:
+        found.notes.append(f"the bundle holds no {OBSERVED}: times and names were left out or removed")
     if not found.wrong:
         found.checked.append(
             f"receipt, seal and {len(bundle.sealed_files)} files of the bundle are as they were sealed"
@@ -276,6 +326,7 @@ def _picture(bundle: Bundle, asked: Path | None, found: Findings) -> Path | Verd
         path, matches = find_output(bundle)
         if path is None:
             return None
+        _must_open(path)
     else:
         path = asked
         try:
