@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 #: Size in bytes of one item of each TIFF field type.
 TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -317,6 +318,57 @@ def with_orientation(block: bytes | None, orientation: int) -> bytes:
     out += b"\0" * (len(out) % 2)
     struct.pack_into(order + "I", out, 4, len(out))
     out += struct.pack(order + "H", count + 1) + b"".join(fields) + following
+    return bytes(out)
+
+
+def with_resolution(block: bytes | None, dpi: tuple[float, float]) -> bytes:
+    """Return the block with a resolution; nothing else in it moves.
+
+    What the block says of it already stays. The tags are added as :func:`with_orientation` adds its own.
+
+    Parameters
+    ----------
+    block : bytes or None
+        None: a new block is made. A block that is no TIFF structure is returned as it is.
+    dpi : (float, float)
+        Horizontal and vertical dots per inch, above 0.
+
+    Returns
+    -------
+    bytes
+    """
+    x, y = (Fraction(v).limit_denominator(100_000) for v in dpi)
+    if not (0 < x < 2**31 and 0 < y < 2**31):
+        return block or b""
+    pairs = {X_RESOLUTION: x, Y_RESOLUTION: y}
+    if block is None:
+        made = {t: Entry(5, 1, struct.pack("<II", *v.as_integer_ratio())) for t, v in pairs.items()}
+        return build(ExifBlock(main={**made, RESOLUTION_UNIT: Entry(3, 1, struct.pack("<H", 2))}))
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(bytes(block[:4]))
+    if order is None or len(block) < 8 or resolution_of(parse(block).main) is not None:
+        return block
+    (offset,) = struct.unpack_from(order + "I", block, 4)
+    if offset < 8 or offset + 2 > len(block):
+        return block
+    (count,) = struct.unpack_from(order + "H", block, offset)
+    end = offset + 2 + 12 * count
+    if end > len(block):
+        return block
+    fields: dict[int, bytes] = {}
+    for i in range(count):
+        field_bytes = bytes(block[offset + 2 + 12 * i : offset + 14 + 12 * i])
+        fields.setdefault(struct.unpack_from(order + "H", field_bytes)[0], field_bytes)
+    out = bytearray(block) + b"\0" * (len(block) % 2)
+    total = len({*fields, *pairs, RESOLUTION_UNIT})
+    at = len(out) + 2 + 12 * total + 4
+    values = b""
+    for tag, value in pairs.items():
+        fields[tag] = struct.pack(order + "HHII", tag, 5, 1, at + len(values))
+        values += struct.pack(order + "II", *value.as_integer_ratio())
+    fields[RESOLUTION_UNIT] = struct.pack(order + "HHIHH", RESOLUTION_UNIT, 3, 1, 2, 0)
+    following = bytes(block[end : end + 4]) if end + 4 <= len(block) else b"\0\0\0\0"
+    struct.pack_into(order + "I", out, 4, len(out))
+    out += struct.pack(order + "H", total) + b"".join(fields[t] for t in sorted(fields)) + following + values
     return bytes(out)
 
 

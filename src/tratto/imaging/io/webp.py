@@ -213,6 +213,8 @@ def write_webp(stream: BinaryIO, image: Image, quality: int | None = None) -> No
     samples: NDArray[Any] = image.pixels if image.alpha is None else np.dstack([image.pixels, image.alpha])
     options: dict[str, Any] = {}
     exif = exif_blocks.block_for(image.meta.exif, image.meta.orientation)
+    if image.meta.dpi is not None:  # the container itself has no place for it
+        exif = exif_blocks.with_resolution(exif, image.meta.dpi)
     for key, block in (("icc_profile", image.meta.icc), ("exif", exif), ("xmp", image.meta.xmp)):
         if block:
             options[key] = block
