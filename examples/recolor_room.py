@@ -26,9 +26,8 @@ def main() -> int:
             scores = result.records[0].scores
             saved = tratto.save(result, Path(folder) / f"{name}.png", source=room)
             word, tier = tratto.verify(saved.output).word, tratto.replay(saved.output).tier
-            sys.stdout.write(
-                f"{name}: as seen {scores['seen_lab_distance']:.2f} CIELAB from {fields['color']}, {word}, tier {tier}\n"
-            )
+            off = scores["seen_lab_distance"]
+            sys.stdout.write(f"{name}: as seen {off:.2f} CIELAB from {fields['color']}, {word}, tier {tier}\n")
             good = good and word == "authentic" and tier == "A"
     return 0 if good else 1
 
