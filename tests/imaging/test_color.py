@@ -192,3 +192,9 @@ def test_view_equals_pillow_on_eight_bits():
     )
     got = color.view_rgb(Image(x, ColorMode.RGB, meta=Metadata(icc=icc)))
     np.testing.assert_array_equal(color.from_float(got, 8), np.asarray(want))
+
+
+def test_lab_of_light_is_lab_of_what_it_is_encoded_as():
+    rgb = np.random.default_rng(5).uniform(0, 1, (7, 9, 3))
+    np.testing.assert_allclose(color.linear_to_lab(color.srgb_to_linear(rgb)), color.srgb_to_lab(rgb), atol=1e-9)
+    assert color.linear_to_lab(np.full((2, 3), 1.5, np.float32))[0, 0] == pytest.approx(100, abs=1e-3)

@@ -245,7 +245,7 @@ def linear_to_lab(rgb: ArrayLike) -> NDArray[Any]:
     t = v.dtype.type
     xyz = v @ (_XYZ_FROM_RGB / _WHITE_D65[:, None]).T.astype(v.dtype)
     f = np.where(xyz > t(_LAB_EPSILON), np.cbrt(xyz), t(_LAB_KAPPA) * xyz + t(16 / 116))
-    out = np.empty_like(f)
+    out: NDArray[Any] = np.empty_like(f)
     out[..., 0] = t(116) * f[..., 1] - t(16)
     out[..., 1] = t(500) * (f[..., 0] - f[..., 1])
     out[..., 2] = t(200) * (f[..., 1] - f[..., 2])
