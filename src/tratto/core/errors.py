@@ -17,7 +17,8 @@
     └── ForbiddenStep               exit 7   refused by a policy (``--forensic``)
 
 Exit codes beside these: 0 done, 8 some files of several failed, 9 verify: altered, replay: different,
-10 verify: unknown, replay: not comparable, 130 interrupted. Standard output that takes no more is 4. Errors of other libraries are mapped to this tree where they enter. A message states what was
+10 verify: unknown, replay: not comparable, 130 interrupted. Standard output that takes no more is 4. Errors of other
+libraries are mapped to this tree where they enter. A message states what was
 expected, what came and what to do.
 """
 
