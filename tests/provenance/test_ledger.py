@@ -347,3 +347,16 @@ def test_killed_writers_lose_nothing_that_was_acknowledged(tmp_path, key, monkey
     assert [reader.entry(i) for i in range(reader.size)] == [b"%d" % i for i in range(reader.size)]
     assert check(folder)[0] == []
     assert reader.size > 30
+
+
+def test_tiles_of_an_append_that_never_reached_the_journal_are_removed(tmp_path, key):
+    folder = made(tmp_path / "log", key, [300])
+    for stray in ("tile/entries/001", "tile/0/001", "tile/1/000"):
+        (folder / stray).parent.mkdir(parents=True, exist_ok=True)
+        (folder / stray).write_bytes(b"never said")
+    assert len(check(folder)[0]) == 3
+    with Ledger.open(folder, key) as log:
+        assert log.size == 300
+        assert sum("never acknowledged" in r for r in log.recovered) == 3
+    assert check(folder)[0] == []
+    assert (folder / "tile/0/000").is_file()

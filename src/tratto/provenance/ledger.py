@@ -427,6 +427,9 @@ class Ledger:
             else:
                 self._unsynced.add(self.folder / path)
                 self._folders |= set((self.folder / path).parents) - set(self.folder.parents)
+        for path in _whole_files(self.folder) - _whole_names(self._state.size):
+            (self.folder / path).unlink()  # of an append that was cut off before the journal held it
+            self.recovered.append(f"{path} held entries that were never acknowledged and was removed")
         self._journal = open(self.folder / JOURNAL, "ab")  # noqa: SIM115
         self._partial = set(_partial_files(self.folder))
         wrong = {p for p, content in self._state.partial() if _content(self.folder / p) != content}
@@ -604,3 +607,19 @@ def _partial_files(folder: Path) -> Iterator[str]:
     for path in (folder / "tile").rglob("*.p/*"):
         if path.is_file() and not path.name.startswith("."):
             yield path.relative_to(folder).as_posix()
+
+
+def _whole_files(folder: Path) -> set[str]:
+    """Return the whole tiles that are there."""
+    files = (p.relative_to(folder) for p in (folder / "tile").rglob("*") if p.is_file() and not p.name.startswith("."))
+    return {p.as_posix() for p in files if not p.parent.name.endswith(".p")}
+
+
+def _whole_names(size: int) -> set[str]:
+    """Return the whole tiles of a ledger of ``size`` entries."""
+    names = {tile_path(ENTRIES, n) for n in range(size // WIDTH)}
+    level, count = 0, size
+    while count >= WIDTH:
+        names |= {tile_path(level, n) for n in range(count // WIDTH)}
+        level, count = level + 1, count // WIDTH
+    return names
