@@ -310,6 +310,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
             since, counted, total = time.monotonic(), 0, torch.zeros_like(total)
     if board is not None:
         board.close()
+    accelerator.wait_for_everyone()  # a process group is left only when nobody needs it any more
     accelerator.end_training()
     return folder
 
