@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tratto
 
-PICTURES = Path(__file__).parent / "pictures"
+PICTURES = Path(__file__).parent / "room"
 
 
 def main() -> int:
