@@ -1,0 +1,99 @@
+"""Which of the two networks at x1 should run? Noise, then JPEG, on photographs that were kept out of training.
+
+``python benchmarks/choose_network.py PHOTOS``
+
+PHOTOS is the folder of training photographs; only the six held-out ones are read (half size, central 256 x 256). Per
+noise level and quality: PSNR of the picture as it is, of either network, and the noise that the inspection reads.
+The rule in ``tratto.tasks.restore.prevailing`` was drawn from such a table. What the filter for mild blur
+gains on the same photographs is printed, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tratto.corpus.pack import HELD_OUT
+from tratto.providers.restorer import open_restorer
+from tratto.session import Session
+from tratto.simulate.degrade import jpeg
+
+SIGMAS, QUALITIES, BLURS, FAINT = (0, 8, 15, 25), (20, 60, 90), (1.6, 2.0), (0, 1, 2)
+
+
+def decibels(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the PSNR of float pictures in [0, 1], ``a`` clipped."""
+    return float(-10 * np.log10(np.square(np.clip(a, 0, 1) - b).mean()))
+
+
+def held_out(folder: Path) -> list[np.ndarray]:
+    """Return the six photographs as float32 (256, 256, 3)."""
+    out = []
+    for name in HELD_OUT:
+        with Image.open(folder / f"{name}.webp") as opened:
+            pixels = np.asarray(opened.convert("RGB").reduce(2), np.float32) / 255
+        y, x = (pixels.shape[0] - 256) // 2, (pixels.shape[1] - 256) // 2
+        out.append(np.ascontiguousarray(pixels[y : y + 256, x : x + 256]))
+    return out
+
+
+def noisy(clean: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the picture with Gaussian noise, clipped and rounded to 8 bit."""
+    noise = np.random.default_rng(0).normal(0, sigma / 255, clean.shape)
+    return (np.round(np.clip(clean + noise, 0, 1) * 255) / 255).astype(np.float32)
+
+
+def main() -> int:
+    """Print both tables; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    clean = held_out(parser.parse_args().photos)
+    session = Session()
+    networks = [open_restorer("tratto", 1, params={"network": n}) for n in ("noise", "jpeg")]
+    out = ["| sigma | quality | as it is | noise network | JPEG network | sigma read |", "| --- " * 6 + "|"]
+    for sigma in SIGMAS:
+        for quality in QUALITIES:
+            rows, read = [], []
+            for picture in clean:
+                seen = jpeg(noisy(picture, sigma), quality)
+                rows.append([decibels(p, picture) for p in (seen, *(n.restore(seen).image for n in networks))])
+                read.append(session.inspect(np.round(seen * 255).astype(np.uint8)).noise_sigma.value or 0.0)
+            figures = " | ".join(f"{v:.2f}" for v in np.mean(rows, axis=0))
+            out.append(f"| {sigma} | {quality} | {figures} | {min(read):.1f} to {max(read):.1f} |")
+    out += ["", "| blur | noise | blur read | gain, mean | least | pictures |", "| --- " * 6 + "|"]
+    for blur in BLURS:
+        for sigma in FAINT:
+            gains, found = [], []
+            for picture in clean:
+                gain, soft = deblurred(session, picture, blur, sigma)
+                if gain is not None:
+                    gains.append(gain)
+                    found.append(soft)
+            out.append(
+                f"| {blur} | {sigma} | {np.mean(found):.2f} | {np.mean(gains):+.2f} dB | {min(gains):+.2f} dB "
+                f"| {len(gains)} |"
+            )
+    sys.stdout.write("\n".join(out) + "\n")
+    return 0
+
+
+def deblurred(session: Session, picture: np.ndarray, blur: float, sigma: float) -> tuple[float | None, float]:
+    """Blur a picture, let the filter take it back as the inspection says; None where it does not count as soft."""
+    import cv2
+
+    from tratto.tasks.restore import SHARP_BLUR
+
+    soft = noisy(cv2.GaussianBlur(picture, (0, 0), blur), sigma)
+    read = session.inspect(np.round(soft * 255).astype(np.uint8)).blur_sigma.value
+    if read is None or read <= SHARP_BLUR:
+        return None, 0.0
+    out = open_restorer("wiener", 1, params={"blur": float(read)}).restore(soft).image
+    return decibels(out, picture) - decibels(soft, picture), float(read)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
