@@ -1,0 +1,86 @@
+"""The bundle: one folder beside the picture that holds everything needed to check, explain and undo the work.
+
+``OUT/photo.png`` has ``OUT/photo.tratto/`` with
+
+====================  ===================================================================================
+``receipt.json``      what was done; canonical JSON, hashed by the seal
+``edit-map.png``      Delta-E times 512, 16 bit
+``confidence.png``    65535 = sure, 16 bit
+``mask.png``          where the picture was allowed to change, 16 bit; only if there was a mask
+``original.<ext>``    the input file, byte by byte (left out on request)
+``report.html``       the same for people, self-contained
+``observed.json``     times and names; sealed, but nothing in the receipt depends on it (left out on request)
+``seal.json``         hashes of all of these and of the picture
+``credentials.c2pa``  content credentials, where the picture's format cannot carry them (only if it was signed)
+``ledger.json``       proof that the seal stands in a ledger; made after the seal, so not in it (only with a ledger)
+====================  ===================================================================================
+
+A bundle may come from anybody. Names in it are taken from this list only, links are not followed, sizes are limited.
+"""
+
+from tratto.provenance.bundle.account import Account, open_account
+from tratto.provenance.bundle.names import (
+    CLUTTER,
+    CONFIDENCE,
+    EDIT_MAP,
+    LEDGER,
+    MASK,
+    NAMES,
+    OBSERVED,
+    ORIGINAL_ENDINGS,
+    RECEIPT,
+    REPORT,
+    SEAL,
+    SUFFIX,
+    UNSEALED,
+    bundle_path,
+    original_name,
+)
+from tratto.provenance.bundle.read import (
+    Bundle,
+    check_names,
+    find_bundle,
+    find_original,
+    find_output,
+    is_lone_receipt,
+    read_bundle,
+)
+from tratto.provenance.bundle.samples import limits_for, read_digest, read_map, read_picture
+from tratto.provenance.bundle.undo import revert
+from tratto.provenance.bundle.write import OBSERVED_SCHEMA, BundleParts, recover, write_bundle
+
+__all__ = [
+    "CLUTTER",
+    "CONFIDENCE",
+    "EDIT_MAP",
+    "LEDGER",
+    "MASK",
+    "NAMES",
+    "OBSERVED",
+    "OBSERVED_SCHEMA",
+    "ORIGINAL_ENDINGS",
+    "RECEIPT",
+    "REPORT",
+    "SEAL",
+    "SUFFIX",
+    "UNSEALED",
+    "Account",
+    "Bundle",
+    "BundleParts",
+    "bundle_path",
+    "check_names",
+    "find_bundle",
+    "find_original",
+    "find_output",
+    "is_lone_receipt",
+    "limits_for",
+    "open_account",
+    "original_name",
+    "read_bundle",
+    "read_digest",
+    "read_map",
+    "read_picture",
+    "recover",
+    "revert",
+    "write_bundle",
+]

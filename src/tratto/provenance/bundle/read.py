@@ -1,0 +1,176 @@
+"""Finding and reading a bundle.
+
+A bundle may come from anybody. Names in it are taken from the list in :mod:`.names` only, links are not followed, sizes
+are limited.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tratto.core.errors import InputError, ReceiptError
+from tratto.provenance import canonical, commit
+from tratto.provenance.bundle.names import (
+    CLUTTER,
+    FORMAT_OF,
+    NAMES,
+    ORIGINAL_ENDINGS,
+    RECEIPT,
+    SEAL,
+    SUFFIX,
+    UNSEALED,
+    bundle_path,
+)
+from tratto.provenance.receipt import FileFacts, read_receipt
+from tratto.provenance.seal import MAX_SEAL, hash_file, read_limited, read_seal, sealed_credentials
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A bundle that was read; nothing but the form of receipt and seal has been checked.
+
+    Attributes
+    ----------
+    folder : Path
+    receipt : dict
+    receipt_bytes : bytes
+    sealed_receipt, sealed_output : FileFacts
+        What the seal states.
+    sealed_files : dict of str to FileFacts
+    credentials : str
+        Where the content credentials are: ``"embedded"``, ``"credentials.c2pa"``, or empty.
+    """
+
+    folder: Path
+    receipt: dict[str, Any]
+    receipt_bytes: bytes
+    sealed_receipt: FileFacts
+    sealed_output: FileFacts
+    sealed_files: dict[str, FileFacts]
+    credentials: str = ""
+
+
+def find_bundle(path: Path) -> Path:
+    """Return the bundle folder for a bundle, a file in it, or an output picture.
+
+    Raises
+    ------
+    ReceiptError
+        If there is none.
+    """
+    if path.is_symlink() and path.suffix == SUFFIX:
+        raise ReceiptError(f"{path.name} is a symbolic link; give the bundle folder itself")
+    if commit.is_leftover(path.absolute()) or commit.is_leftover(path.absolute().parent):
+        raise ReceiptError(f"{path.name} is left over from a stopped save and no bundle; save the picture again")
+    if path.is_dir():
+        return path
+    if path.name in NAMES and path.absolute().parent.suffix == SUFFIX:
+        return path.absolute().parent
+    folder = bundle_path(path)
+    if folder.is_symlink():
+        raise ReceiptError(f"{folder.name} is a symbolic link; a bundle is a plain folder")
+    if not folder.is_dir():
+        stopped = ". A save of it was stopped halfway; save it again" if commit.leftovers(folder) else ""
+        raise ReceiptError(
+            f"there is no bundle {folder.name} beside {path.name}; nothing is known about this picture{stopped}"
+        )
+    return folder
+
+
+def some_bundle(path: Path) -> Path:
+    """Return the bundle folder as :func:`find_bundle` does, but say of what is none what ``verify`` says of it."""
+    if not os.path.lexists(path):
+        raise InputError(f"{path}: there is no such file or folder")
+    folder = find_bundle(path)
+    if not any(os.path.lexists(folder / n) for n in (RECEIPT, SEAL)):
+        raise ReceiptError(f"{folder.name} is not a bundle: it holds neither {RECEIPT} nor {SEAL}")
+    return folder
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read the receipt and the seal of a bundle and check the names in it.
+
+    Raises
+    ------
+    ReceiptError
+        If something is missing, malformed or does not belong there.
+    """
+    check_names(folder)
+    receipt_bytes = read_limited(folder / RECEIPT, canonical.MAX_BYTES)
+    receipt = read_receipt(receipt_bytes)
+    seal = read_limited(folder / SEAL, MAX_SEAL)
+    sealed_receipt, sealed_output, sealed_files = read_seal(seal)
+    for name in sealed_files:
+        if name not in NAMES - UNSEALED:
+            raise ReceiptError(f"the seal names {name[:60]!r}, which does not belong in a bundle")
+    return Bundle(folder, receipt, receipt_bytes, sealed_receipt, sealed_output, sealed_files, sealed_credentials(seal))
+
+
+def check_names(folder: Path) -> None:
+    """Refuse a bundle folder that holds anything but plain files of the known names.
+
+    Raises
+    ------
+    ReceiptError
+    """
+    try:
+        with os.scandir(folder) as entries:
+            for i, entry in enumerate(entries):
+                if entry.name in CLUTTER and i < 1000:
+                    continue
+                if entry.name not in NAMES:
+                    raise ReceiptError(f"the bundle holds {entry.name[:60]!r}, which does not belong in a bundle")
+                if not entry.is_file(follow_symlinks=False):
+                    raise ReceiptError(f"{entry.name} in the bundle is not a plain file")
+    except OSError as e:
+        raise ReceiptError(f"the bundle {folder.name} cannot be read: {e.strerror or e}") from e
+
+
+def find_original(bundle: Bundle) -> str | None:
+    """Return the name of the original in a bundle, or None if it was left out.
+
+    Raises
+    ------
+    ReceiptError
+        If there is more than one.
+    """
+    found = [n for n in bundle.sealed_files if n.startswith("original.")]
+    if len(found) > 1:
+        raise ReceiptError("the seal names more than one original")
+    return found[0] if found else None
+
+
+def find_output(bundle: Bundle) -> tuple[Path | None, bool]:
+    """Look for the picture that a bundle is about, beside it.
+
+    Returns
+    -------
+    path : Path or None
+        None if no file there has the name and the format.
+    matches : bool
+        True if it is the sealed one, byte by byte.
+    """
+    file = bundle.receipt["output"]["file"]
+    if file is None:
+        return None, False
+    folder = bundle.folder.absolute()
+    endings = {e for e in ORIGINAL_ENDINGS if FORMAT_OF.get(e, e) == file["format"]}
+    found: Path | None = None
+    for path in sorted(folder.parent.glob(f"{glob.escape(folder.stem)}.*")):
+        if path.stem != folder.stem or path.suffix.lower().lstrip(".") not in endings or not path.is_file():
+            continue
+        found = path
+        with contextlib.suppress(ReceiptError):
+            if hash_file(path, limit=bundle.sealed_output.size, links=False) == bundle.sealed_output:
+                return path, True
+    return found, False
+
+
+def is_lone_receipt(path: Path) -> bool:
+    """Return True for a JSON file that does not lie in a bundle."""
+    return path.suffix.lower() == ".json" and path.is_file() and path.absolute().parent.suffix != SUFFIX

@@ -1,0 +1,87 @@
+"""Decoding the pictures, maps and masks of a bundle, none larger than stated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import InputError, ReceiptError
+from tratto.core.image import Image
+from tratto.imaging.scratch import allocate
+from tratto.provenance.bundle.read import Bundle
+from tratto.provenance.seal import open_regular
+
+if TYPE_CHECKING:
+    from tratto.imaging.io import Limits
+
+
+def mask_values(samples: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Return a 16-bit mask as the work saw it: float32 in [0, 1]."""
+    return samples.astype(np.float32) / np.float32(65535)
+
+
+def read_picture(path: Path, width: int, height: int, page: int = 0) -> Image:
+    """Read a picture file with limits just large enough for the stated size.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is larger than stated.
+    """
+    from tratto.imaging.io import read_image
+
+    return read_image(path, limits_for(path, width, height), page, allocate)
+
+
+def read_digest(path: Path, width: int, height: int, page: int = 0) -> str:
+    """Return the digest of the samples a picture file holds; raises as :func:`read_picture` does."""
+    from tratto.imaging.io import digest
+
+    return digest(read_picture(path, width, height, page))
+
+
+def limits_for(path: Path, width: int, height: int) -> Limits:
+    """Return reading limits that let a picture of the stated size through and nothing larger."""
+    from tratto.imaging.io import Limits
+
+    usual = Limits()
+    size = path.stat().st_size
+    return Limits(
+        max_pixels=width * height, max_bytes=size, max_side=max(width, height), max_metadata=usual.max_metadata
+    )
+
+
+def read_map(bundle: Bundle, name: str, size: Mapping[str, Any]) -> NDArray[np.uint16]:
+    """Read a 16-bit grey map of a bundle.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    name : str
+    size : mapping
+        With the ``width`` and ``height`` it must have.
+
+    Raises
+    ------
+    ReceiptError
+        If it is something else.
+    """
+    from tratto.imaging.io import read_image
+
+    path = bundle.folder / name
+    open_regular(path).close()
+    try:
+        image = read_image(path, limits_for(path, size["width"], size["height"]), 0, allocate)
+    except InputError as e:
+        raise ReceiptError(f"{name} cannot be read as a map of {size['width']}x{size['height']} pixels: {e}") from e
+    pixels: NDArray[np.uint16] = image.pixels  # type: ignore[assignment]  # checked in the next line
+    if image.bits != 16 or pixels.shape != (size["height"], size["width"]):
+        raise ReceiptError(
+            f"{name} must be a 16-bit grey picture of {size['width']}x{size['height']}, got {image.bits}-bit "
+            f"{image.mode.value} of {image.width}x{image.height}"
+        )
+    return pixels

@@ -1,0 +1,76 @@
+"""Giving back the untouched original."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from tratto.core.errors import OutputError, ReceiptError
+from tratto.provenance.bundle.read import find_original, read_bundle, some_bundle
+from tratto.provenance.receipt import FileFacts
+from tratto.provenance.seal import hash_file
+from tratto.provenance.target import check_name, check_target
+
+
+def revert(path: Path, to: Path) -> Path:
+    """Give back the untouched original, byte by byte.
+
+    Parameters
+    ----------
+    path : Path
+        The output picture, its bundle, or a file in the bundle.
+    to : Path
+        Where to write it: a new file, or an existing folder (then under the name it has in the bundle). Nothing is
+        overwritten.
+
+    Returns
+    -------
+    Path
+        The file that was written.
+
+    Raises
+    ------
+    ReceiptError
+        If there is no bundle, no original in it, or the original is not the one the receipt names. Nothing is written.
+    OutputError
+        If ``to`` exists or cannot be written.
+    """
+    bundle = read_bundle(some_bundle(path))
+    name = find_original(bundle)
+    stated = bundle.receipt["input"]["file"]
+    if name is None or stated is None:
+        raise ReceiptError("this bundle was written without the original (--no-original), so nothing can be given back")
+    target = to / name if to.is_dir() else to
+    check_target(target)
+    check_name(target)
+    if os.path.lexists(target):
+        raise OutputError(f"{target} exists already; choose another name")
+    part = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.part")
+    try:
+        with open(part, "xb") as f:
+            facts = hash_file(bundle.folder / name, f.write, stated["bytes"], links=False)
+            f.flush()
+            os.fsync(f.fileno())
+        if facts != FileFacts(stated["sha256"], stated["bytes"]):
+            raise ReceiptError(f"{name} is not the file the receipt names: it was altered; nothing was written")
+        _publish(part, target)
+    except OSError as e:
+        raise OutputError(f"{target} cannot be written: {e.strerror or e}") from e
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+    return target
+
+
+def _publish(part: Path, target: Path) -> None:
+    """Rename without overwriting, even if another program makes ``target`` at this very moment."""
+    try:
+        os.link(part, target)
+    except FileExistsError as e:
+        raise OutputError(f"{target} exists already; choose another name") from e
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise OutputError(f"{target} exists already; choose another name") from None
+        os.rename(part, target)

@@ -1,0 +1,345 @@
+"""Writing a bundle, together with its picture, so that the two appear at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tratto.core.errors import OutputError, ReceiptError
+from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, Result
+from tratto.provenance import canonical, commit
+from tratto.provenance.bundle.names import (
+    CLUTTER,
+    CONFIDENCE,
+    EDIT_MAP,
+    FORMAT_OF,
+    MASK,
+    NAMES,
+    OBSERVED,
+    RECEIPT,
+    REPORT,
+    SEAL,
+    bundle_path,
+    clean,
+    original_name,
+)
+from tratto.provenance.bundle.read import read_bundle
+from tratto.provenance.bundle.samples import mask_values, read_digest, read_picture
+from tratto.provenance.receipt import LOSSLESS_OUTPUT, FileFacts, OutputFile, recoded_fraction, with_files
+from tratto.provenance.seal import EMBEDDED, SIDECAR, build_seal, hash_file
+
+if TYPE_CHECKING:
+    from tratto.provenance.keys import Identity
+
+
+OBSERVED_SCHEMA = "tratto/observed/1"
+
+
+@dataclass(frozen=True, eq=False)
+class BundleParts:
+    """What a bundle is written from.
+
+    Attributes
+    ----------
+    result : Result
+        With its receipt.
+    written : Path
+        The finished picture file as it lies on the disk now; may have a temporary name.
+    output : Path
+        Its final name. Where it differs from ``written``, :func:`write_bundle` renames it as part of the commit.
+    output_format : str
+        What ``written`` is: ``"png"``, ``"tiff"`` ...; empty: told from the ending of ``output``.
+    decoded_digest : str or None
+        Digest of the samples that reading ``written`` gives. None: it is read back here to find out, and a lossy
+        format is compared with the result.
+    original : Path, bytes or None
+        The input file; hashed against the receipt even if it is not kept.
+    original_name : str
+        Base name of the input, for the report and ``observed.json``.
+    keep_original : bool
+    strip_metadata : bool
+        Leaves out ``observed.json`` and the input's name.
+    observed : mapping
+        Further facts for ``observed.json``, JSON-able; they stand there under ``more``.
+    identity : Identity or None
+        Signs the picture with content credentials; None: it stays unsigned.
+    replace : bool
+        False refuses to replace a picture or bundle of this name, even one that appears while this one is written.
+    """
+
+    result: Result
+    written: Path
+    output: Path
+    output_format: str = ""
+    decoded_digest: str | None = None
+    original: Path | bytes | None = None
+    original_name: str = ""
+    keep_original: bool = True
+    strip_metadata: bool = False
+    observed: Mapping[str, Any] = field(default_factory=dict)
+    identity: Identity | None = None
+    replace: bool = True
+
+
+def write_bundle(parts: BundleParts) -> dict[str, Any]:
+    """Write the bundle of one result, and give the picture its final name, so that the two appear together.
+
+    Everything is written into a hidden folder beside the target, flushed to the disk, then renamed. A bundle that was
+    there before is moved aside first and put back if anything fails. If the program is killed between the last two
+    renames, the picture is there without a bundle, and :mod:`.verify` answers *unknown*: never a wrong answer. The next
+    save of the same name clears what was left; see :func:`recover`.
+
+    Returns
+    -------
+    dict
+        The final receipt, with file hashes, as written.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or something that is not a bundle stands in its place.
+    ReceiptError
+        If the input file is no longer the one that was read.
+    """
+    target = bundle_path(parts.output)
+    _check_target(target)
+    recover(parts.output)
+    with commit.building(target) as folder, _signing_place(parts) as signed:
+        receipt = _fill(folder, parts, signed)
+        written = parts.written if signed is None else signed
+        commit.commit(folder, target, written, parts.output, parts.replace)
+    return receipt
+
+
+@contextlib.contextmanager
+def _signing_place(parts: BundleParts) -> Iterator[Path | None]:
+    """Give a name beside the finished picture for the signed one; None if nobody signs."""
+    if parts.identity is None:
+        yield None
+        return
+    place = parts.written.with_name(f".{secrets.token_hex(6)}.signed.part")
+    try:
+        yield place
+    finally:
+        with contextlib.suppress(OSError):
+            place.unlink()
+
+
+def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, Any]:
+    from tratto.imaging.io import digest, encode_png16_gray
+    from tratto.provenance.report import ReportInputs, render_report
+
+    result = parts.result
+    files: dict[str, FileFacts] = {}
+    original = _copy_original(folder, parts)
+    if original is not None:
+        files[original] = hash_file(folder / original)
+    orientation = result.image.meta.orientation
+    edit_text = {
+        "Title": "Tratto edit map",
+        "Description": f"CIEDE2000 difference from the source = value / {EDIT_MAP_SCALE:g}; 0 = unchanged",
+    }
+    encode_png16_gray(folder / EDIT_MAP, result.edit_map, edit_text, orientation)
+    confidence_text = {
+        "Title": "Tratto confidence map",
+        "Description": f"expected one-sigma error, full scale = 1: {CONFIDENCE_FULL:g} * (1 - value / 65535)",
+    }
+    encode_png16_gray(folder / CONFIDENCE, result.confidence, confidence_text, orientation)
+    files[EDIT_MAP], files[CONFIDENCE] = hash_file(folder / EDIT_MAP), hash_file(folder / CONFIDENCE)
+    if _write_mask(folder / MASK, result):
+        files[MASK] = hash_file(folder / MASK)
+
+    output = hash_file(parts.written)
+    ending = parts.output.suffix.lstrip(".").lower()
+    fmt = parts.output_format or FORMAT_OF.get(ending, ending)
+    decoded, recoded = parts.decoded_digest, None
+    if decoded is None:
+        again = read_picture(parts.written, result.image.width, result.image.height)
+        decoded = digest(again)
+        recoded = recoded_fraction(result.image, again) if fmt not in LOSSLESS_OUTPUT else None
+    picture = OutputFile(output, fmt, decoded, recoded)
+    receipt = with_files(result.receipt, picture, files[EDIT_MAP].sha256, files[CONFIDENCE].sha256)
+    receipt_bytes = canonical.dumps(receipt)
+    (folder / RECEIPT).write_bytes(receipt_bytes)
+    receipt_facts = FileFacts.of(receipt_bytes)
+    where = ""
+    if signed is not None:
+        where = _sign(folder, parts, signed, receipt)
+        output = hash_file(signed)
+        if where != EMBEDDED:
+            files[where] = hash_file(folder / where)
+
+    report = render_report(
+        ReportInputs(
+            receipt=receipt,
+            receipt_sha256=receipt_facts.sha256,
+            source=result.source,
+            result=result.image,
+            edit_map=result.edit_map,
+            confidence=result.confidence,
+            output_name=clean(parts.output.name),
+            original_name="" if parts.strip_metadata else clean(parts.original_name),
+            original_file=original,
+            signed=output if where else None,
+        )
+    )
+    (folder / REPORT).write_text(report, encoding="utf-8", newline="\n")
+    files[REPORT] = hash_file(folder / REPORT)
+    if not parts.strip_metadata:
+        (folder / OBSERVED).write_bytes(canonical.dumps(_observed(parts)))
+        files[OBSERVED] = hash_file(folder / OBSERVED)
+    (folder / SEAL).write_bytes(canonical.dumps(build_seal(receipt_facts, output, files, where)))
+    return receipt
+
+
+def _sign(folder: Path, parts: BundleParts, signed: Path, receipt: dict[str, Any]) -> str:
+    """Sign the finished picture; return where the credentials are.
+
+    Raises
+    ------
+    OutputError
+        If signing changed a sample.
+    """
+    from tratto.provenance import credentials
+
+    if parts.identity is None:
+        raise OutputError("nobody signs this picture")
+    account = credentials.Account(
+        receipt=receipt,
+        receipt_bytes=(folder / RECEIPT).read_bytes(),
+        maps=(folder / EDIT_MAP, folder / CONFIDENCE),
+        edits=parts.result.edit_map,
+        mask=None if parts.result.mask is None else parts.result.mask.values,
+        original=parts.original,
+    )
+    file = receipt["output"]["file"]
+    manifest = credentials.sign(parts.written, signed, file["format"], account, parts.identity)
+    _sync_file(signed)
+    if file["format"] not in credentials.EMBEDS:
+        (folder / SIDECAR).write_bytes(manifest)
+        return SIDECAR
+    size = parts.result.image.width, parts.result.image.height
+    if read_digest(signed, *size) != file["decoded_samples_sha256"]:
+        raise OutputError(f"signing changed the samples of {parts.output.name}; save it unsigned (--sign none)")
+    return EMBEDDED
+
+
+def _sync_file(path: Path) -> None:
+    fd = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _write_mask(path: Path, result: Result) -> bool:
+    """Write the mask, if there was one, and return whether there was. A replay needs exactly this mask.
+
+    Raises
+    ------
+    ReceiptError
+        If 16 bit do not hold it exactly.
+    """
+    from tratto.imaging.io import encode_png16_gray
+
+    if result.mask is None:
+        return False
+    samples = np.rint(result.mask.values * np.float32(65535)).astype(np.uint16)
+    if not np.array_equal(mask_values(samples), result.mask.values):
+        raise ReceiptError(
+            "the bundle keeps a mask in 16 bit, and this one holds values between two steps; round it to whole "
+            "65535ths before the work (tratto.restore and its like do)"
+        )
+    text = {"Title": "Tratto mask", "Description": "65535 = may change, 0 = must stay bit-identical"}
+    encode_png16_gray(path, samples, text, result.source.meta.orientation)
+    return True
+
+
+def _copy_original(folder: Path, parts: BundleParts) -> str | None:
+    """Copy the input file, or only hash it; return its name in the bundle."""
+    stated = parts.result.receipt["input"]["file"]
+    if parts.original is None:
+        return None
+    name = original_name(parts.original_name, parts.result.source.meta.format) if parts.keep_original else None
+    if isinstance(parts.original, bytes):
+        facts = FileFacts.of(parts.original)
+        if name is not None:
+            (folder / name).write_bytes(parts.original)
+    else:
+        if name is None:
+            facts = hash_file(parts.original)
+        else:
+            with open(folder / name, "xb") as f:
+                facts = hash_file(parts.original, copy=f.write)
+    if stated is None or stated["sha256"] != facts.sha256:
+        raise ReceiptError("the input file is not the one the receipt was made for; it changed while it was worked on")
+    return name
+
+
+def _observed(parts: BundleParts) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    seconds = [dict(r.observed) for r in parts.result.records]
+    more = {"more": parts.observed} if parts.observed else {}
+    plain = canonical.loads(canonical.dumps(_jsonable({"steps": seconds, **more})))
+    return {
+        "schema": OBSERVED_SCHEMA,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "input_name": clean(parts.original_name),
+        "output_name": clean(parts.output.name),
+        **plain,
+    }
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(v) for v in value]
+    if isinstance(value, str):
+        return clean(value) if len(value) < 500 else value
+    return value.item() if hasattr(value, "item") else value
+
+
+def _check_target(target: Path) -> None:
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise OutputError(f"{target} is in the way and is not a folder; move it or choose another output folder")
+    if target.is_dir():
+        strange = sorted(set(os.listdir(target)) - NAMES - CLUTTER)
+        if strange:
+            raise OutputError(
+                f"{target} holds {strange[0]!r}, which does not belong in a bundle; move it away or choose another "
+                "output folder"
+            )
+
+
+def recover(output: Path) -> None:
+    """Finish or clear what stopped saves of this picture's bundle left behind; see :func:`.commit.recover`.
+
+    :func:`write_bundle` does this first, so there is seldom a need to call it.
+
+    Parameters
+    ----------
+    output : Path
+        The picture.
+    """
+    commit.recover(bundle_path(output), lambda folder: _is_of(folder, output), NAMES | CLUTTER)
+
+
+def _is_of(folder: Path, output: Path) -> bool:
+    """Return True if a folder is a whole bundle, hash by hash, and ``output`` is the picture it seals."""
+    try:
+        bundle = read_bundle(folder)
+        every = {RECEIPT: bundle.sealed_receipt, **bundle.sealed_files}
+        if any(hash_file(folder / n, limit=f.size, links=False) != f for n, f in every.items()):
+            return False
+        return hash_file(output, limit=bundle.sealed_output.size) == bundle.sealed_output
+    except ReceiptError:
+        return False
