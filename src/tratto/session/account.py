@@ -1,0 +1,116 @@
+"""Maps and receipt of a job that is done."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.image import ColorMode, Image, Mask
+from tratto.core.inspection import Inspection
+from tratto.core.recipe import Recipe
+from tratto.core.result import Result
+from tratto.imaging.scratch import allocate
+from tratto.session.opening import mask_warnings
+
+if TYPE_CHECKING:
+    from tratto.engine.run import Outcome
+
+
+def account(
+    asked: Recipe,
+    outcome: Outcome,
+    final: Image,
+    inspection: Inspection,
+    given: tuple[Mask | None, Any, int],
+    forensic: bool,
+) -> Result:
+    """Make the maps and the receipt of a finished run.
+
+    Parameters
+    ----------
+    asked : Recipe
+        As the user wished it, before providers were chosen.
+    outcome : Outcome
+    final : Image
+        The result in the source's mode.
+    inspection : Inspection
+    given : (Mask or None, origin, int)
+        The mask, the file or bytes the picture came from (None for arrays), and the page.
+    forensic : bool
+    """
+    from tratto.imaging import io
+    from tratto.provenance.confidence import confidence_map
+    from tratto.provenance.edit_map import edit_map
+    from tratto.provenance.receipt import FileFacts, ReceiptInputs, build_receipt
+    from tratto.provenance.seal import hash_file
+
+    mask, origin, page = given
+    canvas = outcome.canvas
+    shape = (final.height, final.width)
+    edits: NDArray[np.uint16] = allocate(shape, np.uint16)  # type: ignore[assignment]
+    sure: NDArray[np.uint16] = allocate(shape, np.uint16)  # type: ignore[assignment]
+    scale = canvas.scale
+    before = canvas.source if scale == 1 else outcome.baseline
+    stats = edit_map(before, final, 1, None, edits)
+    confidence_map(canvas.sigma, 1.0 if outcome.records else 0.0, sure)
+    input_file = None
+    if isinstance(origin, (str, os.PathLike)):
+        input_file = hash_file(Path(origin))
+    elif isinstance(origin, (bytes, bytearray)):
+        input_file = FileFacts.of(bytes(origin))
+    notes = [n for r in outcome.records for n in r.notes]
+    if mask is not None:
+        notes += mask_warnings(mask)
+    warnings = tuple(dict.fromkeys(notes))
+    receipt = build_receipt(
+        ReceiptInputs(
+            asked=asked,
+            resolved=outcome.resolved,
+            records=outcome.records,
+            inspection=inspection,
+            source=canvas.source,
+            source_digest=io.digest(canvas.source),
+            output=final,
+            output_digest=io.digest(final),
+            edit=stats,
+            edit_map=edits,
+            confidence=sure,
+            kernel=outcome.kernel,
+            page=page,
+            input_file=input_file,
+            mask=mask,
+            forensic=forensic,
+            stand_ins=tuple(w for w in warnings if "stand-in" in w),
+            warnings=warnings,
+        )
+    )
+    return Result(
+        image=final,
+        source=canvas.source,
+        edit_map=edits,
+        confidence=sure,
+        inspection=inspection,
+        asked=asked,
+        resolved=outcome.resolved,
+        records=outcome.records,
+        receipt=receipt,
+        warnings=warnings,
+        mask=mask,
+    )
+
+
+def back_to_mode(source: Image, baseline: Image, after: Image) -> Image:
+    """Return the working picture in the source's mode: palette pictures get their palette back at scale 1."""
+    from tratto.imaging import io
+
+    if source.mode is not ColorMode.PALETTE or after.width != source.width:
+        return after
+    changed = np.zeros((after.height, after.width), bool)
+    for y in range(0, after.height, 256):
+        y1 = min(after.height, y + 256)
+        changed[y:y1] = (after.pixels[y:y1] != baseline.pixels[y:y1]).any(axis=2)
+    return source if not changed.any() else io.to_palette(after, source, changed)

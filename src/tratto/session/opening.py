@@ -1,0 +1,131 @@
+"""Pictures and masks, however they are given, as Tratto's own."""
+
+from __future__ import annotations
+
+import filecmp
+import operator
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import OptionError
+from tratto.core.image import Image, Mask
+from tratto.imaging.scratch import allocate
+
+if TYPE_CHECKING:
+    from tratto.imaging.io import Limits
+
+#: A mask that lets less of the picture than this change is more often a mistake than meant.
+SMALL_MASK = 0.01
+
+
+def open_picture(picture: Any, page: int | None = None, limits: Limits | None = None) -> Image:
+    """Return a picture as :class:`Image`; see :meth:`tratto.Session.open`."""
+    from tratto.imaging import io
+
+    page = page_index(page)
+    if isinstance(picture, Image):
+        return picture
+    if page and (isinstance(picture, np.ndarray) or hasattr(picture, "getbands")):
+        what = "a NumPy array" if isinstance(picture, np.ndarray) else "a PIL picture as it stands"
+        raise OptionError(f"{what} is one picture without pages, page {page} was asked for; leave page away")
+    if isinstance(picture, np.ndarray):
+        return io.image_from_array(picture)
+    if isinstance(picture, str) and not picture:
+        raise OptionError("the path of the picture is empty")
+    if isinstance(picture, (str, os.PathLike, bytes, bytearray)):
+        source = bytes(picture) if isinstance(picture, (bytes, bytearray)) else Path(picture)
+        limits = limits or io.Limits()
+        if page is None and (count := io.count_pages(source, limits)) > 1:
+            name = "the file" if isinstance(source, bytes) else source.name
+            raise OptionError(f"{name} holds {count} pages or frames; choose one with page=0 to page={count - 1}")
+        return io.read_image(source, limits, page=page or 0, scratch=allocate)
+    if hasattr(picture, "getbands"):
+        return io.image_from_pil(picture)
+    raise OptionError(
+        f"a picture may be a path, bytes, a NumPy array, a PIL picture or a tratto.Image; got {type(picture).__name__}"
+    )
+
+
+def open_mask(mask: Any, image: Image, limits: Limits | None = None) -> Mask:
+    """Return a mask in the stored geometry of ``image``; see :meth:`tratto.Session.open_mask`."""
+    from tratto.imaging import io
+    from tratto.imaging.masks import mask_from_array, mask_from_picture
+
+    if isinstance(mask, Mask):
+        return in_16_bits(mask.values)
+    if isinstance(mask, (str, os.PathLike)):
+        mask = io.read_image(Path(mask), limits or io.Limits())
+    elif hasattr(mask, "getbands"):
+        mask = io.image_from_pil(mask)
+    if isinstance(mask, Image):
+        upright = io.oriented(mask_from_picture(mask), mask.meta.orientation)
+    else:
+        upright = mask_from_array(np.asarray(mask))
+    stored = np.ascontiguousarray(io.unoriented(upright, image.meta.orientation))
+    if stored.shape != (image.height, image.width):
+        raise OptionError(
+            f"the mask is {upright.shape[1]}x{upright.shape[0]}, the picture as shown "
+            f"{shown_size(image)}; they must be of one size"
+        )
+    return in_16_bits(stored)
+
+
+def in_16_bits(values: NDArray[Any]) -> Mask:
+    """Round a mask to 16 bit, which is how a bundle keeps it, so that a replay sees exactly this mask."""
+    whole = np.rint(Mask(values.astype(np.float32, copy=False)).values * np.float32(65535))
+    return Mask(whole / np.float32(65535))
+
+
+def mask_warnings(mask: Mask) -> list[str]:
+    """Return what a user should know about a mask: that it lets hardly anything change."""
+    share = mask_share(mask)
+    if share >= SMALL_MASK:
+        return []
+    how = "nothing at all" if share == 0 else f"only {100 * share:.2g} %"
+    return [f"the mask lets {how} of the picture change; in a mask white means may change"]
+
+
+def mask_share(mask: Mask) -> float:
+    """Return the share of the picture that a mask opens: the mean of its values."""
+    return float(mask.values.mean(dtype=np.float64))
+
+
+def check_mask_is_another(mask: Any, picture: Any) -> None:
+    """Refuse a mask that is the picture itself.
+
+    Raises
+    ------
+    OptionError
+        If both are one file, or files of equal bytes.
+    """
+    if not (isinstance(mask, (str, os.PathLike)) and isinstance(picture, (str, os.PathLike))):
+        return
+    try:
+        same = os.path.samefile(mask, picture) or filecmp.cmp(mask, picture, shallow=False)
+    except OSError:
+        return  # opening them will say what is wrong
+    if same:
+        raise OptionError(f"the mask {mask} is the picture itself; name another picture, white where it may change")
+
+
+def page_index(page: Any) -> int | None:
+    """Return a page as a whole number from 0; None stays None."""
+    if page is None:
+        return None
+    try:
+        index = -1 if isinstance(page, bool) else operator.index(page)
+    except TypeError:
+        index = -1
+    if index < 0:
+        raise OptionError(f"page must be a whole number from 0, one page at a time, got {page!r}")
+    return index
+
+
+def shown_size(image: Image) -> str:
+    """Return the size as a viewer shows the picture."""
+    w, h = (image.height, image.width) if image.meta.orientation >= 5 else (image.width, image.height)
+    return f"{w}x{h}"
