@@ -111,7 +111,7 @@ def test_a_ledger_goes_on_where_it_was(tmp_path, key):
 
 
 def test_the_journal_is_replaced_when_it_grows(tmp_path, key, monkeypatch):
-    monkeypatch.setattr(ledger, "ROTATE", 2000)
+    monkeypatch.setattr("tratto.provenance.ledger.log.ROTATE", 2000)
     folder = made(tmp_path / "log", key, [50] * 12)
     assert (folder / "journal").stat().st_size < 30_000
     assert check(folder)[0] == []
@@ -147,7 +147,7 @@ def test_a_failed_write_acknowledges_nothing(tmp_path, key, monkeypatch):
         def broken(fd):
             raise OSError(5, "Input/output error")
 
-        monkeypatch.setattr(ledger, "_flush_data", broken)
+        monkeypatch.setattr("tratto.provenance.ledger.log.flush_data", broken)
         with pytest.raises(OutputError, match="Input/output error"):
             log.append([b"one"])
         with pytest.raises(OutputError, match="open it again"):

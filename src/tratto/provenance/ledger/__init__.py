@@ -1,0 +1,15 @@
+"""The ledger: an append-only list of seals that nobody can change, shorten or fork unnoticed.
+
+Its public side are the files of :mod:`.tiles`. Beside them lies ``journal``, the writer's own: every append goes there
+first, as one frame with the new entries and the checkpoint over them, and is flushed to the disk before it is
+acknowledged. One flush covers the whole batch. Tiles and ``checkpoint`` follow from the journal and are made again from
+it where a power cut took them. Whole tiles are flushed before the journal that holds their entries is replaced.
+"""
+
+from tratto.provenance.ledger.checking import check
+from tratto.provenance.ledger.files import LOCK
+from tratto.provenance.ledger.journal import Frame, read_frames
+from tratto.provenance.ledger.log import JOURNAL, ROTATE, Ledger
+from tratto.provenance.ledger.state import LEAF_SCHEMA, leaf
+
+__all__ = ["JOURNAL", "LEAF_SCHEMA", "LOCK", "ROTATE", "Frame", "Ledger", "check", "leaf", "read_frames"]
