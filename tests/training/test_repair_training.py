@@ -12,7 +12,7 @@ pytest.importorskip("onnxruntime")
 
 from tratto.corpus.pack import HELD_OUT, Pack, build_pack  # noqa: E402
 from tratto.models.card import parse_card  # noqa: E402
-from tratto.networks.inpaint import DamageNet, DilatedConfig, InpaintNet  # noqa: E402
+from tratto.networks.inpaint import DamageConfig, DamageNet, DilatedConfig, InpaintNet  # noqa: E402
 from tratto.providers.inpainter.network import NetworkInpainter  # noqa: E402
 from tratto.simulate.damage import CLASSES  # noqa: E402
 from tratto.training.config import Data, Optim, Run  # noqa: E402
@@ -33,7 +33,7 @@ PAINT = Run(
     log_every=1,
     save_every=10,
 )
-FIND = replace(PAINT, name="find", network="segmenter")
+FIND = replace(PAINT, name="find", network="segmenter", network_options={"widths": (8, 8, 12)})
 
 
 @pytest.fixture(autouse=True)
@@ -239,5 +239,5 @@ def _opened(card, path):
 
 def test_checks_without_photographs_are_empty(tmp_path):
     assert RepairChecks(tmp_path, PAINT).cases == {}
-    net = DamageNet(DilatedConfig(**SMALL))
+    net = DamageNet(DamageConfig((8, 12)))
     assert Ema(net, 0.9).shadow.keys() == net.state_dict().keys()

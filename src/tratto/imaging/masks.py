@@ -156,6 +156,32 @@ def subtract(mask: NDArray[np.float32], less: Sequence[NDArray[np.float32]]) -> 
     return out
 
 
+def decided(chances: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.bool_]:
+    """Turn chances of damage into a mask per class.
+
+    A pixel belongs to each class that is likely enough. Where some damage is likely but no class is (a line that may be
+    a crack or a scratch), it belongs to the likeliest one, so that doubt about the kind loses no damage.
+
+    Parameters
+    ----------
+    chances : (K + 1, H, W) float32 in [0, 1]
+        Of each class, and last of any damage.
+    threshold : float
+        Least chance that counts.
+
+    Returns
+    -------
+    (K, H, W) bool
+    """
+    kinds = chances[:-1]
+    found = kinds >= threshold
+    undecided = (chances[-1] >= threshold) & ~found.any(axis=0)
+    best = kinds.argmax(axis=0)
+    for k in range(kinds.shape[0]):
+        found[k] |= undecided & (best == k)
+    return np.asarray(found, bool)
+
+
 def invert(mask: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the mask of everything else."""
     return (np.float32(1) - mask).astype(np.float32)

@@ -50,10 +50,11 @@ def build_network(run: Run) -> nn.Module:
 
         return Upscaler(UpscalerConfig(**run.network_options))  # type: ignore[arg-type]
     if run.network in ("inpainter", "segmenter"):
-        from tratto.networks.inpaint import DamageNet, DilatedConfig, InpaintNet
+        from tratto.networks.inpaint import DamageConfig, DamageNet, DilatedConfig, InpaintNet
 
-        shape = DilatedConfig(**run.network_options)  # type: ignore[arg-type]
-        return InpaintNet(shape) if run.network == "inpainter" else DamageNet(shape)
+        if run.network == "segmenter":
+            return DamageNet(DamageConfig(**run.network_options))  # type: ignore[arg-type]
+        return InpaintNet(DilatedConfig(**run.network_options))  # type: ignore[arg-type]
     from tratto.networks.swin_unet import SwinUNet, SwinUNetConfig
 
     return SwinUNet(SwinUNetConfig(**run.network_options))  # type: ignore[arg-type]

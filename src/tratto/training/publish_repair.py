@@ -39,14 +39,14 @@ class _Painter(nn.Module):
 
 
 class _Finder(nn.Module):
-    """Finding damage as deployed: a chance per class."""
+    """Finding damage as deployed: a chance per class, and last of any."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
-        """(1, 3, H, W) -> (1, K, H, W)."""
+        """(1, 3, H, W) -> (1, K + 1, H, W)."""
         return torch.sigmoid(self.network(image))
 
 
@@ -227,10 +227,10 @@ def _fields(run: Run, name: str, network: nn.Module, note: str, chain: list[str]
         }
     return common | {
         "capability": "damage",
-        "channels": len(CLASSES),
+        "channels": len(CLASSES) + 1,
         "input": "image",
         "output": "chance",
-        "paper": "Dilated residual convolutions (Yu and Koltun 2016); Dice loss (Milletari et al. 2016)",
+        "paper": "U-Net (Ronneberger et al. 2015); Dice loss (Milletari et al. 2016)",
         "limits": [
             unseen,
             "Trained on simulated damage alone; real damage may look otherwise; prints of people were not seen.",
