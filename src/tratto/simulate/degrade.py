@@ -125,6 +125,50 @@ def poisson_noise(picture: Picture, peak: float, rng: np.random.Generator) -> Pi
     return to_encoded((counts / peak).astype(np.float32))
 
 
+def grain_noise(picture: Picture, sigma: float, size: float, rng: np.random.Generator, tied: bool = True) -> Picture:
+    """Add Gaussian noise that is spread over several pixels, as film grain is after scanning.
+
+    White noise is smoothed with a Gaussian and scaled back to the asked standard deviation. Real grain also depends on
+    exposure; that is left out.
+
+    Parameters
+    ----------
+    picture : ndarray
+        float32 (H, W, 3).
+    sigma : float
+        Standard deviation on the 0-255 scale.
+    size : float
+        Standard deviation of the smoothing in pixels; 0: white noise.
+    rng : numpy.random.Generator
+        The source of randomness.
+    tied : bool
+        Equal in all channels, as in a black-and-white film.
+
+    Returns
+    -------
+    ndarray
+        float32 (H, W, 3), not clipped.
+
+    Raises
+    ------
+    OptionError
+        If sigma or size is negative.
+    """
+    _check(picture)
+    if sigma < 0 or size < 0:
+        raise OptionError(f"sigma and size must not be negative; got {sigma} and {size}")
+    h, w, channels = picture.shape
+    noise = rng.standard_normal((h, w, 1 if tied else channels), dtype=np.float32)
+    if size > 0:
+        import cv2
+
+        line = gaussian_kernel(size, size, 0.0)
+        smooth = cv2.filter2D(noise, -1, line, borderType=cv2.BORDER_REFLECT).reshape(noise.shape)
+        # the sum of squared weights is what smoothing leaves of the variance
+        noise = smooth / np.float32(np.sqrt(np.square(line).sum()))
+    return picture + noise * np.float32(sigma / 255.0)
+
+
 @dataclass(frozen=True)
 class CameraNoise:
     """Parameters of the camera model of :func:`camera_noise`.

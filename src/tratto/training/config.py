@@ -11,6 +11,7 @@ from tratto.core.errors import InputError, OptionError
 from tratto.simulate.degrade import Mix
 
 Precision = Literal["no", "bf16", "fp16"]
+NETWORKS = ("restorer", "upscaler", "swin_unet", "inpainter", "segmenter", "estimator")
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Run:
     name : str
         Name of the folder that is written below the output folder.
     network : str
-        ``"restorer"`` (scale 1), ``"upscaler"``, ``"swin_unet"``, ``"inpainter"`` or ``"segmenter"`` (damage).
+        ``"restorer"`` (scale 1), ``"upscaler"``, ``"swin_unet"``, ``"inpainter"``, ``"segmenter"`` (damage) or
+        ``"estimator"`` (of noise, JPEG and blur).
     network_options : dict
         Fields of the network's configuration class.
     steps, batch, accumulate : int
@@ -124,7 +126,7 @@ class Run:
     """
 
     name: str
-    network: Literal["restorer", "upscaler", "swin_unet", "inpainter", "segmenter"]
+    network: Literal["restorer", "upscaler", "swin_unet", "inpainter", "segmenter", "estimator"]
     steps: int
     network_options: dict[str, object] = field(default_factory=dict)
     batch: int = 8
@@ -147,8 +149,8 @@ class Run:
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name:
             raise OptionError(f"a run needs a name without slashes; got {self.name!r}")
-        if self.network not in ("restorer", "upscaler", "swin_unet", "inpainter", "segmenter"):
-            raise OptionError(f"network is restorer, upscaler, swin_unet, inpainter or segmenter; got {self.network!r}")
+        if self.network not in NETWORKS:
+            raise OptionError(f"network is one of {', '.join(NETWORKS)}; got {self.network!r}")
         if self.precision not in ("no", "bf16", "fp16"):
             raise OptionError(f"precision is no, bf16 or fp16; got {self.precision!r}")
         for label, value in (("steps", self.steps), ("batch", self.batch), ("accumulate", self.accumulate)):

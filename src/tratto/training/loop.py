@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader
 from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto.corpus.pack import HELD_OUT, Pack
 from tratto.training.config import Run, load_run
+from tratto.training.estimation import EstimationChecks, estimation_loss
 from tratto.training.losses import charbonnier, fft_l1, mean_decibels, sigma_nll, ssim_loss
 from tratto.training.repair import NETWORKS, RepairChecks, repair_loss
 from tratto.training.samples import MicroBatches
@@ -55,6 +56,10 @@ def build_network(run: Run) -> nn.Module:
         if run.network == "segmenter":
             return DamageNet(DamageConfig(**run.network_options))  # type: ignore[arg-type]
         return InpaintNet(DilatedConfig(**run.network_options))  # type: ignore[arg-type]
+    if run.network == "estimator":
+        from tratto.networks.estimator import Estimator, EstimatorConfig
+
+        return Estimator(EstimatorConfig(**run.network_options))  # type: ignore[arg-type]
     from tratto.networks.swin_unet import SwinUNet, SwinUNetConfig
 
     return SwinUNet(SwinUNetConfig(**run.network_options))  # type: ignore[arg-type]
@@ -168,6 +173,8 @@ def loss_of(run: Run, network: nn.Module, source: Tensor, target: Tensor, step: 
     """Loss of one micro-batch."""
     if run.network in NETWORKS:
         return repair_loss(run, network, source, target)
+    if run.network == "estimator":
+        return estimation_loss(network, source, target)
     o = run.optim
     picture, log_sigma = network(source)
     picture, log_sigma = picture.float(), log_sigma.float()
@@ -248,9 +255,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     batches = MicroBatches(config, data, accelerator.process_index, accelerator.num_processes)
     order = range(first * config.accumulate, config.steps * config.accumulate)
     loader = DataLoader(batches, batch_size=None, sampler=order, num_workers=config.workers)
-    checks: HeldOut | RepairChecks | None = None
-    if accelerator.is_main_process:
-        checks = RepairChecks(photos, config) if config.network in NETWORKS else HeldOut(photos, config)
+    checks = checks_for(photos, config) if accelerator.is_main_process else None
 
     last = config.steps if stop_after is None else min(config.steps, first + stop_after)
     history = folder / "log.jsonl"
@@ -314,6 +319,13 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     accelerator.wait_for_everyone()  # a process group is left only when nobody needs it any more
     accelerator.end_training()
     return folder
+
+
+def checks_for(photos: Path, config: Run) -> HeldOut | RepairChecks | EstimationChecks:
+    """Return the checks on held-out photographs that fit a run's network."""
+    if config.network == "estimator":
+        return EstimationChecks(photos, config)
+    return RepairChecks(photos, config) if config.network in NETWORKS else HeldOut(photos, config)
 
 
 def _board(folder: Path) -> Any:

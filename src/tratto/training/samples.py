@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from tratto.corpus.pack import Pack
 from tratto.simulate.degrade import KERNELS, degrade, downsample, quantize, random_gaussian, random_jpeg
 from tratto.training.config import Run
+from tratto.training.estimation import make_estimation_sample
 from tratto.training.repair import NETWORKS, make_repair_sample
 
 Array = NDArray[np.float32]
@@ -31,6 +32,8 @@ def make_sample(run: Run, pack: Pack, micro_step: int, index: int) -> Sample:
     """Make sample `index` of the whole batch of `micro_step`."""
     if run.network in NETWORKS:
         return Sample(*make_repair_sample(run, pack, micro_step, index))
+    if run.network == "estimator":
+        return Sample(*make_estimation_sample(run, pack, micro_step, index))
     rng = np.random.default_rng([run.seed, micro_step, index])
     target, name = pack.crop(run.data.patch, rng)
     if run.network == "upscaler":
