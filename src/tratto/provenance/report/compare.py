@@ -1,0 +1,77 @@
+"""Comparing a report with one that was made again."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html import unescape
+
+import numpy as np
+
+from tratto.provenance.report.plain import text
+
+#: Which pictures of a report, in the order they stand in it, show the state before and after.
+SHOWS_BEFORE, SHOWS_AFTER = frozenset({0, 6}), frozenset({1, 7})
+# a text in the page holds no plain quotation mark, so only real pictures can match
+_PICTURE = re.compile(r'src="data:image/(png|jpeg);base64,([A-Za-z0-9+/=]*)"')
+_HEADING = re.compile(r"<h1>(.*?)</h1>", re.DOTALL)
+# Another version of an encoder or of NumPy: a level of a coloured map may jump by one, at most 13 of 255 in a channel,
+# and JPEG rounds otherwise.
+_ALIKE = 24
+
+
+def named_in(report: str) -> str:
+    """Return the file name that a report gives to its picture; empty if it gives none."""
+    found = _HEADING.search(report)
+    return "" if found is None else unescape(found.group(1))
+
+
+def as_named(name: str) -> str:
+    """Return a file name as :func:`named_in` gives it back: with odd characters made visible."""
+    return unescape(text(name))
+
+
+def compare_reports(stored: str, fresh: str, skip: frozenset[int] = frozenset()) -> tuple[str, bool]:
+    """Compare a report with one that was made again.
+
+    Parameters
+    ----------
+    stored, fresh : str
+        HTML.
+    skip : set of int
+        Pictures, by their place, that are not compared.
+
+    Returns
+    -------
+    wrong : str
+        What differs; empty if nothing does.
+    alike : bool
+        True if some picture is not the same byte by byte, but shows the same.
+    """
+    if _PICTURE.sub("", stored) != _PICTURE.sub("", fresh):
+        return "its words or its form differ", False
+    alike = False
+    for i, (one, two) in enumerate(zip(_PICTURE.finditer(stored), _PICTURE.finditer(fresh), strict=True)):
+        if i in skip or one.group() == two.group():
+            continue
+        if not _look_alike(one.group(2), two.group(2)):
+            return f"picture {i + 1} of it shows something else", False
+        alike = True
+    return "", alike
+
+
+def _look_alike(one: str, two: str) -> bool:
+    from PIL import Image as Pil
+
+    try:
+        with Pil.open(io.BytesIO(base64.b64decode(two))) as picture:
+            b = np.asarray(picture.convert("RGB")).astype(np.int16)
+        # the other comes from the file: nothing is decoded that is not of the size expected
+        with Pil.open(io.BytesIO(base64.b64decode(one, validate=True)), formats=("PNG", "JPEG")) as picture:
+            if picture.size != (b.shape[1], b.shape[0]):
+                return False
+            a = np.asarray(picture.convert("RGB")).astype(np.int16)
+    except (OSError, ValueError, SyntaxError, Pil.DecompressionBombError):
+        return False
+    return int(np.abs(a - b).max()) <= _ALIKE

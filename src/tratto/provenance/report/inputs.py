@@ -1,0 +1,47 @@
+"""What a report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.image import Image
+from tratto.provenance.receipt import FileFacts
+
+
+@dataclass(frozen=True, eq=False)
+class ReportInputs:
+    """What a report is made from.
+
+    Attributes
+    ----------
+    receipt : mapping
+        Final, valid.
+    receipt_sha256 : str
+    source, result : Image
+    edit_map, confidence : (H, W) uint16 arrays
+        In the geometry of ``result``.
+    output_name : str
+        File name of the picture.
+    original_name : str
+        File name of the input; empty to leave it out.
+    original_file : str or None
+        Name of the original inside the bundle.
+    signed : FileFacts or None
+        Of the picture file once it is signed; None: it is not.
+    """
+
+    receipt: Mapping[str, Any]
+    receipt_sha256: str
+    source: Image
+    result: Image
+    edit_map: NDArray[np.uint16]
+    confidence: NDArray[np.uint16]
+    output_name: str
+    original_name: str = ""
+    original_file: str | None = None
+    signed: FileFacts | None = None

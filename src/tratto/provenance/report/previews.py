@@ -1,0 +1,150 @@
+"""The pictures of a report: previews, maps, details, and the words that belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE
+from tratto.imaging.color import view_note
+from tratto.provenance import pictures as pic
+from tratto.provenance.receipt import recoded
+from tratto.provenance.report.inputs import ReportInputs
+from tratto.provenance.report.plain import delta, percent, text
+
+PREVIEW = 1400  # longest side of the before and after previews, pixels
+MAP_PREVIEW = 900  # of the maps
+CROP = 240  # side of the details
+
+
+def pictures_of(inputs: ReportInputs) -> dict[str, str]:
+    """Return the previews, maps, legends and crops, with the words beside them."""
+    receipt = inputs.receipt
+    scale, kernel = receipt["output"]["scale"], receipt["output"]["kernel"]
+    turn = _turner(inputs.result.meta.orientation)
+    after_view = pic.view_of(inputs.result)
+    before_view = pic.enlarged_view(inputs.source, scale, kernel)
+    # a source larger than the preview would only be enlarged to be reduced again
+    fits = max(inputs.source.width, inputs.source.height) >= PREVIEW
+    before = turn(pic.on_checkers(pic.shrink(pic.view_of(inputs.source) if fits else before_view, PREVIEW)))
+    after = turn(pic.on_checkers(pic.shrink(after_view, PREVIEW)))
+    height, width = after.shape[:2]
+
+    edits = pic.shrink(pic.map_view(inputs.edit_map, _delta_e), MAP_PREVIEW)[..., 0]
+    errors = pic.shrink(pic.map_view(inputs.confidence, _error), MAP_PREVIEW)[..., 0]
+    edit_top = _nice_top(edits, (1, 2, 3, 4, 6, 8, 12, 16, 20, 30, 40, 60, 80, 120))
+    error_top = _nice_top(errors, (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64))
+
+    y0, y1, x0, x1 = pic.busiest(inputs.edit_map, CROP)
+    crop_edit = _delta_e(np.asarray(inputs.edit_map[y0:y1, x0:x1]))
+    share, mean = pic.thirds(inputs.edit_map)
+    unchanged = receipt["maps"]["edit"]["stats"]["changed_fraction"] == 0
+    return {
+        "before": pic.jpeg_uri(before),
+        "after": pic.jpeg_uri(after),
+        "preview_w": str(width),
+        "preview_h": str(height),
+        "aspect": f"{width / height:.5f}",
+        "shape": "tall" if height > width * 1.05 else "wide",
+        "before_note": text(f", enlarged {scale} times by the {kernel} kernel" if scale > 1 else ""),
+        "preview_note": text(_preview_note(inputs, max(height, width))),
+        "edit_map": pic.ramp_uri(turn(edits), edit_top, pic.EDIT_RAMP),
+        "edit_legend": pic.legend_uri(pic.EDIT_RAMP),
+        "edit_ticks": _ticks(edit_top, " ΔE"),
+        "confidence_map": pic.ramp_uri(turn(errors), error_top, pic.CONFIDENCE_RAMP),
+        "confidence_legend": pic.legend_uri(pic.CONFIDENCE_RAMP),
+        "confidence_ticks": _ticks(error_top, "/255"),
+        "crop_words": text(_crop_words(inputs, (y0, y1, x0, x1), unchanged)),
+        "crop_before": pic.png_uri(turn(_crop(before_view, (y0, y1, x0, x1)))),
+        "crop_after": pic.png_uri(turn(_crop(after_view, (y0, y1, x0, x1)))),
+        "crop_edit": pic.ramp_uri(turn(crop_edit), edit_top, pic.EDIT_RAMP),
+        "regions": _regions(turn(share), turn(mean)),
+        "mask_words": _mask_words(receipt),
+    }
+
+
+_FULL = CONFIDENCE_FULL * 255  # the error, in 255ths, that confidence 0 stands for
+
+
+def _turner(orientation: int) -> Any:
+    from tratto.imaging.io import oriented
+
+    def turn(values: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(oriented(values, orientation))
+
+    return turn
+
+
+def _delta_e(values: NDArray[np.uint16]) -> NDArray[np.float32]:
+    return values.astype(np.float32) / np.float32(EDIT_MAP_SCALE)
+
+
+def _error(values: NDArray[np.uint16]) -> NDArray[np.float32]:
+    return (1 - values.astype(np.float32) / np.float32(65535)) * np.float32(_FULL)
+
+
+def _nice_top(values: NDArray[np.float32], tops: Sequence[float]) -> float:
+    """Return the smallest round number that 99.5 % of the values above 0 do not exceed."""
+    some = values[values > 0]
+    reach = float(np.quantile(some, 0.995)) if some.size else 0.0
+    return next((t for t in tops if t >= reach), tops[-1])
+
+
+def _ticks(top: float, unit: str) -> str:
+    return "".join(f"<span>{v:g}{unit}</span>" for v in (0, top / 4, top / 2, top * 3 / 4)) + (
+        f"<span>{top:g}{unit} and more</span>"
+    )
+
+
+def _crop(view: pic.View, box: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    y0, y1, x0, x1 = box
+    part = view.rows(y0, y1)[:, x0:x1]
+    if part.shape[2] == 4:
+        part = np.concatenate([part[..., :3] * part[..., 3:], part[..., 3:]], axis=2)
+    return pic.on_checkers(part)
+
+
+def _crop_words(inputs: ReportInputs, box: tuple[int, int, int, int], unchanged: bool) -> str:
+    y0, y1, x0, x1 = box
+    if unchanged:
+        return "Nothing changed, so this is simply the top left corner, one picture point to one screen point."
+    where = f"{x1 - x0} × {y1 - y0} points from column {x0}, row {y0} of the file"
+    return f"The part that changed most, one picture point to one screen point: {where}."
+
+
+def _preview_note(inputs: ReportInputs, side: int) -> str:
+    note = "The previews are JPEG copies"
+    if side < max(inputs.result.width, inputs.result.height):
+        note += f" reduced to {side} points on the longer side"
+    return f"{note}. How they are shown: {view_note(inputs.result)}."
+
+
+def _mask_words(receipt: Mapping[str, Any]) -> str:
+    mask = receipt["mask"]
+    if mask is None:
+        return ""
+    source = "the source" if receipt["output"]["scale"] == 1 else "the enlarged source"
+    return (
+        f"<p>A mask allowed change in {text(percent(mask['covered']))} of the picture. Outside it, every sample is "
+        f"that of {source}{', before it was encoded in the file' if recoded(receipt) else ''}.</p>"
+    )
+
+
+_PLACES = (("top left", "top", "top right"), ("left", "middle", "right"), ("bottom left", "bottom", "bottom right"))
+
+
+def _regions(share: NDArray[np.float64], mean: NDArray[np.float64]) -> str:
+    out = []
+    for i in range(3):
+        cells = []
+        for j in range(3):
+            if np.isnan(share[i, j]):
+                words = "no pixels"
+            else:
+                words = f"{percent(float(share[i, j]))}, mean ΔE {delta(float(mean[i, j]) / EDIT_MAP_SCALE)}"
+            cells.append(f"<td><small>{_PLACES[i][j]}</small>{text(words)}</td>")
+        out.append(f"<tr>{''.join(cells)}</tr>")
+    return "".join(out)

@@ -1,0 +1,341 @@
+"""What a report says: status, steps, limits, how to check, fingerprints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tratto.provenance.receipt import EVIDENCE, EXISTING, HYPOTHETICAL, recoded
+from tratto.provenance.report.inputs import ReportInputs
+from tratto.provenance.report.plain import code_block, delta, hash_span, percent, sentence, shell_quoted, text
+
+_STATUS_WORDS = {
+    EXISTING: "Nothing was changed: the result holds the same samples as the source.",
+    EVIDENCE: (
+        "Changed pixels are estimates computed from the source itself. No step was of a kind that invents detail; how "
+        "far each estimate may be off is in the confidence map."
+    ),
+    HYPOTHETICAL: (
+        "At least one step may have put in detail that the source does not hold. It may look right and be wrong. Do "
+        "not read fine detail in the changed parts as evidence."
+    ),
+}
+
+
+def status_of(receipt: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the headline and what it means."""
+    status = receipt["claim"]["status"]
+    if status != EXISTING or not recoded(receipt):
+        return sentence(status), _STATUS_WORDS[status]
+    kind = receipt["output"]["file"]["format"].upper()
+    return (
+        f"Existing state, encoded again as {kind}",
+        f"No step changed anything, but the picture was encoded again as {kind}, and {recoded_words(receipt)} from "
+        "those of the source. The maps describe the picture before that.",
+    )
+
+
+def recoded_words(receipt: Mapping[str, Any]) -> str:
+    """Return how much the encoding of the file changed."""
+    share = receipt["output"]["file"].get("recoded_fraction")
+    return "samples differ" if share is None else f"{percent(share)} of its samples differ"
+
+
+_BASIS_WORDS = {
+    "model": "The model itself predicted it.",
+    "self-ensemble": "Taken from how much several runs on turned copies disagree; this tends to be too small.",
+    "mixed": "Partly predicted by a model, partly from how much several runs disagree.",
+    "none": "No step estimated its error, so edited places claim no confidence at all.",
+    "not edited": "Nothing was edited, so nothing was lost.",
+}
+
+
+def basis_words(receipt: Mapping[str, Any]) -> str:
+    """Return where the error estimate comes from."""
+    basis = receipt["maps"]["confidence"]["basis"]
+    if basis == "not edited" and recoded(receipt):
+        return "Nothing was edited. What the encoding of the file lost is not in this map."
+    return _BASIS_WORDS[basis]
+
+
+FORENSIC_WORDS = "<p>Done in forensic mode: only steps that cannot invent detail were allowed.</p>"
+_ESTIMATED_BY = {
+    "model": "predicted by the model itself",
+    "self-ensemble": "from the spread of several runs",
+    "none": "none",
+}
+TITLES = {"restore": "Restoration", "repair": "Repair", "recolor": "Recolouring", "reface": "Face replacement"}
+
+
+def made_from(inputs: ReportInputs) -> str:
+    """Return what the picture was made from, as HTML."""
+    parts = [f"Made from {inputs.original_name}" if inputs.original_name else "The name of the source was left out"]
+    page = inputs.receipt["input"]["page"]
+    if page:
+        parts.append(f"page {page + 1}")
+    return text(", ".join(parts))
+
+
+def warnings(receipt: Mapping[str, Any]) -> str:
+    """Return what must be known first, as HTML; empty if nothing."""
+    every = list(dict.fromkeys([*receipt["stand_ins"], *receipt["warnings"]]))
+    if not every:
+        return ""
+    return '<div class="warn"><b>Please note</b><ul>' + "".join(f"<li>{text(w)}</li>" for w in every) + "</ul></div>"
+
+
+def figures(receipt: Mapping[str, Any]) -> str:
+    """Return the figures at the head, as HTML."""
+    stats, source, out = receipt["maps"]["edit"]["stats"], receipt["input"]["picture"], receipt["output"]["picture"]
+    turned = out["orientation"] >= 5
+    before = f"{source['height']} × {source['width']}" if turned else f"{source['width']} × {source['height']}"
+    after = f"{out['height']} × {out['width']}" if turned else f"{out['width']} × {out['height']}"
+    kind = f"{_MODES[out['mode']]}, {out['bits']} bit" + (", with alpha" if out["alpha"] else "")
+    scale = receipt["output"]["scale"]
+    cells = [
+        (
+            percent(stats["changed_fraction"]),
+            "of the pixels changed" + (", before the file was encoded" if recoded(receipt) else ""),
+        ),
+        (f"{delta(stats['mean'])} ΔE", f"mean change; 95 % of pixels at or below {delta(stats['p95'])}"),
+        (f"{delta(stats['max'])} ΔE", "largest change"),
+        (after, f"points, {kind}" + (f"; {scale} times the source's {before}" if scale > 1 else ", as the source")),
+    ]
+    return "".join(f"<div><b>{text(b)}</b><span>{text(s)}</span></div>" for b, s in cells)
+
+
+_MODES = {"gray": "grey", "rgb": "RGB", "cmyk": "CMYK", "palette": "palette"}
+
+
+def inspection_words(inspection: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return the inspection as rows: looked at, found, in plain words, how it is known."""
+    rows = []
+
+    def row(
+        title: str, estimate: Mapping[str, Any], unit: str, words: Sequence[tuple[float, str]], nothing: str
+    ) -> None:
+        value = estimate["value"]
+        how = estimate["basis"] + (f": {estimate['note']}" if estimate["note"] else "")
+        if value is None:
+            rows.append((title, "none", nothing, how))
+        else:
+            rows.append((title, f"{value:.3g}{unit}", next(w for top, w in words if value < top), how))
+
+    inf = float("inf")
+    row(
+        "Noise",
+        inspection["noise_sigma"],
+        " / 255",
+        [
+            (1.0, "next to none"),
+            (3.0, "slight, seen only when enlarged"),
+            (8.0, "plain in even areas"),
+            (20.0, "strong"),
+            (inf, "very strong, fine detail is buried"),
+        ],
+        "could not be measured",
+    )
+    row(
+        "JPEG quality",
+        inspection["jpeg_quality"],
+        " of 100",
+        [
+            (30.0, "very strong compression, blocks are plain"),
+            (60.0, "strong compression"),
+            (80.0, "moderate compression"),
+            (93.0, "light compression"),
+            (inf, "hardly any loss"),
+        ],
+        "no trace of JPEG compression",
+    )
+    row(
+        "Blur",
+        inspection["blur_sigma"],
+        " px",
+        [(0.8, "sharp"), (1.3, "normal for a photograph"), (2.5, "soft"), (inf, "clearly blurred")],
+        "no edge was good enough to tell",
+    )
+    row(
+        "Earlier enlargement",
+        inspection["upscale"],
+        " ×",
+        [(1.05, "none found"), (inf, "seems to have been enlarged before; the detail is not there")],
+        "could not be measured",
+    )
+    low, high = inspection.get("clipped_low"), inspection.get("clipped_high")
+    if isinstance(low, float | int) and isinstance(high, float | int):
+        worst = max(low, high)
+        words = "nothing lost" if worst < 0.001 else "some lost" if worst < 0.02 else "much lost, cannot be regained"
+        found = f"{percent(low)} black, {percent(high)} white"
+        rows.append(("Clipped shadows and lights", found, words, "exact: counted"))
+    return rows
+
+
+def steps(steps: Sequence[Mapping[str, Any]]) -> str:
+    """Return what each step did, as HTML."""
+    if not steps:
+        return "<p>No step was run: the picture was left alone.</p>"
+    out = []
+    for i, s in enumerate(steps, 1):
+        rows: list[tuple[str, str]] = []
+        if s["provider"]:
+            kind = "may invent detail" if s["generative"] else "does not invent detail"
+            rows.append(("Done by", text(f"{s['provider']} ({kind})")))
+        if s["library"] or s["precision"]:
+            rows.append(("Run with", text(", ".join(v for v in (s["library"], s["precision"]) if v))))
+        for m in s["models"]:
+            use = "" if m["commercial_use"] else ", no commercial use"
+            rows.append(("Model", f"{text(m['id'])} ({text(m['licence'] + use)})<br>{hash_span(m['sha256'])}"))
+        if s["params"]:
+            rows.append(("Settings", text(_settings(s["params"]))))
+        rows.append(("Seed", text(s["seed"])))
+        if s["scores"]:
+            rows.append(("Scores", text(_settings(s["scores"]))))
+        rows.extend(("Note", text(n)) for n in s["notes"])
+        rows.append(("Error estimate", text(_ESTIMATED_BY[s["confidence_basis"]])))
+        if s["output_digest"]:
+            rows.append(("Samples after", hash_span(s["output_digest"])))
+        body = "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in rows)
+        out.append(
+            f'<div class="step"><h3>{i}. {text(sentence(s["step"]))}</h3>'
+            f'<table class="facts"><tbody>{body}</tbody></table></div>'
+        )
+    return "".join(out)
+
+
+def _settings(params: Mapping[str, Any]) -> str:
+    parts = []
+    for key in sorted(params):
+        value = params[key]
+        if value in ({}, [], "", None):
+            continue
+        shown = (
+            f"{value:g}" if isinstance(value, float) else "yes" if value is True else "no" if value is False else value
+        )
+        parts.append(f"{key.replace('_', ' ')} {shown}")
+    return "; ".join(parts) or "all as they come"
+
+
+def limits(inputs: ReportInputs) -> list[str]:
+    """Return what the result cannot show."""
+    receipt = inputs.receipt
+    limits = [
+        "The confidence map says how far the tool believes it may be from the undamaged picture. It cannot know what "
+        "stood in front of the camera or on the canvas.",
+        "The edit map compares colours as they are shown in sRGB. A changed sample always counts as changed, even "
+        "where the difference cannot be seen.",
+        "What was found in the source is measured where it says exact, and an estimate otherwise.",
+        "The fingerprints show that nothing was altered after the work was sealed. They do not show who did the work: "
+        "whoever can change every file of a bundle can also make a new, consistent one. Keep the receipt's "
+        "fingerprint somewhere else if that matters.",
+        "The same recipe gives the same samples on the same kind of machine with the same library versions; elsewhere "
+        "the last digit may differ.",
+    ]
+    if receipt["maps"]["confidence"]["basis"] == "self-ensemble":
+        limits.append("Errors that all runs of the self-ensemble share do not show in the confidence map.")
+    if receipt["maps"]["edit"]["stats"]["alpha"] == "not compared":
+        limits.append("The alpha channel was enlarged and not compared.")
+    if receipt["output"]["scale"] > 1:
+        limits.append("Enlarging adds pixels, not knowledge: fine detail in them is inferred from the coarser source.")
+    file = receipt["output"]["file"]
+    if file is not None and file["format"] == "jpeg":
+        limits.append(
+            f"The picture was written as JPEG, which loses some of it: {recoded_words(receipt)} from those of the "
+            "result, outside the changed parts too. The maps describe the result before that loss."
+        )
+    return limits
+
+
+def how_to_check(inputs: ReportInputs) -> str:
+    """Return how to check, repeat and undo the work, with and without Tratto, as HTML."""
+    name = inputs.output_name
+    folder = name.rpartition(".")[0] + ".tratto"
+    receipt = inputs.receipt
+    picture, bundle = shell_quoted(name), shell_quoted(folder)
+    source = receipt["input"]["file"]
+    ending = (inputs.original_file or "original").rpartition(".")[2]
+    replay = f"tratto replay {bundle}"
+    if inputs.original_file is None:
+        replay += f" --input {shell_quoted(inputs.original_name or 'THE-SOURCE-FILE')}"
+    parts = ["<p>With Tratto, in the folder of the picture. Nothing is sent anywhere.</p>"]
+    commands = [f"tratto verify {picture}", replay]
+    if inputs.original_file is not None:
+        commands.append(f"tratto revert {picture} -o {shell_quoted('recovered.' + ending)}")
+    parts.append(code_block(commands))
+    parts.append(
+        "<p>The first answers authentic, altered or unknown. The second does the work again and says how exactly it "
+        "agrees."
+        + (
+            " The third gives back the source file, byte for byte.</p>"
+            if inputs.original_file is not None
+            else " The source file was not kept here, so this bundle cannot undo the work.</p>"
+        )
+    )
+    parts.append(
+        "<p>Without Tratto, on any system with <code>sha256sum</code> (each line prints the fingerprint shown):</p>"
+    )
+    plain = [f"{inputs.receipt_sha256}  {shell_quoted(folder + '/receipt.json')}"]
+    file = receipt["output"]["file"]
+    if file is not None:
+        plain.append(f"{file['sha256'] if inputs.signed is None else inputs.signed.sha256}  {picture}")
+    for key, map_name in (("edit", "edit-map.png"), ("confidence", "confidence.png")):
+        if receipt["maps"][key]["file_sha256"]:
+            plain.append(f"{receipt['maps'][key]['file_sha256']}  {shell_quoted(f'{folder}/{map_name}')}")
+    if inputs.original_file is not None and source is not None:
+        plain.append(f"{source['sha256']}  {shell_quoted(f'{folder}/{inputs.original_file}')}")
+    checks = []
+    for line in plain:
+        digest, _, path = line.partition("  ")
+        checks += [f"sha256sum {path}", f"  {digest}"]
+    parts.append(code_block(checks))
+    if inputs.signed is None:
+        parts.append("<p>The picture is unsigned: nothing in it says who made it.</p>")
+    else:
+        parts.append(
+            "<p>The picture is signed with content credentials (C2PA), which other programs can read, too. Who signed, "
+            "and whether you trust them, is not for this page to say: see what the first command answers.</p>"
+        )
+    parts.append(
+        "<p>If <code>ledger.json</code> lies beside this page, the seal of this bundle is recorded in a ledger, and "
+        "anybody can check that with the stand-alone program that <code>tratto ledger verifier</code> writes.</p>"
+    )
+    if inputs.original_file is not None:
+        parts.append(
+            f"<p>To undo without Tratto, copy <code>{text(inputs.original_file)}</code> out of the bundle: it is the "
+            "source file itself.</p>"
+        )
+    return "".join(parts)
+
+
+def hashes(inputs: ReportInputs) -> str:
+    """Return the rows of fingerprints, as HTML."""
+    receipt = inputs.receipt
+    out, source, maps = receipt["output"], receipt["input"], receipt["maps"]
+    rows: list[tuple[str, str | None]] = [
+        ("Receipt (receipt.json)", inputs.receipt_sha256),
+        ("Source file", source["file"]["sha256"] if source["file"] else None),
+        ("Source samples", source["samples_sha256"]),
+        ("Result samples", out["samples_sha256"]),
+        ("Result file" + (", before signing" if inputs.signed else ""), out["file"]["sha256"] if out["file"] else None),
+        *([("Result file, signed", inputs.signed.sha256)] if inputs.signed else []),
+        ("Edit map samples", maps["edit"]["samples_sha256"]),
+        ("Edit map file", maps["edit"]["file_sha256"]),
+        ("Confidence samples", maps["confidence"]["samples_sha256"]),
+        ("Confidence file", maps["confidence"]["file_sha256"]),
+    ]
+    if receipt["mask"]:
+        rows.append(("Mask samples", receipt["mask"]["samples_sha256"]))
+    cells = ((k, hash_span(v) if v else "none: there was no file") for k, v in rows)
+    return "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in cells)
+
+
+def environment(env: Mapping[str, Any]) -> str:
+    """Return the rows of what it was made with, as HTML."""
+    libraries = ", ".join(f"{k} {v}" for k, v in sorted(env["libraries"].items()))
+    rows = [
+        ("System", f"{env['system']}, {env['machine']}, {env['threads']} thread{'s' if env['threads'] != 1 else ''}"),
+        ("Python", env["python"]),
+        ("Libraries", libraries or "none listed"),
+        ("Processor features", " ".join(env["cpu_flags"]) or "not known"),
+    ]
+    return "".join(f"<tr><th>{k}</th><td>{text(v)}</td></tr>" for k, v in rows)
