@@ -11,6 +11,7 @@ Shapes: ``B`` batch, ``H``, ``W`` rows and columns.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name of this module
@@ -67,7 +68,7 @@ class Estimator(nn.Module):
         w = config.widths
         self.entry = nn.Conv2d(3 * config.unshuffle**2, w[0], 3, padding=1)
         self.levels = nn.ModuleList(nn.Sequential(*[ResidualBlock(c) for _ in range(config.blocks)]) for c in w)
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(w[:-1], w[1:], strict=True))
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(w))
         self.first = nn.Linear(2 * sum(w), config.hidden)
         self.last = nn.Linear(config.hidden, 2 * len(TRAITS))
 
