@@ -25,8 +25,8 @@ Array = NDArray[np.float32]
 def random_noise(picture: Array, rng: np.random.Generator) -> tuple[Array, float]:
     """Add noise of a random kind; return the picture and the noise's standard deviation in 1/255.
 
-    Half of it is white, a quarter grain of 0.5 to 1.5 pixels, the rest photon noise. Half of white noise and of grain is
-    equal in all channels.
+    Half of it is white, a quarter grain of 0.5 to 1.5 pixels, the rest photon noise. Half of white noise and of
+    grain is equal in all channels.
     """
     kind = rng.uniform()
     sigma = float(40 * rng.beta(1.0, 1.6))
