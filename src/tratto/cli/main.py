@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tratto._version import __version__
+from tratto.cli.collect import collect
 from tratto.cli.dedupe import dedupe
 from tratto.cli.guard import GuardedGroup, guarded
 from tratto.cli.keys import keys_app
@@ -130,8 +131,15 @@ def repair(
         ),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="auto (chosen for each part), tratto, patch, plate, navier-stokes, telea or biharmonic.")
+        str,
+        typer.Option(
+            help="auto (chosen for each part), tratto, patch, plate, navier-stokes, telea, biharmonic, sdxl or sd15."
+        ),
     ] = "auto",
+    param: Annotated[
+        list[str] | None, typer.Option(help="Parameter NAME=VALUE of sdxl or sd15, such as model=FOLDER; repeatable.")
+    ] = None,
+    caption: Annotated[str, typer.Option(help="What the picture shows, for the prompt of sdxl or sd15.")] = "",
     grow: Annotated[float, typer.Option(help="Grow the mask by this many pixels, against a rim of damage.")] = 0.0,
     blend: Annotated[
         float, typer.Option(help="Feather the mask's edge over this many pixels, half of them outside it.")
@@ -141,7 +149,7 @@ def repair(
     ] = "auto",
     quality: Annotated[int, typer.Option(help="Quality of lossy formats, 1-100.")] = 95,
     page: Annotated[str | None, typer.Option(help="Page of files with several: a number from 1, or all.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the search for texture.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the search for texture, or of a diffusion model's noise.")] = 0,
     forensic: Annotated[bool, typer.Option("--forensic", help="Refuse: what fills a hole is no evidence.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and how long it may take.")
@@ -233,12 +241,16 @@ def recolor(
         int, typer.Option(help="Let the matte reach this many pixels beyond the mask, against a rim of old color.")
     ] = 0,
     strength: Annotated[float, typer.Option(help="0 leaves the picture as it is, 1 is the full effect.")] = 1.0,
+    provider: Annotated[str, typer.Option(help="tratto (calculated), or sd15 (a diffusion model).")] = "tratto",
+    param: Annotated[
+        list[str] | None, typer.Option(help="Parameter NAME=VALUE of sd15, such as model=FOLDER; repeatable.")
+    ] = None,
     fmt: Annotated[
         str, typer.Option("--format", help="auto (PNG; TIFF for TIFF), keep, png, tiff, webp, jpeg or bmp.")
     ] = "auto",
     quality: Annotated[int, typer.Option(help="Quality of lossy formats, 1-100.")] = 95,
     page: Annotated[str | None, typer.Option(help="Page of files with several: a number from 1, or all.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random; nothing is at present.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of a diffusion model's noise; the calculated way draws none.")] = 0,
     forensic: Annotated[bool, typer.Option("--forensic", help="Refuse: another paint is no evidence.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and how long it may take.")
@@ -417,6 +429,7 @@ app.command()(train)
 eval_app.command(name="repair")(eval_repair)
 data_app.command(name="damage")(damage_preview)
 data_app.command(name="dedupe")(dedupe)
+data_app.command(name="collect")(collect)
 app.add_typer(eval_app, name="eval")
 app.add_typer(data_app, name="data")
 
