@@ -12,7 +12,9 @@ from tratto.providers.inpainter import FINE, INPAINTERS, LARGE, choose_inpainter
 
 def available():
     out = []
-    for name in INPAINTERS:
+    for name, row in INPAINTERS.items():
+        if row.diffusion:  # what it paints is free; its own tests say what it keeps
+            continue
         try:
             out.append(choose_inpainter(name))
         except UnavailableError:

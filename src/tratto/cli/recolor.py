@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tratto.cli.restore import limits_of, notary_of, page_of, report_outcomes
+from tratto.cli.restore import limits_of, notary_of, page_of, params_of, report_outcomes
 from tratto.core.errors import OptionError
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class RecolorCommand:
     feather: float
     edge: int
     strength: float
+    provider: str
+    param: list[str] | None
     fmt: str
     quality: int
     page: str | None
@@ -120,6 +122,8 @@ def _options(command: RecolorCommand) -> RecolorOptions:
         feather=command.feather,
         edge=command.edge,
         strength=command.strength,
+        provider=command.provider,
+        params=params_of(command.param),
         seed=command.seed,
     )
 

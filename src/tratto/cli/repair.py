@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tratto.cli.restore import limits_of, notary_of, page_of, report_outcomes
+from tratto.cli.restore import limits_of, notary_of, page_of, params_of, report_outcomes
 from tratto.cli.show import argument_path
 from tratto.core.errors import OptionError
 
@@ -21,6 +21,8 @@ class RepairCommand:
     out: Path
     mask: Path | None
     method: str
+    param: list[str] | None
+    caption: str
     grow: float
     blend: float
     fmt: str
@@ -57,7 +59,14 @@ def run_repair(command: RepairCommand) -> int:
     job = FolderJob(
         paths=tuple(command.paths),
         out=command.out,
-        options=make_options(method=command.method, grow=command.grow, blend=command.blend, seed=command.seed),
+        options=make_options(
+            method=command.method,
+            grow=command.grow,
+            blend=command.blend,
+            seed=command.seed,
+            params=params_of(command.param),
+            caption=command.caption,
+        ),
         save=SaveOptions(
             format=command.fmt,
             quality=command.quality,

@@ -71,7 +71,8 @@ def page_of(text: str | None) -> int | str | None:
     raise OptionError(f"--page takes a number from 1 or all, got {text!r}")
 
 
-def _params(pairs: list[str] | None) -> dict[str, Any]:
+def params_of(pairs: list[str] | None) -> dict[str, Any]:
+    """Return what ``--param NAME=VALUE`` says; numbers as numbers."""
     out: dict[str, Any] = {}
     for pair in pairs or []:
         name, eq, value = pair.partition("=")
@@ -110,7 +111,7 @@ def _options(command: RestoreCommand) -> RestoreOptions:
             fast=command.fast,
             force=command.force,
             seed=command.seed,
-            params=_params(command.param),
+            params=params_of(command.param),
         )
     except OptionError as e:
         message = str(e)

@@ -36,11 +36,11 @@ class Services(Protocol):
         """Open (or fetch from this session's cache) a restorer by its exact name."""
         ...
 
-    def choose_inpainter(self, provider: str) -> str:
+    def choose_inpainter(self, provider: str, params: dict[str, Any] | None = None) -> str:
         """Turn ``"auto"`` into the name of the best in-painter of fine damage here; check a name that is given."""
         ...
 
-    def open_inpainter(self, provider: str) -> Inpainter:
+    def open_inpainter(self, provider: str, params: dict[str, Any] | None = None) -> Inpainter:
         """Open (or fetch from this session's cache) an in-painter by its exact name."""
         ...
 

@@ -65,13 +65,14 @@ class Session:
             self._restorers[key] = open_restorer(provider, scale, fast=bool(params.get("fast", False)), params=rest)
         return self._restorers[key]
 
-    def inpainter(self, provider: str) -> Inpainter:
+    def inpainter(self, provider: str, params: dict[str, Any] | None = None) -> Inpainter:
         """Return an opened in-painter, opening it on first use."""
         from tratto.providers.inpainter import open_inpainter
 
-        if provider not in self._inpainters:
-            self._inpainters[provider] = open_inpainter(provider)
-        return self._inpainters[provider]
+        key = repr((provider, sorted((params or {}).items())))
+        if key not in self._inpainters:
+            self._inpainters[key] = open_inpainter(provider, params)
+        return self._inpainters[key]
 
     def open(self, picture: Any, page: int | None = None) -> Image:
         """Return a picture as :class:`Image`.
@@ -315,7 +316,7 @@ class Session:
         if isinstance(options, RepairOptions):
             from tratto.providers.inpainter import choose_inpainter
 
-            choose_inpainter(options.method)
+            choose_inpainter(options.method, options.params)
             if self.forensic:
                 raise ForbiddenStep("forensic mode shows what is there, and what fills a hole is not; drop --forensic")
             return

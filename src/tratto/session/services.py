@@ -44,15 +44,15 @@ class JobServices:
         """Return an opened restorer."""
         return self._session.restorer(provider, scale, params)
 
-    def choose_inpainter(self, provider: str) -> str:
+    def choose_inpainter(self, provider: str, params: dict[str, Any] | None = None) -> str:
         """Return the name of the in-painter that ``auto`` stands for."""
         from tratto.providers.inpainter import choose_inpainter
 
-        return choose_inpainter(provider)
+        return choose_inpainter(provider, params)
 
-    def open_inpainter(self, provider: str) -> Inpainter:
+    def open_inpainter(self, provider: str, params: dict[str, Any] | None = None) -> Inpainter:
         """Return an opened in-painter."""
-        return self._session.inpainter(provider)
+        return self._session.inpainter(provider, params)
 
     def scratch(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
         """Return a large array, on disk where memory would not do."""

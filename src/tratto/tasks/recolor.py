@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
+from tratto.core.step import Step
+from tratto.steps.diffuse import Diffuse
 from tratto.steps.repaint import Repaint
 
 Channel = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -57,6 +59,11 @@ class RecolorOptions(BaseModel):
     strength : float
         0-1.
     seed : int
+    provider : str
+        ``tratto``: calculated, exact, nothing invented. ``sd15``: painted anew by a diffusion model.
+    params : dict
+        Parameters of ``sd15``; see :mod:`tratto.providers.inpainter.diffusion`. ``lock`` says what happens after it:
+        ``seen`` or ``paint`` bring the wall onto the colour as the embedded method does, ``none`` leaves it as painted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,6 +85,23 @@ class RecolorOptions(BaseModel):
     edge: Annotated[int, Field(ge=0, le=16)] = 0
     strength: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
+    provider: Literal["tratto", "sd15"] = "tratto"
+    params: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settled(cls, given: Any) -> Any:
+        """Turn the paths of a diffusion model's folders into references, so that no recipe holds a path."""
+        if not isinstance(given, dict) or not isinstance(given.get("params", {}), dict):
+            return given
+        provider, params = given.get("provider", "tratto"), given.get("params") or {}
+        if provider != "sd15":
+            if params:
+                raise OptionError(f"only sd15 takes parameters, got {', '.join(params)} for {provider}")
+            return given
+        from tratto.providers.inpainter import settle_params
+
+        return {**given, "params": settle_params("sd15", params)}
 
     @field_validator("color", "was", mode="before")
     @classmethod
@@ -106,7 +130,7 @@ class RecolorOptions(BaseModel):
 
 
 def plan(options: RecolorOptions, inspection: Inspection) -> Recipe:
-    """Turn options and an inspection into a recipe of one step.
+    """Turn options and an inspection into a recipe of one step, or of two where a diffusion model paints first.
 
     Parameters
     ----------
@@ -126,12 +150,26 @@ def plan(options: RecolorOptions, inspection: Inspection) -> Recipe:
         "seen": "its mean over the mask, as seen, is brought to the reference",
         "paint": "the paint under the wall's estimated light is the reference",
     }[options.match]
+    color = None if options.color is None else [float(v) for v in options.color]
+    painted: tuple[Step, ...] = ()
+    match = options.match
+    if options.provider == "sd15":
+        painted = (Diffuse("sd15", options.params, color=color, texture=options.texture, coded=True),)
+        match = "paint" if options.params["lock"] == "paint" else "seen"
+        locked = (
+            "a diffusion model paints it anew: what it shows is invented"
+            + {
+                "none": "",
+                "seen": "; then its mean over the mask, as seen, is brought to the reference",
+                "paint": "; then the paint under the wall's estimated light is the reference",
+            }[options.params["lock"]]
+        )
     step = Repaint(
-        color=None if options.color is None else [float(v) for v in options.color],
+        color=color,
         texture=options.texture,
         corners=None if options.corners is None else [[float(c) for c in p] for p in options.corners],
         repeat=None if options.repeat is None else [float(v) for v in options.repeat],
-        match=options.match,
+        match=match,
         was=None if options.was is None else [float(v) for v in options.was],
         bounce=options.bounce,
         pattern=options.pattern,
@@ -145,7 +183,8 @@ def plan(options: RecolorOptions, inspection: Inspection) -> Recipe:
     reasons = [f"the wall is repainted with {what}", locked]
     if options.clicks:
         reasons.append("the wall was searched from " + ", ".join(f"{x:g},{y:g}" for x, y in options.clicks))
-    return Recipe("recolor", (step,), options.seed, tuple(reasons))
+    locks = options.provider != "sd15" or options.params["lock"] != "none"
+    return Recipe("recolor", (*painted, *((step,) if locks else ())), options.seed, tuple(reasons))
 
 
 def make_options(**fields: Any) -> RecolorOptions:

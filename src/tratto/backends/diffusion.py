@@ -1,0 +1,468 @@
+"""Diffusion models in the layout they are published in, run by diffusers from folders on this machine.
+
+Nothing here asks the network for anything: every file is named by :mod:`tratto.models.folders`, and every loader is
+told to look at local files only. Weights are safetensors; pickles are refused.
+
+The noise is drawn on the CPU from the seed, whatever the model runs on, so that equal seeds give equal noise.
+Results are bit-identical on one machine with one set of library versions; other machines round otherwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import MissingExtra, OptionError, WeightMismatch
+from tratto.models.folders import ModelFolder, pipeline_parts, read_json
+
+Float = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+Family = Literal["sdxl", "sd15"]
+
+DTYPES = ("auto", "fp32", "fp16", "bf16")
+OFFLOADS = ("none", "model", "sequential")
+NEEDS = ("torch", "diffusers", "transformers", "peft", "accelerate", "safetensors")
+
+
+@dataclass(frozen=True)
+class DiffusionFolders:
+    """What is loaded.
+
+    Attributes
+    ----------
+    family : str
+        ``sdxl`` or ``sd15``.
+    model : ModelFolder
+        The in-painting pipeline.
+    adapters : tuple of (ModelFolder, float)
+        LoRA weights, each with its strength.
+    controlnet : ModelFolder or None
+        A ControlNet that takes depth.
+    image_prompt : ModelFolder or None
+        An IP-Adapter with its image encoder.
+    """
+
+    family: Family
+    model: ModelFolder
+    adapters: tuple[tuple[ModelFolder, float], ...] = ()
+    controlnet: ModelFolder | None = None
+    image_prompt: ModelFolder | None = None
+
+
+@dataclass(frozen=True)
+class DiffusionRuntime:
+    """How it is run.
+
+    Attributes
+    ----------
+    dtype : str
+        ``auto`` (fp16 on a GPU, fp32 on a CPU), ``fp32``, ``fp16`` or ``bf16``.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    offload : str
+        ``none``; ``model`` keeps only the part at work on the GPU, ``sequential`` only the layer at work: slower, for
+        small GPUs.
+    tiling : bool
+        Decode latents in tiles. Less memory at large sizes, and seams may show.
+    slicing : bool
+        Compute attention in slices. Less memory, slower.
+    """
+
+    dtype: str = "auto"
+    device: str = "auto"
+    offload: str = "none"
+    tiling: bool = False
+    slicing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise OptionError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        if self.offload not in OFFLOADS:
+            raise OptionError(f"offload must be one of {', '.join(OFFLOADS)}, got {self.offload!r}")
+        if self.device not in ("auto", "cpu", "cuda") and not self.device.removeprefix("cuda:").isdecimal():
+            raise OptionError(f"device must be auto, cpu, cuda or cuda:N, got {self.device!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class DiffusionRequest:
+    """One window to paint.
+
+    Attributes
+    ----------
+    picture : (h, w, 3) float32 in [0, 1]
+        Encoded sRGB; both sides multiples of the backend's ``multiple``.
+    hole : (h, w) bool
+        What is painted anew.
+    prompt, negative : str or None
+        None: the embedding of the empty text, for both branches of the guidance.
+    steps : int
+    guidance : float
+        1 = none.
+    strength : float
+        Share of the way from the picture to noise, (0, 1]; 1 starts from noise alone.
+    seed : int
+    depth : (h, w) float32 in [0, 1] or None
+        1 is near; for a ControlNet.
+    control_scale : float
+    reference : (H, W, 3) float32 in [0, 1] or None
+        For an IP-Adapter.
+    reference_scale : float
+    """
+
+    picture: Float
+    hole: Bool
+    prompt: str | None
+    negative: str | None = None
+    steps: int = 50
+    guidance: float = 7.5
+    strength: float = 1.0
+    seed: int = 0
+    depth: Float | None = None
+    control_scale: float = 1.0
+    reference: Float | None = None
+    reference_scale: float = 1.0
+
+
+def missing_diffusion(what: str = "this provider") -> MissingExtra | None:
+    """Return why diffusion models cannot be run here, or None. Imports nothing heavy."""
+    if any(importlib.util.find_spec(name) is None for name in NEEDS):
+        return MissingExtra(what, "diffusion")
+    return None
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep diffusers and transformers from talking on the terminal; what matters is raised."""
+    import diffusers
+    import transformers
+
+    talkers = (diffusers.utils.logging, transformers.utils.logging)
+    before = [(t.get_verbosity(), t.is_progress_bar_enabled()) for t in talkers]
+    for talker in talkers:
+        talker.set_verbosity_error()
+        talker.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for talker, (level, bars) in zip(talkers, before, strict=True):
+            talker.set_verbosity(level)
+            if bars:
+                talker.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _mapped(path: Any, what: str) -> Iterator[None]:
+    """Turn what a loader raises about a broken folder into one of our errors."""
+    try:
+        with quiet():
+            yield
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError) as e:
+        if isinstance(e, RuntimeError) and "out of memory" in str(e):
+            raise
+        # safetensors has an error of its own that is none of these; see below
+        raise WeightMismatch(f"{path} cannot be opened as {what}: {_short(e)}") from e
+    except Exception as e:
+        if type(e).__name__ != "SafetensorError":
+            raise
+        raise WeightMismatch(f"{path} cannot be opened as {what}: a weight file is broken: {_short(e)}") from e
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def family_of(folder: ModelFolder) -> Family:
+    """Say which family a pipeline is of, from its parts.
+
+    Raises
+    ------
+    OptionError
+        If it is neither SDXL nor Stable Diffusion 1.5, or does not in-paint.
+    """
+    parts = pipeline_parts(folder.path)
+    unet = read_json(folder.path / "unet" / "config.json", "the unet of a pipeline has one")
+    if parts["unet"] != "UNet2DConditionModel" or "scheduler" not in parts:
+        raise OptionError(f"{folder.path} is no Stable Diffusion model: its unet is a {parts['unet']}")
+    if unet.get("in_channels") not in (4, 9):
+        raise OptionError(f"{folder.path} is no in-painting model: its unet takes {unet.get('in_channels')} channels")
+    return "sdxl" if "text_encoder_2" in parts else "sd15"
+
+
+class DiffusionBackend:
+    """An opened in-painting pipeline.
+
+    Parameters
+    ----------
+    pipe : diffusers pipeline
+    folders : DiffusionFolders
+    facts : (device, precision)
+
+    Attributes
+    ----------
+    folders : DiffusionFolders
+    device, precision, library, scheduler : str
+    size : int
+        Side of the squares that it was trained on.
+    multiple : int
+        Sides of a window must be multiples of this.
+    """
+
+    def __init__(self, pipe: Any, folders: DiffusionFolders, facts: tuple[str, str]) -> None:
+        import diffusers
+        import torch
+
+        self.pipe, self.folders = pipe, folders
+        self.device, self.precision = facts
+        self.library = f"diffusers {diffusers.__version__}, torch {torch.__version__}"
+        self.scheduler = type(pipe.scheduler).__name__
+        sample = pipe.unet.config.sample_size
+        side = sample if isinstance(sample, int) else min(sample)
+        self.size = int(side * pipe.vae_scale_factor)
+        # the unet halves the latents once per block but the last
+        self.multiple = int(pipe.vae_scale_factor * 2 ** (len(pipe.unet.config.block_out_channels) - 1))
+
+    def run(self, request: DiffusionRequest, progress: Callable[[int, int], None] | None = None) -> Float:
+        """Paint one window.
+
+        Parameters
+        ----------
+        request : DiffusionRequest
+        progress : callable or None
+            ``progress(done, total)`` after each step; raising stops the work.
+
+        Returns
+        -------
+        (h, w, 3) float32 in [0, 1]
+            The whole window as the model made it; what is outside the hole is near the input, not equal to it.
+
+        Raises
+        ------
+        OptionError
+            If sizes do not fit, or a condition is missing or given in vain.
+        """
+        import torch
+
+        self._check(request)
+        extras: dict[str, Any] = {}
+        if request.reference is not None:
+            self.pipe.set_ip_adapter_scale(request.reference_scale)
+            extras["ip_adapter_image"] = _pil(request.reference)
+        if request.depth is not None:
+            extras["control_image"] = np.repeat(request.depth[None, ..., None], 3, axis=3)
+            extras["controlnet_conditioning_scale"] = float(request.control_scale)
+        height, width = request.hole.shape
+        total = request.steps
+
+        def after(pipe: Any, step: int, timestep: Any, kept: dict[str, Any]) -> dict[str, Any]:
+            if progress is not None:
+                progress(step + 1, total)
+            return kept
+
+        with quiet(), torch.inference_mode(), _deterministic(torch):
+            if request.prompt is None:
+                extras |= self._empty_prompt()
+            else:
+                extras |= {"prompt": request.prompt, "negative_prompt": request.negative or None}
+            done = self.pipe(
+                image=request.picture[None],
+                mask_image=request.hole[None].astype(np.float32),
+                height=height,
+                width=width,
+                num_inference_steps=request.steps,
+                guidance_scale=float(request.guidance),
+                strength=float(request.strength),
+                generator=torch.Generator("cpu").manual_seed(request.seed),
+                output_type="np",
+                callback_on_step_end=after,
+                **extras,
+            )
+        image = np.asarray(done.images[0], np.float32)
+        if image.shape != request.picture.shape or not np.isfinite(image).all():
+            raise WeightMismatch(
+                f"{self.folders.model.name}: the model returned {image.shape} or what is no number; "
+                "in half precision, try dtype=fp32 or dtype=bf16"
+            )
+        return image
+
+    def _empty_prompt(self) -> dict[str, Any]:
+        """Return the empty text's embedding for both branches."""
+        if self.folders.family == "sdxl":
+            one, _, pooled, _ = self.pipe.encode_prompt("", do_classifier_free_guidance=False)
+            return {
+                "prompt_embeds": one, "negative_prompt_embeds": one,
+                "pooled_prompt_embeds": pooled, "negative_pooled_prompt_embeds": pooled,
+            }  # fmt: skip
+        one, _ = self.pipe.encode_prompt("", self.pipe._execution_device, 1, False)
+        return {"prompt_embeds": one, "negative_prompt_embeds": one}
+
+    def _check(self, request: DiffusionRequest) -> None:
+        picture, hole = request.picture, request.hole
+        if picture.ndim != 3 or picture.shape[2] != 3 or hole.shape != picture.shape[:2] or hole.dtype != bool:
+            raise OptionError(
+                f"expected an (h, w, 3) picture and a bool hole of its size, got {picture.shape} and "
+                f"{hole.dtype} {hole.shape}"
+            )
+        if any(side % self.multiple or side == 0 for side in hole.shape):
+            raise OptionError(f"both sides must be multiples of {self.multiple}, got {hole.shape}")
+        if not np.isfinite(picture).all():
+            raise OptionError("the picture holds values that are no numbers")
+        if request.steps < 1 or int(request.steps * min(request.strength, 1.0)) < 1:
+            raise OptionError(
+                f"steps times strength must be at least 1, got {request.steps} x {request.strength:g}; raise either"
+            )
+        for name, given, there in (
+            ("depth", request.depth, self.folders.controlnet),
+            ("reference", request.reference, self.folders.image_prompt),
+        ):
+            if (given is None) != (there is None):
+                raise OptionError(f"a {name} goes with the model that takes it, and that model with a {name}")
+        if request.depth is not None and request.depth.shape != hole.shape:
+            raise OptionError(f"the depth must have the size {hole.shape}, got {request.depth.shape}")
+
+
+def _pil(picture: Float) -> Any:
+    from PIL import Image
+
+    return Image.fromarray(np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8))
+
+
+@contextlib.contextmanager
+def _deterministic(torch: Any) -> Iterator[None]:
+    """Ask for deterministic kernels, and put the setting back: it belongs to the process, not to us."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+def gpu_here() -> bool:
+    """Return whether torch finds a GPU. Loads torch."""
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if gpu_here() else "cpu"
+    if name != "cpu" and not gpu_here():
+        raise OptionError(f"device {name} was asked for, and torch finds no GPU here; use device=cpu")
+    return name
+
+
+def _dtype(name: str, device: str) -> tuple[str, Any]:
+    import torch
+
+    if name == "auto":
+        name = "fp32" if device == "cpu" else "fp16"
+    return name, {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
+
+
+def open_diffusion(folders: DiffusionFolders, runtime: DiffusionRuntime | None = None) -> DiffusionBackend:
+    """Open a pipeline from folders on this machine.
+
+    Parameters
+    ----------
+    folders : DiffusionFolders
+    runtime : DiffusionRuntime or None
+
+    Raises
+    ------
+    MissingExtra
+        If diffusers or what it needs is not installed.
+    OptionError
+        If the folder is of another family, or the machine has no such device.
+    WeightMismatch
+        If a folder is broken or of another architecture.
+    """
+    runtime = runtime or DiffusionRuntime()
+    error = missing_diffusion(f"{folders.family} ({folders.model.name})")
+    if error is not None:
+        raise error
+    found = family_of(folders.model)
+    if found != folders.family:
+        raise OptionError(f"{folders.model.path} is a model of the family {found}, and {folders.family} was asked for")
+    device = _device(runtime.device)
+    precision, dtype = _dtype(runtime.dtype, device)
+    if runtime.offload != "none" and device == "cpu":
+        raise OptionError("offload moves parts between GPU and memory; there is no GPU at work, leave it away")
+    pipe = _load(folders, dtype)
+    for number, (adapter, _) in enumerate(folders.adapters):
+        _load_adapter(pipe, adapter, f"adapter{number}")
+    if folders.adapters:
+        with _mapped(folders.adapters[0][0].path, "LoRA weights of this model"):
+            names = [f"adapter{k}" for k in range(len(folders.adapters))]
+            pipe.set_adapters(names, adapter_weights=[scale for _, scale in folders.adapters])
+    if runtime.slicing:
+        pipe.enable_attention_slicing()
+    if runtime.tiling:
+        pipe.vae.enable_tiling()
+    if runtime.offload == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    elif runtime.offload == "sequential":
+        pipe.enable_sequential_cpu_offload(device=device)
+    else:
+        pipe.to(device)
+    pipe.set_progress_bar_config(disable=True)
+    return DiffusionBackend(pipe, folders, (device, precision))
+
+
+def _load(folders: DiffusionFolders, dtype: Any) -> Any:
+    import diffusers
+
+    kinds = {
+        ("sdxl", False): "StableDiffusionXLInpaintPipeline",
+        ("sdxl", True): "StableDiffusionXLControlNetInpaintPipeline",
+        ("sd15", False): "StableDiffusionInpaintPipeline",
+        ("sd15", True): "StableDiffusionControlNetInpaintPipeline",
+    }
+    kind = getattr(diffusers, kinds[folders.family, folders.controlnet is not None])
+    given: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True, "local_files_only": True}
+    if folders.model.variant:
+        given["variant"] = folders.model.variant
+    if folders.family == "sdxl":
+        given["add_watermarker"] = False  # else it depends on what else is installed
+    else:
+        given |= {"safety_checker": None, "requires_safety_checker": False}
+    if folders.controlnet is not None:
+        path = folders.controlnet.path
+        with _mapped(path, "a ControlNet"):
+            given["controlnet"] = diffusers.ControlNetModel.from_pretrained(
+                str(path), torch_dtype=dtype, use_safetensors=True, local_files_only=True
+            )
+    with _mapped(folders.model.path, f"a pipeline of the family {folders.family}"):
+        pipe = kind.from_pretrained(str(folders.model.path), **given)
+    if folders.image_prompt is not None:
+        adapter = folders.image_prompt
+        name = next(f for f in adapter.files if "/" not in f)
+        with _mapped(adapter.path, "an IP-Adapter of this model"):
+            pipe.load_ip_adapter(
+                str(adapter.path), subfolder="", weight_name=name, image_encoder_folder="image_encoder",
+                local_files_only=True,
+            )  # fmt: skip
+    return pipe
+
+
+def _load_adapter(pipe: Any, adapter: ModelFolder, name: str) -> None:
+    """Load LoRA weights, refusing a file that fits nothing: diffusers would only warn."""
+    folder = adapter.path if adapter.path.is_dir() else adapter.path.parent
+    weights = [f for f in adapter.files if f.endswith(".safetensors")]
+    if len(weights) != 1:
+        raise OptionError(f"{adapter.path} must hold one .safetensors file, it holds {len(weights)}; name the file")
+    with _mapped(adapter.path, "LoRA weights of this model"):
+        pipe.load_lora_weights(str(folder), weight_name=weights[0], adapter_name=name, local_files_only=True)
+    loaded = pipe.get_list_adapters()
+    if not any(name in names for names in loaded.values()):
+        raise WeightMismatch(f"{adapter.path}: none of its weights belongs to this model")
