@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,17 @@ from torch import Tensor, nn
 from tratto.corpus.pack import HELD_OUT, Pack
 from tratto.imaging.fill import plate_fill
 from tratto.imaging.masks import decided
-from tratto.simulate.damage import CLASSES, damage_all
+from tratto.simulate.damage import CLASSES, damage
 from tratto.simulate.holes import medium, thin
 from tratto.training.config import Run
 
 Array = NDArray[np.float32]
 NETWORKS = ("inpainter", "segmenter")
-#: From this coverage on, a pixel counts as damaged.
-DAMAGED = 0.25
+#: From this coverage on, and from this change of a channel, a pixel counts as damaged: soot on black is not to be seen.
+DAMAGED = 0.15
+SEEN = 0.05
+#: From this coverage on, damage hides what was there before, older damage too.
+HIDES = 0.7
 
 
 def gray_or_toned(picture: Array, rng: np.random.Generator) -> Array:
@@ -49,8 +53,40 @@ def random_damage(run: Run, rng: np.random.Generator) -> list[tuple[str, float]]
     """Draw which damage a training crop gets: none in one of eight, else one to three kinds."""
     if rng.uniform() < 0.125:
         return []
-    count = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
-    return [(CLASSES[int(rng.integers(len(CLASSES)))], float(rng.uniform(0.15, 1.0))) for _ in range(count)]
+    count = int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))
+    return [(CLASSES[int(rng.integers(len(CLASSES)))], float(rng.uniform(0.25, 1.0))) for _ in range(count)]
+
+
+def damaged(
+    picture: Array, kinds: Sequence[tuple[str, float]], rng: np.random.Generator, unit: float
+) -> tuple[Array, Array]:
+    """Damage a picture in several ways and return what of each can be seen.
+
+    Parameters
+    ----------
+    picture : (H, W, 3) float32 in [0, 1]
+    kinds : sequence of (class, severity)
+    rng : numpy.random.Generator
+    unit : float
+        Size of the damage in pixels; see :func:`tratto.simulate.damage.damage`.
+
+    Returns
+    -------
+    picture : (H, W, 3) float32
+    target : (H, W, K) float32
+        1 where a class covers :data:`DAMAGED` of the pixel or more, changed a channel by :data:`SEEN` or more, and no
+        later damage hides it.
+    """
+    now = picture
+    target = np.zeros((*picture.shape[:2], len(CLASSES)), np.float32)
+    for kind, severity in kinds:
+        done = damage(now, kind, severity, rng, unit=unit)
+        cover = done.masks[kind]
+        target[cover >= HIDES] = 0
+        seen = (cover >= DAMAGED) & (np.abs(done.picture - now).max(axis=2) >= SEEN)
+        target[seen, CLASSES.index(kind)] = 1
+        now = done.picture
+    return now, target
 
 
 def as_seen(picture: Array, rng: np.random.Generator) -> Array:
@@ -61,16 +97,16 @@ def as_seen(picture: Array, rng: np.random.Generator) -> Array:
     import cv2
 
     out = picture
-    if rng.uniform() < 0.4:
+    if rng.uniform() < 0.3:
         out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.3, 0.9)))
-    if rng.uniform() < 0.4:
+    if rng.uniform() < 0.35:
         level = float(rng.uniform(0.5, 7.0)) / 255
         grain = rng.standard_normal(out.shape[:2], np.float32)[..., None]
         if rng.uniform() < 0.4:
             grain = rng.standard_normal(out.shape, np.float32)
         out = out + np.float32(level) * grain
     levels = np.rint(np.clip(out, 0, 1) * 255).astype(np.uint8)
-    if rng.uniform() < 0.35:
+    if rng.uniform() < 0.3:
         done, packed = cv2.imencode(".jpg", levels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 96))])
         if done:
             levels = cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1]
@@ -88,20 +124,17 @@ def make_repair_sample(run: Run, pack: Pack, micro_step: int, index: int) -> tup
         filled = plate_fill(clean, hole)
         return np.concatenate([filled, hole[..., None].astype(np.float32)], axis=2), clean, name
     kinds = random_damage(run, rng)
-    done = damage_all(clean, kinds, rng, unit=float(rng.uniform(0.8, 2.2)))
-    target = np.zeros((*clean.shape[:2], len(CLASSES)), np.float32)
-    for kind, mask in done.masks.items():
-        target[..., CLASSES.index(kind)] = mask > DAMAGED
+    picture, target = damaged(clean, kinds, rng, float(rng.uniform(0.8, 2.2)))
     told = "+".join(k for k, _ in kinds) or "intact"
-    return as_seen(done.picture, rng), target, f"{name} {told}"
+    return as_seen(picture, rng), target, f"{name} {told}"
 
 
 def repair_loss(run: Run, network: nn.Module, source: Tensor, target: Tensor) -> Tensor:
     """Loss of one micro-batch.
 
     In-painting: Charbonnier inside the holes, and the exponential likelihood of the standard error there. Finding
-    damage: binary cross-entropy plus half of one minus the soft Dice score (Milletari et al. 2016), mean over the
-    classes that are in the batch. Over all classes the score would mostly say that absent ones are absent.
+    damage: binary cross-entropy plus one minus the soft Dice score (Milletari et al. 2016), mean over the classes
+    that are in the batch. Over all classes the score would mostly say that absent ones are absent.
     """
     if run.network == "inpainter":
         picture, log_sigma = network(source)
@@ -120,7 +153,7 @@ def repair_loss(run: Run, network: nn.Module, source: Tensor, target: Tensor) ->
     dice = 2 * both / (chance.sum((0, 2, 3)) + there + 1)
     present = (there > 0).float()
     missed = ((1 - dice) * present).sum() / present.sum().clamp_min(1)
-    return entropy + 0.5 * missed
+    return entropy + missed
 
 
 class RepairChecks:
@@ -154,10 +187,8 @@ class RepairChecks:
             for k, kind in enumerate(CLASSES):
                 rng = np.random.default_rng([31, number, k])
                 base = gray_or_toned(clean, rng) if k % 2 == number % 2 else clean
-                done = damage_all(base, [(kind, 0.6)], rng, unit=1.3)
-                target = np.zeros((*clean.shape[:2], len(CLASSES)), np.float32)
-                target[..., k] = done.masks[kind] > DAMAGED
-                self.cases.setdefault(kind, []).append((_tensor(done.picture), _tensor(target)))
+                picture, target = damaged(base, [(kind, 0.6)], rng, 1.3)
+                self.cases.setdefault(kind, []).append((_tensor(picture), _tensor(target)))
 
     @torch.no_grad()
     def measure(self, ema: object, network: nn.Module) -> dict[str, float]:
