@@ -1,6 +1,18 @@
 import numpy as np
+import pytest
 
-from tratto.imaging.shading import KNEE, blur, calm, encoded, log_noise, masked_blur, shoulder, trusted
+from tratto.imaging.shading import (
+    KNEE,
+    blur,
+    calm,
+    encoded,
+    knee_for,
+    log_noise,
+    masked_blur,
+    shoulder,
+    trusted,
+    unburnt,
+)
 
 
 def test_the_shoulder_keeps_what_fits_and_never_clips():
@@ -63,3 +75,33 @@ def test_a_channel_the_paint_does_not_reflect_says_nothing_of_the_light():
     np.testing.assert_allclose(done[..., :2], light[..., :2], rtol=0.02)
     same = np.random.default_rng(0).uniform(0.5, 2, (4, 4, 3)).astype(np.float32)
     assert trusted(same, np.array([0.5, 0.4, 0.3], np.float32)) is same
+
+
+def test_the_knee_lies_above_the_mean_of_a_white_wall():
+    assert knee_for(np.array([0.2, 0.3, 0.1])) == pytest.approx(0.88)
+    assert knee_for(np.array([0.9, 0.88, 0.8])) == pytest.approx(0.95)
+    assert knee_for(np.array([1.0, 1.0, 1.0])) == pytest.approx(0.99)
+    x = np.linspace(0, 3, 301).astype(np.float32)
+    bent = shoulder(x, 0.95)
+    np.testing.assert_array_equal(bent[x <= 0.95], x[x <= 0.95])
+    assert bent.max() <= 1
+    assert (np.diff(bent) >= 0).all()
+
+
+def test_burnt_channels_get_the_light_that_the_others_show():
+    old = np.array([0.5, 0.25, 0.1], np.float32)
+    true = np.array([[[0.8] * 3, [2.4] * 3, [6.0] * 3, [40.0] * 3]], np.float32)
+    picture = np.minimum(old * true, 1).astype(np.float32)
+    most = unburnt(picture / old, picture, True)
+    np.testing.assert_allclose(most[0, :2], true[0, :2], rtol=1e-5)  # red burnt out, the others tell
+    np.testing.assert_allclose(most[0, 2], 6.0, rtol=1e-5)
+    np.testing.assert_allclose(most[0, 3], 10.0, rtol=1e-5)  # all burnt out: at least as much as blue shows
+    even = unburnt(picture / old, picture, False)
+    y = np.array([0.2126, 0.7152, 0.0722])
+    np.testing.assert_allclose(even[0, 3], y.sum() / (y @ old), rtol=1e-4)
+    assert np.ptp(even[0, 3]) < 1e-5  # no colour of its own
+
+
+def test_what_is_not_burnt_is_not_touched():
+    light = np.full((3, 4, 3), 0.7, np.float32)
+    assert unburnt(light, light * np.float32(0.9), True) is light

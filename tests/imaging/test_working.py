@@ -37,3 +37,27 @@ def test_only_rgb_is_light():
         to_linear(Image(np.zeros((4, 4), np.uint8), ColorMode.GRAY), 0, 4)
     with pytest.raises(OptionError, match="cmyk"):
         from_linear(np.zeros((4, 4, 3), np.float32), Image(np.zeros((4, 4, 4), np.uint8), ColorMode.CMYK))
+
+
+def test_rounding_for_lightness_takes_two_thirds_of_the_error_of_lightness():
+    from tratto.imaging.color import srgb_to_lab
+    from tratto.imaging.working import rounded_for_lightness
+
+    rng = np.random.default_rng(0)
+    samples = rng.uniform(200, 250, (20_000, 1)) * np.array([1, 0.99, 0.96]) + rng.uniform(-0.5, 0.5, (20_000, 3))
+    samples = samples.astype(np.float32)
+    whole = rounded_for_lightness(samples)
+    np.testing.assert_array_equal(whole, np.rint(whole))
+    assert np.abs(whole - samples).max() <= 1.25
+    want = srgb_to_lab(samples / 255)
+    plain, fine = ((srgb_to_lab(v / 255) - want) for v in (np.rint(samples), whole))
+    assert fine[:, 0].std() < 0.36 * plain[:, 0].std()
+    assert np.abs(fine.mean(axis=0)).max() < 0.02  # no colour gains on the whole
+    assert np.linalg.norm(fine, axis=1).max() < 1.6
+
+
+def test_rounding_for_lightness_leaves_whole_numbers_and_the_ends():
+    from tratto.imaging.working import rounded_for_lightness
+
+    every = np.stack(np.meshgrid([0, 1, 7, 128, 254, 255], [0, 3, 200, 255], [0, 9, 255]), axis=-1).astype(np.float32)
+    np.testing.assert_array_equal(rounded_for_lightness(every), every)

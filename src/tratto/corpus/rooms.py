@@ -124,6 +124,26 @@ ROOMS: tuple[Room, ...] = (
     ),
 )
 
+#: Rooms that served for nothing but a last check: no constant was chosen by them.
+HELD_OUT: tuple[Room, ...] = (
+    Room(
+        "study", "#8a9a5b", ("#e8e4da", "#4a5a78"), light="warm", things=("shelf", "table"), seed=21,
+        camera=(1.4, 1.5, 2.3, -1.2, 1.2, -1.8),
+    ),
+    Room(
+        "hall", "#d0d0d0", ("#7a2f3a", "#b8c8d8"), walls="back", things=("frame", "plant"), seed=22,
+        camera=(0.0, 1.4, 0.6, 0.0, 1.3, -2.5),
+    ),
+    Room(
+        "bedroom", "#6b4f7a", ("#efe9df", "#8fae9b"), things=("sofa", "plant"), seed=23,
+        camera=(-1.0, 1.5, 2.2, 0.8, 1.2, -2.5),
+    ),
+    Room(
+        "kitchen", "#e9e3d3", ("#2f4f4f", "#d98f6b"), walls="back", light="spots", things=("table", "frame"), seed=24,
+        camera=(-0.5, 1.5, 2.4, 0.2, 1.2, -2.5),
+    ),
+)  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class RoomPair:

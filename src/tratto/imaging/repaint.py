@@ -19,8 +19,20 @@ from tratto.imaging.color import linear_to_lab, linear_to_srgb, srgb_to_lab
 from tratto.imaging.marks import Ground, find_stain, ground_of, without_marks
 from tratto.imaging.matting import make_matte, mask_is_hard, matte_radius
 from tratto.imaging.pattern import GRID, Pattern, find_pattern, light_field, without_pattern
-from tratto.imaging.shading import FLOOR, LUMINANCE, Float, calm, encoded, log_noise, shoulder, trusted
+from tratto.imaging.shading import (
+    FLOOR,
+    LUMINANCE,
+    Float,
+    calm,
+    encoded,
+    knee_for,
+    log_noise,
+    shoulder,
+    trusted,
+    unburnt,
+)
 from tratto.imaging.texture import Tile
+from tratto.imaging.working import rounded_for_lightness
 
 __all__ = ["MATCHES", "PATTERNS", "Fit", "Match", "Painted", "Painter", "Rows", "Wish", "fit_wall"]
 
@@ -35,15 +47,22 @@ Rows = Callable[[int, int], Float]
 FIT_PIXELS = 1_200_000
 SAMPLE = 18_000
 SETTLE = 60_000
-#: Share of a wall's light that comes from walls of its paint, where the picture does not tell: between a single wall
-#: (0.1 to 0.2 in rendered rooms) and a closed room of one paint (0.5).
-USUAL_BOUNCE = 0.35
+#: Share of a wall's light that comes from walls of its paint, by how many of two opposite sides of the picture it
+#: leaves through: a wall that ends on both sides is one wall of several (0.1 to 0.2 in rendered rooms), one that goes
+#: on beyond both is taken for a closed room of one paint (0.5 to 0.6).
+USUAL_BOUNCE = (0.15, 0.35, 0.55)
+#: How far the old paint's own glow, where it is coloured enough to be seen, is believed over that.
+GLOW_TRUST = 0.6
+#: Share of a border that must be wall for the wall to leave the picture there.
+LEAVES = 0.08
 #: How evenly light is spread that a paint adds or takes away; fitted to rendered rooms.
 EVEN_GAIN, EVEN_LOSS = 0.9, 0.4
 #: How much stronger than in the source a wall's noise may become before it is calmed.
 NOISE_GAIN = 1.3
 #: Correlation of gradients from which on the structure of a wall counts as kept.
 SHOWS = 0.97
+#: Shares of contrast that may be given up, tried in this order.
+LIFTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.66, 0.72, 0.78, 0.83, 0.87, 0.9, 0.93)
 _SOBEL = np.array(
     [[-1, -1], [0, -2], [1, -1], [-2, 0], [0, 0], [2, 0], [-1, 1], [0, 2], [1, 1]], np.float32
 )  # fmt: skip
@@ -102,14 +121,20 @@ class Fit:
         Colour of the old paint as seen in typical light, linear.
     paint : tuple of 3 floats
         What stands in its place: a colour, or the factors of the texture.
+    seen : bool
+        The mean as seen is locked, so burnt places are lit as bright as they are seen, not as they may have been.
     level : tuple of 3 floats
         Estimated strength of the typical light: a surface of reflectance 1 would show this, linear.
+    leaves : int
+        Through how many of two opposite sides of the picture the wall leaves it: 0, 1 or 2.
     bounce : float
         Share of the wall's light that comes from the wall itself and its like.
     spread, ambient : tuple of 3 floats
         What the new paint does to the light: ``spread * light + ambient``; see :func:`_bounced`.
     lift : float
         How much of the light's contrast is given up so that a bright mean can be reached; 0 = none.
+    knee : float
+        Where the shoulder begins that keeps highlights below full scale, linear.
     keep, sigma : tuple of 3 floats
         For :func:`tratto.imaging.shading.calm`.
     pattern : tuple of (3 floats)
@@ -127,11 +152,14 @@ class Fit:
 
     old: tuple[float, float, float]
     paint: tuple[float, float, float]
+    seen: bool
     level: tuple[float, float, float]
+    leaves: int
     bounce: float
     spread: tuple[float, float, float]
     ambient: tuple[float, float, float]
     lift: float
+    knee: float
     keep: tuple[float, float, float]
     sigma: tuple[float, float, float]
     pattern: tuple[tuple[float, ...], ...]
@@ -184,24 +212,24 @@ class _Layers:
         )
 
 
-def _less_contrast(light: Float, old: Float, lift: float) -> Float:
-    """Return light whose lightness keeps ``1 - lift`` of its distance from that of light 1.
+def _less_contrast(light: Float, paint: Float, lift: float) -> Float:
+    """Return light in which a paint's lightness keeps ``1 - lift`` of its distance from that in light 1.
 
     An affine map of the cube root of brightness, which is what CIELAB calls lightness: steps stay in proportion, where
     clipping would lose them.
     """
     if lift == 0:
         return light
-    weight = LUMINANCE * old
+    weight = LUMINANCE * paint
     root = np.cbrt(np.maximum(light @ (weight / weight.sum()), FLOOR))
     ratio = (np.float32(lift) / root + np.float32(1 - lift)) ** 3
     out: Float = light * ratio[..., None]
     return out
 
 
-def _put_together(layers: _Layers, old: Float, paint: Float, lift: float) -> Float:
+def _put_together(layers: _Layers, paint: Float, lift: float, knee: float) -> Float:
     new = paint if layers.tile is None else paint * layers.tile
-    lit = shoulder(new * _less_contrast(layers.new_light, old, lift))
+    lit = shoulder(new * _less_contrast(layers.new_light, paint, lift), knee)
     out: Float = layers.rest + layers.alpha[..., None] * lit
     return out
 
@@ -282,7 +310,8 @@ class _Wall:
         if pattern is not None:
             wall = without_pattern(wall, matte.alpha, pattern, (a, 0))
         old: Float = np.asarray(fit.old, np.float32)
-        light: Float = trusted((wall / old).astype(np.float32, copy=False), old)
+        light: Float = unburnt((wall / old).astype(np.float32, copy=False), picture, not fit.seen)
+        light = trusted(light, old)
         if min(fit.keep) < 1:
             light = calm(light, matte.alpha, np.asarray(fit.sigma), np.asarray(fit.keep))
         part = slice(y0 - a, y1 - a)
@@ -353,7 +382,9 @@ def fit_wall(rows: Rows, mask: Float, wish: Wish, allowed: NDArray[np.bool_] | N
     hard, radius = mask_is_hard(mask), matte_radius(height, width)
     layer = None if stain is None else _three(stain)
     fit = Fit(
-        old=_three(old), paint=_three(wish.paint), level=one, bounce=0.0, spread=one, ambient=none, lift=0.0, keep=one,
+        old=_three(old), paint=_three(wish.paint), seen=wish.match == "seen", level=one, leaves=_leaves(mask),
+        bounce=0.0, spread=one, ambient=none, lift=0.0,
+        knee=knee_for(wish.paint), keep=one,
         sigma=one, pattern=paints, stain=layer, glossy=wish.glossy, hard=hard, radius=radius, missed=0.0,
     )  # fmt: skip
     known = wall.known(fit)
@@ -373,6 +404,12 @@ def fit_wall(rows: Rows, mask: Float, wish: Wish, allowed: NDArray[np.bool_] | N
     return fit
 
 
+def _leaves(mask: Float) -> int:
+    """Return through how many of two opposite sides of the picture the wall goes on beyond it."""
+    sides = [float((side > 0.5).mean()) > LEAVES for side in (mask[:, 0], mask[:, -1], mask[0], mask[-1])]
+    return max(sum(sides[:2]), sum(sides[2:]))
+
+
 def _reflections(parts: list[_Layers], weights: list[Float], fit: Fit, wish: Wish) -> Fit:
     """Estimate how much light the wall gives itself, and what the new paint makes of it.
 
@@ -383,7 +420,10 @@ def _reflections(parts: list[_Layers], weights: list[Float], fit: Fit, wish: Wis
     old = np.asarray(fit.old, np.float64)
     level = _level(parts, weights, fit.old, wish)
     albedo = np.clip(old / level, 0, 0.9)
-    share = wish.bounce if wish.bounce is not None else _own_share(parts, weights, albedo)
+    share = wish.bounce
+    if share is None:
+        usual, glow = USUAL_BOUNCE[fit.leaves], _own_share(parts, weights, albedo)
+        share = usual if glow is None else GLOW_TRUST * glow + (1 - GLOW_TRUST) * usual
     ratio = (1 - share * albedo) / (1 - share * np.clip(np.asarray(wish.paint, np.float64), 0, 0.9))
     even = np.where(ratio > 1, EVEN_GAIN, EVEN_LOSS)
     return replace(
@@ -395,18 +435,18 @@ def _reflections(parts: list[_Layers], weights: list[Float], fit: Fit, wish: Wis
     )
 
 
-def _own_share(parts: list[_Layers], weights: list[Float], albedo: NDArray[np.float64]) -> float:
-    """Estimate the share of a wall's light that comes from walls of the same paint.
+def _own_share(parts: list[_Layers], weights: list[Float], albedo: NDArray[np.float64]) -> float | None:
+    """Estimate the share of a wall's light that comes from walls of the same paint, by the colour of that light.
 
     Where a paint is coloured, its own reflections are, too: with an even part ``s a`` and a varying rest, the light of
     one channel is a straight line over that of another, with a slope of ``(1 - s a) / (1 - s b)``. Where the paint is
-    nearly neutral, or lights of several colours bend the line, the usual share is taken.
+    nearly neutral, or lights of several colours bend the line, nothing is claimed.
     """
     light = np.concatenate([p.light[w > 0.98][::5] for p, w in zip(parts, weights, strict=True)]).astype(np.float64)
     burnt = np.concatenate([p.picture[w > 0.98][::5].max(axis=1) for p, w in zip(parts, weights, strict=True)]) > 0.97
     light = light[~burnt]
     if len(light) < 100:
-        return USUAL_BOUNCE
+        return None
     light = light / np.maximum(light.mean(axis=0), 1e-6)
     weight = 1 / (0.3 + light.mean(axis=1)) ** 2
     found = []
@@ -419,7 +459,7 @@ def _own_share(parts: list[_Layers], weights: list[Float], albedo: NDArray[np.fl
         if slope > 0 and values[0] < 0.03 * values[1] and abs(bottom) > 0.02:
             found.append(float((1 - slope) / bottom))
     if not found:
-        return USUAL_BOUNCE
+        return None
     # floors and furniture colour the light as well; measured on rendered rooms, a third of the slope is theirs
     return float(np.clip(0.7 * float(np.median(found)), 0.05, 0.6))
 
@@ -435,11 +475,10 @@ def _three(values: NDArray[Any]) -> tuple[float, float, float]:
 
 
 def _solve(parts: list[_Layers], weights: list[Float], fit: Fit, wish: Wish) -> Fit:
-    old = np.asarray(fit.old, np.float32)
     start = np.ones(3, np.float32) if wish.tile is not None else wish.paint
     if wish.match == "paint":
         return replace(fit, paint=_three(start * np.asarray(fit.level)), lift=0.0, missed=0.0)
-    search = _Search(_sample(parts, weights), old, start, wish.lab)
+    search = _Search(_spread_sample(parts, weights, SAMPLE), _squares(parts, weights), fit.knee, start, wish.lab)
     scale, lift = search.best()[:2]
     # a small sample serves the search; a larger one settles the mean
     large = replace(search, sample=_spread_sample(parts, weights, SETTLE))
@@ -497,16 +536,20 @@ def _concatenate(values: list[Float], weights: list[Float]) -> Float:
     return np.concatenate([v[w < 0.02].ravel()[::3] for v, w in zip(values, weights, strict=True)])
 
 
-def _sample(parts: list[_Layers], weights: list[Float]) -> _Layers:
-    """Return about ``SAMPLE`` wall pixels in groups of nine, each a square of three by three, row by row."""
+def _squares(parts: list[_Layers], weights: list[Float]) -> _Layers | None:
+    """Return about ``SAMPLE`` wall pixels in groups of nine, each a square of three by three, row by row.
+
+    None for a wall too narrow for squares.
+    """
     chosen = []
     for weight in weights:
-        ok = (weight > 0.98).astype(np.uint8)
-        if min(ok.shape) > 2:
+        ok = (weight > 0.99).astype(np.uint8)
+        if min(ok.shape) > 4:
             import cv2
 
-            ok = cv2.erode(ok, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-        chosen.append(np.flatnonzero(ok.ravel()) if min(ok.shape) > 2 else np.zeros(0, np.intp))
+            # edges of the wall have the largest steps of all, and are none of its structure
+            ok = cv2.erode(ok, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        chosen.append(np.flatnonzero(ok.ravel()) if min(ok.shape) > 4 else np.zeros(0, np.intp))
     share = min(1.0, SAMPLE / 9 / max(1, sum(len(c) for c in chosen)))
     pieces = []
     for layers, weight, index in zip(parts, weights, chosen, strict=True):
@@ -514,20 +557,24 @@ def _sample(parts: list[_Layers], weights: list[Float]) -> _Layers:
             width = weight.shape[1]
             square = np.array([dy * width + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
             pieces.append(layers.at((index[_evenly(len(index), share)][:, None] + square).ravel()))
-    return _joined(pieces) if pieces else _spread_sample(parts, weights, SAMPLE)
+    return _joined(pieces) if pieces else None
 
 
 @dataclass(frozen=True, eq=False)
 class _Search:
-    """Find the paint whose mean over a sample, as seen, is the target."""
+    """Find the paint whose mean over a sample, as seen, is the target.
+
+    ``squares`` tell how much of the wall's structure stays.
+    """
 
     sample: _Layers
-    old: Float
+    squares: _Layers | None
+    knee: float
     start: Float
     target: NDArray[np.float64]
 
-    def seen(self, scale: NDArray[np.float64], lift: float) -> Float:
-        return _put_together(self.sample, self.old, (self.start * scale).astype(np.float32), lift)
+    def seen(self, scale: NDArray[np.float64], lift: float, sample: _Layers | None = None) -> Float:
+        return _put_together(sample or self.sample, (self.start * scale).astype(np.float32), lift, self.knee)
 
     def mean(self, scale: NDArray[np.float64], lift: float) -> NDArray[np.float64]:
         return np.asarray(linear_to_lab(self.seen(scale, lift)).mean(axis=0, dtype=np.float64))
@@ -551,11 +598,12 @@ class _Search:
 
     def agreement(self, scale: NDArray[np.float64], lift: float) -> float:
         """Return the correlation of lightness gradients (Sobel) before and after, as 8-bit samples show them."""
-        if len(self.sample.alpha) % 9:
-            return 1.0  # a wall too narrow for squares
-        seen = linear_to_srgb(np.clip(self.seen(scale, lift), 0, 1))
-        after = np.asarray(srgb_to_lab(np.rint(255 * seen) / np.float32(255)))[:, 0].reshape(-1, 9) @ _SOBEL
-        before = np.asarray(linear_to_lab(self.sample.picture))[:, 0].reshape(-1, 9) @ _SOBEL
+        if self.squares is None:
+            return 1.0
+        seen = linear_to_srgb(np.clip(self.seen(scale, lift, self.squares), 0, 1))
+        shown = rounded_for_lightness(255 * seen) / np.float32(255)
+        after = np.asarray(srgb_to_lab(shown))[:, 0].reshape(-1, 9) @ _SOBEL
+        before = np.asarray(linear_to_lab(self.squares.picture))[:, 0].reshape(-1, 9) @ _SOBEL
         together = float(np.sqrt((before * before).mean() * (after * after).mean()))
         return float((before * after).mean()) / max(1e-9, together)
 
@@ -574,7 +622,7 @@ class _Search:
         if not self.too_bright(scale) and error < 0.1:
             return scale, 0.0, error
         found, score = (scale, 0.0, error), -np.inf
-        for lift in (0.0, 0.15, 0.3, 0.45, 0.6, 0.7, 0.8, 0.9):
+        for lift in LIFTS:
             scale, error = self.fit(scale, lift)
             here = self.agreement(scale, lift) - max(0.0, error - 0.05)
             if here > score:
@@ -610,5 +658,5 @@ class Painter:
         """Return rows ``y0`` to ``y1``; they are the same however a picture is cut into bands."""
         fit = self._fit
         layers = self._wall.separate(fit, self._known, y0, y1)
-        old, paint = np.asarray(fit.old, np.float32), np.asarray(fit.paint, np.float32)
-        return Painted(_put_together(layers, old, paint, fit.lift), layers.alpha)
+        paint = np.asarray(fit.paint, np.float32)
+        return Painted(_put_together(layers, paint, fit.lift, fit.knee), layers.alpha)

@@ -33,26 +33,44 @@ FLOOR = np.float32(1e-4)
 LEAST_TRUSTED = np.float32(0.012)
 #: How far one channel of light may differ from the others, natural logarithm.
 WIDEST = np.float32(0.6)
+#: Linear sample from which on a channel may be burnt out: 0.965 of full scale as encoded.
+BURNING = np.float32(0.925)
 #: Where the shoulder begins that keeps highlights from clipping, linear.
 KNEE = np.float32(0.88)
 
 
-def shoulder(light: Float) -> Float:
+def knee_for(paint: NDArray[Any]) -> float:
+    """Return where the shoulder should begin under a mean of this colour: half-way from it to full scale at least.
+
+    A shoulder that began below the wall's own mean would bend the whole wall and not its highlights.
+
+    Parameters
+    ----------
+    paint : (3,) array
+        Linear.
+    """
+    return float(np.clip(0.5 + 0.5 * float(np.max(paint)), float(KNEE), 0.99))
+
+
+def shoulder(light: Float, knee: float = float(KNEE)) -> Float:
     """Bend what would exceed full scale below it, smoothly and strictly increasing.
 
     Parameters
     ----------
     light : float32 array
         Linear light, 0 and above.
+    knee : float
+        Where it begins, below 1.
 
     Returns
     -------
     float32 array
-        Equal to the input up to ``KNEE``; below 1 everywhere.
+        Equal to the input up to ``knee``; below 1 everywhere.
     """
-    over = np.maximum(light - KNEE, 0)
-    room = np.float32(1) - KNEE
-    bent: Float = np.where(over > 0, KNEE + room * (1 - np.exp(-over / room)), light).astype(np.float32)
+    begin = np.float32(knee)
+    over = np.maximum(light - begin, 0)
+    room = np.float32(1) - begin
+    bent: Float = np.where(over > 0, begin + room * (1 - np.exp(-over / room)), light).astype(np.float32)
     return bent
 
 
@@ -121,6 +139,43 @@ def log_noise(level: NDArray[Any], noise: float) -> NDArray[np.float64]:
     v = np.asarray(encoded(level))
     slope = np.where(v <= 0.04045, 1 / 12.92, 2.4 / 1.055 * ((v + 0.055) / 1.055) ** 1.4)
     return np.asarray(noise * slope / np.maximum(np.asarray(level, np.float64), FLOOR))
+
+
+def unburnt(light: Float, picture: Float, most: bool) -> Float:
+    """Give burnt-out channels the light that the others show.
+
+    A sample at full scale says only that there was at least so much. Divided by a coloured paint it would make light of
+    another colour, blue where a warm wall burns out. Light of the wall's usual colour is assumed there instead.
+
+    Parameters
+    ----------
+    light : (H, W, 3) float32
+        ``picture`` divided by the old paint.
+    picture : (H, W, 3) float32
+        Linear.
+    most : bool
+        True: as much light as the channel shows that was lit the most, which is the nearest to what there was. False:
+        as much as the brightness that is seen, so that burnt places stand out no more than they did.
+
+    Returns
+    -------
+    (H, W, 3) float32
+        The same array where nothing is burnt.
+    """
+    places = np.flatnonzero((picture.max(axis=2) > BURNING).ravel())
+    if len(places) == 0:
+        return light
+    shown, own = picture.reshape(-1, 3)[places], light.reshape(-1, 3)[places]
+    t = np.clip((shown - BURNING) / np.float32(0.995 - BURNING), 0, 1)
+    burnt = t * t * (3 - 2 * t)
+    if most:
+        common = own.max(axis=1, keepdims=True)
+    else:
+        old = shown / np.maximum(own, FLOOR)
+        common = ((shown @ LUMINANCE) / np.maximum(old @ LUMINANCE, FLOOR))[:, None]
+    out = light.copy()
+    out.reshape(-1, 3)[places] = own + burnt * (common - own)
+    return out
 
 
 def trusted(light: Float, old: Float) -> Float:

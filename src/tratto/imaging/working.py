@@ -14,7 +14,10 @@ from tratto.imaging.color import linear_to_srgb, profile_is_used, srgb_profile, 
 
 Float = NDArray[np.float32]
 
-__all__ = ["from_linear", "to_linear"]
+__all__ = ["from_linear", "rounded", "rounded_for_lightness", "to_linear"]
+
+#: Rec. 709 luminance of linear RGB.
+_LUMINANCE = (np.float32(0.2126), np.float32(0.7152), np.float32(0.0722))
 
 
 @lru_cache(maxsize=2)
@@ -86,6 +89,70 @@ def from_linear(values: Float, image: Image) -> NDArray[np.float32]:
         return native
     scaled: Float = encoded * np.float32(image.max_value)
     return scaled
+
+
+def rounded(samples: Float, image: Image) -> Float:
+    """Round native samples to whole numbers, for their lightness where whole steps are coarse.
+
+    Eight bits of sRGB go through :func:`rounded_for_lightness`; what has sixteen, or another profile, is rounded
+    sample by sample.
+
+    Parameters
+    ----------
+    samples : (H, W, 3) float32
+        In ``0 .. image.max_value``, as from :func:`from_linear`.
+    image : Image
+
+    Returns
+    -------
+    (H, W, 3) float32
+    """
+    if image.bits != 8 or profile_is_used(image):
+        whole: Float = np.rint(samples)
+        return whole
+    return rounded_for_lightness(samples)
+
+
+def rounded_for_lightness(samples: Float) -> Float:
+    """Round 8-bit sRGB samples so that the luminance of each pixel, more than each channel, is right.
+
+    One step of all three channels is 0.4 of lightness, coarse for the faint relief of a nearly white wall. Green is
+    rounded as usual; what that takes from or adds to luminance moves red by up to three quarters of a step, and what is
+    left blue likewise. So the error of lightness falls to a third, and no channel is off by more than 1.25 steps. No
+    noise is added and no neighbour is looked at.
+
+    Parameters
+    ----------
+    samples : (..., 3) float32
+        Encoded sRGB in 0-255.
+
+    Returns
+    -------
+    (..., 3) float32
+        Whole numbers in 0-255.
+    """
+    wr, wg, wb = _LUMINANCE
+    slope = _slopes()
+    red, green, blue = (samples[..., i] for i in range(3))
+    out = np.empty(samples.shape, np.float32)
+    whole = np.rint(green)
+    out[..., 1] = whole
+    error = wg * slope[whole.astype(np.uint8)] * (green - whole)
+    for i, channel, weight in ((0, red, wr), (2, blue, wb)):
+        gain = weight * slope[np.rint(channel).astype(np.uint8)]
+        whole = np.rint(channel + np.clip(error / gain, np.float32(-0.75), np.float32(0.75)))
+        np.clip(whole, 0, 255, out=whole)
+        out[..., i] = whole
+        error = error + gain * (channel - whole)
+    return out
+
+
+@lru_cache(maxsize=1)
+def _slopes() -> Float:
+    """Return how fast linear light grows with an encoded sample, for each of the 256."""
+    v = np.arange(256) / 255
+    slopes: Float = np.where(v <= 0.04045, 1 / 12.92, 2.4 / 1.055 * ((v + 0.055) / 1.055) ** 1.4).astype(np.float32)
+    return slopes
 
 
 def _transform(part: NDArray[Any], source: bytes, target: bytes) -> NDArray[Any]:

@@ -21,7 +21,7 @@ from tratto.imaging.paint import HUE_CHROMA, circular_difference
 from tratto.imaging.repaint import MATCHES, PATTERNS, Fit, Match, Painter, Wish, fit_wall
 from tratto.imaging.scratch import release
 from tratto.imaging.texture import Tile, homography, unpack_tile
-from tratto.imaging.working import from_linear, to_linear
+from tratto.imaging.working import from_linear, rounded, to_linear
 
 Float = NDArray[np.float32]
 
@@ -287,7 +287,7 @@ def _native(values: Float, before: NDArray[Any], mask: Float, image: Image) -> N
     matte has taken the old colour out already, so the mix is undone here as far as samples reach. With a coded mask
     that is everywhere.
     """
-    target = from_linear(values, image)
+    target = rounded(from_linear(values, image), image)
     share = np.where(mask > 0, mask, 1)[..., None]
     asked = before + (target - before) / share
     full = image.max_value
