@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tratto._version import __version__
+from tratto.cli.build import build, check
 from tratto.cli.collect import collect
 from tratto.cli.dedupe import dedupe
 from tratto.cli.guard import GuardedGroup, guarded
@@ -294,12 +295,15 @@ def recolor(
 def inspect(
     paths: Annotated[list[str], typer.Argument(help="Pictures, folders or globs.", metavar="PATH")],
     page: Annotated[int, typer.Option(help="Page of files with several, from 1.")] = 1,
+    opinion: Annotated[
+        bool, typer.Option("--opinion", help="Also ask a network, which knows coarse grain and noise under JPEG.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
 ) -> None:
     """Say what is wrong with a picture: noise, compression, blur, earlier enlargement, clipping."""
     from tratto.cli.inspect import run_inspect
 
-    guarded(run_inspect, paths, page, as_json, as_json=as_json)
+    guarded(run_inspect, paths, page, opinion, as_json, as_json=as_json)
 
 
 @app.command()
@@ -430,6 +434,8 @@ eval_app.command(name="repair")(eval_repair)
 data_app.command(name="damage")(damage_preview)
 data_app.command(name="dedupe")(dedupe)
 data_app.command(name="collect")(collect)
+data_app.command(name="build")(build)
+data_app.command(name="check")(check)
 app.add_typer(eval_app, name="eval")
 app.add_typer(data_app, name="data")
 

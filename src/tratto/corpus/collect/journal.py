@@ -39,7 +39,7 @@ class Journal:
         except OSError as e:
             raise OutputError(f"{path}: cannot be written: {e.strerror or e}") from e
         try:
-            _lock(self._file, path)
+            take_lock(self._file, path)
             self._mend()
         except BaseException:
             self._file.close()
@@ -98,7 +98,7 @@ class Journal:
             raise OutputError(f"{self.path}: cannot be written: {e.strerror or e}") from e
 
 
-def _lock(file: BinaryIO, path: Path) -> None:
+def take_lock(file: BinaryIO, path: Path) -> None:
     """Take a file for this process; its lock goes when the process does, however it ends."""
     try:
         import fcntl
