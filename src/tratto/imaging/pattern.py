@@ -9,6 +9,7 @@ Deterministic: the clusters start from evenly spaced ranks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,15 +57,20 @@ def _clusters(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
     centres = values[order[((np.arange(count) + 0.5) / count * len(values)).astype(int)]]
     label = np.full(len(values), -1)
     for _ in range(30):
-        new = ((values[:, None] - centres[None]) ** 2).sum(axis=2).argmin(axis=1)
+        new = _nearest(values, centres)
         if (new == label).all():
             break
         label = new
         for k in range(count):
             if (label == k).any():
                 centres[k] = values[label == k].mean(axis=0)
-    nearest = ((every[:, None] - centres[None]) ** 2).sum(axis=2).argmin(axis=1)
-    return np.asarray(nearest, np.intp)
+    return _nearest(every, centres)
+
+
+def _nearest(values: NDArray[np.float64], centres: NDArray[Any]) -> NDArray[np.intp]:
+    """Return which of (K, 3) centres each of (N, 3) values is nearest to."""
+    c = np.asarray(centres, np.float64)
+    return np.asarray((values @ (-2 * c.T) + (c * c).sum(axis=1)).argmin(axis=1), np.intp)
 
 
 def find_pattern(logs: Float, weight: Float, asked: bool) -> Float | None:
@@ -110,7 +116,7 @@ def _settle(logs: Float, weight: Float, slow: Float, count: int, size: int) -> t
         if turn == 0:
             labels[inside] = _clusters(rest, count)
         else:
-            labels[inside] = ((rest[:, None] - paints[None]) ** 2).sum(axis=2).argmin(axis=1)
+            labels[inside] = _nearest(rest, paints)
         for k in range(count):
             chosen = labels[inside] == k
             if chosen.any():

@@ -26,6 +26,7 @@ from tratto.imaging.shading import (
     calm,
     encoded,
     knee_for,
+    largest,
     log_noise,
     shoulder,
     trusted,
@@ -45,8 +46,12 @@ Rows = Callable[[int, int], Float]
 
 #: The most pixels that the fit looks at, about how many of them its search uses, and how many settle the mean.
 FIT_PIXELS = 1_200_000
-SAMPLE = 18_000
+SAMPLE = 9_000
 SETTLE = 60_000
+#: How many squares of nine pixels tell whether the structure stays.
+SQUARES = 2_000
+#: CIELAB distance at which the mean counts as met.
+CLOSE = 0.005
 #: Share of a wall's light that comes from walls of its paint, by how many of two opposite sides of the picture it
 #: leaves through: a wall that ends on both sides is one wall of several (0.1 to 0.2 in rendered rooms), one that goes
 #: on beyond both is taken for a closed room of one paint (0.5 to 0.6).
@@ -392,7 +397,6 @@ def fit_wall(rows: Rows, mask: Float, wish: Wish, allowed: NDArray[np.bool_] | N
     weights = [mask[a:b] for a, b in bands]
     fit = _reflections(parts, weights, fit, wish)
     parts = [replace(p, new_light=_bounced(p.light, fit)) for p in parts]
-    fit = _solve(parts, weights, fit, wish)
     noise = float(np.hypot(wish.noise, ROUNDING)) / 255
     target = encoded(_brightness_of(fit, wish))
     keep = np.minimum(1.0, NOISE_GAIN * encoded(old) / np.maximum(target, 1e-3))
@@ -400,8 +404,7 @@ def fit_wall(rows: Rows, mask: Float, wish: Wish, allowed: NDArray[np.bool_] | N
         fit = replace(fit, keep=_three(keep), sigma=_three(log_noise(old, noise)))
         calmed = [calm(p.light, p.alpha, np.asarray(fit.sigma), np.asarray(fit.keep)) for p in parts]
         parts = [replace(p, light=c, new_light=_bounced(c, fit)) for p, c in zip(parts, calmed, strict=True)]
-        fit = _solve(parts, weights, fit, wish)
-    return fit
+    return _solve(parts, weights, fit, wish)
 
 
 def _leaves(mask: Float) -> int:
@@ -465,8 +468,9 @@ def _own_share(parts: list[_Layers], weights: list[Float], albedo: NDArray[np.fl
 
 
 def _brightness_of(fit: Fit, wish: Wish) -> NDArray[np.float64]:
-    paint = np.asarray(fit.paint, np.float64)
-    return np.clip(paint if wish.tile is None else paint * wish.tile.mean, 0, 1)
+    """Return what the wall will show in typical light, linear: the reference, or the paint under the known light."""
+    reference = np.asarray(wish.paint if wish.tile is None else wish.tile.mean, np.float64)
+    return np.clip(reference if wish.match == "seen" else reference * np.asarray(fit.level), 0, 1)
 
 
 def _three(values: NDArray[Any]) -> tuple[float, float, float]:
@@ -482,8 +486,8 @@ def _solve(parts: list[_Layers], weights: list[Float], fit: Fit, wish: Wish) -> 
     scale, lift = search.best()[:2]
     # a small sample serves the search; a larger one settles the mean
     large = replace(search, sample=_spread_sample(parts, weights, SETTLE))
-    paint = large.fit(scale, lift, 3)
-    return replace(fit, paint=_three(start * paint[0]), lift=lift, missed=paint[1])
+    factors, missed, _ = large.fit(scale, lift, 6)
+    return replace(fit, paint=_three(start * factors), lift=lift, missed=missed)
 
 
 def _spread_sample(parts: list[_Layers], weights: list[Float], count: int) -> _Layers:
@@ -526,7 +530,7 @@ def _level(parts: list[_Layers], weights: list[Float], typical: Any, wish: Wish)
         return np.asarray(old / np.maximum(wish.was, FLOOR), np.float64)
     least = float(old @ LUMINANCE) / 0.85
     room = _concatenate([p.picture @ LUMINANCE for p in parts], weights)
-    room = room[_concatenate([p.picture.max(axis=-1) for p in parts], weights) < 0.97]
+    room = room[_concatenate([largest(p.picture) for p in parts], weights) < 0.97]
     strength = float(np.percentile(room, 75)) / 0.5 if len(room) > 200 else 0.0
     return np.full(3, max(strength, least, 1e-3))
 
@@ -537,7 +541,7 @@ def _concatenate(values: list[Float], weights: list[Float]) -> Float:
 
 
 def _squares(parts: list[_Layers], weights: list[Float]) -> _Layers | None:
-    """Return about ``SAMPLE`` wall pixels in groups of nine, each a square of three by three, row by row.
+    """Return wall pixels in about ``SQUARES`` groups of nine, each a square of three by three, row by row.
 
     None for a wall too narrow for squares.
     """
@@ -550,7 +554,7 @@ def _squares(parts: list[_Layers], weights: list[Float]) -> _Layers | None:
             # edges of the wall have the largest steps of all, and are none of its structure
             ok = cv2.erode(ok, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
         chosen.append(np.flatnonzero(ok.ravel()) if min(ok.shape) > 4 else np.zeros(0, np.intp))
-    share = min(1.0, SAMPLE / 9 / max(1, sum(len(c) for c in chosen)))
+    share = min(1.0, SQUARES / max(1, sum(len(c) for c in chosen)))
     pieces = []
     for layers, weight, index in zip(parts, weights, chosen, strict=True):
         if len(index):
@@ -579,22 +583,40 @@ class _Search:
     def mean(self, scale: NDArray[np.float64], lift: float) -> NDArray[np.float64]:
         return np.asarray(linear_to_lab(self.seen(scale, lift)).mean(axis=0, dtype=np.float64))
 
-    def fit(self, scale: NDArray[np.float64], lift: float, rounds: int = 12) -> tuple[NDArray[np.float64], float]:
-        """Return the factors of the paint (Gauss-Newton in their logarithms, damped) and the distance that is left."""
+    def fit(
+        self, scale: NDArray[np.float64], lift: float, rounds: int = 14, slopes: NDArray[np.float64] | None = None
+    ) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
+        """Return the factors of the paint, the distance that is left, and how the mean answers to their logarithms.
+
+        Damped Gauss-Newton in the logarithms; after differences once, the slopes are kept up to date by Broyden's
+        rule (1965), and taken anew when a move does not help.
+        """
         log = np.log(scale)
-        best, best_error = log, np.inf
+        error = self.mean(np.exp(log), lift) - self.target
+        best, best_error = log, float(np.linalg.norm(error))
+        j, fresh = slopes, False
         for _ in range(rounds):
-            error = self.mean(np.exp(log), lift) - self.target
-            size = float(np.linalg.norm(error))
+            if best_error < CLOSE:
+                break
+            if j is None:
+                moves = 0.02 * np.eye(3)
+                j = np.stack([(self.mean(np.exp(log + d), lift) - self.target - error) / 0.02 for d in moves], axis=1)
+                fresh = True
+            move = np.clip(-np.linalg.solve(j.T @ j + 1e-3 * np.eye(3), j.T @ error), -0.7, 0.7)
+            there = np.clip(log + move, np.log(1e-4), np.log(100.0))
+            move = there - log
+            new = self.mean(np.exp(there), lift) - self.target
+            size = float(np.linalg.norm(new))
+            if size > 0.8 * best_error and not fresh:
+                j = None  # slopes from elsewhere mislead
+                continue
+            if float(move @ move) > 1e-12:
+                j = j + np.outer(new - error - j @ move, move) / float(move @ move)
+            fresh = False
+            log, error = there, new
             if size < best_error:
                 best, best_error = log, size
-            if size < 0.005:
-                break
-            slopes = [(self.mean(np.exp(log + d), lift) - self.target - error) / 0.02 for d in 0.02 * np.eye(3)]
-            j = np.stack(slopes, axis=1)
-            move = -np.linalg.solve(j.T @ j + 1e-3 * np.eye(3), j.T @ error)
-            log = np.clip(log + np.clip(move, -0.7, 0.7), np.log(1e-4), np.log(100.0))
-        return np.exp(best), best_error
+        return np.exp(best), best_error, np.zeros((3, 3)) if j is None else j
 
     def agreement(self, scale: NDArray[np.float64], lift: float) -> float:
         """Return the correlation of lightness gradients (Sobel) before and after, as 8-bit samples show them."""
@@ -618,12 +640,12 @@ class _Search:
 
         All contrast stays if it fits; else as much as lets the structure of the wall show, or what shows most of it.
         """
-        scale, error = self.fit(np.ones(3), 0.0)
+        scale, error, slopes = self.fit(np.ones(3), 0.0)
         if not self.too_bright(scale) and error < 0.1:
             return scale, 0.0, error
         found, score = (scale, 0.0, error), -np.inf
         for lift in LIFTS:
-            scale, error = self.fit(scale, lift)
+            scale, error, slopes = self.fit(scale, lift, slopes=slopes if slopes.any() else None)
             here = self.agreement(scale, lift) - max(0.0, error - 0.05)
             if here > score:
                 found, score = (scale, lift, error), here

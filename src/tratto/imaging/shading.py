@@ -74,6 +74,12 @@ def shoulder(light: Float, knee: float = float(KNEE)) -> Float:
     return bent
 
 
+def largest(values: Float) -> Float:
+    """Return the largest of three channels, (..., 3) to (...): several times faster than a maximum over an axis."""
+    out: Float = np.maximum(np.maximum(values[..., 0], values[..., 1]), values[..., 2])
+    return out
+
+
 def blur(values: Float, sigma: float) -> Float:
     """Gaussian blur of (H, W) or (H, W, C), mirrored at the borders, radius three sigma."""
     import cv2
@@ -162,7 +168,7 @@ def unburnt(light: Float, picture: Float, most: bool) -> Float:
     (H, W, 3) float32
         The same array where nothing is burnt.
     """
-    places = np.flatnonzero((picture.max(axis=2) > BURNING).ravel())
+    places = np.flatnonzero((largest(picture) > BURNING).ravel())
     if len(places) == 0:
         return light
     shown, own = picture.reshape(-1, 3)[places], light.reshape(-1, 3)[places]

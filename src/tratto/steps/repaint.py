@@ -20,6 +20,7 @@ from tratto.imaging.matting import coverage
 from tratto.imaging.paint import HUE_CHROMA, circular_difference
 from tratto.imaging.repaint import MATCHES, PATTERNS, Fit, Match, Painter, Wish, fit_wall
 from tratto.imaging.scratch import release
+from tratto.imaging.shading import largest
 from tratto.imaging.texture import Tile, homography, unpack_tile
 from tratto.imaging.working import from_linear, rounded, to_linear
 
@@ -138,10 +139,12 @@ class Repaint:
             error = _error(before, native, done.alpha, self.noise / 255, image.max_value)
             sigma[where] = np.rint(65535 * error).astype(np.uint16)
             # what the engine will show: the mask's share of it
-            shown = before + mask[..., None] * (native - before.astype(np.float32))
-            chosen = np.rint(shown[window.share[a:b] > 0.5]) / np.float32(image.max_value)
-            seen += np.asarray(srgb_to_lab(chosen), np.float64).sum(axis=0)
-            count += len(chosen)
+            wall = np.flatnonzero((window.share[a:b] > 0.5).ravel())
+            old = before.reshape(-1, 3)[wall].astype(np.float32)
+            shown = np.rint(old + mask.ravel()[wall, None] * (native.reshape(-1, 3)[wall] - old))
+            lab = np.asarray(srgb_to_lab(shown / np.float32(image.max_value)))
+            seen += np.array([lab[:, i].sum(dtype=np.float64) for i in range(3)])
+            count += len(wall)
             for array in (out, sigma, image.pixels):
                 release(array)
             services.progress(self.name, b, height)
@@ -287,11 +290,12 @@ def _native(values: Float, before: NDArray[Any], mask: Float, image: Image) -> N
     matte has taken the old colour out already, so the mix is undone here as far as samples reach. With a coded mask
     that is everywhere.
     """
-    target = rounded(from_linear(values, image), image)
-    share = np.where(mask > 0, mask, 1)[..., None]
-    asked = before + (target - before) / share
-    full = image.max_value
-    native: NDArray[Any] = np.clip(np.rint(asked), 0, full).astype(image.pixels.dtype)
+    native: NDArray[Any] = rounded(from_linear(values, image), image).astype(image.pixels.dtype)
+    mixed = np.flatnonzero(((mask > 0) & (mask < 1)).ravel())
+    if len(mixed):
+        old = before.reshape(-1, 3)[mixed].astype(np.float32)
+        asked = old + (native.reshape(-1, 3)[mixed] - old) / mask.ravel()[mixed, None]
+        native.reshape(-1, 3)[mixed] = np.clip(np.rint(asked), 0, image.max_value)
     return native
 
 
@@ -301,14 +305,15 @@ def _error(before: NDArray[Any], after: NDArray[Any], alpha: Float, noise: float
     Three parts: noise of the source times how much brighter the wall became; on the edge, a doubt about alpha of up to
     a tenth times the change; and where the source was at full scale, the light there is not known at all.
     """
-    a, b = before.astype(np.float32) / full, after.astype(np.float32) / full
-    gain = np.clip((b.mean(axis=2) + 0.02) / (a.mean(axis=2) + 0.02), 0, 8)
-    change = np.abs(b - a).mean(axis=2)
-    edge = 0.4 * alpha * (1 - alpha) * change
-    burnt = np.float32(0.1) * (a.max(axis=2) > 0.985)
+    scale = np.float32(1 / full)
+    a, b = before.astype(np.float32) * scale, after.astype(np.float32) * scale
+    third = np.full(3, 1 / 3, np.float32)
+    gain = np.clip((b @ third + np.float32(0.02)) / (a @ third + np.float32(0.02)), 0, 8)
+    edge = np.float32(0.4) * alpha * (1 - alpha) * (np.abs(b - a) @ third)
+    burnt = np.float32(0.1) * (largest(a) > 0.985)
     rounding = np.float32(ROUNDING_ERROR) * np.maximum(gain, 1)
-    out: Float = np.sqrt((noise * gain) ** 2 + edge**2 + burnt**2 + rounding**2)
-    return np.clip(np.where(alpha > 0, out, 0), 0, 1).astype(np.float32)
+    out: Float = np.sqrt((np.float32(noise) * gain) ** 2 + edge * edge + burnt * burnt + rounding * rounding)
+    return np.clip(np.where(alpha > 0, out, np.float32(0)), 0, 1).astype(np.float32, copy=False)
 
 
 #: Rounding to 8 bit twice, one sigma.
