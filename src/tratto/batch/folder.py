@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tratto.batch.gather import SUFFIXES, Job, Source, check_jobs, collisions, gather, output_path
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
+from tratto.imaging.io.part import sweep
+from tratto.provenance.bundle import recover
 from tratto.provenance.target import check_name, check_target
 from tratto.session import (
     ENDINGS,
@@ -228,6 +230,8 @@ def run_folder(
     yield from failed
     for item in jobs:
         try:
+            if job.skip_existing and not dry_run:
+                recover(item.output)  # a bundle that was finished, but not yet in its place, is one
             skipped = _skipped(item) if job.skip_existing else None
             if skipped is not None and session.notary is not None and (item.bundle / "seal.json").exists():
                 skipped = _recorded(skipped, session.notary.complete(item.bundle))
@@ -238,6 +242,10 @@ def run_folder(
             yield FileOutcome(item.source, None, "failed", "out of memory", 1)
         except OSError as e:
             yield FileOutcome(item.source, None, "failed", _refused(e), OutputError.exit_code)
+    if not dry_run:
+        # saving clears what killed runs left, but where everything was finished nothing is saved any more
+        for folder in {item.output.parent for item in jobs}:
+            sweep(folder)
 
 
 def _refused(error: OSError) -> str:

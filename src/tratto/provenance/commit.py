@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tratto.core.errors import OutputError
+from tratto.imaging.io.atomic import is_unfinished
 
 _LEFTOVER = re.compile(r"\..*\.[0-9a-f]{12}-[0-9a-f]{12}\.(part|old)", re.DOTALL)
 #: Where folders cannot be locked, one that was touched within so many seconds may still be in use.
@@ -49,7 +50,7 @@ def recover(target: Path, fits: Callable[[Path], bool], may_hold: frozenset[str]
     If the bundle is missing, the first leftover that fits takes its place: the new one if its picture was put in place
     already, else the old one if its picture is still there. If none fits, an old one is put back all the same, since
     it may hold the only copy of an original. What is left then is deleted. Folders that another program works on, and
-    folders that hold anything a bundle may not hold, stay as they are.
+    folders that hold anything but what a bundle may hold and files that were being written, stay as they are.
 
     Parameters
     ----------
@@ -63,8 +64,9 @@ def recover(target: Path, fits: Callable[[Path], bool], may_hold: frozenset[str]
     with contextlib.ExitStack() as stack:
         mine = []
         for p in leftovers(target):
-            if stack.enter_context(held(p)) and p.is_dir() and set(os.listdir(p)) <= may_hold:
-                mine.append(p)
+            if stack.enter_context(held(p)) and p.is_dir():
+                if {n for n in os.listdir(p) if not is_unfinished(n)} <= may_hold:
+                    mine.append(p)
         if not os.path.lexists(target):
             chosen = next((p for p in mine if fits(p)), None)
             chosen = chosen or next((p for p in mine if p.suffix == ".old"), None)

@@ -5,7 +5,7 @@ every failure into an :class:`~tratto.core.errors.InputError`. Writing is atomic
 carry. The decoding libraries are loaded when they are first needed.
 """
 
-from tratto.imaging.io.atomic import atomic_file
+from tratto.imaging.io.atomic import atomic_file, is_unfinished
 from tratto.imaging.io.convert import (
     expand_palette,
     image_from_array,
@@ -17,9 +17,9 @@ from tratto.imaging.io.convert import (
 from tratto.imaging.io.digest import digest
 from tratto.imaging.io.limits import Limits
 from tratto.imaging.io.orient import oriented, unoriented
-from tratto.imaging.io.part import interrupted, part_folder
+from tratto.imaging.io.part import interrupted, part_folder, sweep
 from tratto.imaging.io.png_write import encode_png16_gray
-from tratto.imaging.io.read import count_pages, read_image
+from tratto.imaging.io.read import count_pages, read_image, without_private
 from tratto.imaging.io.sniff import FORMATS, sniff
 from tratto.imaging.io.write import WRITABLE, WriteOptions, writable, write_image, write_pages
 
@@ -37,13 +37,16 @@ __all__ = [
     "image_from_pil",
     "image_to_pil",
     "interrupted",
+    "is_unfinished",
     "oriented",
     "part_folder",
     "read_image",
     "sniff",
+    "sweep",
     "to_eight_bits",
     "to_palette",
     "unoriented",
+    "without_private",
     "writable",
     "write_image",
     "write_pages",

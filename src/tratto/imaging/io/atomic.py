@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tratto.core.errors import OutputError
+
+_UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.part")
+
+
+def is_unfinished(name: str) -> bool:
+    """Return whether a name is one that :func:`atomic_file` writes under; a program that is killed leaves it."""
+    return _UNFINISHED.fullmatch(name) is not None
 
 
 @contextmanager
