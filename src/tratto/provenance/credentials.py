@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from tratto.core.errors import MissingExtra, OptionError, OutputError
 from tratto.provenance.keys import TEST_ORGANISATION, Identity
 from tratto.provenance.seal import open_regular
+from tratto.provenance.xmp import BY_FORMULA, BY_MODEL
 
 RECEIPT_LABEL = "org.tratto.receipt"
 DISCLOSURE_LABEL = "c2pa.ai-disclosure"
@@ -42,8 +43,6 @@ MAX_SIDECAR = 1 << 30
 MAX_REGIONS = 32
 
 _SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-#: What a step made of the pixels it changed, in the words of IPTC's controlled vocabulary.
-BY_MODEL, BY_FORMULA = f"{_SOURCE}compositeWithTrainedAlgorithmicMedia", f"{_SOURCE}algorithmicallyEnhanced"
 _LABELS = [
     "c2pa.actions",
     "c2pa.actions.v2",
@@ -322,6 +321,7 @@ def _definition(account: Account, media: str) -> dict[str, Any]:
                 "parameters": {
                     "org.tratto.step": i,
                     "org.tratto.generative": step["generative"],
+                    **({"org.tratto.stamp": receipt["claim"]["stamp"]} if step["generative"] else {}),
                     "org.tratto.models": [m["id"] for m in step["models"]],
                 },
                 **({"changes": changes} if changes else {}),
@@ -339,6 +339,8 @@ def _definition(account: Account, media: str) -> dict[str, Any]:
             "modelName": ", ".join(sorted(models)),
             "modelIdentifier": [{"id": i, "sha256": m["sha256"]} for i, m in sorted(models.items())],
             "generative": any(s["generative"] for s in receipt["steps"]),
+            "claim": receipt["claim"]["status"],
+            "stamp": receipt["claim"]["stamp"] or "",
         }
         assertions.append({"label": DISCLOSURE_LABEL, "data": data})
     maps = [

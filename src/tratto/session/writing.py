@@ -59,6 +59,7 @@ def save(
 ) -> Saved:
     """Write the picture and, beside it, its bundle; see :meth:`tratto.Session.save`."""
     from tratto.imaging import io
+    from tratto.provenance import xmp
     from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
     from tratto.provenance.target import check_name, check_target
 
@@ -88,9 +89,13 @@ def save(
         warnings.append("the bundle holds no original, so nothing can be reverted: give the input file as source")
     with io.part_folder(output) as folder:
         part = folder / "picture"
-        options = io.WriteOptions(quality=save.quality, strip_metadata=save.strip_metadata, keep_tables=False)
+        options = io.WriteOptions(quality=save.quality, keep_tables=False)
         session.progress("write", 0, 2)
-        io.write_image(result.image, part, fmt, options)
+        # what the work did to the picture is no private matter, so the marks stay where metadata is stripped
+        bare = io.without_private(result.image) if save.strip_metadata else result.image
+        picture, note = xmp.mark(bare, result.receipt)
+        warnings += [note] if note else []
+        io.write_image(picture, part, fmt, options)
         release(result.image.pixels)
         release(result.image.alpha)
         session.progress("write", 1, 2)

@@ -1,0 +1,464 @@
+"""XMP: what a picture says of itself to programs that know nothing of Tratto.
+
+Written into every result that a step has worked on: ``Iptc4xmpExt:DigitalSourceType`` (IPTC Photo Metadata 2023.2),
+``xmpMM:History`` and ``xmpMM:InstanceID`` (ISO 16684-1, XMP part 1 and 2), and the claim and its stamp in a name space
+of Tratto. All of it follows from the receipt, holds no time and no name, and so is the same for the same work. What the
+source's own packet held stays, its history too.
+
+Packets come from anybody. One that declares a document type, and with it every kind of entity, is refused before
+anything is expanded; so is one that is nested or branched beyond reason.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from xml.parsers import expat
+
+from tratto.core.errors import ReceiptError
+
+if TYPE_CHECKING:
+    from xml.dom.minidom import Document, Element
+
+    from tratto.core.image import Image
+
+_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+#: What was made of the pixels, in the words of IPTC's controlled vocabulary.
+BY_MODEL, BY_FORMULA = f"{_SOURCE}compositeWithTrainedAlgorithmicMedia", f"{_SOURCE}algorithmicallyEnhanced"
+#: What a source may say of itself that no later work takes back: parts of it, or all, were never in front of a camera.
+_MADE_UP = frozenset(
+    _SOURCE + name
+    for name in (
+        "trainedAlgorithmicMedia",
+        "compositeWithTrainedAlgorithmicMedia",
+        "compositeSynthetic",
+        "algorithmicMedia",
+        "virtualRecording",
+        "digitalCreation",
+        "dataDrivenMedia",
+    )
+)
+
+_META = "adobe:ns:meta/"
+_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_IPTC_EXT = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_MM = "http://ns.adobe.com/xap/1.0/mm/"
+_EVENT = "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#"
+_OWN = "urn:tratto:xmp:1/"
+_XMLNS = "http://www.w3.org/2000/xmlns/"
+_PREFIXES = {
+    "rdf": _RDF,
+    "Iptc4xmpExt": _IPTC_EXT,
+    "xmpMM": _MM,
+    "stEvt": _EVENT,
+    "tratto": _OWN,
+}
+_BEGIN = "<?xpacket begin='\ufeff' id='W5M0MpCehiHzreSzNTczkc9d'?>\n"
+_END = "\n<?xpacket end='w'?>"
+
+_MAX_DEPTH, _MAX_NODES = 64, 100_000
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a packet says of the work on its picture.
+
+    Attributes
+    ----------
+    source_type : str
+        IPTC digital source type; empty: none.
+    history : tuple of dict
+        The events of ``xmpMM:History``, each by the names of its fields.
+    status, stamp : str
+        The claim of the receipt and its stamp, as Tratto wrote them; empty: none.
+    """
+
+    source_type: str = ""
+    history: tuple[Mapping[str, str], ...] = ()
+    status: str = ""
+    stamp: str = ""
+
+
+def source_type(receipt: Mapping[str, Any]) -> str:
+    """Return the IPTC digital source type that a receipt's steps give a picture; empty if nothing was done."""
+    if not receipt["steps"]:
+        return ""
+    return BY_MODEL if any(s["models"] for s in receipt["steps"]) else BY_FORMULA
+
+
+def events(receipt: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what ``xmpMM:History`` gets: one event for each step, without times."""
+    agent = f"Tratto {receipt['tool']['version']}"
+    out = []
+    for step in receipt["steps"]:
+        words = [step["step"] + (f" by {step['provider']}" if step["provider"] else "")]
+        words += [f"model {m['id']}" for m in step["models"]]
+        words.append("may invent detail" if step["generative"] else "does not invent detail")
+        if step["generative"]:
+            words.append("not for examination")
+        out.append(
+            {
+                "action": "edited",
+                "instanceID": _instance(step["output_digest"] or receipt["output"]["samples_sha256"]),
+                "softwareAgent": agent,
+                "changed": "/content",
+                "parameters": "; ".join(words),
+            }
+        )
+    return out
+
+
+def mark(image: Image, receipt: Mapping[str, Any]) -> tuple[Image, str]:
+    """Return a picture whose XMP says what was done to it.
+
+    Parameters
+    ----------
+    image : Image
+        With the packet of its source, if there was one.
+    receipt : mapping
+
+    Returns
+    -------
+    image : Image
+        The same one if no step was run.
+    note : str
+        What a user should know: that the source's packet could not be kept; empty otherwise.
+    """
+    if not receipt["steps"]:
+        return image, ""
+    packet, note = marked(image.meta.xmp, receipt)
+    return image.replace(meta=replace(image.meta, xmp=packet)), note
+
+
+def marked(packet: bytes | None, receipt: Mapping[str, Any]) -> tuple[bytes, str]:
+    """Return a packet that says what was done, with all that the source's packet says of other things.
+
+    Parameters
+    ----------
+    packet : bytes or None
+        The source's.
+    receipt : mapping
+        With at least one step.
+
+    Returns
+    -------
+    packet : bytes
+        UTF-8.
+    note : str
+        Why the source's packet was not kept; empty if it was.
+    """
+    note = ""
+    try:
+        document = _document(packet or b"")
+        rdf = _rdf(document)
+    except ReceiptError as e:
+        note = f"the XMP of the source is left out of the result: {e}; the original keeps it"
+        document = _document(b"")
+        rdf = _rdf(document)
+    before = _read(rdf)
+    kept = before.source_type if before.source_type in _MADE_UP else source_type(receipt)
+    history = _take_history(rdf)
+    for space, name in (
+        (_IPTC_EXT, "DigitalSourceType"),
+        (_MM, "InstanceID"),
+        (_OWN, "Status"),
+        (_OWN, "Stamp"),
+    ):
+        _remove(rdf, space, name)
+    about = next((d.getAttributeNS(_RDF, "about") for d in _descriptions(rdf)), "")
+    ours = document.createElementNS(_RDF, f"{_prefix(rdf, _RDF)}:Description")
+    ours.setAttributeNS(_RDF, f"{_prefix(rdf, _RDF)}:about", about)
+    for prefix, space in _PREFIXES.items():
+        ours.setAttributeNS(_XMLNS, f"xmlns:{prefix}", space)
+    rdf.appendChild(ours)
+    _property(ours, "Iptc4xmpExt:DigitalSourceType", kept)
+    _property(ours, "xmpMM:InstanceID", _instance(receipt["output"]["samples_sha256"]))
+    _property(ours, "tratto:Status", receipt["claim"]["status"])
+    stamp = receipt["claim"]["stamp"] or before.stamp  # what was invented before stays invented
+    if stamp:
+        _property(ours, "tratto:Stamp", stamp)
+    sequence = _child(_child(ours, "xmpMM:History"), "rdf:Seq")
+    for item in history:
+        sequence.appendChild(item)
+    for event in events(receipt):
+        item = _child(sequence, "rdf:li")
+        item.setAttributeNS(_RDF, "rdf:parseType", "Resource")
+        for name, value in event.items():
+            _property(item, f"stEvt:{name}", value)
+    body = "".join(node.toxml() for node in document.childNodes)
+    whole = body if "<?xpacket" in body else _BEGIN + body + _END
+    return whole.encode("utf-8"), note
+
+
+def read_marks(packet: bytes | None) -> Marks:
+    """Read what a packet says of the work on its picture.
+
+    Raises
+    ------
+    ReceiptError
+        If it cannot be read, or is made to harm.
+    """
+    return Marks() if not packet else _read(_rdf(_document(packet)))
+
+
+def doubts(packet: bytes | None) -> str:
+    """Return what a source says of itself that an examiner must know: that parts of it were made up; empty if nothing.
+
+    Parameters
+    ----------
+    packet : bytes or None
+        From anybody; one that cannot be read says nothing.
+    """
+    try:
+        said = read_marks(packet)
+    except ReceiptError:
+        return ""
+    if said.stamp or any("not for examination" in e.get("parameters", "") for e in said.history):
+        return "the source says of itself that a step before may have invented detail: not for examination"
+    if said.source_type in _MADE_UP:
+        return (
+            f"the source says of itself that it was made or changed by machine ({said.source_type.rpartition('/')[2]})"
+        )
+    return ""
+
+
+def contradicts(packet: bytes | None, receipt: Mapping[str, Any]) -> str:
+    """Return how a picture's packet contradicts its receipt; empty if it does not, or says nothing."""
+    if not receipt["steps"]:
+        return ""
+    try:
+        said = read_marks(packet)
+    except ReceiptError as e:
+        return f"the XMP of the picture cannot be read: {e}"
+    claim = receipt["claim"]
+    if said.status and (said.status != claim["status"] or (claim["stamp"] and said.stamp != claim["stamp"])):
+        return "the XMP of the picture makes another claim than the receipt"
+    if said.status and said.source_type not in (source_type(receipt), *_MADE_UP):
+        return "the XMP of the picture names another digital source type than follows from the receipt"
+    ours = events(receipt)
+    if said.status and list(said.history[-len(ours) :]) != ours:
+        return "the history in the XMP of the picture does not end with the steps of the receipt"
+    return ""
+
+
+def _instance(digest: str) -> str:
+    """Return an instance ID that follows from samples, in the form that XMP asks for."""
+    return f"xmp.iid:{uuid.UUID(bytes=bytes.fromhex(digest)[:16], version=5)}"
+
+
+# ------------------------------------------------------------------------------------------------------------ reading
+
+
+def _document(packet: bytes) -> Document:
+    """Parse a packet that was found harmless; an empty one gives an empty document with its root."""
+    from xml.dom import minidom
+
+    data = _text(packet).encode("utf-8")
+    if not data:
+        data = f"<x:xmpmeta xmlns:x='{_META}'/>".encode()
+    _harmless(data)
+    try:
+        return minidom.parseString(data)
+    except (expat.ExpatError, ValueError) as e:
+        raise ReceiptError(f"it is not well-formed ({e})") from e
+
+
+def _text(packet: bytes) -> str:
+    """Decode a packet by its first bytes (XML 1.0, appendix F) and cut off what pads it."""
+    encodings = (
+        (b"\xff\xfe\0\0", "utf-32"),
+        (b"\0\0\xfe\xff", "utf-32"),
+        (b"\xff\xfe", "utf-16"),
+        (b"\xfe\xff", "utf-16"),
+        (b"<\0\0\0", "utf-32-le"),
+        (b"\0\0\0<", "utf-32-be"),
+        (b"<\0", "utf-16-le"),
+        (b"\0<", "utf-16-be"),
+    )
+    encoding = next((name for start, name in encodings if packet.startswith(start)), "utf-8-sig")
+    width = 4 if "32" in encoding else 2 if "16" in encoding else 1
+    try:
+        text = packet[: len(packet) // width * width].decode(encoding).strip("\0 \t\r\n")
+    except UnicodeDecodeError as e:
+        raise ReceiptError(f"it is not text ({e.reason})") from e
+    if text.startswith("<?xml "):  # it would name an encoding that is no longer true
+        text = text.partition("?>")[2].lstrip()
+    return text
+
+
+def _harmless(data: bytes) -> None:
+    """Refuse what could make a parser expand, fetch or recurse.
+
+    Raises
+    ------
+    ReceiptError
+    """
+    parser = expat.ParserCreate("utf-8")
+    depth = nodes = 0
+
+    def refuse(*_: Any) -> int:
+        raise ReceiptError("it declares a document type, which XMP never does")
+
+    def start(_: str, attributes: dict[str, str]) -> None:
+        nonlocal depth, nodes
+        depth, nodes = depth + 1, nodes + 1 + len(attributes)
+        if depth > _MAX_DEPTH or nodes > _MAX_NODES:
+            raise ReceiptError(f"it is nested deeper than {_MAX_DEPTH} or has more than {_MAX_NODES} nodes")
+
+    def end(_: str) -> None:
+        nonlocal depth
+        depth -= 1
+
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    parser.ExternalEntityRefHandler = refuse
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as e:
+        raise ReceiptError(f"it is not well-formed ({e})") from e
+
+
+def _rdf(document: Document) -> Element:
+    """Return the element that holds the descriptions; it is made if it is missing.
+
+    Raises
+    ------
+    ReceiptError
+        If the document is not XMP.
+    """
+    root = document.documentElement
+    if root is None:
+        raise ReceiptError("it is empty")
+    if (root.namespaceURI, root.localName) == (_RDF, "RDF"):
+        return root
+    if root.namespaceURI != _META:
+        raise ReceiptError(f"it is not XMP but {str(root.tagName)[:40]!r}")
+    for child in _elements(root):
+        if (child.namespaceURI, child.localName) == (_RDF, "RDF"):
+            return child
+    rdf = document.createElementNS(_RDF, "rdf:RDF")
+    rdf.setAttributeNS(_XMLNS, "xmlns:rdf", _RDF)
+    root.appendChild(rdf)
+    return rdf
+
+
+def _read(rdf: Element) -> Marks:
+    def value(space: str, name: str) -> str:
+        for description in _descriptions(rdf):
+            if description.hasAttributeNS(space, name):
+                return str(description.getAttributeNS(space, name))
+            for child in _named(description, space, name):
+                return str(child.getAttributeNS(_RDF, "resource")) or _words(child)
+        return ""
+
+    history = []
+    for description in _descriptions(rdf):
+        for found in _named(description, _MM, "History"):
+            for item in _items(found):
+                # the fields are elements, or attributes of the item or of a description in it
+                inner = [item, *(c for c in _elements(item) if (c.namespaceURI, c.localName) == (_RDF, "Description"))]
+                event = {}
+                for part in inner:
+                    for name, text in part.attributes.items():
+                        if name.partition(":")[2] and part.getAttributeNS(_EVENT, name.partition(":")[2]) == text:
+                            event[name.partition(":")[2]] = str(text)
+                    event |= {str(c.localName): _words(c) for c in _elements(part) if c.namespaceURI == _EVENT}
+                history.append(event)
+    kind = value(_IPTC_EXT, "DigitalSourceType")
+    return Marks(kind, tuple(history), value(_OWN, "Status"), value(_OWN, "Stamp"))
+
+
+def _elements(parent: Element) -> Iterator[Element]:
+    for node in parent.childNodes:
+        if node.nodeType == node.ELEMENT_NODE:
+            yield node
+
+
+def _descriptions(rdf: Element) -> Iterator[Element]:
+    yield from _named(rdf, _RDF, "Description")
+
+
+def _named(parent: Element, space: str, name: str) -> list[Element]:
+    return [c for c in _elements(parent) if (c.namespaceURI, c.localName) == (space, name)]
+
+
+def _items(holder: Element) -> Iterator[Element]:
+    for container in _elements(holder):
+        if container.namespaceURI == _RDF and container.localName in ("Seq", "Bag"):
+            yield from _named(container, _RDF, "li")
+
+
+def _words(element: Element) -> str:
+    return "".join(n.data for n in element.childNodes if n.nodeType in (n.TEXT_NODE, n.CDATA_SECTION_NODE)).strip()
+
+
+# ------------------------------------------------------------------------------------------------------------ writing
+
+
+def _take_history(rdf: Element) -> list[Element]:
+    """Take the events of the source out of it, with the name spaces they were written in."""
+    taken = []
+    for description in list(_descriptions(rdf)):
+        for found in _named(description, _MM, "History"):
+            for item in list(_items(found)):
+                _carry_spaces(item)
+                taken.append(item)
+            description.removeChild(found)
+    return taken
+
+
+def _carry_spaces(element: Element) -> None:
+    """Declare on an element what its ancestors declare, so that it means the same elsewhere."""
+    declared: dict[str, str] = {}
+    node: Any = element
+    while node is not None and node.nodeType == node.ELEMENT_NODE:
+        for name, value in node.attributes.items():
+            if name == "xmlns" or name.startswith("xmlns:"):
+                declared.setdefault(name, value)
+        node = node.parentNode
+    used = {element.tagName.partition(":")[0]} | _prefixes_below(element)
+    for name, space in declared.items():
+        prefix = name.partition(":")[2]
+        # what the new place declares alike needs no second declaration
+        if (prefix in used or name == "xmlns") and _PREFIXES.get(prefix) != space:
+            element.setAttributeNS(_XMLNS, name, space)
+
+
+def _prefixes_below(element: Element) -> set[str]:
+    out = set()
+    for node in (element, *element.getElementsByTagName("*")):
+        out.add(node.tagName.partition(":")[0])
+        out |= {name.partition(":")[0] for name, _ in node.attributes.items()}
+    return out
+
+
+def _remove(rdf: Element, space: str, name: str) -> None:
+    for description in list(_descriptions(rdf)):
+        if description.hasAttributeNS(space, name):
+            description.removeAttributeNS(space, name)
+        for child in _named(description, space, name):
+            description.removeChild(child)
+
+
+def _prefix(element: Element, space: str) -> str:
+    """Return the prefix under which an element's own name stands; it is in scope inside it."""
+    return str(element.prefix) if element.namespaceURI == space and element.prefix else "rdf"
+
+
+def _child(parent: Element, name: str) -> Element:
+    document = parent.ownerDocument
+    if document is None:
+        raise ReceiptError("the XMP came apart while it was written")
+    made: Element = document.createElementNS(_PREFIXES[name.partition(":")[0]], name)
+    parent.appendChild(made)
+    return made
+
+
+def _property(parent: Element, name: str, value: str) -> None:
+    made = _child(parent, name)
+    document = parent.ownerDocument
+    if document is not None:
+        made.appendChild(document.createTextNode(value))
