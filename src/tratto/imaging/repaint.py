@@ -102,6 +102,8 @@ class Wish:
         ``keep``, or ``remove`` for brown ones.
     glossy : bool
         Whether the old paint mirrors lamps, so that their image must stay white.
+    coarse : bool
+        The result is kept in eight bits of sRGB, so the mean is taken of samples rounded to them.
     """
 
     paint: Float
@@ -114,6 +116,7 @@ class Wish:
     pattern: str = "auto"
     stains: str = "keep"
     glossy: bool = False
+    coarse: bool = False
 
 
 @dataclass(frozen=True)
@@ -485,7 +488,7 @@ def _solve(parts: list[_Layers], weights: list[Float], fit: Fit, wish: Wish) -> 
     search = _Search(_spread_sample(parts, weights, SAMPLE), _squares(parts, weights), fit.knee, start, wish.lab)
     scale, lift = search.best()[:2]
     # a small sample serves the search; a larger one settles the mean
-    large = replace(search, sample=_spread_sample(parts, weights, SETTLE))
+    large = replace(search, sample=_spread_sample(parts, weights, SETTLE), coarse=wish.coarse)
     factors, missed, _ = large.fit(scale, lift, 6)
     return replace(fit, paint=_three(start * factors), lift=lift, missed=missed)
 
@@ -576,12 +579,19 @@ class _Search:
     knee: float
     start: Float
     target: NDArray[np.float64]
+    coarse: bool = False
 
     def seen(self, scale: NDArray[np.float64], lift: float, sample: _Layers | None = None) -> Float:
         return _put_together(sample or self.sample, (self.start * scale).astype(np.float32), lift, self.knee)
 
     def mean(self, scale: NDArray[np.float64], lift: float) -> NDArray[np.float64]:
-        return np.asarray(linear_to_lab(self.seen(scale, lift)).mean(axis=0, dtype=np.float64))
+        seen = self.seen(scale, lift)
+        if self.coarse:  # steps of eight bits fall into step with a narrow range of light, and pull its mean
+            whole = rounded_for_lightness(255 * linear_to_srgb(np.clip(seen, 0, 1)))
+            lab = np.asarray(srgb_to_lab(whole / np.float32(255)))
+        else:
+            lab = np.asarray(linear_to_lab(seen))
+        return np.array([lab[:, i].mean(dtype=np.float64) for i in range(3)])
 
     def fit(
         self, scale: NDArray[np.float64], lift: float, rounds: int = 14, slopes: NDArray[np.float64] | None = None

@@ -15,7 +15,7 @@ from tratto.core.inspection import Inspection
 from tratto.core.recipe import step_params
 from tratto.core.services import Services
 from tratto.core.step import StepRecord
-from tratto.imaging.color import delta_e_2000, linear_to_srgb, srgb_to_lab, srgb_to_linear
+from tratto.imaging.color import delta_e_2000, linear_to_srgb, profile_is_used, srgb_to_lab, srgb_to_linear
 from tratto.imaging.matting import coverage
 from tratto.imaging.paint import HUE_CHROMA, circular_difference
 from tratto.imaging.repaint import MATCHES, PATTERNS, Fit, Match, Painter, Wish, fit_wall
@@ -188,7 +188,8 @@ class Repaint:
         paint, lab = self._reference(tile)
         was = None if self.was is None else srgb_to_linear(np.asarray(self.was, np.float64)).astype(np.float32)
         match: Match = "seen" if self.match == "seen" else "paint"
-        return Wish(paint, lab, match, was, tile, noise, self.bounce, self.pattern, self.stains, self.glossy)
+        coarse = window.image.bits == 8 and not profile_is_used(window.image)
+        return Wish(paint, lab, match, was, tile, noise, self.bounce, self.pattern, self.stains, self.glossy, coarse)
 
     def _scores(
         self, lab: NDArray[np.float64], count: int, fit: Fit, tile: Tile | None
