@@ -355,6 +355,82 @@ def test_keys_do_not_travel_to_another_host(museum, fake, monkeypatch):
     assert [h.get("X-Api-Key") for h in museum.headers] == ["secret", None]
 
 
+@pytest.fixture
+def secure(museum, tmp_path, monkeypatch):
+    """The same server behind TLS, under the name one.example.org, with a certificate of its own."""
+    import datetime
+    import ssl
+    import threading
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "one.example.org")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("one.example.org")]), False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, secret = tmp_path / "c.pem", tmp_path / "k.pem"
+    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    secret.write_bytes(key.private_bytes(*form))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, secret)
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(0.05)
+    over = threading.Event()
+
+    def serve():
+        while not over.is_set():
+            try:
+                raw, address = listener.accept()
+                raw.settimeout(5)
+                with context.wrap_socket(raw, server_side=True) as one:
+                    museum.server.RequestHandlerClass(one, address, museum.server)
+            except OSError:  # nobody came, or who came did not trust us
+                continue
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    monkeypatch.setattr(module.socket, "getaddrinfo", lambda h, p, **k: [(2, 1, 6, "", ("91.198.174.192", p))])
+    port = listener.getsockname()[1]
+    monkeypatch.setattr(module.socket, "create_connection", lambda a, timeout=None: dial(port))
+    yield pem
+    over.set()
+    thread.join()
+    listener.close()
+
+
+def test_certificates_are_checked(museum, secure, fake, monkeypatch):
+    import ssl
+
+    museum.put("/p.jpg", b"abc")
+    museum.faults["/low.jpg"] = ["to http://one.example.org/p.jpg"]
+    one, where = Client(Manners(attempts=2), clock=fake.clock), Where(("example.org",))
+    with pytest.raises(Broken, match="a connection that is not secure"):
+        one.picture("https://one.example.org/p.jpg", where, io.BytesIO())
+    assert museum.requests == []
+    real = ssl.create_default_context
+    monkeypatch.setattr(module.ssl, "create_default_context", lambda: real(cafile=str(secure)))
+    sink = io.BytesIO()
+    one.picture("https://one.example.org/p.jpg", where, sink)
+    assert (sink.getvalue(), museum.headers[0]["Host"]) == (b"abc", "one.example.org")
+    with pytest.raises(Broken, match="a connection that is not secure"):
+        one.picture("https://two.example.org/p.jpg", where, io.BytesIO())
+    with pytest.raises(Refused, match="from https to something less safe"):
+        one.picture("https://one.example.org/low.jpg", Where(None, secure=False), io.BytesIO())
+    assert [p for p, _ in museum.requests] == ["/p.jpg", "/low.jpg"]
+
+
 @pytest.mark.parametrize(
     "url", ["https://127.0.0.1:8000", "http://example.org:80", "http://127.0.0.1", "http://127.0.0.1:8/x", "nonsense"]
 )

@@ -171,9 +171,9 @@ def test_europeana_items_are_read_and_the_key_is_kept_nowhere(museum, tmp_path):
 
 
 def test_europeana_is_asked_for_more_when_more_is_accepted(museum, tmp_path):
-    museum.key = "k"
+    museum.key = "key-1"
     museum.europeana(1, ["http://creativecommons.org/licenses/by-nc/4.0/"])
-    assert go(museum, tmp_path, "europeana", "x", key="k", licences=("cc-by-nc",)).kept == 1
+    assert go(museum, tmp_path, "europeana", "x", key="key-1", licences=("cc-by-nc",)).kept == 1
     assert museum.requests[0][1]["reusability"] == ["open", "restricted"]
 
 
@@ -195,6 +195,26 @@ def test_mit_museum_pages_are_read_and_silence_is_refused(museum, tmp_path):
     assert museum.fetched("/collections/search") == 3  # the last page is empty
     with pytest.raises(OptionError, match="object number"):
         go(museum, tmp_path / "c", "mit-museum", "object:../../x")
+
+
+def test_one_broken_page_of_the_mit_museum_does_not_stop_the_rest(museum, tmp_path):
+    free = "https://creativecommons.org/licenses/by/4.0/"
+    museum.mit("a1", "111", free)
+    museum.mit("b2", "222", free)
+    museum.faults["/collections/object/a1"] = [500] * 5
+    done = go(museum, tmp_path / "a", "mit-museum", "object:a1,b2")
+    assert (done.kept, dict(done.refused)) == (1, {"status 500": 1})
+    museum.faults["/collections/object/a1"] = [500] * 5
+    with pytest.raises(UnavailableError, match="does not answer: status 500"):
+        go(museum, tmp_path / "b", "mit-museum", "object:a1")
+    assert go(museum, tmp_path / "b", "mit-museum", "object:a1").kept == 1
+
+
+@pytest.mark.parametrize("key", ["abc", "two words", "line\nbreak", 'quo"te', "ключ-ключ"])
+def test_what_is_no_key_is_refused_without_showing_it(key):
+    with pytest.raises(OptionError, match="holds no key") as caught:
+        open_source("smithsonian", key)
+    assert key not in str(caught.value)
 
 
 def test_mishaps_on_the_way_are_mended(museum, tmp_path):
@@ -296,7 +316,7 @@ def test_what_was_moved_away_is_not_fetched_again(museum, tmp_path):
 
 
 def test_an_api_that_refuses_ends_the_run_with_a_reason(museum, tmp_path):
-    museum.key = "right"
+    museum.key = "right-one"
     with pytest.raises(UnavailableError, match="SMITHSONIAN_API_KEY") as caught:
         go(museum, tmp_path / "s", "smithsonian", key="wr0ng")
     assert "wr0ng" not in str(caught.value)
@@ -322,10 +342,10 @@ def test_strange_answers_are_no_fault_of_ours(museum, tmp_path):
     museum.faults["/w/api.php"] = [_saying(b'{"error": {"code": "badvalue", "info": "no"}}')]
     with pytest.raises(UnavailableError, match="badvalue"):
         go(museum, tmp_path, query="x")
-    museum.key = "k"
+    museum.key = "key-1"
     museum.faults["/openaccess/api/v1.0/search"] = [_saying(b'{"status": 500, "responseCode": 0}')]
     with pytest.raises(UnavailableError, match="API says no"):
-        go(museum, tmp_path, "smithsonian", key="k")
+        go(museum, tmp_path, "smithsonian", key="key-1")
 
 
 def _saying(data):

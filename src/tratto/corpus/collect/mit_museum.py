@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from tratto.core.errors import OptionError
-from tratto.corpus.collect.client import Client, Refused, Where
+from tratto.corpus.collect.client import Broken, Client, Refused, Where
 from tratto.corpus.collect.sources import Cursor, Found, Page
 from tratto.corpus.collect.text import as_dict, as_list, plain
 
@@ -101,11 +101,16 @@ class MitMuseum:
             following = str(at + 1) if here else None
         found: list[Found] = []
         over: dict[str, int] = {}
+        broken: list[Broken] = []
         for number in here:
             try:
                 pictures = self._object(client, number)
-            except Refused as e:
+            except (Refused, Broken) as e:
                 over[e.reason] = over.get(e.reason, 0) + 1
+                broken += [e] if isinstance(e, Broken) else []
+                # one page that is always broken must not stop the rest; if none comes, the line is to blame
+                if broken and len(broken) == len(here):
+                    raise broken[-1] from None
                 continue
             found += pictures
             if not pictures:

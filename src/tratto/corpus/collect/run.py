@@ -401,9 +401,8 @@ class _Run:
             "height": height,
             "retrieved": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
-        text = json.dumps(about, ensure_ascii=False, indent=1)
-        scrubbed = json.loads(self.client.scrub(text))
-        _write(self.plan.out / f"{name}.json", json.dumps(scrubbed, ensure_ascii=False, indent=1) + "\n", self.parts)
+        text = json.dumps(self._scrubbed(about), ensure_ascii=False, indent=1) + "\n"
+        _write(self.plan.out / f"{name}.json", text, self.parts)
         try:
             os.replace(part, self.plan.out / name)
             _sync(self.plan.out)
@@ -414,6 +413,14 @@ class _Run:
         self.done.size += came.size
         self.progress(f"{name}: {licence.id}, {width}x{height}, {found.title[:80]}")
 
+    def _scrubbed(self, value: Any) -> Any:
+        """Return JSON-able data in whose texts no key stands."""
+        if isinstance(value, dict):
+            return {k: self._scrubbed(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._scrubbed(v) for v in value]
+        return self.client.scrub(value) if isinstance(value, str) else value
+
     def _refuse(self, found: Found, reason: str) -> None:
         self.journal.add(event="refused", run=self.id, source=self.source.name, id=found.id, reason=reason)
         self.known.refused.add(found.id)
@@ -421,7 +428,7 @@ class _Run:
         self.done.refused[reason] += 1
 
     def _fail(self, found: Found, reason: str) -> None:
-        safe = json.loads(self.client.scrub(json.dumps(found.to_json())))
+        safe = self._scrubbed(found.to_json())
         self.journal.add(event="failed", run=self.id, source=self.source.name, id=found.id, reason=reason, found=safe)
         self.known.waiting[found.id] = found
         self.done.failed[reason] += 1

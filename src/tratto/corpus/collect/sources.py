@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from tratto.core.errors import OptionError
 from tratto.corpus.collect.client import Client, Where
+
+_KEY = re.compile(r"[A-Za-z0-9._~+/=-]{4,200}")
 
 #: Where a source is in its list, as JSON; None before the first page.
 Cursor = str | dict[str, Any] | None
@@ -169,6 +172,8 @@ def open_source(name: str, key: str = "", base: str = "", families: tuple[str, .
         raise OptionError(
             f"{name} takes a key, from the environment only: set {facts.key_variable} (get one at {facts.key_from})"
         )
+    if key and not _KEY.fullmatch(key):
+        raise OptionError(f"{facts.key_variable} holds no key: letters, digits and ._~+/=- only, four at least")
     if name == "wikimedia":
         from tratto.corpus.collect.wikimedia import Wikimedia
 
