@@ -32,7 +32,7 @@ class Brightness:
 
     def run(self, inputs):
         (x,) = inputs.values()
-        out = np.zeros((1, len(CLASSES), *x.shape[2:]), np.float32)
+        out = np.zeros((1, len(CLASSES) + 1, *x.shape[2:]), np.float32)
         out[0, 2] = x[0].mean(axis=0)
         return {"chance": out}
 
@@ -41,7 +41,7 @@ def test_tiles_are_put_together_into_one_plane_per_class():
     rng = np.random.default_rng(0)
     rgb = rng.uniform(0, 1, (701, 533, 3)).astype(np.float32)
     found = find_damage(rgb, Brightness(), CARD)
-    assert tuple(found) == CLASSES
+    assert tuple(found) == (*CLASSES, "any")
     np.testing.assert_allclose(found[CLASSES[2]], rgb.mean(axis=2), atol=1e-5)
     assert found["crack"].max() == 0
 
@@ -52,7 +52,7 @@ def test_a_network_of_other_classes_is_refused():
             (x,) = inputs.values()
             return {"chance": np.zeros((1, 3, *x.shape[2:]), np.float32)}
 
-    with pytest.raises(WeightMismatch, match="8 planes"):
+    with pytest.raises(WeightMismatch, match="9 planes"):
         find_damage(np.zeros((64, 64, 3), np.float32), Wrong(), CARD)
 
 

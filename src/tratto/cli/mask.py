@@ -287,27 +287,65 @@ def find(
         typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="Folder for a mask of each class found."),
     ],
     threshold: Annotated[float, typer.Option(help="Least chance that counts, 0-1.")] = 0.5,
+    model: Annotated[
+        Path | None,
+        typer.Option(parser=argument_path, metavar="FILE", help="A YOLO segmentation model of your own, ONNX."),
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Names of that model's classes, if it does not say: crack,stain,...")
+    ] = None,
+    score: Annotated[float, typer.Option(help="Least score of a find of that model, 0-1.")] = 0.25,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Propose masks of damage, one for each class and all.png for their union; look at them before they are used."""
-    guarded(_find, picture, out, threshold, overwrite, as_json, as_json=as_json)
+    own = None if model is None else (model, classes, score)
+    if model is None and classes is not None:
+        raise typer.BadParameter("--classes names the classes of --model")
+    guarded(_find, picture, out, threshold, own, overwrite, as_json, as_json=as_json)
 
 
-def _find(picture: Path, out: Path, threshold: float, overwrite: bool, as_json: bool) -> int:
+def _find(
+    picture: Path,
+    out: Path,
+    threshold: float,
+    own: tuple[Path, str | None, float] | None,
+    overwrite: bool,
+    as_json: bool,
+) -> int:
     import numpy as np
 
     from tratto.imaging import io, masks
     from tratto.imaging.color import view_rgb
-    from tratto.providers.damage_finder import find_damage
+    from tratto.providers.damage_finder import find_damage, find_with_yolo, masks_of, open_yolo
 
     if not 0 < threshold < 1:
         raise OptionError(f"--threshold takes a number between 0 and 1, got {threshold}")
     image = io.read_image(picture)
-    chances = find_damage(io.oriented(view_rgb(image), image.meta.orientation))
-    found = {name: (c >= threshold).astype(np.float32) for name, c in chances.items()}
+    shown = io.oriented(view_rgb(image), image.meta.orientation)
+    found: dict[str, Values]
+    if own is None:
+        found = {name: m.astype(np.float32) for name, m in masks_of(find_damage(shown), threshold).items()}
+    else:
+        path, names, score = own
+        if not 0 < score < 1:
+            raise OptionError(f"--score takes a number between 0 and 1, got {score}")
+        opened = open_yolo(path, [n.strip() for n in (names or "").split(",") if n.strip()])
+        chances = find_with_yolo(shown, opened, opened.outputs, score)
+        found = {_file_name(n): (c >= threshold).astype(np.float32) for n, c in chances.items()}
     kept = {name: m for name, m in found.items() if m.any()}
+    every = masks.union(list(kept.values())) if kept else np.zeros(shown.shape[:2], np.float32)
+    for name in ([] if overwrite else [*kept, "all"]):
+        if (out / f"{name}.png").exists():
+            raise OutputError(f"{out / name}.png exists; choose another folder, or replace it with --overwrite")
     written = [write_mask(m, out / f"{name}.png", [picture], overwrite) for name, m in kept.items()]
-    every = masks.union(list(found.values()))
     written.append(write_mask(every, out / "all.png", [picture], overwrite))
+    if not as_json and kept:
+        typer.echo("note: a network proposed these masks; look at them, and correct them, before they are used", err=True)
     return _tell(written, as_json)
+
+
+def _file_name(name: str) -> str:
+    """Return a class name that is fit for a file: a model's own names may be anything."""
+    kept = "".join(c if c.isalnum() or c in "-_ " else "-" for c in name).strip() or "class"
+    return f"{kept}-class" if kept == "all" else kept[:60]

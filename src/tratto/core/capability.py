@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.image import Depth
+
 
 @dataclass(frozen=True)
 class ModelRef:
@@ -133,6 +135,108 @@ class Filled:
 
     image: NDArray[np.float32]
     sigma: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class DescriberInfo:
+    """Facts about a provider that looks at a picture and says something of it: depth, caption, structure.
+
+    Attributes
+    ----------
+    provider : str
+        Name in the provider table.
+    precision, library, stand_in : str
+    models : tuple of ModelRef
+        As for :class:`RestorerInfo`.
+    """
+
+    provider: str
+    precision: str = "fp32"
+    library: str = ""
+    stand_in: str = ""
+    models: tuple[ModelRef, ...] = ()
+
+
+@runtime_checkable
+class Captioner(Protocol):
+    """Says in words what a picture shows."""
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about this captioner."""
+        ...
+
+    def caption(self, picture: NDArray[np.float32], damaged: float | None = None) -> str:
+        """Describe a picture.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) float32 in [0, 1]
+            Encoded sRGB.
+        damaged : float or None
+            Share of it that is marked as damaged; None: not known.
+        """
+        ...
+
+
+@runtime_checkable
+class DepthEstimator(Protocol):
+    """Estimates how far away what a picture shows is."""
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about this estimator."""
+        ...
+
+    def estimate(self, picture: NDArray[np.float32]) -> Depth:
+        """Estimate the depth of a picture.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) float32 in [0, 1]
+            Encoded sRGB.
+
+        Returns
+        -------
+        Depth
+            Of the picture's size, with unit and direction stated.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """Edges and straight lines of a picture.
+
+    Attributes
+    ----------
+    edges : (H, W) bool
+    lines : (N, 4) float32
+        x, y of both ends, in pixels, the centre of the first pixel at 0; longest first.
+    """
+
+    edges: NDArray[np.bool_]
+    lines: NDArray[np.float32]
+
+
+@runtime_checkable
+class StructureFinder(Protocol):
+    """Finds edges and straight lines."""
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about this finder."""
+        ...
+
+    def find(self, picture: NDArray[np.float32]) -> Structure:
+        """Find the structure of a picture.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) float32 in [0, 1]
+            Encoded sRGB.
+        """
+        ...
 
 
 @runtime_checkable

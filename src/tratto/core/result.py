@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,50 @@ from tratto.core.step import StepRecord
 EDIT_MAP_SCALE = 512.0
 #: 16-bit confidence map: one-sigma error (full scale = 1) = CONFIDENCE_FULL * (1 - value / 65535)
 CONFIDENCE_FULL = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class MaskPart:
+    """One of the masks that a job's mask was made of.
+
+    Attributes
+    ----------
+    mask : Mask
+        In stored order of the source.
+    kind : str
+        Class of damage that it marks, as given. Empty: it is the whole mask of its pass, as the step used it.
+    number : int
+        Pass, from 1.
+    """
+
+    mask: Mask
+    kind: str = ""
+    number: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class MaskParts:
+    """What is known of a job's mask besides its values.
+
+    Attributes
+    ----------
+    parts : tuple of MaskPart
+        A mask per class where there were classes, and where there were several passes a mask for each.
+    found_by : mapping or None
+        Who proposed it: ``provider``, ``library``, ``models``, ``threshold``; None: a person gave it.
+    """
+
+    parts: tuple[MaskPart, ...] = ()
+    found_by: Mapping[str, Any] | None = None
+
+    def of_passes(self) -> dict[str, Mask]:
+        """Return the masks of the passes by the names that steps know them by: ``pass-1``, ``pass-2`` ..."""
+        return {pass_name(p.number): p.mask for p in self.parts if not p.kind}
+
+
+def pass_name(number: int) -> str:
+    """Return the name of the mask of a pass, from 1."""
+    return f"pass-{number}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +88,8 @@ class Result:
         Stand-ins in use, non-commercial weights and the like.
     mask : Mask or None
         Where the picture was allowed to change, in stored order of ``source``; kept so that the job can be replayed.
+    masks : MaskParts
+        What that mask was made of.
     """
 
     image: Image
@@ -56,6 +103,7 @@ class Result:
     receipt: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     mask: Mask | None = None
+    masks: MaskParts = field(default_factory=MaskParts)
 
     def to_numpy(self) -> NDArray[np.generic]:
         """Return the result's samples as an array, (H, W), (H, W, C), alpha as last channel where there is one."""

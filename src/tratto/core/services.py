@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from tratto.core.capability import Inpainter, Restorer
+from tratto.core.capability import Captioner, Inpainter, Restorer
 
 if TYPE_CHECKING:
     from tratto.core.canvas import Canvas
@@ -42,6 +42,10 @@ class Services(Protocol):
 
     def open_inpainter(self, provider: str, params: dict[str, Any] | None = None) -> Inpainter:
         """Open (or fetch from this session's cache) an in-painter by its exact name."""
+        ...
+
+    def open_captioner(self, provider: str) -> Captioner:
+        """Open a captioner by its name, or for ``"auto"`` the best that is here."""
         ...
 
     def scratch(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:

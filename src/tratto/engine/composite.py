@@ -72,6 +72,35 @@ def composite(after: Image, before: Image, weight: Mask | float, scale: int) -> 
             release(part)
 
 
+def keep_outside(
+    own: NDArray[np.uint16], earlier: NDArray[np.uint16] | None, mask: Mask, geometry: tuple[int, int]
+) -> None:
+    """Put the earlier error back, in place, where a step's own mask kept it from changing anything.
+
+    Under the mask the step made all new, so that what was uncertain there before counts as far as it shows through.
+
+    Parameters
+    ----------
+    own : (H, W) uint16
+        One-sigma error of this step, weighted by the mask.
+    earlier : array or None
+        Error before the step, smaller by ``geometry[0]``.
+    mask : Mask
+    geometry : (int, int)
+        Step scale, and total scale relative to the mask.
+    """
+    if earlier is None:
+        return
+    step_scale, total = geometry
+    for y0 in range(0, own.shape[0], 256):
+        y1 = min(own.shape[0], y0 + 256)
+        e = np.repeat(earlier[np.arange(y0, y1) // step_scale], step_scale, axis=1).astype(np.float32)
+        e *= 1 - mask_rows(mask, y0, y1, total)
+        v = np.hypot(own[y0:y1].astype(np.float32), e)
+        own[y0:y1] = np.clip(np.rint(v), 0, 65535).astype(np.uint16)
+        release(own)
+
+
 def combine_sigma(
     own: NDArray[np.uint16],
     earlier: NDArray[np.uint16] | None,

@@ -12,7 +12,7 @@ from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.recipe import Recipe
 from tratto.core.services import Services
 from tratto.core.step import Step, StepRecord
-from tratto.engine.composite import combine_sigma, composite, enlarge
+from tratto.engine.composite import combine_sigma, composite, enlarge, keep_outside
 from tratto.imaging.io import digest
 from tratto.imaging.resample import Kernel
 
@@ -50,11 +50,26 @@ def _checked_mask(canvas: Canvas) -> Mask | None:
     return mask
 
 
+def _own_mask(step: Step, canvas: Canvas) -> Mask | None:
+    """Return the mask of a step that works under one of its own, a part of the whole; None: it has the whole."""
+    name = getattr(step, "mask", "")
+    if not name:
+        return None
+    own = canvas.masks.get(name)
+    whole = canvas.masks.get("edit")
+    if own is None or whole is None:
+        raise OptionError(f"{step.name} works under a mask called {name!r}, and there is none")
+    if own.values.shape != whole.values.shape or bool((own.values > whole.values).any()):
+        raise OptionError(f"the mask {name!r} must lie within the whole mask: a pass cannot open what that leaves shut")
+    return own
+
+
 def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bool = True) -> Outcome:
     """Execute a recipe on a canvas.
 
     Pixels where the edit mask is 0 come out bit-identical to the source (enlarged by the step's kernel if the recipe
-    enlarges), whatever the steps do.
+    enlarges), whatever the steps do. A step with a mask of its own (its field ``mask``) sees that one as the edit mask,
+    and what lies outside comes out as it was before the step.
 
     Parameters
     ----------
@@ -82,7 +97,9 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
     records: list[StepRecord] = []
     before_digest = digest(canvas.image) if recipe.steps else ""
     for asked in recipe.steps:
-        step = asked.resolve(canvas, services)
+        own = _own_mask(asked, canvas)
+        seen = canvas if own is None else canvas.replace(masks={**canvas.masks, "edit": own})
+        step = asked.resolve(seen, services)
         strength = float(getattr(step, "strength", 1.0))
         if not 0.0 <= strength <= 1.0:
             raise OptionError(f"strength must lie in [0, 1], got {strength}")
@@ -90,15 +107,23 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
         _refuse_generative(step, services, allow_generative)
         start = time.perf_counter()
         before = canvas
-        after, record = step.apply(before, services)
+        after, record = step.apply(seen, services)
+        if own is not None:
+            after = after.replace(masks=canvas.masks)
         scale = after.image.width // before.image.width
         total = after.image.width // origin.width
         if strength < 1:
             composite(after.image, enlarge(before.image, scale, kernel, services), strength, total)
-        if mask is not None:
+        if own is not None and after.image is not before.image:
+            composite(after.image, enlarge(before.image, scale, kernel, services), own, total)
+        elif mask is not None and after.image is not before.image:
             composite(after.image, enlarge(origin, total, kernel, services), mask, total)
         if after.sigma is not None and after.sigma is not before.sigma:
-            combine_sigma(after.sigma, before.sigma, strength, mask, (scale, total))
+            if own is None:
+                combine_sigma(after.sigma, before.sigma, strength, mask, (scale, total))
+            else:
+                combine_sigma(after.sigma, None, strength, own, (scale, total))
+                keep_outside(after.sigma, before.sigma, own, (scale, total))
         after_digest = digest(after.image)
         seconds = time.perf_counter() - start
         record = replace(

@@ -180,6 +180,7 @@ def _encoding(receipt: Mapping[str, Any]) -> list[str]:
 
 def basis_of(bases: Sequence[str], changed_fraction: float) -> str:
     """Return where the error estimate of a whole job comes from, given that of each step: one word."""
+    bases = [b for b in bases if b != "not edited"]  # steps that only look at the picture
     if not bases or changed_fraction == 0:
         return "not edited"
     return bases[0] if len(set(bases)) == 1 else "mixed"

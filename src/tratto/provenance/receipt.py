@@ -10,7 +10,7 @@ import hashlib
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from typing import Any
@@ -22,7 +22,7 @@ from tratto.core.errors import ReceiptError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
-from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE
+from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, MaskParts
 from tratto.core.step import StepRecord
 from tratto.imaging.scratch import release
 from tratto.provenance import canonical
@@ -107,6 +107,8 @@ class ReceiptInputs:
     input_file : FileFacts or None
         None when the input was an array.
     mask : Mask or None
+    masks : MaskParts
+        What it was made of.
     forensic : bool
     stand_ins, warnings : tuple of str
     threads : int or None
@@ -132,6 +134,7 @@ class ReceiptInputs:
     stand_ins: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     threads: int | None = None
+    masks: MaskParts = field(default_factory=MaskParts)
 
 
 def build_receipt(inputs: ReceiptInputs) -> dict[str, Any]:
@@ -171,7 +174,7 @@ def build_receipt(inputs: ReceiptInputs) -> dict[str, Any]:
             "samples_sha256": inputs.output_digest,
             "file": None,
         },
-        "mask": None if inputs.mask is None else _mask_facts(inputs.mask),
+        "mask": None if inputs.mask is None else _mask_facts(inputs.mask, inputs.masks),
         "maps": {
             "edit": {
                 "samples_sha256": array_digest(inputs.edit_map),
@@ -428,11 +431,25 @@ def _version() -> str:
     return __version__
 
 
-def _mask_facts(mask: Mask) -> dict[str, Any]:
-    return {
+def _mask_facts(mask: Mask, made_of: MaskParts) -> dict[str, Any]:
+    facts = {
         "samples_sha256": array_digest(mask.values),
         "covered": int(np.count_nonzero(mask.values)) / mask.values.size,
     }
+    parts = []
+    for part in made_of.parts:
+        pixels = int(np.count_nonzero(part.mask.values))
+        parts.append(
+            {
+                "pass": part.number,
+                "class": part.kind or None,
+                "samples_sha256": array_digest(part.mask.values),
+                "pixels": pixels,
+                "covered": pixels / part.mask.values.size,
+            }
+        )
+    found = {} if made_of.found_by is None else {"found_by": dict(made_of.found_by)}
+    return facts | ({"parts": parts} if parts else {}) | found
 
 
 def _plain(value: Any) -> Any:

@@ -24,6 +24,7 @@ from tratto.provenance.bundle import (
     CONFIDENCE,
     EDIT_MAP,
     MASK,
+    MASK_PARTS,
     OBSERVED,
     REPORT,
     Bundle,
@@ -129,8 +130,38 @@ def _maps(bundle: Bundle, seen: _Seen, found: Findings) -> None:
                 found.wrong.append(f"{MASK} is not the mask the receipt names: it was altered")
             if int(np.count_nonzero(seen.mask)) / seen.mask.size != mask["covered"]:
                 found.wrong.append(f"the share that the receipt says the mask covers does not follow from {MASK}")
+            _mask_parts(bundle, seen.mask, found)
     except ReceiptError as e:
         found.wrong.append(str(e))
+
+
+def _mask_parts(bundle: Bundle, whole: NDArray[np.uint16], found: Findings) -> None:
+    """Compare the masks per class and pass with the receipt, and what they make together with the whole."""
+    size = bundle.receipt["input"]["picture"]
+    parts = (bundle.receipt["mask"] or {}).get("parts", [])
+    passes: NDArray[np.uint16] | None = None
+    classes: NDArray[np.uint16] | None = None
+    before = len(found.wrong)
+    for name, facts in zip(MASK_PARTS, parts, strict=False):
+        values = read_map(bundle, name, size)
+        if array_digest(values.astype(np.float32) / np.float32(65535)) != facts["samples_sha256"]:
+            found.wrong.append(f"{name} is not the mask the receipt names: it was altered")
+        pixels = int(np.count_nonzero(values))
+        if pixels != facts["pixels"] or pixels / values.size != facts["covered"]:
+            found.wrong.append(f"the pixels that the receipt counts in {name} do not follow from it")
+        if facts["class"] is None:
+            passes = values if passes is None else np.maximum(passes, values)
+        else:
+            classes = values if classes is None else np.maximum(classes, values)
+    if passes is not None and not np.array_equal(passes, whole):
+        found.wrong.append(f"{MASK} is not what the masks of the passes make together")
+    # a mask that was neither grown nor feathered is the union of its classes
+    plain = all(not s["params"].get("grow") and not s["params"].get("blend") for s in bundle.receipt["steps"])
+    every = {p["pass"] for p in parts if p["class"] is None} <= {p["pass"] for p in parts if p["class"] is not None}
+    if classes is not None and plain and every and not np.array_equal(classes, whole):
+        found.wrong.append(f"{MASK} is not what the masks of the classes make together")
+    if parts and len(found.wrong) == before:
+        found.checked.append(f"the {len(parts)} masks per class or pass are those the receipt names")
 
 
 def _outside(bundle: Bundle, seen: _Seen, found: Findings) -> None:
@@ -321,6 +352,19 @@ def _pixels(count: int) -> str:
 # ----------------------------------------------------------------------------------------------------------- pictures
 
 
+def _marks(bundle: Bundle, image: Image, found: Findings) -> None:
+    """Compare what the picture's XMP says of the work with the receipt."""
+    from tratto.provenance.xmp import contradicts
+
+    if not bundle.receipt["steps"]:
+        return
+    wrong = contradicts(image.meta.xmp, bundle.receipt)
+    if wrong:
+        found.wrong.append(wrong)
+    elif image.meta.xmp:
+        found.checked.append("the XMP of the picture says of the work what the receipt says")
+
+
 def _result(bundle: Bundle, picture: Path, seen: _Seen, found: Findings) -> None:
     """Decode the picture; compare its samples with those of the file and of the result."""
     from tratto.imaging.io import digest, expand_palette
@@ -330,6 +374,7 @@ def _result(bundle: Bundle, picture: Path, seen: _Seen, found: Findings) -> None
     image = _decode(picture, facts, 0, found)
     if image is None:
         return
+    _marks(bundle, image, found)
     same = digest(image) == file["decoded_samples_sha256"]
     if file["format"] not in LOSSLESS_OUTPUT:
         if not same:

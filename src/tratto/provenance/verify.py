@@ -17,6 +17,7 @@ from tratto.provenance.bundle import (
     CONFIDENCE,
     EDIT_MAP,
     MASK,
+    MASK_PARTS,
     NAMES,
     OBSERVED,
     RECEIPT,
@@ -295,6 +296,11 @@ def _files(bundle: Bundle, found: Findings) -> None:
             found.wrong.append(f"the receipt and the seal name different files for {name}")
     if bundle.receipt["mask"] is not None and MASK not in bundle.sealed_files:
         found.wrong.append(f"the receipt names a mask, but the bundle holds no {MASK}: it was taken out")
+    count = len((bundle.receipt["mask"] or {}).get("parts", ()))
+    for k, name in enumerate(MASK_PARTS):
+        if (k < count) != (name in bundle.sealed_files):
+            how = "names more masks than the bundle holds" if k < count else "knows nothing of a mask in the bundle"
+            found.wrong.append(f"the receipt {how}: {name}")
     try:
         original = find_original(bundle)
     except ReceiptError as e:

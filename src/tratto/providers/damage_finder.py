@@ -6,16 +6,17 @@ is repaired.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tratto.backends.open import Backend, open_backend
-from tratto.core.errors import OptionError, UnavailableError, WeightMismatch
-from tratto.imaging.masks import CLASSES
+from tratto.core.errors import InputError, OptionError, UnavailableError, WeightMismatch
+from tratto.imaging.masks import CLASSES, decided
 from tratto.imaging.tiling import TileJob, TileSpec, run_tiled
 from tratto.models.card import ModelCard
 from tratto.models.store import get_card
@@ -24,6 +25,8 @@ from tratto.providers.restorer.network import missing_network
 Float = NDArray[np.float32]
 
 CARD = "tratto-damage"
+#: Damage of whatever kind, beside the classes.
+ANY = "any"
 #: Side of the windows a network is shown.
 WINDOW = 512
 
@@ -34,7 +37,7 @@ def missing() -> UnavailableError | None:
 
 
 def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | None = None) -> dict[str, Float]:
-    """Return the chance of each class of damage for every pixel.
+    """Return the chance of each class of damage, and of any, for every pixel.
 
     Parameters
     ----------
@@ -46,7 +49,7 @@ def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | No
     Returns
     -------
     dict of str to (H, W) float32 in [0, 1]
-        By the names in :data:`tratto.imaging.masks.CLASSES`.
+        By the names in :data:`tratto.imaging.masks.CLASSES`, and :data:`ANY`. :func:`masks_of` turns them into masks.
 
     Raises
     ------
@@ -60,13 +63,14 @@ def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | No
         card = get_card(CARD)
         backend = open_backend(card, precision="fp32", runtime="onnx")
     h, w = rgb.shape[:2]
-    out = np.empty((h, w, len(CLASSES)), np.float32)
-    spec = TileSpec(max(WINDOW, 4 * card.overlap), card.overlap, card.multiple, 1, len(CLASSES))
+    planes = (*CLASSES, ANY)
+    out = np.empty((h, w, len(planes)), np.float32)
+    spec = TileSpec(max(WINDOW, 4 * card.overlap), card.overlap, card.multiple, 1, len(planes))
 
     def process(tile: Float) -> Float:
         found = backend.run({card.input: np.ascontiguousarray(tile.transpose(2, 0, 1))[None]})[card.output]
-        if found.shape != (1, len(CLASSES), *tile.shape[:2]):
-            raise WeightMismatch(f"{card.id}: expected {len(CLASSES)} planes of {tile.shape[:2]}, got {found.shape}")
+        if found.shape != (1, len(planes), *tile.shape[:2]):
+            raise WeightMismatch(f"{card.id}: expected {len(planes)} planes of {tile.shape[:2]}, got {found.shape}")
         return np.ascontiguousarray(found[0].transpose(1, 2, 0))
 
     def write(y0: int, rows: Float) -> None:
@@ -74,7 +78,32 @@ def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | No
 
     job = TileJob(lambda y0, y1, x0, x1: rgb[y0:y1, x0:x1], process, write, lambda done, total: None)
     run_tiled(h, w, spec, job)
-    return {name: np.ascontiguousarray(np.clip(out[..., k], 0, 1)) for k, name in enumerate(CLASSES)}
+    return {name: np.ascontiguousarray(np.clip(out[..., k], 0, 1)) for k, name in enumerate(planes)}
+
+
+def masks_of(chances: Mapping[str, Float], threshold: float = 0.5) -> dict[str, NDArray[np.bool_]]:
+    """Turn what :func:`find_damage` returns into a mask for each class; see :func:`tratto.imaging.masks.decided`.
+
+    Raises
+    ------
+    OptionError
+        If the threshold is not between 0 and 1.
+    """
+    if not 0 < threshold < 1:
+        raise OptionError(f"a threshold is a number between 0 and 1, got {threshold}")
+    found = decided(np.stack([chances[k] for k in (*CLASSES, ANY)]), threshold)
+    return dict(zip(CLASSES, found, strict=True))
+
+
+def finder_facts() -> dict[str, Any]:
+    """Return what a receipt says of the network that ships: provider, library, models."""
+    import onnxruntime
+
+    return {
+        "provider": CARD,
+        "library": f"onnxruntime {onnxruntime.__version__}",
+        "models": [get_card(CARD).ref().to_json()],
+    }
 
 
 @dataclass(frozen=True)
@@ -224,14 +253,14 @@ def letterbox(rgb: Float, side: tuple[int, int]) -> tuple[Float, float, int, int
     return out.astype(np.float32), scale, left, top
 
 
-def find_with_yolo(rgb: Float, backend: Backend, outputs: Mapping[str, Any], score: float = 0.25) -> dict[str, Float]:
+def find_with_yolo(rgb: Float, backend: Any, outputs: Mapping[str, Any], score: float = 0.25) -> dict[str, Float]:
     """Find damage with a user's YOLO segmentation model.
 
     Parameters
     ----------
     rgb : (H, W, 3) float32
         Encoded sRGB in [0, 1].
-    backend : Backend
+    backend : Backend or YoloModel
         Runs the model.
     outputs : mapping
         ``input``, ``rows``, ``prototypes``: names of its tensors; ``names``: of its classes; ``side``: (rows, columns).
@@ -250,3 +279,113 @@ def find_with_yolo(rgb: Float, backend: Backend, outputs: Mapping[str, Any], sco
         top,
     )
     return decode_yolo(found, (rgb.shape[0], rgb.shape[1]), side, score)
+
+
+@dataclass(frozen=True, eq=False)
+class YoloModel:
+    """A user's segmentation model, opened.
+
+    Attributes
+    ----------
+    session : onnxruntime.InferenceSession
+    outputs : mapping
+        What :func:`find_with_yolo` wants to know of its tensors.
+    library : str
+    """
+
+    session: Any
+    outputs: Mapping[str, Any]
+    library: str
+
+    def run(self, inputs: Mapping[str, Float]) -> dict[str, Float]:
+        """Run the model once."""
+        wanted = [str(self.outputs["rows"]), str(self.outputs["prototypes"])]
+        try:
+            values = self.session.run(wanted, dict(inputs))
+        except Exception as e:  # the runtime's exceptions have no common base but Exception
+            raise OptionError(f"the model cannot be run on a picture: {e}") from e
+        return {k: np.asarray(v, np.float32) for k, v in zip(wanted, values, strict=True)}
+
+
+def open_yolo(path: Path, names: Sequence[str] = ()) -> YoloModel:
+    """Open a YOLO segmentation model that was exported to ONNX.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.onnx`` file. One input (1, 3, H, W) of RGB in [0, 1], two outputs: rows of three axes and prototypes of
+        four. Class names are read from its metadata (``names``, as exporters write them).
+    names : sequence of str
+        Of the classes, in order, where the file does not say.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is no ONNX model.
+    OptionError
+        If it is no segmentation model of this family, or its classes have no names.
+    """
+    import onnxruntime as ort
+
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such model file")
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.use_deterministic_compute = True
+    try:
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as e:  # as above
+        raise InputError(f"{path} cannot be opened as an ONNX model: {str(e)[:300]}") from e
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    rows = [o for o in outputs if len(o.shape) == 3]
+    prototypes = [o for o in outputs if len(o.shape) == 4]
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] not in (3, "channels") or not (
+        len(rows) == len(prototypes) == 1
+    ):  # fmt: skip
+        told = "; ".join(f"{o.name} {o.shape}" for o in (*inputs, *outputs))
+        raise OptionError(
+            f"{path.name} is no YOLO segmentation model: expected an input (1, 3, H, W) and the outputs "
+            f"(1, 4 + classes + coefficients, N) and (1, coefficients, h, w); it has {told}"
+        )
+    facts = dict(session.get_modelmeta().custom_metadata_map)
+    found = tuple(names) or _names_of(facts.get("names", ""))
+    if not found:
+        raise OptionError(f"{path.name} does not name its classes; give them in order: --classes crack,stain,...")
+    return YoloModel(
+        session,
+        {
+            "input": inputs[0].name,
+            "rows": rows[0].name,
+            "prototypes": prototypes[0].name,
+            "names": found,
+            "side": _side_of(inputs[0].shape[2:], facts.get("imgsz", "")),
+        },
+        f"onnxruntime {ort.__version__}",
+    )
+
+
+def _names_of(text: str) -> tuple[str, ...]:
+    """Return class names from a model's metadata: a dictionary or list, written as Python or JSON writes it."""
+    import ast
+
+    try:
+        value = ast.literal_eval(text) if text else ()
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return ()
+    if isinstance(value, dict):
+        value = [value[k] for k in sorted(value, key=int)] if all(str(k).isdecimal() for k in value) else ()
+    return tuple(str(n) for n in value) if isinstance(value, list | tuple) else ()
+
+
+def _side_of(shape: Sequence[Any], text: str) -> tuple[int, int]:
+    """Return rows and columns of the network's input; 640 x 640, the family's usual size, where it is free."""
+    import ast
+
+    sides = [s for s in shape if isinstance(s, int) and s > 0]
+    if len(sides) != 2:
+        try:
+            value = ast.literal_eval(text) if text else None
+        except (ValueError, SyntaxError):
+            value = None
+        sides = [int(v) for v in value] if isinstance(value, list | tuple) and len(value) == 2 else [640, 640]
+    return sides[0], sides[1]

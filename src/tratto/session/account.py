@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
-from tratto.core.result import Result
+from tratto.core.result import MaskParts, Result
 from tratto.imaging.scratch import allocate
 from tratto.session.opening import mask_warnings
 
@@ -20,14 +21,32 @@ if TYPE_CHECKING:
     from tratto.engine.run import Outcome
 
 
-def account(
-    asked: Recipe,
-    outcome: Outcome,
-    final: Image,
-    inspection: Inspection,
-    given: tuple[Mask | None, Any, int],
-    forensic: bool,
-) -> Result:
+@dataclass(frozen=True, eq=False)
+class Circumstances:
+    """What a job was given besides the picture and the recipe.
+
+    Attributes
+    ----------
+    mask : Mask or None
+    origin : path, bytes or None
+        The file or bytes the picture came from; None for arrays.
+    page : int
+    forensic : bool
+    masks : MaskParts
+        What the mask was made of.
+    notes : tuple of str
+        Warnings from before the work.
+    """
+
+    mask: Mask | None = None
+    origin: Any = None
+    page: int = 0
+    forensic: bool = False
+    masks: MaskParts = field(default_factory=MaskParts)
+    notes: tuple[str, ...] = ()
+
+
+def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspection, how: Circumstances) -> Result:
     """Make the maps and the receipt of a finished run.
 
     Parameters
@@ -38,17 +57,16 @@ def account(
     final : Image
         The result in the source's mode.
     inspection : Inspection
-    given : (Mask or None, origin, int)
-        The mask, the file or bytes the picture came from (None for arrays), and the page.
-    forensic : bool
+    how : Circumstances
     """
     from tratto.imaging import io
     from tratto.provenance.confidence import confidence_map
     from tratto.provenance.edit_map import edit_map
     from tratto.provenance.receipt import FileFacts, ReceiptInputs, build_receipt
     from tratto.provenance.seal import hash_file
+    from tratto.provenance.xmp import doubts
 
-    mask, origin, page = given
+    mask, origin = how.mask, how.origin
     canvas = outcome.canvas
     shape = (final.height, final.width)
     edits: NDArray[np.uint16] = allocate(shape, np.uint16)  # type: ignore[assignment]
@@ -62,10 +80,11 @@ def account(
         input_file = hash_file(Path(origin))
     elif isinstance(origin, (bytes, bytearray)):
         input_file = FileFacts.of(bytes(origin))
-    notes = [n for r in outcome.records for n in r.notes]
+    notes = [*how.notes, *(n for r in outcome.records for n in r.notes)]
     if mask is not None:
         notes += mask_warnings(mask)
-    warnings = tuple(dict.fromkeys(notes))
+    doubt = doubts(canvas.source.meta.xmp)
+    warnings = tuple(dict.fromkeys([*notes, doubt] if doubt else notes))
     receipt = build_receipt(
         ReceiptInputs(
             asked=asked,
@@ -80,10 +99,11 @@ def account(
             edit_map=edits,
             confidence=sure,
             kernel=outcome.kernel,
-            page=page,
+            page=how.page,
             input_file=input_file,
             mask=mask,
-            forensic=forensic,
+            masks=how.masks,
+            forensic=how.forensic,
             stand_ins=tuple(w for w in warnings if "stand-in" in w),
             warnings=warnings,
         )
@@ -100,6 +120,7 @@ def account(
         receipt=receipt,
         warnings=warnings,
         mask=mask,
+        masks=how.masks,
     )
 
 

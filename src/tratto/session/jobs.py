@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tratto.core.canvas import Canvas
-from tratto.core.capability import Inpainter, Restorer
+from tratto.core.capability import Captioner, Inpainter, Restorer
 from tratto.core.errors import ForbiddenStep, OptionError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
-from tratto.core.result import Result
+from tratto.core.result import MaskParts, Result
 from tratto.session import cost, writing
-from tratto.session.account import account, back_to_mode
-from tratto.session.opening import check_mask_is_another, in_16_bits, open_mask, open_picture
+from tratto.session.account import Circumstances, account, back_to_mode
+from tratto.session.opening import check_mask_is_another, open_mask, open_picture
 from tratto.session.options import ENDINGS, Estimated, JobLimits, Progress, Saved, SaveOptions, silent
 from tratto.session.replaying import Replayed, replay
 from tratto.session.services import JobServices
@@ -23,6 +23,7 @@ from tratto.session.services import JobServices
 if TYPE_CHECKING:
     from tratto.imaging.io import Limits
     from tratto.provenance.notary import Notary
+    from tratto.providers.estimator import Opinion
     from tratto.tasks.recolor import RecolorOptions
     from tratto.tasks.repair import RepairOptions
     from tratto.tasks.restore import RestoreOptions
@@ -52,6 +53,7 @@ class Session:
     notary: Notary | None = None
     _restorers: dict[str, Restorer] = field(default_factory=dict, repr=False)
     _inpainters: dict[str, Inpainter] = field(default_factory=dict, repr=False)
+    _captioners: dict[str, Captioner] = field(default_factory=dict, repr=False)
 
     # -- opening ------------------------------------------------------------------------------------------------
 
@@ -73,6 +75,14 @@ class Session:
         if key not in self._inpainters:
             self._inpainters[key] = open_inpainter(provider, params)
         return self._inpainters[key]
+
+    def captioner(self, provider: str) -> Captioner:
+        """Return an opened captioner, opening it on first use."""
+        from tratto.providers.caption import open_captioner
+
+        if provider not in self._captioners:
+            self._captioners[provider] = open_captioner(provider)
+        return self._captioners[provider]
 
     def open(self, picture: Any, page: int | None = None) -> Image:
         """Return a picture as :class:`Image`.
@@ -117,6 +127,21 @@ class Session:
         from tratto.imaging.estimate import inspect_image
 
         return inspect_image(self.open(picture, page))
+
+    def opinion(self, picture: Any, page: int = 0) -> Opinion | str:
+        """Say what a network sees of noise, JPEG and blur; or, as a text, why it can say nothing of this picture.
+
+        A second opinion beside :meth:`inspect`; nothing is decided by it.
+
+        Raises
+        ------
+        UnavailableError
+            If the network or its runtime is missing.
+        """
+        from tratto.providers.estimator import opinion, unsuited
+
+        image = self.open(picture, page)
+        return unsuited(image) or opinion(image)
 
     def estimate(self, recipe: Recipe, image: Image) -> Estimated:
         """Say what a recipe would do to this picture and how long it may take, without doing it.
@@ -185,8 +210,10 @@ class Session:
         ----------
         picture : path, bytes, array, PIL picture or Image
         options : RepairOptions or None
-        mask : path, array or Mask
-            White where it is damaged; see :meth:`open_mask`. Grown and feathered as the options ask.
+        mask : path, array or Mask, or a mapping or sequence of these, or ``"auto"``
+            White where it is damaged; see :meth:`open_mask`. Grown and feathered as the options ask. A mapping, or a
+            folder, has one for each class; a sequence has one, or a mapping, for each pass. ``"auto"``: a network
+            proposes it.
         page : int or None
             Which page of a file that has several, from 0; see :meth:`open`.
         source : None or path or bytes
@@ -197,7 +224,7 @@ class Session:
         OptionError
             If there is no mask, or it opens all of the picture.
         """
-        from tratto.imaging.wall_mask import adjust_mask
+        from tratto.session.masks import AUTO, FOUND, find_masks, open_masks
         from tratto.tasks import repair as task
 
         options = options or task.RepairOptions()
@@ -207,10 +234,16 @@ class Session:
         check_mask_is_another(mask, origin)
         if mask is None:
             raise OptionError("repair needs to know what is damaged: give a mask, white where it is (--mask)")
-        values = adjust_mask(self.open_mask(mask, image).values, options.grow, options.blend)
-        damage = in_16_bits(values)
+        found = None
+        if isinstance(mask, str) and mask == AUTO:
+            mask, found = find_masks(image, options.threshold)
+        damage, masks = open_masks(mask, image, (options.grow, options.blend), self.limits)
+        masks = replace(masks, found_by=found)
         inspection = self.inspect(image)
-        return self.execute(task.plan(options, inspection), image, inspection, (damage, origin, page or 0))
+        options = options.model_copy(update={"passes": max(1, len(masks.of_passes()))})
+        given = (damage, origin, page or 0)
+        recipe = task.plan(options, inspection)
+        return self.execute(recipe, image, inspection, given, masks, () if found is None else (FOUND,))
 
     def recolor(
         self, picture: Any, options: RecolorOptions, mask: Any = None, page: int | None = None, source: Any = None
@@ -329,7 +362,13 @@ class Session:
             raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
 
     def execute(
-        self, recipe: Recipe, image: Image, inspection: Inspection, given: tuple[Mask | None, Any, int]
+        self,
+        recipe: Recipe,
+        image: Image,
+        inspection: Inspection,
+        given: tuple[Mask | None, Any, int],
+        masks: MaskParts | None = None,
+        notes: tuple[str, ...] = (),
     ) -> Result:
         """Run a recipe on an opened picture and account for it; what ``restore`` and ``replay`` share.
 
@@ -340,6 +379,10 @@ class Session:
         inspection : Inspection
         given : (Mask or None, origin, int)
             The mask, the file or bytes the picture came from (None for arrays), and the page.
+        masks : MaskParts or None
+            What the mask was made of; the masks of its passes are shown to the steps by name.
+        notes : tuple of str
+            Warnings that the result carries.
         """
         from tratto.engine.run import run
         from tratto.imaging import io
@@ -350,11 +393,14 @@ class Session:
             raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
         self.check_cost(self.estimate(recipe, image))
         working = io.expand_palette(image) if image.mode is ColorMode.PALETTE else image
-        canvas = Canvas(working, image, {} if mask is None else {"edit": mask}, inspection)
+        masks = masks or MaskParts()
+        named = {} if mask is None else {"edit": mask, **masks.of_passes()}
+        canvas = Canvas(working, image, named, inspection)
         services = JobServices(self, recipe.seed, fast, self.progress)
         outcome = run(recipe, canvas, services, allow_generative=not self.forensic)
         final = back_to_mode(image, outcome.baseline, outcome.canvas.image)
-        return account(recipe, outcome, final, inspection, (mask, origin, page), self.forensic)
+        how = Circumstances(mask, origin, page, self.forensic, masks, notes)
+        return account(recipe, outcome, final, inspection, how)
 
     def count_pages(self, path: Path) -> int:
         """Return how many pages or frames a file has."""

@@ -109,7 +109,8 @@ def replay(session: Session, receipt: Path | str, source: Any = None) -> Replaye
             raise ReceiptError("the job had a mask, and the bundle does not hold it; replay needs the whole bundle")
         mask = Mask(account.mask)
     recipe = Recipe.from_json(facts["recipe"]["resolved"], step_class)
-    done = session.execute(recipe, image, _inspection_of(facts), (mask, None, int(facts["input"]["page"])))
+    given = (mask, None, int(facts["input"]["page"]))
+    done = session.execute(recipe, image, _inspection_of(facts), given, account.masks)
     if done.receipt["output"]["samples_sha256"] == facts["output"]["samples_sha256"]:
         return Replayed("A", 0.0, None, same_environment=_same_environment(facts, done.receipt))
     same = _same_environment(facts, done.receipt)

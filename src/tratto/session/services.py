@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tratto.core.canvas import Canvas
-from tratto.core.capability import Inpainter, Restorer
+from tratto.core.capability import Captioner, Inpainter, Restorer
 from tratto.core.recipe import Recipe
 from tratto.core.step import StepRecord
 from tratto.imaging.scratch import allocate
@@ -53,6 +53,10 @@ class JobServices:
     def open_inpainter(self, provider: str, params: dict[str, Any] | None = None) -> Inpainter:
         """Return an opened in-painter."""
         return self._session.inpainter(provider, params)
+
+    def open_captioner(self, provider: str) -> Captioner:
+        """Return an opened captioner."""
+        return self._session.captioner(provider)
 
     def scratch(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
         """Return a large array, on disk where memory would not do."""

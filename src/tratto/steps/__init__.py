@@ -9,6 +9,7 @@ from tratto.core.errors import ReceiptError
 _STEPS = {
     "deblur": ("tratto.steps.deblur", "Deblur"),
     "denoise": ("tratto.steps.denoise", "Denoise"),
+    "describe": ("tratto.steps.describe", "Describe"),
     "diffuse": ("tratto.steps.diffuse", "Diffuse"),
     "inpaint": ("tratto.steps.inpaint", "Inpaint"),
     "repaint": ("tratto.steps.repaint", "Repaint"),

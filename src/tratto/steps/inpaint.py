@@ -57,6 +57,8 @@ class Inpaint:
     regions : list of dict or None
         Parts that somebody else fills: ``at`` [x, y], their first pixel in reading order, ``box`` [x, y, width,
         height], ``pixels``, ``depth``, ``texture`` and ``by``. None: to be chosen.
+    mask : str
+        Name of the mask of this pass, which the engine shows as the ``edit`` mask. Empty: the whole.
     """
 
     method: str = "auto"
@@ -64,13 +66,14 @@ class Inpaint:
     grow: float = 0.0
     fine: str = ""
     regions: list[dict[str, Any]] | None = field(default=None)
+    mask: str = ""
     name: ClassVar[str] = "inpaint"
     #: Speed on two cores, for estimates of time: of pictures with a few per cent of damage.
     megapixels_per_second: ClassVar[float] = 0.4
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method, str) or not isinstance(self.fine, str):
-            raise OptionError("method and fine are names of in-painters")
+        if not all(isinstance(v, str) for v in (self.method, self.fine, self.mask)):
+            raise OptionError("method and fine are names of in-painters, mask is that of a mask")
         for region in self.regions or []:
             if not isinstance(region, dict) or not {"at", "by"} <= set(region) or len(region["at"]) != 2:
                 raise OptionError(f"a region has at [x, y] and by, got {str(region)[:80]!r}")

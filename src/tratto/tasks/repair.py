@@ -10,6 +10,9 @@ from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.providers.inpainter import is_diffusion
+from tratto.core.result import pass_name
+from tratto.core.step import Step
+from tratto.steps.describe import AUTO, Describe
 from tratto.steps.diffuse import Diffuse
 from tratto.steps.inpaint import Inpaint
 
@@ -31,7 +34,14 @@ class RepairOptions(BaseModel):
     params : dict
         Parameters of a diffusion model (``sdxl``, ``sd15``); see :mod:`tratto.providers.inpainter.diffusion`.
     caption : str
-        What the picture shows, for the prompt of a diffusion model.
+        What the picture shows: for the account, and for the prompt of a diffusion model. ``auto``: a captioner says it.
+        Empty: nothing is said.
+    captioner : str
+        Who says it; ``auto`` takes the best that is here.
+    passes : int
+        How many masks are worked through one after the other, 1-32; follows from the masks.
+    threshold : float
+        Least chance that counts where the mask is found by a network.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,6 +52,9 @@ class RepairOptions(BaseModel):
     seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
     params: dict[str, Any] = Field(default_factory=dict)
     caption: Annotated[str, Field(max_length=2000)] = ""
+    captioner: str = "auto"
+    passes: Annotated[int, Field(ge=1, le=32)] = 1
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
     @model_validator(mode="before")
     @classmethod
@@ -54,13 +67,11 @@ class RepairOptions(BaseModel):
         method, params = given.get("method", "auto"), given.get("params") or {}
         if not isinstance(params, dict) or not isinstance(method, str):
             return given
-        if given.get("caption") and not is_diffusion(method):
-            raise OptionError(f"a caption is for the prompt of sdxl and sd15; {method} takes none")
         return {**given, "params": settle_params(method, params)} if params or is_diffusion(method) else given
 
 
 def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
-    """Turn options and an inspection into a recipe of one step.
+    """Turn options and an inspection into a recipe: a step for each pass, and one before if there is a caption.
 
     Parameters
     ----------
@@ -85,16 +96,21 @@ def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
         reasons.append(f"its edge was feathered over {options.blend:g} pixels, half of them outside the mask")
     if is_diffusion(options.method):
         reasons.append("a diffusion model paints it from a prompt: what it shows is invented")
-        painted = Diffuse(
-            method=options.method,
-            params=options.params,
-            caption=options.caption,
-            blend=options.blend,
-            grow=options.grow,
-        )
-        return Recipe("repair", (painted,), options.seed, tuple(reasons))
-    step = Inpaint(method=options.method, blend=options.blend, grow=options.grow)
-    return Recipe("repair", (step,), options.seed, tuple(reasons))
+    if options.passes > 1:
+        reasons.append(f"in {options.passes} passes with a mask each, each on what the one before left")
+    steps: list[Step] = []
+    if options.caption.strip():
+        by = "" if options.caption != AUTO else options.captioner
+        steps.append(Describe(caption=options.caption, by=by))
+    for number in range(1, options.passes + 1):
+        mask = pass_name(number) if options.passes > 1 else ""
+        if is_diffusion(options.method):
+            steps.append(
+                Diffuse(options.method, options.params, blend=options.blend, grow=options.grow, mask=mask)
+            )
+        else:
+            steps.append(Inpaint(options.method, options.blend, options.grow, mask=mask))
+    return Recipe("repair", tuple(steps), options.seed, tuple(reasons))
 
 
 def make_options(**fields: Any) -> RepairOptions:

@@ -7,6 +7,7 @@
 ``edit-map.png``      Delta-E times 512, 16 bit
 ``confidence.png``    65535 = sure, 16 bit
 ``mask.png``          where the picture was allowed to change, 16 bit; only if there was a mask
+``mask-01.png`` ...   what it was made of, per class and pass, as listed in the receipt; only if there were several
 ``original.<ext>``    the input file, byte by byte (left out on request)
 ``report.html``       the same for people, self-contained
 ``observed.json``     times and names; sealed, but nothing in the receipt depends on it (left out on request)
@@ -25,6 +26,8 @@ from tratto.provenance.bundle.names import (
     EDIT_MAP,
     LEDGER,
     MASK,
+    MASK_PARTS,
+    MOST_PARTS,
     NAMES,
     OBSERVED,
     ORIGINAL_ENDINGS,
@@ -55,6 +58,8 @@ __all__ = [
     "EDIT_MAP",
     "LEDGER",
     "MASK",
+    "MASK_PARTS",
+    "MOST_PARTS",
     "NAMES",
     "OBSERVED",
     "OBSERVED_SCHEMA",

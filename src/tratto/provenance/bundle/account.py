@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import ReceiptError
+from tratto.core.image import Mask
+from tratto.core.result import MaskPart, MaskParts
 from tratto.provenance import canonical
-from tratto.provenance.bundle.names import MASK
-from tratto.provenance.bundle.read import find_original, find_output, is_lone_receipt, read_bundle, some_bundle
+from tratto.provenance.bundle.names import MASK, MASK_PARTS
+from tratto.provenance.bundle.read import Bundle, find_original, find_output, is_lone_receipt, read_bundle, some_bundle
 from tratto.provenance.bundle.samples import mask_values, read_map
 from tratto.provenance.receipt import array_digest, read_receipt
 from tratto.provenance.seal import read_limited
@@ -32,12 +34,15 @@ class Account:
         Already checked against the receipt.
     output : Path or None
         The picture beside the bundle, if it is the sealed one.
+    masks : MaskParts
+        What the mask was made of; likewise checked.
     """
 
     receipt: dict[str, Any]
     original: Path | None = None
     mask: NDArray[np.float32] | None = None
     output: Path | None = None
+    masks: MaskParts = field(default_factory=MaskParts)
 
 
 def open_account(path: Path) -> Account:
@@ -58,6 +63,25 @@ def open_account(path: Path) -> Account:
         if array_digest(mask) != bundle.receipt["mask"]["samples_sha256"]:
             raise ReceiptError(f"{MASK} is not the mask the receipt names: it was altered")
     output, matches = find_output(bundle)
-    return Account(
-        bundle.receipt, None if original is None else bundle.folder / original, mask, output if matches else None
-    )
+    kept = None if original is None else bundle.folder / original
+    return Account(bundle.receipt, kept, mask, output if matches else None, _parts(bundle))
+
+
+def _parts(bundle: Bundle) -> MaskParts:
+    """Read the masks that the mask was made of.
+
+    Raises
+    ------
+    ReceiptError
+        If one is missing, or is not the one that the receipt names.
+    """
+    stated = bundle.receipt["mask"] or {}
+    parts = []
+    for name, facts in zip(MASK_PARTS, stated.get("parts", ()), strict=False):
+        if name not in bundle.sealed_files:
+            raise ReceiptError(f"the receipt names {name}, and the bundle does not hold it; replay needs all of it")
+        values = mask_values(read_map(bundle, name, bundle.receipt["input"]["picture"]))
+        if array_digest(values) != facts["samples_sha256"]:
+            raise ReceiptError(f"{name} is not the mask the receipt names: it was altered")
+        parts.append(MaskPart(Mask(values), facts["class"] or "", facts["pass"]))
+    return MaskParts(tuple(parts), stated.get("found_by"))

@@ -11,6 +11,10 @@ SUFFIX = ".tratto"
 RECEIPT, SEAL, OBSERVED, REPORT = "receipt.json", "seal.json", "observed.json", "report.html"
 EDIT_MAP, CONFIDENCE, MASK = "edit-map.png", "confidence.png", "mask.png"
 LEDGER = "ledger.json"
+#: Of how many masks a mask may be made: one per class and pass.
+MOST_PARTS = 64
+#: The masks that ``mask.png`` was made of, in the order the receipt lists them.
+MASK_PARTS = tuple(f"mask-{k:02d}.png" for k in range(1, MOST_PARTS + 1))
 #: What the seal does not hold: the receipt has a place of its own there, and the proof is about the seal.
 UNSEALED = frozenset({RECEIPT, SEAL, LEDGER})
 #: Endings an ``original`` may have.
@@ -25,6 +29,7 @@ NAMES = frozenset(
         EDIT_MAP,
         CONFIDENCE,
         MASK,
+        *MASK_PARTS,
         LEDGER,
         SIDECAR,
         *(f"original.{e}" for e in ORIGINAL_ENDINGS),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tratto.core.errors import OutputError, ReceiptError
+from tratto.core.image import Mask
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, Result
 from tratto.provenance import canonical, commit
 from tratto.provenance.bundle.names import (
@@ -21,6 +22,7 @@ from tratto.provenance.bundle.names import (
     EDIT_MAP,
     FORMAT_OF,
     MASK,
+    MASK_PARTS,
     NAMES,
     OBSERVED,
     RECEIPT,
@@ -153,8 +155,15 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
     }
     encode_png16_gray(folder / CONFIDENCE, result.confidence, confidence_text, orientation)
     files[EDIT_MAP], files[CONFIDENCE] = hash_file(folder / EDIT_MAP), hash_file(folder / CONFIDENCE)
-    if _write_mask(folder / MASK, result):
+    text = "65535 = may change, 0 = must stay bit-identical"
+    if result.mask is not None:
+        _write_mask(folder / MASK, result.mask, text, result)
         files[MASK] = hash_file(folder / MASK)
+    for name, part in zip(MASK_PARTS, result.masks.parts, strict=False):
+        whole = f"the mask of pass {part.number}: {text}"
+        marks = f"marked as {clean(part.kind)} for pass {part.number}: 65535 = wholly, 0 = not"
+        _write_mask(folder / name, part.mask, marks if part.kind else whole, result)
+        files[name] = hash_file(folder / name)
 
     output = hash_file(parts.written)
     ending = parts.output.suffix.lstrip(".").lower()
@@ -239,8 +248,8 @@ def _sync_file(path: Path) -> None:
         os.close(fd)
 
 
-def _write_mask(path: Path, result: Result) -> bool:
-    """Write the mask, if there was one, and return whether there was. A replay needs exactly this mask.
+def _write_mask(path: Path, mask: Mask, description: str, result: Result) -> None:
+    """Write a mask in 16 bit. A replay needs exactly this mask.
 
     Raises
     ------
@@ -249,17 +258,14 @@ def _write_mask(path: Path, result: Result) -> bool:
     """
     from tratto.imaging.io import encode_png16_gray
 
-    if result.mask is None:
-        return False
-    samples = np.rint(result.mask.values * np.float32(65535)).astype(np.uint16)
-    if not np.array_equal(mask_values(samples), result.mask.values):
+    samples = np.rint(mask.values * np.float32(65535)).astype(np.uint16)
+    if not np.array_equal(mask_values(samples), mask.values):
         raise ReceiptError(
             "the bundle keeps a mask in 16 bit, and this one holds values between two steps; round it to whole "
             "65535ths before the work (tratto.restore and its like do)"
         )
-    text = {"Title": "Tratto mask", "Description": "65535 = may change, 0 = must stay bit-identical"}
+    text = {"Title": "Tratto mask", "Description": description}
     encode_png16_gray(path, samples, text, result.source.meta.orientation)
-    return True
 
 
 def _copy_original(folder: Path, parts: BundleParts) -> str | None:

@@ -130,7 +130,26 @@ def _mask_words(receipt: Mapping[str, Any]) -> str:
     return (
         f"<p>A mask allowed change in {text(percent(mask['covered']))} of the picture. Outside it, every sample is "
         f"that of {source}{', before it was encoded in the file' if recoded(receipt) else ''}.</p>"
+        f"{_mask_parts(mask)}"
     )
+
+
+def _mask_parts(mask: Mapping[str, Any]) -> str:
+    """Return the masks per class and pass as a list, and who proposed them."""
+    words = ""
+    if "found_by" in mask:
+        found = mask["found_by"]
+        words = (
+            f"<p>The mask was proposed by {text(found['provider'])} ({text(found['library'])}) at a threshold of "
+            f"{text(found['threshold'])}; nobody is known to have looked at it.</p>"
+        )
+    rows = []
+    several = max((p["pass"] for p in mask.get("parts", ())), default=1) > 1
+    for part in mask.get("parts", ()):
+        where = f"pass {part['pass']}" if several else ""
+        name = ", ".join(v for v in (where, part["class"] or "whole mask") if v)
+        rows.append(f"<li>{text(name)}: {text(part['pixels'])} pixels, {text(percent(part['covered']))}</li>")
+    return words + (f"<ul>{''.join(rows)}</ul>" if rows else "")
 
 
 _PLACES = (("top left", "top", "top right"), ("left", "middle", "right"), ("bottom left", "bottom", "bottom right"))

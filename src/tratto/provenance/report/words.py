@@ -63,6 +63,7 @@ _ESTIMATED_BY = {
     "model": "predicted by the model itself",
     "self-ensemble": "from the spread of several runs",
     "none": "none",
+    "not edited": "not needed: it changed no pixel",
 }
 TITLES = {"restore": "Restoration", "repair": "Repair", "recolor": "Recolouring", "reface": "Face replacement"}
 

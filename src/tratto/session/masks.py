@@ -1,0 +1,144 @@
+"""The mask of a repair: one, one per class of damage, several passes, or found by a network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tratto.core.errors import InputError, OptionError
+from tratto.core.image import Image, Mask
+from tratto.core.result import MaskPart, MaskParts
+from tratto.session.opening import in_16_bits, open_mask
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tratto.imaging.io import Limits
+
+#: Name of the union that ``tratto mask find`` writes beside the masks of the classes.
+UNION = "all"
+#: What ``mask`` may be to have the damage found.
+AUTO = "auto"
+#: How many masks, over all passes, a job may be made of.
+MOST = 64
+FOUND = (
+    "the mask was proposed by a network that learned from simulated damage, and nobody is known to have looked at it; "
+    "what it took for damage may be part of the picture, and it will have missed some"
+)
+
+
+def class_masks(folder: Path) -> dict[str, Path]:
+    """Return the masks of a folder by class: its PNG files, without their union where there is more.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    found = {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() == ".png" and p.is_file()}
+    if len(found) > 1:
+        found.pop(UNION, None)
+    if not found:
+        raise InputError(f"{folder} holds no .png masks; a folder of masks has one for each class, such as crack.png")
+    return found
+
+
+def open_masks(
+    mask: Any, image: Image, adjust: tuple[float, float] = (0.0, 0.0), limits: Limits | None = None
+) -> tuple[Mask, MaskParts]:
+    """Open what a mask is made of and put it together.
+
+    Parameters
+    ----------
+    mask : path, array, Mask, PIL picture, or a mapping or sequence of these
+        A mapping (or a folder) has a mask for each class. A sequence has a mask, or masks by class, for each pass.
+    image : Image
+    adjust : (float, float)
+        Pixels to grow each pass by, and width of its feather.
+    limits : Limits or None
+
+    Returns
+    -------
+    Mask
+        Everything that may change.
+    MaskParts
+        Empty for a single mask without classes.
+
+    Raises
+    ------
+    OptionError
+        If a mask does not fit the picture, or there are none or too many.
+    """
+    from tratto.imaging.wall_mask import adjust_mask
+
+    passes = list(mask) if isinstance(mask, Sequence) and not isinstance(mask, str | bytes) else [mask]
+    if not passes:
+        raise OptionError("repair needs a mask; the list of passes is empty")
+    parts: list[MaskPart] = []
+    whole: NDArray[np.float32] | None = None
+    for number, one in enumerate(passes, 1):
+        given = _by_class(one)
+        opened = {kind: open_mask(m, image, limits) for kind, m in given.items()}
+        union = np.maximum.reduce([m.values for m in opened.values()])
+        own = in_16_bits(adjust_mask(union, *adjust))
+        if len(passes) > 1:
+            parts.append(MaskPart(own, "", number))
+        parts += [MaskPart(m, kind, number) for kind, m in opened.items() if kind]
+        whole = own.values if whole is None else np.maximum(whole, own.values)
+    if len(parts) > MOST or whole is None:
+        raise OptionError(f"a job takes up to {MOST} masks over all passes, got {len(parts)}")
+    return Mask(whole), MaskParts(tuple(parts))
+
+
+def _by_class(mask: Any) -> dict[str, Any]:
+    """Return the masks of one pass by class; the empty name stands for a mask without one."""
+    if isinstance(mask, str | os.PathLike) and Path(mask).is_dir():
+        mask = class_masks(Path(mask))
+    if not isinstance(mask, Mapping):
+        return {"": mask}
+    if not mask:
+        raise OptionError("the masks by class are empty; give one mask at least")
+    for name in mask:
+        if not isinstance(name, str) or not 0 < len(name.strip()) <= 60 or not name.isprintable():
+            raise OptionError(f"a class of damage is named with 1 to 60 characters, got {name!r}")
+    return dict(mask)
+
+
+def find_masks(image: Image, threshold: float) -> tuple[dict[str, Mask], dict[str, Any]]:
+    """Have the network that ships look for damage.
+
+    Parameters
+    ----------
+    image : Image
+    threshold : float
+        Least chance that counts, in (0, 1).
+
+    Returns
+    -------
+    dict of str to Mask
+        Of the classes that were found; hard.
+    dict
+        Who found them, as :class:`~tratto.core.result.MaskParts` keeps it.
+
+    Raises
+    ------
+    OptionError
+        If nothing was found.
+    UnavailableError
+        If the network is not here.
+    """
+    from tratto.imaging.color import view_rgb
+    from tratto.providers.damage_finder import find_damage, finder_facts, masks_of
+
+    found = masks_of(find_damage(view_rgb(image)), threshold)
+    masks = {kind: Mask(values.astype(np.float32)) for kind, values in found.items() if values.any()}
+    if not masks:
+        raise OptionError(
+            f"no damage was found at a threshold of {threshold:g}; lower it (--threshold), or draw a mask (tratto mask "
+            "draw) and give it with --mask"
+        )
+    return masks, {**finder_facts(), "threshold": threshold}
