@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,3 +63,18 @@ def fake_services():
             "dreamer": FakeRestorer(replace(info, provider="dreamer", generative=True)),
         }
     )
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """Folders of tiny random diffusion models in the published layout; see ``tests/tiny_diffusion.py``."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries that are loaded here for the first time
+        pytest.importorskip("diffusers")
+        pytest.importorskip("peft")
+        spec = importlib.util.spec_from_file_location("tiny_diffusion", Path(__file__).parent / "tiny_diffusion.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.write_all(tmp_path_factory.mktemp("tiny"))

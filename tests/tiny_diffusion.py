@@ -116,8 +116,9 @@ def write_controlnet(folder: Path, model: Path, seed: int = 0) -> Path:
         attention_head_dim=config["attention_head_dim"], conditioning_embedding_out_channels=(8, 8, 8, 8), **more,
     )  # fmt: skip
     for p in net.controlnet_down_blocks.parameters():  # zero at the start of training: it would change nothing
+        torch.nn.init.normal_(p, std=1.0)
+    for p in net.controlnet_cond_embedding.parameters():
         torch.nn.init.normal_(p, std=0.5)
-    torch.nn.init.normal_(net.controlnet_cond_embedding.conv_out.weight, std=0.5)
     path = folder / f"tiny-depth-{model.name}"
     net.save_pretrained(path, safe_serialization=True)
     return path

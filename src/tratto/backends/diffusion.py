@@ -442,8 +442,12 @@ def _load(folders: DiffusionFolders, dtype: Any) -> Any:
             given["controlnet"] = diffusers.ControlNetModel.from_pretrained(
                 str(path), torch_dtype=dtype, use_safetensors=True, local_files_only=True
             )
+        _check_whole(given["controlnet"], folders.controlnet, "")
     with _mapped(folders.model.path, f"a pipeline of the family {folders.family}"):
         pipe = kind.from_pretrained(str(folders.model.path), **given)
+    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        if getattr(pipe, part, None) is not None:
+            _check_whole(getattr(pipe, part), folders.model, f"{part}/")
     if folders.image_prompt is not None:
         adapter = folders.image_prompt
         name = next(f for f in adapter.files if "/" not in f)
@@ -452,7 +456,29 @@ def _load(folders: DiffusionFolders, dtype: Any) -> Any:
                 str(adapter.path), subfolder="", weight_name=name, image_encoder_folder="image_encoder",
                 local_files_only=True,
             )  # fmt: skip
+        _check_whole(pipe.image_encoder, adapter, "image_encoder/")
+        if any(p.is_meta for p in pipe.unet.parameters()):
+            raise WeightMismatch(f"{adapter.path} cannot be opened as an IP-Adapter of this model: it lacks weights")
     return pipe
+
+
+def _check_whole(module: Any, folder: ModelFolder, part: str) -> None:
+    """Refuse a part whose files hold fewer numbers than it has: loaders fill up with random ones and only warn.
+
+    Names cannot be compared, since older files have other ones; the count of numbers is the same under any name.
+    """
+    import math
+
+    from safetensors import safe_open
+
+    stored = 0
+    for name in folder.files:
+        if name.startswith(part) and name.count("/") == part.count("/") and name.endswith(".safetensors"):
+            with safe_open(folder.path / name, "np") as opened:
+                stored += sum(math.prod(opened.get_slice(key).get_shape()) for key in opened.keys())  # noqa: SIM118
+    needed = sum(p.numel() for p in module.parameters())
+    if stored < needed or any(p.is_meta for p in module.parameters()):
+        raise WeightMismatch(f"{folder.path / part}: it lacks weights: {stored} numbers are there of {needed}")
 
 
 def _load_adapter(pipe: Any, adapter: ModelFolder, name: str) -> None:

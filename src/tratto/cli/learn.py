@@ -16,14 +16,18 @@ def train(
     photos: Annotated[Path, typer.Option(help="Folder of training photographs.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and logs.")] = Path("runs"),
     stop_after: Annotated[int | None, typer.Option(help="Stop with a checkpoint after this many steps.")] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE in a run that fine-tunes a diffusion model; repeatable."),
+    ] = None,
 ) -> None:
     """Train as a run file says; continues from its checkpoint if there is one."""
     from tratto.cli.guard import guarded
 
-    guarded(_train, run, photos, out, stop_after)
+    guarded(_train, run, photos, out, stop_after, change)
 
 
-def _train(run: Path, photos: Path, out: Path, stop_after: int | None) -> int:
+def _train(run: Path, photos: Path, out: Path, stop_after: int | None, change: list[str] | None = None) -> int:
     import importlib.util
     import logging
 
@@ -34,10 +38,10 @@ def _train(run: Path, photos: Path, out: Path, stop_after: int | None) -> int:
             raise InputError(f"the {what} {path} does not exist")
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("accelerate") is None:
         raise MissingExtra("training", "train")
-    from tratto.training.loop import run as start
+    from tratto.training.start import start
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    start(run, photos, out, stop_after=stop_after)
+    start(run, photos, out, stop_after, change)
     return 0
 
 

@@ -84,7 +84,8 @@ def find_folder(text: str, kind: Kind) -> ModelFolder:
     Parameters
     ----------
     text : str
-        A path, a reference as :attr:`ModelFolder.reference`, or the id of a model card with a pulled folder.
+        A path, the name of a folder in ``TRATTO_MODELS``, a reference as :attr:`ModelFolder.reference`, or the id of a
+        model card with a pulled folder.
     kind : str
         What is expected there.
 
@@ -102,7 +103,9 @@ def find_folder(text: str, kind: Kind) -> ModelFolder:
     named = _REFERENCE.fullmatch(text)
     if named is not None and not Path(text).exists():
         return _find_again(named["name"], text, kind)
-    path, name = Path(text).expanduser(), ""
+    path, name, shelf = Path(text).expanduser(), "", user_folder()
+    if text and shelf is not None and not path.exists() and (shelf / text).exists():
+        path = shelf / text
     if not text or not path.exists():
         pulled = _pulled(text)
         if pulled is None:

@@ -251,7 +251,7 @@ def near_is_one(depth: Depth) -> Float:
 
     A map in metres is turned to its inverse first. A flat map becomes 0.5.
     """
-    values = np.nan_to_num(depth.values.astype(np.float64), posinf=np.nan, neginf=np.nan)
+    values = depth.values.astype(np.float64)
     good = np.isfinite(values)
     if not good.any():
         raise OptionError("the depth map holds no finite value")

@@ -14,11 +14,12 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True, help="folder of training photographs")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="output folder (default: runs)")
     parser.add_argument("--stop-after", type=int, default=None, help="stop with a checkpoint after this many steps")
+    parser.add_argument("--set", action="append", default=[], help="NAME=VALUE in a run for a diffusion model")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    from tratto.training.loop import run
+    from tratto.training.start import start
 
-    run(given.run, given.photos, given.out, stop_after=given.stop_after)
+    start(given.run, given.photos, given.out, given.stop_after, given.set)
 
 
 if __name__ == "__main__":
