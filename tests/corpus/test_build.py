@@ -331,3 +331,28 @@ def test_the_commands(photos, tmp_path):
     assert run(app, [*line, "--size", "5"]).exit_code == 2
     assert run(app, [*line, "--licence", "cc-by-nd"]).exit_code == 2
     assert run(app, [*line, "--workers", "0"]).exit_code == 2
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_is_told_and_nothing_is_lost(photos, tmp_path, monkeypatch, call):
+    build(photos, tmp_path / "whole", BuildPlan(size=64, per_shard=5))
+    for step in range(1, 6):
+        out, real, left = tmp_path / f"out{step}", getattr(os, call), [step]
+
+        def full(*given, real=real, left=left, **named):
+            left[0] -= 1
+            if left[0] == 0:
+                raise OSError(28, "No space left on device")
+            return real(*given, **named)
+
+        failed = False
+        with monkeypatch.context() as patched:
+            patched.setattr(os, call, full)
+            try:
+                build(photos, out, BuildPlan(size=64, per_shard=5))
+            except OutputError as e:
+                failed = "No space left on device" in str(e)
+        assert failed or call == "fsync"
+        assert not list(out.glob(".*.part"))
+        build(photos, out, BuildPlan(size=64, per_shard=5))
+        assert files(out) == files(tmp_path / "whole")

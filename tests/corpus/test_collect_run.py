@@ -512,3 +512,30 @@ def test_the_command(museum, tmp_path, monkeypatch):
         wrong = run(app, [*base, "--contact", "me", *extra])
         assert (wrong.exit_code, word in wrong.stderr) == (2, True), wrong.stderr
     assert run(app, ["data", "collect", "flickr", "--query", "x", "-o", "y"]).exit_code == 2
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_is_told_and_nothing_is_lost(museum, tmp_path, monkeypatch, call, step):
+    for number in range(1, 3):
+        museum.commons(number)
+    real, left = getattr(os, call), [step]
+
+    def full(*given, **named):
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(28, "No space left on device")
+        return real(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, call, full)
+        failed = False
+        try:
+            go(museum, tmp_path)
+        except OutputError as e:
+            failed = "No space left on device" in str(e)
+    # what only asks for a folder's entry to be written soon may fail in silence
+    assert failed or call == "fsync"
+    go(museum, tmp_path)
+    assert sound(tmp_path) == ["wikimedia-1.jpg", "wikimedia-2.jpg"]
+    assert list((tmp_path / ".collect" / "parts").iterdir()) == []
