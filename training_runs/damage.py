@@ -7,7 +7,7 @@ RUN = Run(
     ships_as="tratto-damage",
     network="segmenter",
     network_options={"widths": (24, 40, 64, 96, 128), "unshuffle": 2, "classes": 8},
-    steps=3_000,
+    steps=8_000,
     batch=8,
     data=Data(patch=160, gray_share=0.45, text_share=0.06, shrink_weights=(0.2, 0.4, 0.4)),
     workers=0,

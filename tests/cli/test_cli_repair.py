@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,7 +147,7 @@ def test_find_proposes_masks_or_says_what_is_missing(photo, tmp_path, monkeypatc
     import tratto.providers.damage_finder as finder
 
     def scratched(rgb, backend=None, card=None):
-        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in finder.CLASSES}
+        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
         chances["scratch"][20:23, 5:60] = 0.8
         chances["stain"][50:60, 50:60] = 0.4
         return chances
@@ -189,3 +190,143 @@ def test_eval_repair_writes_its_table(photo, tmp_path):
     assert "| thin | tratto repair |" in (tmp_path / "report" / "report.md").read_text()
     rows = json.loads((tmp_path / "report" / "report.json").read_text())["rows"]
     assert [r["changed_outside"] for r in rows] == [0, 0]
+
+
+def class_folder(tmp_path, names=("crack", "stain")):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for k, name in enumerate(names):
+        mask = np.zeros((90, 110), np.uint8)
+        mask[10 + 30 * k : 14 + 30 * k, 20:60] = 255
+        Pil.fromarray(mask).save(folder / f"{name}.png")
+    return folder
+
+
+def test_a_folder_of_classes_and_passes_on_the_command_line(photo, tmp_path):
+    folder = class_folder(tmp_path)
+    line = ["repair", str(photo), "-o", str(tmp_path / "out"), "--method", "plate", "--json"]
+    done = run.invoke(app, [*line, "--mask", str(folder), "--caption", "A wall"])
+    assert done.exit_code == 0, done.output
+    (told,) = json.loads(done.stdout)
+    receipt = json.loads((Path(told["bundle"]) / "receipt.json").read_text())
+    assert [p["class"] for p in receipt["mask"]["parts"]] == ["crack", "stain"]
+    assert receipt["steps"][0]["params"]["caption"] == "A wall"
+    line[3] = str(tmp_path / "two")
+    done = run.invoke(app, [*line, "--mask", str(folder / "crack.png"), "--mask", str(folder / "stain.png")])
+    assert done.exit_code == 0, done.output
+    (told,) = json.loads(done.stdout)
+    assert [s["params"]["mask"] for s in told["steps"]] == ["pass-1", "pass-2"]
+    assert len(told["mask"]) == 2
+
+
+def test_a_folder_of_masks_for_other_pictures_is_no_folder_of_classes(photo, tmp_path):
+    folder = class_folder(tmp_path, ("other", "another"))
+    done = run.invoke(app, ["repair", str(photo), "-o", str(tmp_path / "out"), "--mask", str(folder)])
+    assert done.exit_code == 3
+    assert "no mask for" in done.output
+    for wrong in (["--mask", ""], ["--mask", "auto", "--mask", str(folder)]):
+        done = run.invoke(app, ["repair", str(photo), "-o", str(tmp_path / "out"), *wrong])
+        assert done.exit_code == 2
+
+
+def found_by_a_network(monkeypatch):
+    import tratto.providers.damage_finder as finder
+
+    def scratched(rgb, backend=None, card=None):
+        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
+        chances["scratch"][20:23, 5:60] = 0.45
+        chances["crack"][20:23, 5:60] = 0.4
+        chances["any"][20:23, 5:60] = 0.85
+        return chances
+
+    model = {"id": "tratto-damage", "sha256": "0" * 64, "licence": "Apache-2.0", "commercial_use": True}
+    monkeypatch.setattr(finder, "find_damage", scratched)
+    monkeypatch.setattr(
+        finder, "finder_facts", lambda: {"provider": "tratto-damage", "library": "onnxruntime 1", "models": [model]}
+    )
+
+
+def test_repair_with_a_mask_that_a_network_proposed_says_so(photo, tmp_path, monkeypatch):
+    found_by_a_network(monkeypatch)
+    line = ["repair", str(photo), "-o", str(tmp_path / "out"), "--mask", "auto", "--method", "plate", "--json"]
+    done = run.invoke(app, line)
+    assert done.exit_code == 0, done.output
+    (told,) = json.loads(done.stdout)
+    assert any("proposed by a network" in w for w in told["warnings"])
+    bundle = Path(told["bundle"])
+    mask = json.loads((bundle / "receipt.json").read_text())["mask"]
+    assert mask["found_by"]["provider"] == "tratto-damage"
+    assert mask["found_by"]["threshold"] == 0.5
+    assert [(p["class"], p["pixels"]) for p in mask["parts"]] == [("scratch", 3 * 55)]  # any damage, likeliest kind
+    assert "nobody is known to have looked" in (bundle / "report.html").read_text()
+    assert run.invoke(app, ["verify", str(bundle)]).exit_code == 0
+    assert run.invoke(app, ["replay", str(bundle)]).exit_code == 0
+    line[3] = str(tmp_path / "none")
+    done = run.invoke(app, [*line, "--threshold", "0.9"])
+    assert done.exit_code == 2
+    assert "no damage was found" in done.output
+
+
+def yolo(path, names):
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    # one find: centre 16, 8, 16 wide, 8 high, class 1 at 0.9, the first prototype at +9, the second at -9
+    rows = np.array([[16, 8, 16, 8, 0.1, 0.9, 1.0, 0.0]], np.float32).T[None]
+    prototypes = np.stack([np.full((8, 8), 9.0), np.full((8, 8), -9.0)]).astype(np.float32)[None]
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
+            helper.make_node("Mul", ["mean", "nothing"], ["zero"]),
+            helper.make_node("Add", ["rows", "zero"], ["output0"]),
+            helper.make_node("Add", ["prototypes", "zero"], ["output1"]),
+        ],
+        "yolo",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 32, 32])],
+        [
+            helper.make_tensor_value_info("output0", TensorProto.FLOAT, list(rows.shape)),
+            helper.make_tensor_value_info("output1", TensorProto.FLOAT, list(prototypes.shape)),
+        ],
+        [
+            numpy_helper.from_array(rows, "rows"),
+            numpy_helper.from_array(prototypes, "prototypes"),
+            numpy_helper.from_array(np.float32(0), "nothing"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    if names:
+        entry = model.metadata_props.add()
+        entry.key, entry.value = "names", names
+    onnx.save(model, path)
+    return path
+
+
+def test_find_with_a_yolo_model_of_ones_own(tmp_path):
+    photo = tmp_path / "square.png"
+    Pil.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(photo)
+    model = yolo(tmp_path / "mine.onnx", "{0: 'crack', 1: 'spray/paint'}")
+    line = ["mask", "find", str(photo), "-o", str(tmp_path / "found"), "--model", str(model), "--json"]
+    done = run.invoke(app, line)
+    assert done.exit_code == 0, done.output
+    assert sorted(p.name for p in (tmp_path / "found").iterdir()) == ["all.png", "spray-paint.png"]
+    want = np.zeros((64, 64), np.uint8)
+    want[8:24, 16:48] = 255  # the box at twice the network's scale
+    np.testing.assert_array_equal(values(tmp_path / "found" / "spray-paint.png")[9:23, 17:47], want[9:23, 17:47])
+    assert (values(tmp_path / "found" / "all.png") > 0).sum() == pytest.approx(16 * 32, abs=60)
+    line[4] = str(tmp_path / "weak")
+    assert run.invoke(app, [*line, "--score", "0.95"]).exit_code == 0
+    assert values(tmp_path / "weak" / "all.png").max() == 0
+
+
+def test_models_that_cannot_be_used_are_told(photo, tmp_path):
+    nameless = yolo(tmp_path / "nameless.onnx", "")
+    line = ["mask", "find", str(photo), "-o", str(tmp_path / "f"), "--model"]
+    done = run.invoke(app, [*line, str(nameless)])
+    assert done.exit_code == 2
+    assert "--classes" in done.output
+    assert run.invoke(app, [*line, str(nameless), "--classes", "crack, stain"]).exit_code == 0
+    assert (tmp_path / "f" / "stain.png").is_file()
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no model")
+    assert run.invoke(app, [*line, str(broken)]).exit_code == 3
+    assert run.invoke(app, [*line, str(tmp_path / "nowhere.onnx")]).exit_code == 3

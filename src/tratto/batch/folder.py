@@ -23,6 +23,7 @@ from tratto.session import (
     mask_share,
     mask_warnings,
 )
+from tratto.session.masks import holds_classes, open_masks
 from tratto.tasks.recolor import RecolorOptions
 from tratto.tasks.repair import RepairOptions
 from tratto.tasks.restore import RestoreOptions
@@ -47,8 +48,10 @@ class FolderJob:
     options : RestoreOptions, RepairOptions or RecolorOptions
         Which says which job it is.
     save : SaveOptions
-    mask : Path or None
-        One mask for all, or a folder with a mask of the same relative stem for each input.
+    mask : Path, tuple of Path or "auto", or None
+        One mask for all, or a folder with a mask of the same relative stem for each input. Of a repair: a tuple with
+        one for each pass; each may also be a folder with a mask for each class (of one input, or in a folder of the
+        input's stem), or ``"auto"``: a network proposes it.
     page : int or "all" or None
         From 0. None: files with several pages are refused.
     skip_existing, overwrite : bool
@@ -60,7 +63,7 @@ class FolderJob:
     out: Path
     options: RestoreOptions | RepairOptions | RecolorOptions
     save: SaveOptions = field(default_factory=SaveOptions)
-    mask: Path | None = None
+    mask: Path | tuple[Path | str, ...] | None = None
     page: int | str | None = None
     skip_existing: bool = False
     overwrite: bool = False
@@ -188,23 +191,39 @@ def plan_jobs(
             )
         )
     check_jobs(jobs, sources, job.skip_existing or job.overwrite)
-    if isinstance(job.mask, Path) and not job.mask.exists():
-        raise InputError(f"the mask {job.mask} does not exist")
+    for given in job.mask if isinstance(job.mask, tuple) else (job.mask,):
+        if isinstance(given, Path) and not given.exists():
+            raise InputError(f"the mask {given} does not exist")
     return jobs, failed
 
 
-def _mask_for(job: FolderJob, item: Job) -> Path | None:
-    if job.mask is None or not job.mask.is_dir():
-        return job.mask
+def _masks_for(job: FolderJob, item: Job, alone: bool) -> Any:
+    """Return the mask of a picture: a path; of a repair also ``"auto"`` or a list with one for each pass."""
+    if not isinstance(job.mask, tuple):
+        return _mask_for(job, job.mask, item)
+    passes = [m if isinstance(m, str) else _mask_for(job, m, item, classes=True, alone=alone) for m in job.mask]
+    return passes[0] if len(passes) == 1 else passes
+
+
+def _mask_for(
+    job: FolderJob, mask: Path | None, item: Job, classes: bool = False, alone: bool = False
+) -> Path | None:
+    if mask is None or not mask.is_dir():
+        return mask
     below = Path() if item.output == job.out else item.output.parent.relative_to(job.out)
     # photo.jpg.png before photo.png: with --keep-ending there may be a photo.tif, too
     for stem in (item.source.name, item.source.stem):
         for suffix in SUFFIXES:
-            candidate = job.mask / below / (stem + suffix)
+            candidate = mask / below / (stem + suffix)
             if os.path.exists(candidate):  # a name too long for the system is not there, either
                 return candidate
+        if classes and os.path.isdir(mask / below / stem):
+            return mask / below / stem
+    if classes and alone and holds_classes(mask):
+        return mask
+    also = ", or a folder of that name with a mask for each class" if classes else ""
     raise InputError(
-        f"no mask for {item.source} in {job.mask}: expected {below / item.source.stem} with a picture ending"
+        f"no mask for {item.source} in {mask}: expected {below / item.source.stem} with a picture ending{also}"
     )
 
 
@@ -235,7 +254,7 @@ def run_folder(
             skipped = _skipped(item) if job.skip_existing else None
             if skipped is not None and session.notary is not None and (item.bundle / "seal.json").exists():
                 skipped = _recorded(skipped, session.notary.complete(item.bundle))
-            yield _one(job, item, session, dry_run) if skipped is None else skipped
+            yield _one(job, item, session, dry_run, len(jobs) == 1) if skipped is None else skipped
         except TrattoError as e:
             yield FileOutcome(item.source, None, "failed", str(e), e.exit_code)
         except MemoryError:
@@ -252,6 +271,10 @@ def _refused(error: OSError) -> str:
     """Say which file the system refused and why, in one line."""
     where = f"{error.filename}: " if error.filename else ""
     return f"the system refused: {where}{error.strerror or error}"
+
+
+def _told(mask: Any) -> str | list[str]:
+    return [str(m) for m in mask] if isinstance(mask, list) else str(mask)
 
 
 def _with_format(job: FolderJob) -> FolderJob:
@@ -288,15 +311,25 @@ def _recorded(outcome: FileOutcome, proof: LedgerProof | None) -> FileOutcome:
     return replace(outcome, message=message, details={**outcome.details, "entry": proof.index})
 
 
-def _one(job: FolderJob, item: Job, session: Session, dry_run: bool) -> FileOutcome:
-    chosen = _mask_for(job, item)
-    check_mask_is_another(chosen, item.source)
+def _one(job: FolderJob, item: Job, session: Session, dry_run: bool, alone: bool) -> FileOutcome:
+    chosen = _masks_for(job, item, alone)
+    for one in chosen if isinstance(chosen, list) else (chosen,):
+        check_mask_is_another(one, item.source)
     image = session.open(item.source, item.page)
     fmt = session.output_format(image, job.save)
-    mask = None if chosen is None else session.open_mask(chosen, image)
-    details: dict[str, Any] = {} if mask is None else {"mask": str(chosen), "mask_share": round(mask_share(mask), 6)}
+    options = job.options
+    mask, given = None, chosen
+    if isinstance(options, RepairOptions):
+        if chosen is not None and chosen != "auto":
+            mask, parts = open_masks(chosen, image, limits=session.limits)
+            options = options.model_copy(update={"passes": max(1, len(parts.of_passes()))})
+    elif chosen is not None:
+        given = mask = session.open_mask(chosen, image)
+    details: dict[str, Any] = {} if chosen is None else {"mask": _told(chosen)}
+    if mask is not None:
+        details["mask_share"] = round(mask_share(mask), 6)
     if dry_run:
-        estimated, inspection = session.plan_for(job.options, image)
+        estimated, inspection = session.plan_for(options, image)
         session.check_cost(estimated)
         recipe = estimated.recipe
         details |= {
@@ -317,7 +350,9 @@ def _one(job: FolderJob, item: Job, session: Session, dry_run: bool) -> FileOutc
             steps = ", ".join(f"{s.name} by {s.provider}" if hasattr(s, "provider") else s.name for s in recipe.steps)
             what = f"{what}: {steps}, about {estimated.seconds:.1f} s"
         return FileOutcome(item.source, item.output, "planned", what, 0, details)
-    result = session.perform(job.options, image, mask, item.page, item.source)
+    result = session.perform(options, image, given, item.page, item.source)
+    if result.mask is not None and isinstance(options, RepairOptions):
+        details["mask_share"] = round(mask_share(result.mask), 6)
     saved = session.save(result, item.output, job.save, item.source, job.overwrite or job.skip_existing)
     details |= {
         "bundle": str(saved.bundle),

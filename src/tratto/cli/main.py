@@ -124,13 +124,14 @@ def repair(
         Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="Folder for the results.")
     ],
     mask: Annotated[
-        Path | None,
+        list[str] | None,
         typer.Option(
-            parser=argument_path,
             metavar="PATH",
-            help="Grey picture, white where the input is damaged; or a folder with one for each input.",
+            help="Grey picture, white where the input is damaged; a folder with one for each class of damage or for "
+            "each input; or auto: a network proposes it. Repeatable: a pass with each.",
         ),
     ] = None,
+    threshold: Annotated[float, typer.Option(help="Least chance that counts for --mask auto, 0-1.")] = 0.5,
     method: Annotated[
         str,
         typer.Option(
@@ -140,7 +141,10 @@ def repair(
     param: Annotated[
         list[str] | None, typer.Option(help="Parameter NAME=VALUE of sdxl or sd15, such as model=FOLDER; repeatable.")
     ] = None,
-    caption: Annotated[str, typer.Option(help="What the picture shows, for the prompt of sdxl or sd15.")] = "",
+    caption: Annotated[
+        str, typer.Option(help="What the picture shows: for the receipt, and the prompt of sdxl or sd15; auto: say it.")
+    ] = "",
+    captioner: Annotated[str, typer.Option(help="Who says it for --caption auto; see tratto describe.")] = "auto",
     grow: Annotated[float, typer.Option(help="Grow the mask by this many pixels, against a rim of damage.")] = 0.0,
     blend: Annotated[
         float, typer.Option(help="Feather the mask's edge over this many pixels, half of them outside it.")

@@ -19,10 +19,12 @@ class RepairCommand:
 
     paths: list[str]
     out: Path
-    mask: Path | None
+    mask: list[str] | None
+    threshold: float
     method: str
     param: list[str] | None
     caption: str
+    captioner: str
     grow: float
     blend: float
     fmt: str
@@ -51,11 +53,15 @@ def run_repair(command: RepairCommand) -> int:
 
     if command.skip_existing and command.overwrite:
         raise OptionError("--skip-existing and --overwrite contradict each other")
-    if command.mask is None:
+    if not command.mask:
         raise OptionError(
             "repair needs to know what is damaged: give --mask, a grey picture, white where it is; "
-            "tratto mask draw makes one"
+            "tratto mask draw makes one, tratto mask find proposes one"
         )
+    if not all(command.mask):
+        raise OptionError("--mask is empty; name a picture or a folder of masks, or auto")
+    if "auto" in command.mask and len(command.mask) > 1:
+        raise OptionError("--mask auto proposes one mask for one pass; find masks first (tratto mask find), then name")
     job = FolderJob(
         paths=tuple(command.paths),
         out=command.out,
@@ -66,6 +72,8 @@ def run_repair(command: RepairCommand) -> int:
             seed=command.seed,
             params=params_of(command.param),
             caption=command.caption,
+            captioner=command.captioner,
+            threshold=command.threshold,
         ),
         save=SaveOptions(
             format=command.fmt,
@@ -73,7 +81,7 @@ def run_repair(command: RepairCommand) -> int:
             keep_original=not (command.no_original or command.strip_metadata),
             strip_metadata=command.strip_metadata,
         ),
-        mask=command.mask,
+        mask=tuple(m if m == "auto" else Path(m) for m in command.mask),
         page=page_of(command.page),
         skip_existing=command.skip_existing,
         overwrite=command.overwrite,

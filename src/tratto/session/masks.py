@@ -47,6 +47,13 @@ def class_masks(folder: Path) -> dict[str, Path]:
     return found
 
 
+def holds_classes(folder: Path) -> bool:
+    """Return whether a folder's masks are those of classes: one has a class's name, or is the union beside them."""
+    from tratto.imaging.masks import CLASSES
+
+    return any((folder / f"{name}.png").is_file() for name in (*CLASSES, UNION))
+
+
 def open_masks(
     mask: Any, image: Image, adjust: tuple[float, float] = (0.0, 0.0), limits: Limits | None = None
 ) -> tuple[Mask, MaskParts]:
