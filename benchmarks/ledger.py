@@ -1,12 +1,16 @@
 """What the ledger and the credentials must show, measured: ``make bench-ledger``.
 
-``python benchmarks/ledger.py [--entries 1000000] [--kills 60] [--part NAME ...] [--out FILE.json] [--work FOLDER]``
+``python benchmarks/ledger.py [--entries 1000000] [--kills 60] [--flips 10000] [--seconds 600] [--part NAME ...]
+[--out FILE.json] [--work FOLDER]``
 
 Parts: ``rate`` (durable appends beside a bare loop of write and fdatasync on the same disk, with records of the same
 size), ``million`` (proofs in a ledger of that many entries), ``cuts`` (the journal cut at every byte of its last three
 records), ``flips`` (every single bit of a small ledger, and of a small signed picture with its seal, receipt, maps and
-proof), ``witness`` (forks, rollbacks and forgeries), ``sign`` (seconds per megapixel beside the bare library) and
-``kills`` (``tratto restore`` of a folder under kill -9). Counts are exact; times are of the machine that is named.
+proof), ``large`` (random bits of a large signed picture, its bundle and its ledger), ``forgeries`` (swapped maps,
+spliced manifests, pictures saved again, rogue and expired certificates, false ledgers), ``witness`` (forks, rollbacks
+and forgeries), ``sign`` (seconds per megapixel beside the bare library) and ``kills`` (``tratto restore`` of a folder
+under kill -9). Counts are exact; times are of the machine that is named. ``flips`` and ``large`` go through their bits
+in random order and stop after ``--seconds``; what was done, and what there was to do, is reported.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from forgeries import flip, forgeries, large
 from PIL import Image as Pil
 
 from tratto.core.errors import ReceiptError, TrattoError
@@ -191,7 +196,7 @@ def flipped(data: bytes) -> Any:
             yield bytes([*data[:at], data[at] ^ (1 << bit)]) + data[at + 1 :]
 
 
-def flips(work: Path, key: SignerKey, _: argparse.Namespace) -> dict[str, Any]:
+def flips(work: Path, key: SignerKey, options: argparse.Namespace) -> dict[str, Any]:
     """Every single bit of a small ledger; of a small signed picture, its seal, receipt, maps and proof."""
     from tratto.provenance import credentials
     from tratto.provenance.verify import verify
@@ -222,19 +227,23 @@ def flips(work: Path, key: SignerKey, _: argparse.Namespace) -> dict[str, Any]:
     files = [saved.output, *(saved.bundle / n for n in (
         "seal.json", "receipt.json", "edit-map.png", "confidence.png", "ledger.json"))]  # fmt: skip
     out["signed picture"] = {"bytes": saved.output.stat().st_size, "changed": result.receipt["maps"]["edit"]["stats"]}
-    counts: dict[str, dict[str, int]] = {}
+    counts = {p.name: {"bits": 0, "missed": 0} for p in files}
     asked = alone = 0
-    for path in files:
-        data, seen = path.read_bytes(), {"bits": 0, "missed": 0}
-        for bad in flipped(data):
-            path.write_bytes(bad)
-            seen["bits"] += 1
-            seen["missed"] += verify(saved.output, deep=False).word != "altered"
-            if path == saved.output and seen["bits"] % 17 == 0:  # every bit position comes up, in every 17th place
-                asked += 1
-                alone += credentials.read(path, "png").state == "untrusted"  # it would be trusted with a root
-        path.write_bytes(data)
-        counts[path.name] = seen
+    every = [(p, at, bit) for p in files for at in range(p.stat().st_size) for bit in range(8)]
+    random.Random(3).shuffle(every)
+    end = time.perf_counter() + options.seconds
+    for path, at, bit in every:
+        if time.perf_counter() > end:
+            break
+        flip(path, at, bit)
+        counts[path.name]["bits"] += 1
+        counts[path.name]["missed"] += verify(saved.output, deep=False).word != "altered"
+        if path == saved.output and counts[path.name]["bits"] % 17 == 0:
+            asked += 1
+            alone += credentials.read(path, "png").state == "untrusted"  # it would be trusted with a root
+        flip(path, at, bit)
+    out["bits there are"] = len(every)
+    out["bits tried"] = sum(c["bits"] for c in counts.values())
     out["with bundle"] = counts
     out["picture alone: flips that the credentials do not cover"] = {"bits": asked, "missed": alone}
     return out
@@ -360,7 +369,7 @@ def kills(work: Path, key: SignerKey, options: argparse.Namespace) -> dict[str, 
     return {"passed": True, "counts": said[0].lstrip(".")}
 
 
-PARTS = {f.__name__: f for f in (rate, million, cuts, flips, witness, sign, kills)}
+PARTS = {f.__name__: f for f in (rate, million, cuts, flips, large, forgeries, witness, sign, kills)}
 
 
 def machine() -> dict[str, Any]:
@@ -382,6 +391,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=60)
+    parser.add_argument("--flips", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=600, help="of flips and of large, at most")
     parser.add_argument("--part", action="append", choices=list(PARTS))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--work", type=Path, help="where to work: on the disk that is to be measured")
