@@ -24,9 +24,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="names of rooms")
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
     parser.add_argument("--samples-per-pixel", type=int, default=192)
+    parser.add_argument("--held-out", action="store_true", help="the four rooms by which no constant was chosen")
     given = parser.parse_args()
     methods = {name: METHODS[name] for name in given.methods}
-    samples = room_samples(given.rooms, 0, tuple(given.only), given.samples_per_pixel)
+    samples = room_samples(given.rooms, 0, tuple(given.only), given.samples_per_pixel, given.held_out)
     scores = evaluate(samples, methods, lambda name: print(name, file=sys.stderr))
     table = to_markdown(rows_of(scores))
     print(table)

@@ -383,7 +383,9 @@ def grid_row(sample: Sample, output: Bytes) -> Bytes:
     return np.concatenate(parts, axis=1)
 
 
-def room_samples(folder: Path, limit: int = 0, rooms: tuple[str, ...] = (), per_pixel: int = 192) -> list[Sample]:
+def room_samples(
+    folder: Path, limit: int = 0, rooms: tuple[str, ...] = (), per_pixel: int = 192, held_out: bool = False
+) -> list[Sample]:
     """Return rendered rooms as samples, rendering what the folder does not hold.
 
     Parameters
@@ -395,10 +397,12 @@ def room_samples(folder: Path, limit: int = 0, rooms: tuple[str, ...] = (), per_
         Names of rooms; empty = all.
     per_pixel : int
         Samples per pixel of what must be rendered.
+    held_out : bool
+        The four rooms by which no constant was chosen, instead of the twelve.
     """
-    from tratto.corpus.rooms import ROOMS, room_pairs
+    from tratto.corpus.rooms import HELD_OUT, ROOMS, room_pairs
 
-    chosen = tuple(r for r in ROOMS if not rooms or r.name in rooms)
+    chosen = tuple(r for r in (HELD_OUT if held_out else ROOMS) if not rooms or r.name in rooms)
     pairs = [(r, p) for r in chosen for p in r.new]
     if 0 < limit < len(pairs):
         pairs = [pairs[int(i)] for i in np.linspace(0, len(pairs) - 1, limit)]

@@ -62,6 +62,8 @@ GLOW_TRUST = 0.6
 LEAVES = 0.08
 #: How evenly light is spread that a paint adds or takes away; fitted to rendered rooms.
 EVEN_GAIN, EVEN_LOSS = 0.9, 0.4
+#: How much of the colour, not the strength, of that change is shown where the mean as seen is locked.
+SEEN_TINT = 0.5
 #: How much stronger than in the source a wall's noise may become before it is calmed.
 NOISE_GAIN = 1.3
 #: Correlation of gradients from which on the structure of a wall counts as kept.
@@ -319,7 +321,7 @@ class _Wall:
             wall = without_pattern(wall, matte.alpha, pattern, (a, 0))
         old: Float = np.asarray(fit.old, np.float32)
         light: Float = unburnt((wall / old).astype(np.float32, copy=False), picture, not fit.seen)
-        light = trusted(light, old)
+        light = trusted(light, old, fit.seen)
         if min(fit.keep) < 1:
             light = calm(light, matte.alpha, np.asarray(fit.sigma), np.asarray(fit.keep))
         part = slice(y0 - a, y1 - a)
@@ -431,6 +433,8 @@ def _reflections(parts: list[_Layers], weights: list[Float], fit: Fit, wish: Wis
         usual, glow = USUAL_BOUNCE[fit.leaves], _own_share(parts, weights, albedo)
         share = usual if glow is None else GLOW_TRUST * glow + (1 - GLOW_TRUST) * usual
     ratio = (1 - share * albedo) / (1 - share * np.clip(np.asarray(wish.paint, np.float64), 0, 0.9))
+    if fit.seen:  # a guess too strong would turn every shadow into the old paint's opposite
+        ratio = ratio ** SEEN_TINT * float(np.exp(np.log(ratio) @ LUMINANCE)) ** (1 - SEEN_TINT)
     even = np.where(ratio > 1, EVEN_GAIN, EVEN_LOSS)
     return replace(
         fit,

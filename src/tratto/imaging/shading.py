@@ -31,6 +31,9 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 FLOOR = np.float32(1e-4)
 #: Linear light of a channel at which half of what it says of the light's colour is believed.
 LEAST_TRUSTED = np.float32(0.012)
+#: Likewise, relative to the channel that the paint reflects most: what a channel shows that gets a tenth of the light
+#: is the glow of the paint on itself, in corners and between posts, rather than light of another colour.
+LEAST_SHARE = np.float32(0.1)
 #: How far one channel of light may differ from the others, natural logarithm.
 WIDEST = np.float32(0.6)
 #: Linear sample from which on a channel may be burnt out: 0.965 of full scale as encoded.
@@ -184,7 +187,7 @@ def unburnt(light: Float, picture: Float, most: bool) -> Float:
     return out
 
 
-def trusted(light: Float, old: Float) -> Float:
+def trusted(light: Float, old: Float, strict: bool = False) -> Float:
     """Take the light's colour only from channels that the old paint reflects.
 
     A saturated paint leaves next to nothing of one or two channels, and what a camera, its gamut and its compression
@@ -196,6 +199,9 @@ def trusted(light: Float, old: Float) -> Float:
     light : (H, W, 3) float32
     old : (3,) float32
         Old paint as seen in light 1, linear.
+    strict : bool
+        Also doubt a channel that the paint reflects far less than another. Looks calmer under a paler paint, and is
+        farther from what was measured.
 
     Returns
     -------
@@ -205,6 +211,9 @@ def trusted(light: Float, old: Float) -> Float:
     import cv2
 
     trust = (old * old / (old * old + LEAST_TRUSTED * LEAST_TRUSTED)).astype(np.float32)
+    if strict:
+        share = old / np.maximum(old.max(), FLOOR)
+        trust = trust * (share * share / (share * share + LEAST_SHARE * LEAST_SHARE)).astype(np.float32)
     if float(trust.min()) > 0.98:
         return light
     logs = cv2.log(np.maximum(light, np.float32(1e-3)))
