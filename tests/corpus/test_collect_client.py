@@ -114,6 +114,19 @@ def test_an_answer_that_says_not_now_is_asked_again(museum, fake):
 
     assert client_of(museum, fake).json(f"{museum.url}/a.json", ANY, check=check) == {"ok": 1}
     assert len(seen) == 2
+    assert fake.slept == [0.75]
+
+
+def test_such_an_answer_may_say_how_long(museum, fake):
+    museum.put("/a.json", b"{}", "application/json")
+    museum.faults["/a.json"] = ["maxlag"]  # status 200, an error object, and Retry-After: 5
+
+    def check(answer):
+        if answer:
+            raise Passing("maxlag")
+
+    assert client_of(museum, fake).json(f"{museum.url}/a.json", ANY, check=check) == {}
+    assert fake.slept == [5.0]
 
 
 def test_gzip_is_unpacked_within_limits(museum, fake):

@@ -57,9 +57,13 @@ def sound(out):
 def test_wikimedia_pictures_come_with_all_that_is_said_about_them(museum, tmp_path):
     for number in range(1, 8):
         museum.commons(number)
+    museum.commons(90, mime="image/gif")
+    museum.commons(91, mediatype="DRAWING", mime="image/svg+xml")
     museum.commons(8, about={"ObjectName": "Mauer <i>über</i> 城牆 \u202ex", "Artist": "Łukasz &amp; Co"})
     done = go(museum, tmp_path / "out")
-    assert (done.kept, done.pages, done.finished) == (8, 2, True)
+    assert (done.kept, done.pages, done.finished) == (8, 3, True)
+    assert dict(done.refused) == {"format image/gif": 1, "no picture": 1}
+    assert museum.fetched("/wikipedia/commons/90.jpg") == 0
     assert sound(tmp_path / "out") == [f"wikimedia-{n}.jpg" for n in range(1, 9)]
     about = json.loads((tmp_path / "out" / "wikimedia-8.jpg.json").read_text(encoding="utf-8"))
     assert (about["title"], about["author"]) == ("Mauer über 城牆 x", "Łukasz & Co")

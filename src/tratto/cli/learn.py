@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 eval_app = typer.Typer(help="Measure beside what people would use instead.", no_args_is_help=True)
-data_app = typer.Typer(help="Training data: pack it, look at it.", no_args_is_help=True)
+data_app = typer.Typer(help="Pictures for training: collect, build, pack, look.", no_args_is_help=True)
 
 
 def train(

@@ -299,6 +299,7 @@ class Client:
         def once() -> Any:
             body = io.BytesIO()
             with self._open(url, where, headers) as (answer, _):
+                after = _retry_after(answer)
                 packed = (answer.getheader("Content-Encoding") or "identity").lower()
                 self._pour(answer, body, self.manners.max_json)
             data = body.getvalue()
@@ -306,7 +307,10 @@ class Client:
                 data = _inflated(data, self.manners.max_json)
             elif packed != "identity":
                 raise Refused("an encoding that was not asked for", packed)
-            return take(data)
+            try:
+                return take(data)
+            except Passing as e:
+                raise _Again("not now", str(e), after) from e
 
         return self._patiently(once, url)
 
@@ -360,8 +364,6 @@ class Client:
                 return once()
             except _Again as e:
                 last = e
-            except Passing as e:
-                last = _Again("not now", str(e))
             except Refused as e:
                 raise Refused(e.reason, self.scrub(e.detail)) from None
             except (OSError, http.client.HTTPException, ValueError) as e:

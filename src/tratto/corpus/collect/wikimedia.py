@@ -8,6 +8,7 @@ status 200 and an ``error`` object; ``maxlag`` and ``ratelimited`` are to be tri
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from tratto.corpus.collect.text import as_dict, as_list, plain, without_markup
 
 _HOST = "https://commons.wikimedia.org"
 _PAGE = 50
+_FORMATS = ("image/jpeg", "image/png", "image/tiff", "image/webp")
 _PASSING = ("maxlag", "ratelimited", "readonly", "internal_api_error_DBQueryError")
 
 
@@ -54,19 +56,21 @@ class Wikimedia:
         pages = as_list(as_dict(as_dict(answer).get("query")).get("pages"))
         pages = sorted((as_dict(p) for p in pages), key=lambda p: (_number(p.get("index")), _number(p.get("pageid"))))
         complete = bool(as_dict(answer).get("batchcomplete"))
-        found, without = [], 0
+        found, over = [], Counter[str]()
         for entry in pages:
             info = as_dict(next(iter(as_list(entry.get("imageinfo"))), None))
             picture = _picture(entry, info)
-            if picture is not None:
+            if picture is None:
+                over["no picture"] += bool(info) or complete
+            elif info.get("mime") not in _FORMATS:
+                over[f"format {plain(info.get('mime'), 40)}"] += 1
+            else:
                 found.append(picture)
-            elif info or complete:
-                without += 1
         following = as_dict(answer).get("continue")
         return Page(
             tuple(found),
             following if isinstance(following, dict) and following else None,
-            {"no picture": without} if without else {},
+            {reason: count for reason, count in over.items() if count},
         )
 
 
