@@ -31,7 +31,7 @@ def test_missing_runtimes_name_their_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "pip install 'tratto[upscale]'" in str(opening.runtime_missing(card))
     assert "pip install 'tratto[openvino]'" in str(opening.runtime_missing(replace(card, backend="onnx"), "openvino"))
-    assert opening.runtime_missing(get_card("sdxl-inpainting")) is None
+    assert "pip install 'tratto[diffusion]'" in str(opening.runtime_missing(get_card("sdxl-inpainting")))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     assert opening.runtime_missing(card) is None
 

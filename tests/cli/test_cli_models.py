@@ -79,7 +79,7 @@ def test_list_as_json(arguments):
         "licence": "OpenRAIL++-M",
         "commercial_use": True,
         "generative": True,
-        "used_by": "",
+        "used_by": "tratto repair --method sdxl",
         "available": False,
         "why_not": "the weights of sdxl-inpainting are not on this machine (model_index.json)",
         "fix": "tratto models pull sdxl-inpainting",

@@ -170,7 +170,7 @@ RUNTIMES = {
     "openvino": ("openvino", "openvino"),
     "ncnn": ("ncnn", "upscale"),
     "torch": ("torch", "torch"),
-    "diffusers": ("diffusers", ""),
+    "diffusers": ("diffusers", "diffusion"),
 }
 
 
