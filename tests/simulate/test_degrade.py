@@ -181,3 +181,19 @@ def test_every_kind_returns_its_parameters(picture, kind):
 def test_mix_refuses_negative_weights():
     with pytest.raises(OptionError):
         d.Mix(jpeg=-1)
+
+
+@pytest.mark.parametrize(("size", "tied"), [(0.0, True), (0.7, False), (1.5, True)])
+def test_grain_has_its_deviation_its_spread_and_its_colour(size, tied):
+    flat = np.full((256, 256, 3), 0.5, np.float32)
+    grain = 255 * (d.grain_noise(flat, 10, size, np.random.default_rng(1), tied) - flat)
+    assert grain.std() == pytest.approx(10, rel=0.03)
+    # neighbours of white noise smoothed by a Gaussian of deviation s are correlated by about exp(-1 / 4 s^2)
+    met = float(np.mean(grain[:, 1:, 0] * grain[:, :-1, 0])) / 100
+    assert met == pytest.approx(np.exp(-1 / (4 * size**2)) if size else 0.0, abs=0.05)
+    assert np.array_equal(grain[..., 0], grain[..., 1]) == tied
+
+
+def test_grain_of_negative_size_is_refused():
+    with pytest.raises(OptionError, match="negative"):
+        d.grain_noise(np.zeros((8, 8, 3), np.float32), 1.0, -0.1, np.random.default_rng(0))

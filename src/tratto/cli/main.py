@@ -11,6 +11,7 @@ from tratto._version import __version__
 from tratto.cli.build import build, check
 from tratto.cli.collect import collect
 from tratto.cli.dedupe import dedupe
+from tratto.cli.describe import describe
 from tratto.cli.guard import GuardedGroup, guarded
 from tratto.cli.keys import keys_app
 from tratto.cli.learn import data_app, eval_app, train
@@ -435,6 +436,7 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(witness_app, name="witness")
 app.command()(train)
 eval_app.command(name="repair")(eval_repair)
+app.command(name="describe")(describe)
 data_app.command(name="damage")(damage_preview)
 data_app.command(name="dedupe")(dedupe)
 data_app.command(name="collect")(collect)

@@ -17,7 +17,7 @@ from typing import Any
 from tratto.core.capability import ModelRef
 from tratto.core.errors import OptionError
 
-CAPABILITIES = ("restorer", "in-painter", "damage", "depth")
+CAPABILITIES = ("restorer", "in-painter", "damage", "depth", "estimator")
 BACKENDS = ("onnx", "openvino", "ncnn", "torch", "diffusers")
 SOURCES = ("embedded", "package", "hub")
 #: File kinds that may be opened. Pickle-based ones (.pt, .pth, .ckpt, .bin of torch) execute code and are not here;

@@ -1,0 +1,185 @@
+"""Turn a finished run of the degradation estimator into what ships: the ONNX file and its model card."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tratto.core.errors import OptionError
+from tratto.models.card import ModelCard, parse_card
+from tratto.networks.estimator import TRAITS, UNITS, Estimator
+from tratto.training.config import load_run
+from tratto.training.estimation import EstimationChecks
+from tratto.training.export import CALIBRATION_SHARE, OPSET, halve_initializers
+from tratto.training.loop import build_network, load_ema
+from tratto.training.publish import LICENCE, TRAINING_DATA, card_text, lineage
+
+EXAMPLES = ((128, 128), (64, 96), (256, 256))
+
+
+class Deployed(nn.Module):
+    """What is exported: traits and standard errors in their own units, calibrated, one crop at a time."""
+
+    def __init__(self, network: nn.Module, factors: tuple[float, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("units", torch.tensor(UNITS))
+        self.register_buffer("factors", torch.tensor(factors))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(1, 3, H, W) -> (1, 3, 1, 1), (1, 3, 1, 1)."""
+        values, logs = self.network(image)
+        out = values * self.units, torch.exp(logs) * self.units * self.factors
+        return out[0][:, :, None, None], out[1][:, :, None, None]
+
+
+@torch.no_grad()
+def error_factors(network: nn.Module, checks: EstimationChecks) -> tuple[float, ...]:
+    """Return, per trait, the factor by which :data:`CALIBRATION_SHARE` of the held-out errors lie within one.
+
+    Raises
+    ------
+    OptionError
+        If there is no held-out photograph.
+    """
+    ratios = []
+    for pairs in checks.cases.values():
+        for source, truth in pairs:
+            values, logs = network(source)
+            error = (values[0] * torch.tensor(UNITS) - torch.tensor(truth)).abs()
+            ratios.append((error / (logs[0].exp() * torch.tensor(UNITS))).numpy())
+    if not ratios:
+        raise OptionError("calibration needs the six held-out photographs in the photo folder")
+    return tuple(float(q) for q in np.quantile(np.stack(ratios), CALIBRATION_SHARE, axis=0))
+
+
+def export_estimator(network: Estimator, factors: tuple[float, ...], out: Path) -> float:
+    """Write the ONNX file; return the largest difference of a trait to torch in fp32, in the traits' units."""
+    deployed = Deployed(network, factors).eval()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the older exporter says that it is no longer the default
+        torch.onnx.export(
+            deployed,
+            (torch.rand(1, 3, 64, 96),),
+            str(out),
+            input_names=["image"],
+            output_names=["traits", "errors"],
+            dynamic_axes={"image": {2: "height", 3: "width"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    halve_initializers(out)
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(out), options, providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for seed, (h, w) in enumerate(EXAMPLES):
+        x = torch.rand(1, 3, h, w, generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            theirs = deployed(x)
+        for mine, other in zip(session.run(None, {"image": x.numpy()}), theirs, strict=True):
+            worst = max(worst, float(np.abs(np.asarray(mine) - other.numpy()).max()))
+    return worst
+
+
+def publish_estimator(path: Path, runs: Path, photos: Path, note: str = "") -> ModelCard:
+    """Export a run's EMA weights into the package, measure them on the held-out photographs, write the card.
+
+    Parameters
+    ----------
+    path : Path
+        Run file.
+    runs : Path
+        Folder with the run's folder.
+    photos : Path
+        Folder with the held-out photographs.
+    note : str
+        Added to the limits.
+
+    Returns
+    -------
+    ModelCard
+        The card that was written.
+
+    Raises
+    ------
+    OptionError
+        If the run trains something else, or its checkpoint does not fit.
+    """
+    import tratto.models as models
+
+    run = load_run(path)
+    network = build_network(run)
+    if not isinstance(network, Estimator):
+        raise OptionError(f"{path.name} trains {run.network}, not an estimator")
+    missing = load_ema(runs / run.name, network)
+    if missing:
+        raise OptionError(f"the checkpoint does not fit the run; missing: {', '.join(missing)}")
+    network.eval()
+    checks = EstimationChecks(photos, run)
+    factors = error_factors(network, checks)
+    root = Path(models.__file__).parent
+    name = run.card_id
+    weights = root / "weights" / f"{name}.onnx"
+    apart = export_estimator(network, factors, weights)
+    data = weights.read_bytes()
+    fields: dict[str, object] = {
+        "id": name,
+        "file": f"{name}.onnx",
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "size_bytes": len(data),
+        "licence": LICENCE,
+        "commercial_use": True,
+        "capability": "estimator",
+        "backend": "onnx",
+        "multiple": 8,
+        "has_sigma": True,
+        "input": "image",
+        "output": "traits",
+        "sigma_output": "errors",
+        "value_range": [0.0, 1.0],
+        "paper": "Residual convolutions, moments of features pooled over the crop (Huang and Belongie 2017), "
+        "heteroscedastic standard errors (Kendall and Gal 2017)",
+        "training_data": [*TRAINING_DATA, "blur, noise, grain and JPEG simulated on them (tratto.simulate.degrade)"],
+        "command": " && ".join(f"tratto train training_runs/{n}.py --photos PHOTOS --out runs" for n in lineage(path)),
+        "limits": [
+            "Trained on few photographs; fine texture can read as noise, a smooth scene as blur.",
+            "Blur is Gaussian, grain is Gaussian and does not depend on exposure; motion and defocus were not shown.",
+            *([note] if note else []),
+        ],
+        "used_by": "tratto inspect --opinion",
+    }
+    quality: dict[str, object] = {
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "onnx_max_difference": float(f"{apart:.2g}"),
+    }
+    quality |= {f"error_factor_{t}": round(f, 4) for t, f in zip(TRAITS, factors, strict=True)}
+    quality |= {f"held_out_{k.replace(' ', '_')}": v for k, v in checks.scores(network).items() if k[:2] != "wi"}
+    text = card_text(fields, quality, {"crop": 128, "crops_at_most": 32})
+    (root / "cards" / f"{name}.toml").write_text(text)
+    return parse_card(text, name)
+
+
+def main() -> None:
+    """``python -m tratto.training.publish_estimator RUN_FILE --runs FOLDER --photos FOLDER``."""
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="python -m tratto.training.publish_estimator", description="Export, measure.")
+    parser.add_argument("run", type=Path, help="run file whose checkpoint becomes the shipped weights")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder with the run's folder")
+    parser.add_argument("--photos", type=Path, required=True, help="folder with the held-out photographs")
+    parser.add_argument("--note", default="", help="added to the card's limits")
+    given = parser.parse_args()
+    publish_estimator(given.run, given.runs, given.photos, given.note)
+
+
+if __name__ == "__main__":
+    main()
