@@ -259,6 +259,28 @@ def test_depth_and_caption_come_from_whoever_is_asked(photos, tmp_path):
         build(photos, tmp_path / "x", PLAN, tools, workers=2)
 
 
+def test_depth_and_caption_by_name_are_recorded_for_what_they_are(photos, tmp_path):
+    plan = BuildPlan(size=64, per_shard=4, depth="geometric", caption="measured")
+    build(photos, tmp_path / "a", plan)
+    build(photos, tmp_path / "b", plan, workers=2)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    for item in Shards(tmp_path / "a"):
+        assert item.depth is not None
+        assert (item.depth.unit, item.depth.nearer_is) == ("relative", "larger")
+        # the formula of the stand-in: rows count 1, columns 0.3, both from the middle
+        assert abs(float(item.depth.values[0, 0]) - 63 / 64) < 1e-4
+        assert abs(float(item.depth.values[31, 0]) - (1 / 64 + 0.3 * 63 / 64) / 1.3) < 1e-4
+        assert item.caption is not None
+        assert item.caption.startswith("A square colour picture of 64x64 pixels, mostly ")
+        assert item.meta["caption"]["text"] == item.caption
+        assert "stand_in" in item.meta["depth"]
+    card = json.loads((tmp_path / "a" / "card.json").read_text())
+    assert card["plan"]["depth"]["provider"] == "geometric"
+    assert any(m.startswith("real depth: made by geometric, a stand-in") for m in card["missing"])
+    with pytest.raises(OptionError, match=r"another plan \(depth, caption differ\)"):
+        build(photos, tmp_path / "a", PLAN)
+
+
 def test_squares_are_averaged_by_whole_factors_and_turned():
     pixels = np.arange(40 * 30, dtype=np.uint16).reshape(40, 30) * 50
     shrinks = set()
@@ -305,8 +327,10 @@ def test_bad_arguments(photos, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="cannot be used as a folder"):
         build(photos, tmp_path / "file", PLAN)
-    with pytest.raises(OptionError, match="--depth"):
-        build(photos, tmp_path / "o2", BuildPlan(size=64, depth="nobody"))
+    for wrong, word in (({"depth": "auto"}, "not auto"), ({"caption": "auto"}, "not auto"), ({"depth": "me"}, "'me'")):
+        with pytest.raises(OptionError, match=word):
+            build(photos, tmp_path / "o2", BuildPlan(size=64, **wrong))
+    assert not (tmp_path / "o2").exists()
 
 
 def test_the_commands(photos, tmp_path):

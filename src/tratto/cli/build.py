@@ -49,8 +49,8 @@ def build(
     stated_licence: Annotated[
         str, typer.Option(help="Licence of pictures without a sidecar; else they are left out.")
     ] = "",
-    depth: Annotated[str, typer.Option(help="Who estimates depth: none.")] = "none",
-    caption: Annotated[str, typer.Option(help="Who describes: none.")] = "none",
+    depth: Annotated[str, typer.Option(help="Who estimates depth: none, geometric, dpt or dpt:FOLDER.")] = "none",
+    caption: Annotated[str, typer.Option(help="Who describes: none, measured or joycaption:FOLDER.")] = "none",
     max_megapixels: Annotated[float, typer.Option(help="Leave out pictures above this.")] = 100.0,
     workers: Annotated[int, typer.Option(help="Processes, each with a shard of its own.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")] = False,

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto._version import __version__
+from tratto.core.capability import DescriberInfo
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto.core.image import Depth, Image
 from tratto.corpus.collect.journal import take_lock
@@ -61,7 +62,7 @@ class BuildPlan:
     stated : str
         Licence of pictures that have no sidecar, as stated by who builds; empty: such pictures are left out.
     depth, caption : str
-        Who estimates depth and describes; ``"none"``.
+        Who estimates depth and describes, or ``"none"``; see :func:`open_tools`.
     max_megapixels : float
         Pictures above this are left out.
     """
@@ -187,8 +188,10 @@ def build(
     names = list_pictures(folder)
     if out.resolve() == folder.resolve() or folder.resolve() in out.resolve().parents:
         raise OptionError(f"{out} lies in {folder}: the pictures of a build would be those of the next")
+    mine = tools or open_tools(plan)
+    told = _told(plan, mine)
     with _own(out):
-        _agree(out, plan, names)
+        _agree(out, told, names)
         job = _Job(folder, out, plan, names)
         todo = []
         for number in range(job.shards):
@@ -198,8 +201,8 @@ def build(
                 todo.append(number)
         for part in out.glob(".*.part"):
             part.unlink(missing_ok=True)
-        made = _make(job, todo, tools, workers, progress or (lambda done, total: None))
-        totals = write_card(out, plan, folder.name)
+        made = _make(job, todo, mine, workers, progress or (lambda done, total: None))
+        totals = write_card(out, told, folder.name)
     seconds = time.monotonic() - began
     return Built(totals["items"], totals["shards"], totals["bytes"], made, len(todo), totals["skipped"], seconds)
 
@@ -239,10 +242,10 @@ def _own(out: Path) -> Iterator[None]:
         yield
 
 
-def _agree(out: Path, plan: BuildPlan, names: list[str]) -> None:
+def _agree(out: Path, plan: dict[str, Any], names: list[str]) -> None:
     """Note the plan in a new folder; in one that was begun, see that it is the same."""
     told = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
-    mine = {"format": FORMAT, "plan": json.loads(json.dumps(asdict(plan))), "pictures": len(names), "listing": told}
+    mine = {"format": FORMAT, "plan": plan, "pictures": len(names), "listing": told}
     path = out / "plan.json"
     if not path.exists():
         if any(out.glob("shard-*")):
@@ -292,16 +295,15 @@ class _Job:
         return np.random.default_rng([self.plan.seed, 0]).permutation(every).astype(np.int64)[: self.items]
 
 
-def _make(job: _Job, todo: list[int], tools: Tools | None, workers: int, progress: Callable[[int, int], None]) -> int:
+def _make(job: _Job, todo: list[int], tools: Tools, workers: int, progress: Callable[[int, int], None]) -> int:
     """Make the shards that are missing, and return how many items they hold."""
     made = 0
     if workers == 1:
-        mine = tools or open_tools(job.plan)
         order = job.order()
         total = sum(min(job.plan.per_shard, job.items - n * job.plan.per_shard) for n in todo)
         done = 0
         for number in todo:
-            for step in _shard(job, number, order, mine):
+            for step in _shard(job, number, order, tools):
                 done += step[0]
                 made += step[1]
                 progress(done, total)
@@ -542,26 +544,66 @@ def _depth(depth: Depth, size: int, by: Mapping[str, Any]) -> tuple[dict[str, An
 def open_tools(plan: BuildPlan) -> Tools:
     """Open what the plan names.
 
+    Parameters
+    ----------
+    plan : BuildPlan
+        ``depth``: ``none``, ``geometric``, ``dpt`` or ``dpt:FOLDER``; ``caption``: ``none``, ``measured`` or
+        ``joycaption:FOLDER``.
+
     Raises
     ------
     OptionError
-        For a name that is not known.
+        For another name.
     UnavailableError
-        If it is not here.
+        If what it needs is not here.
     """
     for option, name in (("--depth", plan.depth), ("--caption", plan.caption)):
-        if name != "none":
-            raise OptionError(f"{option} takes none, got {name!r}")
-    return Tools()
+        if name == "auto":
+            raise OptionError(f"{option} takes a name, not auto: what that means may differ where a build goes on")
+    found: dict[str, Any] = {}
+    if plan.depth != "none":
+        from tratto.providers.depth import open_depth
+
+        name, _, folder = plan.depth.partition(":")
+        estimator = open_depth(name, folder)
+        found |= {"depth": estimator.estimate, "depth_by": _by(estimator.info)}
+    if plan.caption != "none":
+        from tratto.providers.caption import open_captioner
+
+        captioner = open_captioner(plan.caption)
+        found |= {"caption": captioner.caption, "caption_by": _by(captioner.info)}
+    return Tools(**found)
 
 
-def write_card(out: Path, plan: BuildPlan, folder: str) -> dict[str, Any]:
+def _by(info: DescriberInfo) -> dict[str, Any]:
+    return {
+        "provider": info.provider,
+        "library": info.library,
+        "stand_in": info.stand_in,
+        "models": [m.to_json() for m in info.models],
+    }
+
+
+def _told(plan: BuildPlan, tools: Tools) -> dict[str, Any]:
+    """Return the plan as it is kept: in place of names and folders, who estimates and describes."""
+    kept = json.loads(json.dumps(asdict(plan)))
+    # the library may be another one tomorrow without anything being wrong; each item names its own
+    for name, there, by in (
+        ("depth", tools.depth is not None, tools.depth_by),
+        ("caption", tools.caption is not None, tools.caption_by),
+    ):
+        kept[name] = {k: v for k, v in by.items() if k != "library"} if there else "none"
+    return dict(kept)
+
+
+def write_card(out: Path, plan: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """Write ``card.json`` and ``DATA_CARD.md`` from the indexes of all shards, one after the other.
 
     Parameters
     ----------
     out : Path
-    plan : BuildPlan
+    plan : mapping
+        As ``plan.json`` keeps it.
     folder : str
         Name of the folder the pictures came from.
 
@@ -596,7 +638,7 @@ def write_card(out: Path, plan: BuildPlan, folder: str) -> dict[str, Any]:
                 twice.add(digest)
     card: dict[str, Any] = {
         "format": "tratto-data-card/1",
-        "plan": json.loads(json.dumps(asdict(plan))),
+        "plan": dict(plan),
         "folder": folder,
         "items": items,
         "shards": len(shards),
@@ -626,6 +668,8 @@ def _missing(card: Mapping[str, Any]) -> list[str]:
     for name, value in (("depth", card["plan"]["depth"]), ("captions", card["plan"]["caption"])):
         if value == "none":
             out.append(f"no {name}: no provider was asked")
+        elif value.get("stand_in"):
+            out.append(f"real {name}: made by {value['provider']}, a stand-in for {value['stand_in']}")
     out += [f"no {kind}" for kind, count in card["classes"].items() if not count]
     if card["skipped"]:
         out.append(f"{sum(card['skipped'].values())} items that could not be made")
