@@ -587,11 +587,12 @@ def _by(info: DescriberInfo) -> dict[str, Any]:
 def _told(plan: BuildPlan, tools: Tools) -> dict[str, Any]:
     """Return the plan as it is kept: in place of names and folders, who estimates and describes."""
     kept = json.loads(json.dumps(asdict(plan)))
-    # the library may be another one tomorrow without anything being wrong; each item names its own
-    for name, there, by in (
+    asked: tuple[tuple[str, bool, Mapping[str, Any]], ...] = (
         ("depth", tools.depth is not None, tools.depth_by),
         ("caption", tools.caption is not None, tools.caption_by),
-    ):
+    )
+    for name, there, by in asked:
+        # the library may be another one tomorrow without anything being wrong; each item names its own
         kept[name] = {k: v for k, v in by.items() if k != "library"} if there else "none"
     return dict(kept)
 
@@ -667,10 +668,10 @@ def _missing(card: Mapping[str, Any]) -> list[str]:
     out = []
     for name, value in (("depth", card["plan"]["depth"]), ("captions", card["plan"]["caption"])):
         if value == "none":
-            out.append(f"no {name}: no provider was asked")
+            out.append(f"{name}: no provider was asked")
         elif value.get("stand_in"):
             out.append(f"real {name}: made by {value['provider']}, a stand-in for {value['stand_in']}")
-    out += [f"no {kind}" for kind, count in card["classes"].items() if not count]
+    out += [f"damage of the class {kind}" for kind, count in card["classes"].items() if not count]
     if card["skipped"]:
         out.append(f"{sum(card['skipped'].values())} items that could not be made")
     if card["without_author"]:
