@@ -219,7 +219,9 @@ def open_samples(task: str, folder: Path, side: int, data: Mapping[str, Any] | N
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
     if task == "recolor":
-        raise OptionError("no data set of walls is known here")
+        from tratto.corpus.wall_pairs import WallPairs, options_of
+
+        return WallPairs(folder, options_of(options, side))
     if any(folder.glob("shard-*.json")):
         if options:
             raise OptionError(
