@@ -19,6 +19,7 @@ from tratto.cli.ledger import ledger_app
 from tratto.cli.mask import mask_app
 from tratto.cli.models import models_app
 from tratto.cli.repair import damage_preview, eval_repair
+from tratto.cli.report import report
 from tratto.cli.show import argument_path
 from tratto.cli.wall import wall
 from tratto.cli.witness import witness_app
@@ -434,6 +435,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(witness_app, name="witness")
+app.command()(report)
 app.command()(train)
 eval_app.command(name="repair")(eval_repair)
 app.command(name="describe")(describe)

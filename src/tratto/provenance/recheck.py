@@ -541,8 +541,8 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
         return
     name = named_in(stored)
     skip: set[int] = set()
-    after = _to_show(seen.after, receipt["output"]["picture"], seen.before)
-    before = _to_show(seen.before, receipt["input"]["picture"], None)
+    after = to_show(seen.after, receipt["output"]["picture"], seen.before)
+    before = to_show(seen.before, receipt["input"]["picture"], None)
     if after is None or before is None:
         found.notes.append(f"{REPORT} was not compared: the colour profile it was shown through is not at hand")
         return
@@ -562,6 +562,7 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
             original_name=names["input_name"] if names is not None else "",
             original_file=find_original(bundle),
             signed=bundle.sealed_output if bundle.credentials else None,
+            mask=seen.mask,
         )
     )
     wrong, alike = compare_reports(stored, fresh, frozenset(skip))
@@ -581,7 +582,7 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
         found.notes.append(f"{REPORT} calls the picture {shown(name)}: it was renamed")
 
 
-def _to_show(image: Image | None, facts: Mapping[str, Any], other: Image | None) -> Image | None:
+def to_show(image: Image | None, facts: Mapping[str, Any], other: Image | None) -> Image | None:
     """Return a picture as the report showed it, a black one if it is missing, None if its profile is."""
     if image is None:
         image = _blank(facts)

@@ -197,6 +197,7 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
             original_name="" if parts.strip_metadata else clean(parts.original_name),
             original_file=original,
             signed=output if where else None,
+            mask=None if result.mask is None else result.mask.values,
         )
     )
     (folder / REPORT).write_text(report, encoding="utf-8", newline="\n")

@@ -9,10 +9,16 @@ from html import unescape
 
 import numpy as np
 
+from tratto.core.errors import ReceiptError
 from tratto.provenance.report.plain import text
+from tratto.provenance.report.previews import PREVIEW
 
 #: Which pictures of a report, in the order they stand in it, show the state before and after.
 SHOWS_BEFORE, SHOWS_AFTER = frozenset({0, 6}), frozenset({1, 7})
+_NAMES = (
+    "before", "after", "edit_map", "edit_legend", "confidence_map", "confidence_legend", "crop_before", "crop_after",
+    "crop_edit",
+)  # fmt: skip
 # a text in the page holds no plain quotation mark, so only real pictures can match
 _PICTURE = re.compile(r'src="data:image/(png|jpeg);base64,([A-Za-z0-9+/=]*)"')
 _HEADING = re.compile(r"<h1>(.*?)</h1>", re.DOTALL)
@@ -25,6 +31,30 @@ def named_in(report: str) -> str:
     """Return the file name that a report gives to its picture; empty if it gives none."""
     found = _HEADING.search(report)
     return "" if found is None else unescape(found.group(1))
+
+
+def pictures_in(report: str) -> dict[str, str]:
+    """Return the pictures of a report, by name, as ``data:`` addresses.
+
+    Raises
+    ------
+    ReceiptError
+        If there are others than a report holds, or one is larger than a report's.
+    """
+    from PIL import Image as Pil
+
+    found = list(_PICTURE.finditer(report))
+    if len(found) != len(_NAMES):
+        raise ReceiptError(f"the stored report holds {len(found)} pictures, expected {len(_NAMES)}")
+    for one in found:
+        try:
+            data = base64.b64decode(one.group(2), validate=True)
+            with Pil.open(io.BytesIO(data), formats=("PNG", "JPEG")) as picture:
+                if max(picture.size) > PREVIEW:
+                    raise ReceiptError("a picture of the stored report is larger than any that a report holds")
+        except (OSError, ValueError, SyntaxError, Pil.DecompressionBombError) as e:
+            raise ReceiptError(f"a picture of the stored report cannot be read: {e}") from e
+    return {k: m.group().removeprefix('src="').removesuffix('"') for k, m in zip(_NAMES, found, strict=True)}
 
 
 def as_named(name: str) -> str:

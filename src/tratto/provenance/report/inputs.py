@@ -33,6 +33,8 @@ class ReportInputs:
         Name of the original inside the bundle.
     signed : FileFacts or None
         Of the picture file once it is signed; None: it is not.
+    mask : (h, w) array or None
+        Where the source was allowed to change: above 0.
     """
 
     receipt: Mapping[str, Any]
@@ -45,3 +47,4 @@ class ReportInputs:
     original_name: str = ""
     original_file: str | None = None
     signed: FileFacts | None = None
+    mask: NDArray[Any] | None = None

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib import resources
 from string import Template
+from typing import Any
 
 from tratto.provenance.receipt import HYPOTHETICAL
 from tratto.provenance.report.inputs import ReportInputs
-from tratto.provenance.report.plain import listed, percent, sentence, table_rows, text
+from tratto.provenance.report.plain import code_block, hash_span, listed, percent, sentence, table_rows, text
 from tratto.provenance.report.previews import pictures_of
+from tratto.provenance.report.regions import regions_of
 from tratto.provenance.report.words import (
     FORENSIC_WORDS,
+    REGION_HEADS,
     TITLES,
+    Passage,
     basis_words,
     environment,
     figures,
@@ -23,6 +28,7 @@ from tratto.provenance.report.words import (
     inspection_words,
     limits,
     made_from,
+    region_rows,
     status_of,
     steps,
     warnings,
@@ -48,6 +54,16 @@ _SCRIPT = """(function () {
     }
   });
   box.classList.add('live');
+  var printed = document.getElementById('printed'), layers = document.createElement('div');
+  layers.className = 'layers';
+  [['', '.after img'], ['overlay', '#map-edit']].forEach(function (one) {
+    var copy = document.createElement('img');
+    copy.className = one[0]; copy.alt = ''; copy.src = document.querySelector(one[1]).src;
+    layers.appendChild(copy);
+  });
+  var words = document.createElement('figcaption');
+  words.textContent = 'The edit map laid over the result';
+  printed.appendChild(layers); printed.appendChild(words);
 })();
 """
 
@@ -59,28 +75,32 @@ def render_report(inputs: ReportInputs) -> str:
     source enlarged by the kernel the receipt states.
     """
     receipt = inputs.receipt
+    regions = regions_of(receipt, inputs.edit_map, inputs.confidence, inputs.mask)
     values = {
         "script": _SCRIPT,
         "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode("ascii"),
+        "footer_name": _in_css(inputs.output_name),
         "title": text(f"{inputs.output_name}: Tratto report"),
         "version": text(receipt["tool"]["version"]),
         "task": text(TITLES.get(receipt["task"], sentence(receipt["task"]))),
         "output_name": text(inputs.output_name),
-        "from_line": made_from(inputs),
+        "from_line": text(made_from(inputs)),
         "stamp": f'<div class="stamp">{text(receipt["claim"]["stamp"])}</div>' if receipt["claim"]["stamp"] else "",
         "status": text(status_of(receipt)[0]),
         "status_kind": "made-up" if receipt["claim"]["status"] == HYPOTHETICAL else "",
         "status_words": text(status_of(receipt)[1]),
-        "warnings": warnings(receipt),
-        "figures": figures(receipt),
+        "warnings": _warnings(receipt),
+        "figures": "".join(f"<div><b>{text(b)}</b><span>{text(s)}</span></div>" for b, s in figures(receipt)),
         "inspection": table_rows(inspection_words(receipt["inspection"])),
         "reasons": listed(receipt["recipe"]["resolved"]["reasons"], "Why: "),
-        "steps": FORENSIC_WORDS * receipt["forensic"] + steps(receipt["steps"]),
+        "steps": f"<p>{FORENSIC_WORDS}</p>" * receipt["forensic"] + _steps(receipt),
+        "region_heads": "".join(f"<th>{text(h)}</th>" for h in REGION_HEADS),
+        "region_rows": table_rows(region_rows(inputs, regions)),
         "claim_rows": table_rows((r["where"], percent(r["share"]), r["status"]) for r in receipt["claim"]["regions"]),
         "limits": "".join(f"<li>{text(s)}</li>" for s in limits(inputs)),
-        "howto": how_to_check(inputs),
-        "hashes": hashes(inputs),
-        "environment": environment(receipt["environment"]),
+        "howto": "".join(map(_passage, how_to_check(inputs))),
+        "hashes": _facts((k, hash_span(v) if v else "none: there was no file") for k, v in hashes(inputs)),
+        "environment": _facts((k, text(v)) for k, v in environment(receipt["environment"])),
         "footer": text(
             "This report explains the receipt; where the two differ, receipt.json counts. Previews in it are reduced "
             "copies. It loads nothing from anywhere."
@@ -94,3 +114,41 @@ def render_report(inputs: ReportInputs) -> str:
 @lru_cache(maxsize=1)
 def _template() -> Template:
     return Template(resources.files("tratto.provenance").joinpath("report.html").read_text(encoding="utf-8"))
+
+
+def _facts(rows: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in rows)
+
+
+def _warnings(receipt: Mapping[str, Any]) -> str:
+    every = warnings(receipt)
+    if not every:
+        return ""
+    return '<div class="warn"><b>Please note</b><ul>' + "".join(f"<li>{text(w)}</li>" for w in every) + "</ul></div>"
+
+
+def _steps(receipt: Mapping[str, Any]) -> str:
+    if not receipt["steps"]:
+        return "<p>No step was run: the picture was left alone.</p>"
+    out = []
+    for step in steps(receipt["steps"]):
+        body = _facts(
+            (k, "<br>".join(v for v in (text(words), hash_span(digest) if digest else "") if v))
+            for k, words, digest in step.rows
+        )
+        out.append(
+            f'<div class="step"><h3>{text(step.title)}</h3><table class="facts"><tbody>{body}</tbody></table></div>'
+        )
+    return "".join(out)
+
+
+def _passage(passage: Passage) -> str:
+    if passage.lines:
+        return code_block(passage.lines)
+    parts = (text(p) if i % 2 == 0 else f"<code>{text(p)}</code>" for i, p in enumerate(passage.words.split("`")))
+    return f"<p>{''.join(parts)}</p>"
+
+
+def _in_css(name: str) -> str:
+    """Return a file name as it may stand in a quoted string of the style sheet: letters, digits and a few signs."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in " ._-()") else "?" for c in name)[:80]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tratto.provenance.receipt import EVIDENCE, EXISTING, HYPOTHETICAL, recoded
 from tratto.provenance.report.inputs import ReportInputs
-from tratto.provenance.report.plain import code_block, delta, hash_span, percent, sentence, shell_quoted, text
+from tratto.provenance.report.plain import delta, percent, sentence, shell_quoted
+from tratto.provenance.report.regions import Region, evidence, kind
 
 _STATUS_WORDS = {
     EXISTING: "Nothing was changed: the result holds the same samples as the source.",
@@ -58,7 +60,7 @@ def basis_words(receipt: Mapping[str, Any]) -> str:
     return _BASIS_WORDS[basis]
 
 
-FORENSIC_WORDS = "<p>Done in forensic mode: only steps that cannot invent detail were allowed.</p>"
+FORENSIC_WORDS = "Done in forensic mode: only steps that cannot invent detail were allowed."
 _ESTIMATED_BY = {
     "model": "predicted by the model itself",
     "self-ensemble": "from the spread of several runs",
@@ -69,31 +71,28 @@ TITLES = {"restore": "Restoration", "repair": "Repair", "recolor": "Recolouring"
 
 
 def made_from(inputs: ReportInputs) -> str:
-    """Return what the picture was made from, as HTML."""
+    """Return what the picture was made from."""
     parts = [f"Made from {inputs.original_name}" if inputs.original_name else "The name of the source was left out"]
     page = inputs.receipt["input"]["page"]
     if page:
         parts.append(f"page {page + 1}")
-    return text(", ".join(parts))
+    return ", ".join(parts)
 
 
-def warnings(receipt: Mapping[str, Any]) -> str:
-    """Return what must be known first, as HTML; empty if nothing."""
-    every = list(dict.fromkeys([*receipt["stand_ins"], *receipt["warnings"]]))
-    if not every:
-        return ""
-    return '<div class="warn"><b>Please note</b><ul>' + "".join(f"<li>{text(w)}</li>" for w in every) + "</ul></div>"
+def warnings(receipt: Mapping[str, Any]) -> list[str]:
+    """Return what must be known first."""
+    return list(dict.fromkeys([*receipt["stand_ins"], *receipt["warnings"]]))
 
 
-def figures(receipt: Mapping[str, Any]) -> str:
-    """Return the figures at the head, as HTML."""
+def figures(receipt: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the figures at the head, each with what it is."""
     stats, source, out = receipt["maps"]["edit"]["stats"], receipt["input"]["picture"], receipt["output"]["picture"]
     turned = out["orientation"] >= 5
     before = f"{source['height']} × {source['width']}" if turned else f"{source['width']} × {source['height']}"
     after = f"{out['height']} × {out['width']}" if turned else f"{out['width']} × {out['height']}"
     kind = f"{_MODES[out['mode']]}, {out['bits']} bit" + (", with alpha" if out["alpha"] else "")
     scale = receipt["output"]["scale"]
-    cells = [
+    return [
         (
             percent(stats["changed_fraction"]),
             "of the pixels changed" + (", before the file was encoded" if recoded(receipt) else ""),
@@ -102,7 +101,6 @@ def figures(receipt: Mapping[str, Any]) -> str:
         (f"{delta(stats['max'])} ΔE", "largest change"),
         (after, f"points, {kind}" + (f"; {scale} times the source's {before}" if scale > 1 else ", as the source")),
     ]
-    return "".join(f"<div><b>{text(b)}</b><span>{text(s)}</span></div>" for b, s in cells)
 
 
 _MODES = {"gray": "grey", "rgb": "RGB", "cmyk": "CMYK", "palette": "palette"}
@@ -172,36 +170,45 @@ def inspection_words(inspection: Mapping[str, Any]) -> list[tuple[str, str, str,
     return rows
 
 
-def steps(steps: Sequence[Mapping[str, Any]]) -> str:
-    """Return what each step did, as HTML."""
-    if not steps:
-        return "<p>No step was run: the picture was left alone.</p>"
+@dataclass(frozen=True)
+class StepWords:
+    """What one step did.
+
+    Attributes
+    ----------
+    title : str
+    rows : tuple of (str, str, str)
+        What is told, the words, and a fingerprint beside them; one of the two may be empty.
+    """
+
+    title: str
+    rows: tuple[tuple[str, str, str], ...]
+
+
+def steps(steps: Sequence[Mapping[str, Any]]) -> list[StepWords]:
+    """Return what each step did."""
     out = []
     for i, s in enumerate(steps, 1):
-        rows: list[tuple[str, str]] = []
+        rows: list[tuple[str, str, str]] = []
         if s["provider"]:
             kind = "may invent detail" if s["generative"] else "does not invent detail"
-            rows.append(("Done by", text(f"{s['provider']} ({kind})")))
+            rows.append(("Done by", f"{s['provider']} ({kind})", ""))
         if s["library"] or s["precision"]:
-            rows.append(("Run with", text(", ".join(v for v in (s["library"], s["precision"]) if v))))
+            rows.append(("Run with", ", ".join(v for v in (s["library"], s["precision"]) if v), ""))
         for m in s["models"]:
             use = "" if m["commercial_use"] else ", no commercial use"
-            rows.append(("Model", f"{text(m['id'])} ({text(m['licence'] + use)})<br>{hash_span(m['sha256'])}"))
+            rows.append(("Model", f"{m['id']} ({m['licence'] + use})", m["sha256"]))
         if s["params"]:
-            rows.append(("Settings", text(_settings(s["params"]))))
-        rows.append(("Seed", text(s["seed"])))
+            rows.append(("Settings", _settings(s["params"]), ""))
+        rows.append(("Seed", str(s["seed"]), ""))
         if s["scores"]:
-            rows.append(("Scores", text(_settings(s["scores"]))))
-        rows.extend(("Note", text(n)) for n in s["notes"])
-        rows.append(("Error estimate", text(_ESTIMATED_BY[s["confidence_basis"]])))
+            rows.append(("Scores", _settings(s["scores"]), ""))
+        rows.extend(("Note", n, "") for n in s["notes"])
+        rows.append(("Error estimate", _ESTIMATED_BY[s["confidence_basis"]], ""))
         if s["output_digest"]:
-            rows.append(("Samples after", hash_span(s["output_digest"])))
-        body = "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in rows)
-        out.append(
-            f'<div class="step"><h3>{i}. {text(sentence(s["step"]))}</h3>'
-            f'<table class="facts"><tbody>{body}</tbody></table></div>'
-        )
-    return "".join(out)
+            rows.append(("Samples after", "", s["output_digest"]))
+        out.append(StepWords(f"{i}. {sentence(s['step'])}", tuple(rows)))
+    return out
 
 
 def _settings(params: Mapping[str, Any]) -> str:
@@ -210,11 +217,23 @@ def _settings(params: Mapping[str, Any]) -> str:
         value = params[key]
         if value in ({}, [], "", None):
             continue
-        shown = (
-            f"{value:g}" if isinstance(value, float) else "yes" if value is True else "no" if value is False else value
-        )
-        parts.append(f"{key.replace('_', ' ')} {shown}")
+        parts.append(f"{key.replace('_', ' ')} {_setting(value)}")
     return "; ".join(parts) or "all as they come"
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{k} {_setting(v)}" for k, v in sorted(value.items())) + ")"
+    if isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
+        return f"({len(value)} listed in receipt.json)"
+    if isinstance(value, list):
+        return "(" + ", ".join(map(_setting, value)) + ")"
+    words = str(value)
+    return words if len(words) <= 200 else f"({len(words)} letters, in receipt.json)"
 
 
 def limits(inputs: ReportInputs) -> list[str]:
@@ -247,8 +266,23 @@ def limits(inputs: ReportInputs) -> list[str]:
     return limits
 
 
-def how_to_check(inputs: ReportInputs) -> str:
-    """Return how to check, repeat and undo the work, with and without Tratto, as HTML."""
+@dataclass(frozen=True)
+class Passage:
+    """A paragraph, in which `` ` `` marks what is typed or named so; or lines to type.
+
+    Attributes
+    ----------
+    words : str
+        Empty if these are lines.
+    lines : tuple of str
+    """
+
+    words: str = ""
+    lines: tuple[str, ...] = ()
+
+
+def how_to_check(inputs: ReportInputs) -> list[Passage]:
+    """Return how to check, repeat and undo the work, with and without Tratto."""
     name = inputs.output_name
     folder = name.rpartition(".")[0] + ".tratto"
     receipt = inputs.receipt
@@ -258,23 +292,23 @@ def how_to_check(inputs: ReportInputs) -> str:
     replay = f"tratto replay {bundle}"
     if inputs.original_file is None:
         replay += f" --input {shell_quoted(inputs.original_name or 'THE-SOURCE-FILE')}"
-    parts = ["<p>With Tratto, in the folder of the picture. Nothing is sent anywhere.</p>"]
+    parts = [Passage("With Tratto, in the folder of the picture. Nothing is sent anywhere.")]
     commands = [f"tratto verify {picture}", replay]
     if inputs.original_file is not None:
         commands.append(f"tratto revert {picture} -o {shell_quoted('recovered.' + ending)}")
-    parts.append(code_block(commands))
+    parts.append(Passage(lines=tuple(commands)))
     parts.append(
-        "<p>The first answers authentic, altered or unknown. The second does the work again and says how exactly it "
-        "agrees."
-        + (
-            " The third gives back the source file, byte for byte.</p>"
-            if inputs.original_file is not None
-            else " The source file was not kept here, so this bundle cannot undo the work.</p>"
+        Passage(
+            "The first answers authentic, altered or unknown. The second does the work again and says how exactly it "
+            "agrees."
+            + (
+                " The third gives back the source file, byte for byte."
+                if inputs.original_file is not None
+                else " The source file was not kept here, so this bundle cannot undo the work."
+            )
         )
     )
-    parts.append(
-        "<p>Without Tratto, on any system with <code>sha256sum</code> (each line prints the fingerprint shown):</p>"
-    )
+    parts.append(Passage("Without Tratto, on any system with `sha256sum` (each line prints the fingerprint shown):"))
     plain = [f"{inputs.receipt_sha256}  {shell_quoted(folder + '/receipt.json')}"]
     file = receipt["output"]["file"]
     if file is not None:
@@ -288,28 +322,34 @@ def how_to_check(inputs: ReportInputs) -> str:
     for line in plain:
         digest, _, path = line.partition("  ")
         checks += [f"sha256sum {path}", f"  {digest}"]
-    parts.append(code_block(checks))
+    parts.append(Passage(lines=tuple(checks)))
     if inputs.signed is None:
-        parts.append("<p>The picture is unsigned: nothing in it says who made it.</p>")
+        parts.append(Passage("The picture is unsigned: nothing in it says who made it."))
     else:
         parts.append(
-            "<p>The picture is signed with content credentials (C2PA), which other programs can read, too. Who signed, "
-            "and whether you trust them, is not for this page to say: see what the first command answers.</p>"
+            Passage(
+                "The picture is signed with content credentials (C2PA), which other programs can read, too. Who "
+                "signed, and whether you trust them, is not for this page to say: see what the first command answers."
+            )
         )
     parts.append(
-        "<p>If <code>ledger.json</code> lies beside this page, the seal of this bundle is recorded in a ledger, and "
-        "anybody can check that with the stand-alone program that <code>tratto ledger verifier</code> writes.</p>"
+        Passage(
+            "If `ledger.json` lies beside this page, the seal of this bundle is recorded in a ledger, and "
+            "anybody can check that with the stand-alone program that `tratto ledger verifier` writes."
+        )
     )
     if inputs.original_file is not None:
         parts.append(
-            f"<p>To undo without Tratto, copy <code>{text(inputs.original_file)}</code> out of the bundle: it is the "
-            "source file itself.</p>"
+            Passage(
+                f"To undo without Tratto, copy `{inputs.original_file}` out of the bundle: it is the "
+                "source file itself."
+            )
         )
-    return "".join(parts)
+    return parts
 
 
-def hashes(inputs: ReportInputs) -> str:
-    """Return the rows of fingerprints, as HTML."""
+def hashes(inputs: ReportInputs) -> list[tuple[str, str | None]]:
+    """Return the fingerprints; None where there was no file."""
     receipt = inputs.receipt
     out, source, maps = receipt["output"], receipt["input"], receipt["maps"]
     rows: list[tuple[str, str | None]] = [
@@ -326,17 +366,47 @@ def hashes(inputs: ReportInputs) -> str:
     ]
     if receipt["mask"]:
         rows.append(("Mask samples", receipt["mask"]["samples_sha256"]))
-    cells = ((k, hash_span(v) if v else "none: there was no file") for k, v in rows)
-    return "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in cells)
+    return rows
 
 
-def environment(env: Mapping[str, Any]) -> str:
-    """Return the rows of what it was made with, as HTML."""
+def environment(env: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what it was made with."""
     libraries = ", ".join(f"{k} {v}" for k, v in sorted(env["libraries"].items()))
-    rows = [
+    return [
         ("System", f"{env['system']}, {env['machine']}, {env['threads']} thread{'s' if env['threads'] != 1 else ''}"),
         ("Python", env["python"]),
         ("Libraries", libraries or "none listed"),
         ("Processor features", " ".join(env["cpu_flags"]) or "not known"),
     ]
-    return "".join(f"<tr><th>{k}</th><td>{text(v)}</td></tr>" for k, v in rows)
+
+
+#: Heads of the table of regions.
+REGION_HEADS = ("Region", "Of the picture", "Changed in it", "Kind", "Expected error", "Evidence", "Claim")
+
+
+def region_rows(inputs: ReportInputs, regions: Sequence[Region]) -> list[tuple[str, ...]]:
+    """Return the rows of the table of regions, the last one for all that stands outside of them."""
+    receipt = inputs.receipt
+    basis = receipt["maps"]["confidence"]["basis"]
+    rows: list[tuple[str, ...]] = []
+    for i, r in enumerate(regions, 1):
+        if r.box is None:
+            where = f"{r.count} smaller ones"
+        else:
+            x, y, w, h = r.box
+            where = f"{i}: columns {x} to {x + w - 1}, rows {y} to {y + h - 1}"
+        error = "none stated" if r.error is None else f"{r.error:.1f} of 255 ({basis})"
+        changed = f"{percent(r.changed)}; ΔE mean {delta(r.mean)}, most {delta(r.largest)}"
+        rows.append((where, percent(r.share), changed, kind(receipt, r), error, evidence(receipt, r.status), r.status))
+    rest = 1 - sum(r.share for r in regions)
+    if not regions or rest > 1e-9:
+        scale = receipt["output"]["scale"]
+        last = receipt["claim"]["regions"][0]["status"] if not regions or scale > 1 else EXISTING
+        enlarged = "the source itself, unchanged"
+        if scale > 1:
+            enlarged = f"the source, enlarged by the {receipt['output']['kernel']} kernel"
+        where = "everywhere else" if regions else "the whole picture"
+        rows.append(
+            (where, percent(max(0.0, rest)), "0 %", "enlarged" if scale > 1 else "unchanged", "none", enlarged, last)
+        )
+    return rows

@@ -1,0 +1,68 @@
+"""``tratto report``: the report of a bundle on paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tratto.cli.guard import guarded
+from tratto.cli.show import argument_path
+
+
+def report(
+    path: Annotated[Path, typer.Argument(parser=argument_path, metavar="PATH", help="A result or its bundle.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", parser=argument_path, metavar="PATH", help="The PDF; NAME-report.pdf beside the bundle."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a PDF that exists.")] = False,
+) -> None:
+    """Print the report of a result as a PDF on A4; the same bundle gives the same file."""
+    guarded(run_report, path, out, overwrite)
+
+
+def run_report(path: Path, out: Path | None, overwrite: bool) -> int:
+    """Print; return the exit code.
+
+    Raises
+    ------
+    OutputError
+        If the file exists, does not end with .pdf, or cannot be written.
+    ReceiptError
+        If there is no bundle, or it was altered.
+    MissingExtra
+    """
+    import os
+
+    from tratto.cli.show import printable
+    from tratto.core.errors import OptionError, OutputError
+    from tratto.imaging.io import atomic_file
+    from tratto.provenance.bundle import find_bundle
+    from tratto.provenance.printing import printed
+    from tratto.provenance.target import check_target
+    from tratto.session import known_models
+
+    target = out
+    if target is None:
+        if not path.exists():
+            from tratto.core.errors import InputError
+
+            raise InputError(f"{path}: there is no such file or folder")
+        folder = find_bundle(path)
+        target = folder.with_name(f"{folder.stem}-report.pdf")
+    elif target.is_dir():
+        raise OptionError(f"{target} is a folder; name the file, such as {target / 'report.pdf'}")
+    if target.suffix.lower() != ".pdf":
+        raise OptionError(f"{target.name} must end with .pdf: that is what is written")
+    check_target(target)
+    if os.path.lexists(target) and not overwrite:
+        raise OutputError(f"{target} exists; choose another name with -o, or replace it with --overwrite")
+    data = printed(path, known_models())
+    with atomic_file(target) as f:
+        f.write(data)
+    typer.echo(printable(f"{target}: the report of {path.name}"))
+    return 0
