@@ -14,7 +14,7 @@ from tratto.cli.dedupe import dedupe
 from tratto.cli.describe import describe
 from tratto.cli.guard import GuardedGroup, guarded
 from tratto.cli.keys import keys_app
-from tratto.cli.learn import data_app, eval_app, train
+from tratto.cli.learn import ablate, data_app, eval_app, train
 from tratto.cli.ledger import ledger_app
 from tratto.cli.mask import mask_app
 from tratto.cli.models import models_app
@@ -437,6 +437,7 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(witness_app, name="witness")
 app.command()(report)
 app.command()(train)
+app.command()(ablate)
 eval_app.command(name="repair")(eval_repair)
 app.command(name="describe")(describe)
 data_app.command(name="damage")(damage_preview)

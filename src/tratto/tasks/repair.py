@@ -37,7 +37,7 @@ class RepairOptions(BaseModel):
         What the picture shows: for the account, and for the prompt of a diffusion model. ``auto``: a captioner says it.
         Empty: nothing is said.
     captioner : str
-        Who says it; ``auto`` takes the best that is here.
+        Who says it: a name in :data:`tratto.providers.caption.CAPTIONERS`, ``joycaption:FOLDER``, or ``auto``.
     passes : int
         How many masks are worked through one after the other, 1-32; follows from the masks.
     threshold : float
@@ -67,7 +67,14 @@ class RepairOptions(BaseModel):
         method, params = given.get("method", "auto"), given.get("params") or {}
         if not isinstance(params, dict) or not isinstance(method, str):
             return given
-        return {**given, "params": settle_params(method, params)} if params or is_diffusion(method) else given
+        if params or is_diffusion(method):
+            given = {**given, "params": settle_params(method, params)}
+        captioner = given.get("captioner", "auto")
+        if isinstance(captioner, str) and captioner != "auto":
+            from tratto.providers.caption import settle_captioner
+
+            given = {**given, "captioner": settle_captioner(captioner)}
+        return given
 
 
 def plan(options: RepairOptions, inspection: Inspection) -> Recipe:

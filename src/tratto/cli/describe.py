@@ -1,0 +1,108 @@
+"""``tratto describe``: what can be said of a picture without changing it: caption, depth, edges and lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tratto.cli.show import argument_path, emit_json, printable
+from tratto.core.errors import OptionError, OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: The files that ``-o`` receives.
+FILES = ("caption.txt", "depth.png", "edges.png", "description.json")
+
+
+def describe(
+    picture: Annotated[Path, typer.Argument(parser=argument_path, metavar="PICTURE", help="Picture to describe.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help=f"Folder for {', '.join(FILES)}."),
+    ] = None,
+    captioner: Annotated[
+        str, typer.Option(help="measured (recognises nothing), joycaption:FOLDER (LLaVA), or auto.")
+    ] = "auto",
+    depth: Annotated[str, typer.Option(help="dpt, geometric (a stand-in that looks at no pixel), or auto.")] = "auto",
+    depth_model: Annotated[str, typer.Option(help="Folder of dpt: DPT-Hybrid or Depth Anything.")] = "",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a picture shows, how far away it is and where its edges and lines are; change nothing."""
+    from tratto.cli.guard import guarded
+
+    guarded(_describe, picture, out, (captioner, depth, depth_model), overwrite, as_json, as_json=as_json)
+
+
+def _describe(picture: Path, out: Path | None, how: tuple[str, str, str], overwrite: bool, as_json: bool) -> int:
+    from tratto.imaging import io
+    from tratto.imaging.color import view_rgb
+    from tratto.providers.caption import open_captioner
+    from tratto.providers.depth import grey_of, open_depth
+    from tratto.providers.structure import drawn, open_structure
+
+    if out is not None:
+        _check_free(out, overwrite)
+    image = io.read_image(picture)
+    rgb = io.oriented(view_rgb(image), image.meta.orientation)
+    captions, depths, finder = open_captioner(how[0]), open_depth(how[1], how[2]), open_structure()
+    caption, deep, structure = captions.caption(rgb), depths.estimate(rgb), finder.find(rgb)
+    told: dict[str, Any] = {
+        "picture": picture.name,
+        "width": rgb.shape[1],
+        "height": rgb.shape[0],
+        "caption": {"text": caption, **_by(captions.info)},
+        "depth": {"unit": deep.unit, "nearer_is": deep.nearer_is, **_by(depths.info)},
+        "structure": {
+            "edge_share": round(float(structure.edges.mean()), 6),
+            "lines": [[round(float(v), 2) for v in line] for line in structure.lines],
+            **_by(finder.info),
+        },
+    }
+    if out is not None:
+        import json
+
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "caption.txt").write_text(caption + "\n", encoding="utf-8")
+        _write_gray(grey_of(deep), out / "depth.png")
+        _write_gray(drawn(structure), out / "edges.png")
+        (out / "description.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    if as_json:
+        emit_json(told)
+        return 0
+    typer.echo(printable(caption))
+    typer.echo(f"depth by {depths.info.provider}: {deep.unit}, nearer is {deep.nearer_is}")
+    typer.echo(f"{len(structure.lines)} lines; {100 * told['structure']['edge_share']:.2g} % of the pixels are edges")
+    if out is not None:
+        typer.echo(printable(f"written to {out}: {', '.join(FILES)}"))
+    for info in (captions.info, depths.info):
+        if info.stand_in:
+            typer.echo(printable(f"note: {info.provider} is a stand-in for {info.stand_in}"), err=True)
+    return 0
+
+
+def _by(info: Any) -> dict[str, Any]:
+    told = {"by": info.provider, "library": info.library, "precision": info.precision}
+    return told | {"models": [m.to_json() for m in info.models], "stand_in": info.stand_in}
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise OptionError(f"{out} is a file; --out names a folder")
+    there = [name for name in FILES if (out / name).exists()]
+    if there and not overwrite:
+        raise OutputError(f"{out / there[0]} exists; choose another folder, or replace it with --overwrite")
+
+
+def _write_gray(values: NDArray[np.generic], path: Path) -> None:
+    import numpy as np
+
+    from tratto.core.image import ColorMode, Image
+    from tratto.imaging import io
+
+    samples: Any = np.ascontiguousarray(values)
+    io.write_image(Image(samples, ColorMode.GRAY, 16 if samples.dtype == np.uint16 else 8), path, "png")

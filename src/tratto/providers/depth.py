@@ -1,0 +1,153 @@
+"""Depth: a network from a folder that the user names, or nothing but where things usually are.
+
+``dpt`` runs DPT-Hybrid or Depth Anything through transformers. ``geometric`` looks at no pixel: it knows that in a
+picture taken upright floor and ceiling, and less so the sides, are mostly nearer than the middle. It is there so that
+everything that takes a depth map can be tried, and says of itself what it is. ``benchmarks/depth_cues.py`` measures it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.capability import DepthEstimator, DescriberInfo
+from tratto.core.errors import OptionError
+from tratto.core.image import Depth
+
+Float = NDArray[np.float32]
+
+#: Names, and what they are.
+DEPTHS = {
+    "dpt": "DPT-Hybrid or Depth Anything from a folder, through transformers",
+    "geometric": "a stand-in that looks at no pixel: the middle is far, floor and ceiling are near",
+}
+#: Card whose pulled folder ``auto`` takes where none is named.
+CARD = "depth-anything-v2-small"
+#: Weight of the distance to the left or right of the middle beside that above or below it.
+SIDES = 0.3
+
+
+class GeometricDepth:
+    """Nearer the further from the middle row, and a little from the middle column."""
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about this estimator."""
+        return DescriberInfo(
+            "geometric",
+            library=f"numpy {np.__version__}",
+            stand_in="a depth network; it looks at no pixel and knows only that floor, ceiling and sides are mostly "
+            "nearer than the middle",
+        )
+
+    def estimate(self, picture: Float) -> Depth:
+        """Return relative depth in [0, 1], nearer is larger; see :class:`tratto.core.capability.DepthEstimator`."""
+        _check(picture)
+        h, w = picture.shape[:2]
+        rows = np.abs((np.arange(h, dtype=np.float32) + 0.5) * 2 / h - 1)
+        columns = np.abs((np.arange(w, dtype=np.float32) + 0.5) * 2 / w - 1)
+        values = (rows[:, None] + np.float32(SIDES) * columns[None]) / np.float32(1 + SIDES)
+        return Depth(np.ascontiguousarray(values, np.float32), "relative", "larger")
+
+
+class NetworkDepth:
+    """A depth network of transformers."""
+
+    def __init__(self, folder: str) -> None:
+        from tratto.backends.transformers import DepthNetwork, library
+        from tratto.models.folders import find_folder
+
+        found = find_folder(folder, "part")
+        self._network = DepthNetwork(found)
+        self._info = DescriberInfo("dpt", library=library(), models=(found.model,))
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about this estimator."""
+        return self._info
+
+    def estimate(self, picture: Float) -> Depth:
+        """Estimate the depth of a picture; see :class:`tratto.core.capability.DepthEstimator`."""
+        _check(picture)
+        values = self._network.estimate(picture)
+        if not np.isfinite(values).all():
+            raise OptionError("the depth network gave numbers that are not finite; its weights may be broken")
+        return Depth(values, "metre", "smaller") if self._network.metric else Depth(values, "relative", "larger")
+
+
+def open_depth(provider: str = "auto", folder: str = "") -> DepthEstimator:
+    """Open a depth estimator.
+
+    Parameters
+    ----------
+    provider : str
+        A name in :data:`DEPTHS`; ``auto``: ``dpt`` where a folder is named or the card's was pulled, else
+        ``geometric``.
+    folder : str
+        Of ``dpt``: where the network lies; empty: the card's.
+
+    Raises
+    ------
+    OptionError
+        If there is no such provider, or it takes no folder.
+    UnavailableError
+        If something it needs is not here.
+    """
+    from tratto.backends.transformers import missing_transformers
+
+    if provider not in (*DEPTHS, "auto"):
+        raise OptionError(f"depth is estimated by {', '.join(DEPTHS)} or auto; got {provider!r}")
+    if provider == "geometric":
+        if folder:
+            raise OptionError("geometric takes no folder; dpt does")
+        return GeometricDepth()
+    error = missing_transformers("the depth estimator dpt")
+    if error is not None:
+        if provider == "auto" and not folder:
+            return GeometricDepth()
+        raise error
+    if not folder:
+        pulled = _pulled(provider == "dpt")
+        if pulled is None:
+            return GeometricDepth()
+        folder = pulled
+    return NetworkDepth(folder)
+
+
+def _pulled(must: bool) -> str | None:
+    """Return the folder of the card's weights; None if they are not here and need not be."""
+    from tratto.core.errors import MissingWeights
+    from tratto.models.store import get_card, locate
+
+    try:
+        return str(locate(get_card(CARD))["config.json"].parent)
+    except MissingWeights as e:
+        if must:
+            raise MissingWeights(f"{e}; or name a folder with a depth network: --depth-model FOLDER") from e
+        return None
+
+
+def grey_of(depth: Depth) -> NDArray[np.uint16]:
+    """Return a depth map as a 16-bit grey picture: near is white, between its own nearest and furthest.
+
+    Parameters
+    ----------
+    depth : Depth
+
+    Returns
+    -------
+    (H, W) uint16
+    """
+    values: NDArray[Any] = depth.values.astype(np.float64)
+    if depth.nearer_is == "smaller":
+        values = 1 / np.maximum(values, 1e-6) if depth.unit == "metre" else -values
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) / (high - low) if high > low else np.full(values.shape, 0.5)
+    return np.rint(scaled * 65535).astype(np.uint16)
+
+
+def _check(picture: Float) -> None:
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.float32 or min(picture.shape[:2]) < 1:
+        raise OptionError(f"depth needs a float32 (H, W, 3) picture, got {picture.dtype} {picture.shape}")

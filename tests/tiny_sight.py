@@ -1,0 +1,98 @@
+"""Tiny random networks in the layout that depth networks and LLaVA are published in, for tests."""
+
+import json
+from pathlib import Path
+
+README = "---\nlicense: apache-2.0\n---\ntiny\n"
+
+
+def _finish(folder: Path, preparation: dict) -> Path:
+    (folder / "preprocessor_config.json").write_text(json.dumps(preparation))
+    (folder / "README.md").write_text(README)
+    return folder
+
+
+def tiny_dpt(folder: Path, hybrid: bool = True) -> Path:
+    """DPT; with the convolutional stem of DPT-Hybrid."""
+    import torch
+    from transformers import BitConfig, DPTConfig, DPTForDepthEstimation
+
+    torch.manual_seed(0)
+    common = {
+        "hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32, "image_size": 64,
+        "neck_hidden_sizes": [8, 8, 16, 16], "fusion_hidden_size": 8, "backbone_out_indices": [0, 1, 2, 3],
+    }  # fmt: skip
+    if hybrid:
+        stem = BitConfig(
+            global_padding="same", layer_type="bottleneck", depths=[1, 1, 1], out_features=["stage1", "stage2", "stage3"],
+            embedding_dynamic_padding=True, hidden_sizes=[8, 8, 16], embedding_size=8, num_groups=2,
+        )  # fmt: skip
+        config = DPTConfig(
+            is_hybrid=True, backbone_config=stem, backbone_featmap_shape=[1, 16, 4, 4], patch_size=16,
+            neck_ignore_stages=[0, 1], **common,
+        )  # fmt: skip
+    else:
+        config = DPTConfig(patch_size=16, **common)
+    DPTForDepthEstimation(config).save_pretrained(folder)
+    return _finish(folder, {"size": {"height": 64, "width": 64}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3})
+
+
+def tiny_depth_anything(folder: Path, metric: bool = False) -> Path:
+    """Depth Anything: a DINOv2 with a DPT head."""
+    import torch
+    from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
+
+    torch.manual_seed(0)
+    seen = Dinov2Config(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, mlp_ratio=2, image_size=56, patch_size=14,
+        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False, apply_layernorm=True,
+    )  # fmt: skip
+    config = DepthAnythingConfig(
+        backbone_config=seen, reassemble_hidden_size=16, patch_size=14, neck_hidden_sizes=[8, 8, 16, 16],
+        fusion_hidden_size=8, head_hidden_size=8, depth_estimation_type="metric" if metric else "relative", max_depth=20,
+    )  # fmt: skip
+    DepthAnythingForDepthEstimation(config).save_pretrained(folder)
+    how = {"size": {"height": 56, "width": 56}, "keep_aspect_ratio": True, "ensure_multiple_of": 14}
+    return _finish(folder, {**how, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]})
+
+
+def tiny_llava(folder: Path, template: str | None = None) -> Path:
+    """LLaVA: a CLIP that sees and a Llama that speaks, with a vocabulary of its own."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import (
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        PreTrainedTokenizerFast,
+    )
+
+    torch.manual_seed(0)
+    words = ["<unk>", "<s>", "</s>", "<image>", "USER", "ASSISTANT", ":", "stone", "arch", "wall", "of", "a", "brick"]
+    vocabulary = Tokenizer(models.WordLevel({w: k for k, w in enumerate(words)}, unk_token="<unk>"))
+    vocabulary.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=vocabulary, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="</s>",
+        additional_special_tokens=["<image>"],
+    )  # fmt: skip
+    if template:
+        tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
+    eyes = CLIPVisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14
+    )
+    mouth = LlamaConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+        vocab_size=len(words), bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    config = LlavaConfig(
+        vision_config=eyes, text_config=mouth, image_token_index=3, vision_feature_select_strategy="default",
+        vision_feature_layer=-1,
+    )  # fmt: skip
+    network = LlavaForConditionalGeneration(config)
+    with torch.no_grad():
+        network.lm_head.weight[:7] = 0  # a random network would say nothing but signs
+    network.save_pretrained(folder)
+    how = {"size": {"height": 28, "width": 28}}
+    return _finish(folder, {**how, "image_mean": [0.5] * 3, "image_std": [0.5] * 3})
