@@ -139,5 +139,5 @@ def _proof(bundle: Bundle) -> Mapping[str, str]:
         "Audit path": f"{len(proof.path)} hashes, in {LEDGER}",
     }
     rows |= {f"Witness {i}": w.text() for i, w in enumerate(proof.witnesses, 1)}
-    rows["To check"] = f"python check.py bundle {bundle.folder.name} KEY     (tratto ledger verifier -o check.py)"
+    rows["To check"] = f"python check.py bundle {bundle.folder.name} KEY; check.py: tratto ledger verifier -o check.py"
     return rows

@@ -126,7 +126,8 @@ class _Drawn:
         self.bold = style(7.2, fontName="Tratto-Bold")
         self.title = style(17, 1.2, fontName="Tratto-Bold", spaceAfter=1)
         self.section = style(11.5, 1.25, fontName="Tratto-Bold", spaceBefore=10, spaceAfter=4, keepWithNext=1)
-        self.sub = style(9, 1.3, fontName="Tratto-Bold", spaceBefore=4, spaceAfter=2, keepWithNext=1)
+        self.sub = style(9, 1.3, fontName="Tratto-Bold", spaceBefore=4, spaceAfter=2)
+        self.lead = style(8.2, spaceAfter=3, keepWithNext=1)
         self.big = style(12, 1.25, fontName="Tratto-Bold")
         self.code = style(6.6, 1.4, fontName="Courier")
 
@@ -147,7 +148,7 @@ class _Drawn:
 
         return Paragraph(self.words(value), style or self.body)
 
-    def coded(self, value: str) -> Any:
+    def coded(self, value: str, style: Any = None) -> Any:
         """Return a paragraph in which what stands between back-quotes is shown as typed."""
         from reportlab.platypus import Paragraph
 
@@ -155,7 +156,7 @@ class _Drawn:
             self.words(p) if i % 2 == 0 else f'<font face="Courier">{self.words(p)}</font>'
             for i, p in enumerate(value.split("`"))
         ]
-        return Paragraph("".join(parts), self.body)
+        return Paragraph("".join(parts), style or self.body)
 
     def typed(self, line: str) -> Any:
         from reportlab.platypus import Paragraph
@@ -286,7 +287,7 @@ class _Drawn:
                 (k, [*([self.para(w, self.cell)] if w else []), *([self.typed(d)] if d else [])])
                 for k, w, d in step.rows
             ]
-            out += [CondPageBreak(20 * _MM), self.para(step.title, self.sub), self.facts(told)]
+            out += [CondPageBreak(32 * _MM), self.para(step.title, self.sub), self.facts(told)]
 
         out += [CondPageBreak(30 * _MM), self.para("What this result claims, and its limits", self.section)]
         claims = [("Where", "Share", "Status")]
@@ -304,9 +305,10 @@ class _Drawn:
             out.append(self.para("This bundle holds no proof that a ledger recorded it."))
 
         out += [CondPageBreak(40 * _MM), self.para("Check, repeat, undo", self.section)]
-        for passage in how_to_check(report):
+        passages = how_to_check(report)
+        for passage, after in zip(passages, [*passages[1:], None], strict=True):
             if passage.words:
-                out.append(self.coded(passage.words))
+                out.append(self.coded(passage.words, self.lead if after is not None and after.lines else None))
             else:
                 out.append(self.box([self.typed(line) for line in passage.lines], _LINE, _WASH))
         prints = [(k, self.typed(v) if v else "none: there was no file") for k, v in hashes(report)]
@@ -343,12 +345,13 @@ class _Drawn:
 
         before, after = _decoded(shown["before"]), _decoded(shown["after"])
         laid = _overlay(after, _decoded(shown["edit_map"]))
-        width = _INNER / 2 - 6
+        one, two = (self.picture(data, _INNER / 2 - 8, 95 * _MM) for data in (before, after))
         pair = self.side_by_side(
             [
-                [self.picture(before, width, 95 * _MM), self.para("Before" + _plain(shown["before_note"]), self.small)],
-                [self.picture(after, width, 95 * _MM), self.para("After", self.small)],
-            ]
+                [one, self.para("Before" + _plain(shown["before_note"]), self.small)],
+                [two, self.para("After", self.small)],
+            ],
+            [one.drawWidth + 12, two.drawWidth + 4],
         )
         note = [self.para(_plain(shown["preview_note"]), self.small)]
         over = [self.picture(laid, _INNER * 0.72, 88 * _MM)]
@@ -363,8 +366,11 @@ class _Drawn:
     def maps(self, shown: dict[str, str]) -> list[Any]:
         from reportlab.platypus import KeepTogether
 
-        width = _INNER / 2 - 6
-        edit = [self.picture(_decoded(shown["edit_map"]), width, 80 * _MM)]
+        first, second = (
+            self.picture(_decoded(shown[k]), _INNER / 2 - 8, 80 * _MM) for k in ("edit_map", "confidence_map")
+        )
+        width = first.drawWidth
+        edit = [first]
         edit += self.legend(_decoded(shown["edit_legend"]), _ticks(shown["edit_ticks"]), width)
         edit.append(
             self.para(
@@ -373,7 +379,7 @@ class _Drawn:
                 self.small,
             )
         )
-        sure = [self.picture(_decoded(shown["confidence_map"]), width, 80 * _MM)]
+        sure = [second]
         sure += self.legend(_decoded(shown["confidence_legend"]), _ticks(shown["confidence_ticks"]), width)
         sure.append(
             self.para(
@@ -383,7 +389,7 @@ class _Drawn:
             )
         )
         head = self.para("What changed, and how sure that is", self.section)
-        return [KeepTogether([head, self.side_by_side([edit, sure])])]
+        return [KeepTogether([head, self.side_by_side([edit, sure], [width + 12, width + 4])])]
 
     def closest(self, shown: dict[str, str]) -> list[Any]:
         from reportlab.platypus import KeepTogether
