@@ -264,7 +264,7 @@ def _agree(out: Path, plan: dict[str, Any], names: list[str]) -> None:
             "back, or name a new folder"
         )
     before = theirs.get("plan", {}) if isinstance(theirs, dict) else {}
-    changed = [k for k, v in mine["plan"].items() if not isinstance(before, dict) or before.get(k) != v]
+    changed = [k for k, v in plan.items() if not isinstance(before, dict) or before.get(k) != v]
     raise OptionError(f"{out} was begun with another plan ({', '.join(changed)} differ); name a new folder")
 
 
