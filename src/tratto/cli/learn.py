@@ -45,6 +45,34 @@ def _train(run: Path, photos: Path, out: Path, stop_after: int | None, change: l
     return 0
 
 
+def ablate(
+    runs: Annotated[list[Path], typer.Argument(help="Run files, such as training_runs/ablations/recolor_*.py.")],
+    photos: Annotated[Path, typer.Option(help="Folder of the training data.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs and the table.")] = Path("runs"),
+    stop_after: Annotated[int | None, typer.Option(help="Stop each with a checkpoint after this many steps.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE in every run; repeatable.")] = None,
+) -> None:
+    """Fine-tune by several run files and lay their last validations in one table."""
+    from tratto.cli.guard import guarded
+
+    guarded(_ablate, runs, photos, out, stop_after, change)
+
+
+def _ablate(runs: list[Path], photos: Path, out: Path, stop_after: int | None, change: list[str] | None) -> int:
+    import importlib.util
+    import logging
+
+    from tratto.core.errors import MissingExtra
+
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("accelerate") is None:
+        raise MissingExtra("training", "train")
+    from tratto.training.ablate_lora import ablate_runs
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    typer.echo(ablate_runs(runs, photos, out, change, stop_after))
+    return 0
+
+
 @eval_app.command(name="restore")
 def eval_restore(
     folder: Annotated[Path, typer.Argument(help="Folder of clean pictures.")],

@@ -392,7 +392,8 @@ def make_reference(color: tuple[float, float, float], options: WallPairOptions, 
     low, high = options.gradient
     light = np.float32((low + high) / 2) + np.float32((high - low) / 2) * along
     grain = rng.normal(0, options.grain / 255, field.shape).astype(np.float32)
-    return np.clip(field * light[..., None] + grain, 0, 1).astype(np.float32)
+    out: Float = np.clip(field * light[..., None] + grain, 0, 1).astype(np.float32)
+    return out
 
 
 def eroded(mask: Float, pixels: int) -> Float:
