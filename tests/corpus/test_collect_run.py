@@ -319,6 +319,22 @@ def test_what_was_moved_away_is_not_fetched_again(museum, tmp_path):
     assert len((tmp_path / "index.jsonl").read_text().splitlines()) == 2
 
 
+def test_dedupe_takes_the_sidecar_along(museum, tmp_path):
+    data = museum.jpeg(1)
+    museum.commons(1, data)
+    museum.commons(2, data + b"\0")  # another file of the same picture
+    assert go(museum, tmp_path / "photos").kept == 2
+    (tmp_path / "photos" / "wikimedia-1.jpg.txt").write_text("mine")
+    done = CliRunner().invoke(app, ["data", "dedupe", str(tmp_path / "photos"), "--move-to", str(tmp_path / "away")])
+    assert done.exit_code == 0, done.stderr
+    moved = sorted(p.name for p in (tmp_path / "away").iterdir())
+    assert len(moved) == 2
+    assert moved[1] == f"{moved[0]}.json"
+    assert len(sound(tmp_path / "photos")) == len(sound(tmp_path / "away")) == 1
+    again = go(museum, tmp_path / "photos")
+    assert (again.kept, again.adopted) == (0, 0)
+
+
 def test_an_api_that_refuses_ends_the_run_with_a_reason(museum, tmp_path):
     museum.key = "right-one"
     with pytest.raises(UnavailableError, match="SMITHSONIAN_API_KEY") as caught:

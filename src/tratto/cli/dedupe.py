@@ -39,9 +39,9 @@ def _dedupe(folder: Path, how: tuple[int, bool], then: tuple[Path | None, bool],
     done = find(find_pictures(folder), *how)
     extra = [path for group in done.groups for path, _ in group.rest]
     if move_to is not None:
-        _move(extra, folder, move_to)
+        _move(_with_sidecars(extra), folder, move_to)
     elif delete:
-        for path in extra:
+        for path in _with_sidecars(extra):
             path.unlink()
     if as_json:
         emit_json(
@@ -69,6 +69,24 @@ def _dedupe(folder: Path, how: tuple[int, bool], then: tuple[Path | None, bool],
         f"{done.compared} of {pairs} pairs compared"
     )
     return 8 if done.unreadable else 0
+
+
+def _with_sidecars(paths: list[Path]) -> list[Path]:
+    """Return pictures, each followed by the file that ``tratto data collect`` laid beside it: licences go along."""
+    from tratto.core.errors import InputError
+    from tratto.corpus.collect.run import read_sidecar
+
+    out = []
+    for path in paths:
+        out.append(path)
+        sidecar = path.with_name(f"{path.name}.json")
+        if sidecar.is_file():
+            try:
+                read_sidecar(sidecar)
+            except InputError:
+                continue  # somebody's own
+            out.append(sidecar)
+    return out
 
 
 def _move(paths: list[Path], folder: Path, target: Path) -> None:
