@@ -24,7 +24,8 @@ def tiny_dpt(folder: Path, hybrid: bool = True) -> Path:
     }  # fmt: skip
     if hybrid:
         stem = BitConfig(
-            global_padding="same", layer_type="bottleneck", depths=[1, 1, 1], out_features=["stage1", "stage2", "stage3"],
+            global_padding="same", layer_type="bottleneck", depths=[1, 1, 1],
+            out_features=["stage1", "stage2", "stage3"],
             embedding_dynamic_padding=True, hidden_sizes=[8, 8, 16], embedding_size=8, num_groups=2,
         )  # fmt: skip
         config = DPTConfig(
@@ -49,7 +50,8 @@ def tiny_depth_anything(folder: Path, metric: bool = False) -> Path:
     )  # fmt: skip
     config = DepthAnythingConfig(
         backbone_config=seen, reassemble_hidden_size=16, patch_size=14, neck_hidden_sizes=[8, 8, 16, 16],
-        fusion_hidden_size=8, head_hidden_size=8, depth_estimation_type="metric" if metric else "relative", max_depth=20,
+        fusion_hidden_size=8, head_hidden_size=8,
+        depth_estimation_type="metric" if metric else "relative", max_depth=20,
     )  # fmt: skip
     DepthAnythingForDepthEstimation(config).save_pretrained(folder)
     how = {"size": {"height": 56, "width": 56}, "keep_aspect_ratio": True, "ensure_multiple_of": 14}

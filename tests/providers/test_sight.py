@@ -96,7 +96,9 @@ def test_a_square_has_four_lines_and_its_edges():
     found = made.find(picture)
     assert found.edges.dtype == bool
     rows, columns = np.nonzero(found.edges)
-    near = np.minimum(np.minimum(abs(rows - 29.5), abs(rows - 69.5)), np.minimum(abs(columns - 39.5), abs(columns - 89.5)))
+    near = np.minimum(
+        np.minimum(abs(rows - 29.5), abs(rows - 69.5)), np.minimum(abs(columns - 39.5), abs(columns - 89.5))
+    )
     assert near.max() <= 2
     assert 150 < found.edges.sum() < 230  # the outline is 180 pixels long
     ends = found.lines[:4]
@@ -132,7 +134,7 @@ def sight(tmp_path_factory):
         "metric": tiny_sight.tiny_depth_anything(folder / "metric", metric=True),
         "llava": tiny_sight.tiny_llava(folder / "llava"),
     }
-    talk = "{% for m in messages %}USER : {{ m['content'] }} {% endfor %}{% if add_generation_prompt %}ASSISTANT :{% endif %}"
+    talk = "{% for m in messages %}USER : {{ m['content'] }} {% endfor %}ASSISTANT :"
     made["talking"] = tiny_sight.tiny_llava(folder / "talking", talk)
     return made
 

@@ -149,7 +149,7 @@ def test_what_makes_no_mask_is_refused(photo, tmp_path):
         tratto.repair(path, mask={f"c{k}": marks()[0] for k in range(65)})
     empty = tmp_path / "none"
     empty.mkdir()
-    with pytest.raises(InputError, match="no .png masks"):
+    with pytest.raises(InputError, match=r"no \.png masks"):
         class_masks(empty)
     Pil.fromarray(marks()[0]).save(folder / "all.png")
     assert list(class_masks(folder)) == ["crack", "stain"]

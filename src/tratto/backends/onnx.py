@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from tratto.backends.runtime import require
 from tratto.core.capability import ModelRef
-from tratto.core.errors import OptionError, UnavailableError, WeightMismatch
+from tratto.core.errors import InputError, OptionError, UnavailableError, WeightMismatch
 
 if TYPE_CHECKING:
     from tratto.backends.open import Opening
@@ -78,3 +79,58 @@ class OnnxBackend:
                 raise OptionError(f"{self._opening.card.id} does not take inputs of {shapes}: {text}") from e
             raise UnavailableError(f"ONNX Runtime failed on {self._opening.card.id} with {shapes}: {text}") from e
         return {k: np.asarray(v, np.float32) for k, v in zip(self._outputs, values, strict=True)}
+
+
+def library() -> str:
+    """Return name and version of the runtime."""
+    import onnxruntime as ort
+
+    return f"onnxruntime {ort.__version__}"
+
+
+class OnnxFile:
+    """A network in a file of the user's own, without a model card; run in the precision it was saved in.
+
+    Attributes
+    ----------
+    inputs, outputs : list of (str, list)
+        Names and shapes; a side that is free is a word or None.
+    facts : dict of str to str
+        What the file's metadata say.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is no ONNX model.
+    """
+
+    def __init__(self, path: Path) -> None:
+        OnnxBackend.require()
+        import onnxruntime as ort
+
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such model file")
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.use_deterministic_compute = True
+        try:
+            self._session: Any = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as e:  # the runtime's exceptions have no common base but Exception
+            raise InputError(f"{path} cannot be opened as an ONNX model: {str(e)[:300]}") from e
+        self.inputs = [(i.name, list(i.shape)) for i in self._session.get_inputs()]
+        self.outputs = [(o.name, list(o.shape)) for o in self._session.get_outputs()]
+        self.facts: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def run(self, inputs: Mapping[str, NDArray[np.float32]], wanted: list[str]) -> dict[str, NDArray[np.float32]]:
+        """Run the network once and return the outputs that are wanted.
+
+        Raises
+        ------
+        OptionError
+            If it cannot be run on these inputs.
+        """
+        try:
+            values = self._session.run(wanted, dict(inputs))
+        except Exception as e:  # as above
+            raise OptionError(f"the model cannot be run on a picture: {str(e)[:300]}") from e
+        return {k: np.asarray(v, np.float32) for k, v in zip(wanted, values, strict=True)}

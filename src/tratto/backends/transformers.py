@@ -1,4 +1,4 @@
-"""Networks that look at pictures, in the layout they are published in, run by transformers from folders on this machine.
+"""Networks that look at pictures, as they are published, run by transformers from folders on this machine.
 
 Depth (DPT, of which DPT-Hybrid is one; Depth Anything) and captions (LLaVA, of which JoyCaption is one). Nothing here
 asks the network for anything, no code from a folder is run, and weights are safetensors; pickles are refused where the
@@ -45,7 +45,9 @@ def missing_transformers(what: str) -> MissingExtra | None:
 
 def model_type(folder: Path) -> str:
     """Return what kind of network a folder holds, from its ``config.json``."""
-    return str(read_json(folder / "config.json", "a folder in the published layout has a config.json").get("model_type"))
+    return str(
+        read_json(folder / "config.json", "a folder in the published layout has a config.json").get("model_type")
+    )
 
 
 @contextlib.contextmanager
@@ -142,7 +144,9 @@ class SpeakingNetwork:
     def __init__(self, folder: ModelFolder) -> None:
         kind = model_type(folder.path)
         if kind not in SPEAKING_TYPES:
-            raise OptionError(f"{folder.path} holds a network of type {kind}; captions take {', '.join(SPEAKING_TYPES)}")
+            raise OptionError(
+                f"{folder.path} holds a network of type {kind}; captions take {', '.join(SPEAKING_TYPES)}"
+            )
         import torch
         from transformers import AutoTokenizer, LlavaForConditionalGeneration
 

@@ -205,9 +205,7 @@ def _masks_for(job: FolderJob, item: Job, alone: bool) -> Any:
     return passes[0] if len(passes) == 1 else passes
 
 
-def _mask_for(
-    job: FolderJob, mask: Path | None, item: Job, classes: bool = False, alone: bool = False
-) -> Path | None:
+def _mask_for(job: FolderJob, mask: Path | None, item: Job, classes: bool = False, alone: bool = False) -> Path | None:
     if mask is None or not mask.is_dir():
         return mask
     below = Path() if item.output == job.out else item.output.parent.relative_to(job.out)

@@ -335,13 +335,15 @@ def _find(
         found = {_file_name(n): (c >= threshold).astype(np.float32) for n, c in chances.items()}
     kept = {name: m for name, m in found.items() if m.any()}
     every = masks.union(list(kept.values())) if kept else np.zeros(shown.shape[:2], np.float32)
-    for name in ([] if overwrite else [*kept, "all"]):
+    for name in [] if overwrite else [*kept, "all"]:
         if (out / f"{name}.png").exists():
             raise OutputError(f"{out / name}.png exists; choose another folder, or replace it with --overwrite")
     written = [write_mask(m, out / f"{name}.png", [picture], overwrite) for name, m in kept.items()]
     written.append(write_mask(every, out / "all.png", [picture], overwrite))
     if not as_json and kept:
-        typer.echo("note: a network proposed these masks; look at them, and correct them, before they are used", err=True)
+        typer.echo(
+            "note: a network proposed these masks; look at them, and correct them, before they are used", err=True
+        )
     return _tell(written, as_json)
 
 

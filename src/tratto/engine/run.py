@@ -108,6 +108,8 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
         start = time.perf_counter()
         before = canvas
         after, record = step.apply(seen, services)
+        if record.generative and not allow_generative:
+            raise ForbiddenStep(_INVENTS.format(step.name))  # a step that says so only afterwards
         if own is not None:
             after = after.replace(masks=canvas.masks)
         scale = after.image.width // before.image.width
@@ -140,9 +142,29 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
     return Outcome(canvas, resolved, tuple(records), baseline, kernel)
 
 
+_INVENTS = (
+    "forensic mode allows only steps that cannot invent detail, and {} puts in what the source does not hold; drop "
+    "--forensic"
+)
+
+
+def forbid_inventing(step: Step) -> None:
+    """Refuse a step that puts in what the source does not hold, whoever does it (its class says ``invents``).
+
+    Raises
+    ------
+    ForbiddenStep
+    """
+    if getattr(step, "invents", False):
+        raise ForbiddenStep(_INVENTS.format(step.name))
+
+
 def _refuse_generative(step: Step, services: Services, allowed: bool) -> None:
+    if allowed:
+        return
+    forbid_inventing(step)
     provider = getattr(step, "provider", None)
-    if allowed or provider is None:
+    if provider is None:
         return
     params = {**getattr(step, "params", {}), "fast": bool(getattr(step, "fast", False))}
     forbid_generative(services.open_restorer(provider, int(getattr(step, "scale", 1)), params).info)

@@ -16,7 +16,7 @@ from tratto.core.errors import OptionError
 Float = NDArray[np.float32]
 
 CAPTIONERS = {
-    "joycaption": "a LLaVA network from a folder, such as JoyCaption, through transformers: says what it believes to see",
+    "joycaption": "a LLaVA network from a folder, such as JoyCaption: says what it believes to see",
     "measured": "a stand-in that recognises nothing: size, colours, brightness, sharpness, share of damage",
 }
 SYSTEM = "You are a helpful image captioner."

@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tratto.backends.open import Backend, open_backend
-from tratto.core.errors import InputError, OptionError, UnavailableError, WeightMismatch
+from tratto.core.errors import OptionError, UnavailableError, WeightMismatch
 from tratto.imaging.masks import CLASSES, decided
 from tratto.imaging.tiling import TileJob, TileSpec, run_tiled
 from tratto.models.card import ModelCard
 from tratto.models.store import get_card
 from tratto.providers.restorer.network import missing_network
+
+if TYPE_CHECKING:
+    from tratto.backends.onnx import OnnxFile
 
 Float = NDArray[np.float32]
 
@@ -97,11 +100,11 @@ def masks_of(chances: Mapping[str, Float], threshold: float = 0.5) -> dict[str, 
 
 def finder_facts() -> dict[str, Any]:
     """Return what a receipt says of the network that ships: provider, library, models."""
-    import onnxruntime
+    from tratto.backends.onnx import library
 
     return {
         "provider": CARD,
-        "library": f"onnxruntime {onnxruntime.__version__}",
+        "library": library(),
         "models": [get_card(CARD).ref().to_json()],
     }
 
@@ -287,24 +290,17 @@ class YoloModel:
 
     Attributes
     ----------
-    session : onnxruntime.InferenceSession
+    file : OnnxFile
     outputs : mapping
         What :func:`find_with_yolo` wants to know of its tensors.
-    library : str
     """
 
-    session: Any
+    file: OnnxFile
     outputs: Mapping[str, Any]
-    library: str
 
     def run(self, inputs: Mapping[str, Float]) -> dict[str, Float]:
         """Run the model once."""
-        wanted = [str(self.outputs["rows"]), str(self.outputs["prototypes"])]
-        try:
-            values = self.session.run(wanted, dict(inputs))
-        except Exception as e:  # the runtime's exceptions have no common base but Exception
-            raise OptionError(f"the model cannot be run on a picture: {e}") from e
-        return {k: np.asarray(v, np.float32) for k, v in zip(wanted, values, strict=True)}
+        return self.file.run(inputs, [str(self.outputs["rows"]), str(self.outputs["prototypes"])])
 
 
 def open_yolo(path: Path, names: Sequence[str] = ()) -> YoloModel:
@@ -325,42 +321,31 @@ def open_yolo(path: Path, names: Sequence[str] = ()) -> YoloModel:
     OptionError
         If it is no segmentation model of this family, or its classes have no names.
     """
-    import onnxruntime as ort
+    from tratto.backends.onnx import OnnxFile
 
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such model file")
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.use_deterministic_compute = True
-    try:
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as e:  # as above
-        raise InputError(f"{path} cannot be opened as an ONNX model: {str(e)[:300]}") from e
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    rows = [o for o in outputs if len(o.shape) == 3]
-    prototypes = [o for o in outputs if len(o.shape) == 4]
-    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] not in (3, "channels") or not (
-        len(rows) == len(prototypes) == 1
-    ):  # fmt: skip
-        told = "; ".join(f"{o.name} {o.shape}" for o in (*inputs, *outputs))
+    opened = OnnxFile(path)
+    rows = [o for o in opened.outputs if len(o[1]) == 3]
+    prototypes = [o for o in opened.outputs if len(o[1]) == 4]
+    entry = opened.inputs[0] if len(opened.inputs) == 1 else ("", [])
+    takes_rgb = len(entry[1]) == 4 and (entry[1][1] == 3 or not isinstance(entry[1][1], int))
+    if not takes_rgb or len(rows) != 1 or len(prototypes) != 1:
+        told = "; ".join(f"{name} {shape}" for name, shape in (*opened.inputs, *opened.outputs))
         raise OptionError(
             f"{path.name} is no YOLO segmentation model: expected an input (1, 3, H, W) and the outputs "
             f"(1, 4 + classes + coefficients, N) and (1, coefficients, h, w); it has {told}"
         )
-    facts = dict(session.get_modelmeta().custom_metadata_map)
-    found = tuple(names) or _names_of(facts.get("names", ""))
+    found = tuple(names) or _names_of(opened.facts.get("names", ""))
     if not found:
         raise OptionError(f"{path.name} does not name its classes; give them in order: --classes crack,stain,...")
     return YoloModel(
-        session,
+        opened,
         {
-            "input": inputs[0].name,
-            "rows": rows[0].name,
-            "prototypes": prototypes[0].name,
+            "input": entry[0],
+            "rows": rows[0][0],
+            "prototypes": prototypes[0][0],
             "names": found,
-            "side": _side_of(inputs[0].shape[2:], facts.get("imgsz", "")),
+            "side": _side_of(entry[1][2:], opened.facts.get("imgsz", "")),
         },
-        f"onnxruntime {ort.__version__}",
     )
 
 

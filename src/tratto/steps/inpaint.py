@@ -68,6 +68,8 @@ class Inpaint:
     regions: list[dict[str, Any]] | None = field(default=None)
     mask: str = ""
     name: ClassVar[str] = "inpaint"
+    #: Forensic mode refuses it.
+    invents: ClassVar[bool] = True
     #: Speed on two cores, for estimates of time: of pictures with a few per cent of damage.
     megapixels_per_second: ClassVar[float] = 0.4
 

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
-from tratto.providers.inpainter import is_diffusion
 from tratto.core.result import pass_name
 from tratto.core.step import Step
+from tratto.providers.inpainter import is_diffusion
 from tratto.steps.describe import AUTO, Describe
 from tratto.steps.diffuse import Diffuse
 from tratto.steps.inpaint import Inpaint
@@ -112,9 +112,7 @@ def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
     for number in range(1, options.passes + 1):
         mask = pass_name(number) if options.passes > 1 else ""
         if is_diffusion(options.method):
-            steps.append(
-                Diffuse(options.method, options.params, blend=options.blend, grow=options.grow, mask=mask)
-            )
+            steps.append(Diffuse(options.method, options.params, blend=options.blend, grow=options.grow, mask=mask))
         else:
             steps.append(Inpaint(options.method, options.blend, options.grow, mask=mask))
     return Recipe("repair", tuple(steps), options.seed, tuple(reasons))

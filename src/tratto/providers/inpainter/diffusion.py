@@ -42,6 +42,8 @@ REPAIR_PROMPT = "Restore this monument: {caption}"
 NEGATIVE = "blurry, low quality, distorted, watermark, text"
 #: The card whose pulled folder is taken where no model is named.
 DEFAULT_CARD = {"sdxl": "sdxl-inpainting", "sd15": ""}
+#: The card whose pulled depth network is taken where none is named.
+DEPTH_CARD = "depth-anything-v2-small"
 #: A ControlNet's or an adapter's influence may be raised this far.
 MOST_SCALE = 4.0
 
@@ -65,7 +67,7 @@ _NUMBERS = {
 _CHOICES = {"dtype": (*DTYPES,), "offload": (*OFFLOADS,), "lock": ("seen", "paint", "none")}
 _FLAGS = ("tiling", "slicing")
 _TEXTS = ("prompt", "negative", "device")
-_FOLDERS = ("model", "lora", "controlnet", "ip_adapter")
+_FOLDERS = ("model", "lora", "controlnet", "depth", "ip_adapter")
 #: Those a model has to be opened with; the others may differ from picture to picture.
 _OPENING = ("model", "lora", "controlnet", "ip_adapter", "dtype", "device", "offload", "tiling", "slicing")
 _ONLY_SD15 = ("ip_adapter", "reference_scale", "lock")
@@ -100,7 +102,8 @@ def settle(variant: str, params: Mapping[str, Any]) -> dict[str, Any]:
     variant : str
         ``sdxl`` or ``sd15``.
     params : mapping
-        ``model``, ``controlnet``, ``ip_adapter``: folders. ``lora``: folders or files, each with ``:SCALE`` behind it
+        ``model``, ``controlnet``, ``ip_adapter``: folders. ``depth``, for a ControlNet: the folder of a depth network,
+        ``geometric`` (a stand-in), or ``auto``. ``lora``: folders or files, each with ``:SCALE`` behind it
         if need be, separated by commas. ``steps`` 1-1000, ``guidance`` 1-50, ``strength`` (0, 1], ``refine`` 0-1 (of
         parts painted at a smaller scale first; 0 = not), ``control_scale``, ``reference_scale`` 0-4, ``prompt``,
         ``negative``, ``dtype``, ``device``, ``offload``, ``tiling``, ``slicing``, ``lock``.
@@ -148,12 +151,31 @@ def settle(variant: str, params: Mapping[str, Any]) -> dict[str, Any]:
     out["model"] = folders.model.reference
     out["lora"] = [f"{folder.reference}:{scale:g}" for folder, scale in folders.adapters]
     out["controlnet"] = folders.controlnet.reference if folders.controlnet else ""
+    out["depth"] = _depth_source(variant, params.get("depth", ""), folders.controlnet is not None)
     if variant == "sd15":
         out["ip_adapter"] = folders.image_prompt.reference if folders.image_prompt else ""
     out["scheduler"] = _scheduler(folders.model)
     if params.get("scheduler", out["scheduler"]) != out["scheduler"]:
         raise OptionError(f"the scheduler is the model's own, {out['scheduler']}; it cannot be chosen")
     return out
+
+
+def _depth_source(variant: str, value: Any, wanted: bool) -> str:
+    """Return who estimates depth: a reference to a folder, ``geometric``, or nothing where nobody asks."""
+    if not isinstance(value, str):
+        raise OptionError(f"{variant}: depth takes a folder, geometric or auto, got {value!r}")
+    if not wanted:
+        if value not in ("", "auto"):
+            raise OptionError(f"{variant}: depth is for a ControlNet; name one with controlnet=FOLDER")
+        return ""
+    if value == "geometric":
+        return value
+    if value in ("", "auto"):
+        try:
+            return find_folder(str(locate(get_card(DEPTH_CARD))["config.json"].parent), "part").reference
+        except MissingWeights:
+            return "geometric"
+    return find_folder(value, "part").reference
 
 
 def opening(params: Mapping[str, Any]) -> dict[str, Any]:
