@@ -115,7 +115,6 @@ def test_a_wall_by_sd15_takes_the_reference_and_replays_exactly(case, tiny, lock
         (["--method", "sdxl", "--param", "model=/no/where"], 2, "is not here"),
         (["--method", "sdxl", "--param", "model={sd15}"], 2, "family sd15"),
         (["--method", "sdxl", "--param", "model={sdxl}", "--param", "stepz=1"], 2, "no parameter 'stepz'"),
-        (["--method", "sdxl", "--param", "model={sdxl}", "--param", "controlnet={depth-sdxl}"], 2, "depth"),
         (["--method", "patch", "--param", "steps=3"], 2, "takes no parameters"),
         (["--method", "sdxl", "--param", "steps"], 2, "NAME=VALUE"),
         (["--method", "sdxl", "--param", "model={sdxl}", "--forensic"], 7, "drop --forensic"),
@@ -136,3 +135,19 @@ def test_a_wall_needs_sd15_for_parameters(case):
                   "--param", "steps=3")  # fmt: skip
     assert done.exit_code == 2
     assert "only sd15 takes parameters" in done.output
+
+
+def test_a_control_net_is_given_depth_and_who_saw_it_is_told(case, tiny, monkeypatch, tmp_path):
+    tmp, px, hole = case
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))  # no depth network was pulled
+    out = tmp / "out"
+    done = tratto(
+        "repair", tmp / "a.png", "--mask", tmp / "mask.png", "-o", out, "--method", "sdxl", "--param", "steps=1",
+        "--param", f"model={tiny['sdxl']}", "--param", f"controlnet={tiny['depth-sdxl']}",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert (np.asarray(Pil.open(out / "a.png")) != px).any(axis=2)[~hole].sum() == 0
+    step = account(out)["steps"][-1]
+    assert step["params"]["params"]["depth"] == "geometric"
+    assert [m["id"] for m in step["models"]] == ["tiny-sdxl", "tiny-depth-tiny-sdxl"]
+    assert any("the depth is of geometric, a stand-in" in n for n in step["notes"])

@@ -25,7 +25,7 @@ def test_parameters_are_completed_and_hold_no_path(tiny, settled):
         "steps": 2, "guidance": 7.5, "strength": 1.0, "refine": 0.4, "control_scale": 1.0, "tiling": False,
         "slicing": False, "dtype": "auto", "offload": "none", "prompt": "Restore this monument: {caption}",
         "negative": "blurry, low quality, distorted, watermark, text", "device": "auto", "model": settled["model"],
-        "lora": [], "controlnet": "", "scheduler": "EulerDiscreteScheduler",
+        "lora": [], "controlnet": "", "depth": "", "scheduler": "EulerDiscreteScheduler",
     }  # fmt: skip
     name, _, digest = settled["model"].partition("@")
     assert name == "tiny-sdxl"
@@ -60,6 +60,8 @@ def test_parameters_are_completed_and_hold_no_path(tiny, settled):
         ({"prompt": "a" * 2001}, "prompt must be a text"),
         ({"lora": 3}, "lora takes FOLDER"),
         ({"controlnet": 3}, "controlnet takes a folder"),
+        ({"depth": "geometric"}, "depth is for a ControlNet"),
+        ({"depth": 3}, "depth takes a folder"),
         ({"model": "/no/such/folder"}, "is not here"),
         ({"scheduler": "DDIMScheduler"}, "the scheduler is the model's own"),
     ],

@@ -157,8 +157,6 @@ def test_what_does_not_go_is_refused():
         Diffuse(params=PARAMS).apply(canvas_of(px, some), Services(Painter()))
     deep = Painter()
     deep.takes_depth = True
-    with pytest.raises(OptionError, match="depth"):
-        run(Diffuse(params=PARAMS), canvas_of(px, some), deep)
     with pytest.raises(OptionError, match="size of the picture"):
         run(Diffuse(params=PARAMS), canvas_of(px, some, depth=Depth(np.zeros((3, 3), np.float32))), deep)
     guided = Painter()

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.canvas import Canvas
+from tratto.core.capability import InpainterInfo
 from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Depth, Image, Samples
 from tratto.core.recipe import step_params
@@ -77,6 +78,8 @@ class Diffuse:
     windows: list[dict[str, Any]] | None = None
     mask: str = ""
     name: ClassVar[str] = "diffuse"
+    #: Forensic mode refuses it.
+    invents: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.color is not None and not (len(self.color) == 3 and all(0 <= float(v) <= 1 for v in self.color)):
@@ -116,7 +119,7 @@ class Diffuse:
         if self.windows is None or self.prompt is None:
             raise OptionError("diffuse must be resolved before it is applied")
         painter, image, hole = self._painter(services), canvas.image, _hole(canvas)
-        depth = self._depth(canvas, painter)
+        depth, seer = self._depth(canvas, painter)
         reference = self._reference(painter)
         share = coverage(canvas.masks["edit"].values) if self.coded else None
         out: Samples = services.scratch(image.pixels.shape, image.pixels.dtype)  # type: ignore[assignment]
@@ -158,7 +161,8 @@ class Diffuse:
             before += _steps(self.params, window)
             for array in (out, sigma, image.pixels):
                 release(array)
-        return canvas.replace(image=image.replace(pixels=out), sigma=sigma), self._record(painter, hole, services)
+        record = self._record((painter.info, seer), painter.side, hole, services)
+        return canvas.replace(image=image.replace(pixels=out), sigma=sigma), record
 
     def _painter(self, services: Services) -> Any:
         from tratto.providers.inpainter.diffusion import opening
@@ -181,14 +185,21 @@ class Diffuse:
             reference_scale=float(p.get("reference_scale", 1.0)),
         )
 
-    def _depth(self, canvas: Canvas, painter: Any) -> Float | None:
+    def _depth(self, canvas: Canvas, painter: Any) -> tuple[Float | None, Any]:
+        """Return the depth map for a ControlNet, and facts about who estimated it."""
         if not painter.takes_depth:
-            return None
-        if canvas.depth is None:
-            raise OptionError("a ControlNet needs the depth of the picture, and no depth map was given")
-        if canvas.depth.values.shape != (canvas.image.height, canvas.image.width):
+            return None, None
+        found, seer = canvas.depth, None
+        if found is None:
+            from tratto.providers.depth import open_depth
+
+            source = str(self.params["depth"])
+            estimator = open_depth(source) if source == "geometric" else open_depth("dpt", source)
+            image = canvas.image
+            found, seer = estimator.estimate(shown(image, (0, 0, image.width, image.height))), estimator.info
+        if found.values.shape != (canvas.image.height, canvas.image.width):
             raise OptionError("the depth map must have the size of the picture")
-        return near_is_one(canvas.depth)
+        return near_is_one(found), seer
 
     def _reference(self, painter: Any) -> Float | None:
         from tratto.imaging.texture import unpack_tile
@@ -201,20 +212,23 @@ class Diffuse:
             raise OptionError("an IP-Adapter needs a picture to go by: a color or a texture")
         return np.broadcast_to(np.asarray(self.color, np.float32), (REFERENCE, REFERENCE, 3)).copy()
 
-    def _record(self, painter: Any, hole: Bool, services: Services) -> StepRecord:
-        info = painter.info
+    def _record(self, who: tuple[InpainterInfo, Any], side: int, hole: Bool, services: Services) -> StepRecord:
+        info, seer = who
+        models = (*info.models, *(seer.models if seer is not None else ()))
         filled = int(np.count_nonzero(hole))
         notes = []
         if filled:
             notes.append("what fills the mask was painted by a diffusion model: it is invented, and no evidence")
-        for model in info.models:
+        for model in models:
             if model.licence == "unknown":
                 notes.append(f"the folder of {model.id} states no licence; ask where it came from before you publish")
             elif not model.commercial_use:
                 notes.append(f"{model.id}: its licence, {model.licence}, is not known here to allow commercial use")
-        coarse = [w for w in self.windows or () if max(w["box"][2:]) * COARSE > painter.side]
+        coarse = [w for w in self.windows or () if max(w["box"][2:]) * COARSE > side]
         if coarse:
             notes.append(f"{len(coarse)} large part(s) were painted at a smaller scale and enlarged")
+        if seer is not None and seer.stand_in:
+            notes.append(f"the depth is of {seer.provider}, a stand-in: {seer.stand_in}")
         scores = {"filled_pixels": float(filled), "windows": float(len(self.windows or ()))}
         return StepRecord(
             step=self.name,
@@ -222,7 +236,7 @@ class Diffuse:
             provider=info.provider,
             precision=info.precision,
             library=info.library,
-            models=info.models,
+            models=models,
             seed=services.seed,
             generative=True,
             confidence_basis="none",

@@ -17,7 +17,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def train(run: LoraRun, photos: Path, out: Path, stop_after: int | None = None, 
         Folder of the training data.
     out : Path
         ``out/<run name>`` receives ``log.jsonl``, ``checkpoint.safetensors``, ``adapter/`` with the result,
-        ``step-N_metrics.json`` and ``step-N_grid.png``.
+        ``step-N_metrics.json`` and ``step-N_grid.png``, and ``samples.json`` where the data set counts what it left out.
     stop_after : int or None
         Stop (as if killed, but with a checkpoint) after this many steps of this call.
     samples : Samples or None
@@ -165,6 +165,10 @@ def train(run: LoraRun, photos: Path, out: Path, stop_after: int | None = None, 
             since = time.monotonic()
     if accelerator.is_main_process:
         save_adapter(folder / "adapter", state.pipe, accelerator.unwrap_model(model))
+        counts = getattr(data, "counts", None)
+        if is_dataclass(counts) and not isinstance(counts, type):
+            _write(folder / "samples.json", (json.dumps(asdict(counts), indent=1, default=str) + "\n").encode())
+            log.info("samples of this call: %s", counts)
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return folder
