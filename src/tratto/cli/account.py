@@ -46,9 +46,12 @@ def run_verify(path: Path, as_json: bool, trust: Trust | None = None) -> int:
 
     verdict = verify(path, trust)
     if as_json:
-        emit_json({"path": str(path), "verdict": verdict.word, "reasons": list(verdict.reasons)})
+        told = verdict.to_json()
+        told.pop("exit_code")
+        emit_json({"path": str(path), **told})
     else:
-        typer.echo(printable(f"{path}: {verdict.word}"))
+        stamp = f" ({verdict.stamp})" if verdict.stamp else ""
+        typer.echo(printable(f"{path}: {verdict.word}{stamp}"))
         for reason in verdict.reasons:
             typer.echo(printable(f"  {reason}"))
     return verdict.exit_code

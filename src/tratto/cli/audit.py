@@ -27,6 +27,7 @@ class AuditCommand:
     quick: bool
     again: bool
     as_json: bool
+    only: tuple[str, ...] = ()
 
 
 def run_audit(command: AuditCommand) -> int:
@@ -36,6 +37,7 @@ def run_audit(command: AuditCommand) -> int:
     from tratto.provenance.canonical import dumps
     from tratto.session import audit
 
+    audits.narrowed([], command.only)  # a wrong name is told before any work
     before = [] if command.since is None else audits.read_audit(command.since)
     with ProgressLine() as line:
         rows = audit(
@@ -46,7 +48,8 @@ def run_audit(command: AuditCommand) -> int:
             state=command.state,
             progress=lambda done, total: line("audit", done, total),
         )
-    document = audits.summary(rows, before)
+    rows = audits.narrowed(rows, command.only)
+    document = audits.summary(rows, audits.narrowed(before, command.only))
     for path, data in (
         (command.out, dumps(document) if command.out else b""),
         (command.page, audits.page(command.folder.name, document).encode() if command.page else b""),
@@ -57,14 +60,18 @@ def run_audit(command: AuditCommand) -> int:
     if command.as_json:
         emit_json(document)
     else:
-        _table(document)
+        _table(document, bool(command.only))
     return audits.exit_code(rows)
 
 
-def _table(document: dict) -> None:  # type: ignore[type-arg]
-    width = max((len(i["path"]) for i in document["items"] if i["verdict"] != "authentic"), default=0)
-    for item in document["items"]:
-        if item["verdict"] != "authentic":
+def _table(document: dict, every: bool) -> None:  # type: ignore[type-arg]
+    shown = [i for i in document["items"] if every or i["verdict"] != "authentic"]
+    width = max((len(i["path"]) for i in shown), default=0)
+    for item in shown:
+        if item["stamp"] or item["forensic"]:
+            words = item["stamp"] or "done in forensic mode"
+            typer.echo(printable(f"{item['verdict']:9}  {item['path']:{min(width, 60)}}  {words}"))
+        else:
             tier = f"  [{item['tier']}]" if item["tier"] else ""
             first = item["reasons"][0] if item["reasons"] else ""
             typer.echo(printable(f"{item['verdict']:9}  {item['path']:{min(width, 60)}}  {first}{tier}"))
@@ -75,3 +82,6 @@ def _table(document: dict) -> None:  # type: ignore[type-arg]
         typer.echo(f"{document['replay']['count']} replayed: {rates}")
     counts = document["counts"]
     typer.echo(", ".join(f"{counts[w]} {w}" for w in ("authentic", "altered", "unknown")))
+    claims = document["claims"]
+    if claims["stamped"] or claims["forensic"]:
+        typer.echo(f"{claims['stamped']} not for examination, {claims['forensic']} done in forensic mode")

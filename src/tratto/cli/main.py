@@ -402,6 +402,12 @@ def audit(
         typer.Option(parser=argument_path, metavar="PATH", help="An earlier audit (JSON): say what changed since."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Compare hashes and signatures only.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only authentic, altered, unknown, stamped (not for examination), forensic or examinable; repeatable."
+        ),
+    ] = None,
     again: Annotated[bool, typer.Option("--replay", help="Do every job again and say which tier it reaches.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
 ) -> None:
@@ -411,7 +417,7 @@ def audit(
 
     def run() -> int:
         trust = trust_of(ledger, key, anchors, stamp_anchors)
-        return run_audit(AuditCommand(folder, trust, out, page, state, since, quick, again, as_json))
+        return run_audit(AuditCommand(folder, trust, out, page, state, since, quick, again, as_json, tuple(only or ())))
 
     guarded(run, as_json=as_json)
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from tratto.core.errors import InputError, OutputError, ReceiptError, TrattoError
+from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
 from tratto.provenance import canonical
 from tratto.provenance.bundle import ORIGINAL_ENDINGS, SUFFIX, find_bundle
 from tratto.provenance.commit import is_leftover
@@ -63,6 +63,10 @@ class AuditRow:
         Of names, sizes and times of its files: what resuming and comparing go by.
     tier : str
         What a replay reached; empty if there was none.
+    status, stamp : str
+        What its receipt claims, and the stamp of that; empty: nothing, or it was altered.
+    forensic : bool
+        Done in forensic mode.
     """
 
     path: str
@@ -70,6 +74,9 @@ class AuditRow:
     reasons: tuple[str, ...]
     fingerprint: str
     tier: str = ""
+    status: str = ""
+    stamp: str = ""
+    forensic: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""
@@ -79,6 +86,9 @@ class AuditRow:
             "reasons": list(self.reasons),
             "fingerprint": self.fingerprint,
             "tier": self.tier or None,
+            "status": self.status or None,
+            "stamp": self.stamp or None,
+            "forensic": self.forensic,
         }
 
 
@@ -181,7 +191,8 @@ def _row(path: Path, name: str, fingerprint: str, options: AuditOptions) -> Audi
             tier = options.replay(path)
         except TrattoError as e:
             tier = f"not run: {e}"
-    return AuditRow(name, verdict.word, verdict.reasons, fingerprint, tier)
+    claim = (verdict.status, verdict.stamp, verdict.forensic)
+    return AuditRow(name, verdict.word, verdict.reasons, fingerprint, tier, *claim)
 
 
 def _fingerprint(path: Path) -> str:
@@ -234,7 +245,36 @@ def row_from_json(raw: Mapping[str, Any]) -> AuditRow:
     if word not in ORDER:
         raise ValueError(f"not a verdict: {word!r}")
     reasons = tuple(str(r) for r in raw["reasons"])
-    return AuditRow(str(raw["path"]), cast(Word, word), reasons, str(raw["fingerprint"]), str(raw.get("tier") or ""))
+    tier, status, stamp = (str(raw.get(k) or "") for k in ("tier", "status", "stamp"))
+    forensic = raw.get("forensic") is True
+    return AuditRow(
+        str(raw["path"]), cast(Word, word), reasons, str(raw["fingerprint"]), tier, status, stamp, forensic
+    )
+
+
+#: What an audit can be narrowed to.
+FILTERS: dict[str, Callable[[AuditRow], bool]] = {
+    "authentic": lambda r: r.word == "authentic",
+    "altered": lambda r: r.word == "altered",
+    "unknown": lambda r: r.word == "unknown",
+    "stamped": lambda r: bool(r.stamp),
+    "forensic": lambda r: r.forensic,
+    "examinable": lambda r: r.word == "authentic" and bool(r.status) and not r.stamp,
+}
+
+
+def narrowed(rows: Sequence[AuditRow], only: Sequence[str]) -> list[AuditRow]:
+    """Return the rows that fit any of the names of :data:`FILTERS`; all if no name is given.
+
+    Raises
+    ------
+    OptionError
+        If there is no such name.
+    """
+    for name in only:
+        if name not in FILTERS:
+            raise OptionError(f"an audit can be narrowed to {', '.join(FILTERS)}, not to {name!r}")
+    return [r for r in rows if not only or any(FILTERS[n](r) for n in only)]
 
 
 def summary(rows: Sequence[AuditRow], before: Sequence[AuditRow] = ()) -> dict[str, Any]:
@@ -249,7 +289,8 @@ def summary(rows: Sequence[AuditRow], before: Sequence[AuditRow] = ()) -> dict[s
     Returns
     -------
     dict
-        ``counts`` by verdict; ``replay``: how many were replayed, and which share reached each tier; ``changes``: path,
+        ``counts`` by verdict; ``claims``: how many are stamped, how many were done in forensic mode;
+        ``replay``: how many were replayed, and which share reached each tier; ``changes``: path,
         before and now of each verdict or tier that differs, and what came or went; ``items``.
     """
     counts: Counter[str] = Counter(r.word for r in rows)
@@ -269,6 +310,7 @@ def summary(rows: Sequence[AuditRow], before: Sequence[AuditRow] = ()) -> dict[s
     return {
         "schema": SCHEMA,
         "counts": {w: counts[w] for w in ORDER},
+        "claims": {"stamped": sum(bool(r.stamp) for r in rows), "forensic": sum(r.forensic for r in rows)},
         "replay": {"count": total, "rate": {t: n / total for t, n in sorted(tiers.items())}},
         "changes": changes,
         "items": [r.to_json() for r in sorted(rows, key=lambda r: (ORDER.index(r.word), r.path))],
@@ -324,7 +366,7 @@ def page(title: str, document: Mapping[str, Any]) -> str:
         tier = escape(_clean(item["tier"] or ""))
         rows.append(
             f'<tr class="{item["verdict"]}"><td>{escape(_clean(item["path"]))}</td><td>{item["verdict"]}</td>'
-            f"<td>{tier}</td><td><ul>{reasons}</ul></td></tr>"
+            f"<td>{tier}</td><td>{escape(_claim(item))}</td><td><ul>{reasons}</ul></td></tr>"
         )
     style_hash = _csp_hash(_STYLE)
     changed = "".join(
@@ -341,12 +383,17 @@ def page(title: str, document: Mapping[str, Any]) -> str:
             f"<p>{sum(counts.values())} items: " + ", ".join(f"{n} {w}" for w, n in counts.items()) + ".</p>",
             f"<p>Replayed: {replay['count']}. {tiers}</p>" if replay["count"] else "",
             f"<h2>Changed since the earlier audit</h2><ul>{changed}</ul>" if changed else "",
-            "<table><thead><tr><th>item</th><th>verdict</th><th>replay</th><th>reasons</th></tr></thead><tbody>",
+            "<table><thead><tr><th>item</th><th>verdict</th><th>replay</th><th>claim</th><th>reasons</th></tr></thead><tbody>",
             *rows,
             "</tbody></table></body></html>",
             "",
         ]
     )
+
+
+def _claim(item: Mapping[str, Any]) -> str:
+    parts = (item.get("status"), item.get("stamp"), "forensic mode" if item.get("forensic") else None)
+    return _clean("; ".join(str(p) for p in parts if p))
 
 
 def _told(state: Sequence[str | None] | None) -> str:

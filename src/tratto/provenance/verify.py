@@ -6,11 +6,11 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from tratto.core.errors import InputError, ReceiptError
+from tratto.core.errors import InputError, ReceiptError, TrattoError
 from tratto.provenance import canonical
 from tratto.provenance.bundle import (
     CLUTTER,
@@ -51,10 +51,18 @@ class Verdict:
         not. ``"unknown"``: there is nothing to check against.
     reasons : tuple of str
         Plain sentences: what is wrong, or what was checked.
+    status, stamp : str
+        What the receipt claims, and its stamp (*not for examination*); empty where there is no receipt, it claims
+        nothing of the kind, or something was altered.
+    forensic : bool
+        True if it says that the work was done in forensic mode.
     """
 
     word: Word
     reasons: tuple[str, ...]
+    status: str = ""
+    stamp: str = ""
+    forensic: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -63,7 +71,14 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""
-        return {"verdict": self.word, "reasons": list(self.reasons), "exit_code": self.exit_code}
+        return {
+            "verdict": self.word,
+            "reasons": list(self.reasons),
+            "exit_code": self.exit_code,
+            "status": self.status or None,
+            "stamp": self.stamp or None,
+            "forensic": self.forensic,
+        }
 
 
 def _verdict(found: Findings) -> Verdict:
@@ -133,6 +148,13 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
     if not found.wrong:
         check_ledger(folder, trust, found)
     _models(bundle.receipt, known, found)
+    _claim(bundle.receipt, found)
+    return _claiming(_of_bundle(bundle, path, deep, trust, found), bundle.receipt)
+
+
+def _of_bundle(bundle: Bundle, path: Path, deep: bool, trust: Trust, found: Findings) -> Verdict:
+    """Go on with the picture, its signature and, with ``deep``, all that can be computed again."""
+    folder = bundle.folder
     asked = None if path.is_dir() or path.absolute().parent == folder.absolute() else path
     picture = _picture(bundle, asked, found)
     if isinstance(picture, Verdict):
@@ -151,6 +173,22 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
     return Verdict(
         "unknown", ("the bundle is unaltered, but its picture is not beside it", *found.checked, *found.notes)
     )
+
+
+def _claim(receipt: Mapping[str, Any], found: Findings) -> None:
+    """Say what an examiner must know first."""
+    claim = receipt["claim"]
+    if claim["stamp"]:
+        found.notes.append(f"{claim['stamp']}: at least one step may have invented detail ({claim['status']})")
+    if receipt["forensic"]:
+        found.checked.append("done in forensic mode: no step could invent detail, and each ran in full precision")
+
+
+def _claiming(verdict: Verdict, receipt: Mapping[str, Any]) -> Verdict:
+    if verdict.word == "altered":
+        return verdict
+    claim = receipt["claim"]
+    return replace(verdict, status=claim["status"], stamp=claim["stamp"] or "", forensic=receipt["forensic"])
 
 
 #: Reasons to fail that lie with this machine and not with the file.
@@ -190,11 +228,24 @@ def _without_bundle(path: Path, why: str, trust: Trust) -> Verdict:
         return Verdict("unknown", (why,))
     looked = in_ledger(path, trust)
     word, reasons = alone(path, trust)
+    reasons = (*reasons, *_says_of_itself(path))
     if looked is not None:
         reasons = (looked[1], *reasons)
         if looked[0] == "known" and word != "altered":
             word = "authentic"
     return Verdict(word, (*reasons, why))
+
+
+def _says_of_itself(path: Path) -> tuple[str, ...]:
+    """Return what a picture's XMP says of how it was made, where an examiner must know it."""
+    from tratto.imaging.io import read_image
+    from tratto.provenance.xmp import doubts
+
+    try:
+        doubt = doubts(read_image(path).meta.xmp)
+    except TrattoError:
+        return ()  # no picture that is read here
+    return (doubt.replace("the source", "its XMP", 1),) if doubt else ()
 
 
 def _lone_receipt(path: Path, known: Known | None, trust: Trust) -> Verdict:
@@ -206,10 +257,11 @@ def _lone_receipt(path: Path, known: Known | None, trust: Trust) -> Verdict:
     _models(receipt, known, found)
     if found.wrong:
         return _verdict(found)
+    _claim(receipt, found)
     looked = in_ledger(path, trust, "receipt")
     if looked is not None:
         found.checked.append(looked[1])
-    return Verdict(
+    verdict = Verdict(
         "unknown",
         (
             "a well-formed receipt in canonical form, but alone: without its seal and picture nothing can be compared",
@@ -218,6 +270,7 @@ def _lone_receipt(path: Path, known: Known | None, trust: Trust) -> Verdict:
             *found.notes,
         ),
     )
+    return _claiming(verdict, receipt)
 
 
 def _models(receipt: Mapping[str, Any], known: Known | None, found: Findings) -> None:

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 def estimate(session: Session, recipe: Recipe, image: Image) -> Estimated:
     """Say what a recipe would do and how long it may take; see :meth:`tratto.Session.estimate`."""
-    from tratto.engine.run import forbid_generative
+    from tratto.engine.run import forbid_generative, forbid_inventing
     from tratto.steps.denoise import Denoise, restorer_notes
 
     services = JobServices(session, recipe.seed, False, silent)
     pixels, scale, seconds, steps = image.height * image.width, 1, 0.0, []
     notes: list[str] = []
     for step in recipe.steps:
+        if session.forensic:
+            forbid_inventing(step)
         if not hasattr(step, "provider"):  # a step of its own, which states its own speed
             seconds += pixels * scale**2 / 1e6 / float(getattr(step, "megapixels_per_second", 1.0))
             steps.append(step)

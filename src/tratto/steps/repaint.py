@@ -86,6 +86,8 @@ class Repaint:
     noise: float | None = None
     fit: dict[str, Any] | None = None
     name: ClassVar[str] = "repaint"
+    #: Forensic mode refuses it.
+    invents: ClassVar[bool] = True
     #: Speed on two cores, for estimates of time.
     megapixels_per_second: ClassVar[float] = 1.5
 

