@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,22 +26,39 @@ def wall(
         Path | None,
         typer.Option(parser=argument_path, metavar="PATH", help="Mask that is white where you drew on other things."),
     ] = None,
+    provider: Annotated[
+        str, typer.Option(help="auto (region growing and GrabCut), or sam: a Segment Anything model on this machine.")
+    ] = "auto",
+    model: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Weights of sam, in the published layout.")
+    ] = None,
+    box: Annotated[str | None, typer.Option(help="Box x0,y0,x1,y1 around the wall; sam only.")] = None,
     tolerance: Annotated[float, typer.Option(help="Above 1, less alike parts are taken in too.")] = 1.0,
     grow: Annotated[float, typer.Option(help="Grow by this many pixels; negative shrinks.")] = 0.0,
     feather: Annotated[float, typer.Option(help="Soften the edge over this many pixels.")] = 0.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
 ) -> None:
     """Find a wall from points or a rough drawing on it, and write its mask for tratto recolor."""
-    guarded(_wall, picture, out, (click, other), (scribble, scribble_not), (tolerance, grow, feather), overwrite)
+    finder = Finder(provider, model, box)
+    drawn = (scribble, scribble_not)
+    guarded(_wall, (picture, out, overwrite), (click, other), drawn, (tolerance, grow, feather), finder)
+
+
+@dataclass(frozen=True)
+class Finder:
+    """Who looks for the wall, with which weights, and the box that only some understand."""
+
+    provider: str
+    model: Path | None
+    box: str | None
 
 
 def _wall(
-    picture: Path,
-    out: Path,
+    files: tuple[Path, Path, bool],
     points: tuple[list[str] | None, list[str] | None],
     drawings: tuple[Path | None, Path | None],
     numbers: tuple[float, float, float],
-    overwrite: bool,
+    finder: Finder,
 ) -> int:
     import numpy as np
 
@@ -48,19 +66,49 @@ def _wall(
     from tratto.cli.recolor import numbers_of, picture_of
     from tratto.imaging.wall_mask import adjust_mask, draw_points, wall_from_scribble
 
-    rgb = picture_of(picture)
+    picture, out, overwrite = files
     tolerance, grow, feather = numbers
+    if finder.provider not in ("auto", "sam"):
+        raise OptionError(f"--provider is auto or sam, got {finder.provider!r}")
+    if finder.provider == "auto" and (finder.model is not None or finder.box is not None):
+        raise OptionError("--model and --box belong to --provider sam")
+    rgb = picture_of(picture)
     if not 0 < tolerance <= 10:
         raise OptionError(f"--tolerance lies above 0 and up to 10, got {tolerance}")
     drawn = []
     for flag, given, drawing in zip(("--click", "--not"), points, drawings, strict=True):
         places = draw_points([numbers_of(p, 2, f"{flag} takes x,y") for p in given or ()], rgb.shape[:2])
         drawn.append(places if drawing is None else places | (read_mask(drawing) > 0.5))
-    if not drawn[0].any():
+    if finder.provider == "sam":
+        if any(d is not None for d in drawings):
+            raise OptionError("sam takes points and a box; drawings are for --provider auto")
+        found = _by_sam(rgb, points, finder)
+    elif not drawn[0].any():
         raise OptionError("say where the wall is: --click x,y on it, or --scribble with a drawing")
-    found = wall_from_scribble(rgb, drawn[0], drawn[1] if drawn[1].any() else None, tolerance)
+    else:
+        found = wall_from_scribble(rgb, drawn[0], drawn[1] if drawn[1].any() else None, tolerance)
     values = adjust_mask(found, grow, feather)
     inputs = [picture, *(d for d in drawings if d is not None)]
     told = write_mask(np.ascontiguousarray(values), out, inputs, overwrite)
     typer.echo(printable(f"{out}: {told['width']}x{told['height']}, {100 * told['share']:.3g} % is wall"))
     return 0
+
+
+def _by_sam(rgb: Any, points: tuple[list[str] | None, list[str] | None], finder: Finder) -> Any:
+    from tratto.backends.sam import SamPrompt, missing_sam, open_sam
+    from tratto.cli.recolor import numbers_of
+
+    error = missing_sam()
+    if error is not None:
+        raise error
+    if finder.model is None:
+        raise OptionError("--provider sam needs --model FOLDER: a Segment Anything model; see docs/recolor.md")
+    on, off = (
+        tuple((a, b) for a, b in (numbers_of(p, 2, f"{flag} takes x,y") for p in given or ()))
+        for flag, given in zip(("--click", "--not"), points, strict=True)
+    )
+    box = None
+    if finder.box is not None:
+        x0, y0, x1, y1 = numbers_of(finder.box, 4, "--box takes x0,y0,x1,y1")
+        box = (x0, y0, x1, y1)
+    return open_sam(finder.model).find(rgb, SamPrompt(on, off, box))

@@ -1,0 +1,202 @@
+"""Segment Anything (Kirillov et al. 2023, "Segment Anything"), run by transformers from a folder on this machine.
+
+The folder is in the published layout: ``config.json`` of model type ``sam`` and ``model.safetensors``. Nothing asks the
+network for anything, no code from the folder is run, pickles are refused. Pictures are prepared here as the model
+wants them: the longer side brought to its size, mean and standard deviation taken out, zeros to the square.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import MissingExtra, OptionError, WeightMismatch
+from tratto.models.folders import ModelFolder, find_folder, read_json
+
+Float = NDArray[np.float32]
+
+__all__ = ["SamBackend", "SamPrompt", "missing_sam", "open_sam"]
+
+#: Of ImageNet, which the published models were trained with; ``preprocessor_config.json`` may say otherwise.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+NEEDS = ("torch", "transformers", "safetensors")
+
+
+@dataclass(frozen=True)
+class SamPrompt:
+    """What is to be found.
+
+    Attributes
+    ----------
+    points : tuple of (x, y)
+        On the wall, in pixels of the picture.
+    others : tuple of (x, y)
+        On other things.
+    box : (x0, y0, x1, y1) or None
+        Around the wall.
+    """
+
+    points: tuple[tuple[float, float], ...] = ()
+    others: tuple[tuple[float, float], ...] = ()
+    box: tuple[float, float, float, float] | None = None
+
+
+def missing_sam() -> MissingExtra | None:
+    """Return why the network cannot be run here, or None. Imports nothing heavy."""
+    if any(importlib.util.find_spec(name) is None for name in NEEDS):
+        return MissingExtra("the wall finder sam", "diffusion")
+    return None
+
+
+def open_sam(folder: Path | str, device: str = "auto") -> SamBackend:
+    """Open a model.
+
+    Parameters
+    ----------
+    folder : Path or str
+        See the head of this module; names are looked for as :func:`tratto.models.folders.find_folder` does.
+    device : str
+        ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    MissingExtra
+        If transformers or torch is not installed.
+    OptionError
+        If the folder is none of this kind.
+    WeightMismatch
+        If the weights do not fill the network.
+    """
+    error = missing_sam()
+    if error is not None:
+        raise error
+    found = find_folder(str(folder), "part")
+    config = read_json(found.path / "config.json", "a folder in the published layout has a config.json")
+    if config.get("model_type") != "sam":
+        raise OptionError(f"{found.path} holds a network of type {config.get('model_type')!r}; expected sam")
+    import torch
+    import transformers
+
+    if device not in ("auto", "cpu", "cuda"):
+        raise OptionError(f"device is auto, cpu or cuda, got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise OptionError("device=cuda needs an NVIDIA GPU, and none is here; use cpu")
+    where = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    log = transformers.utils.logging
+    before, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        model, info = transformers.SamModel.from_pretrained(
+            found.path, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype=torch.float32
+        )
+    except Exception as e:  # safetensors and torch have errors of their own without a common base
+        raise WeightMismatch(f"{found.path} cannot be used as sam: {' '.join(str(e).split())[:300]}") from e
+    finally:
+        log.set_verbosity(before)
+        if bars:
+            log.enable_progress_bar()
+    lost = sorted(map(str, [*(info.get("missing_keys") or ()), *(info.get("mismatched_keys") or ())]))
+    if lost:
+        raise WeightMismatch(f"the weights in {found.path} do not fill the network: {', '.join(lost[:3])} ...")
+    stated = found.path / "preprocessor_config.json"
+    facts = read_json(stated, "a preprocessor_config.json") if stated.is_file() else {}
+    return SamBackend(
+        found, model.to(where).eval(), where, _three(facts.get("image_mean"), MEAN), _three(facts.get("image_std"), STD)
+    )
+
+
+def _three(value: Any, usual: tuple[float, float, float]) -> tuple[float, float, float]:
+    if value is None:
+        return usual
+    good = isinstance(value, list) and len(value) == 3 and all(isinstance(v, int | float) and v > 0 for v in value)
+    if not good:
+        raise OptionError(f"preprocessor_config.json: expected three numbers above 0 for mean and std, got {value!r}")
+    return (float(value[0]), float(value[1]), float(value[2]))
+
+
+@dataclass(frozen=True, eq=False)
+class SamBackend:
+    """An opened model; see :func:`open_sam`."""
+
+    folder: ModelFolder
+    model: Any
+    device: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def find(self, rgb: Float, prompt: SamPrompt) -> Float:
+        """Return how much of each pixel belongs to what the prompt points at.
+
+        Of the three masks that the model offers for a single point, the one it thinks best of counts; for more points
+        or a box it offers one.
+
+        Parameters
+        ----------
+        rgb : (H, W, 3) float32
+            Encoded sRGB in [0, 1].
+        prompt : SamPrompt
+
+        Returns
+        -------
+        (H, W) float32 in [0, 1]
+
+        Raises
+        ------
+        OptionError
+            If nothing is pointed at, or something outside the picture.
+        """
+        import torch
+        import torch.nn.functional as F  # noqa: N812 - the usual name of this module
+
+        height, width = rgb.shape[:2]
+        _check(prompt, width, height)
+        side = int(self.model.config.vision_config.image_size)
+        ratio = side / max(height, width)
+        size = (max(1, int(height * ratio + 0.5)), max(1, int(width * ratio + 0.5)))
+        with torch.inference_mode():
+            planes = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1), np.float32))[None]
+            small = F.interpolate(planes, size=size, mode="bilinear", align_corners=False, antialias=True)
+            small = (small - torch.tensor(self.mean)[:, None, None]) / torch.tensor(self.std)[:, None, None]
+            pixels = F.pad(small, (0, side - size[1], 0, side - size[0])).to(self.device)
+            scale = np.array([size[1] / width, size[0] / height])
+            given: dict[str, Any] = {}
+            places = [*prompt.points, *prompt.others]
+            if places:
+                labels = [1] * len(prompt.points) + [0] * len(prompt.others)
+                points = (np.array(places, np.float64) + 0.5) * scale
+                given["input_points"] = torch.tensor(points, dtype=torch.float32, device=self.device)[None, None]
+                given["input_labels"] = torch.tensor(labels, device=self.device)[None, None]
+            if prompt.box is not None:
+                box = np.array(prompt.box, np.float64) * np.tile(scale, 2)
+                given["input_boxes"] = torch.tensor(box, dtype=torch.float32, device=self.device)[None, None]
+            several = prompt.box is None and len(places) == 1
+            made = self.model(pixel_values=pixels, multimask_output=several, **given)
+            best = int(made.iou_scores[0, 0].argmax())
+            logits = made.pred_masks[0, 0, best].float().cpu()[None, None]
+            logits = F.interpolate(logits, size=(side, side), mode="bilinear", align_corners=False)
+            logits = logits[..., : size[0], : size[1]]
+            logits = F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=False)
+            share: Float = torch.sigmoid(logits)[0, 0].numpy().astype(np.float32)
+        return np.clip(share, 0, 1)
+
+
+def _check(prompt: SamPrompt, width: int, height: int) -> None:
+    if not prompt.points and prompt.box is None:
+        raise OptionError("sam needs a point on the wall (--click) or a box around it (--box)")
+
+    def inside(places: Sequence[tuple[float, float]]) -> bool:
+        return all(0 <= x < width and 0 <= y < height for x, y in places)
+
+    if not inside((*prompt.points, *prompt.others)):
+        raise OptionError(f"every point must lie in the picture of {width}x{height}, got {prompt.points!r}")
+    if prompt.box is not None:
+        x0, y0, x1, y1 = prompt.box
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+            raise OptionError(f"a box is x0,y0,x1,y1 within {width}x{height}, from top left, got {prompt.box!r}")
