@@ -258,6 +258,13 @@ def test_redirects_elsewhere_are_refused(museum, fake, target):
     assert len(museum.requests) == 1
 
 
+@pytest.mark.parametrize("url", ["http://[bad/x", "", "nothing", "http://", "http://a b/", "http://exa\x00mple.org/"])
+def test_what_is_no_address_is_refused(fake, url):
+    for base in ("", "http://127.0.0.1:9"):
+        with pytest.raises((Refused, Broken)):
+            Client(Manners(attempts=1), base, clock=fake.clock).picture(url, ANY, io.BytesIO())
+
+
 @pytest.mark.parametrize(
     ("address", "public"),
     [

@@ -40,6 +40,7 @@ from tratto.corpus.collect.text import plain, without_markup
         (["https://example.com/?creativecommons.org/licenses/by/4.0/"], "unknown", ""),
         (["CC BY-SA-NC-ND 4.0"], "unknown", ""),
         (["CC BYE 4.0"], "unknown", ""),
+        (["http://[bad"], "unknown", ""),
     ],
 )
 def test_what_is_said_becomes_one_licence(said, family, name):

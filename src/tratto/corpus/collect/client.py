@@ -346,7 +346,7 @@ class Client:
 
     def _patiently(self, once: Callable[[], T], url: str) -> T:
         manners, last = self.manners, _Again("nothing tried")
-        host = urlsplit(url).hostname or "?"
+        host = _host(url)
         for attempt in range(max(1, manners.attempts)):
             if attempt:
                 pause = min(manners.longest_wait, manners.wait * 2 ** (attempt - 1)) * (1 - self.clock.chance() / 2)
@@ -374,7 +374,7 @@ class Client:
     def _open(self, url: str, where: Where, headers: Mapping[str, str]) -> Any:
         """Send a request, follow redirects as far as they may be followed, and give the last answer."""
         sent = {"User-Agent": self.manners.user_agent, "Connection": "close", **headers}
-        first_host = urlsplit(url).hostname
+        first_host = _host(url)
         for _ in range(self.manners.max_redirects + 1):
             connection, target = self._connection(url, where)
             watch = threading.Timer(self.manners.deadline, connection.cut)
@@ -394,7 +394,7 @@ class Client:
                     raise Refused("a redirect to nowhere", f"status {answer.status}")
                 try:
                     onward = urljoin(url, location)
-                    onward_host = urlsplit(onward).hostname
+                    urlsplit(onward)
                 except ValueError as e:
                     raise Refused("an address that is none", plain(str(e), 100)) from None
             finally:
@@ -402,7 +402,7 @@ class Client:
                 connection.close()
             if urlsplit(url).scheme == "https" and urlsplit(onward).scheme != "https":
                 raise Refused("a redirect to where nothing may be fetched", "from https to something less safe")
-            if onward_host != first_host:
+            if _host(onward) != first_host:
                 kept = ("User-Agent", "Connection", "Accept", "Accept-Encoding")
                 sent = {k: v for k, v in sent.items() if k in kept}
             url = onward
@@ -495,6 +495,13 @@ class Client:
 
 #: What servers call a file whose kind they do not know; the first bytes decide then.
 _BARE = ("application/octet-stream", "binary/octet-stream")
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "?"
+    except ValueError:
+        return "?"
 
 
 def _named(error: Exception) -> str:

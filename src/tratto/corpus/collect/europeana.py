@@ -10,7 +10,7 @@ kept.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from tratto.corpus.collect.client import Client, Refused, Where
 from tratto.corpus.collect.licences import FREE
@@ -68,7 +68,7 @@ class Europeana:
 
 def _picture(item: dict[str, Any]) -> Found | None:
     address, number = plain(item.get("edmIsShownBy"), 4000), plain(item.get("id"), 500)
-    if not number or urlsplit(address).scheme not in ("http", "https"):
+    if not number or not address.startswith(("http://", "https://")):
         return None
     provider = plain(item.get("dataProvider"), 200)
     return Found(

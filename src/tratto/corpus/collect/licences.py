@@ -51,8 +51,11 @@ class Licence:
 
 def _of_url(text: str) -> Licence | None:
     """Read the address of a Creative Commons deed or a rights statement."""
-    parts = urlsplit(text if "//" in text else f"https://{text}")
-    host = (parts.hostname or "").removeprefix("www.")
+    try:
+        parts = urlsplit(text if "//" in text else f"https://{text}")
+        host = (parts.hostname or "").removeprefix("www.")
+    except ValueError:  # what looks like an IPv6 address and is none
+        return None
     path = [p for p in parts.path.lower().split("/") if p]
     if host != "creativecommons.org":
         return None

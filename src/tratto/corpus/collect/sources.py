@@ -42,7 +42,7 @@ class Found:
 
     id: str
     picture: str
-    page: str
+    page: str = ""
     title: str = ""
     author: str = ""
     credit: str = ""
