@@ -18,7 +18,7 @@ from tratto.cli.learn import ablate, data_app, eval_app, train
 from tratto.cli.ledger import ledger_app
 from tratto.cli.mask import mask_app
 from tratto.cli.models import models_app
-from tratto.cli.repair import damage_preview, eval_repair
+from tratto.cli.repair import damage_preview, eval_damage, eval_repair
 from tratto.cli.report import report
 from tratto.cli.show import argument_path
 from tratto.cli.wall import wall
@@ -445,6 +445,7 @@ app.command()(report)
 app.command()(train)
 app.command()(ablate)
 eval_app.command(name="repair")(eval_repair)
+eval_app.command(name="damage")(eval_damage)
 app.command(name="describe")(describe)
 data_app.command(name="damage")(damage_preview)
 data_app.command(name="dedupe")(dedupe)

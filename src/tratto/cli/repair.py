@@ -144,6 +144,43 @@ def _eval_repair(
     return 0
 
 
+def eval_damage(
+    folder: Annotated[Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Folder of clean pictures.")],
+    threshold: Annotated[float, typer.Option(help="Least chance that counts, 0-1.")] = 0.5,
+    model: Annotated[
+        Path | None,
+        typer.Option(parser=argument_path, metavar="FILE", help="A YOLO segmentation model of your own, ONNX."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the damage.")] = 0,
+    limit: Annotated[int, typer.Option(help="Only the first so many pictures; 0 = all.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="For report.md and .json.")
+    ] = None,
+) -> None:
+    """Damage clean pictures, have the damage found, and say how much of it was: F1 for each class."""
+    from tratto.cli.guard import guarded
+
+    guarded(_eval_damage, folder, (threshold, model), (seed, limit), out)
+
+
+def _eval_damage(folder: Path, how: tuple[float, Path | None], numbers: tuple[int, int], out: Path | None) -> int:
+    from tratto.core.errors import InputError
+    from tratto.evaluation.damage import DamagePlan, evaluate_damage, network_finder, to_markdown, yolo_finder
+
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder")
+    plan = DamagePlan(seed=numbers[0], limit=numbers[1])
+    finder = network_finder(how[0]) if how[1] is None else yolo_finder(how[1], how[0])
+    report = evaluate_damage(folder, finder, plan, lambda name: typer.echo(name, err=True))
+    text = to_markdown(report)
+    typer.echo(text)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "report.md").write_text(text + "\n", encoding="utf-8")
+        (out / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
+    return 0
+
+
 def damage_preview(
     picture: Annotated[Path, typer.Argument(parser=argument_path, metavar="PICTURE", help="Clean picture to damage.")],
     out: Annotated[

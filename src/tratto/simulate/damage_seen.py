@@ -1,0 +1,56 @@
+"""Damage as a person would mark it: what a network learns to find, and what it is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tratto.simulate.damage import CLASSES, damage
+from tratto.simulate.degrade import Picture
+
+#: From this coverage on, and from this change of a channel, a pixel counts as damaged: soot on black is not to be seen.
+DAMAGED = 0.15
+SEEN = 0.05
+#: From this coverage on, damage hides what was there before, older damage too.
+HIDES = 0.7
+
+
+def damaged(
+    picture: Picture, kinds: Sequence[tuple[str, float]], rng: np.random.Generator, unit: float
+) -> tuple[Picture, Picture]:
+    """Damage a picture in several ways and return what of each can be seen.
+
+    Parameters
+    ----------
+    picture : (H, W, 3) float32 in [0, 1]
+    kinds : sequence of (class, severity)
+    rng : numpy.random.Generator
+    unit : float
+        Size of the damage in pixels; see :func:`tratto.simulate.damage.damage`.
+
+    Returns
+    -------
+    picture : (H, W, 3) float32
+    target : (H, W, K) float32
+        What a person would mark. First where a class covers :data:`DAMAGED` of the pixel or more, changed a channel by
+        :data:`SEEN` or more, and no later damage hides it; then holes and gaps up to four pixels wide are closed, and
+        all is grown by one pixel, since a mask that leaves a rim of the damage is of no use.
+    """
+    import cv2
+
+    disc, cross = (cv2.getStructuringElement(k, (s, s)) for k, s in ((cv2.MORPH_ELLIPSE, 5), (cv2.MORPH_CROSS, 3)))
+    now = picture
+    target = np.zeros((*picture.shape[:2], len(CLASSES)), np.float32)
+    for kind, severity in kinds:
+        done = damage(now, kind, severity, rng, unit=unit)
+        cover = done.masks[kind]
+        target[cover >= HIDES] = 0
+        seen = (cover >= DAMAGED) & (np.abs(done.picture - now).max(axis=2) >= SEEN)
+        target[seen, CLASSES.index(kind)] = 1
+        now = done.picture
+    for k in range(len(CLASSES)):
+        if target[..., k].any():
+            closed = cv2.morphologyEx(np.ascontiguousarray(target[..., k]), cv2.MORPH_CLOSE, disc)
+            target[..., k] = cv2.dilate(closed, cross)
+    return now, target
