@@ -168,7 +168,9 @@ def _eval_restore(
 @eval_app.command(name="recolor")
 def eval_recolor(
     rooms: Annotated[Path, typer.Argument(help="Folder of rendered rooms; what is missing is rendered (Mitsuba).")],
-    checkpoint: Annotated[str, typer.Option(help="none = the embedded method.")] = "none",
+    checkpoint: Annotated[
+        str, typer.Option(help="none = the embedded method, or the folder of a fine-tuned run.")
+    ] = "none",
     samples: Annotated[int, typer.Option(help="How many pairs of room and paint; 0 = all.")] = 50,
     baselines: Annotated[bool, typer.Option("--baselines", help="Other methods in the same table.")] = False,
     out: Annotated[
@@ -185,16 +187,24 @@ def _eval_recolor(rooms: Path, checkpoint: str, samples: int, baselines: bool, o
     from tratto.core.errors import OptionError
     from tratto.evaluation import recolor as ev
 
-    if checkpoint != "none":
-        raise OptionError(f"this version measures the embedded method: --checkpoint takes none, got {checkpoint!r}")
     if samples < 0:
         raise OptionError(f"--samples takes 0 or more, got {samples}")
+    step = 0
+    if checkpoint == "none":
+        methods = {"Tratto, seen": ev.METHODS["Tratto, seen"]}
+    else:
+        step, method = ev.checkpoint_method(Path(checkpoint))
+        methods = {f"{Path(checkpoint).name}, step {step}": method}
+    if baselines:
+        methods |= ev.METHODS
     chosen = ev.room_samples(rooms, samples)
-    methods = dict(ev.METHODS) if baselines else {"Tratto, seen": ev.METHODS["Tratto, seen"]}
     scores = ev.evaluate(chosen, methods, lambda name: typer.echo(name, err=True))
-    table = ev.to_markdown(ev.rows_of(scores))
+    rows = ev.rows_of(scores)
+    table = ev.to_markdown(rows)
     typer.echo(table)
-    ev.write_metrics(out, 0, scores)
+    for warning in ev.warnings_of(scores, chosen):
+        typer.echo(f"warning: {warning}", err=True)
+    ev.write_metrics(out, step, scores)
     (out / "table.md").write_text(table + "\n", encoding="utf-8")
     ev.write_grid(out, chosen, next(iter(methods.values())))
     return 0
@@ -202,7 +212,7 @@ def _eval_recolor(rooms: Path, checkpoint: str, samples: int, baselines: bool, o
 
 @eval_app.command(name="compare")
 def eval_compare(
-    files: Annotated[list[Path], typer.Argument(help="step-N_metrics.json files of several runs or steps.")],
+    files: Annotated[list[Path], typer.Argument(help="step-N_metrics.json files, or folders that hold them.")],
 ) -> None:
     """Lay the figures of several evaluations side by side."""
     from tratto.cli.guard import guarded

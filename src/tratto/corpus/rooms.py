@@ -158,6 +158,8 @@ class RoomPair:
         sRGB.
     mask : (H, W) uint8
         255 = only wall.
+    depth : (H, W) float32 or None
+        Metres from the camera; None where it was not rendered and cannot be here.
     """
 
     room: Room
@@ -165,6 +167,7 @@ class RoomPair:
     before: NDArray[np.uint8]
     after: NDArray[np.uint8]
     mask: NDArray[np.uint8]
+    depth: Float | None = None
 
     @property
     def name(self) -> str:
@@ -544,6 +547,21 @@ def render_mask(room: Room, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Float:
     return np.clip(values, 0, 1).astype(np.float32)
 
 
+def render_depth(room: Room, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Float:
+    """Return how far each pixel is from the camera, (H, W) float32, metres."""
+    mi = _mitsuba()
+    scene = _scene(mi, room, room.old, True, size, coverage=False)
+    values = np.array(mi.render(scene, integrator=mi.load_dict({"type": "aov", "aovs": "d:depth"}), spp=16, seed=0))
+    return np.ascontiguousarray(values[..., -1], np.float32)
+
+
+def _depth(path: Path, room: Room) -> Float | None:
+    try:
+        return _cached(path, lambda: render_depth(room))
+    except UnavailableError:
+        return None
+
+
 def exposure(picture: Float) -> float:
     """Return the factor a camera would choose: it brings the 92nd percentile of what is no lamp to 0.6.
 
@@ -573,13 +591,14 @@ def room_pairs(folder: Path, rooms: tuple[Room, ...] = ROOMS, samples: int = 256
     for room in rooms:
         before = _cached(folder / f"{room.name}_old.npz", lambda r=room: render(r, r.old, True, samples))
         cover = _cached(folder / f"{room.name}_mask.npz", lambda r=room: render_mask(r))
+        depth = _depth(folder / f"{room.name}_depth.npz", room)
         gain = exposure(before)
         mask = np.rint(255 * cover).astype(np.uint8)
         for paint in room.new:
             after = _cached(
                 folder / f"{room.name}_{paint[1:]}.npz", lambda r=room, p=paint: render(r, p, False, samples)
             )
-            yield RoomPair(room, paint, _to_bytes(before * gain), _to_bytes(after * gain), mask)
+            yield RoomPair(room, paint, _to_bytes(before * gain), _to_bytes(after * gain), mask, depth)
 
 
 def _cached(path: Path, make: Callable[[], Float]) -> Float:

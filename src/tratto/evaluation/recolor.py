@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import InputError
+from tratto.evaluation.depth import depth_picture
 from tratto.imaging.color import lab_to_srgb, linear_to_srgb, srgb_to_lab, srgb_to_linear
 from tratto.imaging.metrics import psnr
 from tratto.imaging.paint import ColourScore, Summary, mean_lab, parse_color, score_color, summarise
@@ -55,6 +56,8 @@ class Sample:
         The truth.
     texture_stays : bool
         False where the old wall has a pattern that must go, so that gradients say nothing.
+    depth : (H, W) float32 or None
+        For the validation grid.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Sample:
     was: tuple[float, float, float] | None = None
     after: Bytes | None = None
     texture_stays: bool = True
+    depth: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,9 @@ class Scores:
         To the true render: distance of the means, mean CIEDE2000 of the pixels, and PSNR inside the mask.
     gradient : float or None
         Correlation with the source.
+    render_gradient : float or None
+        The same with the true render: where the paint is to look as it would, its own light and shadow are the measure,
+        and patterned walls can be measured, too.
     outside : int
         Changed pixels where the mask is 0.
     """
@@ -90,6 +97,7 @@ class Scores:
     render_delta_e: float | None
     render_psnr: float | None
     gradient: float | None
+    render_gradient: float | None
     outside: int
 
 
@@ -120,7 +128,7 @@ def gradient_correlation(before: Bytes, after: Bytes, mask: Bytes) -> float | No
         sides.append(np.concatenate(parts).astype(np.float64))
     if min(float(s.std()) for s in sides) < 1e-6:
         return None
-    return float(np.corrcoef(*sides)[0, 1])
+    return float(np.corrcoef(sides[0], sides[1])[0, 1])
 
 
 def measure(method: str, sample: Sample, output: Bytes) -> Scores:
@@ -130,7 +138,7 @@ def measure(method: str, sample: Sample, output: Bytes) -> Scores:
     mask = sample.mask.astype(np.float32) / 255
     out = output.astype(np.float32) / 255
     color = score_color(out, mask, np.asarray(sample.reference))
-    lab = de = db = None
+    lab = de = db = truly = None
     wall = mask > 0.5
     if sample.after is not None and wall.any():
         truth = sample.after.astype(np.float32) / 255
@@ -139,9 +147,10 @@ def measure(method: str, sample: Sample, output: Bytes) -> Scores:
             lab = float(np.linalg.norm(got - want))
         de = float(delta_e_2000(srgb_to_lab(out[wall]), srgb_to_lab(truth[wall])).mean())
         db = float(min(100.0, psnr(out[wall][None], truth[wall][None])))
+        truly = gradient_correlation(sample.after, output, sample.mask)
     gradient = gradient_correlation(sample.before, output, sample.mask) if sample.texture_stays else None
     outside = int(np.count_nonzero((output != sample.before).any(axis=2) & (sample.mask == 0)))
-    return Scores(method, sample.name, color, lab, de, db, gradient, outside)
+    return Scores(method, sample.name, color, lab, de, db, gradient, truly, outside)
 
 
 # -------------------------------------------------------------------------------------------------------- methods
@@ -273,6 +282,7 @@ class Row:
     render_delta_e: Summary
     render_psnr: Summary
     gradient: Summary
+    render_gradient: Summary
     gradient_held: float | None
     outside: int
 
@@ -295,6 +305,7 @@ def summarise_method(scores: list[Scores]) -> Row:
         summarise([s.render_delta_e for s in scores]),
         summarise([s.render_psnr for s in scores]),
         summarise([s.gradient for s in scores]),
+        summarise([s.render_gradient for s in scores]),
         float(np.mean(held)) if held else None,
         sum(s.outside for s in scores),
     )
@@ -319,6 +330,16 @@ def evaluate(
         if told is not None:
             told(sample.name)
     return scores
+
+
+def warnings_of(scores: list[Scores], samples: list[Sample]) -> list[str]:
+    """Return what could not be measured and why, one sentence each."""
+    told = [f"{s.sample}, {s.method}: not measurable: {s.color.reason}" for s in scores if not s.color.measurable]
+    for name in dict.fromkeys(s.name.split()[0] for s in samples):
+        depth = next((s.depth for s in samples if s.name.split()[0] == name), None)
+        if depth is not None and (note := depth_picture(depth).note):
+            told.append(f"{name}: {note}")
+    return told
 
 
 def rows_of(scores: list[Scores]) -> list[Row]:
@@ -352,16 +373,18 @@ def to_markdown(rows: list[Row]) -> str:
 
     lines = [
         "| method | LAB distance | hue error | CIEDE2000 | to the render: LAB | CIEDE2000 of pixels | PSNR dB "
-        "| gradient correlation | at least 0.95 | changed outside |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| gradients: with the source | at least 0.95 | with the render | changed outside |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for r in rows:
         mean_psnr = "-" if r.render_psnr.mean is None else f"{r.render_psnr.mean:.1f}"
         gradient = "-" if r.gradient.mean is None else f"{r.gradient.mean:.3f}"
+        truly = "-" if r.render_gradient.mean is None else f"{r.render_gradient.mean:.3f}"
         held = "-" if r.gradient_held is None else f"{100 * r.gradient_held:.0f} %"
         lines.append(
             f"| {r.method} | {two(r.lab_distance)} | {two(r.hue_error)} | {two(r.delta_e_2000)} "
-            f"| {two(r.render_lab, 1)} | {two(r.render_delta_e, 1)} | {mean_psnr} | {gradient} | {held} | {r.outside} |"
+            f"| {two(r.render_lab, 1)} | {two(r.render_delta_e, 1)} | {mean_psnr} "
+            f"| {gradient} | {held} | {truly} | {r.outside} |"
         )
     first = rows[0]
     lines.append("")
@@ -374,13 +397,56 @@ def to_markdown(rows: list[Row]) -> str:
 
 
 def grid_row(sample: Sample, output: Bytes) -> Bytes:
-    """Return one line of a validation grid: source, mask, reference, output and, where there is one, the truth."""
+    """Return one line of a validation grid: source, mask, reference, depth, output and, where there is one, the truth.
+
+    Where there is no depth, or it is flat, its place is grey.
+    """
     field = np.empty_like(sample.before)
     field[:] = np.rint(255 * np.asarray(sample.reference)).astype(np.uint8)
-    parts = [sample.before, np.repeat(sample.mask[..., None], 3, axis=2), field, output]
+    depth = np.full_like(sample.before, 128)
+    if sample.depth is not None:
+        depth = depth_picture(sample.depth).pixels
+    parts = [sample.before, np.repeat(sample.mask[..., None], 3, axis=2), field, depth, output]
     if sample.after is not None:
         parts.append(sample.after)
     return np.concatenate(parts, axis=1)
+
+
+def checkpoint_method(folder: Path) -> tuple[int, Method]:
+    """Return the step of a fine-tuned run, and repainting by it: sd15 with the run's adapter, without a colour lock.
+
+    Parameters
+    ----------
+    folder : Path
+        As ``tratto train`` leaves it: ``run.json``, ``checkpoint.safetensors`` and ``adapter/``.
+
+    Raises
+    ------
+    InputError
+        If it is no such folder, or the run is not one for walls.
+    """
+    try:
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        with (folder / "checkpoint.safetensors").open("rb") as source:
+            length = int.from_bytes(source.read(8), "little")
+            step = int(json.loads(source.read(min(length, 1 << 26)))["__metadata__"]["step"])
+        task, model, prompt = str(run["task"]), str(run["model"]), str(run["ip_adapter"])
+        steps = int(run["check_steps"])
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise InputError(
+            f"{folder} is no folder of a fine-tuned run (run.json, checkpoint.safetensors, adapter/): {e}"
+        ) from e
+    if task != "recolor" or not (folder / "adapter").is_dir():
+        raise InputError(f"{folder} holds a run for {task!r}, or one that did not finish; expected one for 'recolor'")
+    params = {"model": model, "ip_adapter": prompt, "lora": str(folder / "adapter"), "lock": "none", "steps": steps}
+
+    def method(sample: Sample) -> Bytes:
+        from tratto.session import recolor
+
+        result = recolor(sample.before, mask=sample.mask, color=sample.reference, provider="sd15", params=params)
+        return np.asarray(result.image.pixels, np.uint8)
+
+    return step, method
 
 
 def room_samples(
@@ -419,13 +485,14 @@ def room_samples(
                     parse_color(pair.room.old),
                     pair.after,
                     texture_stays=pair.room.surface != "wallpaper",
+                    depth=pair.depth,
                 )
             )
     return samples
 
 
 def write_grid(folder: Path, samples: list[Sample], method: Method) -> list[Path]:
-    """Write one validation grid for each room: source, mask, reference, output and the truth, a line a sample."""
+    """Write one validation grid for each room, a line a sample; see :func:`grid_row`."""
     from tratto.imaging import io
 
     paths = []
@@ -455,8 +522,13 @@ def write_metrics(folder: Path, step: int, scores: list[Scores]) -> Path:
     return path
 
 
+def _step_of(path: Path) -> int:
+    digits = path.stem.removeprefix("step-").partition("_")[0]
+    return int(digits) if digits.isdecimal() else -1
+
+
 def compare(paths: Iterable[Path]) -> str:
-    """Return a table of several metric files, one line each.
+    """Return a table of several metric files, one line each; of a folder, every ``step-N_metrics.json`` in it.
 
     Raises
     ------
@@ -464,7 +536,13 @@ def compare(paths: Iterable[Path]) -> str:
         If a file is none.
     """
     found: list[tuple[str, dict[str, Any]]] = []
+    files: list[Path] = []
     for path in paths:
+        inside = sorted(path.glob("step-*_metrics.json"), key=_step_of) if path.is_dir() else [path]
+        if not inside:
+            raise InputError(f"{path} holds no step-N_metrics.json")
+        files += inside
+    for path in files:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             found.append((f"{path.parent.name}/{path.stem}", dict(data["aggregated_metrics"])))
