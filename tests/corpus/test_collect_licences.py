@@ -4,7 +4,7 @@ import pytest
 
 from tratto.core.errors import OptionError
 from tratto.corpus.collect.licences import FREE, families, licence_of
-from tratto.corpus.collect.text import plain, without_markup
+from tratto.corpus.collect.text import plain, tags, without_markup
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,25 @@ def test_text_becomes_harmless():
     assert plain({"x": 1}) == ""
     assert len(plain("x" * 9000)) == 2000
     assert without_markup('<a href="x">Añ&amp;a</a><script>bad()</script><br>b <p>c</p>') == "Añ&a b c"
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["<", "<a ", "<!--", "<script>", "<style", "<![foo[", "<a href='", '<a b="', "&", "<!doctype [", "</", "<b x=y "],
+)
+def test_markup_takes_time_in_proportion(unit):
+    # in quadratic time, as html.parser takes for some of these, this would not end today
+    assert len(without_markup(unit * 1_000_000)) <= 2000
+    assert sum(1 for _ in tags(unit * 300_000)) == (300_000 if unit == "<script>" else 0)
+
+
+def test_tags_are_read_with_their_attributes():
+    text = """<A HREF='x&amp;y' class=z><img src="/a b.jpg"/></a><!-- <a href=no> --><br>"""
+    assert [(n, a) for n, a, _ in tags(text)] == [
+        ("a", {"href": "x&y", "class": "z"}),
+        ("img", {"src": "/a b.jpg"}),
+        ("a", {"href": "no"}),
+        ("br", {}),
+    ]
+    assert without_markup("a<!-- no --><style>x{}</style><SCRIPT src=x>no</SCRIPT >b") == "a"
+    assert without_markup("a<script>no</script>b &lt;c&gt; <i>d</i>") == "ab <c> d"

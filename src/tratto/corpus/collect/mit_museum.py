@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from tratto.core.errors import OptionError
 from tratto.corpus.collect.client import Broken, Client, Refused, Where
 from tratto.corpus.collect.sources import Cursor, Found, Page
-from tratto.corpus.collect.text import as_dict, as_list, plain
+from tratto.corpus.collect.text import as_dict, as_list, plain, tags
 
 _HOST = "https://mitmuseum.mit.edu"
 _PICTURES = "https://assets.mitmuseum.mit.edu"
@@ -29,45 +29,29 @@ _OBJECT = re.compile(r"/collections/object/([A-Za-z0-9][A-Za-z0-9._~%-]{0,80})")
 _IMAGE = re.compile(r"/iiifimg3/([A-Za-z0-9_-]{1,40})/")
 
 
-class _Page(HTMLParser):
-    """Finds what a page says to programs: links, pictures, JSON-LD and its title."""
+@dataclass
+class _Page:
+    """What a page says to programs: links, pictures, JSON-LD and its title."""
 
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.links: list[str] = []
-        self.pictures: list[str] = []
-        self.blocks: list[str] = []
-        self.title = ""
-        self._in: str = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {k: v or "" for k, v in attrs}
-        if tag == "a":
-            self.links.append(given.get("href", ""))
-        elif tag in ("img", "source"):
-            self.pictures += [given.get("src", ""), given.get("srcset", "")]
-        elif tag == "meta" and given.get("property") in ("og:image", "og:title"):
-            if given["property"] == "og:title":
-                self.title = self.title or given.get("content", "")
-            else:
-                self.pictures.append(given.get("content", ""))
-        elif tag == "script" and given.get("type") == "application/ld+json":
-            self._in = tag
-            self.blocks.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == self._in:
-            self._in = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._in:
-            self.blocks[-1] += data
+    links: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    blocks: list[str] = field(default_factory=list)
+    title: str = ""
 
 
-def _read(text: str) -> _Page:
-    page = _Page()
-    page.feed(text)
-    page.close()
+def _read(markup: str) -> _Page:
+    page, lower = _Page(), markup.lower()
+    for name, given, end in tags(markup):
+        if name == "a":
+            page.links.append(given.get("href", ""))
+        elif name in ("img", "source"):
+            page.pictures += [given.get("src", ""), given.get("srcset", "")]
+        elif name == "meta" and given.get("property") == "og:image":
+            page.pictures.append(given.get("content", ""))
+        elif name == "meta" and given.get("property") == "og:title":
+            page.title = page.title or given.get("content", "")
+        elif name == "script" and given.get("type") == "application/ld+json" and len(page.blocks) < 50:
+            page.blocks.append(markup[end : max(end, lower.find("</script", end))])
     return page
 
 
