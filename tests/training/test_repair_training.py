@@ -241,3 +241,68 @@ def test_checks_without_photographs_are_empty(tmp_path):
     assert RepairChecks(tmp_path, PAINT).cases == {}
     net = DamageNet(DamageConfig((8, 12)))
     assert Ema(net, 0.9).shadow.keys() == net.state_dict().keys()
+
+
+def test_what_the_finder_sees_ends_at_the_stated_radius():
+    net = DamageNet(DamageConfig((6, 6, 8))).eval()
+    with torch.no_grad():
+        for p in net.parameters():
+            p.abs_().add_(0.01)
+    side, reach = 192, 0
+    for phase in range(net.config.multiple):
+        at = 88 + phase
+        x = torch.full((1, 3, side, side), 0.9, requires_grad=True)
+        grad = torch.autograd.grad(net(x)[0, :, at, at].sum(), x)[0].abs().sum(1)[0]
+        rows = torch.nonzero(grad.sum(1))[:, 0]
+        reach = max(reach, at - int(rows.min()), int(rows.max()) - at)
+    assert net.config.multiple == 8
+    assert net.config.radius - 10 < reach <= net.config.radius
+
+
+def test_exported_finder_gives_a_chance_per_class_and_of_any(photos, pack, tmp_path):
+    import hashlib
+
+    import onnxruntime
+
+    from tratto.imaging.masks import decided
+    from tratto.providers.damage_finder import ANY, find_damage
+
+    folder = run(FIND, photos, tmp_path / "runs", pack)
+    path = tmp_path / "finder.onnx"
+    assert export_repair(FIND, folder, photos, path)["onnx_max_difference"] < 2e-3
+    text = CARD.replace('"in-painter"', '"damage"').replace("channels = 4", "channels = 9")
+    text = text.replace("generative = true\nhas_sigma = true\n", "").replace('sigma_output = "sigma"\n', "")
+    text = (
+        text.replace("picture_and_hole", "image").replace("image_out", "chance").replace("overlap = 20", "overlap = 60")
+    )
+    text = text.replace("multiple = 2", "multiple = 8")
+    card = parse_card(text.format(sha=hashlib.sha256(path.read_bytes()).hexdigest()))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    class Plain:
+        def run(self, inputs):
+            return {"chance": session.run(None, inputs)[0]}
+
+    net = build_network(FIND)
+    load_ema(folder, net)
+    assert DamageConfig((8, 8, 12)).radius <= 0.75 * 80
+    rgb = np.random.default_rng(0).uniform(0, 1, (96, 104, 3)).astype(np.float32)
+    found = find_damage(rgb, Plain(), card)
+    assert tuple(found) == (*CLASSES, ANY)
+    with torch.no_grad():
+        whole = torch.sigmoid(net.eval()(torch.from_numpy(rgb).permute(2, 0, 1)[None]))[0].numpy()
+    inner = (slice(60, -30), slice(60, -30))  # away from the edges, which are reflected in one and padded in the other
+    np.testing.assert_allclose(found[ANY][inner], whole[-1][inner], atol=5e-3)
+    masks = decided(np.stack([found[k] for k in (*CLASSES, ANY)]), 0.02)
+    assert masks.shape == (8, 96, 104)
+
+
+def test_doubt_about_the_kind_loses_no_damage():
+    from tratto.imaging.masks import decided
+
+    chances = np.zeros((3, 1, 4), np.float32)
+    chances[:, 0, 0] = (0.4, 0.3, 0.9)  # damaged, kind unclear: the likelier one
+    chances[:, 0, 1] = (0.6, 0.7, 0.9)  # both
+    chances[:, 0, 2] = (0.4, 0.3, 0.4)  # nothing
+    chances[:, 0, 3] = (0.2, 0.5, 0.1)  # a class alone is enough
+    np.testing.assert_array_equal(decided(chances)[:, 0], [[True, True, False, False], [False, True, False, True]])

@@ -37,8 +37,8 @@ class GeometricDepth:
         return DescriberInfo(
             "geometric",
             library=f"numpy {np.__version__}",
-            stand_in="a depth network; it looks at no pixel and knows only that floor and ceiling are mostly nearer than "
-            "the middle of a room",
+            stand_in="a depth network; it looks at no pixel and knows only that floor and ceiling are mostly nearer "
+            "than the middle of a room",
         )
 
     def estimate(self, picture: Float) -> Depth:

@@ -120,19 +120,27 @@ def export_repair(run: Run, checkpoint: Path, photos: Path, out: Path) -> dict[s
             dynamo=False,
         )
     halve_initializers(out)
-    found["onnx_max_difference"] = float(f"{_parity(out, deployed, entry, channels):.2g}")
+    found["onnx_max_difference"] = float(f"{_parity(out, deployed, (entry, channels), _multiple(network)):.2g}")
     return found
 
 
+def _multiple(network: nn.Module) -> int:
+    if not isinstance(network, InpaintNet | DamageNet):
+        raise OptionError("this is no network of repair")
+    return network.config.multiple
+
+
 @torch.no_grad()
-def _parity(path: Path, deployed: nn.Module, entry: str, channels: int) -> float:
+def _parity(path: Path, deployed: nn.Module, entry_of: tuple[str, int], multiple: int) -> float:
     import onnxruntime
 
+    entry, channels = entry_of
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     worst = 0.0
     for seed, (h, w) in enumerate(((64, 64), (96, 48), (130, 162))):
+        h, w = (-(-v // multiple) * multiple for v in (h, w))
         x = torch.rand(1, channels, h, w, generator=torch.Generator().manual_seed(seed))
         if channels == 4:
             x[:, 3:] = (x[:, 3:] > 0.8).float()
@@ -227,7 +235,9 @@ def _fields(run: Run, name: str, network: nn.Module, note: str, chain: list[str]
         }
     return common | {
         "capability": "damage",
-        "channels": len(CLASSES) + 1,
+        "channels": 3,
+        # of an overlap a quarter is blended, so that three quarters must cover what the network sees
+        "overlap": -(-4 * network.config.radius // 3),
         "input": "image",
         "output": "chance",
         "paper": "U-Net (Ronneberger et al. 2015); Dice loss (Milletari et al. 2016)",
