@@ -63,6 +63,7 @@ def forge(made, image=None, edits=None, change=None, report=True):
                 source=made.result.source, result=image, edit_map=edits, confidence=made.result.confidence,
                 output_name=made.output.name, original_name=made.input.name,
                 original_file=next((p.name for p in made.bundle.glob("original.*")), None),
+                mask=None if made.result.mask is None else made.result.mask.values,
             )
         )  # fmt: skip
         (made.bundle / "report.html").write_text(html, encoding="utf-8", newline="\n")

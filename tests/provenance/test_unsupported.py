@@ -6,7 +6,7 @@ import pytest
 from skimage import data
 
 from tratto.core.errors import OptionError
-from tratto.provenance.unsupported import EDGE, LIMIT, TOLERANCE, unsupported
+from tratto.provenance.unsupported import EDGE, LIMIT, TOLERANCE, unsupported, unsupported_in_meaning
 
 
 def photo():
@@ -79,3 +79,64 @@ def test_sizes_that_do_not_fit():
         unsupported(photo(), photo()[:100], 0.0)
     with pytest.raises(OptionError, match="whole number of times"):
         unsupported(photo()[..., 0], photo(), 0.0)
+
+
+# ------------------------------------------------------------------------------------------------------ in meaning
+
+
+class Means:
+    """Knows three things: how red, how green and how blue a window is on the whole."""
+
+    def embed(self, pictures):
+        rows = np.stack([p.mean(axis=(0, 1)) for p in pictures]).astype(np.float64)
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_distance_is_one_minus_the_cosine_and_the_median_is_taken_off():
+    source = np.zeros((128, 128, 3), np.float32)
+    source[..., 0] = 1
+    result = source.copy()
+    result[:64, :64] = (0, 1, 0)
+    found = unsupported_in_meaning(source, result, Means())
+    quarter = 1 - 1 / np.sqrt(2)  # windows half red, half green: unit vectors 45 degrees apart
+    tenth = 1 - 0.75 / np.hypot(0.75, 0.25)  # a quarter green
+    expected = [[1, quarter, 0], [quarter, tenth, 0], [0, 0, 0]]
+    assert np.allclose(found.distance, expected, atol=1e-6)
+    assert found.score == pytest.approx(1.0, abs=1e-6)
+    assert found.rate == pytest.approx(3 / 9)
+
+
+def test_what_the_prompt_asks_for_is_supported():
+    source = np.zeros((64, 64, 3), np.float32)
+    source[..., 0] = 1
+    green = np.zeros_like(source)
+    green[..., 1] = 1
+    without = unsupported_in_meaning(source, green, Means()).distance[0, 0]
+    asked = unsupported_in_meaning(source, green, Means(), np.array([0, 1, 0])).distance[0, 0]
+    other = unsupported_in_meaning(source, green, Means(), np.array([0, 0, 5.0])).distance[0, 0]
+    away = unsupported_in_meaning(source, green, Means(), np.array([1.0, 0, 0])).distance[0, 0]
+    assert (without, asked, other) == pytest.approx((1.0, 0.5, 1.0))
+    assert away == pytest.approx(1.0)  # the change leads away from the prompt: nothing of it is supported
+
+
+def test_what_is_done_everywhere_alike_is_no_invention():
+    rng = np.random.default_rng(0)
+    source = rng.random((160, 160, 3)).astype(np.float32) * 0.2 + 0.2
+    result = source * np.array([1.5, 1, 1], np.float32)
+    found = unsupported_in_meaning(source, result, Means())
+    assert found.distance.min() > 0.01
+    assert found.score < 0.002
+    assert found.rate == 0
+
+
+def test_windows_cover_the_whole_and_an_enlarged_result_is_compared_in_place():
+    source = np.full((100, 70, 3), 0.5, np.float32)
+    result = np.full((200, 140, 3), 0.5, np.float32)
+    result[-4:, -4:] = (1, 0, 0)
+    found = unsupported_in_meaning(source, result, Means())
+    assert found.distance.shape == (3, 2)
+    assert (found.distance > 0).tolist() == [[False, False], [False, False], [False, True]]
+    with pytest.raises(OptionError, match="whole number"):
+        unsupported_in_meaning(source, result[:-1], Means())
+    with pytest.raises(OptionError, match="side of at least one"):
+        unsupported_in_meaning(source, result, Means(), window=0)

@@ -18,7 +18,9 @@ for, such as another colour; exclude them by ``supported``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,11 @@ SIZES = (1.5, 3.0, 6.0)
 LIMIT = 4.0
 #: Share of s times the slope by which edges may change, and fixed tolerance, full scale = 1.
 EDGE, TOLERANCE = 0.25, 2.0 / 255
+
+#: How far the distance of a window must exceed the median to count. Not set on any weights: none come along.
+MEANING = 0.1
+#: Side of the windows, in pixels of the source.
+WINDOW = 64
 
 _STRIKING = 1e-3
 # ITU-R BT.601: lightness and two colour differences; the rows have unit response to noise where colours are concerned
@@ -106,3 +113,88 @@ def unsupported(
     count = max(16, int(ratio.size * _STRIKING))
     flat = np.partition(ratio.ravel(), -min(count, ratio.size))[-count:]
     return Unsupported(float((ratio > LIMIT).mean()), float(flat.mean()), ratio)
+
+
+class Embedder(Protocol):
+    """Knows what pictures mean."""
+
+    def embed(self, pictures: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return (N, D) rows of length 1 for pictures of (H, W, 3) float32 in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class UnsupportedMeaning:
+    """What was found in meaning.
+
+    Attributes
+    ----------
+    rate : float
+        Share of unsupported windows, 0 to 1.
+    score : float
+        Largest distance less the median.
+    distance : (rows, columns) float32 array
+        Of each window; 0 is the same meaning, 2 the opposite.
+    """
+
+    rate: float
+    score: float
+    distance: NDArray[np.float32]
+
+
+def unsupported_in_meaning(
+    source: NDArray[np.float32],
+    result: NDArray[np.float32],
+    embedder: Embedder,
+    prompt: NDArray[np.float32] | None = None,
+    window: int = WINDOW,
+) -> UnsupportedMeaning:
+    """Measure what a result means that neither its source nor a prompt supports; see the head of this module.
+
+    Parameters
+    ----------
+    source : (H, W, 3) float32
+        sRGB in [0, 1].
+    result : (s H, s W, 3) float32
+        sRGB in [0, 1], s a whole number.
+    embedder : Embedder
+    prompt : (D,) array or None
+        What was asked for, embedded by the same network.
+    window : int
+        Side of the windows, pixels of the source; pictures that are smaller are one window. They overlap by half.
+
+    Raises
+    ------
+    OptionError
+        If the sizes do not fit.
+    """
+    height, width = source.shape[:2]
+    scale = result.shape[0] // height if height else 0
+    if source.ndim != 3 or source.shape[2] != 3 or result.shape != (scale * height, scale * width, 3) or scale < 1:
+        raise OptionError(
+            f"expected RGB pictures, the result a whole number of times as large as the source; got {source.shape} "
+            f"and {result.shape}"
+        )
+    if window < 1:
+        raise OptionError(f"a window needs a side of at least one pixel, got {window}")
+    rows, columns = _starts(height, window), _starts(width, window)
+    places = [(y, x) for y in rows for x in columns]
+
+    def cut(picture: NDArray[np.float32], s: int) -> list[NDArray[np.float32]]:
+        return [picture[s * y : s * (y + window), s * x : s * (x + window)] for y, x in places]
+
+    change = embedder.embed(cut(result, scale)).astype(np.float64) - embedder.embed(cut(source, 1))
+    if prompt is not None:
+        unit = np.asarray(prompt, np.float64) / max(float(np.linalg.norm(prompt)), 1e-12)
+        change -= np.maximum(change @ unit, 0)[:, None] * unit
+    distance = (0.5 * (change**2).sum(axis=1)).astype(np.float32).reshape(len(rows), len(columns))
+    usual = float(np.median(distance))
+    return UnsupportedMeaning(float((distance > usual + MEANING).mean()), float(distance.max()) - usual, distance)
+
+
+def _starts(length: int, window: int) -> list[int]:
+    """Return where windows begin: half a window apart, the last one at the end."""
+    if length <= window:
+        return [0]
+    step = max(1, window // 2)
+    return [*range(0, length - window, step), length - window]
