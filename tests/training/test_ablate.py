@@ -41,7 +41,7 @@ def test_variants_are_trained_and_tabled(tmp_path):
     assert (tmp_path / "out" / "trial.md").read_text().count("\n| ") == 3
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [p for p in sorted(FOLDER.glob("*.py")) if a.sets_variants(p)], ids=lambda p: p.stem)
 def test_shipped_ablations_build(path):
     for config in a.load_variants(path).values():
         with torch.device("meta"):
@@ -54,3 +54,34 @@ def test_broken_files_are_said(tmp_path):
     (tmp_path / "x.py").write_text("VARIANTS = {}")
     with pytest.raises(InputError, match="VARIANTS"):
         a.load_variants(tmp_path / "x.py")
+
+
+def test_the_shipped_ablations_fit_their_networks():
+    for name in ("compact", "swin_unet"):
+        path = FOLDER / f"{name}.py"
+        assert a.sets_variants(path)
+        for run in a.load_variants(path).values():
+            side = run.data.patch
+            with torch.no_grad():
+                picture, _ = build_network(run)(torch.rand(1, 3, side, side))
+            assert picture.shape == (1, 3, side, side)
+
+
+def test_run_files_are_no_files_of_variants(tmp_path):
+    (tmp_path / "broken.py").write_text("VARIANTS = {")
+    assert not a.sets_variants(tmp_path / "broken.py")
+    assert not a.sets_variants(tmp_path / "missing.py")
+    assert not a.sets_variants(FOLDER.parent / "restore_noise.py")
+
+
+def test_options_that_a_file_of_variants_would_ignore_are_refused(tmp_path):
+    from typer.testing import CliRunner
+
+    from tratto.cli.main import app
+
+    (tmp_path / "trial.py").write_text(FILE)
+    done = CliRunner().invoke(
+        app, ["ablate", str(tmp_path / "trial.py"), "--photos", str(tmp_path), "--set", "steps=1"]
+    )
+    assert done.exit_code == 2
+    assert "sets its variants itself" in done.stderr

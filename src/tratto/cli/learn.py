@@ -46,13 +46,13 @@ def _train(run: Path, photos: Path, out: Path, stop_after: int | None, change: l
 
 
 def ablate(
-    runs: Annotated[list[Path], typer.Argument(help="Run files, such as training_runs/ablations/recolor_*.py.")],
+    runs: Annotated[list[Path], typer.Argument(help="A file of variants, or run files; see training_runs/ablations.")],
     photos: Annotated[Path, typer.Option(help="Folder of the training data.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs and the table.")] = Path("runs"),
     stop_after: Annotated[int | None, typer.Option(help="Stop each with a checkpoint after this many steps.")] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE in every run; repeatable.")] = None,
 ) -> None:
-    """Fine-tune by several run files and lay their last validations in one table."""
+    """Train several variants alike and lay them in one table: one file of VARIANTS, or several run files."""
     from tratto.cli.guard import guarded
 
     guarded(_ablate, runs, photos, out, stop_after, change)
@@ -62,13 +62,20 @@ def _ablate(runs: list[Path], photos: Path, out: Path, stop_after: int | None, c
     import importlib.util
     import logging
 
-    from tratto.core.errors import MissingExtra
+    from tratto.core.errors import MissingExtra, OptionError
 
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("accelerate") is None:
         raise MissingExtra("training", "train")
-    from tratto.training.ablate_lora import ablate_runs
+    from tratto.training.ablate import ablate, sets_variants, table
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if len(runs) == 1 and sets_variants(runs[0]):
+        if change or stop_after is not None:
+            raise OptionError(f"{runs[0].name} sets its variants itself: --set and --stop-after do not go with it")
+        typer.echo(table(ablate(runs[0], photos, out)))
+        return 0
+    from tratto.training.ablate_lora import ablate_runs
+
     typer.echo(ablate_runs(runs, photos, out, change, stop_after))
     return 0
 

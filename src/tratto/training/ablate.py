@@ -6,6 +6,7 @@ trainer; the table shows its parameters, the time of one forward pass and its PS
 
 from __future__ import annotations
 
+import ast
 import json
 import runpy
 import time
@@ -39,6 +40,16 @@ class Variant:
     parameters: int
     milliseconds: float
     psnr: dict[str, float]
+
+
+def sets_variants(path: Path) -> bool:
+    """Return whether a file reads like an ablation file, without running it."""
+    try:
+        tree = ast.parse(path.read_text())
+    except (OSError, SyntaxError, ValueError):
+        return False
+    names = (t for node in tree.body if isinstance(node, ast.Assign) for t in node.targets)
+    return any(isinstance(t, ast.Name) and t.id == "VARIANTS" for t in names)
 
 
 def load_variants(path: Path) -> dict[str, Run]:
