@@ -80,9 +80,10 @@ def repair(
     ----------
     picture : path, bytes, NumPy array, PIL picture or Image
     options : RepairOptions or None
-        Or give its fields as keywords: ``method``, ``grow``, ``blend``, ``seed``.
-    mask : path, array, PIL picture or Mask
-        White where it is damaged; in the geometry a viewer shows.
+        Or give its fields as keywords: ``method``, ``grow``, ``blend``, ``caption``, ``seed`` ...
+    mask : path, array, PIL picture or Mask; a mapping or sequence of these; or ``"auto"``
+        White where it is damaged; in the geometry a viewer shows. A mapping, or a folder, has a mask for each class of
+        damage; a sequence has one, or a mapping, for each pass; ``"auto"``: a network proposes it.
     page : int or None
         Of files with several, from 0 (the command line counts from 1); None: of a file with one page.
     session : Session or None
@@ -221,6 +222,7 @@ def known_models() -> Known:
     from tratto._version import __version__
     from tratto.models.store import all_cards
     from tratto.provenance.consistency import Known, KnownModel
+    from tratto.providers.caption import CAPTIONERS
     from tratto.providers.inpainter import INPAINTERS
     from tratto.providers.restorer import RESTORERS
 
@@ -228,7 +230,9 @@ def known_models() -> Known:
     return Known(
         models={i: KnownModel(c.sha256, c.licence, c.commercial_use, c.generative) for i, c in cards.items()},
         # the in-painter of the same name says of itself that it invents, which a claim of less cannot contradict
-        providers=dict.fromkeys(INPAINTERS, True) | {n: row.generative for n, row in RESTORERS.items()},
+        providers=dict.fromkeys(INPAINTERS, True)
+        | dict.fromkeys((*CAPTIONERS, "given"), False)  # words change no pixel
+        | {n: row.generative for n, row in RESTORERS.items()},
         version=__version__,
     )
 
