@@ -108,6 +108,20 @@ def test_depth_and_its_scale_count(tiny, family):
     np.testing.assert_array_equal(backend.run(replace(BASE, depth=slope)), one)
 
 
+def test_a_control_net_in_half_precision_alone_is_taken(tiny, tmp_path):
+    both = tmp_path / "both"
+    shutil.copytree(tiny["depth-sd15"], both)
+    weights = both / "diffusion_pytorch_model.safetensors"
+    shutil.copy(weights, both / "diffusion_pytorch_model.fp16.safetensors")
+    whole = find_folder(str(both), "part")
+    assert whole.sha256 == find_folder(str(tiny["depth-sd15"]), "part").sha256
+    weights.unlink()
+    half = find_folder(str(both), "part")
+    assert half.variant == "fp16"
+    backend = open_diffusion(replace(folders(tiny, "sd15"), controlnet=half))
+    assert backend.run(replace(BASE, depth=PICTURE[..., 0])).shape == (64, 64, 3)
+
+
 def test_the_reference_and_its_scale_count_and_the_empty_prompt_is_in_both_branches(tiny):
     backend = open_diffusion(folders(tiny, "sd15", ip_adapter=True))
     red = np.broadcast_to(np.float32([1, 0, 0]), (64, 64, 3)).copy()

@@ -61,6 +61,9 @@ def test_a_repair_by_sdxl_changes_the_mask_alone_and_replays_exactly(case, tiny,
     assert models["tiny-lora-tiny-sdxl"]["licence"] == "unknown"
     assert str(tiny["sdxl"].parent) not in (out / "a.tratto" / "receipt.json").read_text()
     assert receipt["claim"]["status"] == "hypothetical reconstruction"
+    sure = np.asarray(Pil.open(out / "a.tratto" / "confidence.png"))
+    assert sure[hole].max() == 0
+    assert sure[~hole].min() == 65535
 
     monkeypatch.setattr(folders, "_places", {})  # as in another process
     assert tratto("replay", out / "a.png").exit_code == 5
@@ -103,6 +106,7 @@ def test_a_wall_by_sd15_takes_the_reference_and_replays_exactly(case, tiny, lock
     assert first["params"]["prompt"] == ""
     assert first["params"]["color"] == pytest.approx([0x90 / 255, 0xC0 / 255, 0xA0 / 255])
     assert [m["id"] for m in first["models"]] == ["tiny-sd15", "tiny-lora-tiny-sd15", "tiny-ip-adapter"]
+    assert np.asarray(Pil.open(out / "a.tratto" / "confidence.png"))[hole].max() == 0
     if lock == "seen":
         assert receipt["steps"][1]["scores"]["seen_lab_distance"] < 1
         again = tratto("replay", out / "a.png", "--json")

@@ -126,6 +126,9 @@ def test_an_image_prompt_is_one_adapter_and_its_encoder(tmp_path):
         (base / name).write_bytes(name.encode())
     found = find_folder(str(tmp_path / "IP-Adapter"), "image-prompt")
     assert found.path == base
+    assert found.licence == "unknown"
+    (tmp_path / "IP-Adapter" / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    assert find_folder(str(tmp_path / "IP-Adapter"), "image-prompt").licence == "apache-2.0"
     assert found.files == (
         "ip-adapter-plus_sd15.safetensors", "image_encoder/config.json", "image_encoder/model.safetensors",
     )  # fmt: skip

@@ -81,7 +81,7 @@ def test_only_the_hole_is_painted_in_the_pictures_own_samples(dtype, gray):
     assert (after.sigma[~hole] == 0).all()
     assert resolved.prompt == "Restore this monument: a church"
     assert resolved.params["dtype"] == "fp32"
-    assert [a[3] for a in painter.asked] == [11, 11]
+    assert [a[3] for a in painter.asked] == [11, 12]
     assert painter.asked[0][2].negative == "n"
     assert record.generative
     assert record.confidence_basis == "none"
@@ -125,6 +125,10 @@ def test_later_windows_see_what_was_painted_and_large_parts_are_gone_over():
     assert not painter.asked[2][1].all()
     assert (after.image.pixels[hole] == [0, 0, 255]).all()
     assert any("smaller scale" in n for n in record.notes)
+    assert painter.asked[1][2].steps == 10
+    few = Painter()
+    run(Diffuse(params={**PARAMS, "steps": 2}), canvas_of(px, hole), few)
+    assert [a[2].steps for a in few.asked] == [2] + [3] * 9  # 0.4 of 3 steps is the least that is one
     once = run(Diffuse(params={**PARAMS, "refine": 0.0}), canvas_of(px, hole), Painter())[2]
     assert len(once.windows) == 1
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from tratto.core.errors import InputError, OptionError
@@ -7,8 +9,6 @@ REPAIR = {"name": "r", "task": "repair", "family": "sdxl", "model": "m"}
 
 
 def test_the_shipped_runs_are_what_the_papers_of_both_jobs_ask():
-    from pathlib import Path
-
     runs = Path(__file__).parents[2] / "training_runs"
     repair, recolor = load_any(runs / "lora_repair.py"), load_any(runs / "lora_recolor.py")
     for run in (repair, recolor):
@@ -86,6 +86,4 @@ def test_fields_may_be_set_from_outside():
         with pytest.raises(OptionError):
             with_changes(run, [wrong])
     with pytest.raises(InputError, match="no run file"):
-        from pathlib import Path
-
         load_any(Path("/no/such/run.yaml"))

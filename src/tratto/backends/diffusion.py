@@ -428,7 +428,8 @@ def _load(folders: DiffusionFolders, dtype: Any) -> Any:
         ("sd15", False): "StableDiffusionInpaintPipeline",
         ("sd15", True): "StableDiffusionControlNetInpaintPipeline",
     }
-    kind = getattr(diffusers, kinds[folders.family, folders.controlnet is not None])
+    with quiet():  # loads much, which talks
+        kind = getattr(diffusers, kinds[folders.family, folders.controlnet is not None])
     given: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True, "local_files_only": True}
     if folders.model.variant:
         given["variant"] = folders.model.variant
@@ -438,9 +439,10 @@ def _load(folders: DiffusionFolders, dtype: Any) -> Any:
         given |= {"safety_checker": None, "requires_safety_checker": False}
     if folders.controlnet is not None:
         path = folders.controlnet.path
+        more = {"variant": folders.controlnet.variant} if folders.controlnet.variant else {}
         with _mapped(path, "a ControlNet"):
             given["controlnet"] = diffusers.ControlNetModel.from_pretrained(
-                str(path), torch_dtype=dtype, use_safetensors=True, local_files_only=True
+                str(path), torch_dtype=dtype, use_safetensors=True, local_files_only=True, **more
             )
         _check_whole(given["controlnet"], folders.controlnet, "")
     with _mapped(folders.model.path, f"a pipeline of the family {folders.family}"):

@@ -171,6 +171,8 @@ def _read(path: Path, kind: Kind, name: str = "") -> ModelFolder:
             base, files = path, sorted(_files(path))
             _refuse_pickles(base, files)
             files = [f for f in files if f.endswith((".safetensors", ".json"))]
+            if kind == "part":
+                variant, files = _one_precision(files)
             if kind == "part" and not (path / "config.json").is_file():
                 raise OptionError(f"{path} is no folder of one network: it has no config.json")
     except OSError as e:
@@ -181,6 +183,8 @@ def _read(path: Path, kind: Kind, name: str = "") -> ModelFolder:
     if not name:
         name = re.sub(r"[/\\@]", "-", path.stem if path.is_file() else path.resolve().name)[:100] or "model"
     licence = read_licence(base / "README.md")
+    if licence == "unknown" and base != path and path.is_dir():
+        licence = read_licence(path / "README.md")  # the page lies above the folder of the weights
     path = base if kind == "image-prompt" else path
     return ModelFolder(path, name, combined_hash(digests), licence, tuple(files), variant)
 
@@ -219,6 +223,15 @@ def _pipeline_files(folder: Path) -> tuple[str, list[str]]:
             _refuse_pickles(folder, own)
         files += kept + chosen
     return variant, sorted(files)
+
+
+def _one_precision(files: list[str]) -> tuple[str, list[str]]:
+    """Return the variant and the files without the weights of the other precision; full precision goes first."""
+    weights = [f for f in files if f.endswith(".safetensors")]
+    half = [f for f in weights if ".fp16." in f]
+    if half and len(half) < len(weights):
+        return "", [f for f in files if ".fp16." not in f]
+    return ("fp16" if half else ""), files
 
 
 #: Which adapter is taken where a folder holds several, as the published one does.

@@ -7,6 +7,7 @@ full scale with part of the noise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -134,7 +135,7 @@ class Diffuse:
         todo = {False: hole.copy(), True: hole & again}
         total = sum(_steps(self.params, w) for w in self.windows)
         before = 0
-        for window in self.windows:
+        for number, window in enumerate(self.windows):
             x, y, width, height = (int(v) for v in window["box"])
             where = _slices(window["box"])
             rest = todo[bool(window["again"])]
@@ -147,12 +148,13 @@ class Diffuse:
                 continue
             working = image.replace(pixels=out)
             seen = shown(working, (x, y, width, height))
-            wanted = self._wanted(None if depth is None else depth[where], reference, float(window["strength"]))
+            wanted = self._wanted(None if depth is None else depth[where], reference, window)
 
             def progress(done: int, of: int, start: int = before) -> None:
                 services.progress(self.name, min(start + done, total), total)
 
-            painted = painter.paint(seen, rest[where], wanted, services.seed, progress)
+            # noise of its own for each window: the same in all would show as a pattern
+            painted = painter.paint(seen, rest[where], wanted, services.seed + number, progress)
             part = None if share is None else share[where]
             values = _mixed(shown(image, (x, y, width, height)), painted, part)
             native = native_samples(values, image)
@@ -169,16 +171,16 @@ class Diffuse:
 
         return services.open_inpainter(self.method, opening(self.params))
 
-    def _wanted(self, depth: Float | None, reference: Float | None, strength: float) -> Any:
+    def _wanted(self, depth: Float | None, reference: Float | None, window: dict[str, Any]) -> Any:
         from tratto.providers.inpainter.diffusion import Wanted
 
         p = self.params
         return Wanted(
             prompt=self.prompt or None,
             negative=str(p["negative"]),
-            steps=int(p["steps"]),
+            steps=_all_steps(p, window),
             guidance=float(p["guidance"]),
-            strength=strength,
+            strength=float(window["strength"]),
             depth=depth,
             control_scale=float(p["control_scale"]),
             reference=reference,
@@ -440,8 +442,14 @@ def _square(own: Box, side: int, width: int, height: int) -> Box:
     return left, top, wide, high
 
 
+def _all_steps(params: dict[str, Any], window: dict[str, Any]) -> int:
+    """Return from how many steps a window's share is taken; going over takes one step at least."""
+    steps = int(params["steps"])
+    return max(steps, math.ceil(1 / float(window["strength"]))) if window["again"] else steps
+
+
 def _steps(params: dict[str, Any], window: dict[str, Any]) -> int:
-    return max(1, int(int(params["steps"]) * min(1.0, float(window["strength"]))))
+    return max(1, int(_all_steps(params, window) * min(1.0, float(window["strength"]))))
 
 
 def _hole(canvas: Canvas) -> Bool:

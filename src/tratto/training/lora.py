@@ -78,7 +78,7 @@ def train(run: LoraRun, photos: Path, out: Path, stop_after: int | None = None, 
         Folder of the training data.
     out : Path
         ``out/<run name>`` receives ``log.jsonl``, ``checkpoint.safetensors``, ``adapter/`` with the result,
-        ``step-N_metrics.json`` and ``step-N_grid.png``, and ``samples.json`` where the data set counts what it left out.
+        ``step-N_metrics.json`` and ``step-N_grid.png``; ``samples.json`` where the data set counts what it left out.
     stop_after : int or None
         Stop (as if killed, but with a checkpoint) after this many steps of this call.
     samples : Samples or None
