@@ -461,3 +461,32 @@ assert v.word == "authentic", v
     if shutil.which("unshare") and subprocess.run(["unshare", "-rn", "true"], check=False).returncode == 0:
         line = ["unshare", "-rn", *line]  # a network name space without any interface
     subprocess.run(line, check=True)
+
+
+LOADS = """
+import sys
+from pathlib import Path
+here = Path.cwd()
+{how}
+import c2pa.c2pa
+print(str(here) in Path("/proc/self/maps").read_text(), Path.cwd() == here)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc for what was loaded")
+@pytest.mark.parametrize("below", ["", "libs", "artifacts"])
+def test_machine_code_in_the_current_folder_is_not_run(tmp_path, below):
+    """A shared library of the name that the c2pa library looks for lies beside the pictures."""
+    import _ctypes
+
+    (tmp_path / below).mkdir(exist_ok=True)
+    shutil.copy(_ctypes.__file__, tmp_path / below / "libc2pa_c.so")  # some library that can be loaded
+
+    def run(how):
+        line = [sys.executable, "-c", LOADS.format(how=how)]
+        return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    ours = run("from tratto.provenance.credentials import need_library; need_library()")
+    assert ours.stdout == "False True\n", ours.stderr
+    # the library alone is taken in: it loads what lies there, and then it may or may not notice
+    assert run("").stdout != "False True\n"

@@ -2,7 +2,7 @@
 
 Written are, all as *created* assertions: ``c2pa.opened`` with the original as the one parent, ``c2pa.edited`` for each
 step with its regions and digital source type, ``c2pa.ai-disclosure`` where a model took part, the receipt byte by byte,
-and both maps as embedded data. Five facts about the library (c2pa-python 0.38.1) shape this module:
+and both maps as embedded data. Six facts about the library (c2pa-python 0.38.1) shape this module:
 
 1. A file whose manifest has a flipped bit in its padding still counts as whole. The seal and the ledger hash the whole
    signed file; of a picture alone such a flip cannot be noticed.
@@ -10,7 +10,8 @@ and both maps as embedded data. Five facts about the library (c2pa-python 0.38.1
 3. Reading fetches manifests that a file merely refers to, from any address. It is switched off, and so are revocation
    queries; no host is allowed.
 4. A certificate of anybody's own making gives *Valid*. Only *Trusted* counts, against roots that the reader named.
-5. A certificate without the right extended key usage is refused. And no two signed files are alike (salts), so that a
+5. Importing it runs whatever ``libc2pa_c.so`` lies in the current folder. It is imported so that it looks elsewhere.
+6. A certificate without the right extended key usage is refused. And no two signed files are alike (salts), so that a
    replay compares samples, not files.
 """
 
@@ -20,6 +21,8 @@ import contextlib
 import importlib.util
 import io
 import json
+import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,10 +124,36 @@ def need_library() -> Any:
     MissingExtra
     """
     try:
-        import c2pa
+        with _at_home():
+            import c2pa
     except ImportError as e:
         raise MissingExtra("content credentials", "c2pa") from e
     return c2pa
+
+
+@contextlib.contextmanager
+def _at_home() -> Iterator[None]:
+    """Keep the library from loading its machine code out of the folder that the user happens to stand in.
+
+    When it is imported, it looks for ``libc2pa_c.so`` in the current folder before its own: whoever gives somebody a
+    folder of pictures could lay a program of that name beside them. So for the time of the import the current folder,
+    as the library asks for it, is its own.
+    """
+    spec = None if "c2pa" in sys.modules else importlib.util.find_spec("c2pa")
+    if spec is None or spec.origin is None:
+        yield
+        return
+    home = Path(spec.origin).parent
+    with _IMPORT:
+        before = Path.__dict__["cwd"]
+        try:
+            Path.cwd = classmethod(lambda cls: home)  # type: ignore[method-assign,assignment]
+            yield
+        finally:
+            Path.cwd = before  # type: ignore[method-assign]
+
+
+_IMPORT = threading.RLock()
 
 
 def sign(source: Path, target: Path, format_name: str, account: Account, identity: Identity) -> bytes:
