@@ -1,12 +1,12 @@
 """Does the unsupported-attribute score tell planted inventions from faithful restorations?
 
-``python benchmarks/unsupported.py PICTURES [--crops 3] [--side 160] [--out FILE.json]``
+``python benchmarks/unsupported.py PICTURES [--crops 3] [--side 160] [--clip FOLDER] [--out FILE.json]``
 
 Each crop is degraded (noise of sigma 8 to 25, or JPEG of quality 30 to 70, or both, by turns), restored by the embedded
 network, and scored. Then something that was never there is planted into the same restoration: a piece of another
 picture (``object``), other characters over a line of text that the source shows (``text``), or the fine structure of
 another picture in place of the own (``texture``). Reported are the area under the ROC curve over all pairs and by kind,
-and the rates at the stated limit.
+and the rates at the stated limit. With ``--clip``, a full-size CLIP from a local folder scores the same pairs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image as Pil
 
 import tratto
-from tratto.provenance.unsupported import LIMIT, unsupported
+from tratto.provenance.unsupported import LIMIT, unsupported, unsupported_in_meaning
 from tratto.tasks.restore import make_options
 
 KINDS = ("object", "text", "texture")
@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--crops", type=int, default=3)
     parser.add_argument("--side", type=int, default=160)
     parser.add_argument("--limit", type=int, default=10**6, help="at most this many pictures")
+    parser.add_argument("--clip", type=Path, help="folder of a CLIP network, to be measured beside")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     endings = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -104,6 +105,12 @@ def main() -> None:
     faithful: dict[str, list[float]] = {k: [] for k in KINDS}
     invented: dict[str, list[float]] = {k: [] for k in KINDS}
     rates: dict[str, list[float]] = {"faithful": [], "invented": []}
+    meaning: dict[str, list[float]] = {"faithful": [], **{k: [] for k in KINDS}}
+    network = None
+    if options.clip is not None:
+        from tratto.backends.clip import open_clip
+
+        network = open_clip(options.clip)
     for i, crop in enumerate(crops):
         kind = KINDS[i % 3]
         other = crops[(i + len(crops) // 2) % len(crops)].astype(np.float32) / 255
@@ -124,6 +131,9 @@ def main() -> None:
         good, bad = unsupported(before, restored, noise), unsupported(before, hallucinated, noise)
         faithful[kind].append(good.score)
         invented[kind].append(bad.score)
+        if network is not None:
+            meaning["faithful"].append(unsupported_in_meaning(before, restored, network).score)
+            meaning[kind].append(unsupported_in_meaning(before, hallucinated, network).score)
         rates["faithful"].append(good.rate)
         rates["invented"].append(bad.rate)
     every = [s for k in KINDS for s in faithful[k]], [s for k in KINDS for s in invented[k]]
@@ -135,6 +145,13 @@ def main() -> None:
         "share_with_rate_above_0.001": {k: round(float(np.mean(np.asarray(v) > 1e-3)), 4) for k, v in rates.items()},
         "limit": LIMIT,
     }
+    if network is not None:
+        found = [s for k in KINDS for s in meaning[k]]
+        out["clip"] = {
+            "network": network.name,
+            "auc": round(auc(meaning["faithful"], found), 4),
+            "auc_by_kind": {k: round(auc(meaning["faithful"], meaning[k]), 4) for k in KINDS},
+        }
     text = json.dumps(out, indent=1)
     if options.out is not None:
         options.out.write_text(text + "\n")
