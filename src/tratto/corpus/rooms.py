@@ -159,7 +159,7 @@ class RoomPair:
     mask : (H, W) uint8
         255 = only wall.
     depth : (H, W) float32 or None
-        Metres from the camera; None where it was not rendered and cannot be here.
+        Metres from the camera; None where it was not rendered with the others.
     """
 
     room: Room
@@ -555,13 +555,6 @@ def render_depth(room: Room, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Float:
     return np.ascontiguousarray(values[..., -1], np.float32)
 
 
-def _depth(path: Path, room: Room) -> Float | None:
-    try:
-        return _cached(path, lambda: render_depth(room))
-    except UnavailableError:
-        return None
-
-
 def exposure(picture: Float) -> float:
     """Return the factor a camera would choose: it brings the 92nd percentile of what is no lamp to 0.6.
 
@@ -589,9 +582,12 @@ def room_pairs(folder: Path, rooms: tuple[Room, ...] = ROOMS, samples: int = 256
     """
     folder.mkdir(parents=True, exist_ok=True)
     for room in rooms:
+        known = (folder / f"{room.name}_old.npz").exists()
         before = _cached(folder / f"{room.name}_old.npz", lambda r=room: render(r, r.old, True, samples))
         cover = _cached(folder / f"{room.name}_mask.npz", lambda r=room: render_mask(r))
-        depth = _depth(folder / f"{room.name}_depth.npz", room)
+        deep = folder / f"{room.name}_depth.npz"
+        # a folder of renders serves without the renderer, so depth alone is no reason to start it
+        depth = None if known and not deep.exists() else _cached(deep, lambda r=room: render_depth(r))
         gain = exposure(before)
         mask = np.rint(255 * cover).astype(np.uint8)
         for paint in room.new:
