@@ -6,7 +6,7 @@ RUN = Run(
     name="estimator",
     ships_as="tratto-estimator",
     network="estimator",
-    steps=5_000,
+    steps=3_000,
     batch=16,
     data=Data(patch=96, gray_share=0.15, text_share=0.04, shrink_weights=(0.2, 0.4, 0.4)),
     optim=Optim(lr=1.5e-3, lr_end=1e-5, warmup=200, ema=0.998),
