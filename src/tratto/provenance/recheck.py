@@ -33,7 +33,14 @@ from tratto.provenance.bundle import (
     read_picture,
 )
 from tratto.provenance.edit_map import edit_map, stats_of
-from tratto.provenance.receipt import LOSSLESS_OUTPUT, FileFacts, array_digest, picture_facts, recoded_fraction
+from tratto.provenance.receipt import (
+    EXISTING,
+    LOSSLESS_OUTPUT,
+    FileFacts,
+    array_digest,
+    picture_facts,
+    recoded_fraction,
+)
 from tratto.provenance.schema import check, observed_schema
 from tratto.provenance.seal import read_limited
 
@@ -356,7 +363,7 @@ def _marks(bundle: Bundle, image: Image, found: Findings) -> None:
     """Compare what the picture's XMP says of the work with the receipt."""
     from tratto.provenance.xmp import contradicts
 
-    if not bundle.receipt["steps"]:
+    if not bundle.receipt["steps"] or bundle.receipt["claim"]["status"] == EXISTING:
         return
     wrong = contradicts(image.meta.xmp, bundle.receipt)
     if wrong:

@@ -1,6 +1,6 @@
 """XMP: what a picture says of itself to programs that know nothing of Tratto.
 
-Written into every result that a step has worked on: ``Iptc4xmpExt:DigitalSourceType`` (IPTC Photo Metadata 2023.2),
+Written into every result that a step has changed: ``Iptc4xmpExt:DigitalSourceType`` (IPTC Photo Metadata 2023.2),
 ``xmpMM:History`` and ``xmpMM:InstanceID`` (ISO 16684-1, XMP part 1 and 2), and the claim and its stamp in a name space
 of Tratto. All of it follows from the receipt, holds no time and no name, and so is the same for the same work. What the
 source's own packet held stays, its history too.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 from tratto.core.errors import ReceiptError
+from tratto.provenance.receipt import EXISTING
 
 if TYPE_CHECKING:
     from xml.dom.minidom import Document, Element
@@ -110,6 +111,11 @@ def events(receipt: Mapping[str, Any]) -> list[dict[str, str]]:
     return out
 
 
+def _worked(receipt: Mapping[str, Any]) -> bool:
+    """Return whether a step changed anything, or may have; what holds the source's samples was not worked on."""
+    return bool(receipt["steps"]) and receipt["claim"]["status"] != EXISTING
+
+
 def mark(image: Image, receipt: Mapping[str, Any]) -> tuple[Image, str]:
     """Return a picture whose XMP says what was done to it.
 
@@ -122,11 +128,11 @@ def mark(image: Image, receipt: Mapping[str, Any]) -> tuple[Image, str]:
     Returns
     -------
     image : Image
-        The same one if no step was run.
+        The same one if no step changed anything.
     note : str
         What a user should know: that the source's packet could not be kept; empty otherwise.
     """
-    if not receipt["steps"]:
+    if not _worked(receipt):
         return image, ""
     packet, note = marked(image.meta.xmp, receipt)
     return image.replace(meta=replace(image.meta, xmp=packet)), note
@@ -226,7 +232,7 @@ def doubts(packet: bytes | None) -> str:
 
 def contradicts(packet: bytes | None, receipt: Mapping[str, Any]) -> str:
     """Return how a picture's packet contradicts its receipt; empty if it does not, or says nothing."""
-    if not receipt["steps"]:
+    if not _worked(receipt):
         return ""
     try:
         said = read_marks(packet)
