@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
 from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto.core.inspection import Estimate, Inspection
-
-if TYPE_CHECKING:
-    from tratto.providers.estimator import Opinion
 
 
 def _lines(name: str, e: Estimate, unit: str) -> list[str]:
@@ -42,20 +39,7 @@ def describe(inspection: Inspection, page: int = 1, pages: int = 1) -> list[str]
     ]
 
 
-def _opinion_lines(found: Opinion) -> list[str]:
-    jpeg, worst = found.jpeg, max(0.0, 100 - found.jpeg.value)
-    rows = (
-        ("noise", f"{found.noise.value:.1f} ± {found.noise.error:.1f} /255"),
-        ("JPEG quality", f"{worst:.0f} ± {jpeg.error:.0f}" if jpeg.value > jpeg.error else "none seen"),
-        ("blur", f"{found.blur.value:.2f} ± {found.blur.error:.2f} px"),
-    )
-    return [
-        f"  second opinion  {found.model.id}, {found.crops} crop{'s' * (found.crops > 1)}; it decides nothing",
-        *(f"  {'  ' + name:<16}{text}" for name, text in rows),
-    ]
-
-
-def run_inspect(paths: list[str], page: int, opinion: bool, as_json: bool) -> int:
+def run_inspect(paths: list[str], page: int, as_json: bool) -> int:
     """Inspect; return the exit code."""
     from tratto.batch.gather import gather
     from tratto.session import Session
@@ -74,27 +58,17 @@ def run_inspect(paths: list[str], page: int, opinion: bool, as_json: bool) -> in
                 pages = session.count_pages(source.path)
                 if page > pages:
                     raise InputError(f"it has {pages} page{'s' * (pages > 1)}, page {page} was asked for")
-                image = session.open(Path(source.path), page - 1)
-                found = session.inspect(image)
-                second = session.opinion(image) if opinion else None
+                found = session.inspect(Path(source.path), page - 1)
             except TrattoError as e:
                 codes.append(e.exit_code)
                 answers.append({"source": str(source.path), "error": str(e), "exit_code": e.exit_code})
                 line.note(f"tratto: {about(source.path, str(e))}")
                 continue
             codes.append(0)
-            answer = {"source": str(source.path), "page": page, "pages": pages, **found.to_json()}
-            if opinion:
-                answer["opinion"] = second if second is None or isinstance(second, str) else second.to_json()
-            answers.append(answer)
+            answers.append({"source": str(source.path), "page": page, "pages": pages, **found.to_json()})
             if not as_json:
                 typer.echo(printable(source.path))
-                lines = describe(found, page, pages)
-                if isinstance(second, str):
-                    lines.append(f"  second opinion  - ({second})")
-                elif second is not None:
-                    lines += _opinion_lines(second)
-                for text in lines:
+                for text in describe(found, page, pages):
                     typer.echo(printable(text))
     if as_json:
         emit_json(answers)

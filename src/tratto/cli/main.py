@@ -301,15 +301,12 @@ def recolor(
 def inspect(
     paths: Annotated[list[str], typer.Argument(help="Pictures, folders or globs.", metavar="PATH")],
     page: Annotated[int, typer.Option(help="Page of files with several, from 1.")] = 1,
-    opinion: Annotated[
-        bool, typer.Option("--opinion", help="Also ask a network, which knows coarse grain and noise under JPEG.")
-    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
 ) -> None:
     """Say what is wrong with a picture: noise, compression, blur, earlier enlargement, clipping."""
     from tratto.cli.inspect import run_inspect
 
-    guarded(run_inspect, paths, page, opinion, as_json, as_json=as_json)
+    guarded(run_inspect, paths, page, as_json, as_json=as_json)
 
 
 @app.command()

@@ -2,7 +2,8 @@
 
 The classical estimates of :mod:`tratto.imaging.estimate` decide what ``restore`` does. They count what differs from
 pixel to pixel, so coarse grain escapes them, and noise that a compression has smoothed reads too small. The network was
-shown both. It answers with a standard error, since on fine texture it can be wrong, too.
+shown both. It answers with a standard error, since on fine texture it can be wrong, too. Its weights do not ship yet: they are
+no better than the classical estimates so far.
 """
 
 from __future__ import annotations
@@ -109,11 +110,12 @@ def opinion(image: Image, backend: Backend | None = None) -> Opinion:
     reason = unsuited(image)
     if reason:
         raise UnavailableError(f"no second opinion on this picture: {reason}")
-    card = get_card(CARD)
     if backend is None:
         error = missing()
         if error is not None:
             raise error
+    card = get_card(CARD)
+    if backend is None:
         backend = open_backend(card, precision="fp32", runtime="onnx")
     values, errors = [], []
     for crop in crops(image):

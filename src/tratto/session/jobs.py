@@ -23,7 +23,6 @@ from tratto.session.services import JobServices
 if TYPE_CHECKING:
     from tratto.imaging.io import Limits
     from tratto.provenance.notary import Notary
-    from tratto.providers.estimator import Opinion
     from tratto.tasks.recolor import RecolorOptions
     from tratto.tasks.repair import RepairOptions
     from tratto.tasks.restore import RestoreOptions
@@ -127,21 +126,6 @@ class Session:
         from tratto.imaging.estimate import inspect_image
 
         return inspect_image(self.open(picture, page))
-
-    def opinion(self, picture: Any, page: int = 0) -> Opinion | str:
-        """Say what a network sees of noise, JPEG and blur; or, as a text, why it can say nothing of this picture.
-
-        A second opinion beside :meth:`inspect`; nothing is decided by it.
-
-        Raises
-        ------
-        UnavailableError
-            If the network or its runtime is missing.
-        """
-        from tratto.providers.estimator import opinion, unsuited
-
-        image = self.open(picture, page)
-        return unsuited(image) or opinion(image)
 
     def estimate(self, recipe: Recipe, image: Image) -> Estimated:
         """Say what a recipe would do to this picture and how long it may take, without doing it.

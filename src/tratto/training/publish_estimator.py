@@ -155,7 +155,6 @@ def publish_estimator(path: Path, runs: Path, photos: Path, note: str = "") -> M
             "Blur is Gaussian, grain is Gaussian and does not depend on exposure; motion and defocus were not shown.",
             *([note] if note else []),
         ],
-        "used_by": "tratto inspect --opinion",
     }
     quality: dict[str, object] = {
         "parameters": sum(p.numel() for p in network.parameters()),
