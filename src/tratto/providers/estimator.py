@@ -2,8 +2,8 @@
 
 The classical estimates of :mod:`tratto.imaging.estimate` decide what ``restore`` does. They count what differs from
 pixel to pixel, so coarse grain escapes them, and noise that a compression has smoothed reads too small. The network was
-shown both. It answers with a standard error, since on fine texture it can be wrong, too. Its weights do not ship yet: they are
-no better than the classical estimates so far.
+shown both. It answers with a standard error, since on fine texture it can be wrong, too. Its weights do not ship yet:
+they are no better than the classical estimates so far.
 """
 
 from __future__ import annotations
