@@ -6,7 +6,7 @@ import pytest
 from tratto.core.errors import OptionError
 from tratto.imaging.color import linear_to_srgb, srgb_to_lab, srgb_to_linear
 from tratto.imaging.paint import parse_color
-from tratto.imaging.repaint import Painter, Wish, fit_wall
+from tratto.imaging.repaint import Painter, Wish, fit_wall, look_at_wall
 from tratto.imaging.texture import Tile, homography
 
 OLD = np.array([0.55, 0.48, 0.36], np.float32)
@@ -155,3 +155,18 @@ def test_how_much_light_a_wall_gives_itself_follows_from_where_it_ends():
         mask[10:70, columns[0] : columns[1]] = 1
         shares[name] = run(grey, mask, wish("#6f8faf", "paint"))[0].bounce
     assert shares == {"ends twice": 0.15, "ends once": 0.35, "goes on": 0.55}
+
+
+@pytest.mark.parametrize("code", ["#8fa68e", "#f4f2ee"])
+def test_a_picture_taken_apart_once_gives_the_samples_of_taking_it_apart_again(code):
+    mask = np.clip((100.5 - np.arange(120)[None]) / 3, 0, 1).repeat(90, axis=0).astype(np.float32)
+    picture, _, _ = room(mask)
+    rows = lambda a, b: picture[a:b]  # noqa: E731
+    for match in ("seen", "paint"):
+        wanted = wish(code, match, noise=2.0)
+        ready = look_at_wall(rows, mask, wanted)
+        assert ready.fit == fit_wall(rows, mask, wanted)
+        again = Painter(rows, mask, ready.fit)
+        for a, b in ((0, 37), (37, 90)):
+            np.testing.assert_array_equal(ready.paint(a, b).values, again.paint(a, b).values)
+            np.testing.assert_array_equal(ready.paint(a, b).alpha, again.paint(a, b).alpha)

@@ -9,7 +9,9 @@ from tratto.imaging.shading import (
     knee_for,
     log_noise,
     masked_blur,
+    per_channel,
     shoulder,
+    thrice,
     trusted,
     unburnt,
 )
@@ -105,3 +107,12 @@ def test_burnt_channels_get_the_light_that_the_others_show():
 def test_what_is_not_burnt_is_not_touched():
     light = np.full((3, 4, 3), 0.7, np.float32)
     assert unburnt(light, light * np.float32(0.9), True) is light
+
+
+def test_planes_laid_out_calculate_as_stretched_ones():
+    rng = np.random.default_rng(4)
+    picture, plane = rng.random((5, 7, 3), np.float32), rng.random((5, 7), np.float32)
+    np.testing.assert_array_equal(picture * thrice(plane), picture * plane[..., None])
+    three = np.array([0.3, 0.5, 0.7], np.float32)
+    rows = picture.reshape(5, -1) * per_channel(picture.shape, three)
+    np.testing.assert_array_equal(rows.reshape(5, 7, 3), picture * three)

@@ -1,13 +1,16 @@
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 import tratto
+from tratto.core.canvas import Canvas
 from tratto.core.errors import ForbiddenStep, OptionError
+from tratto.core.image import Mask
 from tratto.core.recipe import Recipe
 from tratto.imaging.color import srgb_to_lab
+from tratto.imaging.io import image_from_array
 from tratto.imaging.matting import coverage
 from tratto.imaging.paint import parse_color
 from tratto.imaging.texture import pack_tile
@@ -152,3 +155,17 @@ def test_palette_pictures_keep_what_is_outside():
     palette = result.image.palette[:, :3]
     shown = palette[result.image.pixels]
     np.testing.assert_array_equal(shown[mask == 0], before[mask == 0])
+
+
+def test_what_resolving_saw_is_let_go_and_serves_no_other_picture(fake_services):
+    picture, mask = room()
+    step = tratto.recolor(picture, mask=mask, color="#22345c").resolved.steps[0]
+    assert set(step.__dict__) == {f.name for f in fields(step)}  # nothing large stays behind in a recipe
+    under = {"edit": Mask(mask.astype(np.float32) / 255)}
+    canvas, other = (Canvas(i, i, under) for i in map(image_from_array, (picture, 255 - picture)))
+    asked = Repaint(color=[0.2, 0.3, 0.5], noise=1.0)
+    for seen in (canvas, other):
+        wrong = asked.resolve(seen, fake_services)  # looked at one picture, applied to the other
+        applied, _ = wrong.apply(other, fake_services)
+        plain, _ = replace(wrong).apply(other, fake_services)
+        np.testing.assert_array_equal(applied.image.pixels, plain.image.pixels)

@@ -8,12 +8,13 @@ farther than a few pixels from the edge is touched.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.imaging.shading import Float, blur
+from tratto.imaging.shading import Float, blur, thrice
 
 __all__ = ["Matte", "coded", "coverage", "make_matte", "mask_is_hard", "matte_radius"]
 
@@ -128,7 +129,7 @@ def make_matte(
     deep = _eroded(covered, radius)
     alpha = deep.astype(np.float32)
     edge = np.flatnonzero((allowed & (deep == 0)).ravel())
-    rest = np.where(alpha[..., None] > 0, np.float32(0), picture)
+    rest = picture * thrice(1 - alpha)
     if len(edge) == 0:
         return Matte(alpha, picture, rest)
     # the best wall pixels there are: deep ones, else some near the edge, else any
@@ -139,11 +140,11 @@ def make_matte(
     other_weight = _eroded(bare, 1) + np.float32(1e-2) * bare + np.float32(1e-3) * _eroded(outside, 1)
     other_weight = other_weight + np.float32(1e-5) * outside
 
-    power = (picture * picture).sum(axis=2)
-    close = _sums(picture, power, weight)
+    planes = cv2.split(picture)
+    close = _sums(planes, weight)
     wide = cv2.boxFilter(close, -1, (12 * radius + 1, 12 * radius + 1), borderType=cv2.BORDER_REFLECT_101)
     close, wide = (v.reshape(-1, 5)[edge] for v in (blur(close, 1.5 * radius), wide))
-    beside = blur(_sums(picture, power, other_weight), float(radius)).reshape(-1, 5)[edge]
+    beside = blur(_sums(planes, other_weight), float(radius)).reshape(-1, 5)[edge]
     ends = _Ends(*_mean_and_spread(close + np.float32(1e-3) * wide), *_mean_and_spread(beside))
     pixel, given = picture.reshape(-1, 3)[edge], mask.ravel()[edge]
     # no wall near enough to say what it looks like: the pixel speaks for itself
@@ -174,12 +175,15 @@ def _eroded(area: NDArray[np.uint8], radius: int) -> NDArray[np.uint8]:
     return out
 
 
-def _sums(picture: Float, power: Float, weight: Float) -> Float:
-    """Return the planes that local means and variances are blurred from: (H, W, 5)."""
-    out = np.empty((*weight.shape, 5), np.float32)
-    np.multiply(picture, weight[..., None], out=out[..., :3])
-    np.multiply(power, weight, out=out[..., 3])
-    out[..., 4] = weight
+def _sums(planes: Sequence[Float], weight: Float) -> Float:
+    """Return what local means and variances are blurred from, (H, W, 5): three channels, their power, the weight."""
+    import cv2
+
+    red, green, blue = planes
+    power = red * red
+    power += green * green
+    power += blue * blue
+    out: Float = cv2.merge([red * weight, green * weight, blue * weight, power * weight, weight])
     return out
 
 

@@ -68,12 +68,16 @@ def shoulder(light: Float, knee: float = float(KNEE)) -> Float:
     Returns
     -------
     float32 array
-        Equal to the input up to ``knee``; below 1 everywhere.
+        Equal to the input up to ``knee``; below 1 everywhere. The same array where nothing is bent.
     """
     begin = np.float32(knee)
-    over = np.maximum(light - begin, 0)
+    places = np.flatnonzero(light.ravel() > begin)
+    if len(places) == 0:
+        return light
     room = np.float32(1) - begin
-    bent: Float = np.where(over > 0, begin + room * (1 - np.exp(-over / room)), light).astype(np.float32)
+    bent: Float = np.array(light, np.float32, order="C")
+    flat = bent.reshape(-1)
+    flat[places] = begin + room * (1 - np.exp((begin - flat[places]) / room))
     return bent
 
 
@@ -81,6 +85,36 @@ def largest(values: Float) -> Float:
     """Return the largest of three channels, (..., 3) to (...): several times faster than a maximum over an axis."""
     out: Float = np.maximum(np.maximum(values[..., 0], values[..., 1]), values[..., 2])
     return out
+
+
+def thrice(plane: Float) -> Float:
+    """Return one plane as three channels, (H, W) to (H, W, 3).
+
+    NumPy stretches a last axis of one over three very slowly, three values at a time; laid out first, the same
+    calculation takes a fraction of the time, to the same bits.
+    """
+    import cv2
+
+    out: Float = cv2.merge((plane, plane, plane))
+    return out
+
+
+def per_channel(shape: tuple[int, ...], values: Any) -> Float:
+    """Return one number for each channel, laid out to calculate with the rows of a picture.
+
+    For the same reason as :func:`thrice`: ``picture.reshape(H, -1) * per_channel(picture.shape, v)`` is
+    ``picture * v``.
+
+    Parameters
+    ----------
+    shape : (H, W, 3)
+    values : (3,) array
+
+    Returns
+    -------
+    (3 * W,) float32
+    """
+    return np.tile(np.asarray(values, np.float32), shape[1])
 
 
 def blur(values: Float, sigma: float) -> Float:
@@ -112,8 +146,11 @@ def masked_blur(values: Float, weight: Float, sigma: float) -> tuple[Float, Floa
         Blurred weight.
     """
     support = blur(weight, sigma)
-    mean = blur(values * weight[..., None], sigma) / np.maximum(support, np.float32(1e-9))[..., None]
-    return mean.astype(np.float32, copy=False), support
+    three = values.shape[2] == 3
+    mean = blur(values * (thrice(weight) if three else weight[..., None]), sigma)
+    under = np.maximum(support, np.float32(1e-9))
+    mean = np.divide(mean, thrice(under) if three else under[..., None], out=mean)
+    return mean, support
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,8 +255,14 @@ def trusted(light: Float, old: Float, strict: bool = False) -> Float:
         return light
     logs = cv2.log(np.maximum(light, np.float32(1e-3)))
     common = logs @ (trust / trust.sum())
-    own = trust * WIDEST * np.tanh((logs - common[..., None]) / WIDEST)
-    out: Float = cv2.exp(own + common[..., None])
+    shared = thrice(common)
+    own = np.subtract(logs, shared, out=logs)
+    own /= WIDEST
+    np.tanh(own, out=own)
+    rows = own.reshape(len(own), -1)
+    rows *= per_channel(own.shape, trust * WIDEST)
+    own += shared
+    out: Float = cv2.exp(own)
     return out
 
 
@@ -249,14 +292,18 @@ def calm(light: Float, weight: Float, sigma_log: NDArray[np.float64], keep: NDAr
     logs = cv2.log(np.maximum(light, np.float32(1e-3)))
     share = (1 / sigma_log**2 / (1 / sigma_log**2).sum()).astype(np.float32)
     common = logs @ share
-    own = logs - common[..., None]
+    own = logs - thrice(common)
     common_noise = float(np.sqrt((share.astype(np.float64) ** 2 * sigma_log**2).sum()))
     common_keep = float((share * keep).sum())
     common = _wiener(common[..., None], weight, np.array([common_noise]), np.array([common_keep]), 1.5)[..., 0]
     if (keep < 1).any():  # what differs between channels within a few pixels is noise on any painted wall
         base, _ = masked_blur(own, weight, 3.0)
-        own = base + (own - base) * keep.astype(np.float32)
-    calmed: Float = cv2.exp(own + common[..., None])
+        own -= base
+        rows = own.reshape(len(own), -1)
+        rows *= per_channel(own.shape, keep)
+        own += base
+    own += thrice(common)
+    calmed: Float = cv2.exp(own)
     return calmed
 
 

@@ -18,7 +18,7 @@ from tratto.core.step import StepRecord
 from tratto.imaging.color import delta_e_2000, linear_to_srgb, profile_is_used, srgb_to_lab, srgb_to_linear
 from tratto.imaging.matting import coverage
 from tratto.imaging.paint import HUE_CHROMA, circular_difference
-from tratto.imaging.repaint import MATCHES, PATTERNS, Fit, Match, Painter, Wish, fit_wall
+from tratto.imaging.repaint import MATCHES, PATTERNS, Fit, Match, Painter, Wish, look_at_wall
 from tratto.imaging.scratch import release
 from tratto.imaging.shading import largest
 from tratto.imaging.texture import Tile, homography, unpack_tile
@@ -113,17 +113,21 @@ class Repaint:
             noise = _noise(canvas.inspection)
         if self.fit is not None:
             return replace(self, noise=noise)
-        found = fit_wall(window.rows, window.share, self._wish(window, noise), window.mask > 0)
-        return replace(self, noise=noise, fit=_plain(asdict(found)))
+        painter = look_at_wall(window.rows, window.share, self._wish(window, noise), window.mask > 0)
+        found = replace(self, noise=noise, fit=_plain(asdict(painter.fit)))
+        # what was seen serves once more, in apply; it is no parameter, and nothing depends on it but time
+        object.__setattr__(found, "_ready", (canvas.image, canvas.masks["edit"], window, painter))
+        return found
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Repaint the rows that the mask touches."""
         if self.fit is None or self.noise is None:
             raise OptionError("repaint must be resolved before it is applied")
-        window, image = _window(canvas, self.coded), canvas.image
-        fit = _fit_of(self.fit)
+        image, fit = canvas.image, _fit_of(self.fit)
+        window, painter = self._again(canvas)
         tile = self._tile(window)
-        painter = Painter(window.rows, window.share, fit, tile, window.mask > 0)
+        if painter is None:
+            painter = Painter(window.rows, window.share, fit, tile, window.mask > 0)
         out: NDArray[Any] = services.scratch(image.pixels.shape, image.pixels.dtype)
         sigma: NDArray[np.uint16] = services.scratch(image.pixels.shape[:2], np.uint16)  # type: ignore[assignment]
         out[:] = image.pixels
@@ -164,6 +168,13 @@ class Repaint:
             notes=notes,
         )
         return canvas.replace(image=image.replace(pixels=out), sigma=sigma), record
+
+    def _again(self, canvas: Canvas) -> tuple[_Window, Painter | None]:
+        """Return what :meth:`resolve` looked at, if that was this canvas, and let go of it."""
+        image, mask, window, painter = self.__dict__.pop("_ready", (None, None, None, None))
+        if image is canvas.image and mask is canvas.masks.get("edit") and image is not None:
+            return window, painter
+        return _window(canvas, self.coded), None
 
     def _tile(self, window: _Window) -> Tile | None:
         if not self.texture:
