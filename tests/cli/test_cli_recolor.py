@@ -109,3 +109,49 @@ def test_a_wall_mask_from_clicks_and_a_scribble(folder):
     assert tratto(*line, "--grow", "-1").exit_code == 0
     assert tratto("mask", "wall", folder / "room.png", "-o", folder / "c.png").exit_code == 2
     assert tratto(*line).exit_code == 4  # b.png exists
+
+
+def refused(*arguments):
+    done = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert done.exit_code == 2, done.output
+    return done.output
+
+
+def test_a_transparent_swatch_shows_no_colour(folder):
+    rgba = np.full((8, 8, 4), (200, 30, 30, 0), np.uint8)
+    Pil.fromarray(rgba).save(folder / "clear.png")
+    rgba[:3, :, :] = (10, 120, 200, 255)
+    Pil.fromarray(rgba).save(folder / "part.png")
+    start = ("recolor", folder / "room.png", "-o", folder / "out", "--mask", folder / "wall.png", "--dry-run", "--json")
+    assert "shows no colour" in refused(*start, "--swatch", folder / "clear.png")
+    done = tratto(*start, "--swatch", folder / "part.png")
+    color = json.loads(done.stdout)[0]["recipe"]["steps"][0]["params"]["color"]
+    assert color == pytest.approx([10 / 255, 120 / 255, 200 / 255])
+
+
+def test_what_means_nothing_is_refused_and_named(folder):
+    start = ("recolor", folder / "room.png", "-o", folder / "out", "--color", "#c8d4e0")
+    masked = (*start, "--mask", folder / "wall.png")
+    assert "got nan" in refused(*masked, "--feather", "nan")
+    assert "reflects no light" in refused(*masked, "--match", "paint", "--was", "#000000")
+    assert "--not" in refused(*masked, "--not", "3,3")
+    dot = np.zeros((64, 96), np.uint8)
+    dot[10:20, 10:20] = 255
+    Pil.fromarray(dot).save(folder / "dot.png")
+    assert "shrink it less" in refused(*start, "--mask", folder / "dot.png", "--grow", "-9")
+    Pil.fromarray(np.full((32, 48), 255, np.uint8)).save(folder / "small.png")
+    drawn = ("mask", "wall", folder / "room.png", "-o", folder / "found.png", "--scribble", folder / "small.png")
+    assert "48x32, the picture as shown 96x64" in refused(*drawn)
+    assert not (folder / "out").exists()
+    assert not (folder / "found.png").exists()
+
+
+def test_the_share_that_may_change_is_that_of_the_mask_as_it_was_grown(folder):
+    dot = np.zeros((64, 96), np.uint8)
+    dot[10:20, 10:20] = 255
+    Pil.fromarray(dot).save(folder / "dot.png")
+    start = ("recolor", folder / "room.png", "-o", folder / "out", "--color", "#c8d4e0", "--json")
+    done = json.loads(tratto(*start, "--mask", folder / "dot.png", "--grow", "3").stdout)[0]
+    before, after = (np.asarray(Pil.open(folder / p / "room.png"), int) for p in (".", "out"))
+    changed = np.abs(after - before).max(axis=2) > 0
+    assert 100 < changed.sum() <= round(done["mask_share"] * changed.size) < 1.3 * 16 * 16

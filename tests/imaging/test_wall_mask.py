@@ -83,3 +83,29 @@ def test_points_follow_the_orientation(orientation):
         for x in range(shown.shape[1]):
             sx, sy = stored_point((x, y), (7, 5), orientation)
             assert stored[int(sy), int(sx)] == shown[y, x]
+
+
+def test_a_region_that_gets_stuck_grows_again_with_more_tolerance():
+    # a wall whose light falls off in steps larger than what the grain of a flat picture explains
+    ramp = np.linspace(0.15, 0.95, 64, dtype=np.float32)
+    rgb = np.full((120, 160, 3), (0.1, 0.2, 0.5), np.float32)
+    rgb[:, :64] = ramp[None, :, None] * np.array([0.9, 0.85, 0.75], np.float32)
+    found = wall_from_points(rgb, [(32, 60)])
+    assert found[:, 66:].max() < 0.5
+    assert (found[:, 8:56] > 0.5).mean() > 0.8
+
+
+def test_points_that_contradict_each_other_are_refused():
+    rgb = np.full((40, 50, 3), 0.6, np.float32)
+    with pytest.raises(OptionError, match="also a point on something else"):
+        wall_from_points(rgb, [(20, 20)], 1.0, [(20, 20)])
+
+
+def test_nothing_left_and_more_than_the_picture_are_refused():
+    mask = np.zeros((20, 30), np.float32)
+    mask[5:15, 5:25] = 1
+    for size in ({"grow": 31.0}, {"grow": -31.0}, {"feather": 31.0}):
+        with pytest.raises(OptionError, match="longer side of 30"):
+            adjust_mask(mask, **size)
+    with pytest.raises(OptionError, match="nothing is left"):
+        adjust_mask(mask, grow=-8)

@@ -169,3 +169,21 @@ def test_what_resolving_saw_is_let_go_and_serves_no_other_picture(fake_services)
         applied, _ = wrong.apply(other, fake_services)
         plain, _ = replace(wrong).apply(other, fake_services)
         np.testing.assert_array_equal(applied.image.pixels, plain.image.pixels)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.4])
+def test_a_share_of_the_effect_is_measured_as_it_is_seen(strength):
+    picture, mask = room()
+    result = tratto.recolor(picture, mask=mask, color="#22345c", strength=strength)
+    want = np.asarray(srgb_to_lab(np.array(parse_color("#22345c"))))
+    record = result.records[0]
+    assert record.scores["seen_lab_distance"] == pytest.approx(np.linalg.norm(mean_seen(result, mask) - want), abs=0.02)
+    assert record.scores["seen_lab_distance"] > 10
+    assert "paint_lab_distance" not in record.scores
+    assert any("strength 0.4" in n for n in record.notes) == (strength == 0.4)
+
+
+def test_a_mean_missed_under_a_wide_soft_edge_says_so():
+    picture, mask = room()
+    result = tratto.recolor(picture, mask=mask, color="#f4f2ee", feather=64)
+    assert any("covered by the mask in part only" in n for n in result.records[0].notes)

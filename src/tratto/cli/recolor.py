@@ -77,6 +77,22 @@ def picture_of(path: Path) -> Any:
     return io.oriented(view_rgb(image), image.meta.orientation)
 
 
+def opaque_of(path: Path) -> Any:
+    """Return the pixels of a picture of paint that are not transparent, (N, 3) float32 encoded sRGB.
+
+    What lies under full transparency is no colour that anyone has seen.
+    """
+    from tratto.imaging import io
+    from tratto.imaging.color import view_rgb
+
+    image = io.read_image(path)
+    rgb = view_rgb(image).reshape(-1, 3)
+    shown = rgb if image.alpha is None else rgb[2 * image.alpha.ravel().astype(int) > image.max_value]
+    if len(shown) == 0:
+        raise OptionError(f"{path.name} is transparent all over and shows no colour; save the swatch without alpha")
+    return shown
+
+
 def _options(command: RecolorCommand) -> RecolorOptions:
     import numpy as np
 
@@ -92,7 +108,7 @@ def _options(command: RecolorCommand) -> RecolorOptions:
     if command.color is not None:
         color = parse_color(command.color)
     elif command.swatch is not None:
-        color = dominant_color(picture_of(command.swatch))
+        color = dominant_color(opaque_of(command.swatch))
     elif command.texture is not None:
         texture = pack_tile(np.rint(255 * picture_of(command.texture)).astype(np.uint8))
     corners = None

@@ -78,7 +78,15 @@ def _wall(
     drawn = []
     for flag, given, drawing in zip(("--click", "--not"), points, drawings, strict=True):
         places = draw_points([numbers_of(p, 2, f"{flag} takes x,y") for p in given or ()], rgb.shape[:2])
-        drawn.append(places if drawing is None else places | (read_mask(drawing) > 0.5))
+        if drawing is not None:
+            strokes = read_mask(drawing) > 0.5
+            if strokes.shape != places.shape:
+                raise OptionError(
+                    f"{drawing.name} is {strokes.shape[1]}x{strokes.shape[0]}, the picture as shown "
+                    f"{places.shape[1]}x{places.shape[0]}; they must be of one size"
+                )
+            places = places | strokes
+        drawn.append(places)
     if finder.provider == "sam":
         if any(d is not None for d in drawings):
             raise OptionError("sam takes points and a box; drawings are for --provider auto")

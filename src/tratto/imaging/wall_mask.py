@@ -26,6 +26,9 @@ __all__ = ["adjust_mask", "draw_points", "stored_point", "wall_from_points", "wa
 WORK = 480
 #: Rounds of GrabCut.
 ROUNDS = 3
+#: A region below this share of the picture got stuck in grain or in a steep fall-off of light: it grows again with each
+#: of these factors of tolerance until it is larger.
+STUCK, LOOSER = 0.002, (1.5, 2.2, 3.3)
 
 
 def wall_from_points(
@@ -101,7 +104,7 @@ def wall_from_scribble(
     Raises
     ------
     OptionError
-        If nothing is drawn or the sizes differ.
+        If nothing is drawn, the sizes differ, the two drawings contradict each other or nothing is found.
     """
     import cv2
 
@@ -116,8 +119,17 @@ def wall_from_scribble(
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     seeds = _shrunk(wall, size)
     stop = np.zeros_like(seeds) if other is None else _shrunk(other, size)
-    region = _parted(small, seeds, stop, tolerance) if stop.any() else _grown(small, seeds, stop, tolerance)
-    cut = _grab_cut(small, region, seeds, stop)
+    if not (seeds & ~stop).any():
+        raise OptionError("every point on the wall is also a point on something else; they must lie apart")
+    if stop.any():
+        cut = _grab_cut(small, _parted(small, seeds, stop, tolerance), seeds, stop)
+    else:
+        for looser in (1.0, *LOOSER):
+            cut = _grab_cut(small, _grown(small, seeds, stop, looser * tolerance), seeds, stop)
+            if np.count_nonzero(cut) >= STUCK * cut.size:
+                break
+    if not cut.any():
+        raise OptionError("no wall was found from these points; give more of them, or a higher tolerance")
     soft = blur(cut.astype(np.float32), 0.7)
     full = cv2.resize(soft, wall.shape[::-1], interpolation=cv2.INTER_CUBIC)
     width = 0.5 if ratio == 1 else 0.25
@@ -230,12 +242,17 @@ def adjust_mask(mask: Float, grow: float = 0.0, feather: float = 0.0) -> Float:
     Raises
     ------
     OptionError
-        If a number is not finite or the feather negative.
+        If a number is not finite or larger than the picture, the feather negative, or nothing left of the mask.
     """
     import cv2
 
     if not (np.isfinite(grow) and np.isfinite(feather) and feather >= 0):
         raise OptionError(f"grow must be finite and feather 0 or more, got {grow} and {feather}")
+    if max(abs(grow), feather) > max(mask.shape):
+        raise OptionError(
+            f"grow and feather are pixels, at most the picture's longer side of {max(mask.shape)}; "
+            f"got {grow:g} and {feather:g}"
+        )
     if grow == 0 and feather == 0:
         return mask
     inside = (mask > 0.5).astype(np.uint8)
@@ -246,6 +263,8 @@ def adjust_mask(mask: Float, grow: float = 0.0, feather: float = 0.0) -> Float:
     signed = np.where(inside > 0, within - 0.5, 0.5 - beyond) + np.float32(grow)
     width = max(feather, 1e-3)
     out: Float = np.clip(signed / width + 0.5, 0, 1).astype(np.float32)
+    if not out.any():
+        raise OptionError(f"nothing is left of the mask when it shrinks by {-grow:g} pixels; shrink it less")
     return out
 
 

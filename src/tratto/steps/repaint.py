@@ -147,14 +147,18 @@ class Repaint:
             # what the engine will show: the mask's share of it
             wall = np.flatnonzero((window.share[a:b] > 0.5).ravel())
             old = before.reshape(-1, 3)[wall].astype(np.float32)
-            shown = np.rint(old + mask.ravel()[wall, None] * (native.reshape(-1, 3)[wall] - old))
+            new = native.reshape(-1, 3)[wall].astype(np.float32)
+            if self.strength < 1:
+                new = np.rint(old + np.float32(self.strength) * (new - old))
+            shown = np.rint(old + mask.ravel()[wall, None] * (new - old))
             lab = np.asarray(srgb_to_lab(shown / np.float32(image.max_value)))
             seen += np.array([lab[:, i].sum(dtype=np.float64) for i in range(3)])
             count += len(wall)
             for array in (out, sigma, image.pixels):
                 release(array)
             services.progress(self.name, b, height)
-        scores, notes = self._scores(seen / max(count, 1), count, fit, tile)
+        soft = float(np.count_nonzero((window.share > 0.5) & (window.share < 0.98))) / max(count, 1)
+        scores, notes = self._scores(seen / max(count, 1), (count, soft), fit, tile)
         record = StepRecord(
             step=self.name,
             params=step_params(self),
@@ -205,10 +209,14 @@ class Repaint:
         return Wish(paint, lab, match, was, tile, noise, self.bounce, self.pattern, self.stains, self.glossy, coarse)
 
     def _scores(
-        self, lab: NDArray[np.float64], count: int, fit: Fit, tile: Tile | None
+        self, lab: NDArray[np.float64], pixels: tuple[int, float], fit: Fit, tile: Tile | None
     ) -> tuple[dict[str, float], tuple[str, ...]]:
-        """Return how far the wall as seen is from the reference; nothing is stated that could not be measured."""
+        """Return how far the wall as seen is from the reference; nothing is stated that could not be measured.
+
+        ``pixels``: how many were measured, and which share of them is only partly wall.
+        """
         notes = []
+        count, soft = pixels
         if count == 0:
             return {}, ("the colour as seen is not measurable: no pixel of the mask is above one half",)
         _, want = self._reference(tile)
@@ -224,10 +232,17 @@ class Repaint:
             angles = [float(np.degrees(np.arctan2(v[2], v[1]))) for v in (lab, want)]
             scores["seen_hue_error"] = circular_difference(*angles)
         # the paint itself: the colour the wall would have in white light as strong as is estimated here
-        factors = np.asarray(fit.paint) * (1.0 if tile is None else tile.mean)
-        itself = np.asarray(srgb_to_lab(linear_to_srgb(np.clip(factors / np.asarray(fit.level), 0, 1))), np.float64)
-        scores["paint_lab_distance"] = float(np.linalg.norm(itself - want))
-        scores["paint_delta_e_2000"] = float(delta_e_2000(itself, want))
+        if self.strength == 1:  # halfway between two paints there is none to compare
+            factors = np.asarray(fit.paint) * (1.0 if tile is None else tile.mean)
+            white = np.clip(factors / np.asarray(fit.level), 0, 1)
+            itself = np.asarray(srgb_to_lab(linear_to_srgb(white)), np.float64)
+            scores["paint_lab_distance"] = float(np.linalg.norm(itself - want))
+            scores["paint_delta_e_2000"] = float(delta_e_2000(itself, want))
+        elif self.strength > 0:
+            notes.append(
+                f"strength {self.strength:g} puts the wall between its old look and the new paint, so its mean is "
+                f"{distance:.1f} CIELAB from the reference"
+            )
         if fit.hard and self.edge == 0:
             notes.append(
                 "the mask is black and white: pixels just outside it that hold some of the old colour had to stay; "
@@ -239,9 +254,10 @@ class Repaint:
             told = "brown stains were taken off" if fit.stain is not None else "no brown stain was found to take off"
             notes.append(told)
         if self.match == "seen" and distance > 1 and self.strength == 1:
-            notes.append(
-                f"the wall's mean misses the reference by {distance:.1f} CIELAB: its light leaves no room for more"
-            )
+            why = "its light leaves no room for more"
+            if soft > 0.25:
+                why = f"{100 * soft:.0f} % of it is covered by the mask in part only, and shows what was there"
+            notes.append(f"the wall's mean misses the reference by {distance:.1f} CIELAB: {why}")
         return {k: round(v, 4) for k, v in scores.items()}, tuple(notes)
 
 

@@ -14,6 +14,9 @@ from tratto.core.step import Step
 from tratto.steps.diffuse import Diffuse
 from tratto.steps.repaint import Repaint
 
+#: An old paint whose channels are all below this (encoded) is refused: no wall is that black.
+DARKEST = 0.05
+
 Channel = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -120,6 +123,21 @@ class RecolorOptions(BaseModel):
             raise ValueError("takes four points x,y: top left, top right, bottom right, bottom left")
         return v
 
+    @field_validator("was")
+    @classmethod
+    def _reflects(cls, v: tuple[float, float, float] | None) -> tuple[float, float, float] | None:
+        if v is not None and max(v) < DARKEST:
+            raise ValueError(
+                "a paint this dark reflects no light to judge by: name the old paint as it would look in white light"
+            )
+        return v
+
+    @model_validator(mode="after")
+    def _points_belong_together(self) -> RecolorOptions:
+        if self.others and not self.clicks:
+            raise ValueError("points on other things (--not) need points on the wall (--click); they change no mask")
+        return self
+
     @model_validator(mode="after")
     def _one_reference(self) -> RecolorOptions:
         if (self.color is None) == (self.texture == ""):
@@ -207,5 +225,8 @@ def make_options(**fields: Any) -> RecolorOptions:
         for item in e.errors(include_url=False, include_context=False):
             where = ".".join(str(p) for p in item["loc"])
             message = item["msg"].removeprefix("Value error, ")
+            given = item["input"]
+            if isinstance(given, str | int | float) and repr(given) not in message:
+                message += f", got {given!r}"
             parts.append(f"{where}: {message}" if where else message)
         raise OptionError("; ".join(parts)) from e
