@@ -349,7 +349,7 @@ def _one(job: FolderJob, item: Job, session: Session, dry_run: bool, alone: bool
             what = f"{what}: {steps}, about {estimated.seconds:.1f} s"
         return FileOutcome(item.source, item.output, "planned", what, 0, details)
     result = session.perform(options, image, given, item.page, item.source)
-    if result.mask is not None and isinstance(options, RepairOptions):
+    if result.mask is not None and isinstance(options, RepairOptions | RecolorOptions):  # as grown, or as found
         details["mask_share"] = round(mask_share(result.mask), 6)
     saved = session.save(result, item.output, job.save, item.source, job.overwrite or job.skip_existing)
     details |= {
