@@ -1,4 +1,4 @@
-"""The scale-1 restorer for noise: a shallow U-Net whose work is done at half resolution. One core, about an hour.
+"""The scale-1 restorer for noise: a shallow U-Net whose work is done at half resolution. One core, about two and a half hours.
 
 Compressed pictures have a network of their own (restore_jpeg.py); this one only has to bear them.
 """
@@ -11,7 +11,7 @@ RUN = Run(
     calibrate_on=("sigma",),
     network="restorer",
     network_options={"widths": (48, 96), "encoder": (3,), "bottleneck": 2, "decoder": (3,), "unshuffle": 2},
-    steps=23_500,
+    steps=22_500,
     batch=8,
     data=Data(
         patch=96,

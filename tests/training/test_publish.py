@@ -64,7 +64,7 @@ def test_training_can_go_on_from_shipped_weights():
     from tratto.training.loop import build_network, load_ema
 
     root = Path(models.__file__).parent
-    network = build_network(load_run(RUNS / "restore_x1_sigma.py"))
+    network = build_network(load_run(RUNS / "restore_noise_sigma.py"))
     assert load_ema(root / "weights" / "tratto-restore-x1.onnx", network) == []
     x = np.random.default_rng(0).random((1, 3, 32, 48), dtype=np.float32)
     card = load_card(root / "cards" / "tratto-restore-x1.toml")

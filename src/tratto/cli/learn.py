@@ -12,7 +12,7 @@ data_app = typer.Typer(help="Pictures for training: collect, build, pack, look."
 
 
 def train(
-    run: Annotated[Path, typer.Argument(help="Run file, such as training_runs/restore_x1.py.")],
+    run: Annotated[Path, typer.Argument(help="Run file, such as training_runs/restore_noise.py.")],
     photos: Annotated[Path, typer.Option(help="Folder of training photographs.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and logs.")] = Path("runs"),
     stop_after: Annotated[int | None, typer.Option(help="Stop with a checkpoint after this many steps.")] = None,
