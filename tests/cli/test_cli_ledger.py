@@ -46,6 +46,17 @@ def picture(path, seed=0, size=40):
     return path
 
 
+def test_roots_that_hold_no_certificate_are_told_from_a_finding(tmp_path):
+    source, empty = picture(tmp_path / "a.png"), tmp_path / "empty.pem"
+    empty.write_bytes(b"")
+    for option in ("--anchors", "--stamp-anchors"):
+        # nothing in it must not mean that nobody need vouch
+        assert "holds no certificate: it is empty" in run("verify", source, option, empty, code=3)
+        assert "holds no root certificate" in run("verify", source, option, source, code=3)
+        assert "cannot be read" in run("verify", source, option, tmp_path / "none.pem", code=3)
+        assert "holds no root certificate" in run("audit", tmp_path, option, source, code=3)
+
+
 def test_from_key_to_verdict(tmp_path):
     source, log, out = picture(tmp_path / "a.png"), tmp_path / "log", tmp_path / "out"
     assert "no keys" in run("keys")

@@ -85,6 +85,10 @@ def test_a_stamp_is_made_checked_and_travels_with_the_bundle(tmp_path, log, make
     assert verdict.word == "authentic"
     assert f"an authority you trust stamped this state of the ledger at {when.isoformat()}" in verdict.reasons
     assert any("named no root of a time-stamp authority" in r for r in verify(made.output, deep=False).reasons)
+    (made.bundle / "ledger.json").unlink()
+    verdict = verify(made.output, deep=False, trust=Trust(stamp_anchors=root))
+    assert (verdict.word, verdict.reasons[0]) == ("unknown", "no time stamp on it is under a root that you named")
+    notary.record(log, [made.bundle])
     other = authority(tmp_path / "other")
     verdict = verify(made.output, deep=False, trust=Trust(stamp_anchors=(other / "ca.pem").read_bytes()))
     assert (verdict.word, "time stamp is not right" in verdict.reasons[0]) == ("altered", True)

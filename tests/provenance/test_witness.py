@@ -280,6 +280,58 @@ def test_a_ledger_that_was_rolled_back_or_forked_shows(make_bundle, tmp_path, lo
     assert (verdict.word, "another key than those you named" in verdict.reasons[0]) == ("altered", True)
 
 
+def test_whoever_the_reader_names_must_vouch(make_bundle, tmp_path, log_key, me):
+    made = make_bundle()
+    keys.new_key("forger", "ledger", "example.org/log")
+    forger = keys.signer("forger", "ledger")
+    for name, key in (("theirs", forger), ("ours", log_key)):
+        Ledger.create(tmp_path / name, key).close()
+    notary.record(tmp_path / "theirs", [made.output])
+
+    def said(*named, ledger=None):
+        verdict = verify(made.output, deep=False, trust=Trust(named, ledger))
+        return verdict.word, verdict.exit_code, verdict.reasons[0]
+
+    # a consistent bundle with a proof of somebody's own ledger of the same name: right in itself, and worth nothing
+    assert said()[0] == "authentic"
+    assert said(forger.verifier)[0] == "authentic"
+    assert said(log_key.verifier) == ("unknown", 10, "no ledger whose key you named is shown to hold it")
+    assert said(ledger=tmp_path / "ours") == ("unknown", 10, "the ledger you named is not shown to hold it")
+    nobody = "no witness whose key you named is shown to have signed a ledger that holds it"
+    assert said(forger.verifier, me.key.verifier) == ("unknown", 10, nobody)
+    # one of several ledgers is enough
+    assert said(log_key.verifier, forger.verifier)[0] == "authentic"
+    # the witness's signature under the ledger at hand counts, too
+    answer = me.sign(request(LedgerReader(tmp_path / "ours"), 0))
+    with Ledger.open(tmp_path / "ours", log_key) as log:
+        log.add_signatures([answer])
+    assert said(me.key.verifier, ledger=tmp_path / "ours")[2] == "the ledger you named is not shown to hold it"
+    notary.record(tmp_path / "ours", [made.output])
+    assert said(log_key.verifier)[0] == "authentic"
+    assert said(log_key.verifier, me.key.verifier) == ("unknown", 10, nobody)
+    answer = me.sign(request(LedgerReader(tmp_path / "ours"), 0))
+    with Ledger.open(tmp_path / "ours", log_key) as log:
+        log.add_signatures([answer])
+    assert said(log_key.verifier, me.key.verifier)[0] == "unknown"  # the proof in the bundle is older
+    assert said(log_key.verifier, me.key.verifier, ledger=tmp_path / "ours")[0] == "authentic"
+
+
+@pytest.mark.parametrize("field", ["anchors", "stamp_anchors"])
+@pytest.mark.parametrize(
+    "pem",
+    [
+        b"\xff\xd8\xff\xe0 a picture",
+        b"\n",
+        b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        b"-----BEGIN CERTIFICATE-----\n\n-----END CERTIFICATE-----\n",
+        b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ],
+)
+def test_roots_that_are_none_are_a_mistake_of_the_reader(field, pem):
+    with pytest.raises(InputError, match="certificate in"):
+        Trust(**{field: pem})
+
+
 def test_what_the_ledger_does_not_know(make_bundle, tmp_path, log_key):
     made = make_bundle()
     folder = tmp_path / "log"

@@ -29,15 +29,38 @@ def run_replay(receipt: Path, source: Path | None, as_json: bool) -> int:
 def trust_of(ledger: Path | None, keys: list[str] | None, anchors: Path | None, stamp_anchors: Path | None) -> Trust:
     """Return whom the options of these names say to trust."""
     from tratto.cli.ledger import key_of
-    from tratto.provenance.seal import read_limited
     from tratto.provenance.tiles import LedgerReader
     from tratto.provenance.trust import Trust
 
     named = tuple(k for k in map(key_of, keys or ()) if k is not None)
     if ledger is not None:
         LedgerReader.must_exist(ledger)  # a wrong path is a mistake on the line, not a finding about the picture
-    pem = [b"" if p is None else read_limited(p, 1 << 20) for p in (anchors, stamp_anchors)]
-    return Trust(named, ledger, *pem)
+    return Trust(named, ledger, *(b"" if p is None else roots_in(p) for p in (anchors, stamp_anchors)))
+
+
+def roots_in(path: Path) -> bytes:
+    """Read a file of root certificates, which must hold one: no roots would mean that nobody need vouch.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or holds no certificate.
+    """
+    from tratto.core.errors import InputError, ReceiptError
+    from tratto.provenance.seal import read_limited
+    from tratto.provenance.trust import check_roots
+
+    try:
+        pem = read_limited(path, 1 << 20)
+    except ReceiptError as e:
+        raise InputError(str(e)) from e  # a wrong path on the line, not a finding about the picture
+    if not pem.strip():
+        raise InputError(f"{path} holds no certificate: it is empty")
+    try:
+        check_roots(pem)
+    except InputError as e:
+        raise InputError(f"{path}: {e}") from e
+    return pem
 
 
 def run_verify(path: Path, as_json: bool, trust: Trust | None = None) -> int:

@@ -276,8 +276,10 @@ def run_stamp(folder: Path, query: Path | None, answer: Path | None, anchors: Pa
         with atomic_file(query) as f:
             f.write(data)
     elif answer is not None and anchors is not None:
+        from tratto.cli.account import roots_in
+
         stamp = read_limited(answer, timestamp.MAX_STAMP)
-        when = timestamp.accept(folder, checkpoint, stamp, read_limited(anchors, 1 << 20))
+        when = timestamp.accept(folder, checkpoint, stamp, roots_in(anchors))
         typer.echo(printable(f"{folder}: {checkpoint.size} entries were there at {when.isoformat()}"))
     return 0
 

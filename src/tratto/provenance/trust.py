@@ -6,7 +6,8 @@ that the reader brings along.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from typing import Literal
 from tratto.core.errors import InputError, MissingExtra, ReceiptError
 from tratto.provenance import credentials, merkle
 from tratto.provenance.bundle import LEDGER, Bundle
-from tratto.provenance.note import VerifierKey
+from tratto.provenance.note import WITNESS, VerifierKey
 from tratto.provenance.proof import MAX_PROOF, LedgerProof, entry_of, facts_of, read_proof
 from tratto.provenance.recheck import Findings, shown
 from tratto.provenance.seal import SIDECAR, hash_file, read_limited
@@ -24,6 +25,8 @@ from tratto.provenance.tiles import LedgerReader
 @dataclass(frozen=True)
 class Trust:
     """Whom a reader trusts, and where to look.
+
+    What is named here must vouch: a bundle that none of them holds or signed is not *authentic* to this reader.
 
     Attributes
     ----------
@@ -41,6 +44,48 @@ class Trust:
     ledger: Path | None = None
     anchors: bytes = b""
     stamp_anchors: bytes = b""
+
+    def __post_init__(self) -> None:
+        for pem in (self.anchors, self.stamp_anchors):
+            if pem:
+                check_roots(pem)
+
+
+def check_roots(pem: bytes) -> None:
+    """Refuse what is no list of certificates, before anybody takes it for a fault of the picture.
+
+    Parameters
+    ----------
+    pem : bytes
+
+    Raises
+    ------
+    InputError
+        If there is no certificate in it, or one that cannot be read. Without the library that reads certificates only
+        their envelope is looked at; then nothing is compared with them either.
+    """
+    if not isinstance(pem, bytes):
+        raise InputError(f"root certificates are bytes (PEM), got {type(pem).__name__}")
+    blocks = re.findall(rb"-----BEGIN CERTIFICATE-----\s(.*?)-----END CERTIFICATE-----", pem, re.DOTALL)
+    if not blocks or not all(b.strip() for b in blocks):
+        raise InputError("it holds no root certificate in PEM form (-----BEGIN CERTIFICATE-----)")
+    try:
+        from cryptography import x509
+    except ImportError:
+        return
+    try:
+        x509.load_pem_x509_certificates(pem)
+    except ValueError as e:
+        raise InputError(f"a certificate in it cannot be read: {e}") from e
+
+
+@dataclass
+class _Heard:
+    """Who vouched for a bundle, of those whom the reader named."""
+
+    keys: set[VerifierKey] = field(default_factory=set)
+    held: bool = False  # by the ledger at hand
+    stamped: bool = False
 
 
 def check_ledger(folder: Path, trust: Trust, found: Findings) -> None:
@@ -60,6 +105,7 @@ def check_ledger(folder: Path, trust: Trust, found: Findings) -> None:
         found.wrong.append(str(e))
         return
     proof = None
+    heard = _Heard()
     if (folder / LEDGER).exists():
         try:
             proof = read_proof(read_limited(folder / LEDGER, MAX_PROOF))
@@ -71,14 +117,30 @@ def check_ledger(folder: Path, trust: Trust, found: Findings) -> None:
             found.wrong.append(f"{LEDGER}: {e}")
             return
         else:
-            _say(proof, trust, found)
+            _say(proof, trust, found, heard)
     if trust.ledger is not None:
         try:
-            _compare(entry, proof, trust, found)
+            _compare(entry, proof, trust, found, heard)
         except MissingExtra as e:
             found.notes.append(f"the ledger was not compared: {e}")
         except (ReceiptError, InputError) as e:
             found.wrong.append(f"the ledger {shown(str(trust.ledger))}: {e}")
+    _missing(trust, found, heard)
+
+
+def _missing(trust: Trust, found: Findings, heard: _Heard) -> None:
+    """Say whom the reader named and who did not vouch; else anybody's own ledger would do as well as the named one."""
+    ledgers = {k for k in trust.keys if k.kind != WITNESS}
+    witnesses = set(trust.keys) - ledgers
+    if trust.ledger is not None:
+        if not heard.held:
+            found.refused.append("the ledger you named is not shown to hold it")
+    elif ledgers and not ledgers & heard.keys:
+        found.refused.append("no ledger whose key you named is shown to hold it")
+    if witnesses and not witnesses & heard.keys:
+        found.refused.append("no witness whose key you named is shown to have signed a ledger that holds it")
+    if trust.stamp_anchors and not heard.stamped:
+        found.refused.append("no time stamp on it is under a root that you named")
 
 
 def in_ledger(path: Path, trust: Trust, field: str = "output") -> tuple[str, str] | None:
@@ -113,13 +175,14 @@ def in_ledger(path: Path, trust: Trust, field: str = "output") -> tuple[str, str
     return "unknown", f"the ledger {shown(reader.checkpoint.origin)} knows nothing of this file"
 
 
-def _say(proof: LedgerProof, trust: Trust, found: Findings) -> None:
+def _say(proof: LedgerProof, trust: Trust, found: Findings, heard: _Heard) -> None:
     """Say what a proof shows, which is right in itself."""
     words = (
         f"the seal is entry {proof.index} of {proof.note.checkpoint.size} in the ledger "
         f"{shown(proof.key.name)}, as {LEDGER} proves"
     )
     if proof.key in trust.keys:
+        heard.keys.add(proof.key)
         found.checked.append(f"{words}; you trust its key")
     else:
         found.notes.append(f"{words}; but its key is not one you named, and anybody can make a ledger")
@@ -127,14 +190,15 @@ def _say(proof: LedgerProof, trust: Trust, found: Findings) -> None:
         seconds = proof.note.time_of(w) or 0
         when = datetime.fromtimestamp(min(seconds, 253402300799), UTC).isoformat()
         if w in trust.keys:
+            heard.keys.add(w)
             found.checked.append(f"the witness {shown(w.name)}, whose key you trust, signed this state at {when}")
         else:
             found.notes.append(f"a witness {shown(w.name)} signed this state, but its key is not one you named")
     if proof.timestamp is not None:
-        _stamp(proof, trust, found)
+        _stamp(proof, trust, found, heard)
 
 
-def _stamp(proof: LedgerProof, trust: Trust, found: Findings) -> None:
+def _stamp(proof: LedgerProof, trust: Trust, found: Findings, heard: _Heard) -> None:
     from tratto.provenance.timestamp import check
 
     if not trust.stamp_anchors:
@@ -147,6 +211,7 @@ def _stamp(proof: LedgerProof, trust: Trust, found: Findings) -> None:
     except ReceiptError as e:
         found.wrong.append(f"{LEDGER}: {e}")
     else:
+        heard.stamped = True
         found.checked.append(f"an authority you trust stamped this state of the ledger at {when.isoformat()}")
 
 
@@ -161,7 +226,7 @@ def _reader(trust: Trust) -> LedgerReader:
     return plain
 
 
-def _compare(entry: bytes, proof: LedgerProof | None, trust: Trust, found: Findings) -> None:
+def _compare(entry: bytes, proof: LedgerProof | None, trust: Trust, found: Findings, heard: _Heard) -> None:
     """Compare a bundle with a ledger that is at hand."""
     reader = _reader(trust)
     origin = shown(reader.checkpoint.origin)
@@ -187,6 +252,9 @@ def _compare(entry: bytes, proof: LedgerProof | None, trust: Trust, found: Findi
         number = reader.find(entry)
     if number is not None:
         reader.inclusion(number)
+        heard.held = True
+        heard.keys.add(reader.key)
+        heard.keys.update(k for k in trust.keys if k.kind == WITNESS and reader.note.signed_by(k))
         found.checked.append(f"the ledger {origin} holds it as entry {number} of {reader.size}")
         return
     receipt = (facts_of(entry) or {}).get("receipt", "")
