@@ -1,3 +1,6 @@
+import sys
+import types
+
 import numpy as np
 import pytest
 
@@ -42,3 +45,13 @@ def test_patterns_keep_the_paint_between_their_figures():
     stained = rooms._stains(base, 8)
     assert (stained <= np.array(base) + 1e-9).all()
     assert np.isclose(stained, base).all(axis=2).mean() > 0.4
+
+
+@pytest.mark.parametrize(("library", "variant"), [("", "scalar_rgb"), ("/lib/libLLVM.so", "llvm_ad_rgb")])
+def test_the_vectorised_renderer_is_used_where_its_library_was_named(monkeypatch, library, variant):
+    chosen = []
+    fake = types.SimpleNamespace(variant=lambda: None, set_variant=chosen.append)
+    monkeypatch.setitem(sys.modules, "mitsuba", fake)
+    monkeypatch.setenv("DRJIT_LIBLLVM_PATH", library)
+    assert rooms._mitsuba() is fake
+    assert chosen == [variant]

@@ -11,6 +11,7 @@ wall covers, through the same pixel filter.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,8 +182,10 @@ def _mitsuba() -> Any:
     except ImportError as e:
         raise UnavailableError("rendering rooms needs Mitsuba 3; run: pip install mitsuba") from e
     if mitsuba.variant() is None:
-        # the vectorised variant needs an LLVM library that suits the processor; the scalar one runs everywhere
-        for variant in ("llvm_ad_rgb", "scalar_rgb"):
+        # the vectorised variant needs an LLVM library that suits the processor, and one that does not ends the whole
+        # process while it compiles: it is used where a library was named, the scalar one runs everywhere
+        named = ("llvm_ad_rgb",) if os.environ.get("DRJIT_LIBLLVM_PATH") else ()
+        for variant in (*named, "scalar_rgb"):
             try:
                 mitsuba.set_variant(variant)
                 break
