@@ -382,3 +382,41 @@ def test_a_full_disk_is_told_and_nothing_is_lost(photos, tmp_path, monkeypatch, 
         assert not list(out.glob(".*.part"))
         build(photos, out, BuildPlan(size=64, per_shard=5))
         assert files(out) == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("stated", ["cc-by-nd-4.0", "https://creativecommons.org/licenses/by-nc-nd/4.0/"])
+def test_a_stated_licence_that_forbids_changes_is_refused(stated):
+    with pytest.raises(OptionError, match="forbids changed copies"):
+        BuildPlan(stated=stated)
+
+
+def test_a_shard_that_is_gone_is_missed(photos, tmp_path):
+    out = tmp_path / "out"
+    build(photos, out, BuildPlan(size=64, per_shard=4))
+    count, wrong = verify(out)
+    assert (count, wrong) == (3, ())
+    for ending in ("tar", "json"):
+        (out / f"shard-000002.{ending}").unlink()
+    count, wrong = verify(out)
+    assert count == 2
+    assert len(wrong) == 1
+    assert "shard-000002.tar: is named in card.json, but not there" in wrong[0]
+    (out / "card.json").write_text("{")
+    assert "cannot be read as a data card" in verify(out)[1][0]
+    (out / "card.json").unlink()
+    assert "has not ended" in verify(out)[1][0]
+
+
+def test_a_build_of_nothing_is_no_success(tmp_path):
+    from typer.testing import CliRunner
+
+    from tratto.cli.main import app
+
+    (tmp_path / "own").mkdir()
+    picture(tmp_path / "own" / "bare.png", 1)
+    line = ["data", "build", str(tmp_path / "own"), "--size", "64", "-o"]
+    done = CliRunner().invoke(app, [*line, str(tmp_path / "a")])
+    assert done.exit_code == 3
+    assert "--stated-licence" in done.output
+    assert CliRunner().invoke(app, [*line, str(tmp_path / "b"), "--json"]).exit_code == 3
+    assert CliRunner().invoke(app, [*line, str(tmp_path / "c"), "--stated-licence", "CC0"]).exit_code == 0

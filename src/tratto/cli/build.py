@@ -10,6 +10,7 @@ import typer
 
 from tratto.cli.guard import guarded
 from tratto.cli.show import ProgressLine, argument_path, emit_json, printable
+from tratto.core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def build(
 
 
 def _build(command: BuildCommand) -> int:
-    from tratto.corpus.build import BuildPlan
+    from tratto.corpus.build import NO_SIDECAR, BuildPlan
     from tratto.corpus.build import build as make
     from tratto.corpus.collect.licences import families
 
@@ -88,7 +89,7 @@ def _build(command: BuildCommand) -> int:
     if command.as_json:
         fields = {k: v for k, v in done.__dict__.items() if k != "skipped"}
         emit_json({**fields, "skipped": dict(done.skipped), "items_per_second": round(done.items_per_second, 3)})
-        return 0
+        return 0 if done.items else InputError.exit_code
     rate = (
         f"{done.made_items} items now, {done.items_per_second:.2f} items per second" if done.made_items else "none now"
     )
@@ -100,6 +101,13 @@ def _build(command: BuildCommand) -> int:
     )
     for reason, count in done.skipped.items():
         typer.echo(printable(f"  left out: {count} x {reason}"))
+    if NO_SIDECAR in done.skipped and not command.stated_licence.strip():
+        typer.echo(
+            "note: say the licence of pictures without a sidecar with --stated-licence, in a new folder", err=True
+        )
+    if not done.items:
+        typer.echo("no item could be built", err=True)
+        return InputError.exit_code
     return 0
 
 

@@ -93,6 +93,8 @@ class BuildPlan:
         no_changes = [f for f in self.licences if f.endswith("-nd")]
         if no_changes:
             raise OptionError(f"{', '.join(no_changes)} forbids changed copies, and a damaged picture is one")
+        if licence_of([self.stated]).family.endswith("-nd"):
+            raise OptionError(f"{self.stated} forbids changed copies, and a damaged picture is one")
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,10 @@ class Built:
     def items_per_second(self) -> float:
         """Items made in this run per second."""
         return self.made_items / self.seconds if self.seconds > 0 else 0.0
+
+
+#: Why a picture without a licence is left out.
+NO_SIDECAR = "no licence: it has no sidecar"
 
 
 class _Skip(Exception):
@@ -448,7 +454,7 @@ def _terms(path: Path, digest: str, plan: BuildPlan) -> dict[str, Any]:
     sidecar = path.with_name(f"{path.name}.json")
     if not sidecar.exists():
         if not plan.stated:
-            raise _Skip("no licence: it has no sidecar")
+            raise _Skip(NO_SIDECAR)
         read = licence_of([plan.stated])
         known = read.id != ""
         licence = {

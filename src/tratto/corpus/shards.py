@@ -488,7 +488,7 @@ def _members(data: bytes) -> dict[str, bytes]:
 
 
 def verify(folder: Path) -> tuple[int, tuple[str, ...]]:
-    """Compare every shard with the hash in its index.
+    """Compare every shard with the hash in its index, and all shards with those that the data card names.
 
     Parameters
     ----------
@@ -511,4 +511,19 @@ def verify(folder: Path) -> tuple[int, tuple[str, ...]]:
         with open(name.with_suffix(".tar"), "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != index["sha256"]:
                 wrong.append(f"{name.with_suffix('.tar')}: its bytes are not those that were written")
-    return len(names), tuple(wrong)
+    return len(names), (*wrong, *_not_on_card(folder, {n.with_suffix(".tar").name for n in names}))
+
+
+def _not_on_card(folder: Path, there: set[str]) -> list[str]:
+    """Return which shards the data card names that are not there; without a plan, such as of a part, there is none."""
+    card = folder / "card.json"
+    if not card.exists():
+        plan = folder / "plan.json"
+        return [f"{folder}: the build has not ended; give its command again"] if plan.exists() else []
+    try:
+        named = [str(f["name"]) for f in json.loads(card.read_text(encoding="utf-8"))["files"]]
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        return [f"{card}: cannot be read as a data card: {e}; build again, which writes it anew"]
+    return [
+        f"{folder / n}: is named in card.json, but not there; build or copy it again" for n in named if n not in there
+    ]
