@@ -169,7 +169,11 @@ def test_find_without_weights_is_unavailable(photo, tmp_path, monkeypatch):
     monkeypatch.setattr(finder, "CARD", "no-such-network")
     done = run.invoke(app, ["mask", "find", str(photo), "-o", str(tmp_path / "found")])
     assert done.exit_code == 5
-    assert "no-such-network" in done.output
+    assert "tratto mask draw" in done.output
+    assert "--model" in done.output
+    done = run.invoke(app, ["repair", str(photo), "-o", str(tmp_path / "o"), "--mask", "auto"])
+    assert done.exit_code == 5
+    assert "tratto mask draw" in done.output
     assert not (tmp_path / "found").exists()
 
 
@@ -330,3 +334,57 @@ def test_models_that_cannot_be_used_are_told(photo, tmp_path):
     broken.write_bytes(b"no model")
     assert run.invoke(app, [*line, str(broken)]).exit_code == 3
     assert run.invoke(app, [*line, str(tmp_path / "nowhere.onnx")]).exit_code == 3
+
+
+def test_a_drawn_mask_that_would_be_empty_is_a_mistake(photo, tmp_path):
+    out = tmp_path / "m.png"
+    done = run.invoke(app, ["mask", "draw", str(photo), "-o", str(out), "--box", "500,500 900,900"])
+    assert done.exit_code == 2
+    assert "110x90" in done.output
+    done = run.invoke(app, ["mask", "draw", str(photo), "-o", str(out), "--marked", str(photo)])
+    assert done.exit_code == 2
+    assert "does not differ" in done.output
+    done = run.invoke(app, ["mask", "draw", str(photo), "-o", str(out), "--line", "1,2,3:4"])
+    assert '"x,y x,y ...:width"' in done.output
+    assert not out.exists()
+
+
+def test_hidden_files_beside_masks_are_no_masks(photo, tmp_path):
+    folder = tmp_path / "masks"
+    run.invoke(app, ["mask", "draw", str(photo), "-o", str(folder / "crack.png"), "--box", "10,10 20,20"])
+    (folder / "._crack.png").write_bytes(b"\0\5\x16\7")
+    done = run.invoke(app, ["mask", "grow", str(folder), "-o", str(tmp_path / "grown"), "--by", "1"])
+    assert done.exit_code == 0, done.output
+    assert [p.name for p in (tmp_path / "grown").iterdir()] == ["crack.png"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(photo, tmp_path):
+    below = photo / "x"  # a file is no folder
+    for command in (
+        ["mask", "draw", str(photo), "-o", str(below / "m.png"), "--box", "1,1 5,5"],
+        ["describe", str(photo), "-o", str(below)],
+        ["eval", "repair", str(photo.parent), "--out", str(below)],
+    ):
+        done = run.invoke(app, command)
+        assert done.exit_code == 4, (command, done.output)
+        assert "cannot be used as a folder" in done.output
+
+
+@pytest.mark.parametrize("method", ["auto", "plate", "telea", "patch"])
+def test_nothing_is_filled_from_nothing(photo, tmp_path, method):
+    mask = tmp_path / "m.png"
+    Pil.fromarray(np.full((90, 110), 255, np.uint8)).save(mask)
+    done = run.invoke(app, ["repair", str(photo), "-o", str(tmp_path / "o"), "--mask", str(mask), "--method", method])
+    assert done.exit_code == 2
+    assert "opens the whole picture" in done.output
+    assert not (tmp_path / "o" / "photo.png").exists()
+
+
+def test_a_caption_that_is_too_long_is_not_told_whole(photo, tmp_path):
+    mask = tmp_path / "m.png"
+    run.invoke(app, ["mask", "draw", str(photo), "-o", str(mask), "--box", "10,10 20,20"])
+    line = ["repair", str(photo), "-o", str(tmp_path / "o"), "--mask", str(mask), "--caption", "x" * 6000]
+    done = run.invoke(app, line)
+    assert done.exit_code == 2
+    assert "6002 characters" in done.output
+    assert len(done.output) < 300

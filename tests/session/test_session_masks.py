@@ -162,3 +162,31 @@ def test_class_masks_are_kept_as_given_and_the_whole_is_grown(photo):
     assert [int((p.mask.values > 0).sum()) for p in parts.parts] == [110, 110]
     assert int((whole.values > 0).sum()) > 220
     assert parts.of_passes() == {}
+
+
+def test_files_beside_the_masks_of_classes(photo):
+    _, folder = photo
+    (folder / "._crack.png").write_bytes(b"\0\5\x16\7")
+    (folder / "readme.txt").write_text("by hand")
+    assert sorted(class_masks(folder)) == ["crack", "stain"]
+    Pil.fromarray(marks()[0]).save(folder / "Dirt.tif")
+    with pytest.raises(InputError, match=r"save it as dirt\.png"):
+        class_masks(folder)
+
+
+def test_a_mask_of_another_size_is_named(photo, tmp_path):
+    path, folder = photo
+    Pil.fromarray(marks()[1][:50]).save(folder / "stain.png")
+    with pytest.raises(OptionError, match=r"stain\.png: the mask is 80x50"):
+        tratto.repair(path, mask=folder, method="plate")
+    with pytest.raises(OptionError, match=r"^dirt: the mask is 80x50"):
+        tratto.repair(path, mask={"crack": marks()[0], "dirt": marks()[1][:50]}, method="plate")
+
+
+def test_no_pass_is_the_picture_itself(tmp_path):
+    path = tmp_path / "grey.png"
+    Pil.fromarray(picture()[..., 0]).save(path)
+    with pytest.raises(OptionError, match="the picture itself"):
+        tratto.repair(path, mask=[marks()[0], path], method="plate")
+    with pytest.raises(OptionError, match="the picture itself"):
+        tratto.repair(path, mask={"crack": marks()[0], "stain": path}, method="plate")

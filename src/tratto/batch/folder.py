@@ -220,6 +220,8 @@ def _mask_for(job: FolderJob, mask: Path | None, item: Job, classes: bool = Fals
     if classes and alone and holds_classes(mask):
         return mask
     also = ", or a folder of that name with a mask for each class" if classes else ""
+    if classes and alone:
+        also += "; masks straight in it are taken if one of them is crack.png or has the name of another class"
     raise InputError(
         f"no mask for {item.source} in {mask}: expected {below / item.source.stem} with a picture ending{also}"
     )

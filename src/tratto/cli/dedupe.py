@@ -42,7 +42,10 @@ def _dedupe(folder: Path, how: tuple[int, bool], then: tuple[Path | None, bool],
         _move(_with_sidecars(extra), folder, move_to)
     elif delete:
         for path in _with_sidecars(extra):
-            path.unlink()
+            try:
+                path.unlink()
+            except OSError as e:
+                raise OutputError(f"{path} cannot be deleted: {e.strerror or e}") from e
     if as_json:
         emit_json(
             {
@@ -96,8 +99,8 @@ def _move(paths: list[Path], folder: Path, target: Path) -> None:
         if place.exists():
             raise OutputError(f"{place} exists; nothing was moved")
     for path, place in places:
-        place.parent.mkdir(parents=True, exist_ok=True)
         try:
+            place.parent.mkdir(parents=True, exist_ok=True)
             path.rename(place)
         except OSError as e:
             raise OutputError(f"{path} cannot be moved to {place}: {e.strerror or e}") from e

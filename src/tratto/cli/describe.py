@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tratto.cli.show import argument_path, emit_json, printable
+from tratto.cli.show import argument_path, emit_json, make_folder, printable
 from tratto.core.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -66,11 +66,13 @@ def _describe(picture: Path, out: Path | None, how: tuple[str, str, str], overwr
     if out is not None:
         import json
 
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "caption.txt").write_text(caption + "\n", encoding="utf-8")
+        from tratto.corpus.shards import write_text
+
+        make_folder(out)
+        write_text(out / "caption.txt", caption + "\n")
         _write_gray(grey_of(deep), out / "depth.png")
         _write_gray(drawn(structure), out / "edges.png")
-        (out / "description.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        write_text(out / "description.json", json.dumps(told, indent=1) + "\n")
     if as_json:
         emit_json(told)
         return 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tratto.cli.guard import guarded
-from tratto.cli.show import argument_path, emit_json, printable
+from tratto.cli.show import argument_path, emit_json, make_folder, printable
 from tratto.core.errors import InputError, OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ mask_app = typer.Typer(
     help="Draw, grow, shrink, feather and combine masks of damage: white may change, black must stay.",
     no_args_is_help=True,
 )
+
+#: What each kind of shape is written as.
+FORMS = {"line": "x,y x,y ...:width", "polygon": "x,y x,y x,y ...", "box": "x,y x,y", "disc": "x,y:radius"}
 
 Out = Annotated[
     Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="PNG (or folder) to write.")
@@ -67,7 +70,7 @@ def write_mask(values: Values, path: Path, inputs: list[Path], overwrite: bool) 
             raise OutputError(f"{path} is an input; an input is never overwritten")
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists; choose another name, or replace it with --overwrite")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     io.write_image(Image(np.ascontiguousarray(to_samples(values)), ColorMode.GRAY), path, "png")
     share = float(values.mean(dtype=np.float64))
     return {"mask": str(path), "width": values.shape[1], "height": values.shape[0], "share": round(share, 6)}
@@ -84,7 +87,8 @@ def _tell(written: list[dict[str, Any]], as_json: bool) -> int:
 
 
 def _members(folder: Path) -> dict[str, Path]:
-    found = {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() == ".png"}
+    files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    found = {p.stem: p for p in files if p.suffix.lower() == ".png"}
     if not found:
         raise InputError(f"{folder} holds no .png masks")
     return found
@@ -169,6 +173,10 @@ def _draw(
         values = masks.union([values, found])
         erased = [masks.Shape(s.kind, s.points, s.width) for s in drawn if s.erase]
         values = masks.subtract(values, [masks.draw(*size, erased)])
+    if not values.any():
+        what_is_empty = "the painted copy does not differ from the picture" if painted else "nothing that is drawn"
+        where = "" if painted else f" lies in the picture, which is {size[1]}x{size[0]}"
+        raise OptionError(f"{what_is_empty}{where}: the mask would be empty")
     inputs = [p for p in (picture, file, painted) if p is not None]
     return _tell([write_mask(values, out, inputs, overwrite)], as_json)
 
@@ -195,9 +203,7 @@ def _shape(kind: str, text: str) -> Any:
         points = tuple((float(x), float(y)) for x, y in (p.split(",") for p in places.split()))
         return Shape(kind, points, float(width) if colon else 1.0)
     except ValueError:
-        raise OptionError(
-            f'--{kind} takes points "x,y x,y"{":" if kind in ("line", "disc") else ""}, got {text!r}'
-        ) from None
+        raise OptionError(f'--{kind} takes "{FORMS[kind]}" in pixels, got {text!r}') from None
 
 
 @mask_app.command()

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tratto.cli.restore import limits_of, notary_of, page_of, params_of, report_outcomes
-from tratto.cli.show import argument_path
+from tratto.cli.show import argument_path, make_folder
 from tratto.core.errors import OptionError
 
 
@@ -114,6 +114,7 @@ def _eval_repair(
     folder: Path, names: list[str] | None, holes: list[str] | None, numbers: tuple[int, int], out: Path | None
 ) -> int:
     from tratto.core.errors import InputError
+    from tratto.corpus.shards import write_text
     from tratto.evaluation.features import FeatureDistance, features_available
     from tratto.evaluation.repair import (
         Method,
@@ -128,6 +129,8 @@ def _eval_repair(
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
     plan = RepairPlan(tuple(holes or SIZES), *numbers)
+    if out is not None:
+        make_folder(out)  # now: what cannot be written should not be measured for hours first
     methods: dict[str, Method] = {}
     for name in names or ["auto", "telea", "navier-stokes", "biharmonic", "patch"]:
         methods["tratto repair" if name == "auto" else name] = (
@@ -138,9 +141,8 @@ def _eval_repair(
     text = to_markdown(report)
     typer.echo(text)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "report.md").write_text(text + "\n", encoding="utf-8")
-        (out / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
+        write_text(out / "report.md", text + "\n")
+        write_text(out / "report.json", report.to_json() + "\n")
     return 0
 
 
@@ -165,19 +167,21 @@ def eval_damage(
 
 def _eval_damage(folder: Path, how: tuple[float, Path | None], numbers: tuple[int, int], out: Path | None) -> int:
     from tratto.core.errors import InputError
+    from tratto.corpus.shards import write_text
     from tratto.evaluation.damage import DamagePlan, evaluate_damage, network_finder, to_markdown, yolo_finder
 
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
     plan = DamagePlan(seed=numbers[0], limit=numbers[1])
     finder = network_finder(how[0]) if how[1] is None else yolo_finder(how[1], how[0])
+    if out is not None:
+        make_folder(out)  # now: what cannot be written should not be measured for hours first
     report = evaluate_damage(folder, finder, plan, lambda name: typer.echo(name, err=True))
     text = to_markdown(report)
     typer.echo(text)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "report.md").write_text(text + "\n", encoding="utf-8")
-        (out / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
+        write_text(out / "report.md", text + "\n")
+        write_text(out / "report.json", report.to_json() + "\n")
     return 0
 
 

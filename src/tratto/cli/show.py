@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+from tratto.core.errors import OutputError
+
 
 def printable(text: object) -> str:
     """Return text that cannot steer a terminal: control characters and lone surrogates are shown as escapes."""
@@ -46,6 +48,20 @@ def argument_path(text: str) -> Path:
     if not text:
         raise typer.BadParameter("it is empty; name a file or folder ('.' is this folder)")
     return Path(text)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, if it is not there.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise OutputError(f"{folder}: cannot be used as a folder: {e.strerror or e}") from e
 
 
 class ProgressLine:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.backends.open import Backend, open_backend
-from tratto.core.errors import OptionError, UnavailableError, WeightMismatch
+from tratto.core.errors import MissingWeights, OptionError, UnavailableError, WeightMismatch
 from tratto.imaging.masks import CLASSES, decided
 from tratto.imaging.tiling import TileJob, TileSpec, run_tiled
 from tratto.models.card import ModelCard
@@ -36,6 +36,13 @@ WINDOW = 512
 
 def missing() -> UnavailableError | None:
     """Return why our own network cannot be used here, or None."""
+    try:
+        get_card(CARD)
+    except OptionError:
+        return MissingWeights(
+            "the network that finds damage does not ship with this version; draw a mask (tratto mask draw), or find it "
+            "with a YOLO segmentation model of your own (tratto mask find --model FILE.onnx)"
+        )
     return missing_network(CARD)
 
 

@@ -25,6 +25,8 @@ UNION = "all"
 AUTO = "auto"
 #: How many masks, over all passes, a job may be made of.
 MOST = 64
+#: Endings of pictures with which the mask of a class would be passed over.
+OTHER_ENDINGS = (".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 FOUND = (
     "the mask was proposed by a network that learned from simulated damage, and nobody is known to have looked at it; "
     "what it took for damage may be part of the picture, and it will have missed some"
@@ -34,12 +36,23 @@ FOUND = (
 def class_masks(folder: Path) -> dict[str, Path]:
     """Return the masks of a folder by class: its PNG files, without their union where there is more.
 
+    Hidden files, such as those that other systems leave beside copies, are none.
+
     Raises
     ------
     InputError
-        If there is none.
+        If there is none, two have one name, or the mask of a known class is no PNG file and would be passed over.
     """
-    found = {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() == ".png" and p.is_file()}
+    from tratto.imaging.masks import CLASSES
+
+    found: dict[str, Path] = {}
+    for path in sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.is_file()):
+        if path.suffix.lower() == ".png":
+            if path.stem in found:
+                raise InputError(f"{folder} holds {found[path.stem].name} and {path.name}; a class has one mask")
+            found[path.stem] = path
+        elif path.stem.lower() in CLASSES and path.suffix.lower() in OTHER_ENDINGS:
+            raise InputError(f"{path}: the mask of a class is a PNG file; save it as {path.stem.lower()}.png")
     if len(found) > 1:
         found.pop(UNION, None)
     if not found:
@@ -89,7 +102,7 @@ def open_masks(
     whole: NDArray[np.float32] | None = None
     for number, one in enumerate(passes, 1):
         given = _by_class(one)
-        opened = {kind: open_mask(m, image, limits) for kind, m in given.items()}
+        opened = {kind: _open_named(kind, m, image, limits) for kind, m in given.items()}
         union = np.maximum.reduce([m.values for m in opened.values()])
         own = in_16_bits(adjust_mask(union, *adjust))
         if len(passes) > 1:
@@ -99,6 +112,15 @@ def open_masks(
     if len(parts) > MOST or whole is None:
         raise OptionError(f"a job takes up to {MOST} masks over all passes, got {len(parts)}")
     return Mask(whole), MaskParts(tuple(parts))
+
+
+def _open_named(kind: str, mask: Any, image: Image, limits: Limits | None) -> Mask:
+    """Open a mask; where there are several, an error says which one it is of."""
+    try:
+        return open_mask(mask, image, limits)
+    except OptionError as e:
+        where = str(mask) if isinstance(mask, str | os.PathLike) else kind
+        raise OptionError(f"{where}: {e}" if where else str(e)) from e
 
 
 def _by_class(mask: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import operator
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,13 +96,19 @@ def mask_share(mask: Mask) -> float:
 
 
 def check_mask_is_another(mask: Any, picture: Any) -> None:
-    """Refuse a mask that is the picture itself.
+    """Refuse a mask, or one among several, that is the picture itself.
 
     Raises
     ------
     OptionError
         If both are one file, or files of equal bytes.
     """
+    if isinstance(mask, Mapping):
+        mask = list(mask.values())
+    if isinstance(mask, list | tuple):
+        for one in mask:
+            check_mask_is_another(one, picture)
+        return
     if not (isinstance(mask, (str, os.PathLike)) and isinstance(picture, (str, os.PathLike))):
         return
     try:

@@ -85,9 +85,10 @@ class Inpaint:
         if self.fine and self.regions is not None:
             return self
         fine = services.choose_inpainter(self.method)
+        hole = _hole(canvas)
+        _check_something_is_known(hole)
         if self.method != "auto":
             return replace(self, fine=fine, regions=[])
-        hole = _hole(canvas)
         regions: list[dict[str, Any]] = []
         for part in find_parts(hole):
             texture = surrounding_texture(canvas.image, hole, part.box)
@@ -271,6 +272,11 @@ def deep_pixels(hole: Bool) -> tuple[Bool, Float]:
     return hole & (to_core <= HALF_DEEP + RIM), depth
 
 
+def _check_something_is_known(hole: Bool) -> None:
+    if hole.size and hole.all():
+        raise OptionError("the mask opens the whole picture: there is nothing left to repair it from")
+
+
 def _labelled(deep: Bool) -> tuple[int, NDArray[np.int32], NDArray[np.int32]]:
     import cv2
 
@@ -290,8 +296,7 @@ def find_parts(hole: Bool) -> list[Part]:
     OptionError
         If the mask opens the whole picture.
     """
-    if hole.size and hole.all():
-        raise OptionError("the mask opens the whole picture: there is nothing left to repair it from")
+    _check_something_is_known(hole)
     deep, depth = deep_pixels(hole)
     if not deep.any():
         return []

@@ -137,5 +137,7 @@ def make_options(**fields: Any) -> RepairOptions:
         parts = []
         for item in e.errors(include_url=False, include_context=False):
             where = ".".join(str(p) for p in item["loc"])
-            parts.append(f"{where}: {item['msg']}, got {item['input']!r}" if where else item["msg"])
+            got = repr(item["input"])
+            got = got if len(got) <= 80 else f"{got[:80]}... ({len(got)} characters)"
+            parts.append(f"{where}: {item['msg']}, got {got}" if where else item["msg"])
         raise OptionError("; ".join(parts)) from e
