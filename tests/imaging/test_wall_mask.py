@@ -109,3 +109,16 @@ def test_nothing_left_and_more_than_the_picture_are_refused():
             adjust_mask(mask, **size)
     with pytest.raises(OptionError, match="nothing is left"):
         adjust_mask(mask, grow=-8)
+
+
+def test_a_point_in_a_burnt_pool_takes_the_pool_in_and_leaves_out_what_hangs_there():
+    y, x = np.mgrid[0:120, 0:160].astype(np.float32)
+    light = 0.5 + 1.2 * np.exp(-((x - 110) ** 2 + (y - 40) ** 2) / 200)
+    rgb = np.clip(light[..., None] * np.array([0.9, 0.7, 0.4], np.float32), 0, 1) ** np.float32(1 / 2.2)
+    rgb[50:70, 30:50] = (0.1, 0.3, 0.2)  # a picture on the wall
+    rgb[100:] = (0.3, 0.2, 0.35)
+    others = [(20, 110), (140, 110)]
+    pool = (slice(37, 44), slice(107, 114))
+    found = wall_from_points(rgb, [(20, 20), (110, 40)], 1.0, others)
+    assert found[pool].min() > 0.5
+    assert found[54:66, 34:46].max() < 0.5

@@ -29,6 +29,8 @@ ROUNDS = 3
 #: A region below this share of the picture got stuck in grain or in a steep fall-off of light: it grows again with each
 #: of these factors of tolerance until it is larger.
 STUCK, LOOSER = 0.002, (1.5, 2.2, 3.3)
+#: CIELAB lightness from which on a pool of light has lost the paint's colour.
+BURNT = 92.0
 
 
 def wall_from_points(
@@ -194,8 +196,14 @@ def _parted(small: Float, seeds: NDArray[np.bool_], stop: NDArray[np.bool_], tol
     cv2.watershed(np.ascontiguousarray(np.rint(255 * np.clip(smooth, 0, 1)).astype(np.uint8)), markers)
     region: NDArray[np.bool_] = markers == 1
     lab = np.asarray(srgb_to_lab(smooth), np.float32)
-    color = np.median(lab[cv2.dilate(seeds.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0], axis=0)
-    plain = region & ~_strange(lab, color, tolerance)
+    around = cv2.dilate(seeds.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    pools = around & (lab[..., 0] > BURNT)  # points in the bright pool of a lamp say nothing of the paint elsewhere
+    color = np.median(lab[around & ~pools if (around & ~pools).any() else around], axis=0)
+    strange = _strange(lab, color, tolerance)
+    if pools.any():
+        there = np.median(lab[pools], axis=0)
+        strange &= _strange(lab, there, tolerance) | (lab[..., 0] < there[0] - 10)
+    plain = region & ~strange
     # furniture that nobody pointed at goes by its colour, unless the wall has a pattern and would go with it
     return plain if np.count_nonzero(plain) > 0.6 * np.count_nonzero(region) else region
 
