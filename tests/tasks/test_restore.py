@@ -128,9 +128,10 @@ def test_every_option_has_its_words():
     ("noise", "quality", "told", "want"),
     [
         (0.0, 40, None, "jpeg"),
-        (6.0, 90, None, "jpeg"),  # fine texture often reads as this much
+        (5.0, 90, None, "jpeg"),  # fine texture often reads as this much
         (11.0, 90, None, "noise"),
-        (13.0, 60, None, "jpeg"),
+        (13.0, 60, None, "noise"),
+        (13.0, 40, None, "jpeg"),
         (13.0, None, None, "noise"),
         (13.0, 95, None, "noise"),
         (1.0, 85, 20.0, "noise"),
