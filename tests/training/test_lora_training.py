@@ -274,3 +274,14 @@ def test_the_command_trains_on_pictures_from_yaml(tiny, tmp_path):
     assert "val/psnr_masked_mean" in metrics(folder, 1)
     assert CliRunner().invoke(app, [*line, "--set", "stepz=1"]).exit_code == 2
     assert CliRunner().invoke(app, [*line, "--set", "held_out=2", "--set", "name=z"]).exit_code == 3
+
+
+def test_half_precision_without_a_gpu_trains_in_full(tiny, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    run = LoraRun(
+        name="w", task="recolor", family="sd15", model=str(tiny["sd15"]), ip_adapter=str(tiny["ip-adapter"]), side=32,
+        steps=1, batch=1, held_out=1, check_steps=1, log_every=1, precision="fp16",
+    )  # fmt: skip
+    folder = lora.train(run, None, tmp_path, samples=Walls())
+    assert np.isfinite(losses(folder)).all()
+    assert "trains in fp32" in caplog.text

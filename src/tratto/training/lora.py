@@ -17,7 +17,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,9 @@ def train(run: LoraRun, photos: Path, out: Path, stop_after: int | None = None, 
     error = missing_diffusion("fine-tuning a diffusion model")
     if error is not None:
         raise error
+    if run.precision == "fp16" and not torch.cuda.is_available():
+        log.warning("fp16 needs a GPU, and none is here: this run trains in fp32")  # processors do not calculate in it
+        run = replace(run, precision="no")
     accelerator = Accelerator(mixed_precision=run.precision, gradient_accumulation_steps=run.accumulate)
     state = _open(run, accelerator)
     data = samples if samples is not None else open_samples(run.task, photos, state.side, run.data)
