@@ -354,7 +354,13 @@ def test_an_api_that_refuses_ends_the_run_with_a_reason(museum, tmp_path):
 
 
 def test_strange_answers_are_no_fault_of_ours(museum, tmp_path):
-    for answer in (b"[]", b"3", b'{"query": {"pages": {"1": 2}}}', b'{"query": {"pages": [null, {"pageid": "x"}]}}'):
+    for answer in (b"[]", b"3", b"{}"):
+        museum.faults["/w/api.php"] = [_saying(answer)]
+        with pytest.raises(UnavailableError, match="none to a query"):
+            go(museum, tmp_path, query="later")
+    museum.commons(1)
+    assert go(museum, tmp_path, query="later").kept == 1  # what was no answer did not end the search
+    for answer in (b'{"query": {"pages": {"1": 2}}}', b'{"query": {"pages": [null, {"pageid": "x"}]}}'):
         museum.commons(1)
         museum.faults["/w/api.php"] = [_saying(answer)]
         done = go(museum, tmp_path, query=answer.decode())

@@ -91,3 +91,15 @@ def test_a_true_answer_with_one_thing_wrong_is_survived(museum, name, data):
         parent = parent[key]
     parent[where[-1]] = data.draw(anything)
     looked_at(name, answer)
+
+
+@pytest.mark.parametrize("answer", [[1, 2, 3], {}, {"status": "maintenance"}, None, "x"])
+def test_what_answers_no_query_is_not_the_end_of_a_search(answer):
+    for name in ("wikimedia", "smithsonian", "europeana"):
+        with pytest.raises(Refused):
+            open_source(name, "key-1").page(Parrot(answer), "x", None)
+
+
+def test_a_search_that_finds_nothing_ends():
+    page = open_source("wikimedia").page(Parrot({"batchcomplete": True}), "x", None)
+    assert (page.found, page.following) == ((), None)

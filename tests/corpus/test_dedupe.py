@@ -112,6 +112,7 @@ def test_broken_files_are_told_and_passed_over(folder):
     (folder / "broken.png").write_bytes(b"no picture")
     done = dedupe(find_pictures(folder))
     assert [p.name for p, _ in done.unreadable] == ["broken.png"]
+    assert "<bytes>" not in done.unreadable[0][1]
     assert len(done.groups) == 3
 
 

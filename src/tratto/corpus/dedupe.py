@@ -296,7 +296,7 @@ def dedupe(
         try:
             prints.append(fingerprint(path))
         except TrattoError as e:
-            unreadable.append((path, str(e)))
+            unreadable.append((path, str(e).removeprefix("<bytes>: ")))
         if progress is not None:
             progress(number + 1, len(paths))
     pairs, compared = _pairs(prints, radius, turned)

@@ -53,6 +53,9 @@ class Wikimedia:
         if "error" in as_dict(answer):
             error = as_dict(answer["error"])
             raise Refused("the API says no", f"{plain(error.get('code'))}: {plain(error.get('info'), 300)}")
+        if not {"batchcomplete", "continue", "query"} & set(as_dict(answer)):
+            # else an answer of something in between would pass for the end of the search
+            raise Refused("an answer that is none to a query", plain(str(answer)[:200]))
         pages = as_list(as_dict(as_dict(answer).get("query")).get("pages"))
         pages = sorted((as_dict(p) for p in pages), key=lambda p: (_number(p.get("index")), _number(p.get("pageid"))))
         complete = bool(as_dict(answer).get("batchcomplete"))
