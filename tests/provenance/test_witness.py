@@ -316,6 +316,14 @@ def test_whoever_the_reader_names_must_vouch(make_bundle, tmp_path, log_key, me)
     assert said(log_key.verifier, me.key.verifier, ledger=tmp_path / "ours")[0] == "authentic"
 
 
+def test_a_name_that_no_file_of_keys_could_hold_makes_no_key(tmp_path):
+    with pytest.raises(OptionError, match="at most 255 bytes, got 256"):
+        keys.new_key("long", "ledger", "ä" * 128)
+    assert "long" not in [k.name for k in keys.list_keys()]
+    assert not list(tmp_path.rglob("long"))
+    assert keys.new_key("short", "ledger", "ä" * 127 + "x").public.startswith("ä")
+
+
 @pytest.mark.parametrize("field", ["anchors", "stamp_anchors"])
 @pytest.mark.parametrize(
     "pem",

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LEDGER, WITNESS = 1, 4
 #: Longest note that is read, in bytes; C2SP allows a million, a checkpoint has some hundred.
 MAX_NOTE = 1 << 16
+#: Longest name of a key, in bytes: it must fit into the files that hold keys.
+MAX_NAME = 255
 _MAX_SIZE = 1 << 63
 
 
@@ -54,6 +56,8 @@ class VerifierKey:
     def __post_init__(self) -> None:
         if not self.name or any(c.isspace() or c == "+" or not c.isprintable() for c in self.name):
             raise OptionError(f"a key's name must have no space, plus or control character, got {self.name[:60]!r}")
+        if len(self.name.encode()) > MAX_NAME:
+            raise OptionError(f"a key's name has at most {MAX_NAME} bytes, got {len(self.name.encode())}")
         if self.kind not in (LEDGER, WITNESS) or len(self.public) != 32:
             raise OptionError("a key must be an Ed25519 key of 32 bytes, of a ledger (type 1) or a witness (type 4)")
 

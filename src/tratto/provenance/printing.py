@@ -14,6 +14,7 @@ from tratto.provenance.bundle import (
     EDIT_MAP,
     LEDGER,
     MASK,
+    MASK_PARTS,
     OBSERVED,
     REPORT,
     Bundle,
@@ -101,6 +102,7 @@ def read_inputs(path: Path, known: Known | None = None) -> PdfInputs:
         original_file=find_original(bundle),
         signed=bundle.sealed_output if bundle.credentials else None,
         mask=mask,
+        parts=tuple(read_map(bundle, n, receipt["input"]["picture"]) for n in MASK_PARTS if n in bundle.sealed_files),
     )
     return PdfInputs(report, verdict.word, verdict.reasons, tuple(_proof(bundle).items()), tuple(kept.items()))
 

@@ -80,6 +80,7 @@ class _Seen:
     edits: NDArray[np.uint16] | None = None
     sure: NDArray[np.uint16] | None = None
     mask: NDArray[np.uint16] | None = None
+    parts: list[NDArray[np.uint16]] = field(default_factory=list)
     before: Image | None = None  # the original, if its samples are the stated ones
     before_kept: bool = False  # the bundle holds one
     after: Image | None = None  # the result as the receipt describes it
@@ -137,13 +138,14 @@ def _maps(bundle: Bundle, seen: _Seen, found: Findings) -> None:
                 found.wrong.append(f"{MASK} is not the mask the receipt names: it was altered")
             if int(np.count_nonzero(seen.mask)) / seen.mask.size != mask["covered"]:
                 found.wrong.append(f"the share that the receipt says the mask covers does not follow from {MASK}")
-            _mask_parts(bundle, seen.mask, found)
+            seen.parts = _mask_parts(bundle, seen.mask, found)
     except ReceiptError as e:
         found.wrong.append(str(e))
 
 
-def _mask_parts(bundle: Bundle, whole: NDArray[np.uint16], found: Findings) -> None:
-    """Compare the masks per class and pass with the receipt, and what they make together with the whole."""
+def _mask_parts(bundle: Bundle, whole: NDArray[np.uint16], found: Findings) -> list[NDArray[np.uint16]]:
+    """Compare the masks per class and pass with the receipt, and their union with the whole; return them."""
+    read: list[NDArray[np.uint16]] = []
     size = bundle.receipt["input"]["picture"]
     parts = (bundle.receipt["mask"] or {}).get("parts", [])
     passes: NDArray[np.uint16] | None = None
@@ -151,6 +153,7 @@ def _mask_parts(bundle: Bundle, whole: NDArray[np.uint16], found: Findings) -> N
     before = len(found.wrong)
     for name, facts in zip(MASK_PARTS, parts, strict=False):
         values = read_map(bundle, name, size)
+        read.append(values)
         if array_digest(values.astype(np.float32) / np.float32(65535)) != facts["samples_sha256"]:
             found.wrong.append(f"{name} is not the mask the receipt names: it was altered")
         pixels = int(np.count_nonzero(values))
@@ -169,6 +172,7 @@ def _mask_parts(bundle: Bundle, whole: NDArray[np.uint16], found: Findings) -> N
         found.wrong.append(f"{MASK} is not what the masks of the classes make together")
     if parts and len(found.wrong) == before:
         found.checked.append(f"the {len(parts)} masks per class or pass are those the receipt names")
+    return read
 
 
 def _outside(bundle: Bundle, seen: _Seen, found: Findings) -> None:
@@ -570,6 +574,7 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
             original_file=find_original(bundle),
             signed=bundle.sealed_output if bundle.credentials else None,
             mask=seen.mask,
+            parts=tuple(seen.parts),
         )
     )
     wrong, alike = compare_reports(stored, fresh, frozenset(skip))

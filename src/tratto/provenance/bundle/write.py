@@ -198,6 +198,7 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
             original_file=original,
             signed=output if where else None,
             mask=None if result.mask is None else result.mask.values,
+            parts=tuple(p.mask.values for p in result.masks.parts),
         )
     )
     (folder / REPORT).write_text(report, encoding="utf-8", newline="\n")

@@ -35,6 +35,8 @@ class ReportInputs:
         Of the picture file once it is signed; None: it is not.
     mask : (h, w) array or None
         Where the source was allowed to change: above 0.
+    parts : tuple of (h, w) arrays
+        The masks per class and pass that it is made of, in the order of ``mask.parts`` in the receipt.
     """
 
     receipt: Mapping[str, Any]
@@ -48,3 +50,4 @@ class ReportInputs:
     original_file: str | None = None
     signed: FileFacts | None = None
     mask: NDArray[Any] | None = None
+    parts: tuple[NDArray[Any], ...] = ()

@@ -75,7 +75,7 @@ def render_report(inputs: ReportInputs) -> str:
     source enlarged by the kernel the receipt states.
     """
     receipt = inputs.receipt
-    regions = regions_of(receipt, inputs.edit_map, inputs.confidence, inputs.mask)
+    regions = regions_of(receipt, inputs.edit_map, inputs.confidence, inputs.mask, inputs.parts)
     values = {
         "script": _SCRIPT,
         "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode("ascii"),

@@ -264,7 +264,8 @@ class _Drawn:
         out += [self.figure_row(), *self.before_and_after(shown), *self.maps(shown), *self.closest(shown)]
 
         rows: list[Sequence[str]] = [REGION_HEADS]
-        rows += region_rows(report, regions_of(receipt, report.edit_map, report.confidence, report.mask))
+        found = regions_of(receipt, report.edit_map, report.confidence, report.mask, report.parts)
+        rows += region_rows(report, found)
         note = (
             "Columns and rows count from 0 in the file as stored. Regions are connected parts of the mask, without one "
             "of what changed. The expected error is a mean over the region."

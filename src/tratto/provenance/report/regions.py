@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE
+from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, pass_name
 from tratto.imaging.scratch import release
 from tratto.provenance.receipt import EVIDENCE, EXISTING, HYPOTHETICAL
 
@@ -39,6 +39,8 @@ class Region:
         Expected one-sigma error in 255ths, mean over its pixels; None if no step estimated one.
     status : str
         Its claim.
+    passes : frozenset of int
+        The passes whose mask reaches into it, from 1; empty: not told apart.
     """
 
     box: tuple[int, int, int, int] | None
@@ -49,6 +51,7 @@ class Region:
     largest: float
     error: float | None
     status: str
+    passes: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -65,6 +68,7 @@ def regions_of(
     edit_map: NDArray[np.uint16],
     confidence: NDArray[np.uint16],
     mask: NDArray[Any] | None = None,
+    parts: Sequence[NDArray[Any]] = (),
 ) -> list[Region]:
     """Return the regions of a result, the largest first, and last what is left over.
 
@@ -78,6 +82,8 @@ def regions_of(
     edit_map, confidence : (H, W) uint16
     mask : (h, w) array or None
         Above 0 may change; of the source's size.
+    parts : sequence of (h, w) arrays
+        The masks per class and pass, in the order of the receipt; none: passes are not told apart.
 
     Returns
     -------
@@ -90,6 +96,7 @@ def regions_of(
     cell = max(1, -(-max(height, width) // GRID))
     sums = _sums(edit_map, confidence, mask, cell)
     count, labels, boxes, _ = cv2.connectedComponentsWithStats((sums.pixels > 0).astype(np.uint8), connectivity=8)
+    reached = _reached(receipt, parts, edit_map.shape[0], cell)
     estimated = receipt["maps"]["confidence"]["basis"] not in ("none", "not edited")
     made_up = any(s["generative"] for s in receipt["steps"])
     order = sorted(range(1, count), key=lambda i: (-int(sums.pixels[labels == i].sum()), i))
@@ -114,6 +121,7 @@ def regions_of(
                 largest=int(sums.largest[inside].max()) / EDIT_MAP_SCALE,
                 error=error if estimated else None,
                 status=status,
+                passes=frozenset(number for number, cells in reached.items() if (cells & inside).any()),
             )
         )
     return out
@@ -142,6 +150,26 @@ def _sums(edit_map: NDArray[np.uint16], confidence: NDArray[np.uint16], mask: ND
     return _Sums(*(np.stack(r) for r in zip(*rows, strict=True)))
 
 
+def _reached(
+    receipt: Mapping[str, Any], parts: Sequence[NDArray[Any]], height: int, cell: int
+) -> dict[int, NDArray[np.bool_]]:
+    """Return for each pass the cells of the grid into which one of its masks reaches; empty if there is one pass."""
+    facts = (receipt["mask"] or {}).get("parts", ())
+    if len(facts) != len(parts) or len({p["pass"] for p in facts}) < 2:
+        return {}
+    out: dict[int, NDArray[np.bool_]] = {}
+    for fact, part in zip(facts, parts, strict=True):
+        scale = height // part.shape[0]
+        columns = np.arange(0, part.shape[1] * scale, cell)
+        rows = []
+        for y in range(0, height, cell):
+            open_ = (part[y // scale : -(-min(y + cell, height) // scale)] > 0).any(axis=0)
+            rows.append(np.logical_or.reduceat(np.repeat(open_, scale), columns))
+        cells = np.stack(rows)
+        out[fact["pass"]] = out[fact["pass"]] | cells if fact["pass"] in out else cells
+    return out
+
+
 def evidence(receipt: Mapping[str, Any], status: str) -> str:
     """Return on what evidence the pixels of a region stand."""
     if status == EXISTING:
@@ -157,6 +185,10 @@ def kind(receipt: Mapping[str, Any], region: Region) -> str:
         return "could change, did not" if receipt["mask"] else "unchanged"
     named = []
     for step in receipt["steps"]:
+        mask = step["params"].get("mask")
+        named_pass = isinstance(mask, str) and mask.startswith("pass-")
+        if region.passes and named_pass and mask not in {pass_name(n) for n in region.passes}:
+            continue  # its mask does not reach here
         methods = _methods(step["params"], region.box, receipt["output"]["scale"]) or [step["provider"]]
         named += [step["step"] + (f" by {m}" if m else "") for m in methods]
     return ", ".join(dict.fromkeys(named))

@@ -44,7 +44,7 @@ def recoded_words(receipt: Mapping[str, Any]) -> str:
 
 
 _BASIS_WORDS = {
-    "model": "The model itself predicted it.",
+    "model": "What did the work stated it: a network that predicts its own error, or the rule of a method without one.",
     "self-ensemble": "Taken from how much several runs on turned copies disagree; this tends to be too small.",
     "mixed": "Partly predicted by a model, partly from how much several runs disagree.",
     "none": "No step estimated its error, so edited places claim no confidence at all.",
@@ -61,6 +61,7 @@ def basis_words(receipt: Mapping[str, Any]) -> str:
 
 
 FORENSIC_WORDS = "Done in forensic mode: only steps that cannot invent detail were allowed."
+_BY_RULE = "by a rule of the method, which has no network"
 _ESTIMATED_BY = {
     "model": "predicted by the model itself",
     "self-ensemble": "from the spread of several runs",
@@ -204,7 +205,8 @@ def steps(steps: Sequence[Mapping[str, Any]]) -> list[StepWords]:
         if s["scores"]:
             rows.append(("Scores", _settings(s["scores"]), ""))
         rows.extend(("Note", n, "") for n in s["notes"])
-        rows.append(("Error estimate", _ESTIMATED_BY[s["confidence_basis"]], ""))
+        by_rule = s["confidence_basis"] == "model" and not s["models"]  # there is no network that could predict it
+        rows.append(("Error estimate", _BY_RULE if by_rule else _ESTIMATED_BY[s["confidence_basis"]], ""))
         if s["output_digest"]:
             rows.append(("Samples after", "", s["output_digest"]))
         out.append(StepWords(f"{i}. {sentence(s['step'])}", tuple(rows)))
