@@ -340,7 +340,7 @@ def test_roots_that_are_none_are_a_mistake_of_the_reader(field, pem):
         Trust(**{field: pem})
 
 
-def test_what_the_ledger_does_not_know(make_bundle, tmp_path, log_key):
+def test_what_the_ledger_does_not_know(make_bundle, tmp_path, log_key, me):
     made = make_bundle()
     folder = tmp_path / "log"
     Ledger.create(folder, log_key).close()
@@ -352,6 +352,13 @@ def test_what_the_ledger_does_not_know(make_bundle, tmp_path, log_key):
     notary.record(folder, [made.bundle])
     verdict = verify(lone, trust=trust)
     assert (verdict.word, "entry 0" in verdict.reasons[0]) == ("authentic", True)
+    watched = Trust((me.key.verifier,), folder)
+    verdict = verify(lone, trust=watched)
+    assert (verdict.word, "no witness whose key you named" in verdict.reasons[0]) == ("unknown", True)
+    answer = me.sign(request(LedgerReader(folder), 0))
+    with Ledger.open(folder, log_key) as log:
+        log.add_signatures([answer])
+    assert verify(lone, trust=watched).word == "authentic"
     lone.write_bytes(lone.read_bytes() + b" ")
     assert verify(lone, trust=trust).word == "unknown"
     receipt = tmp_path / "receipt.json"

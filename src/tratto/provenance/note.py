@@ -214,7 +214,8 @@ class Note:
                 message = _cosigned(self.checkpoint, seconds)
             if not _right(key.public, raw, message):
                 raise ReceiptError(
-                    f"the signature of {key.name} below the checkpoint is wrong: it was forged or altered"
+                    f"the signature of {key.name} below the checkpoint is wrong: it was forged or altered, or made for "
+                    "another checkpoint"
                 )
             return seconds
         return None

@@ -169,6 +169,10 @@ def in_ledger(path: Path, trust: Trust, field: str = "output") -> tuple[str, str
                 reader.inclusion(number)
                 what = "picture" if field == "output" else "receipt"
                 origin = shown(reader.checkpoint.origin)
+                witnesses = [k for k in trust.keys if k.kind == WITNESS]
+                if witnesses and not any(reader.note.signed_by(k) for k in witnesses):
+                    words = "knows this file, but no witness whose key you named has signed it"
+                    return "unknown", f"the ledger {origin} {words}"
                 return "known", f"it is byte by byte the {what} of entry {number} in the ledger {origin}"
     except (ReceiptError, InputError, MissingExtra) as e:
         return "unknown", f"the ledger could not be asked: {e}"
