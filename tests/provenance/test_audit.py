@@ -49,6 +49,20 @@ def test_every_bundle_and_every_picture_without_one(folder):
         audit(folder / "a.png", QUICK)
 
 
+@pytest.mark.parametrize("data", [b"\xff\xd8\xff\xe0 a picture", b"[]", b"\n\n", b'{"asked": ""}'])
+def test_a_file_that_no_audit_wrote_is_not_added_to(folder, tmp_path, data):
+    other = tmp_path / "other.jpg"
+    other.write_bytes(data)
+    with pytest.raises(InputError, match="not what an audit remembers; it was left as it is"):
+        audit(folder, AuditOptions(deep=False), other)
+    assert other.read_bytes() == data
+    other.write_bytes(b'\n{"ask')  # the first line, cut short
+    audit(folder, AuditOptions(deep=False), other)
+    audit(folder, AuditOptions(deep=False), other)
+    with pytest.raises(InputError, match="cannot be read"):
+        audit(folder, AuditOptions(deep=False), tmp_path)
+
+
 def test_a_stopped_audit_goes_on(folder, tmp_path, monkeypatch):
     state = tmp_path / "state"
     asked = []

@@ -26,6 +26,8 @@ SCHEMA = "tratto/audit/1"
 #: Worst first: the order of rows in tables.
 ORDER = ("altered", "unknown", "authentic")
 _MAX_STATE = 1 << 30
+#: How such a file begins.
+_START = b'\n{"asked": '
 
 
 @dataclass(frozen=True)
@@ -220,13 +222,22 @@ def _remembered(state: Path | None, asked: str) -> dict[tuple[str, str], AuditRo
     if state is None or not state.exists():
         return {}
     rows = {}
-    if state.stat().st_size > _MAX_STATE:
-        raise InputError(f"{state} is too large to be what an audit remembers")
-    for line in state.read_text(encoding="utf-8", errors="replace").splitlines():
+    try:
+        if state.stat().st_size > _MAX_STATE:
+            raise InputError(f"{state} is too large to be what an audit remembers")
+        text = state.read_bytes()
+    except OSError as e:
+        raise InputError(f"{state} cannot be read: {e.strerror or e}") from e
+    # it will be added to, so it must not be a picture or anything else of the user's
+    if text[: len(_START)] != _START[: len(text)]:
+        raise InputError(f"{state} is not what an audit remembers; it was left as it is. Name a new file")
+    if 0 < len(text) < len(_START):
+        state.write_bytes(b"")  # the very first line was cut short: begin again
+    for line in text.decode("utf-8", "replace").splitlines():
         try:
             raw = json.loads(line)
             row = row_from_json(raw)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue  # a line that a kill cut short
         if raw.get("asked") == asked:
             rows[row.path, row.fingerprint] = row
