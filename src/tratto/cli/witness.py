@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -107,6 +108,9 @@ def run_serve(state: Path, name: str, host: str, port: int) -> int:
     with witnesses.serve(me, host, port) as server:
         at = f"http://{server.server_address[0]!s}:{server.server_address[1]}"
         typer.echo(printable(f"{me.key.verifier.text()} answers at {at}"))
+        # in the background of a shell or under nohup the interrupt is ignored, and services are stopped by SIGTERM
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
