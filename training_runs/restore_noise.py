@@ -1,4 +1,4 @@
-"""The scale-1 restorer for noise: a shallow U-Net whose work is done at half resolution. One core, about two and a half hours.
+"""The scale-1 restorer for noise: a shallow U-Net that works at half resolution. One core, about two and a half hours.
 
 Compressed pictures have a network of their own (restore_jpeg.py); this one only has to bear them.
 """

@@ -1,4 +1,4 @@
-"""Swin-UNet: window, skip, residual scale, position bias, depth. Eight variants, two to four minutes each on one core."""
+"""Swin-UNet: window, skip, residual scale, position bias, depth. Eight variants, some minutes each on one core."""
 
 from dataclasses import replace
 

@@ -274,8 +274,8 @@ class _Drawn:
         out += [self.table(rows, (20, 9, 17, 14, 12, 17, 13), head=True), self.para(note, self.small)]
 
         out += [CondPageBreak(35 * _MM), self.para("What was found in the source", self.section)]
-        found = [("Looked at", "Found", "In words", "How it is known"), *inspection_words(receipt["inspection"])]
-        out.append(self.table(found, (16, 18, 26, 40), head=True))
+        looked = [("Looked at", "Found", "In words", "How it is known"), *inspection_words(receipt["inspection"])]
+        out.append(self.table(looked, (16, 18, 26, 40), head=True))
 
         out += [CondPageBreak(30 * _MM), self.para("What was done", self.section)]
         reasons = receipt["recipe"]["resolved"]["reasons"]
