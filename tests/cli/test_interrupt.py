@@ -35,7 +35,10 @@ def test_ctrl_c_leaves_only_complete_results(tmp_path):
     for k in range(COUNT):
         Pil.fromarray(rng.integers(0, 256, (300, 400, 3), np.uint8)).save(tmp_path / "in" / f"{k}.png")
     out = tmp_path / "out"
+    # a shell that runs the tests in its background has them, and all they start, ignore interrupts
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     running = subprocess.Popen(command(tmp_path), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    signal.signal(signal.SIGINT, before)
     try:
         while running.poll() is None and not (out / "0.png").exists():
             time.sleep(0.01)
