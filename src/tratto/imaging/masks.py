@@ -199,7 +199,7 @@ def grow(mask: NDArray[np.float32], pixels: float) -> NDArray[np.float32]:
 
 
 def shrink(mask: NDArray[np.float32], pixels: float) -> NDArray[np.float32]:
-    """Shrink a mask by a distance in pixels; see :func:`grow`. Parts thinner than twice that vanish; if all do, it is refused."""
+    """Shrink a mask by a distance in pixels; see :func:`grow`. Parts thinner than twice that vanish; not all may."""
     return _moved(mask, pixels, inwards=True)
 
 
