@@ -147,6 +147,27 @@ def test_audit(tmp_path):
     assert "<table>" in (tmp_path / "a.html").read_text()
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("audit", "{folder}", "-o", "{victim}"),
+        ("audit", "{folder}", "--html", "{victim}"),
+        ("ledger", "request", "{folder}/log", "-o", "{victim}"),
+        ("ledger", "verifier", "-o", "{victim}"),
+        ("ledger", "stamp", "{folder}/log", "--query", "{victim}"),
+        ("witness", "sign", "{folder}/state", "{folder}/log", "-o", "{victim}"),
+    ],
+    ids=lambda a: " ".join(a[:2]) + a[-2],
+)
+def test_no_table_and_no_proof_replaces_a_picture(tmp_path, asked):
+    victim = picture(tmp_path / "a.png")
+    before = victim.read_bytes()
+    run("ledger", "new", tmp_path / "log")
+    told = run(*(str(a).format(folder=tmp_path, victim=victim) for a in asked), code=4)
+    assert "is a picture (png) and stays as it is" in told
+    assert victim.read_bytes() == before
+
+
 # ------------------------------------------------------------------------------------------------------------- kills
 
 

@@ -35,9 +35,13 @@ def run_audit(command: AuditCommand) -> int:
     from tratto.imaging.io import atomic_file
     from tratto.provenance import audit as audits
     from tratto.provenance.canonical import dumps
+    from tratto.provenance.target import check_no_picture
     from tratto.session import audit
 
     audits.narrowed([], command.only)  # a wrong name is told before any work
+    for path in (command.out, command.page):
+        if path is not None:
+            check_no_picture(path)
     before = [] if command.since is None else audits.read_audit(command.since)
     with ProgressLine() as line:
         rows = audit(

@@ -221,9 +221,11 @@ def run_check(folder: Path, key: str | None, since: Path | None, as_json: bool) 
 def run_request(folder: Path, out: Path, since: int) -> int:
     """Write a request to a witness; return the exit code."""
     from tratto.imaging.io import atomic_file
+    from tratto.provenance.target import check_no_picture
     from tratto.provenance.tiles import LedgerReader
     from tratto.provenance.witness import request
 
+    check_no_picture(out)
     data = request(LedgerReader(folder), since)
     with atomic_file(out) as f:
         f.write(data)
@@ -266,12 +268,14 @@ def run_stamp(folder: Path, query: Path | None, answer: Path | None, anchors: Pa
     from tratto.imaging.io import atomic_file
     from tratto.provenance import timestamp
     from tratto.provenance.seal import read_limited
+    from tratto.provenance.target import check_no_picture
     from tratto.provenance.tiles import LedgerReader
 
     checkpoint = LedgerReader(folder).checkpoint
     if (query is None) == (answer is None) or (answer is not None and anchors is None):
         raise OptionError("give either --query, or --answer with --anchors")
     if query is not None:
+        check_no_picture(query)
         data = timestamp.request(checkpoint)
         with atomic_file(query) as f:
             f.write(data)
@@ -289,7 +293,9 @@ def run_verifier(out: Path) -> int:
     from importlib import resources
 
     from tratto.imaging.io import atomic_file
+    from tratto.provenance.target import check_no_picture
 
+    check_no_picture(out)
     data = resources.files("tratto.provenance").joinpath("standalone.py").read_bytes()
     with atomic_file(out) as f:
         f.write(data)

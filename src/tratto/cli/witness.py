@@ -82,8 +82,10 @@ def run_sign(state: Path, name: str, request: Path, out: Path) -> int:
     from tratto.provenance import witness as witnesses
     from tratto.provenance.keys import signer
     from tratto.provenance.seal import read_limited
+    from tratto.provenance.target import check_no_picture
     from tratto.provenance.tiles import LedgerReader
 
+    check_no_picture(out)
     me = witnesses.Witness(state, signer(name, "witness"))
     if request.is_dir():
         reader = LedgerReader(request)

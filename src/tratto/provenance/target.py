@@ -69,3 +69,21 @@ def check_target(path: Path) -> None:
             f"{path} lies in the bundle {bundle.name}, which holds the account of another result; choose a folder "
             "outside it"
         )
+
+
+def check_no_picture(path: Path) -> None:
+    """Refuse to replace a picture by something that is none, such as a table or a proof.
+
+    Raises
+    ------
+    OutputError
+    """
+    from tratto.imaging.io import sniff
+
+    try:
+        with open(path, "rb") as f:
+            kind = sniff(f.read(64))
+    except OSError:
+        return  # nothing there, or nothing that can be read: writing says why
+    if kind:
+        raise OutputError(f"{path} is a picture ({kind}) and stays as it is; choose another name")
