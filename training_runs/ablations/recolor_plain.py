@@ -3,24 +3,15 @@
 ``tratto ablate`` lays it beside the others; see docs/recolor.md. Not run in full here: it needs weights and a GPU.
 """
 
-from tratto.training.lora_config import LoraRun
+from dataclasses import replace
+from pathlib import Path
 
-RUN = LoraRun(
+from tratto.training.lora_config import load_any
+
+BASE = load_any(Path(__file__).with_name("recolor_base.py"))
+
+RUN = replace(
+    BASE,
     name="recolor_plain",
-    task="recolor",
-    family="sd15",
-    model="stable-diffusion-inpainting",
-    ip_adapter="IP-Adapter",
-    rank=8,
-    alpha=16,
-    targets=("to_k", "to_q", "to_v", "to_out.0"),
-    steps=4_000,
-    batch=2,
-    accumulate=4,
-    precision="fp16",
-    unconditional_training=True,
     data={"texture": False},
-    held_out=8,
-    save_every=250,
-    check_every=1_000,
 )
