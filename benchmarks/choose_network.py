@@ -15,12 +15,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from tratto.corpus.pack import HELD_OUT
 from tratto.providers.restorer import open_restorer
 from tratto.session import Session
 from tratto.simulate.degrade import jpeg
+from tratto.training.held_out import held_out_crops
 
 SIGMAS, QUALITIES, BLURS, FAINT = (0, 8, 15, 25), (20, 60, 90), (1.6, 2.0), (0, 1, 2)
 
@@ -28,17 +27,6 @@ SIGMAS, QUALITIES, BLURS, FAINT = (0, 8, 15, 25), (20, 60, 90), (1.6, 2.0), (0, 
 def decibels(a: np.ndarray, b: np.ndarray) -> float:
     """Return the PSNR of float pictures in [0, 1], ``a`` clipped."""
     return float(-10 * np.log10(np.square(np.clip(a, 0, 1) - b).mean()))
-
-
-def held_out(folder: Path) -> list[np.ndarray]:
-    """Return the six photographs as float32 (256, 256, 3)."""
-    out = []
-    for name in HELD_OUT:
-        with Image.open(folder / f"{name}.webp") as opened:
-            pixels = np.asarray(opened.convert("RGB").reduce(2), np.float32) / 255
-        y, x = (pixels.shape[0] - 256) // 2, (pixels.shape[1] - 256) // 2
-        out.append(np.ascontiguousarray(pixels[y : y + 256, x : x + 256]))
-    return out
 
 
 def noisy(clean: np.ndarray, sigma: float) -> np.ndarray:
@@ -51,7 +39,7 @@ def main() -> int:
     """Print both tables; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
-    clean = held_out(parser.parse_args().photos)
+    clean = [crop for _, crop in held_out_crops(parser.parse_args().photos)]
     session = Session()
     networks = [open_restorer("tratto", 1, params={"network": n}) for n in ("noise", "jpeg")]
     out = ["| sigma | quality | as it is | noise network | JPEG network | sigma read |", "| --- " * 6 + "|"]

@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tratto.corpus.pack import HELD_OUT, Pack
+from tratto.corpus.pack import Pack
 from tratto.networks.estimator import TRAITS, UNITS
 from tratto.simulate.degrade import blur, gaussian_kernel, gaussian_noise, grain_noise, jpeg, poisson_noise, quantize
 from tratto.training.config import Run
+from tratto.training.held_out import held_out_crops
 
 Array = NDArray[np.float32]
 
@@ -81,18 +82,8 @@ class EstimationChecks:
     sheet: Tensor | None = None
 
     def __init__(self, photos: Path, run: Run) -> None:
-        from PIL import Image as PilImage
-
         self.cases: dict[str, list[tuple[Tensor, tuple[float, float, float]]]] = {}
-        for number, name in enumerate(HELD_OUT):
-            path = photos / f"{name}.webp"
-            if not path.is_file():
-                continue
-            with PilImage.open(path) as opened:
-                half = opened.convert("RGB").reduce(2)
-            pixels = np.asarray(half, np.float32) / np.float32(255)
-            y, x = (pixels.shape[0] - 256) // 2, (pixels.shape[1] - 256) // 2
-            clean = np.ascontiguousarray(pixels[y : y + 256, x : x + 256])
+        for number, clean in held_out_crops(photos):
             for case, picture, truth in held_out_cases(clean, np.random.default_rng([40, number])):
                 tensor = torch.from_numpy(picture).permute(2, 0, 1)[None]
                 self.cases.setdefault(case, []).append((tensor, truth))

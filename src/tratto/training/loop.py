@@ -25,9 +25,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from tratto.core.errors import InputError, OptionError, TrattoError
-from tratto.corpus.pack import HELD_OUT, Pack
+from tratto.corpus.pack import Pack
 from tratto.training.config import Run, load_run
 from tratto.training.estimation import EstimationChecks, estimation_loss
+from tratto.training.held_out import held_out_crops
 from tratto.training.losses import charbonnier, fft_l1, mean_decibels, sigma_nll, ssim_loss
 from tratto.training.repair import NETWORKS, RepairChecks, repair_loss
 from tratto.training.samples import MicroBatches
@@ -354,22 +355,12 @@ class HeldOut:
     """Checks on 256 x 256 crops of the six held-out photographs at half size: PSNR per fixed degradation."""
 
     def __init__(self, photos: Path, run: Run) -> None:
-        from PIL import Image as PilImage
-
         from tratto.simulate.degrade import downsample, gaussian_noise, jpeg, quantize
 
         self.cases: dict[str, list[tuple[Tensor, Tensor]]] = {}
         self.sheet: Tensor | None = None
         """(3, rows, columns): source, output and target of the first photograph of each case, after a measurement."""
-        for number, name in enumerate(HELD_OUT):
-            path = photos / f"{name}.webp"
-            if not path.is_file():
-                continue
-            with PilImage.open(path) as opened:
-                half = opened.convert("RGB").reduce(2)
-            pixels = np.asarray(half, np.float32) / np.float32(255)
-            y, x = (pixels.shape[0] - 256) // 2, (pixels.shape[1] - 256) // 2
-            clean = np.ascontiguousarray(pixels[y : y + 256, x : x + 256])
+        for number, clean in held_out_crops(photos):
             rng = np.random.default_rng([20, number])
             if run.network == "upscaler":
                 pairs = {"bicubic": quantize(downsample(clean, run.scale))}

@@ -11,13 +11,14 @@ import torch.nn.functional as F  # noqa: N812 - the usual name of this module
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tratto.corpus.pack import HELD_OUT, Pack
+from tratto.corpus.pack import Pack
 from tratto.imaging.fill import plate_fill
 from tratto.imaging.masks import decided
 from tratto.simulate.damage import CLASSES
 from tratto.simulate.damage_seen import damaged
 from tratto.simulate.holes import medium, thin
 from tratto.training.config import Run
+from tratto.training.held_out import held_out_crops
 
 Array = NDArray[np.float32]
 NETWORKS = ("inpainter", "segmenter")
@@ -127,20 +128,10 @@ class RepairChecks:
     """
 
     def __init__(self, photos: Path, run: Run) -> None:
-        from PIL import Image as PilImage
-
         self.run = run
         self.sheet: Tensor | None = None
         self.cases: dict[str, list[tuple[Tensor, Tensor]]] = {}
-        for number, name in enumerate(HELD_OUT):
-            path = photos / f"{name}.webp"
-            if not path.is_file():
-                continue
-            with PilImage.open(path) as opened:
-                half = opened.convert("RGB").reduce(2)
-            pixels = np.asarray(half, np.float32) / np.float32(255)
-            y, x = (pixels.shape[0] - 256) // 2, (pixels.shape[1] - 256) // 2
-            clean = np.ascontiguousarray(pixels[y : y + 256, x : x + 256])
+        for number, clean in held_out_crops(photos):
             if run.network == "inpainter":
                 for case, make in (("thin", thin), ("medium", medium)):
                     hole = make(clean.shape[:2], np.random.default_rng([30, number]))  # type: ignore[operator]
