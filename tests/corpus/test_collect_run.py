@@ -470,7 +470,7 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(museum, tmp_path):
                 Pil.open(out / name).load()
                 read_sidecar(out / f"{name}.json")
             continue
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=120)
         assert process.returncode == 0, stderr
         break
     assert kills == 3

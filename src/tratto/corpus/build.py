@@ -317,7 +317,7 @@ def _make(job: _Job, todo: list[int], tools: Tools, workers: int, progress: Call
     from multiprocessing import get_context
 
     # spawned, not forked: threads of numeric libraries do not survive a fork
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (job,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (job, os.getpid())) as pool:
         for done, count in enumerate(pool.map(_whole_shard, todo), 1):
             made += count
             progress(done, len(todo))
@@ -327,13 +327,13 @@ def _make(job: _Job, todo: list[int], tools: Tools, workers: int, progress: Call
 _worker: dict[str, Any] = {}
 
 
-def _start(job: _Job) -> None:
-    """Open what a worker process keeps from shard to shard."""
+def _start(job: _Job, parent: int) -> None:
+    """Open what a worker process of `parent` keeps from shard to shard."""
     import cv2
 
     cv2.setNumThreads(1)
-    # a parent that is killed takes nobody with it: idle workers would wait for it for ever
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    # Idle workers would wait for a killed parent for ever. It may be gone by now, so its number was handed over.
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     _worker.update(job=job, order=job.order(), tools=open_tools(job.plan))
 
 
