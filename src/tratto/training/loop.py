@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 
 from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto.corpus.pack import Pack
-from tratto.training.config import Run, load_run
+from tratto.training.config import FEATURES, Run, load_run
 from tratto.training.estimation import EstimationChecks, estimation_loss
 from tratto.training.held_out import held_out_crops
 from tratto.training.losses import charbonnier, fft_l1, mean_decibels, sigma_nll, ssim_loss
@@ -52,7 +52,8 @@ def build_network(run: Run) -> nn.Module:
 
         return Upscaler(UpscalerConfig(**run.network_options))  # type: ignore[arg-type]
     if run.network in ("inpainter", "segmenter"):
-        from tratto.networks.inpaint import DamageConfig, DamageNet, DilatedConfig, InpaintNet
+        from tratto.networks.damage import DamageConfig, DamageNet
+        from tratto.networks.inpaint import DilatedConfig, InpaintNet
 
         if run.network == "segmenter":
             return DamageNet(DamageConfig(**run.network_options))  # type: ignore[arg-type]
@@ -170,6 +171,15 @@ def blend_ema(others: list[tuple[Path, float]], network: nn.Module) -> None:
         network.load_state_dict(state)
 
 
+def _start_from_features(network: nn.Module) -> None:
+    from tratto.evaluation.features import packaged_weights
+    from tratto.networks.damage import DamageNet, folded
+
+    if not isinstance(network, DamageNet):
+        raise OptionError(f"initial={FEATURES!r} is for the network that finds damage")
+    network.encoder.load_state_dict(folded(packaged_weights(), network.encoder))
+
+
 def loss_of(run: Run, network: nn.Module, source: Tensor, target: Tensor, step: int) -> Tensor:
     """Loss of one micro-batch."""
     if run.network in NETWORKS:
@@ -230,7 +240,9 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     data = Pack(pack_folder, config.data.text_share, config.data.shrink_weights)
 
     network = build_network(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if config.initial:
+    if config.initial == FEATURES:
+        _start_from_features(network)
+    elif config.initial:
         start = Path(config.initial)
         missing = load_ema(start if start.is_file() else out / config.initial, network)
         blend_ema([(out / name, share) for name, share in config.blend], network)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from tratto.core.errors import OptionError
 from tratto.models.card import ModelCard, parse_card
-from tratto.networks.inpaint import DamageNet, InpaintNet
+from tratto.networks.damage import DamageNet
+from tratto.networks.inpaint import InpaintNet
 from tratto.training.config import Run, load_run
 from tratto.training.export import CALIBRATION_SHARE, OPSET, halve_initializers
 from tratto.training.loop import build_network, load_ema

@@ -1,0 +1,246 @@
+"""The network that finds damage: features learnt on ImageNet, and a U-Net decoder of our own.
+
+The encoder is the front of EfficientNet-Lite0 (Tan and Le 2019) down to a sixteenth of the resolution, its batch
+normalisation folded into the convolutions; its weights come from a package (Apache-2.0). It knows what ordinary
+pictures look like, which a few dozen photographs cannot teach; the decoder learns what does not belong there. Nothing
+is pooled over the whole picture, so that a window with enough surroundings gives the arithmetic of the whole picture.
+
+Shapes: ``B`` batch, ``H``, ``W`` rows and columns, ``K`` classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the usual name of this module
+from torch import Tensor, nn
+
+from tratto.core.errors import OptionError
+
+#: Kernel side, stride, expansion, channels, blocks of each stage of EfficientNet-Lite0 down to a sixteenth.
+LITE0 = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3))
+#: That network's batch normalisation adds this to the variance.
+EPSILON = 1e-3
+
+
+@dataclass(frozen=True)
+class DamageConfig:
+    """Shape of :class:`DamageNet`.
+
+    Attributes
+    ----------
+    stem : int
+        Channels of the encoder's first convolution, which halves the resolution.
+    stages : tuple of (kernel, stride, expansion, channels, blocks)
+        Of the encoder. A stride of 2 begins a new level; of two stages on one level the later one is used.
+    widths : tuple of int
+        Channels of the decoder per level, finest (half the resolution) first.
+    own : int
+        Channels of the decoder's own look at the picture, at half the resolution.
+    classes : int
+        Kinds of damage.
+    """
+
+    stem: int = 32
+    stages: tuple[tuple[int, int, int, int, int], ...] = LITE0
+    widths: tuple[int, ...] = (40, 48, 64, 96)
+    own: int = 24
+    classes: int = 8
+
+    def __post_init__(self) -> None:
+        numbers = (self.stem, self.own, self.classes, *self.widths, *(n for stage in self.stages for n in stage))
+        if min(numbers, default=0) < 1 or any(s[0] % 2 == 0 or s[1] > 2 for s in self.stages):
+            raise OptionError(f"a damage network needs positive sizes, odd kernels and strides of 1 or 2, got {self}")
+        if len(self.levels) != len(self.widths):
+            raise OptionError(f"{len(self.levels)} levels of the encoder, {len(self.widths)} widths of the decoder")
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Channels of the encoder per level, finest first."""
+        out: list[int] = []
+        for _, stride, _, channels, _ in self.stages:
+            if stride == 2 or not out:
+                out.append(channels)
+            out[-1] = channels
+        return tuple(out)
+
+    @property
+    def multiple(self) -> int:
+        """Sides of the input must be multiples of this."""
+        return int(2 ** len(self.levels))
+
+    @property
+    def radius(self) -> int:
+        """How far, in input pixels, an input can change an output.
+
+        The encoder's convolutions, of which those that halve look further to the lower right; two of the decoder per
+        level; the exit; and the coarsest grid.
+        """
+        reach, grid = 2, 2
+        for kernel, stride, _, _, blocks in self.stages:
+            reach += (kernel - 1 - _before(kernel, stride)) * grid
+            grid *= stride
+            reach += (blocks - 1) * (kernel // 2) * grid
+        reach += sum(2 * 2 ** (level + 1) for level in range(len(self.levels))) + 2
+        return reach + self.multiple - 1
+
+
+def _before(kernel: int, stride: int) -> int:
+    """Return the padding before a convolution; where it halves, one less than after it."""
+    return (kernel - stride) // 2
+
+
+class _Same(nn.Conv2d):
+    """A convolution with the padding of TensorFlow's "same" for sides that its stride divides, and a bias."""
+
+    def __init__(self, fan_in: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(fan_in, out, kernel, stride, kernel // 2 if stride == 1 else 0, groups=groups)
+        nn.init.kaiming_normal_(self.weight, mode="fan_out" if groups == 1 else "fan_in", nonlinearity="relu")
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+        before = _before(kernel, stride)
+        self.around = (before, kernel - stride - before) * 2 if stride > 1 else ()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H / stride, W / stride)."""
+        return super().forward(F.pad(x, self.around) if self.around else x)
+
+
+class _Inverted(nn.Module):
+    """Inverted residual (Sandler et al. 2018): widen, look around in each channel, narrow; add what came in."""
+
+    def __init__(self, fan_in: int, out: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = fan_in * expansion
+        self.expand = _Same(fan_in, wide, 1) if expansion > 1 else None
+        self.depthwise = _Same(wide, wide, kernel, stride, groups=wide)
+        self.project = _Same(wide, out, 1)
+        self.adds = stride == 1 and fan_in == out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H / stride, W / stride)."""
+        h = x if self.expand is None else F.relu6(self.expand(x))
+        h = self.project(F.relu6(self.depthwise(h)))
+        return x + h if self.adds else h
+
+
+class Encoder(nn.Module):
+    """The front of EfficientNet-Lite0; see :class:`DamageConfig`."""
+
+    def __init__(self, config: DamageConfig) -> None:
+        super().__init__()
+        self.stem = _Same(3, config.stem, 3, 2)
+        self.blocks = nn.ModuleList()
+        self.ends: list[int] = []  # the block after which a level is complete
+        fan_in = config.stem
+        for kernel, stride, expansion, channels, blocks in config.stages:
+            if stride == 2 and len(self.blocks):
+                self.ends.append(len(self.blocks) - 1)
+            for number in range(blocks):
+                self.blocks.append(_Inverted(fan_in, channels, kernel, stride if number == 0 else 1, expansion))
+                fan_in = channels
+        self.ends.append(len(self.blocks) - 1)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) in [0, 1] -> (B, C, H / 2, W / 2), (B, C', H / 4, W / 4) and so on."""
+        h = F.relu6(self.stem((x * 255 - 127) / 128))
+        out = []
+        for number, block in enumerate(self.blocks):
+            h = block(h)
+            if number in self.ends:
+                out.append(h)
+        return out
+
+
+class _Norm(nn.BatchNorm2d):
+    """Batch normalisation without a count of batches: a whole number among the weights cannot be averaged."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        self.num_batches_tracked = None
+
+    def _load_from_state_dict(self, *given: Any) -> None:
+        """Load as any layer does; the parent class would ask for the count."""
+        nn.Module._load_from_state_dict(self, *given)
+
+
+def _unit(fan_in: int, out: int) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU. At work the normalisation is part of the convolution."""
+    return nn.Sequential(nn.Conv2d(fan_in, out, 3, 1, 1, bias=False), _Norm(out), nn.ReLU(inplace=True))
+
+
+class Decoder(nn.Module):
+    """The way up of a U-Net (Ronneberger et al. 2015) with additive skips, and a look of its own at the picture."""
+
+    def __init__(self, config: DamageConfig) -> None:
+        super().__init__()
+        w = config.widths
+        self.own = _unit(12, config.own)
+        sources = (config.levels[0] + config.own, *config.levels[1:])
+        self.skips = nn.ModuleList(nn.Sequential(nn.Conv2d(s, k, 1), _Norm(k)) for s, k in zip(sources, w, strict=True))
+        self.links = nn.ModuleList(nn.Conv2d(c, f, 1) for f, c in zip(w[:-1], w[1:], strict=True))
+        self.ups = nn.ModuleList(nn.Sequential(_unit(k, k), _unit(k, k)) for k in w)
+        self.exit = nn.Conv2d(w[0], (config.classes + 1) * 4, 3, padding=1)
+        with torch.no_grad():
+            self.exit.weight.mul_(0.1)
+            self.exit.bias.fill_(-3.0)  # type: ignore[union-attr] # damage is rare: begin near its share
+
+    def forward(self, x: Tensor, levels: list[Tensor]) -> Tensor:
+        """(B, 3, H, W) and the encoder's levels -> logits (B, K + 1, H, W)."""
+        own = self.own(F.pixel_unshuffle((x - 0.5) * 4, 2))  # about unit deviation
+        features = [torch.cat((levels[0], own), 1), *levels[1:]]
+        h = self.ups[-1](F.relu(self.skips[-1](features[-1])))
+        for level in reversed(range(len(self.links))):
+            above = F.interpolate(self.links[level](h), scale_factor=2.0, mode="nearest")
+            h = self.ups[level](F.relu(self.skips[level](features[level]) + above))
+        return F.pixel_shuffle(self.exit(h), 2)
+
+
+class DamageNet(nn.Module):
+    """Finds damage: one logit per class and pixel, and one for damage of whatever kind."""
+
+    def __init__(self, config: DamageConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or DamageConfig()
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> logits (B, K + 1, H, W), the last for any damage."""
+        logits: Tensor = self.decoder(x, self.encoder(x))
+        return logits
+
+
+def folded(tensors: Mapping[str, Tensor], encoder: Encoder) -> dict[str, Tensor]:
+    """Return the weights of EfficientNet-Lite0 as the encoder has them, batch normalisation folded into convolutions.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        By the names of the package ``efficientnet-lite-pytorch``.
+    encoder : Encoder
+        Tells which layers are wanted.
+
+    Raises
+    ------
+    KeyError
+        If a layer is not there.
+    """
+    out: dict[str, Tensor] = {}
+    for ours, conv, norm in _names(encoder):
+        scale = tensors[f"{norm}.weight"] / torch.sqrt(tensors[f"{norm}.running_var"] + EPSILON)
+        out[f"{ours}.weight"] = tensors[f"{conv}.weight"] * scale[:, None, None, None]
+        out[f"{ours}.bias"] = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * scale
+    return out
+
+
+def _names(encoder: Encoder) -> Iterator[tuple[str, str, str]]:
+    """Yield our name of each convolution, the package's, and the package's of its normalisation."""
+    yield "stem", "_conv_stem", "_bn0"
+    for number, block in enumerate(encoder.blocks):
+        parts = ["depthwise", "project"] if block.expand is None else ["expand", "depthwise", "project"]
+        for part in parts:
+            norm = {"expand": 0, "depthwise": 1, "project": 2}[part]
+            yield f"blocks.{number}.{part}", f"_blocks.{number}._{part}_conv", f"_blocks.{number}._bn{norm}"
