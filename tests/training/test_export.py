@@ -7,8 +7,9 @@ pytest.importorskip("onnxruntime")
 
 from tratto.core.errors import OptionError  # noqa: E402
 from tratto.training.config import Run  # noqa: E402
-from tratto.training.export import Deployed, calibrate, export, halve_initializers, parity  # noqa: E402
+from tratto.training.export import Deployed, calibrate, export, parity  # noqa: E402
 from tratto.training.loop import Ema, HeldOut, build_network, save_checkpoint  # noqa: E402
+from tratto.training.onnx_file import halve_initializers  # noqa: E402
 
 UP = Run("up", "upscaler", 1, {"scale": 2, "width": 16, "blocks": 1})
 

@@ -326,9 +326,8 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(photos, pack, tmp_p
     assert export_repair(FIND, folder, photos, path)["onnx_max_difference"] < 2e-3
     text = CARD.replace('"in-painter"', '"damage"').replace("channels = 4", "channels = 9")
     text = text.replace("generative = true\nhas_sigma = true\n", "").replace('sigma_output = "sigma"\n', "")
-    text = (
-        text.replace("picture_and_hole", "image").replace("image_out", "chance").replace("overlap = 20", "overlap = 108")
-    )
+    for old, new in (("picture_and_hole", "image"), ("image_out", "chance"), ("overlap = 20", "overlap = 108")):
+        text = text.replace(old, new)
     text = text.replace("multiple = 2", "multiple = 8")
     card = parse_card(text.format(sha=hashlib.sha256(path.read_bytes()).hexdigest()))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

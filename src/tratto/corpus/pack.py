@@ -117,9 +117,7 @@ def build_pack(
             licence = next((v for k, v in LICENCES.items() if path.stem.startswith(k)), "not stated")
             for shrink in shrinks:
                 picture = full if shrink == 1 else _shrunk(full, shrink)
-                entry = Entry(
-                    path.stem, shrink, *picture.shape[:2], offset, licence, hashlib.sha256(raw).hexdigest()
-                )
+                entry = Entry(path.stem, shrink, *picture.shape[:2], offset, licence, hashlib.sha256(raw).hexdigest())
                 entries.append(entry)
                 sink.write(np.ascontiguousarray(picture).tobytes())
                 offset += picture.size

@@ -64,9 +64,7 @@ def render_page(seed: int, number: int, height: int = 900, width: int = 1200) ->
     y = 10
     while y < height:
         size = int(np.exp(rng.uniform(np.log(9), np.log(48))))
-        font = (
-            ImageFont.truetype(files[int(rng.integers(len(files)))], size) if files else ImageFont.load_default(size)
-        )
+        font = ImageFont.truetype(files[int(rng.integers(len(files)))], size) if files else ImageFont.load_default(size)
         ink = rng.integers(0, 90, 3) if dark else rng.integers(170, 256, 3)
         if rng.uniform() < 0.15:
             ink = rng.integers(0, 256, 3)

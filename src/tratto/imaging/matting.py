@@ -98,9 +98,7 @@ def coverage(code: Float) -> Float:
     return np.where(code > 0, np.clip(1 - steps / _STEPS, 0, 1), 0).astype(np.float32)
 
 
-def make_matte(
-    picture: Float, mask: Float, radius: int, hard: bool, allowed: NDArray[np.bool_] | None = None
-) -> Matte:
+def make_matte(picture: Float, mask: Float, radius: int, hard: bool, allowed: NDArray[np.bool_] | None = None) -> Matte:
     """Return alpha and the wall's own light along the edge of a mask.
 
     Parameters

@@ -476,7 +476,7 @@ def _reflections(parts: list[_Layers], weights: list[Float], fit: Fit, wish: Wis
         share = usual if glow is None else GLOW_TRUST * glow + (1 - GLOW_TRUST) * usual
     ratio = (1 - share * albedo) / (1 - share * np.clip(np.asarray(wish.paint, np.float64), 0, 0.9))
     if fit.seen:  # a guess too strong would turn every shadow into the old paint's opposite
-        ratio = ratio ** SEEN_TINT * float(np.exp(np.log(ratio) @ LUMINANCE)) ** (1 - SEEN_TINT)
+        ratio = ratio**SEEN_TINT * float(np.exp(np.log(ratio) @ LUMINANCE)) ** (1 - SEEN_TINT)
     even = np.where(ratio > 1, EVEN_GAIN, EVEN_LOSS)
     return replace(
         fit,

@@ -127,9 +127,7 @@ class TileJob:
     progress: Callable[[int, int], None]
 
 
-def on_grid(
-    height: int, width: int, spec: TileSpec, job: TileJob, phase: tuple[int, int]
-) -> tuple[int, int, TileJob]:
+def on_grid(height: int, width: int, spec: TileSpec, job: TileJob, phase: tuple[int, int]) -> tuple[int, int, TileJob]:
     """Move a tiled run so that a grid in the picture falls on multiples of ``spec.multiple``.
 
     A network that enters by blocks wants the blocks of a compressed picture where its own are. The picture is led in by

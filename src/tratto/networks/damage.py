@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -180,7 +181,7 @@ class Decoder(nn.Module):
         self.own = _unit(12, config.own)
         sources = (config.levels[0] + config.own, *config.levels[1:])
         self.skips = nn.ModuleList(nn.Sequential(nn.Conv2d(s, k, 1), _Norm(k)) for s, k in zip(sources, w, strict=True))
-        self.links = nn.ModuleList(nn.Conv2d(c, f, 1) for f, c in zip(w[:-1], w[1:], strict=True))
+        self.links = nn.ModuleList(nn.Conv2d(c, f, 1) for f, c in pairwise(w))
         self.ups = nn.ModuleList(nn.Sequential(_unit(k, k), _unit(k, k)) for k in w)
         self.exit = nn.Conv2d(w[0], (config.classes + 1) * 4, 3, padding=1)
         with torch.no_grad():

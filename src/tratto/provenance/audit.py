@@ -258,9 +258,7 @@ def row_from_json(raw: Mapping[str, Any]) -> AuditRow:
     reasons = tuple(str(r) for r in raw["reasons"])
     tier, status, stamp = (str(raw.get(k) or "") for k in ("tier", "status", "stamp"))
     forensic = raw.get("forensic") is True
-    return AuditRow(
-        str(raw["path"]), cast(Word, word), reasons, str(raw["fingerprint"]), tier, status, stamp, forensic
-    )
+    return AuditRow(str(raw["path"]), cast(Word, word), reasons, str(raw["fingerprint"]), tier, status, stamp, forensic)
 
 
 #: What an audit can be narrowed to.

@@ -90,12 +90,7 @@ def unsupported(
     import cv2
 
     height, width = source.shape[:2]
-    scale = result.shape[0] // height if height else 0
-    if source.ndim != 3 or source.shape[2] != 3 or result.shape != (scale * height, scale * width, 3) or scale < 1:
-        raise OptionError(
-            f"expected RGB pictures, the result a whole number of times as large as the source; got {source.shape} "
-            f"and {result.shape}"
-        )
+    scale = _scale(source, result)
     if scale > 1:
         result = result.reshape(height, scale, width, scale, 3).mean(axis=(1, 3), dtype=np.float32)
     ours, theirs = source @ _OPPONENT.T, (result - source) @ _OPPONENT.T
@@ -169,12 +164,7 @@ def unsupported_in_meaning(
         If the sizes do not fit.
     """
     height, width = source.shape[:2]
-    scale = result.shape[0] // height if height else 0
-    if source.ndim != 3 or source.shape[2] != 3 or result.shape != (scale * height, scale * width, 3) or scale < 1:
-        raise OptionError(
-            f"expected RGB pictures, the result a whole number of times as large as the source; got {source.shape} "
-            f"and {result.shape}"
-        )
+    scale = _scale(source, result)
     if window < 1:
         raise OptionError(f"a window needs a side of at least one pixel, got {window}")
     rows, columns = _starts(height, window), _starts(width, window)
@@ -198,3 +188,15 @@ def _starts(length: int, window: int) -> list[int]:
         return [0]
     step = max(1, window // 2)
     return [*range(0, length - window, step), length - window]
+
+
+def _scale(source: NDArray[np.float32], result: NDArray[np.float32]) -> int:
+    """Return how many times as large the result is; raise :class:`OptionError` if it is no whole number of times."""
+    height, width = source.shape[:2]
+    scale = int(result.shape[0] // height) if height else 0
+    if source.ndim != 3 or source.shape[2] != 3 or result.shape != (scale * height, scale * width, 3) or scale < 1:
+        raise OptionError(
+            f"expected RGB pictures, the result a whole number of times as large as the source; got {source.shape} "
+            f"and {result.shape}"
+        )
+    return scale

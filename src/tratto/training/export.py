@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from torch import Tensor, nn
 from tratto.core.errors import OptionError
 from tratto.training.config import Run
 from tratto.training.loop import HeldOut, build_network, load_ema
+from tratto.training.onnx_file import worst_difference, write_onnx
 
-OPSET = 17
 CALIBRATION_SHARE = 0.68  # of errors within one sigma, as of a normal distribution
 
 
@@ -94,30 +93,6 @@ def calibrate(network: nn.Module, checks: HeldOut, cases: tuple[str, ...] = ()) 
     return Calibration(factor, within, curve)
 
 
-def halve_initializers(path: Path) -> None:
-    """Store large fp32 initialisers of an ONNX file as fp16 followed by ``Cast`` to fp32 (arithmetic stays fp32)."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    model = onnx.load(path)
-    graph = model.graph
-    casts, kept = [], []
-    for tensor in graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if tensor.data_type != TensorProto.FLOAT or values.size < 16:
-            kept.append(tensor)
-            continue
-        stored = numpy_helper.from_array(values.astype(np.float16), tensor.name + "_fp16")
-        kept.append(stored)
-        casts.append(helper.make_node("Cast", [stored.name], [tensor.name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.initializer[:], graph.node[:]
-    graph.initializer.extend(kept)
-    graph.node.extend(nodes)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-
-
 @dataclass(frozen=True)
 class Exported:
     """An exported file: path, hash, size, calibration, largest difference to the torch network in fp32."""
@@ -157,40 +132,21 @@ def export(run: Run, checkpoint: Path, photos: Path, out: Path) -> Exported:
     calibration = calibrate(network, HeldOut(photos, run), run.calibrate_on)
     deployed = Deployed(network, calibration.factor).eval()
     example = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
-    out.parent.mkdir(parents=True, exist_ok=True)
     names = {2: "height", 3: "width"}
-    with warnings.catch_warnings():
-        # The older exporter writes the smaller graph and any opset; it says itself that it is no longer the default.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            deployed,
-            (example,),
-            str(out),
-            input_names=["image"],
-            output_names=["image_out", "sigma"],
-            dynamic_axes={"image": names, "image_out": {2: "out_h", 3: "out_w"}, "sigma": {2: "out_h", 3: "out_w"}},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    halve_initializers(out)
+    grown = {2: "out_h", 3: "out_w"}
+    axes = {"image": names, "image_out": grown, "sigma": grown}
+    write_onnx(deployed, example, ("image", ("image_out", "sigma")), axes, out)
     data = out.read_bytes()
     return Exported(out, hashlib.sha256(data).hexdigest(), len(data), calibration, parity(out, deployed))
 
 
-@torch.no_grad()
 def parity(path: Path, deployed: nn.Module) -> float:
     """Largest absolute difference of both outputs between the ONNX file and torch, over three sizes."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    worst = 0.0
-    for seed, (h, w) in enumerate(((64, 64), (96, 48), (128, 160))):
-        x = torch.rand(1, 3, h, w, generator=torch.Generator().manual_seed(seed))
-        for mine, theirs in zip(session.run(None, {"image": x.numpy()}), deployed(x), strict=True):
-            worst = max(worst, float(np.abs(np.asarray(mine) - theirs.numpy()).max()))
-    return worst
+    inputs = [
+        torch.rand(1, 3, h, w, generator=torch.Generator().manual_seed(seed))
+        for seed, (h, w) in enumerate(((64, 64), (96, 48), (128, 160)))
+    ]
+    return worst_difference(path, deployed, inputs)
 
 
 @torch.no_grad()

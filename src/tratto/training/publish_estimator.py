@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,9 @@ from tratto.models.card import ModelCard, parse_card
 from tratto.networks.estimator import TRAITS, UNITS, Estimator
 from tratto.training.config import load_run
 from tratto.training.estimation import EstimationChecks
-from tratto.training.export import CALIBRATION_SHARE, OPSET, halve_initializers
+from tratto.training.export import CALIBRATION_SHARE
 from tratto.training.loop import build_network, load_ema
+from tratto.training.onnx_file import worst_difference, write_onnx
 from tratto.training.publish import LICENCE, TRAINING_DATA, card_text, lineage
 
 EXAMPLES = ((128, 128), (64, 96), (256, 256))
@@ -61,33 +61,12 @@ def error_factors(network: nn.Module, checks: EstimationChecks) -> tuple[float, 
 def export_estimator(network: Estimator, factors: tuple[float, ...], out: Path) -> float:
     """Write the ONNX file; return the largest difference of a trait to torch in fp32, in the traits' units."""
     deployed = Deployed(network, factors).eval()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the older exporter says that it is no longer the default
-        torch.onnx.export(
-            deployed,
-            (torch.rand(1, 3, 64, 96),),
-            str(out),
-            input_names=["image"],
-            output_names=["traits", "errors"],
-            dynamic_axes={"image": {2: "height", 3: "width"}},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    halve_initializers(out)
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(out), options, providers=["CPUExecutionProvider"])
-    worst = 0.0
-    for seed, (h, w) in enumerate(EXAMPLES):
-        x = torch.rand(1, 3, h, w, generator=torch.Generator().manual_seed(seed))
-        with torch.no_grad():
-            theirs = deployed(x)
-        for mine, other in zip(session.run(None, {"image": x.numpy()}), theirs, strict=True):
-            worst = max(worst, float(np.abs(np.asarray(mine) - other.numpy()).max()))
-    return worst
+    axes = {"image": {2: "height", 3: "width"}}
+    write_onnx(deployed, torch.rand(1, 3, 64, 96), ("image", ("traits", "errors")), axes, out)
+    inputs = [
+        torch.rand(1, 3, h, w, generator=torch.Generator().manual_seed(seed)) for seed, (h, w) in enumerate(EXAMPLES)
+    ]
+    return worst_difference(out, deployed, inputs)
 
 
 def publish_estimator(path: Path, runs: Path, photos: Path, note: str = "") -> ModelCard:

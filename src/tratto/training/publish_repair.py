@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,9 @@ from tratto.models.card import ModelCard, parse_card
 from tratto.networks.damage import DamageNet
 from tratto.networks.inpaint import InpaintNet
 from tratto.training.config import Run, load_run
-from tratto.training.export import CALIBRATION_SHARE, OPSET, halve_initializers
+from tratto.training.export import CALIBRATION_SHARE
 from tratto.training.loop import build_network, load_ema
+from tratto.training.onnx_file import worst_difference, write_onnx
 from tratto.training.publish import LICENCE, TRAINING_DATA, card_text, lineage
 from tratto.training.repair import RepairChecks
 
@@ -105,22 +105,9 @@ def export_repair(run: Run, checkpoint: Path, photos: Path, out: Path) -> dict[s
     else:
         deployed, channels, outputs, entry = _Finder(network).eval(), 3, ["chance"], "image"
     example = torch.rand(1, channels, 64, 96, generator=torch.Generator().manual_seed(1))
-    out.parent.mkdir(parents=True, exist_ok=True)
     axes = {name: {2: "height", 3: "width"} for name in (entry, *outputs)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the older exporter says that it is no longer the default
-        torch.onnx.export(
-            deployed,
-            (example,),
-            str(out),
-            input_names=[entry],
-            output_names=outputs,
-            dynamic_axes=axes,
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    halve_initializers(out)
-    found["onnx_max_difference"] = float(f"{_parity(out, deployed, (entry, channels), _multiple(network)):.2g}")
+    write_onnx(deployed, example, (entry, outputs), axes, out)
+    found["onnx_max_difference"] = float(f"{_parity(out, deployed, channels, _multiple(network)):.2g}")
     return found
 
 
@@ -130,25 +117,15 @@ def _multiple(network: nn.Module) -> int:
     return network.config.multiple
 
 
-@torch.no_grad()
-def _parity(path: Path, deployed: nn.Module, entry_of: tuple[str, int], multiple: int) -> float:
-    import onnxruntime
-
-    entry, channels = entry_of
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    worst = 0.0
+def _parity(path: Path, deployed: nn.Module, channels: int, multiple: int) -> float:
+    inputs = []
     for seed, (h, w) in enumerate(((64, 64), (96, 48), (130, 162))):
         h, w = (-(-v // multiple) * multiple for v in (h, w))
         x = torch.rand(1, channels, h, w, generator=torch.Generator().manual_seed(seed))
         if channels == 4:
             x[:, 3:] = (x[:, 3:] > 0.8).float()
-        theirs = deployed(x)
-        theirs = theirs if isinstance(theirs, tuple) else (theirs,)
-        for mine, other in zip(session.run(None, {entry: x.numpy()}), theirs, strict=True):
-            worst = max(worst, float(np.abs(np.asarray(mine) - other.numpy()).max()))
-    return worst
+        inputs.append(x)
+    return worst_difference(path, deployed, inputs)
 
 
 def publish_repair(path: Path, runs: Path, photos: Path, note: str = "") -> ModelCard:
