@@ -19,7 +19,7 @@ from tratto.corpus.pack import HELD_OUT, Pack, build_pack  # noqa: E402
 from tratto.simulate.degrade import Mix  # noqa: E402
 from tratto.training import losses  # noqa: E402
 from tratto.training.config import Data, Optim, Run, load_run  # noqa: E402
-from tratto.training.loop import NotFinite, build_network, learning_rate, run  # noqa: E402
+from tratto.training.loop import NotFinite, build_network, learning_rate, load_ema, run  # noqa: E402
 from tratto.training.samples import MicroBatches, make_sample  # noqa: E402
 
 TINY = Run(
@@ -70,6 +70,20 @@ def test_interrupted_run_continues_with_the_same_losses(photos, pack, tmp_path):
     resumed = losses_of(run(TINY, photos, tmp_path / "parts", pack))
     assert sorted(whole) == sorted(resumed) == list(range(1, 13))
     assert whole == resumed  # one thread, one machine: equal to the last bit
+
+
+def test_slow_parameters_move_at_their_share_and_the_run_continues(photos, pack, tmp_path):
+    slow = replace(TINY, name="slow", optim=replace(TINY.optim, slow="exit", slow_rate=0.0))
+    whole = run(slow, photos, tmp_path / "whole", pack)
+    run(slow, photos, tmp_path / "parts", pack, stop_after=5)
+    assert losses_of(run(slow, photos, tmp_path / "parts", pack)) == losses_of(whole)
+    before, after = build_network(slow).state_dict(), build_network(slow)
+    assert load_ema(whole, after) == []
+    moved = {k for k, v in after.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved
+    assert not any(k.startswith("exit") for k in moved)
+    with pytest.raises(OptionError, match="nothing would move slowly"):
+        run(replace(slow, name="no", optim=Optim(slow="nobody")), photos, tmp_path / "runs", pack)
 
 
 def test_killed_run_continues_with_the_same_losses(photos, pack, tmp_path):

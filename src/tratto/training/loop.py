@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,16 @@ def learning_rate(run: Run, step: int) -> float:
         return o.lr * (step + 1) / o.warmup
     t = (step - o.warmup) / max(1, run.steps - o.warmup)
     return o.lr_end + 0.5 * (o.lr - o.lr_end) * (1 + math.cos(math.pi * min(1.0, t)))
+
+
+def groups_of(network: nn.Module, run: Run) -> list[dict[str, Any]]:
+    """Group the parameters that move by their share of the learning rate, in their order in the network."""
+    slow, share = run.optim.slow, run.optim.slow_rate
+    moving = [(share if slow and n.startswith(slow) else 1.0, p) for n, p in network.named_parameters()]
+    moving = [(s, p) for s, p in moving if p.requires_grad]
+    if slow and all(s == 1 for s, _ in moving) and share != 1:
+        raise OptionError(f"no moving parameter's name begins with {slow!r}; nothing would move slowly")
+    return [{"params": [p for _, p in found], "share": s} for s, found in groupby(moving, lambda pair: pair[0])]
 
 
 class Ema:
@@ -254,8 +265,9 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     moving = [p for p in network.parameters() if p.requires_grad]
     if not moving:
         raise OptionError(f"no parameter's name begins with {config.train_only!r}; nothing would be trained")
+    o = config.optim
     optimizer = torch.optim.AdamW(
-        moving, config.optim.lr, betas=(0.9, 0.99), weight_decay=config.optim.weight_decay, fused=True
+        groups_of(network, config), o.lr, betas=(0.9, 0.99), weight_decay=o.weight_decay, fused=True
     )
     first = 0
     if (folder / "checkpoint.safetensors").is_file():
@@ -284,7 +296,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
         names += named
         rate = learning_rate(config, step)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         source, target = source.to(accelerator.device), target.to(accelerator.device)
         with accelerator.accumulate(model):
             with accelerator.autocast():
