@@ -46,6 +46,25 @@ def test_tiles_are_put_together_into_one_plane_per_class():
     assert found["crack"].max() == 0
 
 
+def test_a_large_picture_is_shown_smaller_and_answered_in_full_size():
+    seen = []
+
+    class Watching(Brightness):
+        def run(self, inputs):
+            seen.append(max(v.shape[2] * v.shape[3] for v in inputs.values()))
+            return super().run(inputs)
+
+    ramp = np.linspace(0, 1, 1800, dtype=np.float32)
+    rgb = np.repeat(np.repeat(ramp[None, :, None], 1800, 0), 3, 2)
+    found = find_damage(rgb, Watching(), CARD)[CLASSES[2]]
+    assert found.shape == (1800, 1800)
+    np.testing.assert_allclose(found, rgb[..., 0], atol=2e-3)
+    native = len(seen)
+    seen.clear()
+    find_damage(rgb[:900, :900], Watching(), CARD)
+    assert len(seen) == native  # as many windows as a picture of a quarter
+
+
 def test_a_network_of_other_classes_is_refused():
     class Wrong:
         def run(self, inputs):

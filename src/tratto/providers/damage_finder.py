@@ -32,6 +32,9 @@ CARD = "tratto-damage"
 ANY = "any"
 #: Side of the windows a network is shown.
 WINDOW = 512
+#: Mean side above which a picture is shown smaller. The network knows damage as a print of that many pixels shows it;
+#: in a larger scan the same crack is wider than any it has seen.
+SIDE = 900
 
 
 def missing() -> UnavailableError | None:
@@ -40,14 +43,16 @@ def missing() -> UnavailableError | None:
         get_card(CARD)
     except OptionError:
         return MissingWeights(
-            "the network that finds damage does not ship with this version; draw a mask (tratto mask draw), or find it "
-            "with a YOLO segmentation model of your own (tratto mask find --model FILE.onnx)"
+            f"the network that finds damage is not here (no card {CARD}); reinstall Tratto, draw a mask (tratto mask "
+            "draw), or find it with a YOLO segmentation model of your own (tratto mask find --model FILE.onnx)"
         )
     return missing_network(CARD)
 
 
 def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | None = None) -> dict[str, Float]:
     """Return the chance of each class of damage, and of any, for every pixel.
+
+    Large pictures are shown to the network smaller, see :data:`SIDE`; what it answers is enlarged linearly.
 
     Parameters
     ----------
@@ -64,7 +69,7 @@ def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | No
     Raises
     ------
     UnavailableError
-        If the network does not ship with this version, or its runtime is missing.
+        If the network or its runtime is not here.
     """
     if card is None or backend is None:
         error = missing()
@@ -74,7 +79,12 @@ def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | No
         backend = open_backend(card, precision="fp32", runtime="onnx")
     h, w = rgb.shape[:2]
     planes = (*CLASSES, ANY)
-    out = np.empty((h, w, len(planes)), np.float32)
+    import cv2
+
+    share = min(1.0, SIDE / float(np.sqrt(h * w)))
+    small = (max(1, round(w * share)), max(1, round(h * share)))
+    shown = cv2.resize(np.ascontiguousarray(rgb), small, interpolation=cv2.INTER_AREA) if share < 1 else rgb
+    out = np.empty((*shown.shape[:2], len(planes)), np.float32)
     spec = TileSpec(max(WINDOW, 4 * card.overlap), card.overlap, card.multiple, 1, len(planes))
 
     def process(tile: Float) -> Float:
@@ -86,9 +96,13 @@ def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | No
     def write(y0: int, rows: Float) -> None:
         out[y0 : y0 + rows.shape[0]] = rows
 
-    job = TileJob(lambda y0, y1, x0, x1: rgb[y0:y1, x0:x1], process, write, lambda done, total: None)
-    run_tiled(h, w, spec, job)
-    return {name: np.ascontiguousarray(np.clip(out[..., k], 0, 1)) for k, name in enumerate(planes)}
+    job = TileJob(lambda y0, y1, x0, x1: shown[y0:y1, x0:x1], process, write, lambda done, total: None)
+    run_tiled(*shown.shape[:2], spec, job)
+    found = {}
+    for k, name in enumerate(planes):
+        chance = np.ascontiguousarray(np.clip(out[..., k], 0, 1))
+        found[name] = cv2.resize(chance, (w, h), interpolation=cv2.INTER_LINEAR) if share < 1 else chance
+    return found
 
 
 def masks_of(chances: Mapping[str, Float], threshold: float = 0.5) -> dict[str, NDArray[np.bool_]]:
