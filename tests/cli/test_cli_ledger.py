@@ -57,6 +57,16 @@ def test_roots_that_hold_no_certificate_are_told_from_a_finding(tmp_path):
         assert "holds no root certificate" in run("audit", tmp_path, option, source, code=3)
 
 
+def test_a_key_that_cannot_be_read_is_told(tmp_path):
+    run("keys", "new", "good", "--kind", "witness", "--origin", "example.net/eye")
+    run("keys", "new", "bad", "--kind", "witness", "--origin", "example.net/ear")
+    (tmp_path / "keys/bad/public.vkey").write_text("nonsense")
+    told = run("keys", "list")
+    assert "good: witness" in told
+    assert "cannot be read: bad" in told
+    assert [k["name"] for k in json.loads(CliRunner().invoke(app, ["keys", "list", "--json"]).stdout)] == ["good"]
+
+
 def test_from_key_to_verdict(tmp_path):
     source, log, out = picture(tmp_path / "a.png"), tmp_path / "log", tmp_path / "out"
     assert "no keys" in run("keys")

@@ -50,12 +50,15 @@ def run_list(as_json: bool) -> int:
     from tratto.cli.show import emit_json, printable
     from tratto.provenance.keys import keys_folder, list_keys
 
-    found = list(list_keys())
+    spoilt: list[str] = []
+    found = list(list_keys(spoilt))
     if as_json:
         emit_json([k.to_json() for k in found])
     for key in () if as_json else found:
         typer.echo(printable(f"{key.name}: {key.kind}, {key.public}"))
-    if not found and not as_json:
+    for name in spoilt:
+        typer.echo(printable(f"cannot be read: {name}"), err=True)
+    if not found and not spoilt and not as_json:
         typer.echo(printable(f"no keys in {keys_folder()}; make one with: tratto keys new"))
     return 0
 

@@ -134,8 +134,8 @@ def new_key(name: str, kind: str, origin: str = "") -> KeyInfo:
     return key_info(name)
 
 
-def list_keys() -> Iterator[KeyInfo]:
-    """Yield the keys that are there, by name; what cannot be read is left out."""
+def list_keys(spoilt: list[str] | None = None) -> Iterator[KeyInfo]:
+    """Yield the keys that are there, by name; what cannot be read is left out, and told in `spoilt`."""
     base = keys_folder()
     if not base.is_dir():
         return
@@ -143,8 +143,9 @@ def list_keys() -> Iterator[KeyInfo]:
         if folder.is_dir() and not folder.name.startswith(".") and (folder / PRIVATE).is_file():
             try:
                 yield key_info(folder.name)
-            except (ReceiptError, OptionError, InputError):
-                continue
+            except (ReceiptError, OptionError, InputError) as e:
+                if spoilt is not None:
+                    spoilt.append(f"{folder.name}: {e}")
 
 
 def key_info(name: str) -> KeyInfo:
