@@ -46,6 +46,10 @@ def request(checkpoint: Checkpoint) -> bytes:
     return query
 
 
+class UntrustedStamp(ReceiptError):
+    """A time stamp by an authority that the reader did not name, or by nobody: it proves nothing, accuses nobody."""
+
+
 def check(stamp: bytes, checkpoint: Checkpoint, anchors: bytes) -> datetime:
     """Check an authority's answer and return the time it states.
 
@@ -59,8 +63,10 @@ def check(stamp: bytes, checkpoint: Checkpoint, anchors: bytes) -> datetime:
 
     Raises
     ------
+    UntrustedStamp
+        If the answer is about this state, but no signature in it is right and under an anchor.
     ReceiptError
-        If the answer is malformed, refuses, is about something else, or its signer is not under an anchor.
+        If the answer is malformed, refuses, or is about something else.
     MissingExtra
     """
     library = _library()
@@ -77,9 +83,19 @@ def check(stamp: bytes, checkpoint: Checkpoint, anchors: bytes) -> datetime:
             builder = builder.add_root_certificate(root)
         builder.build().verify_message(response, checkpoint.body())
     except (VerificationError, ValueError) as e:
+        if _about(response, checkpoint):
+            raise UntrustedStamp(f"a time stamp of this state, but not by an authority under your roots: {e}") from e
         raise ReceiptError(f"the time stamp is not right: {e}") from e
     when: datetime = response.tst_info.gen_time
     return when
+
+
+def _about(response: Any, checkpoint: Checkpoint) -> bool:
+    try:
+        imprint = response.tst_info.message_imprint.message
+    except ValueError:
+        return False
+    return any(hashlib.new(name, checkpoint.body()).digest() == imprint for name in ("sha256", "sha384", "sha512"))
 
 
 def accept(folder: Path, checkpoint: Checkpoint, stamp: bytes, anchors: bytes) -> datetime:

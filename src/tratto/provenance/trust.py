@@ -203,7 +203,7 @@ def _say(proof: LedgerProof, trust: Trust, found: Findings, heard: _Heard) -> No
 
 
 def _stamp(proof: LedgerProof, trust: Trust, found: Findings, heard: _Heard) -> None:
-    from tratto.provenance.timestamp import check
+    from tratto.provenance.timestamp import UntrustedStamp, check
 
     if not trust.stamp_anchors:
         found.notes.append("there is a time stamp, but you named no root of a time-stamp authority to check it by")
@@ -212,6 +212,8 @@ def _stamp(proof: LedgerProof, trust: Trust, found: Findings, heard: _Heard) -> 
         when = check(proof.timestamp or b"", proof.note.checkpoint, trust.stamp_anchors)
     except MissingExtra as e:
         found.notes.append(f"the time stamp was not checked: {e}")
+    except UntrustedStamp as e:
+        found.notes.append(f"{LEDGER} has {e}")
     except ReceiptError as e:
         found.wrong.append(f"{LEDGER}: {e}")
     else:
