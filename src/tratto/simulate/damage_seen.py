@@ -12,6 +12,9 @@ from tratto.simulate.degrade import Picture
 #: From this coverage on, and from this change of a channel, a pixel counts as damaged: soot on black is not to be seen.
 DAMAGED = 0.15
 SEEN = 0.05
+#: Texture hides: a change must also reach this share of the standard deviation of the light within some pixels around.
+#: (Visual masking; Legge and Foley 1980. The share is by the eye: a smudge of 0.07 on fur that varies by 0.15.)
+MASKED = 0.5
 #: From this coverage on, damage hides what was there before, older damage too.
 HIDES = 0.7
 
@@ -34,8 +37,8 @@ def damaged(
     picture : (H, W, 3) float32
     target : (H, W, K) float32
         What a person would mark. First where a class covers :data:`DAMAGED` of the pixel or more, changed a channel by
-        :data:`SEEN` or more, and no later damage hides it; then holes and gaps up to four pixels wide are closed, and
-        all is grown by one pixel, since a mask that leaves a rim of the damage is of no use.
+        :data:`SEEN` and :data:`MASKED` or more, and no later damage hides it; then holes and gaps up to four pixels
+        wide are closed, and all is grown by one pixel, since a mask that leaves a rim of the damage is of no use.
     """
     import cv2
 
@@ -46,7 +49,7 @@ def damaged(
         done = damage(now, kind, severity, rng, unit=unit)
         cover = done.masks[kind]
         target[cover >= HIDES] = 0
-        seen = (cover >= DAMAGED) & (np.abs(done.picture - now).max(axis=2) >= SEEN)
+        seen = (cover >= DAMAGED) & (np.abs(done.picture - now).max(axis=2) >= _least_seen(now, unit))
         target[seen, CLASSES.index(kind)] = 1
         now = done.picture
     for k in range(len(CLASSES)):
@@ -54,3 +57,12 @@ def damaged(
             closed = cv2.morphologyEx(np.ascontiguousarray(target[..., k]), cv2.MORPH_CLOSE, disc)
             target[..., k] = cv2.dilate(closed, cross)
     return now, target
+
+
+def _least_seen(picture: Picture, unit: float) -> Picture:
+    """Return the least change that shows at each pixel."""
+    import cv2
+
+    light = picture.mean(axis=2)
+    mean, square = (cv2.GaussianBlur(p, (0, 0), 4 * unit) for p in (light, light * light))
+    return np.maximum(SEEN, MASKED * np.sqrt(np.maximum(square - mean * mean, 0))).astype(np.float32)

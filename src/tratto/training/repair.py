@@ -98,7 +98,8 @@ def repair_loss(run: Run, network: nn.Module, source: Tensor, target: Tensor) ->
 
     In-painting: Charbonnier inside the holes, and the exponential likelihood of the standard error there. Finding
     damage: binary cross-entropy plus one minus the soft Dice score (Milletari et al. 2016), mean over the classes
-    that are in the batch. Over all classes the score would mostly say that absent ones are absent.
+    that are there: of the batch, which weighs pixels, and of each sample, in which a few specks weigh as much as a
+    large smudge. Over all classes the score would mostly say that absent ones are absent.
     """
     if run.network == "inpainter":
         picture, log_sigma = network(source)
@@ -113,11 +114,14 @@ def repair_loss(run: Run, network: nn.Module, source: Tensor, target: Tensor) ->
     true = torch.cat((target, target.amax(1, keepdim=True)), 1)
     entropy = F.binary_cross_entropy_with_logits(logits, true)
     chance = torch.sigmoid(logits)
-    both, there = (chance * true).sum((0, 2, 3)), true.sum((0, 2, 3))
-    dice = 2 * both / (chance.sum((0, 2, 3)) + there + 1)
+    both, there, told = (x.sum((2, 3)) for x in (chance * true, true, chance))
+    return entropy + 0.5 * (_missed(both.sum(0), there.sum(0), told.sum(0)) + _missed(both, there, told))
+
+
+def _missed(both: Tensor, there: Tensor, told: Tensor) -> Tensor:
+    """One minus the soft Dice score, mean over what is there."""
     present = (there > 0).float()
-    missed = ((1 - dice) * present).sum() / present.sum().clamp_min(1)
-    return entropy + missed
+    return ((1 - 2 * both / (told + there + 1)) * present).sum() / present.sum().clamp_min(1)
 
 
 class RepairChecks:
