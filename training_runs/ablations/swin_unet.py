@@ -1,4 +1,4 @@
-"""Swin-UNet: window, skip, residual scale, position bias, depth. Eight variants, some minutes each on one core."""
+"""Swin-UNet: window, skip, residual scale, position bias, depth. Eight variants, a minute each on one core."""
 
 from dataclasses import replace
 
@@ -11,11 +11,11 @@ BASE = Run(
     name="swin_base",
     network="swin_unet",
     network_options=SHAPE,
-    steps=800,
+    steps=400,
     batch=2,
     data=Data(patch=128, mix=NOISE),  # a multiple of every window at every level
     optim=Optim(lr=1e-3, warmup=50, ema=0.99),
-    check_every=800,
+    check_every=400,
 )
 
 
