@@ -44,7 +44,7 @@ def test_ctrl_c_leaves_only_complete_results(tmp_path):
             time.sleep(0.01)
         time.sleep(0.05)  # into the work on a later picture
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=60)
+        _, err = running.communicate(timeout=180)
     finally:
         running.kill()
     made = sorted(p.stem for p in out.glob("*.png"))
