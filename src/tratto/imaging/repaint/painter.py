@@ -1,0 +1,55 @@
+"""Painting one band of rows after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.imaging.repaint.kinds import Fit, Painted, Rows
+from tratto.imaging.repaint.layers import Layers, bounced, put_together
+from tratto.imaging.repaint.wall import Wall
+from tratto.imaging.shading import Float
+from tratto.imaging.texture import Tile
+
+
+class Painter:
+    """Makes any band of rows of a wall with its new paint.
+
+    Parameters
+    ----------
+    rows : callable
+        The picture in linear light.
+    mask : (H, W) float32 in [0, 1]
+    fit : Fit
+    tile : Tile or None
+        As in the wish the fit was made for.
+    allowed : (H, W) bool or None
+        As given to the fit.
+    layers : Layers or None
+        The picture taken apart already; see :func:`look_at_wall`.
+
+    Attributes
+    ----------
+    fit : Fit
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        mask: Float,
+        fit: Fit,
+        tile: Tile | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+        layers: Layers | None = None,
+    ) -> None:
+        self._wall = Wall(rows, mask, tile, mask > 0 if allowed is None else allowed)
+        self.fit = fit
+        self._layers = layers
+        self._known = self._wall.known(fit) if layers is None else (None, None)
+
+    def paint(self, y0: int, y1: int) -> Painted:
+        """Return rows ``y0`` to ``y1``; they are the same however a picture is cut into bands."""
+        fit, known = self.fit, self._layers
+        layers = self._wall.separate(fit, self._known, y0, y1) if known is None else known.between(y0, y1)
+        paint, light = np.asarray(fit.paint, np.float32), bounced(layers.light, fit)
+        return Painted(put_together(layers, light, paint, fit.lift, fit.knee), layers.alpha)
