@@ -1,0 +1,36 @@
+"""The network for noise, the end of its training: larger crops, a small rate, few clean ones. One core, 20 minutes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tratto.simulate.degrade import Mix
+from tratto.training.config import Optim, load_run
+
+BASE = load_run(Path(__file__).with_name("restore_noise_long.py"))
+
+RUN = replace(
+    BASE,
+    name="restore_noise_end",
+    initial="restore_noise_long",
+    steps=2_600,
+    batch=4,
+    data=replace(
+        BASE.data,
+        patch=144,
+        tied_share=0.05,
+        mix=Mix(
+            clean=0.02,
+            gaussian=0.92,
+            poisson=0.02,
+            camera=0.02,
+            jpeg=0.0,
+            blur_noise=0.0,
+            mixed=0.02,
+            second_order=0.0,
+        ),
+    ),
+    optim=Optim(lr=2e-4, lr_end=1e-6, warmup=50, fft=0.0, decibels=0.004),
+    seed=17,
+    save_every=200,
+    check_every=500,
+)
