@@ -313,6 +313,13 @@ def test_bad_shapes_of_the_finder_are_refused():
             DamageConfig(**(SMALL_FINDER | bad))
 
 
+def test_what_is_measured_is_the_network_at_work(photos):
+    net = build_network(FIND).train()
+    checks = RepairChecks(photos, FIND)
+    assert checks.scores(net) == checks.scores(net.eval())
+    assert not net.training
+
+
 def test_exported_finder_gives_a_chance_per_class_and_of_any(photos, pack, tmp_path):
     import hashlib
 

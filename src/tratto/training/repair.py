@@ -153,7 +153,6 @@ class RepairChecks:
         """Measure the EMA weights."""
         kept = {k: v.clone() for k, v in network.state_dict().items()}
         network.load_state_dict(ema.shadow)  # type: ignore[attr-defined]
-        network.eval()
         out = self.scores(network)
         network.load_state_dict(kept)
         network.train()
@@ -161,7 +160,8 @@ class RepairChecks:
 
     @torch.no_grad()
     def scores(self, network: nn.Module) -> dict[str, float]:
-        """Measure a network as it is."""
+        """Measure a network's weights as they are; it is left in evaluation mode."""
+        network.eval()
         return self._inpainting(network) if self.run.network == "inpainter" else self._finding(network)
 
     def _inpainting(self, network: nn.Module) -> dict[str, float]:
