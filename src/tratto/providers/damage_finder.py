@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from tratto.backends.open import Backend, open_backend
 from tratto.core.errors import MissingWeights, OptionError, UnavailableError, WeightMismatch
 from tratto.imaging.masks import CLASSES, decided
-from tratto.imaging.tiling import TileJob, TileSpec, run_tiled
 from tratto.models.card import ModelCard
 from tratto.models.store import get_card
 from tratto.providers.restorer.network import missing_network
@@ -30,8 +29,6 @@ Float = NDArray[np.float32]
 CARD = "tratto-damage"
 #: Damage of whatever kind, beside the classes.
 ANY = "any"
-#: Side of the windows a network is shown.
-WINDOW = 512
 #: Mean side above which a picture is shown smaller. The network knows damage as a print of that many pixels shows it;
 #: in a larger scan the same crack is wider than any it has seen.
 SIDE = 900
@@ -77,30 +74,23 @@ def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | No
             raise error
         card = get_card(CARD)
         backend = open_backend(card, precision="fp32", runtime="onnx")
-    h, w = rgb.shape[:2]
-    planes = (*CLASSES, ANY)
     import cv2
 
+    h, w = rgb.shape[:2]
+    planes = (*CLASSES, ANY)
     share = min(1.0, SIDE / float(np.sqrt(h * w)))
     small = (max(1, round(w * share)), max(1, round(h * share)))
     shown = cv2.resize(np.ascontiguousarray(rgb), small, interpolation=cv2.INTER_AREA) if share < 1 else rgb
-    out = np.empty((*shown.shape[:2], len(planes)), np.float32)
-    spec = TileSpec(max(WINDOW, 4 * card.overlap), card.overlap, card.multiple, 1, len(planes))
-
-    def process(tile: Float) -> Float:
-        found = backend.run({card.input: np.ascontiguousarray(tile.transpose(2, 0, 1))[None]})[card.output]
-        if found.shape != (1, len(planes), *tile.shape[:2]):
-            raise WeightMismatch(f"{card.id}: expected {len(planes)} planes of {tile.shape[:2]}, got {found.shape}")
-        return np.ascontiguousarray(found[0].transpose(1, 2, 0))
-
-    def write(y0: int, rows: Float) -> None:
-        out[y0 : y0 + rows.shape[0]] = rows
-
-    job = TileJob(lambda y0, y1, x0, x1: shown[y0:y1, x0:x1], process, write, lambda done, total: None)
-    run_tiled(*shown.shape[:2], spec, job)
+    # Whole: no picture is larger than SIDE squared now, and the network sees some 260 pixels around each.
+    height, width = shown.shape[:2]
+    below, right = -height % card.multiple, -width % card.multiple
+    framed = np.pad(shown, ((0, below), (0, right), (0, 0)), mode="edge")
+    out = backend.run({card.input: np.ascontiguousarray(framed.transpose(2, 0, 1))[None]})[card.output]
+    if out.shape != (1, len(planes), *framed.shape[:2]):
+        raise WeightMismatch(f"{card.id}: expected {len(planes)} planes of {framed.shape[:2]}, got {out.shape}")
     found = {}
     for k, name in enumerate(planes):
-        chance = np.ascontiguousarray(np.clip(out[..., k], 0, 1))
+        chance = np.ascontiguousarray(np.clip(out[0, k, :height, :width], 0, 1))
         found[name] = cv2.resize(chance, (w, h), interpolation=cv2.INTER_LINEAR) if share < 1 else chance
     return found
 
