@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-from tratto.simulate.degrade import Mix
 from tratto.training.config import Optim, load_run
 
 BASE = load_run(Path(__file__).with_name("restore_noise_long.py"))
@@ -18,16 +17,7 @@ RUN = replace(
         BASE.data,
         patch=144,
         tied_share=0.05,
-        mix=Mix(
-            clean=0.02,
-            gaussian=0.92,
-            poisson=0.02,
-            camera=0.02,
-            jpeg=0.0,
-            blur_noise=0.0,
-            mixed=0.02,
-            second_order=0.0,
-        ),
+        mix=replace(BASE.data.mix, clean=0.02, gaussian=0.92, poisson=0.02, camera=0.02, jpeg=0.0, mixed=0.02),
     ),
     optim=Optim(lr=2e-4, lr_end=1e-6, warmup=50, fft=0.0, decibels=0.004),
     seed=17,
