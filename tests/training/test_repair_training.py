@@ -345,14 +345,12 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(photos, pack, tmp_p
 
     net = build_network(FIND)
     load_ema(folder, net)
-    assert DamageConfig(**SMALL_FINDER).radius <= 0.75 * 108
     rgb = np.random.default_rng(0).uniform(0, 1, (176, 192, 3)).astype(np.float32)
     found = find_damage(rgb, Plain(), card)
     assert tuple(found) == (*CLASSES, ANY)
     with torch.no_grad():
         whole = torch.sigmoid(net.eval()(torch.from_numpy(rgb).permute(2, 0, 1)[None]))[0].numpy()
-    inner = (slice(80, -80), slice(80, -80))  # away from the edges, which are reflected in one and padded in the other
-    np.testing.assert_allclose(found[ANY][inner], whole[-1][inner], atol=5e-3)
+    np.testing.assert_allclose(found[ANY], whole[-1], atol=5e-3)  # which contains what fp16 weights cost
     masks = decided(np.stack([found[k] for k in (*CLASSES, ANY)]), 0.02)
     assert masks.shape == (8, 176, 192)
 

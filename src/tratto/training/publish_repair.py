@@ -213,8 +213,6 @@ def _fields(run: Run, name: str, network: nn.Module, note: str, chain: list[str]
     return common | {
         "capability": "damage",
         "channels": 3,
-        # of an overlap a quarter is blended, so that three quarters must cover what the network sees
-        "overlap": -(-4 * network.config.radius // 3),
         "input": "image",
         "output": "chance",
         "training_data": [
