@@ -1,4 +1,7 @@
-"""The network for noise, the end of its training: larger crops, a small rate, few clean ones. One core, 20 minutes."""
+"""The network for noise, the end of its training: larger crops, a small rate, few clean ones. One core, 20 minutes.
+
+Its weights do not ship: they forgot noise under light compression (docs/learning.md).
+"""
 
 from dataclasses import replace
 from pathlib import Path

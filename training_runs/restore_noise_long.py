@@ -1,4 +1,7 @@
-"""The network for noise, a second long run from the tuned weights, with the tuned mix and loss. One core, two hours."""
+"""The network for noise, a second long run from the tuned weights, with the tuned mix and loss. One core, two hours.
+
+Its weights do not ship: they forgot noise under light compression (docs/learning.md).
+"""
 
 from dataclasses import replace
 from pathlib import Path
