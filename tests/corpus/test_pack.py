@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tratto.core.errors import InputError
+from tratto.core.errors import InputError, OptionError
 from tratto.corpus.pack import HELD_OUT, Pack, build_pack
 from tratto.corpus.text_pages import render_page
 
@@ -50,6 +50,16 @@ def test_crops_are_seeded_and_come_from_where_they_say(photos, tmp_path):
     window = pack.picture(number)[y : y + 32, x : x + 32].astype(np.float32) / 255
     views = [np.rot90(v, k) for v in (window, window[:, ::-1]) for k in range(4)]
     assert any(np.allclose(crop, v) for v in views)
+
+
+def test_pictures_that_hold_no_crop_are_not_drawn(photos, tmp_path):
+    build_pack(photos, tmp_path / "pack", text_pages=1)
+    pack = Pack(tmp_path / "pack")
+    assert min(min(e.height, e.width) for e in pack.entries) < 100  # those shrunk to a half and a third
+    drawn = {pack.crop(100, np.random.default_rng(n))[1].split("@")[0] for n in range(30)}
+    assert all(name.endswith("/1") for name in drawn)
+    with pytest.raises(OptionError, match="no photograph of 5000 x 5000"):
+        pack.crop(5000, np.random.default_rng(0))
 
 
 def test_missing_things_are_said(tmp_path):

@@ -18,6 +18,7 @@ from tratto.cli.learn import ablate, data_app, eval_app, train
 from tratto.cli.ledger import ledger_app
 from tratto.cli.mask import mask_app
 from tratto.cli.models import models_app
+from tratto.cli.packages import packages
 from tratto.cli.repair import damage_preview, eval_damage, eval_repair
 from tratto.cli.report import report
 from tratto.cli.show import argument_path
@@ -447,6 +448,7 @@ app.command(name="describe")(describe)
 data_app.command(name="damage")(damage_preview)
 data_app.command(name="dedupe")(dedupe)
 data_app.command(name="collect")(collect)
+data_app.command(name="packages")(packages)
 data_app.command(name="build")(build)
 data_app.command(name="check")(check)
 app.add_typer(eval_app, name="eval")

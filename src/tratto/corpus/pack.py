@@ -78,7 +78,8 @@ def build_pack(
     Parameters
     ----------
     photos : Path
-        Folder with WebP, PNG or JPEG photographs. The six of :data:`HELD_OUT` are left out.
+        Folder with WebP, PNG or JPEG photographs, as ``tratto data packages`` fills one: what its list of sources says
+        goes into the data card. The six of :data:`HELD_OUT` are left out.
     out : Path
         Folder to write; made if missing, overwritten if there.
     text_pages : int
@@ -100,8 +101,10 @@ def build_pack(
     """
     from PIL import Image as PilImage
 
+    from tratto.corpus.packages import sources_in
     from tratto.corpus.text_pages import render_page
 
+    stated = {Path(s.name).stem: f"{s.licence} ({s.holder}; {s.package})" for s in sources_in(photos)}
     files = sorted(p for p in photos.iterdir() if p.suffix.lower() in {".webp", ".png", ".jpg", ".jpeg"})
     files = [p for p in files if p.stem not in HELD_OUT]
     if not files:
@@ -114,7 +117,8 @@ def build_pack(
             raw = path.read_bytes()
             with PilImage.open(path) as opened:
                 full = np.asarray(opened.convert("RGB"))
-            licence = next((v for k, v in LICENCES.items() if path.stem.startswith(k)), "not stated")
+            by_name = next((v for k, v in LICENCES.items() if path.stem.startswith(k)), "not stated")
+            licence = stated.get(path.stem, by_name)
             for shrink in shrinks:
                 picture = full if shrink == 1 else _shrunk(full, shrink)
                 entry = Entry(path.stem, shrink, *picture.shape[:2], offset, licence, hashlib.sha256(raw).hexdigest())
@@ -189,10 +193,21 @@ class Pack:
         p = np.array(weights)
         if p.sum() <= 0:
             raise OptionError("the pack holds no photograph at a size with a positive weight")
-        p /= p.sum()
-        if text.sum():
-            p = (1 - text_share) * p + text_share * text / text.sum()
-        self.cumulative = np.cumsum(p)
+        self._text_share, self._text, self._weights = text_share, text, p
+        self._cumulative: dict[int, NDArray[np.float64]] = {}
+
+    def _drawn(self, size: int) -> NDArray[np.float64]:
+        """Return the cumulative chance of each entry, of which those that hold no crop of this size have none."""
+        if size not in self._cumulative:
+            fits = np.array([min(e.height, e.width) >= size for e in self.entries])
+            p, text = self._weights * fits, self._text * fits
+            if p.sum() <= 0:
+                raise OptionError(f"the pack holds no photograph of {size} x {size} pixels at a size that is drawn")
+            p = p / p.sum()
+            if text.sum():
+                p = (1 - self._text_share) * p + self._text_share * text / text.sum()
+            self._cumulative[size] = np.cumsum(p)
+        return self._cumulative[size]
 
     def picture(self, number: int) -> NDArray[np.uint8]:
         """Return entry `number` as a view, uint8 (H, W, 3)."""
@@ -209,11 +224,17 @@ class Pack:
         -------
         (ndarray, str)
             float32 (size, size, 3) in [0, 1] and a name that finds the place again: ``entry@row,column``.
+
+        Raises
+        ------
+        OptionError
+            If no photograph is as large.
         """
         best: tuple[float, NDArray[np.uint8], str] | None = None
+        cumulative = self._drawn(size)
         pick = rng.uniform() < 0.7
         for _ in range(2 if pick else 1):
-            number = min(int(np.searchsorted(self.cumulative, rng.uniform())), len(self.entries) - 1)
+            number = min(int(np.searchsorted(cumulative, rng.uniform())), len(self.entries) - 1)
             picture = self.picture(number)
             y = int(rng.integers(picture.shape[0] - size + 1))
             x = int(rng.integers(picture.shape[1] - size + 1))

@@ -32,6 +32,7 @@ def _cells(rng: np.random.Generator) -> list[tuple[str, Callable[[Picture], Pict
     for kernel in ("nearest", "bilinear", "bicubic", "area"):
         cells.append((f"half size, {kernel}", lambda p, k=kernel: _there_and_back(p, k)))
     cells += [(f"mixed {k}", lambda p: d.random_mixed(p, rng).picture) for k in (1, 2)]
+    cells += [(f"noise, JPEG {k}", lambda p: d.random_noise_jpeg(p, rng).picture) for k in (1, 2)]
     cells += [(f"second order {k}", lambda p: d.random_second_order(p, rng).picture) for k in (1, 2)]
     return cells
 

@@ -90,7 +90,7 @@ class Manners:
     timeout, deadline : float
         Seconds without a byte, and seconds for one whole answer.
     max_redirects : int
-    max_json, max_picture : int
+    max_json, max_picture, max_file : int
         Bytes.
     """
 
@@ -105,6 +105,7 @@ class Manners:
     max_redirects: int = 5
     max_json: int = 32 * 1024**2
     max_picture: int = 200 * 1024**2
+    max_file: int = 2 * 1024**3
 
     @property
     def user_agent(self) -> str:
@@ -134,10 +135,13 @@ class Where:
         These hosts and what lies under them; None: any public host.
     secure : bool
         Only https. (A redirect from https to http is never followed.)
+    private : bool
+        Also a host inside one's own network, such as a mirror that the user named.
     """
 
     hosts: tuple[str, ...] | None
     secure: bool = True
+    private: bool = False
 
 
 @dataclass(frozen=True)
@@ -325,19 +329,42 @@ class Client:
         OutputError
             If the file cannot be written.
         """
-        headers = {"Accept": "image/*", "Accept-Encoding": "identity"}
+
+        def judge(answer: http.client.HTTPResponse) -> str:
+            kind = (answer.getheader("Content-Type") or "").split(";")[0].strip().lower()
+            if kind and not kind.startswith("image/") and kind not in _BARE:
+                raise Refused("not a picture", f"the server calls it {plain(kind, 60)}")
+            return kind
+
+        return self._fetched(url, where, sink, ("image/*", self.manners.max_picture), judge)
+
+    def file(self, url: str, where: Where, sink: BinaryIO) -> Downloaded:
+        """Fetch a file of whatever kind, no larger than the manners allow; raises as :meth:`picture` does."""
+
+        def judge(answer: http.client.HTTPResponse) -> str:
+            return (answer.getheader("Content-Type") or "").split(";")[0].strip().lower()
+
+        return self._fetched(url, where, sink, ("*/*", self.manners.max_file), judge)
+
+    def _fetched(
+        self,
+        url: str,
+        where: Where,
+        sink: BinaryIO,
+        what: tuple[str, int],
+        judge: Callable[[http.client.HTTPResponse], str],
+    ) -> Downloaded:
+        headers = {"Accept": what[0], "Accept-Encoding": "identity"}
 
         def once() -> Downloaded:
             sink.seek(0)
             sink.truncate()
             with self._open(url, where, headers) as (answer, final):
-                kind = (answer.getheader("Content-Type") or "").split(";")[0].strip().lower()
-                if kind and not kind.startswith("image/") and kind not in _BARE:
-                    raise Refused("not a picture", f"the server calls it {plain(kind, 60)}")
+                kind = judge(answer)
                 if (answer.getheader("Content-Encoding") or "identity").lower() != "identity":
                     raise Refused("an encoding that was not asked for", plain(answer.getheader("Content-Encoding"), 60))
                 sha256, sha1 = hashlib.sha256(), hashlib.sha1(usedforsecurity=False)
-                size = self._pour(answer, sink, self.manners.max_picture, (sha256, sha1))
+                size = self._pour(answer, sink, what[1], (sha256, sha1))
             if size == 0:
                 raise _Again("an empty answer")
             return Downloaded(sha256.hexdigest(), sha1.hexdigest(), size, kind, final)
@@ -447,7 +474,7 @@ class Client:
             found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
         except (socket.gaierror, UnicodeError) as e:
             raise _Again("a host that is not known", f"{host}: {e}") from e
-        if not found or not all(is_public(a) for a in found):
+        if not found or not (where.private or all(is_public(a) for a in found)):
             raise Refused(forbidden, f"{host} has a private address")
         return found[0]
 

@@ -1,0 +1,270 @@
+"""Training photographs from Debian packages, by name: each with the licence that its package states for it.
+
+Debian looks at licences file by file before it distributes anything, which makes its packages of wallpapers and
+textures a source of pictures whose terms are known. What is taken lies in one folder, beside ``SOURCES.json``, which
+:func:`tratto.corpus.pack.build_pack` reads into the data card.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import lzma
+import re
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from tratto.core.errors import InputError, OptionError, OutputError, UnavailableError
+from tratto.corpus.collect.client import Broken, Client, Refused, Where
+from tratto.corpus.collect.licences import licence_of
+from tratto.corpus.deb import copyright_of, pictures_of, stanza_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+MIRROR, SUITE = "https://deb.debian.org/debian", "bookworm"
+#: Families that are taken unless others are named: weights made from share-alike pictures may have to be shared alike.
+TAKEN = ("cc0", "pd", "cc-by")
+#: Endings of names that textures use for what is no picture: normal, specular, glow and roughness maps and the like.
+MAPS = re.compile(r"_(nm|sm|gm|rm|normal|spec|specular|gloss|glow|rough|roughness|height|ao|mask)$")
+#: What is written of each picture, in the folder of the pictures.
+SOURCES = "SOURCES.json"
+
+
+@dataclass(frozen=True)
+class PackagePlan:
+    """Which pictures are taken.
+
+    Attributes
+    ----------
+    families : tuple of str
+        Families of licences; see :mod:`tratto.corpus.collect.licences`.
+    min_side, max_side : int
+        Pixels. Pictures with a shorter side below the one are left out; with a longer side above the other, shrunk.
+    without : tuple of str
+        Patterns of names (without ending) that are left out.
+    mirror, suite : str
+        Where packages are fetched from.
+    """
+
+    families: tuple[str, ...] = TAKEN
+    min_side: int = 480
+    max_side: int = 2304
+    without: tuple[str, ...] = ()
+    mirror: str = MIRROR
+    suite: str = SUITE
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_side <= self.max_side:
+            raise OptionError(
+                f"sides run from 1, the longest at least the shortest; got {self.min_side}, {self.max_side}"
+            )
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+/-]*", self.suite):
+            raise OptionError(f"a suite is a word such as bookworm; got {self.suite!r}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one picture came from.
+
+    Attributes
+    ----------
+    name : str
+        File name here.
+    package, path : str
+        File name of the package, and the picture's path in it.
+    licence, holder : str
+        As the package states them.
+    sha256 : str
+        Of the picture as it lay in the package.
+    """
+
+    name: str
+    package: str
+    path: str
+    licence: str
+    holder: str
+    sha256: str
+
+
+@dataclass
+class Taken:
+    """What came of it: the sources, and how often each reason kept a picture out."""
+
+    sources: list[Source] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=dict)
+
+    def refuse(self, reason: str) -> None:
+        """Count a picture that is not taken."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+
+def take_packages(
+    packages: Iterable[str],
+    out: Path,
+    plan: PackagePlan | None = None,
+    client: Client | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Taken:
+    """Take the free pictures of packages into a folder.
+
+    Parameters
+    ----------
+    packages : iterable of str
+        Names of packages, which are fetched, or paths of ``.deb`` files.
+    out : Path
+        Made if missing. What an earlier call took stays, and is listed still.
+    plan : PackagePlan, optional
+    client : Client, optional
+        Needed for names.
+    say : callable
+        Told what is being done.
+
+    Returns
+    -------
+    Taken
+        Of this call.
+
+    Raises
+    ------
+    InputError
+        If a file is no package, or does not say file by file what holds, or is not there; or if a name is no package.
+    UnavailableError
+        If nothing can be fetched.
+    OutputError
+        If the folder cannot be written.
+    """
+    plan, taken = plan or PackagePlan(), Taken()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise OutputError(f"{out} cannot be made: {e.strerror or e}") from e
+    known = {s.name: s for s in sources_in(out)}
+    for given in packages:
+        if given.endswith(".deb") or "/" in given:
+            _take(Path(given), out, plan, taken)
+        else:
+            if client is None:
+                raise OptionError(f"{given} would be fetched, but nothing may be; name a .deb file")
+            with tempfile.TemporaryDirectory(prefix="tratto-deb-") as folder:
+                say(f"fetching {given}")
+                _take(fetch(given, Path(folder), plan, client), out, plan, taken)
+        known |= {s.name: s for s in taken.sources}
+        listed = [asdict(known[name]) for name in sorted(known)]
+        _write(out / SOURCES, (json.dumps(listed, indent=1, ensure_ascii=False) + "\n").encode())
+    return taken
+
+
+def sources_in(folder: Path) -> tuple[Source, ...]:
+    """Read what :func:`take_packages` wrote; nothing where it did not.
+
+    Raises
+    ------
+    InputError
+        If the list is spoilt.
+    """
+    path = folder / SOURCES
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(Source(**row) for row in json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as e:
+        raise InputError(f"{path} is no list of sources: {e}") from e
+
+
+def fetch(name: str, folder: Path, plan: PackagePlan, client: Client) -> Path:
+    """Fetch a package that suits every architecture, and check its SHA-256 against the mirror's index.
+
+    The index is believed as the mirror sends it; Debian's signature of it is not checked.
+
+    Raises
+    ------
+    InputError
+        If the suite has no such package.
+    UnavailableError
+        If the mirror does not answer, or sends something else.
+    """
+    mirror = plan.mirror.rstrip("/")
+    try:
+        where = Where((urlsplit(mirror).hostname or "",), secure=mirror.startswith("https:"), private=True)
+    except ValueError:
+        raise OptionError(f"a mirror is an address such as {MIRROR}; got {plan.mirror!r}") from None
+    try:
+        with tempfile.TemporaryFile() as sink:
+            client.file(f"{mirror}/dists/{plan.suite}/main/binary-all/Packages.xz", where, sink)
+            sink.seek(0)
+            index = lzma.decompress(sink.read()).decode("utf-8", "replace")
+        found = re.search(rf"^Package: {re.escape(name)}\n(?:.+\n)*", index, re.MULTILINE)
+        if found is None:
+            raise InputError(f"{plan.suite} has no package {name!r} for all architectures")
+        fields = dict(re.findall(r"^(Filename|SHA256): (\S+)$", found[0], re.MULTILINE))
+        path = folder / Path(fields["Filename"]).name
+        with path.open("wb") as body:
+            came = client.file(f"{mirror}/{fields['Filename']}", where, body)
+    except (Refused, Broken, lzma.LZMAError, KeyError) as e:
+        raise UnavailableError(f"{name} cannot be fetched from {mirror}: {e}") from e
+    if came.sha256 != fields["SHA256"]:
+        raise UnavailableError(f"{mirror} sent another {path.name} than its index names")
+    return path
+
+
+def _take(deb: Path, out: Path, plan: PackagePlan, taken: Taken) -> None:
+    if not deb.is_file():
+        raise InputError(f"there is no package {deb}")
+    stanzas = copyright_of(deb)
+    prefix = re.split(r"[-_.]", deb.name)[0]
+    for path, raw in pictures_of(deb):
+        stem = Path(path).stem
+        if MAPS.search(stem) or any(fnmatch.fnmatchcase(stem, pattern) for pattern in plan.without):
+            taken.refuse("left out by name")
+            continue
+        stanza = stanza_of(path, stanzas)
+        family = "" if stanza is None else licence_of([stanza.licence.replace("public-domain", "public domain")]).family
+        if stanza is None or family not in plan.families:
+            taken.refuse("licence not clear" if stanza is None else f"licence {stanza.licence}")
+            continue
+        picture = _opened(raw, plan)
+        if isinstance(picture, str):
+            taken.refuse(picture)
+            continue
+        name = f"{prefix}_{stem}.png"
+        try:
+            picture.save(out / name)
+        except OSError as e:
+            raise OutputError(f"{out / name} cannot be written: {e.strerror or e}") from e
+        digest = hashlib.sha256(raw).hexdigest()
+        taken.sources.append(Source(name, deb.name, path, stanza.licence, stanza.holder, digest))
+
+
+def _opened(raw: bytes, plan: PackagePlan) -> Picture | str:
+    """Return a picture as RGB, shrunk to the longest side that is wanted; or why it is not taken."""
+    import io
+
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(raw)) as opened:
+            if min(opened.size) < plan.min_side:
+                return "too small"
+            picture = opened.convert("RGB")
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
+        return "cannot be decoded"
+    longest = max(picture.size)
+    if longest > plan.max_side:
+        size = tuple(max(1, side * plan.max_side // longest) for side in picture.size)
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    return picture
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as e:
+        raise OutputError(f"{path} cannot be written: {e.strerror or e}") from e

@@ -1,0 +1,240 @@
+"""Pictures out of Debian packages: formats are built by hand, and a mirror runs on this machine."""
+
+import hashlib
+import io
+import json
+import lzma
+import tarfile
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from tratto.cli.main import app
+from tratto.core.errors import InputError, OptionError, UnavailableError
+from tratto.corpus.collect.client import Client, Manners
+from tratto.corpus.deb import Stanza, read_copyright, stanza_of
+from tratto.corpus.pack import build_pack
+from tratto.corpus.packages import PackagePlan, sources_in, take_packages
+
+COPYRIGHT = """Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
+
+Files: *
+Copyright: 2002 A Team
+License: GPL-2+
+
+Files:
+ art/free/wall.png
+ art/free/wall_nm.png
+ tiny.png
+Copyright: 2018, Ann Author
+ and Bob
+License: CC-BY-4.0
+
+Files: art/zero/*
+Copyright: nobody
+License: CC0-1.0
+
+Files: art/alike.png
+Copyright: C
+License: CC-BY-SA-4.0
+
+Files: one/twice.png
+Copyright: D
+License: CC0-1.0
+
+Files: two/twice.png
+Copyright: E
+License: GPL-3+
+
+License: CC0-1.0
+ The text of it.
+"""
+
+
+def picture(width, height, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    sink = io.BytesIO()
+    Image.fromarray(pixels).save(sink, "PNG")
+    return sink.getvalue()
+
+
+def deb(files, packing="xz", copyright_text=COPYRIGHT):
+    """A package: an ar archive of three members, the last a tar file."""
+    tarred = io.BytesIO()
+    with tarfile.open(fileobj=tarred, mode=f"w:{packing}") as tar:
+        for name, body in {**files, "usr/share/doc/things/copyright": copyright_text.encode()}.items():
+            info = tarfile.TarInfo(f"./{name}")
+            info.size = len(body)
+            tar.addfile(info, io.BytesIO(body))
+    out = b"!<arch>\n"
+    for name, body in (
+        ("debian-binary", b"2.0\n"),
+        ("control.tar.xz", b"odd"),
+        (f"data.tar.{packing}", tarred.getvalue()),
+    ):
+        out += f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(body):<10}`\n".encode() + body + b"\n" * (len(body) % 2)
+    return out
+
+
+def archive(files):
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as packed:
+        for name, body in files.items():
+            packed.writestr(name, body)
+    return sink.getvalue()
+
+
+FILES = {
+    "usr/share/things/free/wall.png": picture(600, 500, 1),
+    "usr/share/things/free/wall_nm.png": picture(600, 500, 2),
+    "usr/share/things/tiny.png": picture(40, 40, 3),
+    "usr/share/things/art/alike.png": picture(600, 500, 4),
+    "usr/share/things/other.png": picture(600, 500, 5),
+    "usr/share/things/twice.png": picture(600, 500, 6),
+    "usr/share/things/more.pk3": archive({"art/zero/sky.png": picture(3000, 500, 7), "notes.txt": b"no picture"}),
+}
+
+
+@pytest.mark.parametrize("packing", ["xz", "gz", "bz2"])
+def test_free_pictures_are_taken_and_others_counted(tmp_path, packing):
+    path = tmp_path / "things_1.0_all.deb"
+    path.write_bytes(deb(FILES, packing))
+    taken = take_packages([str(path)], tmp_path / "out")
+    assert [(s.name, s.licence) for s in taken.sources] == [
+        ("things_wall.png", "CC-BY-4.0"),
+        ("things_sky.png", "CC0-1.0"),
+    ]
+    assert taken.sources[0].holder == "2018, Ann Author and Bob"
+    assert taken.sources[0].sha256 == hashlib.sha256(FILES["usr/share/things/free/wall.png"]).hexdigest()
+    assert taken.refused == {
+        "left out by name": 1,
+        "too small": 1,
+        "licence CC-BY-SA-4.0": 1,
+        "licence GPL-2+": 1,
+        "licence not clear": 1,
+    }
+    with Image.open(tmp_path / "out" / "things_sky.png") as sky:
+        assert sky.size == (2304, 384)
+    with Image.open(tmp_path / "out" / "things_wall.png") as wall:
+        expected = np.asarray(Image.open(io.BytesIO(FILES["usr/share/things/free/wall.png"])))
+        assert np.array_equal(np.asarray(wall), expected)
+
+
+def test_other_families_and_names_can_be_asked_for(tmp_path):
+    path = tmp_path / "things.deb"
+    path.write_bytes(deb(FILES))
+    plan = PackagePlan(families=("cc-by-sa", "cc0"), without=("sk*",))
+    taken = take_packages([str(path)], tmp_path / "out", plan)
+    assert [s.name for s in taken.sources] == ["things_alike.png"]
+
+
+def test_what_an_earlier_call_took_stays_listed_and_reaches_the_data_card(tmp_path):
+    for name, files in (("first", {"a/free/wall.png": FILES["usr/share/things/free/wall.png"]}), ("second", FILES)):
+        (tmp_path / f"{name}_1.deb").write_bytes(deb(files))
+        take_packages([str(tmp_path / f"{name}_1.deb")], tmp_path / "out")
+    assert [s.name for s in sources_in(tmp_path / "out")] == ["first_wall.png", "second_sky.png", "second_wall.png"]
+    build_pack(tmp_path / "out", tmp_path / "pack", text_pages=0)
+    card = (tmp_path / "pack" / "DATA_CARD.md").read_text()
+    assert "CC-BY-4.0 (2018, Ann Author and Bob; first_1.deb) | first_wall" in card
+
+
+def test_which_paragraph_holds():
+    stanzas = read_copyright(COPYRIGHT)
+    assert len(stanzas) == 6
+    assert stanza_of("usr/share/free/wall.png", stanzas).licence == "CC-BY-4.0"
+    assert stanza_of("usr/share/art/zero/x/y.png", stanzas).licence == "CC0-1.0"
+    assert stanza_of("usr/share/whatever.png", stanzas).licence == "GPL-2+"
+    assert stanza_of("one/twice.png", stanzas).licence == "CC0-1.0"
+    assert stanza_of("three/twice.png", stanzas) is None  # both names agree as far, and say different things
+    # a pattern that comes later counts more
+    both = (Stanza(("*",), "CC0-1.0", ""), Stanza(("*.png",), "GPL-2", ""))
+    assert stanza_of("a.png", both).licence == "GPL-2"
+    assert stanza_of("a.png", ()) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no Debian package"),
+        (b"PK\x03\x04 something else", "no Debian package"),
+        (b"!<arch>\n", "without contents"),
+        (deb(FILES)[:3000], "cannot be unpacked"),
+        (deb(FILES, copyright_text="All of it is ours."), "no copyright file that says"),
+        (deb(FILES).replace(b"data.tar.xz  ", b"data.tar.zst "), "'zst'"),
+        (deb({**FILES, "bad.zip": b"PK no zip"}), "bad.zip cannot be unpacked"),
+    ],
+)
+def test_bad_packages_are_refused_in_words(tmp_path, content, words):
+    path = tmp_path / "bad.deb"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        take_packages([str(path)], tmp_path / "out")
+
+
+def test_bad_requests(tmp_path):
+    with pytest.raises(InputError, match="there is no package"):
+        take_packages([str(tmp_path / "absent.deb")], tmp_path / "out")
+    with pytest.raises(OptionError, match="nothing may be"):
+        take_packages(["things"], tmp_path / "out")
+    with pytest.raises(OptionError, match="sides run from"):
+        PackagePlan(min_side=900, max_side=800)
+    with pytest.raises(OptionError, match="suite"):
+        PackagePlan(suite="../etc")
+    (tmp_path / "out" / "SOURCES.json").write_text("[{}]")
+    with pytest.raises(InputError, match="no list of sources"):
+        sources_in(tmp_path / "out")
+
+
+@pytest.fixture
+def mirror():
+    body = deb(FILES)
+    files = {"/pool/t/things_1.0_all.deb": body}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            found = files.get(self.path)
+            self.send_response(200 if found else 404)
+            self.end_headers()
+            self.wfile.write(found or b"")
+
+        def log_message(self, *given):
+            pass
+
+    def index(digest):
+        packages = ("thing", "pool/x", "0"), ("things", "pool/t/things_1.0_all.deb", digest)
+        text = "\n".join(f"Package: {n}\nVersion: 1.0\nFilename: {f}\nSHA256: {d}\n" for n, f, d in packages)
+        files["/dists/bookworm/main/binary-all/Packages.xz"] = lzma.compress(text.encode())
+
+    index(hashlib.sha256(body).hexdigest())
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", index
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_package_is_fetched_by_name(tmp_path, mirror):
+    ran = CliRunner().invoke(
+        app, ["data", "packages", "things", "-o", str(tmp_path / "out"), "--base-url", mirror[0], "--json"]
+    )
+    assert ran.exit_code == 0, ran.output
+    assert {s["name"] for s in json.loads(ran.stdout)["taken"]} == {"things_wall.png", "things_sky.png"}
+    assert (tmp_path / "out" / "things_sky.png").is_file()
+
+
+def test_another_file_than_the_index_names_is_refused(tmp_path, mirror):
+    base, index = mirror
+    index("0" * 64)
+    client = Client(Manners(interval=0.0, attempts=1), base=base)
+    with pytest.raises(UnavailableError, match=r"another things_1\.0_all\.deb"):
+        take_packages(["things"], tmp_path / "out", PackagePlan(mirror=base), client)
+    with pytest.raises(InputError, match="no package 'absent'"):
+        take_packages(["absent"], tmp_path / "out", PackagePlan(mirror=base), client)
+    with pytest.raises(UnavailableError, match="cannot be fetched"):
+        take_packages(["things"], tmp_path / "out", PackagePlan(mirror=base, suite="sid"), client)
+    assert not (tmp_path / "out" / "SOURCES.json").exists()
