@@ -167,7 +167,7 @@ def test_mix_frequencies(gray_card):
     assert 160 < clean < 240  # four standard deviations
 
 
-@pytest.mark.parametrize("kind", ["poisson", "camera", "jpeg", "blur_noise", "mixed", "second_order"])
+@pytest.mark.parametrize("kind", ["poisson", "camera", "jpeg", "blur_noise", "mixed", "second_order", "noise_jpeg"])
 def test_every_kind_returns_its_parameters(picture, kind):
     weights = dict.fromkeys(d.Mix().weights(), 0.0) | {kind: 1.0}
     result = d.degrade(picture, d.Mix(**weights), np.random.default_rng(9))

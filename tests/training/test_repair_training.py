@@ -20,7 +20,7 @@ from tratto.simulate.damage import CLASSES  # noqa: E402
 from tratto.training.config import FEATURES, Data, Optim, Run  # noqa: E402
 from tratto.training.loop import Ema, build_network, load_ema, run  # noqa: E402
 from tratto.training.publish_repair import export_repair  # noqa: E402
-from tratto.training.repair import RepairChecks, f1, repair_loss  # noqa: E402
+from tratto.training.repair import RepairChecks, f1, random_damage, repair_loss  # noqa: E402
 from tratto.training.samples import make_sample  # noqa: E402
 
 SMALL = {"width": 8, "dilations": (1, 2), "unshuffle": 2}
@@ -251,8 +251,9 @@ def test_checks_without_photographs_are_empty(tmp_path):
     assert Ema(net, 0.9).shadow.keys() == net.state_dict().keys()
 
 
-def test_what_the_finder_sees_ends_at_the_stated_radius():
-    net = DamageNet(DamageConfig(**SMALL_FINDER)).eval()
+@pytest.mark.parametrize("refine", [0, 2])
+def test_what_the_finder_sees_ends_at_the_stated_radius(refine):
+    net = DamageNet(DamageConfig(**SMALL_FINDER, refine=refine)).eval()
     with torch.no_grad():
         for p in net.decoder.parameters():
             p.abs_().add_(0.01)
@@ -267,6 +268,35 @@ def test_what_the_finder_sees_ends_at_the_stated_radius():
         reach = max(reach, at - int(rows.min()), int(rows.max()) - at)
     assert net.config.multiple == 8
     assert net.config.radius - 10 < reach <= net.config.radius
+
+
+def test_blocks_that_refine_change_nothing_before_they_are_trained(photos, pack, tmp_path):
+    folder = run(FIND, photos, tmp_path / "runs", pack)
+    before, deeper = build_network(FIND), build_network(replace(FIND, network_options={**SMALL_FINDER, "refine": 2}))
+    assert load_ema(folder, before) == []
+    missing = load_ema(folder, deeper)
+    assert missing
+    assert all(name.startswith("decoder.refine.") for name in missing)
+    x = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.equal(before.eval()(x), deeper.eval()(x))
+
+
+def test_intact_crops_and_exposure_are_drawn_as_often_as_asked(pack):
+    data = Pack(pack)
+    kinds = random_kinds(replace(FIND, data=Data(patch=48, intact_share=0.25)))
+    assert 400 * 0.25 - 4 * 8.7 < sum(not k for k in kinds) < 400 * 0.25 + 4 * 8.7
+    assert all(not k for k in random_kinds(replace(FIND, data=Data(patch=48, intact_share=1.0))))
+    intact = replace(FIND, data=Data(patch=48, intact_share=1.0, exposed_share=1.0))
+    lit = [make_sample(intact, data, step, 0) for step in range(12)]
+    plain = [make_sample(replace(intact, data=Data(patch=48, intact_share=1.0)), data, step, 0) for step in range(12)]
+    assert all(not s.target.any() for s in lit)
+    assert np.std([a.source.mean() for a in lit]) > 2 * np.std([a.source.mean() for a in plain])
+    assert all(s.source.min() >= 0 and s.source.max() <= 1 for s in lit)
+
+
+def random_kinds(config):
+    return [random_damage(config, np.random.default_rng([5, i])) for i in range(400)]
 
 
 def test_the_encoder_computes_what_the_packaged_network_does():
@@ -308,7 +338,13 @@ def test_training_starts_from_the_packaged_features(photos, pack, tmp_path):
 
 
 def test_bad_shapes_of_the_finder_are_refused():
-    for bad in ({"widths": (8, 8)}, {"own": 0}, {"stages": ((4, 1, 1, 6, 1),)}, {"stages": ((3, 3, 1, 6, 1),)}):
+    for bad in (
+        {"widths": (8, 8)},
+        {"own": 0},
+        {"stages": ((4, 1, 1, 6, 1),)},
+        {"stages": ((3, 3, 1, 6, 1),)},
+        {"refine": -1},
+    ):
         with pytest.raises(OptionError):
             DamageConfig(**(SMALL_FINDER | bad))
 

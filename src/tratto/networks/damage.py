@@ -43,6 +43,9 @@ class DamageConfig:
         Channels of the decoder's own look at the picture, at half the resolution.
     classes : int
         Kinds of damage.
+    refine : int
+        Residual blocks behind the finest level of the decoder, each with twice the dilation of the one before: thin
+        damage is told from edges by following it.
     """
 
     stem: int = 32
@@ -50,10 +53,11 @@ class DamageConfig:
     widths: tuple[int, ...] = (40, 48, 64, 96)
     own: int = 24
     classes: int = 8
+    refine: int = 0
 
     def __post_init__(self) -> None:
         numbers = (self.stem, self.own, self.classes, *self.widths, *(n for stage in self.stages for n in stage))
-        if min(numbers, default=0) < 1 or any(s[0] % 2 == 0 or s[1] > 2 for s in self.stages):
+        if min(numbers, default=0) < 1 or self.refine < 0 or any(s[0] % 2 == 0 or s[1] > 2 for s in self.stages):
             raise OptionError(f"a damage network needs positive sizes, odd kernels and strides of 1 or 2, got {self}")
         if len(self.levels) != len(self.widths):
             raise OptionError(f"{len(self.levels)} levels of the encoder, {len(self.widths)} widths of the decoder")
@@ -78,7 +82,7 @@ class DamageConfig:
         """How far, in input pixels, an input can change an output.
 
         The encoder's convolutions, of which those that halve look further to the lower right; two of the decoder per
-        level; the exit; and the coarsest grid.
+        level; the blocks that refine; the exit; and the coarsest grid.
         """
         reach, grid = 2, 2
         for kernel, stride, _, _, blocks in self.stages:
@@ -86,6 +90,7 @@ class DamageConfig:
             grid *= stride
             reach += (blocks - 1) * (kernel // 2) * grid
         reach += sum(2 * 2 ** (level + 1) for level in range(len(self.levels))) + 2
+        reach += 2 * sum(2**n + 1 for n in range(self.refine))
         return reach + self.multiple - 1
 
 
@@ -172,6 +177,22 @@ def _unit(fan_in: int, out: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(fan_in, out, 3, 1, 1, bias=False), _Norm(out), nn.ReLU(inplace=True))
 
 
+class _Refine(nn.Module):
+    """``x + conv(relu(norm(dilated conv(x))))``, which begins as ``x``."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=False)
+        self.norm = _Norm(width)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        return x + self.second(F.relu(self.norm(self.first(x))))
+
+
 class Decoder(nn.Module):
     """The way up of a U-Net (Ronneberger et al. 2015) with additive skips, and a look of its own at the picture."""
 
@@ -183,6 +204,7 @@ class Decoder(nn.Module):
         self.skips = nn.ModuleList(nn.Sequential(nn.Conv2d(s, k, 1), _Norm(k)) for s, k in zip(sources, w, strict=True))
         self.links = nn.ModuleList(nn.Conv2d(c, f, 1) for f, c in pairwise(w))
         self.ups = nn.ModuleList(nn.Sequential(_unit(k, k), _unit(k, k)) for k in w)
+        self.refine = nn.Sequential(*(_Refine(w[0], 2**n) for n in range(config.refine)))
         self.exit = nn.Conv2d(w[0], (config.classes + 1) * 4, 3, padding=1)
         with torch.no_grad():
             self.exit.weight.mul_(0.1)
@@ -196,7 +218,7 @@ class Decoder(nn.Module):
         for level in reversed(range(len(self.links))):
             above = F.interpolate(self.links[level](h), scale_factor=2.0, mode="nearest")
             h = self.ups[level](F.relu(self.skips[level](features[level]) + above))
-        return F.pixel_shuffle(self.exit(h), 2)
+        return F.pixel_shuffle(self.exit(self.refine(h)), 2)
 
 
 class DamageNet(nn.Module):

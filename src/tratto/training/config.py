@@ -45,6 +45,10 @@ class Data:
         Share of crops from rendered text pages.
     shrink_weights : tuple of float
         Relative weights of photographs at 1, 1/2 and 1/3 size.
+    intact_share : float
+        Finding damage: share of crops without any.
+    exposed_share : float
+        Finding damage: share of crops that are lit, exposed and coloured otherwise before they are damaged.
     """
 
     patch: int = 96
@@ -58,6 +62,8 @@ class Data:
     tied_from: int = 0
     text_share: float = 0.05
     shrink_weights: tuple[float, float, float] = (0.3, 0.45, 0.25)
+    intact_share: float = 0.125
+    exposed_share: float = 0.0
 
 
 @dataclass(frozen=True)

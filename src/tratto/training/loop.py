@@ -391,6 +391,9 @@ class HeldOut:
             else:
                 pairs = {f"sigma{s}": gaussian_noise(clean, s, rng) for s in (15, 25, 50)}
                 pairs |= {f"jpeg{q}": jpeg(clean, q) for q in (10, 40)}
+                apart = np.random.default_rng([21, number])  # the cases above keep the noise they always had
+                for s, q in ((8, 90), (15, 80), (25, 60)):
+                    pairs[f"noisy{s} jpeg{q}"] = jpeg(quantize(gaussian_noise(clean, s, apart)), q)
                 pairs["clean"] = clean
             for case, source in pairs.items():
                 self.cases.setdefault(case, []).append((_tensor(source), _tensor(clean)))

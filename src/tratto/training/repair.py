@@ -34,6 +34,14 @@ def gray_or_toned(picture: Array, rng: np.random.Generator) -> Array:
     return np.clip(gray[..., None] * tone, 0, 1).astype(np.float32)
 
 
+def exposed(picture: Array, rng: np.random.Generator) -> Array:
+    """Return a picture lit, exposed and coloured otherwise: saturation, gain up to clipped lights, gamma."""
+    gray = picture @ np.array([0.299, 0.587, 0.114], np.float32)
+    out = gray[..., None] + np.float32(rng.uniform(0.4, 1.3)) * (picture - gray[..., None])
+    out = np.clip(out * np.float32(np.exp(rng.uniform(-0.5, 0.5))), 0, 1)
+    return np.asarray(out ** np.float32(np.exp(rng.uniform(-0.4, 0.4))), np.float32)
+
+
 def random_holes(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.bool_]:
     """Draw holes for training: thin and medium ones of random width, share and mixture."""
     kind = rng.uniform()
@@ -46,8 +54,8 @@ def random_holes(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np
 
 
 def random_damage(run: Run, rng: np.random.Generator) -> list[tuple[str, float]]:
-    """Draw which damage a training crop gets: none in one of eight, else one to three kinds."""
-    if rng.uniform() < 0.125:
+    """Draw which damage a training crop gets: none in a share of ``intact_share``, else one to three kinds."""
+    if rng.uniform() < run.data.intact_share:
         return []
     count = int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))
     return [(CLASSES[int(rng.integers(len(CLASSES)))], float(rng.uniform(0.25, 1.0))) for _ in range(count)]
@@ -81,6 +89,8 @@ def make_repair_sample(run: Run, pack: Pack, micro_step: int, index: int) -> tup
     """Make sample ``index`` of ``micro_step``: source (h, w, 3 or 4), target (h, w, 3 or classes), name."""
     rng = np.random.default_rng([run.seed, micro_step, index])
     clean, name = pack.crop(run.data.patch, rng)
+    if run.data.exposed_share and rng.uniform() < run.data.exposed_share:
+        clean = exposed(clean, rng)
     if rng.uniform() < run.data.gray_share:
         clean = gray_or_toned(clean, rng)
     if run.network == "inpainter":

@@ -29,6 +29,7 @@ from tratto.simulate.degrade.drawing import (
     random_gaussian,
     random_jpeg,
     random_mixed,
+    random_noise_jpeg,
     random_poisson,
     random_second_order,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "random_gaussian",
     "random_jpeg",
     "random_mixed",
+    "random_noise_jpeg",
     "random_poisson",
     "random_second_order",
     "resize",

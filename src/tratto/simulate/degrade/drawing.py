@@ -118,6 +118,12 @@ def random_mixed(picture: Picture, rng: np.random.Generator) -> Degraded:
     return chain(picture, tuple(pool[i] for i in order), rng)
 
 
+def random_noise_jpeg(picture: Picture, rng: np.random.Generator) -> Degraded:
+    """Gaussian noise of sigma 3 to 35 under one JPEG encoding of quality 40 to 95: what cameras deliver."""
+    noise = partial(random_gaussian, low=3.0, high=35.0)
+    return chain(picture, (noise, partial(random_jpeg, low=40, high=95, twice=0.0)), rng)
+
+
 def random_second_order(picture: Picture, rng: np.random.Generator) -> Degraded:
     """Two rounds of mild blur, noise and JPEG (the idea of Real-ESRGAN, Wang et al. 2021), without resizing."""
     return chain(picture, (_mild_blur, _mild_noise, _mild_jpeg) * 2, rng)
@@ -129,7 +135,7 @@ class Mix:
 
     Attributes
     ----------
-    clean, gaussian, poisson, camera, jpeg, blur_noise, mixed, second_order : float
+    clean, gaussian, poisson, camera, jpeg, blur_noise, mixed, second_order, noise_jpeg : float
         Weights. ``clean`` leaves the picture as it is, so that a network learns to leave alone.
     sigma_max : float
         Largest Gaussian sigma, 0-255 scale.
@@ -149,6 +155,7 @@ class Mix:
     blur_noise: float = 0.03
     mixed: float = 0.06
     second_order: float = 0.02
+    noise_jpeg: float = 0.0
     sigma_max: float = 55.0
     quantized: float = 0.3
     jpeg_high: int = 95
@@ -157,10 +164,8 @@ class Mix:
 
     def weights(self) -> dict[str, float]:
         """Return the kinds and their weights, in drawing order."""
-        return {
-            name: float(getattr(self, name))
-            for name in ("clean", "gaussian", "poisson", "camera", "jpeg", "blur_noise", "mixed", "second_order")
-        }
+        kinds = ("clean", "gaussian", "poisson", "camera", "jpeg", "blur_noise", "mixed", "second_order", "noise_jpeg")
+        return {name: float(getattr(self, name)) for name in kinds}
 
     def __post_init__(self) -> None:
         weights = self.weights()
@@ -207,6 +212,7 @@ def degrade(picture: Picture, mix: Mix, rng: np.random.Generator) -> Degraded:
         "jpeg": partial(random_jpeg, high=mix.jpeg_high, aligned=mix.jpeg_aligned, twice=mix.jpeg_twice),
         "mixed": random_mixed,
         "second_order": random_second_order,
+        "noise_jpeg": random_noise_jpeg,
     }
     if kind == "blur_noise":
         return chain(picture, (_mild_blur, _mild_noise), rng)
