@@ -1,4 +1,7 @@
-"""The degradation estimator: noise, JPEG and blur of a crop, with standard errors. One shared core, a quarter hour."""
+"""The degradation estimator: noise, grain and blur of a picture, with standard errors. One shared core, half an hour.
+
+The samples are made once and kept: the spectrum of a picture takes far longer than a step of so small a network.
+"""
 
 from tratto.training.config import Data, Optim, Run
 
@@ -6,11 +9,11 @@ RUN = Run(
     name="estimator",
     ships_as="tratto-estimator",
     network="estimator",
-    steps=3_000,
-    batch=16,
-    data=Data(patch=96, gray_share=0.15, text_share=0.04, shrink_weights=(0.2, 0.4, 0.4)),
-    optim=Optim(lr=1.5e-3, lr_end=1e-5, warmup=200, ema=0.998),
+    steps=6_000,
+    batch=128,
+    data=Data(patch=224, gray_share=0.3, text_share=0.04, shrink_weights=(0.2, 0.4, 0.4), pool=12_000),
+    optim=Optim(lr=2e-3, lr_end=1e-6, warmup=200, weight_decay=1e-3, ema=0.998),
     seed=21,
-    save_every=500,
-    check_every=1000,
+    save_every=1000,
+    check_every=1500,
 )

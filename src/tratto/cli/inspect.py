@@ -10,13 +10,29 @@ import typer
 
 from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
 from tratto.core.errors import InputError, OptionError, TrattoError
-from tratto.core.inspection import Estimate, Inspection
+from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
 
 
 def _lines(name: str, e: Estimate, unit: str) -> list[str]:
     value = "-" if e.value is None else f"{e.value:.2f}{unit}"
     note = textwrap.wrap(e.note, 84, initial_indent=" " * 18, subsequent_indent=" " * 18)
     return [f"  {name:<16}{value:<14}{e.basis}", *note]
+
+
+def _opinion(opinion: Opinion | None) -> list[str]:
+    """Return what the network reads: noise, how far it is spread, blur."""
+    if opinion is None:
+        return []
+
+    def said(trait: Trait, digits: int, unit: str) -> str:
+        return f"{trait.value:.{digits}f} +- {trait.error:.{digits}f}{unit}"
+
+    grain = "" if opinion.grain is None else f", grain {said(opinion.grain, 1, ' px')}"
+    noise = said(opinion.noise, 1, " /255")
+    return [
+        f"  {'by a network':<16}noise {noise}{grain}, blur {said(opinion.blur, 1, ' px')}",
+        f"{'':<18}{opinion.model}; compression's loss of noise and coarse grain are allowed for",
+    ]
 
 
 def describe(inspection: Inspection, page: int = 1, pages: int = 1) -> list[str]:
@@ -35,6 +51,7 @@ def describe(inspection: Inspection, page: int = 1, pages: int = 1) -> list[str]
         f"  {'  generations':<16}{i.jpeg_generations}",
         *_lines("edge blur", i.blur_sigma, " px"),
         *_lines("enlarged", i.upscale, " x"),
+        *_opinion(i.opinion),
         f"  {'clipped':<16}{100 * i.clipped_low:.2f} % at black, {100 * i.clipped_high:.2f} % at white",
     ]
 

@@ -28,6 +28,37 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Trait:
+    """One answer of a network: a value and one standard error, in the same unit."""
+
+    value: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a network reads of a picture, beside the classical estimates.
+
+    Attributes
+    ----------
+    noise : Trait
+        Standard deviation of the noise before any compression, in 1/255 of full scale.
+    grain : Trait or None
+        Pixels over which that noise is spread, as the deviation of a Gaussian, 0 for white noise; None where there is
+        hardly any noise.
+    blur : Trait
+        Standard deviation, in pixels, of the blur.
+    model : str
+        Id of the network and the beginning of its SHA-256.
+    """
+
+    noise: Trait
+    grain: Trait | None
+    blur: Trait
+    model: str
+
+
+@dataclass(frozen=True)
 class Inspection:
     """Degradation estimates and facts of one picture.
 
@@ -51,6 +82,8 @@ class Inspection:
         Factor by which the picture appears to have been enlarged; 1 = native.
     clipped_low, clipped_high : float
         Fraction of samples at 0 and at full scale.
+    opinion : Opinion or None
+        Of a network; None where none was asked or it cannot judge.
     """
 
     width: int
@@ -68,10 +101,13 @@ class Inspection:
     clipped_low: float
     clipped_high: float
     jpeg_grid: tuple[int, int] | None = None
+    opinion: Opinion | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able dictionary."""
+        """Return a JSON-able dictionary; without ``opinion`` where there is none."""
         d: dict[str, Any] = asdict(self)
+        if self.opinion is None:
+            del d["opinion"]
         d["noise_channels"] = list(self.noise_channels)
         d["jpeg_grid"] = None if self.jpeg_grid is None else list(self.jpeg_grid)
         d["noise_curve"] = [list(p) for p in self.noise_curve]

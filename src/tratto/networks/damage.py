@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name of this module
 from torch import Tensor, nn
 
 from tratto.core.errors import OptionError
+from tratto.networks.norm import Norm
 
 #: Kernel side, stride, expansion, channels, blocks of each stage of EfficientNet-Lite0 down to a sixteenth.
 LITE0 = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3))
@@ -160,21 +160,9 @@ class Encoder(nn.Module):
         return out
 
 
-class _Norm(nn.BatchNorm2d):
-    """Batch normalisation without a count of batches: a whole number among the weights cannot be averaged."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
-        self.num_batches_tracked = None
-
-    def _load_from_state_dict(self, *given: Any) -> None:
-        """Load as any layer does; the parent class would ask for the count."""
-        nn.Module._load_from_state_dict(self, *given)
-
-
 def _unit(fan_in: int, out: int) -> nn.Sequential:
     """Convolution, batch normalisation, ReLU. At work the normalisation is part of the convolution."""
-    return nn.Sequential(nn.Conv2d(fan_in, out, 3, 1, 1, bias=False), _Norm(out), nn.ReLU(inplace=True))
+    return nn.Sequential(nn.Conv2d(fan_in, out, 3, 1, 1, bias=False), Norm(out), nn.ReLU(inplace=True))
 
 
 class _Refine(nn.Module):
@@ -183,7 +171,7 @@ class _Refine(nn.Module):
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=False)
-        self.norm = _Norm(width)
+        self.norm = Norm(width)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         nn.init.zeros_(self.second.weight)
         nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
@@ -201,7 +189,7 @@ class Decoder(nn.Module):
         w = config.widths
         self.own = _unit(12, config.own)
         sources = (config.levels[0] + config.own, *config.levels[1:])
-        self.skips = nn.ModuleList(nn.Sequential(nn.Conv2d(s, k, 1), _Norm(k)) for s, k in zip(sources, w, strict=True))
+        self.skips = nn.ModuleList(nn.Sequential(nn.Conv2d(s, k, 1), Norm(k)) for s, k in zip(sources, w, strict=True))
         self.links = nn.ModuleList(nn.Conv2d(c, f, 1) for f, c in pairwise(w))
         self.ups = nn.ModuleList(nn.Sequential(_unit(k, k), _unit(k, k)) for k in w)
         self.refine = nn.Sequential(*(_Refine(w[0], 2**n) for n in range(config.refine)))

@@ -1,29 +1,30 @@
-"""The degradation estimator: how much noise, JPEG and blur a crop has, each with its standard error.
+"""The degradation estimator: how much noise there is, how coarse its grain is, how soft the picture, with errors.
 
-A small convolutional encoder whose features are pooled to mean and standard deviation over the crop (the first and
-second moments of texture, as in style statistics, Huang and Belongie 2017), and one hidden layer. Learned from crops
-whose degradation is known, because they were degraded by :mod:`tratto.simulate.degrade`. The standard error is learned
-with the values (heteroscedastic, Kendall and Gal 2017).
+Two hidden layers over the spectrum of a picture's calm blocks (``tratto.imaging.estimate.spectrum``). Convolutions
+on pixels were tried first: with few photographs they learned the photographs. Learned from pictures whose degradation
+is known, because they were degraded by :mod:`tratto.simulate.degrade`. The standard error is learned with the values
+(heteroscedastic, Kendall and Gal 2017). Noise is a correction of what the classical estimate reads, which is nearly right
+for white noise.
 
-Shapes: ``B`` batch, ``H``, ``W`` rows and columns.
+Shapes: ``B`` batch, ``F`` features.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name of this module
 from torch import Tensor, nn
 
 from tratto.core.errors import OptionError
-from tratto.networks.restorer import ResidualBlock
+from tratto.networks.norm import Norm
 
-#: What is estimated, in this order. Noise: standard deviation in 1/255. JPEG: 100 - quality, 0 without. Blur: pixels.
-TRAITS = ("noise", "jpeg", "blur")
-#: The same values divided by these are what the network predicts; about one where it matters.
-UNITS = (20.0, 50.0, 1.5)
+#: What is estimated, in this order. Noise: standard deviation in 1/255. Grain: pixels over which it is spread, as the
+#: deviation of a Gaussian, 0 for white noise. Blur: deviation of a Gaussian, pixels.
+TRAITS = ("noise", "grain", "blur")
+#: Which feature, from the end, is the noise as the classical estimate reads it, scaled as here.
+READ = -3
 LOG_ERROR_MIN = -4.0
 LOG_ERROR_MAX = 1.5
 
@@ -34,74 +35,66 @@ class EstimatorConfig:
 
     Attributes
     ----------
-    widths : tuple of int
-        Channels per level, finest first; each level halves the sides.
-    blocks : int
-        Residual blocks per level.
-    unshuffle : int
-        Factor of the pixel-unshuffle entry.
-    hidden : int
-        Width of the layer between features and answers.
+    features : int
+        Numbers in, ``tratto.imaging.estimate.spectrum.SPECTRUM_SIZE``.
+    hidden : tuple of int
+        Widths of the layers between.
+    dropout : float
+        Share of the first layer's answers that is left out in training.
     """
 
-    widths: tuple[int, ...] = (32, 48, 64)
-    blocks: int = 2
-    unshuffle: int = 2
-    hidden: int = 96
+    features: int = 252
+    hidden: tuple[int, int] = (192, 96)
+    dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if not self.widths or min(*self.widths, self.blocks, self.unshuffle, self.hidden) < 1:
-            raise OptionError(f"widths, blocks, unshuffle and hidden must be positive, got {self}")
+        if min(self.features, *self.hidden) < 1 or not 0 <= self.dropout < 1:
+            raise OptionError(f"features and hidden must be positive, dropout lies in [0, 1); got {self}")
 
-    @property
-    def multiple(self) -> int:
-        """Sides of the input must be multiples of this."""
-        return self.unshuffle * 2 ** (len(self.widths) - 1)
+
+def scaled(traits: Tensor) -> Tensor:
+    """(B, 3) traits in their units -> as the network predicts them: noise on a logarithmic scale above about 2."""
+    return torch.cat((torch.log1p(traits[:, :1] / 2), traits[:, 1:]), 1)
+
+
+def unscaled(values: Tensor, errors: Tensor) -> tuple[Tensor, Tensor]:
+    """Values and standard errors (B, 3) of the network -> in the traits' units, errors to first order."""
+    slope = torch.cat((2 * torch.exp(values[:, :1]), torch.ones_like(values[:, 1:])), 1)
+    return torch.cat((2 * (torch.exp(values[:, :1]) - 1), values[:, 1:]), 1), errors * slope
 
 
 class Estimator(nn.Module):
-    """Crop -> scaled traits and their log standard errors."""
+    """Spectrum -> scaled traits and their log standard errors."""
 
     def __init__(self, config: EstimatorConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or EstimatorConfig()
-        w = config.widths
-        self.entry = nn.Conv2d(3 * config.unshuffle**2, w[0], 3, padding=1)
-        self.levels = nn.ModuleList(nn.Sequential(*[ResidualBlock(c) for _ in range(config.blocks)]) for c in w)
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(w))
-        self.first = nn.Linear(2 * sum(w), config.hidden)
-        self.last = nn.Linear(config.hidden, 2 * len(TRAITS))
+        self.norm = Norm(config.features)
+        self.first = nn.Conv2d(config.features, config.hidden[0], 1)
+        self.second = nn.Conv2d(config.hidden[0], config.hidden[1], 1)
+        self.last = nn.Conv2d(config.hidden[1], 2 * len(TRAITS), 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Estimate what was done to crops.
+        """Estimate what was done to pictures.
 
         Parameters
         ----------
         x : Tensor
-            (B, 3, H, W) in [0, 1]; H and W multiples of ``config.multiple``.
+            (B, F, 1, 1), of :func:`tratto.imaging.estimate.spectrum.calm_spectrum`.
 
         Returns
         -------
         values, log_errors : Tensor
-            (B, 3) each, in units of :data:`UNITS`; values are not negative.
+            (B, 3) each, as :func:`scaled` has them; values are not negative.
 
         Raises
         ------
         OptionError
-            If the sides do not fit.
+            If there is another number of features.
         """
-        m = self.config.multiple
-        if x.dim() != 4 or x.shape[1] != 3 or x.shape[2] % m or x.shape[3] % m:
-            raise OptionError(f"expected (B, 3, H, W) with sides that are multiples of {m}; got {tuple(x.shape)}")
-        # brightness says nothing of degradation
-        y = self.entry(F.pixel_unshuffle(x - x.mean((2, 3), keepdim=True), self.config.unshuffle))
-        moments = []
-        for k, level in enumerate(self.levels):
-            y = level(y)
-            mean = y.mean((2, 3))
-            moments += [mean, ((y - mean[:, :, None, None]).square().mean((2, 3)) + 1e-6).sqrt()]
-            if k < len(self.downs):
-                y = self.downs[k](y)
-        out = self.last(F.relu(self.first(torch.cat(moments, 1))))
-        values, logs = out.chunk(2, 1)
-        return F.softplus(values, beta=4.0), logs.clamp(LOG_ERROR_MIN, LOG_ERROR_MAX)
+        if x.dim() != 4 or x.shape[1] != self.config.features:
+            raise OptionError(f"expected (B, {self.config.features}, 1, 1); got {tuple(x.shape)}")
+        h = F.dropout(F.silu(self.first(self.norm(x))), self.config.dropout, self.training)
+        values, logs = self.last(F.silu(self.second(h))).flatten(1).chunk(2, 1)
+        read = x[:, READ, :, 0] * torch.tensor([1.0, 0.0, 0.0], dtype=x.dtype, device=x.device)
+        return F.softplus(values + read, beta=6.0), logs.clamp(LOG_ERROR_MIN, LOG_ERROR_MAX)

@@ -122,10 +122,12 @@ class Session:
         return open_mask(mask, image, self.limits)
 
     def inspect(self, picture: Any, page: int = 0) -> Inspection:
-        """Say what is wrong with a picture; see :class:`tratto.Inspection`."""
+        """Say what is wrong with a picture; see :class:`tratto.Inspection`. A network adds its opinion where it can."""
         from tratto.imaging.estimate import inspect_image
+        from tratto.providers.estimator import with_opinion
 
-        return inspect_image(self.open(picture, page))
+        image = self.open(picture, page)
+        return with_opinion(image, inspect_image(image))
 
     def estimate(self, recipe: Recipe, image: Image) -> Estimated:
         """Say what a recipe would do to this picture and how long it may take, without doing it.

@@ -10,7 +10,7 @@ import numpy as np
 
 from tratto.core.errors import ReceiptError
 from tratto.core.image import ColorMode, Image, Mask
-from tratto.core.inspection import Estimate, Inspection
+from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
 from tratto.core.recipe import Recipe
 from tratto.imaging.scratch import allocate
 from tratto.session.options import as_path
@@ -196,6 +196,11 @@ def _inspection_of(receipt: dict[str, Any]) -> Inspection:
             data[name] = Estimate(**data[name])
         data["noise_channels"] = tuple(float(v) for v in data["noise_channels"])
         data["noise_curve"] = tuple((float(a), float(b)) for a, b in data["noise_curve"])
+        if data.get("opinion") is not None:
+            said = dict(data["opinion"])
+            for name in ("noise", "grain", "blur"):
+                said[name] = None if said[name] is None else Trait(**said[name])
+            data["opinion"] = Opinion(**said)
         return Inspection(**data)
     except (KeyError, TypeError, ValueError) as e:
         raise ReceiptError(f"the receipt's inspection is malformed: {e}") from e

@@ -34,6 +34,9 @@ CLEAN_QUALITY = 93.0
 #: JPEG traces, at sigma 15 and quality 90 (10 to 12) 2.7 dB; at sigma 8 and quality 60 (1 to 5) it is 1.5 dB behind.
 NOISE_SURVIVES_QUALITY = 50.0
 NOISE_OUTWEIGHS = 6.0
+#: Where single pixels show no noise, but the network reads at least so much (1/255) with one standard error to spare,
+#: the reasons say so.
+GRAIN_SIGMA = 5.0
 #: An edge softer than this many pixels counts as blurred.
 SHARP_BLUR = 1.3
 
@@ -176,6 +179,9 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
     damage = damage_reasons(options, inspection)
     reasons = list(damage)
     steps: list[Step] = []
+    grain = _grain(options, inspection)
+    if grain:
+        reasons.append(grain)
     clean_first = bool(damage) and options.provider in _OWN_OR_AUTO
     soft = softness(inspection)
     if soft is not None:
@@ -241,8 +247,23 @@ def _unmeasured(options: RestoreOptions, inspection: Inspection) -> bool:
     return unknown and options.noise_sigma is None
 
 
+def _grain(options: RestoreOptions, inspection: Inspection) -> str:
+    """Say that a network sees grain which the estimate by single pixels does not show; empty where it does not."""
+    sigma, said = inspection.noise_sigma.value, inspection.opinion
+    if options.noise_sigma is not None or sigma is None or sigma > CLEAN_SIGMA or said is None or said.grain is None:
+        return ""
+    if said.noise.value - said.noise.error < GRAIN_SIGMA:
+        return ""
+    return (
+        f"grain: a network reads noise of sigma {said.noise.value:.0f} of 255 over {said.grain.value:.1f} pixels; "
+        "single pixels do not show it, and our networks take little of it away"
+    )
+
+
 def _nothing(options: RestoreOptions, inspection: Inspection) -> str:
     """Say that no damage was found, or that it could not be looked for."""
+    if _grain(options, inspection):
+        return "nothing else was found"
     if not _unmeasured(options, inspection):
         return "no noise, compression or blur was found"
     what = "nothing" if inspection.jpeg_quality.value is None else "neither noise nor blur"

@@ -49,6 +49,10 @@ class Data:
         Finding damage: share of crops without any.
     exposed_share : float
         Finding damage: share of crops that are lit, exposed and coloured otherwise before they are damaged.
+    kinds : dict
+        Finding damage: how often a class is drawn beside those that are not named, which count 1.
+    pool : int
+        Estimator: how many different samples there are; 0: every one is new.
     """
 
     patch: int = 96
@@ -64,6 +68,8 @@ class Data:
     shrink_weights: tuple[float, float, float] = (0.3, 0.45, 0.25)
     intact_share: float = 0.125
     exposed_share: float = 0.0
+    kinds: dict[str, float] = field(default_factory=dict)
+    pool: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ class Run:
         Name of the folder that is written below the output folder.
     network : str
         ``"restorer"`` (scale 1), ``"upscaler"``, ``"swin_unet"``, ``"inpainter"``, ``"segmenter"`` (damage) or
-        ``"estimator"`` (of noise, JPEG and blur).
+        ``"estimator"`` (of noise, grain and blur).
     network_options : dict
         Fields of the network's configuration class.
     steps, batch, accumulate : int

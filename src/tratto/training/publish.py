@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from dataclasses import dataclass
@@ -24,6 +25,25 @@ TRAINING_DATA = (
     "(stated public domain); six further ones are kept out for choosing weights and calibrating",
     "24 pages of invented text rendered from URW base 35 and Liberation fonts",
 )
+#: Beginnings of the names that those lines speak of.
+_TOLD = ("budgie_", "popos_", "text_")
+
+
+def training_data(runs: Path) -> list[str]:
+    """Return what a card says of the pictures in a runs folder's pack: those above, then all others by their licence.
+
+    Pictures whose licence asks for attribution are named, and so is whose they are, if their names or licences tell.
+    """
+    told = list(TRAINING_DATA)
+    index = runs / "pack" / "index.json"
+    others: dict[str, list[str]] = {}
+    for entry in json.loads(index.read_text()) if index.is_file() else ():
+        if entry["shrink"] == 1 and not entry["name"].startswith(_TOLD):
+            others.setdefault(entry["licence"], []).append(entry["name"])
+    for licence, names in others.items():
+        named = f": {', '.join(names)}" if "BY" in licence else ""
+        told.append(f"{len(names)} pictures under {licence}{named}")
+    return told
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tratto.training.config import Run, load_run
 from tratto.training.export import CALIBRATION_SHARE
 from tratto.training.loop import build_network, load_ema
 from tratto.training.onnx_file import worst_difference, write_onnx
-from tratto.training.publish import LICENCE, TRAINING_DATA, card_text, lineage
+from tratto.training.publish import LICENCE, card_text, lineage, training_data
 from tratto.training.repair import RepairChecks
 
 #: Side of the windows that speed is measured on.
@@ -160,7 +160,7 @@ def publish_repair(path: Path, runs: Path, photos: Path, note: str = "") -> Mode
     quality: dict[str, object] = {"parameters": sum(p.numel() for p in network.parameters()), **measured}
     quality |= {f"held_out_{k.replace(' ', '_')}": v for k, v in checks.scores(network).items()}
     data = weights.read_bytes()
-    fields = _fields(run, name, network, note, lineage(path))
+    fields = _fields(run, name, network, note, (lineage(path), training_data(runs)))
     fields |= {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
     fields = {k: fields[k] for k in sorted(fields, key=_ORDER.index)}
     first = parse_card(card_text(fields, quality, {"seconds_per_megapixel": 1.0}))
@@ -176,7 +176,9 @@ _ORDER = (
 ).split()
 
 
-def _fields(run: Run, name: str, network: nn.Module, note: str, chain: list[str]) -> dict[str, object]:
+def _fields(run: Run, name: str, network: nn.Module, note: str, came: tuple[list[str], list[str]]) -> dict[str, object]:
+    """Return the card's fields; ``came`` are the runs that led here, and the pictures."""
+    chain, pictures = came
     if not isinstance(network, InpaintNet | DamageNet):
         raise OptionError(f"a run of {run.network} is not one of repair")
     common: dict[str, object] = {
@@ -188,7 +190,7 @@ def _fields(run: Run, name: str, network: nn.Module, note: str, chain: list[str]
         "overlap": network.config.radius,
         "multiple": network.config.multiple,
         "value_range": [0.0, 1.0],
-        "training_data": [*TRAINING_DATA, "holes and damage simulated on them (tratto.simulate)"],
+        "training_data": [*pictures, "holes and damage simulated on them (tratto.simulate)"],
         "command": " && ".join(f"tratto train training_runs/{n}.py --photos PHOTOS --out runs" for n in chain),
     }
     unseen = "Trained on few photographs; no faces and hardly any interiors among them."

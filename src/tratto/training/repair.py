@@ -58,7 +58,14 @@ def random_damage(run: Run, rng: np.random.Generator) -> list[tuple[str, float]]
     if rng.uniform() < run.data.intact_share:
         return []
     count = int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))
-    return [(CLASSES[int(rng.integers(len(CLASSES)))], float(rng.uniform(0.25, 1.0))) for _ in range(count)]
+    return [(_kind(run, rng), float(rng.uniform(0.25, 1.0))) for _ in range(count)]
+
+
+def _kind(run: Run, rng: np.random.Generator) -> str:
+    if not run.data.kinds:
+        return CLASSES[int(rng.integers(len(CLASSES)))]
+    weights = np.array([run.data.kinds.get(k, 1.0) for k in CLASSES])
+    return CLASSES[int(rng.choice(len(CLASSES), p=weights / weights.sum()))]
 
 
 def as_seen(picture: Array, rng: np.random.Generator) -> Array:

@@ -1,20 +1,24 @@
 """Classical estimates of what is wrong with a picture: pure functions of its samples."""
 
 from tratto.imaging.estimate.blur import estimate_blur
-from tratto.imaging.estimate.inspect import inspect_image, sample_windows
+from tratto.imaging.estimate.inspect import inspect_image, rgb_windows, sample_windows
 from tratto.imaging.estimate.jpeg import JpegTrace, jpeg_quality_from_pixels, jpeg_quality_from_tables, standard_table
 from tratto.imaging.estimate.noise import NoiseEstimate, estimate_noise
+from tratto.imaging.estimate.spectrum import SPECTRUM_SIZE, calm_spectrum
 from tratto.imaging.estimate.upscale import estimate_upscale
 
 __all__ = [
+    "SPECTRUM_SIZE",
     "JpegTrace",
     "NoiseEstimate",
+    "calm_spectrum",
     "estimate_blur",
     "estimate_noise",
     "estimate_upscale",
     "inspect_image",
     "jpeg_quality_from_pixels",
     "jpeg_quality_from_tables",
+    "rgb_windows",
     "sample_windows",
     "standard_table",
 ]

@@ -17,7 +17,7 @@ from tratto.imaging.estimate.jpeg import JpegTrace, jpeg_quality_from_pixels, jp
 from tratto.imaging.estimate.noise import NoiseEstimate, estimate_noise
 from tratto.imaging.estimate.upscale import estimate_upscale
 
-__all__ = ["inspect_image", "sample_windows"]
+__all__ = ["inspect_image", "rgb_windows", "sample_windows"]
 
 _WHOLE = 2_000_000  # pixels up to which the whole picture is looked at
 _WINDOW = 336  # a multiple of 24, so that the grids of codecs and of enlargement stay in step
@@ -132,6 +132,13 @@ def inspect_image(image: Image) -> Inspection:
         # what the file says is its last compression, and that begins at the corner
         jpeg_grid=(0, 0) if exact else trace.grid,
     )
+
+
+def rgb_windows(image: Image) -> list[NDArray[np.float32]]:
+    """Return the parts of a grey, RGB or palette picture that are looked at, (h, w, 3) float32 in [0, 1], as stored."""
+    raw = [np.asarray(image.pixels[y0:y1, x0:x1]) for y0, x0, y1, x1 in sample_windows(image.height, image.width)]
+    parts = _sample(image, raw).rgb
+    return [np.repeat(p[..., None], 3, axis=2) if p.ndim == 2 else np.ascontiguousarray(p[..., :3]) for p in parts]
 
 
 def _rounded(e: Estimate) -> Estimate:
