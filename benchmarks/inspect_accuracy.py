@@ -1,4 +1,4 @@
-"""Measure how well inspection tells noise, JPEG quality, enlargement and blur on a folder of pictures.
+"""Measure how well inspection tells noise, grain, JPEG quality, enlargement and blur on a folder of pictures.
 
 Usage: python benchmarks/inspect_accuracy.py FOLDER [--limit N] [--json FILE]
 
@@ -92,6 +92,55 @@ def measure_noise(pictures: list[Picture], table: Table) -> None:
         table.add(f"noise, sigma {sigma}", "mean absolute error, 1/255", np.mean(np.abs(errors)), "", len(errors))
         table.add(f"noise, sigma {sigma}", "mean error, 1/255", np.mean(errors), "", len(errors))
     table.add("noise, sigma 5-50", "mean absolute error, 1/255", np.mean(pooled), "<= 1", len(pooled))
+
+
+def measure_opinion(pictures: list[Picture], table: Table) -> None:
+    """What the network reads beside what single pixels show, where both are asked for the noise that was drawn."""
+    from tratto.core.errors import UnavailableError
+    from tratto.providers.estimator import opinion
+    from tratto.simulate.degrade import grain_noise
+
+    def grainy(picture: Picture, sigma: float, size: float, seed: int) -> Picture:
+        grain = grain_noise(picture.astype(np.float32) / 255, sigma, size, np.random.default_rng(seed), seed % 2 == 0)
+        return np.clip(np.rint(255 * grain), 0, 255).astype(np.uint8)
+
+    cases: list[tuple[str, float, float | None, Callable[[Picture, int], Picture]]] = [
+        ("nothing added", 0, None, lambda p, k: p),
+        ("white noise, sigma 5", 5, 0, lambda p, k: noisy(p, 5, k)),
+        ("white noise, sigma 15", 15, 0, lambda p, k: noisy(p, 15, k)),
+        ("white noise, sigma 35", 35, 0, lambda p, k: noisy(p, 35, k)),
+        ("grain of 0.7 pixels, sigma 12", 12, 0.7, lambda p, k: grainy(p, 12, 0.7, k)),
+        ("grain of 1.2 pixels, sigma 8", 8, 1.2, lambda p, k: grainy(p, 8, 1.2, k)),
+        ("grain of 1.2 pixels, sigma 16", 16, 1.2, lambda p, k: grainy(p, 16, 1.2, k)),
+        ("JPEG 40", 0, None, lambda p, k: jpeg(p, 40)),
+        ("sigma 8, then JPEG 90", 8, 0, lambda p, k: jpeg(noisy(p, 8, k), 90)),
+        ("sigma 15, then JPEG 80", 15, 0, lambda p, k: jpeg(noisy(p, 15, k), 80)),
+        ("sigma 25, then JPEG 60", 25, 0, lambda p, k: jpeg(noisy(p, 25, k), 60)),
+    ]
+    for what, sigma, size, degrade in cases:
+        by_pixels, by_network, grain, inside, grains = [], [], [], [], []
+        for k, p in enumerate(pictures):
+            image = Image(np.ascontiguousarray(degrade(p, k)), ColorMode.RGB)
+            seen = inspect_image(image)
+            try:
+                said = opinion(image, seen)
+            except UnavailableError as e:
+                print(f"no second opinion: {e}", file=sys.stderr)
+                return
+            by_pixels.append(abs((seen.noise_sigma.value or 0.0) - sigma))
+            by_network.append(abs(said.noise.value - sigma))
+            inside.append(by_network[-1] <= said.noise.error)
+            grains.append((seen.noise_sigma.value or 0.0) <= 2.5 and said.noise.value - said.noise.error >= 5)
+            if size is not None and said.grain is not None:
+                grain.append(abs(said.grain.value - size))
+        n = len(pictures)
+        table.add(what, "noise by single pixels, mean absolute error", np.mean(by_pixels), "", n)
+        table.add(what, "noise by the network, mean absolute error", np.mean(by_network), "", n)
+        table.add(what, "its errors within the stated one", np.mean(inside), "0.6-0.76", n)
+        if grain:
+            table.add(what, "grain by the network, mean absolute error, pixels", np.mean(grain), "", len(grain))
+        if sigma == 0 or size:
+            table.add(what, "share where grain is spoken of", np.mean(grains), "0" if sigma == 0 else "", n)
 
 
 def measure_jpeg(pictures: list[Picture], table: Table) -> None:
@@ -195,7 +244,7 @@ def main() -> int:
         print(f"no pictures in {args.folder}", file=sys.stderr)
         return 2
     table = Table()
-    for part in (measure_noise, measure_jpeg, measure_enlargement, measure_blur, measure_time):
+    for part in (measure_noise, measure_opinion, measure_jpeg, measure_enlargement, measure_blur, measure_time):
         part(pictures, table)
     print(table.markdown())
     if args.json:

@@ -133,6 +133,17 @@ def test_other_families_and_names_can_be_asked_for(tmp_path):
     assert [s.name for s in taken.sources] == ["things_alike.png"]
 
 
+def test_pictures_can_be_written_to_travel(tmp_path):
+    path = tmp_path / "things.deb"
+    path.write_bytes(deb(FILES))
+    taken = take_packages([str(path)], tmp_path / "out", PackagePlan(webp=80))
+    assert [s.name for s in taken.sources] == ["things_wall.webp", "things_sky.webp"]
+    with Image.open(tmp_path / "out" / "things_wall.webp") as wall:
+        assert (wall.format, wall.size) == ("WEBP", (600, 500))
+    with pytest.raises(OptionError, match="WebP"):
+        PackagePlan(webp=101)
+
+
 def test_what_an_earlier_call_took_stays_listed_and_reaches_the_data_card(tmp_path):
     for name, files in (("first", {"a/free/wall.png": FILES["usr/share/things/free/wall.png"]}), ("second", FILES)):
         (tmp_path / f"{name}_1.deb").write_bytes(deb(files))

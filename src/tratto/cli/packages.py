@@ -24,6 +24,7 @@ def packages(
     without: Annotated[
         list[str] | None, typer.Option(help="Leave out pictures of this name, * for any characters; repeatable.")
     ] = None,
+    webp: Annotated[int, typer.Option(help="Write WebP of this quality, to travel; 0 writes PNG, without loss.")] = 0,
     mirror: Annotated[str, typer.Option(help="Mirror of Debian to fetch from.")] = "",
     suite: Annotated[str, typer.Option(help="Its suite; the default is the one this was tried with.")] = "",
     base_url: Annotated[str, typer.Option(help="A server on this machine to ask instead, for trials.")] = "",
@@ -35,7 +36,7 @@ def packages(
         names,
         out,
         (licence, tuple(without or ())),
-        (min_side, max_side),
+        (min_side, max_side, webp),
         (mirror, suite, base_url),
         as_json,
         as_json=as_json,
@@ -46,7 +47,7 @@ def _packages(
     names: list[str],
     out: Path,
     which: tuple[list[str] | None, tuple[str, ...]],
-    sides: tuple[int, int],
+    size: tuple[int, int, int],
     where: tuple[str, str, str],
     as_json: bool,
 ) -> int:
@@ -59,17 +60,16 @@ def _packages(
 
     licence, without = which
     mirror, suite, base_url = where
-    plan = PackagePlan(
-        families(licence) if licence else TAKEN, *sides, without, mirror or base_url or MIRROR, suite or SUITE
-    )
+    taken = families(licence) if licence else TAKEN
+    plan = PackagePlan(taken, *size[:2], without, size[2], mirror or base_url or MIRROR, suite or SUITE)
     client = Client(Manners(interval=0.5), base=base_url, say=lambda text: typer.echo(printable(text), err=True))
-    taken = take_packages(names, out, plan, client, lambda text: typer.echo(printable(text), err=True))
+    done = take_packages(names, out, plan, client, lambda text: typer.echo(printable(text), err=True))
     if as_json:
-        emit_json({"taken": [asdict(s) for s in taken.sources], "refused": taken.refused})
+        emit_json({"taken": [asdict(s) for s in done.sources], "refused": done.refused})
         return 0
-    for source in taken.sources:
+    for source in done.sources:
         typer.echo(printable(f"{source.name}: {source.licence}, {shorten(source.holder, 80)}"))
-    typer.echo(f"{len(taken.sources)} pictures in {printable(str(out))}")
-    for reason, count in sorted(taken.refused.items(), key=lambda item: -item[1]):
+    typer.echo(f"{len(done.sources)} pictures in {printable(str(out))}")
+    for reason, count in sorted(done.refused.items(), key=lambda item: -item[1]):
         typer.echo(printable(f"  {count} not taken: {reason}"))
     return 0

@@ -48,6 +48,8 @@ class PackagePlan:
         Pixels. Pictures with a shorter side below the one are left out; with a longer side above the other, shrunk.
     without : tuple of str
         Patterns of names (without ending) that are left out.
+    webp : int
+        Quality 1-100 of the WebP files that are written; 0: PNG, without loss and ten times as large.
     mirror, suite : str
         Where packages are fetched from.
     """
@@ -56,6 +58,7 @@ class PackagePlan:
     min_side: int = 480
     max_side: int = 2304
     without: tuple[str, ...] = ()
+    webp: int = 0
     mirror: str = MIRROR
     suite: str = SUITE
 
@@ -64,6 +67,8 @@ class PackagePlan:
             raise OptionError(
                 f"sides run from 1, the longest at least the shortest; got {self.min_side}, {self.max_side}"
             )
+        if not 0 <= self.webp <= 100:
+            raise OptionError(f"a quality of WebP is 1 to 100, or 0 for PNG; got {self.webp}")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+/-]*", self.suite):
             raise OptionError(f"a suite is a word such as bookworm; got {self.suite!r}")
 
@@ -232,9 +237,9 @@ def _take(deb: Path, out: Path, plan: PackagePlan, taken: Taken) -> None:
         if isinstance(picture, str):
             taken.refuse(picture)
             continue
-        name = f"{prefix}_{stem}.png"
+        name = f"{prefix}_{stem}.{'webp' if plan.webp else 'png'}"
         try:
-            picture.save(out / name)
+            picture.save(out / name, **({"quality": plan.webp, "method": 6} if plan.webp else {}))
         except OSError as e:
             raise OutputError(f"{out / name} cannot be written: {e.strerror or e}") from e
         digest = hashlib.sha256(raw).hexdigest()

@@ -3,8 +3,8 @@
 Two hidden layers over the spectrum of a picture's calm blocks (``tratto.imaging.estimate.spectrum``). Convolutions
 on pixels were tried first: with few photographs they learned the photographs. Learned from pictures whose degradation
 is known, because they were degraded by :mod:`tratto.simulate.degrade`. The standard error is learned with the values
-(heteroscedastic, Kendall and Gal 2017). Noise is a correction of what the classical estimate reads, which is nearly right
-for white noise.
+(heteroscedastic, Kendall and Gal 2017). Noise is a correction of what the classical estimate reads, which is nearly
+right for white noise.
 
 Shapes: ``B`` batch, ``F`` features.
 """
