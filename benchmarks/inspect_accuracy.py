@@ -14,7 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -99,6 +99,7 @@ def measure_opinion(pictures: list[Picture], table: Table) -> None:
     from tratto.core.errors import UnavailableError
     from tratto.providers.estimator import opinion
     from tratto.simulate.degrade import grain_noise
+    from tratto.tasks.restore import make_options, plan
 
     def grainy(picture: Picture, sigma: float, size: float, seed: int) -> Picture:
         grain = grain_noise(picture.astype(np.float32) / 255, sigma, size, np.random.default_rng(seed), seed % 2 == 0)
@@ -130,7 +131,7 @@ def measure_opinion(pictures: list[Picture], table: Table) -> None:
             by_pixels.append(abs((seen.noise_sigma.value or 0.0) - sigma))
             by_network.append(abs(said.noise.value - sigma))
             inside.append(by_network[-1] <= said.noise.error)
-            grains.append((seen.noise_sigma.value or 0.0) <= 2.5 and said.noise.value - said.noise.error >= 5)
+            grains.append(any("grain:" in r for r in plan(make_options(), replace(seen, opinion=said)).reasons))
             if size is not None and said.grain is not None:
                 grain.append(abs(said.grain.value - size))
         n = len(pictures)

@@ -16,7 +16,7 @@ RUN = replace(
     name="damage_wide",
     initial="damage_tune",
     network_options={"refine": 2},
-    steps=5_500,
+    steps=4_500,
     data=replace(
         BASE.data,
         intact_share=0.2,

@@ -1,6 +1,6 @@
 """The network for noise, the end of its training: larger crops, a small rate, few clean ones. One core, 20 minutes.
 
-Its weights do not ship: they forgot noise under light compression (docs/learning.md).
+It forgot noise under light compression; restore_noise_deep.py goes on from here and learns it again (docs/learning.md).
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """The network for noise, a second long run from the tuned weights, with the tuned mix and loss. One core, two hours.
 
-Its weights do not ship: they forgot noise under light compression (docs/learning.md).
+It forgot noise under light compression; restore_noise_deep.py goes on from here and learns it again (docs/learning.md).
 """
 
 from dataclasses import replace

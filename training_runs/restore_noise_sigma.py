@@ -5,12 +5,12 @@ from pathlib import Path
 
 from tratto.training.config import Optim, load_run
 
-BASE = load_run(Path(__file__).with_name("restore_noise_tune.py"))
+BASE = load_run(Path(__file__).with_name("restore_noise_deep.py"))
 
 RUN = replace(
     BASE,
     name="restore_noise_sigma",
-    initial="restore_noise_tune",
+    initial="restore_noise_deep",
     train_only="sigma",
     steps=500,
     optim=Optim(lr=5e-3, warmup=50, clip=10.0, ema=0.99),

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from tratto.core.errors import OptionError
-from tratto.core.inspection import Estimate, Inspection
+from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
 from tratto.tasks.restore import _WANTED, RestoreOptions, make_options, plan
 
 
@@ -170,3 +170,21 @@ def test_the_filter_for_blur_can_be_named():
     named = plan(make_options(provider="wiener", params={"blur": 1.2}), inspection(noise=9))
     assert named.steps[0].params == {"blur": 1.2}
     assert plan(make_options(provider="nlm"), inspection(blur=1.7)).steps[0].name == "denoise"
+
+
+def test_grain_that_single_pixels_do_not_show_is_spoken_of():
+    def reasons(noise, error, grain, read=1.0, **options):
+        said = Opinion(Trait(noise, error), grain, Trait(0.0, 0.1), "network 0123")
+        return " / ".join(plan(make_options(**options), replace(inspection(noise=read), opinion=said)).reasons)
+
+    grain = Trait(1.3, 0.1)
+    told = reasons(9.0, 1.5, grain)
+    assert "grain: a network reads noise of sigma 9 of 255 over 1.3 pixels" in told
+    assert "nothing else was found: left alone" in told
+    assert "grain:" not in reasons(9.0, 4.5, grain)  # it is not sure
+    assert "grain:" not in reasons(4.0, 0.5, grain)  # too little
+    assert "grain:" not in reasons(9.0, 1.5, None)
+    assert "grain:" not in reasons(9.0, 1.5, Trait(0.1, 0.1))  # white noise that compression has taken
+    assert "grain:" not in reasons(9.0, 1.5, grain, read=8.0)  # single pixels show it: noise like any other
+    assert "grain:" not in reasons(9.0, 1.5, grain, noise_sigma=0)  # the user said otherwise
+    assert "no noise, compression or blur was found" in reasons(0.5, 0.2, None)

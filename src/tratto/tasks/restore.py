@@ -37,6 +37,8 @@ NOISE_OUTWEIGHS = 6.0
 #: Where single pixels show no noise, but the network reads at least so much (1/255) with one standard error to spare,
 #: the reasons say so.
 GRAIN_SIGMA = 5.0
+#: Noise that is spread over fewer pixels than this is no grain.
+GRAIN_SIZE = 0.4
 #: An edge softer than this many pixels counts as blurred.
 SHARP_BLUR = 1.3
 
@@ -252,7 +254,7 @@ def _grain(options: RestoreOptions, inspection: Inspection) -> str:
     sigma, said = inspection.noise_sigma.value, inspection.opinion
     if options.noise_sigma is not None or sigma is None or sigma > CLEAN_SIGMA or said is None or said.grain is None:
         return ""
-    if said.noise.value - said.noise.error < GRAIN_SIGMA:
+    if said.noise.value - said.noise.error < GRAIN_SIGMA or said.grain.value < GRAIN_SIZE:
         return ""
     return (
         f"grain: a network reads noise of sigma {said.noise.value:.0f} of 255 over {said.grain.value:.1f} pixels; "
