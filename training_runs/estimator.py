@@ -11,7 +11,7 @@ RUN = Run(
     network="estimator",
     steps=6_000,
     batch=128,
-    data=Data(patch=224, gray_share=0.3, text_share=0.04, shrink_weights=(0.2, 0.4, 0.4), pool=12_000),
+    data=Data(patch=224, gray_share=0.3, text_share=0.04, shrink_weights=(0.2, 0.4, 0.4), pool=16_000),
     optim=Optim(lr=2e-3, lr_end=1e-6, warmup=200, weight_decay=1e-3, ema=0.998),
     seed=21,
     save_every=1000,

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tratto.core.capability import ModelRef
 from tratto.core.errors import UnavailableError
 from tratto.core.image import ColorMode, Image
-from tratto.core.inspection import Inspection, Opinion, Trait
+from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
 from tratto.imaging.estimate import SPECTRUM_SIZE, inspect_image, rgb_windows
 from tratto.providers import estimator
 from tratto.providers.estimator import opinion, unsuited, with_opinion
@@ -43,9 +45,10 @@ def test_the_network_is_shown_the_spectrum_and_what_was_read(monkeypatch):
     monkeypatch.setattr(estimator, "get_card", lambda name: Card)
     fake = Fake()
     image = grey(200, 300)
-    found = opinion(image, inspect_image(image), fake)
+    seen = replace(inspect_image(image), jpeg_quality=Estimate(60.0, "estimated"))
+    found = opinion(image, seen, fake)
     assert fake.shown[0].shape == (1, SPECTRUM_SIZE, 1, 1)
-    assert fake.shown[0][0, -4, 0, 0] == 1  # white noise was read
+    np.testing.assert_allclose(fake.shown[0][0, -2:, 0, 0], [1, 0.4], atol=1e-6)
     assert found == Opinion(Trait(9.0, 1.0), Trait(1.25, 1.0), Trait(0.5, 1.0), "fake abababababab")
     assert opinion(image, inspect_image(image), Fake(noise=2.0)).grain is None
 

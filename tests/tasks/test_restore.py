@@ -186,5 +186,23 @@ def test_grain_that_single_pixels_do_not_show_is_spoken_of():
     assert "grain:" not in reasons(9.0, 1.5, None)
     assert "grain:" not in reasons(9.0, 1.5, Trait(0.1, 0.1))  # white noise that compression has taken
     assert "grain:" not in reasons(9.0, 1.5, grain, read=8.0)  # single pixels show it: noise like any other
+    assert "grain:" in reasons(9.0, 1.0, grain, read=4.0)
+    assert "noise: sigma 4.0" in reasons(9.0, 1.0, grain, read=4.0)
     assert "grain:" not in reasons(9.0, 1.5, grain, noise_sigma=0)  # the user said otherwise
     assert "no noise, compression or blur was found" in reasons(0.5, 0.2, None)
+
+
+def test_fine_texture_is_not_noise_where_a_network_sees_none():
+    def planned(read, noise, error=0.5, **options):
+        said = Opinion(Trait(noise, error), None, Trait(0.0, 0.1), "network 0123")
+        return plan(make_options(**options), replace(inspection(noise=read), opinion=said))
+
+    left = planned(4.0, 0.0)
+    assert left.steps == ()
+    assert "fine texture: single pixels show sigma 4.0, a network sees no noise" in " / ".join(left.reasons)
+    assert planned(4.0, 0.0, noise_sigma=4).steps  # told
+    assert planned(4.0, 3.5).steps
+    assert planned(4.0, 1.5, error=1.5).steps  # it is not sure
+    assert planned(13.0, 0.0).steps  # too much for texture
+    assert planned(4.0, 0.0, force=True).steps
+    assert plan(make_options(), inspection(noise=4.0)).steps  # no opinion

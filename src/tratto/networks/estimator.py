@@ -3,8 +3,8 @@
 Two hidden layers over the spectrum of a picture's calm blocks (``tratto.imaging.estimate.spectrum``). Convolutions
 on pixels were tried first: with few photographs they learned the photographs. Learned from pictures whose degradation
 is known, because they were degraded by :mod:`tratto.simulate.degrade`. The standard error is learned with the values
-(heteroscedastic, Kendall and Gal 2017). Noise is a correction of what the classical estimate reads, which is nearly
-right for white noise.
+(heteroscedastic, Kendall and Gal 2017). What the classical estimate of noise reads is not told: told, the network leans
+on it and overlooks grain.
 
 Shapes: ``B`` batch, ``F`` features.
 """
@@ -23,8 +23,6 @@ from tratto.networks.norm import Norm
 #: What is estimated, in this order. Noise: standard deviation in 1/255. Grain: pixels over which it is spread, as the
 #: deviation of a Gaussian, 0 for white noise. Blur: deviation of a Gaussian, pixels.
 TRAITS = ("noise", "grain", "blur")
-#: Which feature, from the end, is the noise as the classical estimate reads it, scaled as here.
-READ = -3
 LOG_ERROR_MIN = -4.0
 LOG_ERROR_MAX = 1.5
 
@@ -43,7 +41,7 @@ class EstimatorConfig:
         Share of the first layer's answers that is left out in training.
     """
 
-    features: int = 252
+    features: int = 250
     hidden: tuple[int, int] = (192, 96)
     dropout: float = 0.1
 
@@ -96,5 +94,4 @@ class Estimator(nn.Module):
             raise OptionError(f"expected (B, {self.config.features}, 1, 1); got {tuple(x.shape)}")
         h = F.dropout(F.silu(self.first(self.norm(x))), self.config.dropout, self.training)
         values, logs = self.last(F.silu(self.second(h))).flatten(1).chunk(2, 1)
-        read = x[:, READ, :, 0] * torch.tensor([1.0, 0.0, 0.0], dtype=x.dtype, device=x.device)
-        return F.softplus(values + read, beta=6.0), logs.clamp(LOG_ERROR_MIN, LOG_ERROR_MAX)
+        return F.softplus(values, beta=6.0), logs.clamp(LOG_ERROR_MIN, LOG_ERROR_MAX)

@@ -2,7 +2,7 @@
 
 The classical estimates of :mod:`tratto.imaging.estimate` decide what ``restore`` does. They count what differs from
 pixel to pixel, so coarse grain escapes them, and noise that a compression has smoothed reads too small. The network was
-shown both. It is told the spectrum of the calm parts alone and answers with a standard error.
+shown both. It is told the spectrum of the calm parts and the JPEG quality, and answers with standard errors.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def opinion(image: Image, inspection: Inspection, backend: Backend | None = None
     image : Image
         Grey, RGB or palette, any depth; see :func:`unsuited`. Samples count as stored, whatever the profile.
     inspection : Inspection
-        The classical estimates: white noise and JPEG quality are told to the network.
+        The classical estimates, of which the JPEG quality is told to the network.
     backend : Backend or None
         An opened network; None: opens the one that ships.
 
@@ -66,7 +66,7 @@ def opinion(image: Image, inspection: Inspection, backend: Backend | None = None
     reason = unsuited(image)
     spectrum = None
     if not reason:
-        spectrum = calm_spectrum(rgb_windows(image), inspection.noise_sigma.value, inspection.jpeg_quality.value)
+        spectrum = calm_spectrum(rgb_windows(image), inspection.jpeg_quality.value)
         reason = "" if spectrum is not None else "there are too few whole blocks in it"
     if reason or spectrum is None:
         raise UnavailableError(f"no second opinion on this picture: {reason}")

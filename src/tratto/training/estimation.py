@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from tratto.core.errors import OptionError
 from tratto.corpus.pack import Pack
-from tratto.imaging.estimate.noise import estimate_noise
 from tratto.imaging.estimate.spectrum import calm_spectrum
 from tratto.networks.estimator import TRAITS, scaled, unscaled
 from tratto.simulate.degrade import blur, gaussian_kernel, gaussian_noise, grain_noise, jpeg, poisson_noise, quantize
@@ -54,7 +53,7 @@ def random_noise(picture: Array, rng: np.random.Generator) -> tuple[Array, float
 
 def described(picture: Array, quality: int | None) -> Array:
     """Return what the network is told of a picture; ``quality`` as it would be read from its traces."""
-    spectrum = calm_spectrum([picture], estimate_noise(picture).sigma, quality)
+    spectrum = calm_spectrum([picture], quality)
     if spectrum is None:
         raise OptionError(f"{picture.shape[1]} x {picture.shape[0]} pixels are too few to estimate from")
     return spectrum
@@ -75,6 +74,12 @@ def make_estimation_sample(run: Run, pack: Pack, micro_step: int, index: int) ->
 def _made(seed: int, gray_share: float, side: int, pack: Pack, place: tuple[int, int]) -> tuple[Array, Array, str]:
     rng = np.random.default_rng([seed, *(n + 1 for n in place)])
     picture, name = pack.crop(int(rng.integers(side // 32, side // 16 + 1)) * 16, rng)
+    spectrum, traits, how = degraded(picture, gray_share, rng)
+    return spectrum[None, None], np.array([[traits]], np.float32), f"{name} {how}"
+
+
+def degraded(picture: Array, gray_share: float, rng: np.random.Generator) -> tuple[Array, list[float], str]:
+    """Degrade a clean picture at random; return its spectrum, the traits in their units, and both in words."""
     if rng.uniform() < gray_share:
         picture = np.repeat(picture @ np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=2)
     traits, quality = dict.fromkeys(TRAITS, 0.0), None
@@ -91,8 +96,21 @@ def _made(seed: int, gray_share: float, side: int, pack: Pack, place: tuple[int,
         picture = jpeg(picture, quality, "4:2:0" if rng.uniform() < 0.7 else "4:4:4", shift)
     # what is read of the quality is off by a little
     told = None if quality is None or quality >= UNTOLD_QUALITY else quality + int(rng.integers(-2, 3))
-    target = np.array([[[traits[t] for t in TRAITS]]], np.float32)
-    return described(quantize(picture), told)[None, None], target, f"{name} {traits} quality {quality}"
+    return described(quantize(picture), told), [traits[t] for t in TRAITS], f"{traits} quality {quality}"
+
+
+def held_out_draws(photos: Path, each: int = 40) -> list[tuple[Tensor, tuple[float, ...]]]:
+    """Degrade each held-out photograph at random so many times: (spectrum (1, F, 1, 1), traits).
+
+    What is not there is NaN: that nothing is seen where nothing is says little of the errors.
+    """
+    out = []
+    for number, clean in held_out_crops(photos):
+        for k in range(each):
+            spectrum, traits, _ = degraded(clean, 0.3, np.random.default_rng([41, number, k]))
+            truth = tuple(t if t > 0 else float("nan") for t in traits)
+            out.append((torch.from_numpy(spectrum)[None, :, None, None], truth))
+    return out
 
 
 def estimation_loss(network: nn.Module, source: Tensor, target: Tensor) -> Tensor:

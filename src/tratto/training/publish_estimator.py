@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,11 @@ from tratto.core.errors import OptionError
 from tratto.models.card import ModelCard, parse_card
 from tratto.networks.estimator import TRAITS, Estimator, unscaled
 from tratto.training.config import load_run
-from tratto.training.estimation import EstimationChecks, answers
+from tratto.training.estimation import EstimationChecks, answers, held_out_draws
 from tratto.training.export import CALIBRATION_SHARE
 from tratto.training.loop import build_network, load_ema
 from tratto.training.onnx_file import worst_difference, write_onnx
 from tratto.training.publish import LICENCE, card_text, lineage, training_data
-
-#: Spectra that are shown to both runtimes, and how far their numbers lie apart.
-EXAMPLES, SPREAD = 16, 1.5
 
 
 class Deployed(nn.Module):
@@ -39,8 +37,15 @@ class Deployed(nn.Module):
 
 
 @torch.no_grad()
-def error_factors(network: nn.Module, checks: EstimationChecks) -> tuple[float, ...]:
-    """Return, per trait, the factor by which :data:`CALIBRATION_SHARE` of the held-out errors lie within one.
+def error_factors(network: nn.Module, draws: Sequence[tuple[Tensor, tuple[float, ...]]]) -> tuple[float, ...]:
+    """Return, per trait, the factor by which :data:`CALIBRATION_SHARE` of the errors of such draws lie within one.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        In evaluation mode.
+    draws : sequence of (spectrum, traits)
+        Of :func:`tratto.training.estimation.held_out_draws`.
 
     Raises
     ------
@@ -48,22 +53,19 @@ def error_factors(network: nn.Module, checks: EstimationChecks) -> tuple[float, 
         If there is no held-out photograph.
     """
     ratios = []
-    for pairs in checks.cases.values():
-        for source, truth in pairs:
-            value, error = answers(network, source)
-            ratios.append(((value - torch.tensor(truth)).abs() / error).numpy())
+    for source, truth in draws:
+        value, error = answers(network, source)
+        ratios.append(((value - torch.tensor(truth)).abs() / error).numpy())
     if not ratios:
         raise OptionError("calibration needs the six held-out photographs in the photo folder")
     return tuple(float(q) for q in np.nanquantile(np.stack(ratios), CALIBRATION_SHARE, axis=0))
 
 
-def export_estimator(network: Estimator, factors: tuple[float, ...], out: Path) -> float:
-    """Write the ONNX file; return the largest difference of an answer to torch in fp32, in the traits' units."""
+def export_estimator(network: Estimator, factors: tuple[float, ...], out: Path, examples: Sequence[Tensor]) -> float:
+    """Write the ONNX file; return the largest difference to torch in fp32 over examples, in the traits' units."""
     deployed = Deployed(network, factors).eval()
-    shape = (1, network.config.features, 1, 1)
-    write_onnx(deployed, torch.zeros(shape), ("spectrum", ["traits", "errors"]), {}, out)
-    chance = torch.Generator().manual_seed(0)
-    return worst_difference(out, deployed, [SPREAD * torch.randn(shape, generator=chance) for _ in range(EXAMPLES)])
+    write_onnx(deployed, torch.zeros(1, network.config.features, 1, 1), ("spectrum", ["traits", "errors"]), {}, out)
+    return worst_difference(out, deployed, list(examples))
 
 
 def publish_estimator(path: Path, runs: Path, photos: Path, note: str = "") -> ModelCard:
@@ -101,11 +103,12 @@ def publish_estimator(path: Path, runs: Path, photos: Path, note: str = "") -> M
         raise OptionError(f"the checkpoint does not fit the run; missing: {', '.join(missing)}")
     network.eval()
     checks = EstimationChecks(photos, run)
-    factors = error_factors(network, checks)
+    draws = held_out_draws(photos)
+    factors = error_factors(network, draws)
     root = Path(models.__file__).parent
     name = run.card_id
     weights = root / "weights" / f"{name}.onnx"
-    apart = export_estimator(network, factors, weights)
+    apart = export_estimator(network, factors, weights, [source for source, _ in draws])
     data = weights.read_bytes()
     fields: dict[str, object] = {
         "id": name,
@@ -116,6 +119,7 @@ def publish_estimator(path: Path, runs: Path, photos: Path, note: str = "") -> M
         "commercial_use": True,
         "capability": "estimator",
         "backend": "onnx",
+        "channels": network.config.features,
         "has_sigma": True,
         "input": "spectrum",
         "output": "traits",

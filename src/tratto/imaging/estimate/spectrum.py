@@ -9,7 +9,6 @@ et al., IEEE Transactions on Image Processing 22 (2013) 687. What the spectrum m
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,7 +29,7 @@ _CLIPPED_BLOCK = 0.3
 _FLOOR = 0.02  # in squares of 1/255: the energy of rounding to 8 bit is four times as large
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 #: Length of what :func:`calm_spectrum` returns.
-SPECTRUM_SIZE = len(_SHRINKS) * len(_CALMEST) * (3 * len(_RINGS) + 1) + 4
+SPECTRUM_SIZE = len(_SHRINKS) * len(_CALMEST) * (3 * len(_RINGS) + 1) + 2
 
 
 def _pool() -> NDArray[np.float32]:
@@ -41,17 +40,13 @@ def _pool() -> NDArray[np.float32]:
     return np.stack([i / i.sum() for i in inside], axis=1).astype(np.float32)
 
 
-def calm_spectrum(
-    crops: Sequence[NDArray[np.float32]], noise: float | None = None, quality: float | None = None
-) -> NDArray[np.float32] | None:
+def calm_spectrum(crops: Sequence[NDArray[np.float32]], quality: float | None = None) -> NDArray[np.float32] | None:
     """Describe the spectrum of a picture's calm blocks.
 
     Parameters
     ----------
     crops : sequence of (H, W, 3) float32 arrays in [0, 1]
         Of one picture, encoded RGB.
-    noise : float or None
-        Deviation of white noise as :func:`~tratto.imaging.estimate.noise.estimate_noise` reads it, in 1/255.
     quality : float or None
         JPEG quality 1-100, None without a trace of it.
 
@@ -60,10 +55,9 @@ def calm_spectrum(
     (SPECTRUM_SIZE,) float32 array, or None where fewer than 16 blocks are there to look at
         Logarithms to base 10 of mean squares in 1/255 per ring, for luma, blue minus luma and red minus luma, per
         share of the calmest blocks, with their mean brightness in [-1, 1]; at full and at half size. Then whether
-        noise was read, and as ``log(1 + noise / 2)``; whether there is a JPEG quality, and ``1 - quality / 100``.
+        there is a JPEG quality, and ``1 - quality / 100``.
     """
-    told = [0.0, 0.0] if noise is None else [1.0, math.log1p(noise / 2)]
-    told += [0.0, 0.0] if quality is None else [1.0, 1 - quality / 100]
+    told = [0.0, 0.0] if quality is None else [1.0, 1 - quality / 100]
     parts = [_at_size(crops, shrink) for shrink in _SHRINKS]
     found = [p for p in parts if p is not None]
     if len(found) < len(parts):
