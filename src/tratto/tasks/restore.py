@@ -34,9 +34,9 @@ CLEAN_QUALITY = 93.0
 #: JPEG traces, at sigma 15 and quality 90 (10 to 12) 2.7 dB; at sigma 8 and quality 60 (1 to 5) it is 1.5 dB behind.
 NOISE_SURVIVES_QUALITY = 50.0
 NOISE_OUTWEIGHS = 6.0
-#: Up to here (1/255) what single pixels show may be fine texture, if the network sees no noise. Of 193 held-out pictures
-#: with noise of more than 4 it overlooked 14: grain, noise under JPEG, which single pixels do not show either, and white
-#: noise of 4.1 and 4.2.
+#: Up to here (1/255) what single pixels show may be fine texture, if the network sees no noise. Of 193 held-out
+#: pictures with noise of more than 4 it overlooked 14: grain, noise under JPEG, which single pixels do not show either,
+#: and white noise of 4.1 and 4.2.
 TEXTURE_SIGMA = 12.0
 #: Where the network reads at least so much noise (1/255), with one standard error to spare and GRAIN_SHARE times what
 #: single pixels show, the reasons speak of grain.

@@ -142,7 +142,11 @@ def publish_estimator(path: Path, runs: Path, photos: Path, note: str = "") -> M
         "onnx_max_difference": float(f"{apart:.2g}"),
     }
     quality |= {f"error_factor_{t}": round(f, 4) for t, f in zip(TRAITS, factors, strict=True)}
-    quality |= {f"held_out_{k.replace(' ', '_')}": v for k, v in checks.scores(network).items() if k[:2] != "wi"}
+    quality |= {
+        f"held_out_{k.replace(' ', '_').replace('.', '_')}": v
+        for k, v in checks.scores(network).items()
+        if k[:2] != "wi"
+    }
     text = card_text(fields, quality, {})
     (root / "cards" / f"{name}.toml").write_text(text)
     return parse_card(text, name)
