@@ -89,3 +89,27 @@ def test_tags_are_read_with_their_attributes():
     ]
     assert without_markup("a<!-- no --><style>x{}</style><SCRIPT src=x>no</SCRIPT >b") == "a"
     assert without_markup("a<script>no</script>b &lt;c&gt; <i>d</i>") == "ab <c> d"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "PD and CC-BY-NC-4.0",
+        "PD or GPL-2",
+        "PD with NC exception",
+        "pd-except-commercial-use",
+        "PD-old, scans CC-BY-NC 4.0",
+        "CC-BY-4.0-SA",
+        "CC-BY-3.0-nc",
+        "CC-BY-3.0-ND",
+        "CC-BY-4.0 NC",
+        "https://creativecommons.org/licenses/by/4.0/ and CC-BY-NC-4.0",
+    ],
+)
+def test_words_that_take_something_back_are_not_understood(odd):
+    assert licence_of([odd]).family == "unknown"
+
+
+@pytest.mark.parametrize("said", ["PD-old-100", "PD-US", "PD Art", "CC BY 2.0 de", "PD-USGov-NASA"])
+def test_words_that_add_a_reason_or_a_port_are(said):
+    assert licence_of([said]).family in ("pd", "cc-by")

@@ -7,14 +7,13 @@ that file are those of the source package, which is laid out otherwise than what
 
 from __future__ import annotations
 
-import fnmatch
 import io
 import lzma
 import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -35,7 +34,7 @@ class Stanza:
     Attributes
     ----------
     patterns : tuple of str
-        Paths in the source package; ``*`` and ``?`` stand for any characters.
+        Paths in the source package; see :func:`stanza_of`.
     licence, holder : str
         Short name of the licence, and who holds the copyright.
     """
@@ -48,7 +47,7 @@ class Stanza:
 def read_copyright(text: str) -> tuple[Stanza, ...]:
     """Read the paragraphs that speak of files; an unreadable file has none."""
     out = []
-    for paragraph in re.split(r"\n[ \t]*\n", text):
+    for paragraph in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         fields: dict[str, str] = {}
         name = ""
         for line in paragraph.splitlines():
@@ -60,39 +59,63 @@ def read_copyright(text: str) -> tuple[Stanza, ...]:
                 fields[name] += "\n" + line.strip()
         if fields.get("files") and fields.get("license"):
             holder = " ".join(fields.get("copyright", "").split())
-            out.append(Stanza(tuple(fields["files"].split()), fields["license"].splitlines()[0].strip(), holder))
+            patterns = tuple(p.rstrip(",") for p in fields["files"].split())
+            out.append(Stanza(patterns, fields["license"].splitlines()[0].strip(), holder))
     return tuple(out)
 
 
 def stanza_of(path: str, stanzas: tuple[Stanza, ...]) -> Stanza | None:
     """Return the paragraph that holds for a file, or None where that is not clear.
 
-    A path without wildcards holds for a file that ends alike: the more components agree, the better; if two that
-    agree as far name different licences, neither holds. Only if no path does, the last pattern with a wildcard that
-    fits the path, or its end, holds (the format: the last one counts).
+    What is installed lies elsewhere than in the source package, so that a path is compared from its end. Paragraphs
+    that may hold name a file of that name, or have a pattern with wildcards that fits the path or an end of it. If
+    they name one licence, the last of them holds. If they differ, one holds only if it names the file with its folder
+    and comes after all the others (in the format the last one counts). Where none may, a paragraph for everything
+    (``*``) holds if all paragraphs of the package name the same licence: the file may be one of another paragraph,
+    renamed. Paragraphs for ``debian/*`` are about the packaging and never hold.
     """
     parts = path.split("/")
-    best, found = 0, []
-    for stanza in stanzas:
-        for pattern in stanza.patterns:
-            if "*" in pattern or "?" in pattern:
-                continue
-            alike = 0
-            for ours, theirs in zip(reversed(parts), reversed(pattern.split("/")), strict=False):
-                if ours != theirs:
-                    break
-                alike += 1
-            if alike > best:
-                best, found = alike, [stanza]
-            elif alike and alike == best:
-                found.append(stanza)
-    if found:
-        return found[-1] if len({s.licence for s in found}) == 1 else None
     ends = ["/".join(parts[n:]) for n in range(len(parts))]
-    for stanza in reversed(stanzas):
-        if any(fnmatch.fnmatchcase(end, pattern) for pattern in stanza.patterns for end in ends):
-            return stanza
+    may: list[tuple[Stanza, int]] = []  # with how many components agree; 0 for wildcards
+    rest = [s for s in stanzas if not all(p.startswith("debian/") for p in s.patterns)]
+    for stanza in rest:
+        best = -1
+        for pattern in stanza.patterns:
+            if pattern == "*" or pattern.startswith("debian/"):
+                continue
+            if not re.search(r"[*?\\]", pattern) and not pattern.endswith("/"):
+                best = max(best, _alike(parts, pattern.split("/")) or -1)
+            if any(_fits(end, pattern) for end in ends):
+                best = max(best, 0)
+        if best >= 0:
+            may.append((stanza, best))
+    if not may:
+        everything = [s for s in rest if "*" in s.patterns]
+        return everything[-1] if everything and len({s.licence for s in rest}) == 1 else None
+    if len({s.licence for s, _ in may}) == 1 or may[-1][1] >= 2:
+        return may[-1][0]
     return None
+
+
+def _alike(parts: list[str], theirs: list[str]) -> int:
+    """Count the components in which two paths agree, from their ends."""
+    count = 0
+    for a, b in zip(reversed(parts), reversed(theirs), strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
+
+
+def _fits(path: str, pattern: str) -> bool:
+    """Return whether a path fits a pattern of the format, or lies in the folder it names.
+
+    ``*`` and ``?`` stand for any characters, slashes too; a backslash takes a special one literally.
+    """
+    parts = re.split(r"(\\[*?\\]|[*?])", pattern.rstrip("/"))
+    special = {"*": ".*", "?": "."}
+    expression = "".join(special.get(p) or re.escape(p[1:] if re.fullmatch(r"\\[*?\\]", p) else p) for p in parts)
+    return re.fullmatch(f"{expression}(/.*)?", path, re.DOTALL) is not None
 
 
 def copyright_of(deb: Path) -> tuple[Stanza, ...]:
@@ -103,51 +126,73 @@ def copyright_of(deb: Path) -> tuple[Stanza, ...]:
     InputError
         If it is no package, or has no copyright file in the machine-readable format.
     """
-    for path, body in _files(deb):
-        if re.fullmatch(r"usr/share/doc/[^/]+/copyright", path):
-            stanzas = read_copyright(body.read().decode("utf-8", "replace"))
-            if stanzas:
-                return stanzas
-            break
+    for _, body in _files(deb, lambda path: re.fullmatch(r"usr/share/doc/[^/]+/copyright", path) is not None):
+        stanzas = read_copyright(body.decode("utf-8", "replace"))
+        if stanzas:
+            return stanzas
+        break
     raise InputError(f"{deb.name} has no copyright file that says for each file, in a machine-readable way, what holds")
 
 
-def pictures_of(deb: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield path and bytes of each picture; of one in an archive, its path in there.
+def pictures_of(deb: Path) -> Iterator[tuple[str, str, bytes]]:
+    """Yield of each picture where it lies, the path that its licence goes by, and its bytes.
+
+    Both paths are the same but for pictures in an archive (``.zip``, ``.pk3``), whose licence goes by the path in
+    there.
 
     Raises
     ------
     InputError
-        If it is no package.
+        If it is no package, or cannot be unpacked to its end.
     """
-    for path, body in _files(deb):
-        lower = path.lower()
-        if lower.endswith(PICTURES):
-            yield path, body.read()
-        elif lower.endswith(ARCHIVES):
-            try:
-                with zipfile.ZipFile(io.BytesIO(body.read())) as inner:
-                    for info in inner.infolist():
-                        if info.filename.lower().endswith(PICTURES) and info.file_size <= MOST_BYTES:
-                            yield info.filename, inner.read(info)
-            except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as e:
-                raise InputError(f"{deb.name}: {path} cannot be unpacked: {e}") from e
+    for path, body in _files(deb, lambda path: path.lower().endswith(PICTURES + ARCHIVES)):
+        if path.lower().endswith(PICTURES):
+            yield path, path, body
+            continue
+        try:
+            with zipfile.ZipFile(io.BytesIO(body)) as inner:
+                for info in inner.infolist():
+                    if info.filename.lower().endswith(PICTURES) and info.file_size <= MOST_BYTES:
+                        yield f"{path}!{info.filename}", info.filename, inner.read(info)
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            lzma.LZMAError,
+            NotImplementedError,
+            RuntimeError,
+            EOFError,
+            OSError,
+        ) as e:
+            raise InputError(f"{deb.name}: {path} cannot be unpacked: {e}") from e
 
 
-def _files(deb: Path) -> Iterator[tuple[str, BinaryIO]]:
-    """Yield path and contents of each regular file; contents can be read until the next one is asked for."""
+def _files(deb: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    """Yield path and contents of each regular file that is wanted."""
     try:
-        with deb.open("rb") as opened:
-            data = _data_member(opened, deb)
-            with tarfile.open(fileobj=opened, mode=data) as tar:  # type: ignore[call-overload]
-                for member in tar:
-                    body = tar.extractfile(member) if member.isreg() and member.size <= MOST_BYTES else None
-                    if body is not None:
-                        yield member.name.removeprefix("./"), body
-    except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as e:
-        raise InputError(f"{deb} is a package that cannot be unpacked: {e}") from e
+        opened = deb.open("rb")
     except OSError as e:
         raise InputError(f"{deb} cannot be read: {e.strerror or e}") from e
+    with opened:
+        files = _members(opened, deb)
+        while True:
+            try:
+                member, tar = next(files)
+                path = member.name.removeprefix("./")
+                if not (member.isreg() and member.size <= MOST_BYTES and wanted(path)):
+                    continue
+                body = tar.extractfile(member)
+                data = b"" if body is None else body.read()
+            except StopIteration:
+                return
+            except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, OSError) as e:
+                raise InputError(f"{deb} is a package that cannot be unpacked: {e}") from e
+            yield path, data
+
+
+def _members(opened: BinaryIO, deb: Path) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+    with tarfile.open(fileobj=opened, mode=_data_member(opened, deb)) as tar:  # type: ignore[call-overload]
+        for member in tar:
+            yield member, tar
 
 
 def _data_member(opened: BinaryIO, deb: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import io
 import json
 import lzma
 import re
@@ -19,9 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from tratto.core.errors import InputError, OptionError, OutputError, UnavailableError
 from tratto.corpus.collect.client import Broken, Client, Refused, Where
-from tratto.corpus.collect.licences import licence_of
 from tratto.corpus.deb import copyright_of, pictures_of, stanza_of
 
 if TYPE_CHECKING:
@@ -31,7 +33,15 @@ MIRROR, SUITE = "https://deb.debian.org/debian", "bookworm"
 #: Families that are taken unless others are named: weights made from share-alike pictures may have to be shared alike.
 TAKEN = ("cc0", "pd", "cc-by")
 #: Endings of names that textures use for what is no picture: normal, specular, glow and roughness maps and the like.
-MAPS = re.compile(r"_(nm|sm|gm|rm|normal|spec|specular|gloss|glow|rough|roughness|height|ao|mask)$")
+MAPS = re.compile(r"_(nm|sm|gm|rm|normal|spec|specular|gloss|glow|rough|roughness|height|ao|mask)$", re.IGNORECASE)
+#: Short names of licences (the machine-readable format's, and SPDX's) and the family of each. No other is read.
+_SHORT = re.compile(
+    r"(?P<pd>public-domain)|(?P<cc0>CC0(-1\.0)?)|(?P<by>CC-BY(-SA|-NC|-ND|-NC-SA|-NC-ND)?)(-\d\.\d)?", re.IGNORECASE
+)
+#: WebP files can be no larger.
+_WEBP_SIDE = 16383
+#: Bytes that an index of packages may unpack to.
+_INDEX_BYTES = 1024**3
 #: What is written of each picture, in the folder of the pictures.
 SOURCES = "SOURCES.json"
 
@@ -69,6 +79,10 @@ class PackagePlan:
             )
         if not 0 <= self.webp <= 100:
             raise OptionError(f"a quality of WebP is 1 to 100, or 0 for PNG; got {self.webp}")
+        if self.webp and self.max_side > _WEBP_SIDE:
+            raise OptionError(f"WebP holds sides up to {_WEBP_SIDE}; got {self.max_side}")
+        if not re.match(r"https?://[^/\s]", self.mirror):
+            raise OptionError(f"a mirror is an address such as {MIRROR}; got {self.mirror!r}")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+/-]*", self.suite):
             raise OptionError(f"a suite is a word such as bookworm; got {self.suite!r}")
 
@@ -151,17 +165,19 @@ def take_packages(
         raise OutputError(f"{out} cannot be made: {e.strerror or e}") from e
     known = {s.name: s for s in sources_in(out)}
     for given in packages:
-        if given.endswith(".deb") or "/" in given:
-            _take(Path(given), out, plan, taken)
-        else:
+        try:
+            if given.endswith(".deb") or "/" in given:
+                _take(Path(given), out, plan, (known, taken))
+                continue
             if client is None:
                 raise OptionError(f"{given} would be fetched, but nothing may be; name a .deb file")
             with tempfile.TemporaryDirectory(prefix="tratto-deb-") as folder:
                 say(f"fetching {given}")
-                _take(fetch(given, Path(folder), plan, client), out, plan, taken)
-        known |= {s.name: s for s in taken.sources}
-        listed = [asdict(known[name]) for name in sorted(known)]
-        _write(out / SOURCES, (json.dumps(listed, indent=1, ensure_ascii=False) + "\n").encode())
+                _take(fetch(given, Path(folder), plan, client), out, plan, (known, taken))
+        finally:  # no picture lies there without its licence, even if the next one could not be read
+            if taken.sources:
+                listed = [asdict(known[name]) for name in sorted(known)]
+                _write(out / SOURCES, (json.dumps(listed, indent=1, ensure_ascii=False) + "\n").encode())
     return taken
 
 
@@ -177,9 +193,12 @@ def sources_in(folder: Path) -> tuple[Source, ...]:
     if not path.is_file():
         return ()
     try:
-        return tuple(Source(**row) for row in json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as e:
+        found = tuple(Source(**row) for row in json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, OSError) as e:
         raise InputError(f"{path} is no list of sources: {e}") from e
+    if not all(isinstance(value, str) for source in found for value in asdict(source).values()):
+        raise InputError(f"{path} is no list of sources: not all of its values are texts")
+    return found
 
 
 def fetch(name: str, folder: Path, plan: PackagePlan, client: Client) -> Path:
@@ -197,13 +216,13 @@ def fetch(name: str, folder: Path, plan: PackagePlan, client: Client) -> Path:
     mirror = plan.mirror.rstrip("/")
     try:
         where = Where((urlsplit(mirror).hostname or "",), secure=mirror.startswith("https:"), private=True)
-    except ValueError:
+    except ValueError:  # what looks like an IPv6 address and is none
         raise OptionError(f"a mirror is an address such as {MIRROR}; got {plan.mirror!r}") from None
     try:
         with tempfile.TemporaryFile() as sink:
             client.file(f"{mirror}/dists/{plan.suite}/main/binary-all/Packages.xz", where, sink)
             sink.seek(0)
-            index = lzma.decompress(sink.read()).decode("utf-8", "replace")
+            index = lzma.LZMADecompressor().decompress(sink.read(), _INDEX_BYTES).decode("utf-8", "replace")
         found = re.search(rf"^Package: {re.escape(name)}\n(?:.+\n)*", index, re.MULTILINE)
         if found is None:
             raise InputError(f"{plan.suite} has no package {name!r} for all architectures")
@@ -218,46 +237,76 @@ def fetch(name: str, folder: Path, plan: PackagePlan, client: Client) -> Path:
     return path
 
 
-def _take(deb: Path, out: Path, plan: PackagePlan, taken: Taken) -> None:
+def family_of(licence: str) -> str:
+    """Return the family of a licence by its short name; empty for all that is not exactly one of them."""
+    found = _SHORT.fullmatch(licence.strip())
+    if found is None:
+        return ""
+    return "pd" if found["pd"] else "cc0" if found["cc0"] else found["by"].lower()
+
+
+def _take(deb: Path, out: Path, plan: PackagePlan, had: tuple[dict[str, Source], Taken]) -> None:
     if not deb.is_file():
         raise InputError(f"there is no package {deb}")
+    known, taken = had
     stanzas = copyright_of(deb)
-    prefix = re.split(r"[-_.]", deb.name)[0]
-    for path, raw in pictures_of(deb):
+    package = re.split(r"_|\.deb$", deb.name)[0]
+    for place, path, raw in pictures_of(deb):
         stem = Path(path).stem
         if MAPS.search(stem) or any(fnmatch.fnmatchcase(stem, pattern) for pattern in plan.without):
             taken.refuse("left out by name")
             continue
         stanza = stanza_of(path, stanzas)
-        family = "" if stanza is None else licence_of([stanza.licence.replace("public-domain", "public domain")]).family
-        if stanza is None or family not in plan.families:
+        if stanza is None or family_of(stanza.licence) not in plan.families:
             taken.refuse("licence not clear" if stanza is None else f"licence {stanza.licence}")
             continue
         picture = _opened(raw, plan)
         if isinstance(picture, str):
             taken.refuse(picture)
             continue
-        name = f"{prefix}_{stem}.{'webp' if plan.webp else 'png'}"
-        try:
-            picture.save(out / name, **({"quality": plan.webp, "method": 6} if plan.webp else {}))
-        except OSError as e:
-            raise OutputError(f"{out / name} cannot be written: {e.strerror or e}") from e
         digest = hashlib.sha256(raw).hexdigest()
-        taken.sources.append(Source(name, deb.name, path, stanza.licence, stanza.holder, digest))
+        name = _free_name(f"{package}_{stem}", "webp" if plan.webp else "png", out, (known, digest))
+        sink = io.BytesIO()
+        if plan.webp:
+            picture.save(sink, "WEBP", quality=plan.webp, method=6)
+        else:
+            picture.save(sink, "PNG")
+        _write(out / name, sink.getvalue())
+        shown = place.encode("utf-8", "replace").decode("utf-8")
+        known[name] = Source(name, deb.name, shown, stanza.licence, stanza.holder, digest)
+        taken.sources.append(known[name])
+
+
+def _free_name(wanted: str, ending: str, out: Path, had: tuple[dict[str, Source], str]) -> str:
+    """Return a file name that overwrites nothing but the same picture, taken earlier."""
+    known, digest = had
+    stem = re.sub(r"[^A-Za-z0-9._+-]", "_", wanted)[:100]
+    number = 1
+    while True:
+        name = f"{stem}{'' if number == 1 else f'-{number}'}.{ending}"
+        if name in known and known[name].sha256 == digest:
+            return name
+        if name not in known and not (out / name).exists() and not (out / name).is_symlink():
+            return name
+        number += 1
 
 
 def _opened(raw: bytes, plan: PackagePlan) -> Picture | str:
-    """Return a picture as RGB, shrunk to the longest side that is wanted; or why it is not taken."""
-    import io
-
-    from PIL import Image, UnidentifiedImageError
+    """Return a picture upright, as RGB, shrunk to the longest side that is wanted; or why it is not taken."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(io.BytesIO(raw)) as opened:
             if min(opened.size) < plan.min_side:
                 return "too small"
-            picture = opened.convert("RGB")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError):
+            upright = ImageOps.exif_transpose(opened)
+            if upright.mode.startswith("I"):  # 16 bit
+                values = np.asarray(upright).astype(np.int64)
+                upright = Image.fromarray((np.clip(values, 0, 65535) >> 8).astype(np.uint8))
+            if upright.has_transparency_data and upright.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+                return "has transparent parts"
+            picture = upright.convert("RGB")
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError, MemoryError):
         return "cannot be decoded"
     longest = max(picture.size)
     if longest > plan.max_side:

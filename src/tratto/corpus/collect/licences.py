@@ -17,13 +17,18 @@ OTHER = ("cc-by-nc", "cc-by-nc-sa", "cc-by-nd", "cc-by-nc-nd")
 MISSING, UNKNOWN, UNCLEAR = "missing", "unknown", "unclear"
 
 _KINDS = {"by", "by-sa", "by-nc", "by-nc-sa", "by-nd", "by-nc-nd"}
-_PORT = re.compile(r"[a-z]{2,3}")
+_PORT = re.compile(r"(?!nc$|nd$|sa$|by$)[a-z]{2,3}")
 _VERSION = re.compile(r"\d\.\d")
 #: ``CC BY-SA 4.0``, ``cc-by-sa-3.0-de``, ``CC BY 2.0 de`` and the like.
 _SHORT = re.compile(
-    r"cc[ -](?P<kind>by(?:[ -](?:nc|nd|sa))*)(?:[ -](?P<version>\d\.\d))?(?:[ -](?P<port>[a-z]{2,3}|igo))?"
+    r"cc[ -](?P<kind>by(?:[ -](?:nc|nd|sa))*)(?:[ -](?P<version>\d\.\d))?"
+    r"(?:[ -](?P<port>(?!nc$|nd$|sa$|by$)[a-z]{2,3}|igo))?"
 )
-_PUBLIC = re.compile(r"(?:public domain|pd|pd[ -].+|no restrictions|public domain mark(?: 1\.0)?|pdm(?: 1\.0)?)")
+#: What makes words about the public domain say something else.
+_BUT = r"(?:and|or|with|not?|non|nc|nd|sa|except)"
+_PUBLIC = re.compile(
+    rf"(?:public domain|pd|pd(?:[ -](?!{_BUT}\b)[a-z0-9]+)+|no restrictions|public domain mark(?: 1\.0)?|pdm(?: 1\.0)?)"
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Licence:
 
 def _of_url(text: str) -> Licence | None:
     """Read the address of a Creative Commons deed or a rights statement."""
+    if re.search(r"\s", text):  # more than an address
+        return None
     try:
         parts = urlsplit(text if "//" in text else f"https://{text}")
         host = (parts.hostname or "").removeprefix("www.")
