@@ -5,12 +5,12 @@ from pathlib import Path
 
 from tratto.training.config import Optim, load_run
 
-BASE = load_run(Path(__file__).with_name("restore_noise_deep.py"))
+BASE = load_run(Path(__file__).with_name("restore_noise_deep_end.py"))
 
 RUN = replace(
     BASE,
     name="restore_noise_sigma",
-    initial="restore_noise_deep",
+    initial="restore_noise_deep_end",
     train_only="sigma",
     steps=500,
     optim=Optim(lr=5e-3, warmup=50, clip=10.0, ema=0.99),

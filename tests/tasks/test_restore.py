@@ -188,6 +188,9 @@ def test_grain_that_single_pixels_do_not_show_is_spoken_of():
     assert "grain:" not in reasons(9.0, 1.5, grain, read=8.0)  # single pixels show it: noise like any other
     assert "grain:" in reasons(9.0, 1.0, grain, read=4.0)
     assert "noise: sigma 4.0" in reasons(9.0, 1.0, grain, read=4.0)
+    soft = replace(inspection(noise=1.0, blur=2.0), opinion=Opinion(Trait(9.0, 1.0), grain, Trait(1.0, 0.1), "n 01"))
+    assert plan(make_options(), soft).steps == ()  # sharpening would bring the grain out
+    assert plan(make_options(), inspection(noise=1.0, blur=2.0)).steps
     assert "grain:" not in reasons(9.0, 1.5, grain, noise_sigma=0)  # the user said otherwise
     assert "no noise, compression or blur was found" in reasons(0.5, 0.2, None)
 
@@ -205,4 +208,10 @@ def test_fine_texture_is_not_noise_where_a_network_sees_none():
     assert planned(4.0, 1.5, error=1.5).steps  # it is not sure
     assert planned(13.0, 0.0).steps  # too much for texture
     assert planned(4.0, 0.0, force=True).steps
+    flat = replace(
+        inspection(noise=4.0),
+        noise_curve=((0.5, 4.0),),
+        opinion=Opinion(Trait(0.0, 0.1), None, Trait(0.0, 0.1), "network 0123"),
+    )
+    assert plan(make_options(), flat).steps  # it was measured in a flat area: that is noise
     assert plan(make_options(), inspection(noise=4.0)).steps  # no opinion

@@ -67,7 +67,7 @@ def opinion(image: Image, inspection: Inspection, backend: Backend | None = None
     spectrum = None
     if not reason:
         spectrum = calm_spectrum(rgb_windows(image), inspection.jpeg_quality.value)
-        reason = "" if spectrum is not None else "there are too few whole blocks in it"
+        reason = "" if spectrum is not None else "there are too few blocks in it that are not clipped"
     if reason or spectrum is None:
         raise UnavailableError(f"no second opinion on this picture: {reason}")
     card = get_card(CARD)
@@ -84,8 +84,11 @@ def opinion(image: Image, inspection: Inspection, backend: Backend | None = None
 
 
 def with_opinion(image: Image, inspection: Inspection) -> Inspection:
-    """Return an inspection with the network's opinion, or as it is where there can be none."""
-    if unsuited(image) or missing() is not None:
+    """Return an inspection with the network's opinion, or as it is where there can be none.
+
+    Where single pixels give no measure of noise (black, white, too small), the network is not asked.
+    """
+    if inspection.noise_sigma.value is None or unsuited(image) or missing() is not None:
         return inspection
     try:
         return replace(inspection, opinion=opinion(image, inspection))

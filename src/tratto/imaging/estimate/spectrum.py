@@ -52,7 +52,7 @@ def calm_spectrum(crops: Sequence[NDArray[np.float32]], quality: float | None = 
 
     Returns
     -------
-    (SPECTRUM_SIZE,) float32 array, or None where fewer than 16 blocks are there to look at
+    (SPECTRUM_SIZE,) float32 array, or None where fewer than 16 blocks are there that are not clipped
         Logarithms to base 10 of mean squares in 1/255 per ring, for luma, blue minus luma and red minus luma, per
         share of the calmest blocks, with their mean brightness in [-1, 1]; at full and at half size. Then whether
         there is a JPEG quality, and ``1 - quality / 100``.
@@ -91,12 +91,10 @@ def _at_size(crops: Sequence[NDArray[np.float32]], shrink: int) -> NDArray[np.fl
                 clipped.append(((blocks <= 1) | (blocks >= 254)).mean(axis=1))
             rings.append(np.square(blocks @ basis) @ pool)
         energies.append(np.stack(rings, axis=1))  # (blocks, 3, rings)
-    if sum(map(len, energies)) < _FEWEST:
+    whole = np.concatenate(clipped) <= _CLIPPED_BLOCK if clipped else np.zeros(0, bool)
+    if whole.sum() < _FEWEST:
         return None
-    energy, mean = np.concatenate(energies), np.concatenate(means)
-    whole = np.concatenate(clipped) <= _CLIPPED_BLOCK
-    if whole.sum() >= _FEWEST:
-        energy, mean = energy[whole], mean[whole]
+    energy, mean = np.concatenate(energies)[whole], np.concatenate(means)[whole]
     order = np.argsort(energy[:, 0].sum(axis=1), kind="stable")
     out = []
     for share in _CALMEST:
