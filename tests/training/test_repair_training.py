@@ -18,7 +18,7 @@ from tratto.networks.inpaint import DilatedConfig, InpaintNet  # noqa: E402
 from tratto.providers.inpainter.network import NetworkInpainter  # noqa: E402
 from tratto.simulate.damage import CLASSES  # noqa: E402
 from tratto.training.config import FEATURES, Data, Optim, Run  # noqa: E402
-from tratto.training.loop import Ema, build_network, load_ema, run  # noqa: E402
+from tratto.training.loop import Ema, blend_ema, build_network, load_ema, run  # noqa: E402
 from tratto.training.publish_repair import export_repair  # noqa: E402
 from tratto.training.repair import RepairChecks, f1, random_damage, repair_loss  # noqa: E402
 from tratto.training.samples import make_sample  # noqa: E402
@@ -280,6 +280,22 @@ def test_blocks_that_refine_change_nothing_before_they_are_trained(photos, pack,
     x = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert torch.equal(before.eval()(x), deeper.eval()(x))
+
+
+def test_averaging_with_a_run_without_these_blocks_halves_what_they_add(photos, pack, tmp_path):
+    folder = run(FIND, photos, tmp_path / "runs", pack)
+    before = build_network(FIND)
+    load_ema(folder, before)
+    deeper = build_network(replace(FIND, seed=9, network_options={**SMALL_FINDER, "refine": 1}))
+    torch.nn.init.normal_(deeper.decoder.refine[0].second.weight)
+    own = {k: v.clone() for k, v in deeper.state_dict().items()}
+    blend_ema([(folder, 0.25)], deeper)
+    for name, value in deeper.state_dict().items():
+        if name in before.state_dict():
+            expected = 0.75 * own[name] + 0.25 * before.state_dict()[name]
+        else:
+            expected = own[name] * (0.75 if ".second." in name else 1.0)
+        torch.testing.assert_close(value, expected)
 
 
 def test_intact_crops_and_exposure_are_drawn_as_often_as_asked(pack):

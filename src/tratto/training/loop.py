@@ -171,13 +171,27 @@ def load_ema(path: Path, network: nn.Module) -> list[str]:
 
 @torch.no_grad()
 def blend_ema(others: list[tuple[Path, float]], network: nn.Module) -> None:
-    """Mix the EMA weights of other runs into a network: ``(1 - sum of shares) * own + share * other + ...``."""
+    """Mix the EMA weights of other runs into a network: ``(1 - sum of shares) * own + share * other + ...``.
+
+    Of layers that another run does not have, those that begin at zero, as the last of a residual block does, count as
+    zero in it: its network is the same without them. The rest stay as they are.
+    """
     rest = 1 - sum(share for _, share in others)
-    state = {k: v * rest for k, v in network.state_dict().items()}
+    own = {k: v.clone() for k, v in network.state_dict().items()}
+    state = {k: v * rest for k, v in own.items()}
+    ends = {
+        f"{name}.second.{kind}"
+        for name, block in network.named_modules()
+        for kind in ("weight", "bias")
+        if isinstance(getattr(block, "second", None), nn.Conv2d)
+    }
     for path, share in others:
         tensors = load_file(path / "checkpoint.safetensors")
         for key in state:
-            state[key] = state[key] + share * tensors[f"ema.{key}"]
+            if f"ema.{key}" in tensors:
+                state[key] = state[key] + share * tensors[f"ema.{key}"]
+            elif key not in ends:
+                state[key] = state[key] + share * own[key]
     if others:
         network.load_state_dict(state)
 
