@@ -292,7 +292,9 @@ def find(
         Path,
         typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="Folder for a mask of each class found."),
     ],
-    threshold: Annotated[float, typer.Option(help="Least chance that counts, 0-1.")] = 0.5,
+    threshold: Annotated[
+        float | None, typer.Option(help="Least chance that counts, 0-1; by default 0.75, of your own model 0.5.")
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(parser=argument_path, metavar="FILE", help="A YOLO segmentation model of your own, ONNX."),
@@ -314,7 +316,7 @@ def find(
 def _find(
     picture: Path,
     out: Path,
-    threshold: float,
+    threshold: float | None,
     own: tuple[Path, str | None, float] | None,
     overwrite: bool,
     as_json: bool,
@@ -325,6 +327,8 @@ def _find(
     from tratto.imaging.color import view_rgb
     from tratto.providers.damage_finder import find_damage, find_with_yolo, masks_of, open_yolo
 
+    if threshold is None:
+        threshold = masks.DAMAGE_CHANCE if own is None else 0.5
     if not 0 < threshold < 1:
         raise OptionError(f"--threshold takes a number between 0 and 1, got {threshold}")
     image = io.read_image(picture)

@@ -148,7 +148,9 @@ def _eval_repair(
 
 def eval_damage(
     folder: Annotated[Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Folder of clean pictures.")],
-    threshold: Annotated[float, typer.Option(help="Least chance that counts, 0-1.")] = 0.5,
+    threshold: Annotated[
+        float | None, typer.Option(help="Least chance that counts, 0-1; by default 0.75, of your own model 0.5.")
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(parser=argument_path, metavar="FILE", help="A YOLO segmentation model of your own, ONNX."),
@@ -165,7 +167,9 @@ def eval_damage(
     guarded(_eval_damage, folder, (threshold, model), (seed, limit), out)
 
 
-def _eval_damage(folder: Path, how: tuple[float, Path | None], numbers: tuple[int, int], out: Path | None) -> int:
+def _eval_damage(
+    folder: Path, how: tuple[float | None, Path | None], numbers: tuple[int, int], out: Path | None
+) -> int:
     from tratto.core.errors import InputError
     from tratto.corpus.shards import write_text
     from tratto.evaluation.damage import DamagePlan, evaluate_damage, network_finder, to_markdown, yolo_finder
@@ -173,7 +177,8 @@ def _eval_damage(folder: Path, how: tuple[float, Path | None], numbers: tuple[in
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
     plan = DamagePlan(seed=numbers[0], limit=numbers[1])
-    finder = network_finder(how[0]) if how[1] is None else yolo_finder(how[1], how[0])
+    told = () if how[0] is None else (how[0],)
+    finder = network_finder(*told) if how[1] is None else yolo_finder(how[1], *told)
     if out is not None:
         make_folder(out)  # now: what cannot be written should not be measured for hours first
     report = evaluate_damage(folder, finder, plan, lambda name: typer.echo(name, err=True))

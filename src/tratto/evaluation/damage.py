@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tratto.core.errors import InputError, OptionError
 from tratto.evaluation.restore import load_pictures
+from tratto.imaging.masks import DAMAGE_CHANCE
 from tratto.simulate.damage import CLASSES, natural_unit
 from tratto.simulate.damage_seen import damaged
 
@@ -147,7 +148,7 @@ def evaluate_damage(
     return DamageReport(rows, shown, marked / pixels, plan)
 
 
-def network_finder(threshold: float = 0.5) -> Finder:
+def network_finder(threshold: float = DAMAGE_CHANCE) -> Finder:
     """Return the network that ships as a finder.
 
     Raises

@@ -156,6 +156,11 @@ def subtract(mask: NDArray[np.float32], less: Sequence[NDArray[np.float32]]) -> 
     return out
 
 
+#: Least chance of our own network that counts as damage. On 18 reduced held-out photographs, each damaged in eight
+#: ways, F1 of any damage is 0.72 where half a chance gives 0.70, and 2.2 instead of 3.1 % of intact ones is marked.
+DAMAGE_CHANCE = 0.75
+
+
 def decided(chances: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.bool_]:
     """Turn chances of damage into a mask per class.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tratto.backends.open import Backend, open_backend
 from tratto.core.errors import MissingWeights, OptionError, UnavailableError, WeightMismatch
-from tratto.imaging.masks import CLASSES, decided
+from tratto.imaging.masks import CLASSES, DAMAGE_CHANCE, decided
 from tratto.models.card import ModelCard
 from tratto.models.store import get_card
 from tratto.providers.restorer.network import missing_network
@@ -95,7 +95,7 @@ def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | No
     return found
 
 
-def masks_of(chances: Mapping[str, Float], threshold: float = 0.5) -> dict[str, NDArray[np.bool_]]:
+def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_CHANCE) -> dict[str, NDArray[np.bool_]]:
     """Turn what :func:`find_damage` returns into a mask for each class; see :func:`tratto.imaging.masks.decided`.
 
     Raises

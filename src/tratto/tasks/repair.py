@@ -11,6 +11,7 @@ from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.result import pass_name
 from tratto.core.step import Step
+from tratto.imaging.masks import DAMAGE_CHANCE
 from tratto.providers.inpainter import is_diffusion
 from tratto.steps.describe import AUTO, Describe
 from tratto.steps.diffuse import Diffuse
@@ -54,7 +55,7 @@ class RepairOptions(BaseModel):
     caption: Annotated[str, Field(max_length=2000)] = ""
     captioner: str = "auto"
     passes: Annotated[int, Field(ge=1, le=32)] = 1
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    threshold: Annotated[float, Field(gt=0, lt=1)] = DAMAGE_CHANCE
 
     @model_validator(mode="before")
     @classmethod
