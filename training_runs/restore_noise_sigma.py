@@ -1,7 +1,7 @@
 """The standard error head of the scale-1 network for noise, its picture branch frozen. One core, a few minutes.
 
-The picture branch is the average of the deeper network before and after the end of its training: as good in strong noise
-as the one, in faint noise and noise under JPEG as the other.
+The picture branch is the average of the deeper network before and after the end of its training: as good in strong
+noise as the one, in faint noise and noise under JPEG as the other.
 """
 
 from dataclasses import replace

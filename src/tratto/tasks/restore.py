@@ -30,8 +30,8 @@ CLEAN_SIGMA = 2.5
 CLEAN_QUALITY = 93.0
 #: From this quality on, compression leaves so much of the noise that it outweighs, if it reads as at least
 #: NOISE_OUTWEIGHS (1/255). By benchmarks/choose_network.py, on six held-out photographs: with noise of sigma 25 that
-#: was then compressed at quality 60 (it reads as 8 to 14) the network for noise comes 1.8 dB closer than the one for
-#: JPEG traces, at sigma 15 and quality 90 (10 to 12) 2.7 dB; at sigma 8 and quality 60 (1 to 5) it is 1.5 dB behind.
+#: was then compressed at quality 60 (it reads as 8 to 14) the network for noise comes 4.9 dB closer than the one for
+#: JPEG traces, at sigma 15 and quality 90 (10 to 12) 3.7 dB; at sigma 8 and quality 60 (1 to 5) it is 1.4 dB behind.
 NOISE_SURVIVES_QUALITY = 50.0
 NOISE_OUTWEIGHS = 6.0
 #: Up to here (1/255) what single pixels show may be fine texture, if no flat area was found to measure noise in and the

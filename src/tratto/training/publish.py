@@ -266,7 +266,7 @@ def _fields(run: Run, name: str, made: Exported, tiling: tuple[Place, int, str],
 
 
 PLACES = {
-    "tratto-restore-x1": Place(640, 84, 4),
+    "tratto-restore-x1": Place(832, 84, 4),
     "tratto-restore-jpeg": Place(512, 48, 16),
     "tratto-restore-x2": Place(256, 24, 1),
     "tratto-restore-x4": Place(192, 32, 1),
