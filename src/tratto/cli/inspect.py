@@ -22,7 +22,9 @@ def _lines(name: str, e: Estimate, unit: str) -> list[str]:
 def _opinion(opinion: Opinion | None) -> list[str]:
     """Return what the network reads: noise, how far it is spread, blur."""
     if opinion is None:
-        return []
+        return [
+            f"  {'by a network':<16}-             no opinion: the network or its runtime is missing, or cannot judge it"
+        ]
 
     def said(trait: Trait, digits: int, unit: str) -> str:
         return f"{trait.value:.{digits}f} +- {trait.error:.{digits}f}{unit}"

@@ -70,9 +70,10 @@ def stanza_of(path: str, stanzas: tuple[Stanza, ...]) -> Stanza | None:
     What is installed lies elsewhere than in the source package, so that a path is compared from its end. Paragraphs
     that may hold name a file of that name, or have a pattern with wildcards that fits the path or an end of it. If
     they name one licence, the last of them holds. If they differ, one holds only if it names the file with its folder
-    and comes after all the others (in the format the last one counts). Where none may, a paragraph for everything
-    (``*``) holds if all paragraphs of the package name the same licence: the file may be one of another paragraph,
-    renamed. Paragraphs for ``debian/*`` are about the packaging and never hold.
+    and comes after all the others (in the format the last one counts). Beside a paragraph for everything with another
+    licence a name alone is not enough, unless it is the whole path that the paragraph gives. Where none may, a
+    paragraph for everything (``*``) holds if all paragraphs of the package name the same licence: the file may be one
+    of another paragraph, renamed. Paragraphs for ``debian/*`` are about the packaging and never hold.
     """
     parts = path.split("/")
     ends = ["/".join(parts[n:]) for n in range(len(parts))]
@@ -92,9 +93,11 @@ def stanza_of(path: str, stanzas: tuple[Stanza, ...]) -> Stanza | None:
     if not may:
         everything = [s for s in rest if "*" in s.patterns]
         return everything[-1] if everything and len({s.licence for s in rest}) == 1 else None
-    if len({s.licence for s, _ in may}) == 1 or may[-1][1] >= 2:
-        return may[-1][0]
-    return None
+    last, alike = may[-1]
+    if len({s.licence for s, _ in may}) > 1:
+        return last if alike >= 2 else None
+    others = any("*" in s.patterns and s.licence != last.licence for s in rest)
+    return None if others and alike == 1 and parts[-1] not in last.patterns else last
 
 
 def _alike(parts: list[str], theirs: list[str]) -> int:

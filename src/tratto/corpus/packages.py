@@ -25,6 +25,8 @@ import numpy as np
 from tratto.core.errors import InputError, OptionError, OutputError, UnavailableError
 from tratto.corpus.collect.client import Broken, Client, Refused, Where
 from tratto.corpus.deb import copyright_of, pictures_of, stanza_of
+from tratto.corpus.shards import write_text
+from tratto.imaging.io import atomic_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -59,7 +61,7 @@ class PackagePlan:
     without : tuple of str
         Patterns of names (without ending) that are left out.
     webp : int
-        Quality 1-100 of the WebP files that are written; 0: PNG, without loss and ten times as large.
+        Quality 1-100 of the WebP files that are written; 0: PNG, without loss.
     mirror, suite : str
         Where packages are fetched from.
     """
@@ -177,7 +179,7 @@ def take_packages(
         finally:  # no picture lies there without its licence, even if the next one could not be read
             if taken.sources:
                 listed = [asdict(known[name]) for name in sorted(known)]
-                _write(out / SOURCES, (json.dumps(listed, indent=1, ensure_ascii=False) + "\n").encode())
+                write_text(out / SOURCES, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
     return taken
 
 
@@ -266,12 +268,11 @@ def _take(deb: Path, out: Path, plan: PackagePlan, had: tuple[dict[str, Source],
             continue
         digest = hashlib.sha256(raw).hexdigest()
         name = _free_name(f"{package}_{stem}", "webp" if plan.webp else "png", out, (known, digest))
-        sink = io.BytesIO()
-        if plan.webp:
-            picture.save(sink, "WEBP", quality=plan.webp, method=6)
-        else:
-            picture.save(sink, "PNG")
-        _write(out / name, sink.getvalue())
+        with atomic_file(out / name) as sink:
+            if plan.webp:
+                picture.save(sink, "WEBP", quality=plan.webp, method=6)
+            else:
+                picture.save(sink, "PNG")
         shown = place.encode("utf-8", "replace").decode("utf-8")
         known[name] = Source(name, deb.name, shown, stanza.licence, stanza.holder, digest)
         taken.sources.append(known[name])
@@ -313,12 +314,3 @@ def _opened(raw: bytes, plan: PackagePlan) -> Picture | str:
         size = tuple(max(1, side * plan.max_side // longest) for side in picture.size)
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     return picture
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as e:
-        raise OutputError(f"{path} cannot be written: {e.strerror or e}") from e
