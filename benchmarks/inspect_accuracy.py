@@ -144,6 +144,23 @@ def measure_opinion(pictures: list[Picture], table: Table) -> None:
             table.add(what, "share where grain is spoken of", np.mean(grains), "0" if sigma == 0 else "", n)
 
 
+def measure_treatment(pictures: list[Picture], table: Table) -> None:
+    """How many pictures ``restore`` would clean of noise, by single pixels alone and with the network's opinion."""
+    from tratto.providers.estimator import with_opinion
+    from tratto.tasks.restore import make_options, plan
+
+    for sigma in (0, 3, 5):
+        alone, both = [], []
+        for k, p in enumerate(pictures):
+            image = Image(noisy(p, sigma, k), ColorMode.RGB)
+            seen = inspect_image(image)
+            alone.append(bool(plan(make_options(), seen).steps))
+            both.append(bool(plan(make_options(), with_opinion(image, seen)).steps))
+        what, target = f"white noise, sigma {sigma}", "0" if sigma == 0 else "1"
+        table.add(what, "share that is treated, by single pixels", np.mean(alone), target, len(alone))
+        table.add(what, "share that is treated, with the network", np.mean(both), target, len(both))
+
+
 def measure_jpeg(pictures: list[Picture], table: Table) -> None:
     pooled, grids = [], []
     for quality in QUALITIES:
@@ -245,7 +262,16 @@ def main() -> int:
         print(f"no pictures in {args.folder}", file=sys.stderr)
         return 2
     table = Table()
-    for part in (measure_noise, measure_opinion, measure_jpeg, measure_enlargement, measure_blur, measure_time):
+    parts = (
+        measure_noise,
+        measure_opinion,
+        measure_treatment,
+        measure_jpeg,
+        measure_enlargement,
+        measure_blur,
+        measure_time,
+    )
+    for part in parts:
         part(pictures, table)
     print(table.markdown())
     if args.json:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tratto.core.errors import OptionError
 from tratto.models.card import ModelCard, parse_card
 from tratto.networks.estimator import TRAITS, Estimator, unscaled
+from tratto.tasks.restore import CLEAN_SIGMA
 from tratto.training.config import load_run
 from tratto.training.estimation import EstimationChecks, answers, held_out_draws
 from tratto.training.export import CALIBRATION_SHARE
@@ -66,6 +67,19 @@ def export_estimator(network: Estimator, factors: tuple[float, ...], out: Path, 
     deployed = Deployed(network, factors).eval()
     write_onnx(deployed, torch.zeros(1, network.config.features, 1, 1), ("spectrum", ["traits", "errors"]), {}, out)
     return worst_difference(out, deployed, list(examples))
+
+
+@torch.no_grad()
+def _overlooked(
+    network: nn.Module, factor: float, draws: Sequence[tuple[Tensor, tuple[float, ...]]]
+) -> dict[str, object]:
+    """Count the draws with noise of more than 4, and those of them that would pass as clean."""
+    noisy = [source for source, truth in draws if truth[0] > 4]
+    read = [answers(network, source) for source in noisy]
+    return {
+        "draws_with_noise": len(noisy),
+        "draws_overlooked": sum(float(value[0] + factor * error[0]) < CLEAN_SIGMA for value, error in read),
+    }
 
 
 def publish_estimator(path: Path, runs: Path, photos: Path, note: str = "") -> ModelCard:
@@ -141,6 +155,7 @@ def publish_estimator(path: Path, runs: Path, photos: Path, note: str = "") -> M
         "parameters": sum(p.numel() for p in network.parameters()),
         "onnx_max_difference": float(f"{apart:.2g}"),
     }
+    quality |= _overlooked(network, factors[0], draws)
     quality |= {f"error_factor_{t}": round(f, 4) for t, f in zip(TRAITS, factors, strict=True)}
     quality |= {
         f"held_out_{k.replace(' ', '_').replace('.', '_')}": v
