@@ -36,8 +36,8 @@ NOISE_SURVIVES_QUALITY = 50.0
 NOISE_OUTWEIGHS = 6.0
 #: Up to here (1/255) what single pixels show may be fine texture, if no flat area was found to measure noise in and the
 #: network sees none. (Where there is a flat area, the calmest blocks may be a mount without noise, and the network is
-#: not asked.) Of 126 held-out pictures with noise of more than 4 it overlooked 8 (its model card): mostly grain, and noise
-#: under JPEG, which single pixels do not show either.
+#: not asked.) Of 126 held-out pictures with noise of more than 4 it overlooked 8 (its model card): mostly grain, and
+#: noise under JPEG, which single pixels do not show either.
 TEXTURE_SIGMA = 12.0
 #: Where the network reads at least so much noise (1/255), with one standard error to spare and GRAIN_SHARE times what
 #: single pixels show, the reasons speak of grain.
