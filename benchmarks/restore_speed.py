@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from tratto.core.errors import UnavailableError
+from tratto.evaluation.restore import Case, restorer_method
 from tratto.imaging import io
 from tratto.imaging.metrics import psnr
-from tratto.imaging.tiling import TileJob, TileSpec, run_tiled
 from tratto.providers.restorer import open_restorer
 
 SIGMA = 25.0
@@ -47,25 +47,10 @@ def pictures(folder: Path | None, side: int) -> list[np.ndarray]:
 
 def by_provider(name: str, scale: int, fast: bool = False, params: dict[str, Any] | None = None) -> Method:
     """Return a method that runs a provider over tiles as the product does."""
-    restorer = open_restorer(name, scale, fast=fast, params=params or {})
-    info = restorer.info
+    restore = restorer_method(open_restorer(name, scale, fast=fast, params=params or {}), told=True)
 
     def run(noisy: np.ndarray) -> np.ndarray:
-        h, w = noisy.shape[:2]
-        out = np.zeros((h * scale, w * scale, 3), np.float32)
-
-        def write(y0: int, rows: np.ndarray) -> None:
-            out[y0 : y0 + rows.shape[0]] = rows
-
-        spec = TileSpec(info.tile, info.overlap, info.multiple, scale, 3)
-        job = TileJob(
-            lambda y0, y1, x0, x1: noisy[y0:y1, x0:x1],
-            lambda t: restorer.restore(t, SIGMA).image,
-            write,
-            lambda d, t: None,
-        )
-        run_tiled(h, w, spec, job)
-        return out
+        return restore(Case("noisy", noisy, noisy, sigma=SIGMA))[0]
 
     return run
 

@@ -44,9 +44,8 @@ def test_jpeg_and_scale_rows(folder):
 class _Half:
     """A restorer that pulls towards grey and knows its error is 0.1."""
 
-    info = RestorerInfo(provider="half", scale=1, tile=64, overlap=8, multiple=16, has_sigma=True)
-
-    def __init__(self):
+    def __init__(self, tile=256, border=None):
+        self.info = RestorerInfo("half", 1, tile, overlap=8, multiple=16, border=border, has_sigma=True)
         self.shapes = []
 
     def restore(self, tile, noise_sigma=None):
@@ -55,7 +54,7 @@ class _Half:
 
 
 def test_restorers_get_whole_multiples_and_their_sigma_is_checked(folder):
-    half = _Half()
+    half = _Half(border=0)
     report = evaluate_restore(folder, {"half": r.restorer_method(half)}, RestorePlan((), (), (), True, limit=1))
     assert half.shapes == [(48, 64, 3)]
     row = report.rows[0]
@@ -66,13 +65,18 @@ def test_restorers_get_whole_multiples_and_their_sigma_is_checked(folder):
     assert row.within_one_sigma == pytest.approx((rms <= 0.1).mean(), abs=1e-6)
 
 
-def test_large_pictures_are_tiled_to_the_same_result(monkeypatch):
+def test_pictures_are_cut_as_the_product_cuts_them():
     rng = np.random.default_rng(0)
     case = r.Case("clean", rng.random((96, 112, 3), dtype=np.float32), np.zeros((96, 112, 3), np.float32))
-    whole, _ = r.restorer_method(_Half())(case)
-    monkeypatch.setattr(r, "WHOLE_LIMIT", 100)
-    tiled, _ = r.restorer_method(_Half())(case)
-    np.testing.assert_allclose(tiled, whole, atol=1e-6)
+    one, four, tiled = _Half(border=0), _Half(), _Half(tile=96)
+    whole, sigma = r.restorer_method(one)(case)
+    np.testing.assert_allclose(whole, case.source * 0.5 + 0.25, atol=1e-6)
+    np.testing.assert_allclose(sigma, 0.1, atol=1e-6)
+    assert one.shapes == [(96, 112, 3)]
+    np.testing.assert_allclose(r.restorer_method(four, grid=(3, 5))(case)[0], whole, atol=1e-6)
+    assert four.shapes == [(144, 160, 3)]
+    np.testing.assert_allclose(r.restorer_method(tiled)(case)[0], whole, atol=1e-6)
+    assert len(tiled.shapes) == 4
 
 
 def test_reports_read_back(folder):

@@ -32,15 +32,20 @@ def tiled(picture, spec, process):
     overlap=st.integers(0, 12),
     multiple=st.sampled_from([1, 2, 4, 8]),
     scale=st.sampled_from([1, 2, 4]),
+    border=st.sampled_from([None, 0, 5]),
     seed=st.integers(0, 99),
 )
-def test_untile_of_tile_is_the_picture(h, w, tile, overlap, multiple, scale, seed):
+def test_untile_of_tile_is_the_picture(h, w, tile, overlap, multiple, scale, border, seed):
     picture = np.random.default_rng(seed).random((h, w, 2), np.float32)
-    spec = TileSpec(tile + 8, overlap, multiple, scale, 2)
+    spec = TileSpec(tile + 8, overlap, multiple, scale, 2, None if border is None else min(border, overlap))
+    sizes = set()
 
     def process(t):
         assert t.shape[0] % multiple == 0
         assert t.shape[1] % multiple == 0
+        assert max(t.shape[:2]) <= spec.tile
+        sizes.add(t.shape)
+        assert len(sizes) == 1
         return np.repeat(np.repeat(t, scale, 0), scale, 1)
 
     want = np.repeat(np.repeat(picture, scale, 0), scale, 1)
@@ -57,10 +62,42 @@ def box(radius):
 
 
 @pytest.mark.parametrize("tile", [40, 64, 96])
-def test_no_seam_when_three_quarters_of_the_overlap_cover_the_receptive_field(tile):
+@pytest.mark.parametrize("border", [None, 0, 4])
+def test_no_seam_when_three_quarters_of_the_overlap_cover_the_receptive_field(tile, border):
     picture = np.random.default_rng(1).random((150, 131, 3), np.float32)
-    one = tiled(picture, TileSpec(400, 12, 4), box(9))
-    np.testing.assert_allclose(tiled(picture, TileSpec(tile, 12, 4), box(9)), one, atol=1e-6)
+    one = tiled(picture, TileSpec(400, 12, 4, border=border), box(9))
+    np.testing.assert_allclose(tiled(picture, TileSpec(tile, 12, 4, border=border), box(9)), one, atol=1e-6)
+
+
+def test_a_picture_that_fits_is_shown_whole_and_once():
+    seen = []
+
+    def process(t):
+        seen.append(t)
+        return t
+
+    picture = np.random.default_rng(1).random((37, 64, 3), np.float32)
+    tiled(picture, TileSpec(64, 12, 4, border=0), process)
+    assert [t.shape for t in seen] == [(40, 64, 3)]
+    np.testing.assert_array_equal(seen[0][:37], picture)
+    tiled(picture, TileSpec(88, 12, 4), process)
+    assert [t.shape for t in seen[1:]] == [(64, 88, 3)]
+
+
+def test_only_the_border_is_reflected():
+    """Without one, a constant picture darkens at its edge under a filter that takes what lies outside for black."""
+    white = np.ones((90, 70, 3), np.float32)
+    for border, outside in ((0, 4), (2, 2), (None, 0)):
+        out = tiled(white, TileSpec(64, 12, 1, border=border), box(4))
+        np.testing.assert_allclose(out[0, 35], (9 - outside) / 9, atol=1e-6)
+        np.testing.assert_allclose(out[45, -1], (9 - outside) / 9, atol=1e-6)
+        np.testing.assert_allclose(out[4:-4, 4:-4], 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("border", [-1, 13])
+def test_a_border_beyond_the_overlap_is_refused(border):
+    with pytest.raises(OptionError, match="border"):
+        TileSpec(64, 12, border=border)
 
 
 def test_a_seam_shows_when_the_overlap_is_too_small():
@@ -74,14 +111,31 @@ def test_reflection_repeats_no_edge_sample():
     assert reflect_index(-2, 3, 1).tolist() == [0] * 5
 
 
-def test_cores_partition_the_picture_and_keep_the_grid():
-    rows, cols = plan_cores(1000, 333, TileSpec(256, 20, 8))
-    for parts, length in ((rows, 1000), (cols, 333)):
-        assert parts[0][0] == 0
-        assert parts[-1][1] == length
-        assert all(a[1] == b[0] for a, b in itertools.pairwise(parts))
-        assert all(a % 8 == 0 for a, _ in parts)
-        assert max(b - a for a, b in parts) <= 256 - 2 * 24
+@settings(max_examples=200, deadline=None)
+@given(
+    length=st.integers(1, 3000),
+    overlap=st.integers(0, 40),
+    border=st.integers(0, 40),
+    multiple=st.sampled_from([1, 4, 8]),
+    core=st.integers(8, 300),
+)
+def test_cores_partition_the_picture_and_keep_the_grid(length, overlap, border, multiple, core):
+    spec = TileSpec(2 * overlap + core + 2 * multiple, overlap, multiple, border=min(border, overlap))
+    cut, _ = plan_cores(length, 333, spec)
+    parts, ov = cut.cores, spec.padded_overlap
+    assert cut.side <= spec.tile
+    assert cut.side % multiple == 0
+    assert parts[0][0] == 0
+    assert parts[-1][1] == length
+    assert all(a < b for a, b in parts)
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(parts))
+    assert all(start % multiple == 0 for start in cut.starts)
+    end = -(-length // multiple) * multiple + spec.padded_border
+    for start, (a, b) in zip(cut.starts, parts, strict=True):
+        assert start <= a - ov or start == -spec.padded_border
+        assert start + cut.side >= b + ov or start + cut.side == end
+    assert cut.starts[0] == -spec.padded_border
+    assert cut.starts[-1] + cut.side == end
 
 
 def test_a_tile_without_a_core_is_refused():
@@ -91,7 +145,7 @@ def test_a_tile_without_a_core_is_refused():
 
 def test_a_wide_band_stays_within_its_memory():
     rows, _ = plan_cores(4000, 60000, TileSpec(512, 32, 8, 4, 4))
-    assert max(b - a for a, b in rows) * 4 * 60000 * 4 * 4 * 4 <= 200e6
+    assert max(b - a for a, b in rows.cores) * 4 * 60000 * 4 * 4 * 4 <= 200e6
 
 
 @pytest.mark.parametrize("phase", [(0, 0), (3, 0), (0, 5), (7, 1)])

@@ -194,6 +194,7 @@ def _facts(card: ModelCard) -> dict[str, Any]:
             "tile": card.tile,
             "overlap": card.overlap,
             "multiple": card.multiple,
+            "border": card.border,
             "seam_exact": card.seam_exact,
             "has_sigma": card.has_sigma,
         }

@@ -42,6 +42,8 @@ class RestorerInfo:
         seams to vanish exactly.
     multiple : int
         Tile sides must be multiples of this.
+    border : int or None
+        Reflected input pixels wanted around the picture itself; None = as many as ``overlap``.
     generative : bool
         True if the provider may invent detail (GAN, diffusion); refused by forensic mode.
     has_sigma : bool
@@ -63,6 +65,7 @@ class RestorerInfo:
     tile: int
     overlap: int
     multiple: int = 1
+    border: int | None = None
     generative: bool = False
     has_sigma: bool = False
     precision: str = "fp32"

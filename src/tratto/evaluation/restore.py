@@ -30,7 +30,6 @@ from tratto.imaging.metrics import psnr, rgb_to_y, ssim
 
 Picture = NDArray[np.float32]
 SUFFIXES = {".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg"}
-WHOLE_LIMIT = 1_500_000  # pixels up to which a picture is restored as one tile
 
 
 @dataclass(frozen=True)
@@ -258,9 +257,7 @@ def as_the_command(provider: str = "auto") -> Method:
 
 
 def restorer_method(restorer: Restorer, told: bool = False, grid: tuple[int, int] = (0, 0)) -> Method:
-    """Make a method of a restorer.
-
-    Pictures up to :data:`WHOLE_LIMIT` pixels go as one tile, mirrored to the size multiple; larger ones are tiled.
+    """Make a method of a restorer, cut into tiles and led out at the edges as the product does it.
 
     Parameters
     ----------
@@ -271,46 +268,34 @@ def restorer_method(restorer: Restorer, told: bool = False, grid: tuple[int, int
     grid : (int, int)
         Row and column that shall fall on a multiple of ``restorer.info.multiple``.
     """
+    from tratto.imaging.tiling import TileJob, TileSpec, on_grid, run_tiled
+
     info = restorer.info
 
     def run(case: Case) -> tuple[Picture, NDArray[np.float32] | None]:
         h, w = case.source.shape[:2]
-        sigma = case.sigma if told else None
-        if h * w > WHOLE_LIMIT:
-            return _tiled(restorer, case.source, sigma), None
-        m = info.multiple
-        top, left = -grid[0] % m, -grid[1] % m
-        padded = np.pad(case.source, ((top, -(h + top) % m), (left, -(w + left) % m), (0, 0)), mode="symmetric")
-        tile = restorer.restore(np.ascontiguousarray(padded), sigma)
-        s = info.scale
-        end = np.s_[top * s : (top + h) * s, left * s : (left + w) * s]
-        return tile.image[end], None if tile.sigma is None else tile.sigma[end]
+        known = case.sigma if told else None
+        image = np.empty((h * info.scale, w * info.scale, 3), np.float32)
+        sigma = np.empty(image.shape[:2], np.float32) if info.has_sigma else None
+
+        def process(tile: Picture) -> NDArray[np.float32]:
+            done = restorer.restore(tile, known)
+            return done.image if done.sigma is None else np.concatenate([done.image, done.sigma[..., None]], axis=2)
+
+        def write(y0: int, rows: NDArray[np.float32]) -> None:
+            image[y0 : y0 + rows.shape[0]] = rows[..., :3]
+            if sigma is not None:
+                sigma[y0 : y0 + rows.shape[0]] = rows[..., 3]
+
+        spec = TileSpec(
+            info.tile, info.overlap, info.multiple, info.scale, 4 if info.has_sigma else 3, border=info.border
+        )
+        job = TileJob(lambda y0, y1, x0, x1: case.source[y0:y1, x0:x1], process, write, lambda done, total: None)
+        grown_h, grown_w, job = on_grid(h, w, spec, job, grid if info.multiple > 1 else (0, 0))
+        run_tiled(grown_h, grown_w, spec, job)
+        return image, sigma
 
     return run
-
-
-def _tiled(restorer: Restorer, source: Picture, sigma: float | None) -> Picture:
-    from tratto.imaging.tiling import TileJob, TileSpec, run_tiled
-
-    info = restorer.info
-    h, w = source.shape[:2]
-    out = np.empty((h * info.scale, w * info.scale, 3), np.float32)
-
-    def write(y0: int, rows: NDArray[np.float32]) -> None:
-        out[y0 : y0 + rows.shape[0]] = rows
-
-    run_tiled(
-        h,
-        w,
-        TileSpec(info.tile, info.overlap, info.multiple, info.scale),
-        TileJob(
-            read=lambda y0, y1, x0, x1: source[y0:y1, x0:x1],
-            process=lambda tile: restorer.restore(tile, sigma).image,
-            write=write,
-            progress=lambda done, total: None,
-        ),
-    )
-    return out
 
 
 def untouched(case: Case) -> tuple[Picture, None]:

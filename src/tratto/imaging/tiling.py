@@ -1,9 +1,10 @@
 """Work on a picture tile by tile with overlap and smooth blending, in bounded memory.
 
-The picture is cut into cores that partition it. A tile is a core grown by ``overlap`` on all sides, with reflection at
-the picture's edges, so that all tiles have one size. Of what comes back, a margin of a quarter of the overlap around
-the core is blended with the neighbours by raised-cosine weights that sum to one; the rest of the overlap is discarded.
-When three quarters of the overlap cover the receptive field, tiles cannot be told from the whole.
+The picture, led out by ``border`` reflected pixels on all sides, is cut into tiles of one size that overlap, and into
+cores that partition it: a core ends ``overlap`` pixels before its tile does, unless the tile ends with the picture. Of
+what comes back, a margin of a quarter of the overlap around the core is blended with the neighbours by raised-cosine
+weights that sum to one; the rest of the overlap is discarded. When three quarters of the overlap cover the receptive
+field, tiles cannot be told from the whole.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class TileSpec:
         Output side / input side.
     channels_out : int
         Channels that the process function returns.
+    border : int or None
+        Reflected input pixels around the picture itself, at most ``overlap``; None = as many as ``overlap``.
     """
 
     tile: int = 512
@@ -45,6 +48,7 @@ class TileSpec:
     multiple: int = 1
     scale: int = 1
     channels_out: int = 3
+    border: int | None = None
 
     def __post_init__(self) -> None:
         if self.multiple < 1 or self.scale < 1 or self.overlap < 0 or self.channels_out < 1:
@@ -54,26 +58,61 @@ class TileSpec:
                 f"a tile of {self.tile} has no core left inside an overlap of {self.padded_overlap} on each side; "
                 f"use at least {2 * self.padded_overlap + self.multiple}"
             )
+        if self.border is not None and not 0 <= self.border <= self.overlap:
+            raise OptionError(f"the border must lie in 0 .. {self.overlap}, the overlap; got {self.border}")
 
     @property
     def padded_overlap(self) -> int:
         """The overlap rounded up so that tile origins keep the network's grid."""
-        return -(-self.overlap // self.multiple) * self.multiple
+        return self.padded(self.overlap)
+
+    @property
+    def padded_border(self) -> int:
+        """The border rounded up likewise."""
+        return self.padded(self.overlap if self.border is None else self.border)
+
+    def padded(self, length: int) -> int:
+        """Return ``length`` rounded up to ``multiple``."""
+        return -(-length // self.multiple) * self.multiple
 
 
-def _cores(length: int, core_max: int, multiple: int) -> list[tuple[int, int]]:
-    count = -(-length // core_max)
-    core = -(-length // count)
-    core = -(-core // multiple) * multiple
-    return [(a, min(a + core, length)) for a in range(0, length, core)]
+@dataclass(frozen=True)
+class Cuts:
+    """How one axis of a picture is cut.
+
+    Attributes
+    ----------
+    side : int
+        Length of every tile.
+    starts : tuple of int
+        Where the tiles begin; negative inside the border.
+    cores : tuple of (int, int)
+        Half-open ranges that partition the axis, one per tile.
+    """
+
+    side: int
+    starts: tuple[int, ...]
+    cores: tuple[tuple[int, int], ...]
 
 
-def plan_cores(height: int, width: int, spec: TileSpec) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Return the row ranges and column ranges of the cores, half-open, partitioning the picture."""
-    core_max = (spec.tile - 2 * spec.padded_overlap) // spec.multiple * spec.multiple
+def _cut(length: int, tile: int, spec: TileSpec) -> Cuts:
+    """Cut an axis into tiles of at most ``tile``; sides, starts and inner ends of cores are on the grid."""
+    overlap, border = spec.padded_overlap, spec.padded_border
+    whole = spec.padded(length) + 2 * border
+    tile = tile // spec.multiple * spec.multiple
+    count = 1 if whole <= tile else -(-(whole - 2 * overlap) // (tile - 2 * overlap))
+    side = min(whole, spec.padded(-(-(whole - 2 * overlap) // count)) + 2 * overlap)
+    # tiles that the rounding made too long for the picture begin earlier instead of reaching beyond its border
+    starts = [min(k * (side - 2 * overlap), whole - side) - border for k in range(count)]
+    inner = [start + overlap for start in starts[1:]]
+    return Cuts(side, tuple(starts), tuple(zip([0, *inner], [*inner, length], strict=True)))
+
+
+def plan_cores(height: int, width: int, spec: TileSpec) -> tuple[Cuts, Cuts]:
+    """Return how the rows and how the columns are cut."""
     row_bytes = width * spec.scale * spec.scale * spec.channels_out * 4
     fit = max(spec.multiple, BAND_BYTES // max(1, row_bytes) // spec.multiple * spec.multiple)
-    return _cores(height, min(core_max, fit), spec.multiple), _cores(width, core_max, spec.multiple)
+    return _cut(height, min(spec.tile, fit + 2 * spec.padded_overlap), spec), _cut(width, spec.tile, spec)
 
 
 def reflect_index(start: int, stop: int, length: int) -> NDArray[np.intp]:
@@ -173,31 +212,27 @@ def run_tiled(height: int, width: int, spec: TileSpec, job: TileJob) -> int:
     Memory: one band of output rows (at most about ``BAND_BYTES``) and one tile.
     """
     rows, cols = plan_cores(height, width, spec)
-    ov, s = spec.padded_overlap, spec.scale
-    th = rows[0][1] - rows[0][0]
-    th = -(-th // spec.multiple) * spec.multiple + 2 * ov
-    tw = cols[0][1] - cols[0][0]
-    tw = -(-tw // spec.multiple) * spec.multiple + 2 * ov
-    smallest = min(min(b - a for a, b in rows), min(b - a for a, b in cols))
-    margin = min(ov // 4, smallest // 2)
-    total, done = len(rows) * len(cols), 0
+    s = spec.scale
+    smallest = min(b - a for a, b in (*rows.cores, *cols.cores))
+    margin = min(spec.padded_overlap // 4, smallest // 2)
+    total, done = len(rows.cores) * len(cols.cores), 0
     band_y = 0  # output row of band[0]
     band = np.zeros((0, width * s, spec.channels_out), np.float32)
-    for core_y in rows:
+    for start_y, core_y in zip(rows.starts, rows.cores, strict=True):
         oy0, oy1, wy = _weights(core_y, height, margin, s)
         grown = np.zeros((oy1 - band_y, width * s, spec.channels_out), np.float32)
         grown[: band.shape[0]] = band
         band = grown
-        iy = reflect_index(core_y[0] - ov, core_y[0] - ov + th, height)
+        iy = reflect_index(start_y, start_y + rows.side, height)
         ry0, ry1 = int(iy.min()), int(iy.max()) + 1
-        for core_x in cols:
+        for start_x, core_x in zip(cols.starts, cols.cores, strict=True):
             ox0, ox1, wx = _weights(core_x, width, margin, s)
-            ix = reflect_index(core_x[0] - ov, core_x[0] - ov + tw, width)
+            ix = reflect_index(start_x, start_x + cols.side, width)
             rx0, rx1 = int(ix.min()), int(ix.max()) + 1
             window = job.read(ry0, ry1, rx0, rx1)
             tile = np.ascontiguousarray(window[(iy - ry0)[:, None], (ix - rx0)[None, :]])
             out = job.process(tile)
-            ty, tx = oy0 - (core_y[0] - ov) * s, ox0 - (core_x[0] - ov) * s
+            ty, tx = oy0 - start_y * s, ox0 - start_x * s
             part = out[ty : ty + oy1 - oy0, tx : tx + ox1 - ox0]
             band[oy0 - band_y : oy1 - band_y, ox0:ox1] += part * (wy[:, None, None] * wx[None, :, None])
             done += 1

@@ -72,6 +72,8 @@ class ModelCard:
         Channels of the input tensor.
     scale, tile, overlap, multiple : int
         As in :class:`~tratto.core.capability.RestorerInfo`, input pixels.
+    border : int or None
+        As there; None = as many as ``overlap``.
     crop : int
         Input pixels that the network cuts off on each side of its input (unpadded convolutions).
     seam_exact : bool
@@ -106,6 +108,7 @@ class ModelCard:
     tile: int = 0
     overlap: int = 0
     multiple: int = 1
+    border: int | None = None
     crop: int = 0
     seam_exact: bool = True
     has_sigma: bool = False
@@ -165,6 +168,7 @@ _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "tile": (int, "a whole number"),
     "overlap": (int, "a whole number"),
     "multiple": (int, "a whole number"),
+    "border": (int, "a whole number"),
     "crop": (int, "a whole number"),
     "seam_exact": (bool, "true or false"),
     "has_sigma": (bool, "true or false"),
@@ -344,3 +348,5 @@ def _check_values(card: ModelCard, where: str) -> None:
                 f"{where}: tile must be a multiple of {card.multiple} and larger than twice the overlap of "
                 f"{card.overlap}, got {card.tile}"
             )
+        if card.border is not None and not 0 <= card.border <= card.overlap:
+            raise OptionError(f"{where}: border must lie in 0 .. {card.overlap}, the overlap; got {card.border}")

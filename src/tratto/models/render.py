@@ -35,6 +35,7 @@ def render_card(card: ModelCard) -> str:
         "made by": card.command,
         "paper": card.paper,
         "tile, overlap, multiple": f"{card.tile}, {card.overlap}, {card.multiple}" if card.tile else "",
+        "border": "" if card.border is None else str(card.border),
         "value range": card.value_range,
         "used by": card.used_by,
     }

@@ -134,7 +134,7 @@ def run_restorer(
         for a in (image.pixels, image.alpha, out, alpha, sigma):
             release(a)
 
-    spec = TileSpec(info.tile, info.overlap, info.multiple, s, colours + int(with_alpha) + 1)
+    spec = TileSpec(info.tile, info.overlap, info.multiple, s, colours + int(with_alpha) + 1, info.border)
     job = TileJob(read, process, write, lambda d, t: services.progress(stage, d, t))
     grown_h, grown_w, job = on_grid(h, w, spec, job, grid if info.multiple > 1 else (0, 0))
     tiles = run_tiled(grown_h, grown_w, spec, job)

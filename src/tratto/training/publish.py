@@ -53,6 +53,7 @@ class Place:
     tile: int
     overlap: int
     multiple: int
+    border: int
 
 
 def _toml(value: object) -> str:
@@ -153,7 +154,7 @@ def publish(path: Path, runs: Path, photos: Path, benchmarks: Path, place: Place
     photos, benchmarks : Path
         Held-out photographs for calibration; benchmark sets for measuring.
     place : Place
-        Tile, overlap and multiple for the card.
+        Tile, overlap, multiple and border for the card.
     note : str
         Added to the limits, such as how far the training had come.
 
@@ -245,6 +246,7 @@ def _fields(run: Run, name: str, made: Exported, tiling: tuple[Place, int, str],
         "tile": place.tile,
         "overlap": place.overlap,
         "multiple": place.multiple,
+        "border": place.border,
         "seam_exact": True,
         "has_sigma": True,
         "input": "image",
@@ -266,12 +268,14 @@ def _fields(run: Run, name: str, made: Exported, tiling: tuple[Place, int, str],
 
 
 PLACES = {
-    "tratto-restore-x1": Place(832, 84, 4),
-    "tratto-restore-jpeg": Place(512, 48, 16),
-    "tratto-restore-x2": Place(256, 24, 1),
-    "tratto-restore-x4": Place(192, 32, 1),
+    "tratto-restore-x1": Place(832, 84, 4, 16),
+    "tratto-restore-jpeg": Place(512, 48, 16, 16),
+    "tratto-restore-x2": Place(256, 24, 1, 0),
+    "tratto-restore-x4": Place(192, 32, 1, 0),
 }
-"""How the shipped networks are run: three quarters of the overlap cover the receptive field."""
+"""How the shipped networks are run: three quarters of the overlap cover the receptive field. More reflected pixels than
+the border brought nothing on the held-out photographs, and the enlargers were better without any by 0.3 dB within 24
+pixels of the edge."""
 
 
 def main() -> None:

@@ -75,6 +75,7 @@ class NetworkRestorer:
             tile=card.tile,
             overlap=card.overlap,
             multiple=card.multiple,
+            border=card.border,
             generative=card.generative,
             has_sigma=card.has_sigma,
             precision=backend.precision,
