@@ -3,8 +3,9 @@
 ``python benchmarks/choose_network.py PHOTOS``
 
 PHOTOS is the folder of training photographs; only the six held-out ones are read (half size, central 256 x 256). Per
-noise level and quality: PSNR of the picture as it is, of either network, and the noise that the inspection reads.
-The rule in ``tratto.tasks.restore.prevailing`` was drawn from such a table. What the filter for mild blur
+noise level and quality: PSNR of the picture as it is, of either network, of the one that ``tratto restore`` chooses for
+each picture and of the better one for each; what single pixels and the estimator's network read. The rule in
+``tratto.tasks.restore.prevailing`` was drawn from such a table. What the filter for mild blur
 gains on the same photographs is printed, too.
 """
 
@@ -19,9 +20,10 @@ import numpy as np
 from tratto.providers.restorer import open_restorer
 from tratto.session import Session
 from tratto.simulate.degrade import jpeg
+from tratto.tasks.restore import RestoreOptions, prevailing
 from tratto.training.held_out import held_out_crops
 
-SIGMAS, QUALITIES, BLURS, FAINT = (0, 8, 15, 25), (20, 60, 90), (1.6, 2.0), (0, 1, 2)
+SIGMAS, QUALITIES, BLURS, FAINT = (0, 5, 8, 12, 15, 25), (20, 40, 60, 75, 90), (1.6, 2.0), (0, 1, 2)
 
 
 def decibels(a: np.ndarray, b: np.ndarray) -> float:
@@ -42,16 +44,27 @@ def main() -> int:
     clean = [crop for _, crop in held_out_crops(parser.parse_args().photos)]
     session = Session()
     networks = [open_restorer("tratto", 1, params={"network": n}) for n in ("noise", "jpeg")]
-    out = ["| sigma | quality | as it is | noise network | JPEG network | sigma read |", "| --- " * 6 + "|"]
+    out = [
+        "| sigma | quality | as it is | noise network | JPEG network | chosen | better | single pixels | network |",
+        "| --- " * 9 + "|",
+    ]
+    total = []
     for sigma in SIGMAS:
         for quality in QUALITIES:
-            rows, read = [], []
+            rows, read, said = [], [], []
             for picture in clean:
                 seen = jpeg(noisy(picture, sigma), quality)
-                rows.append([decibels(p, picture) for p in (seen, *(n.restore(seen).image for n in networks))])
-                read.append(session.inspect(np.round(seen * 255).astype(np.uint8)).noise_sigma.value or 0.0)
-            figures = " | ".join(f"{v:.2f}" for v in np.mean(rows, axis=0))
-            out.append(f"| {sigma} | {quality} | {figures} | {min(read):.1f} to {max(read):.1f} |")
+                both = [decibels(n.restore(seen).image, picture) for n in networks]
+                found = session.inspect(np.round(seen * 255).astype(np.uint8))
+                chosen = both[0 if prevailing(RestoreOptions(), found) == "noise" else 1]
+                rows.append([decibels(seen, picture), *both, chosen, max(both)])
+                read.append(found.noise_sigma.value or 0.0)
+                said.append(found.opinion.noise.value if found.opinion else float("nan"))
+            total.append(np.mean(rows, axis=0))
+            figures = " | ".join(f"{v:.2f}" for v in total[-1])
+            ranges = " | ".join(f"{min(r):.1f} to {max(r):.1f}" for r in (read, said))
+            out.append(f"| {sigma} | {quality} | {figures} | {ranges} |")
+    out.append("| all | all | " + " | ".join(f"{v:.2f}" for v in np.mean(total, axis=0)) + " | | |")
     out += ["", "| blur | noise | blur read | gain, mean | least | pictures |", "| --- " * 6 + "|"]
     for blur in BLURS:
         for sigma in FAINT:

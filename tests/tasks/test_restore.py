@@ -4,7 +4,7 @@ import pytest
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
-from tratto.tasks.restore import _WANTED, RestoreOptions, make_options, plan
+from tratto.tasks.restore import _WANTED, RestoreOptions, make_options, plan, table_scale
 
 
 def inspection(noise=0.5, quality=None, blur=0.8, upscale=1.0):
@@ -215,3 +215,36 @@ def test_fine_texture_is_not_noise_where_a_network_sees_none():
     )
     assert plan(make_options(), flat).steps  # it was measured in a flat area: that is noise
     assert plan(make_options(), inspection(noise=4.0)).steps  # no opinion
+
+
+@pytest.mark.parametrize(
+    ("quality", "noise", "network"),
+    [
+        (20, 20, "jpeg"),
+        (40, 14, "jpeg"),
+        (40, 17, "noise"),
+        (60, 10.5, "jpeg"),
+        (60, 13, "noise"),
+        (90, 5, "jpeg"),
+        (90, 7.5, "noise"),
+        (95, 4, "noise"),
+    ],
+)
+def test_noise_that_outlives_compression_has_its_own_network(quality, noise, network):
+    """By the network's opinion or by what the user states, whatever is left of it in single pixels."""
+    said = Opinion(Trait(noise, 0.5), None, Trait(0.0, 0.1), "network 0123")
+    seen = replace(inspection(noise=3.0, quality=quality), opinion=said)
+    assert plan(make_options(), seen).steps[0].damage == network
+    assert plan(make_options(noise_sigma=noise), inspection(noise=3.0, quality=quality)).steps[0].damage == network
+    assert plan(make_options(noise_sigma=0, force=True), replace(seen, noise_curve=())).steps[0].damage == (
+        "noise" if quality == 95 else "jpeg"
+    )
+
+
+@pytest.mark.parametrize(("quality", "read", "network"), [(40, 20, "jpeg"), (60, 5, "jpeg"), (60, 8, "noise")])
+def test_without_an_opinion_single_pixels_say_which_network(quality, read, network):
+    assert plan(make_options(), inspection(noise=read, quality=quality)).steps[0].damage == network
+
+
+def test_tables_are_scaled_as_libjpeg_does():
+    assert [table_scale(q) for q in (10, 25, 50, 75, 100)] == pytest.approx([5, 2, 1, 0.5, 0])

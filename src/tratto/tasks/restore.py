@@ -28,10 +28,13 @@ from tratto.steps.upscale import Upscale
 #: could be lost. Quality 93 quantises no coefficient of the standard table by more than about 14/255.
 CLEAN_SIGMA = 2.5
 CLEAN_QUALITY = 93.0
-#: From this quality on, compression leaves so much of the noise that it outweighs, if it reads as at least
-#: NOISE_OUTWEIGHS (1/255). By benchmarks/choose_network.py, on six held-out photographs: with noise of sigma 25 that
-#: was then compressed at quality 60 (it reads as 8 to 14) the network for noise comes 4.9 dB closer than the one for
-#: JPEG traces, at sigma 15 and quality 90 (10 to 12) 3.7 dB; at sigma 8 and quality 60 (1 to 5) it is 1.4 dB behind.
+#: Noise outlives compression where its sigma (1/255, before compression) is at least the first number plus the second
+#: times the factor by which the JPEG quality scales the quantisation tables. By benchmarks/choose_network.py, on six
+#: held-out photographs: below it the network for JPEG traces comes closer to the clean picture, above it the one for
+#: noise, by up to 11 dB.
+OUTLIVES = (5.0, 8.5)
+#: Where no network says how much noise there was: from this quality on, noise that single pixels show as at least this
+#: (1/255) outlives it. Compression takes most of it from them, so that this is the coarser rule.
 NOISE_SURVIVES_QUALITY = 50.0
 NOISE_OUTWEIGHS = 6.0
 #: Up to here (1/255) what single pixels show may be fine texture, if no flat area was found to measure noise in and the
@@ -177,8 +180,17 @@ def prevailing(options: RestoreOptions, inspection: Inspection) -> Damage:
     quality = inspection.jpeg_quality.value
     if quality is None or quality >= CLEAN_QUALITY:
         return "noise"
-    sigma = noise_of(options, inspection)
-    return "noise" if quality >= NOISE_SURVIVES_QUALITY and (sigma or 0.0) >= NOISE_OUTWEIGHS else "jpeg"
+    said = inspection.opinion
+    sigma = said.noise.value if options.noise_sigma is None and said is not None else options.noise_sigma
+    if sigma is None:
+        read = inspection.noise_sigma.value or 0.0
+        return "noise" if quality >= NOISE_SURVIVES_QUALITY and read >= NOISE_OUTWEIGHS else "jpeg"
+    return "noise" if sigma >= OUTLIVES[0] + OUTLIVES[1] * table_scale(quality) else "jpeg"
+
+
+def table_scale(quality: float) -> float:
+    """Return the factor by which libjpeg scales its quantisation tables at a quality of 1-100."""
+    return 50 / max(quality, 1.0) if quality < 50 else 2 - quality / 50
 
 
 def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
