@@ -66,6 +66,21 @@ def test_the_report_says_what_was_measured(folder):
         evaluate_damage(folder / "nowhere", lambda p: {}, DamagePlan())
     with pytest.raises(OptionError, match="severity"):
         DamagePlan(severity=(0.9, 0.2))
+    with pytest.raises(OptionError, match="1 to 8 kinds"):
+        DamagePlan(kinds=9)
+
+
+def test_several_kinds_at_a_time(folder):
+    def nothing(picture):
+        return {kind: np.zeros(picture.shape[:2], bool) for kind in CLASSES}
+
+    one = {r.kind: r.missed for r in evaluate_damage(folder, nothing, DamagePlan(severity=(0.5, 0.5))).rows}
+    report = evaluate_damage(folder, nothing, DamagePlan(severity=(0.5, 0.5), kinds=8))
+    all_of_them = {r.kind: r.missed for r in report.rows}
+    # every class is in each of the eight shown pictures, so far as no other lies over it
+    assert all(all_of_them[kind] > 2 * one[kind] for kind in CLASSES)
+    assert one[ANY] < all_of_them[ANY] <= 2 * 8 * 100 * 120
+    assert "8 ways, 8 kinds of damage at a time, of" in to_markdown(report)
 
 
 def test_damage_as_a_person_marks_it_is_seen_and_grown():

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,14 @@ pytest.importorskip("onnxruntime")
 from tratto.core.errors import OptionError  # noqa: E402
 from tratto.corpus.pack import HELD_OUT, Pack, build_pack  # noqa: E402
 from tratto.models.card import parse_card  # noqa: E402
-from tratto.networks.damage import DamageConfig, DamageNet, Encoder, folded  # noqa: E402
+from tratto.networks.damage import (  # noqa: E402
+    PRESENCE_FIGURES,
+    DamageConfig,
+    DamageNet,
+    Encoder,
+    folded,
+    marked_figures,
+)
 from tratto.networks.inpaint import DilatedConfig, InpaintNet  # noqa: E402
 from tratto.providers.inpainter.network import NetworkInpainter  # noqa: E402
 from tratto.simulate.damage import CLASSES  # noqa: E402
@@ -42,6 +50,7 @@ SMALL_FINDER = {
     "own": 6,
 }
 FIND = replace(PAINT, name="find", network="segmenter", network_options=SMALL_FINDER)
+WHOLE = replace(FIND, name="whole", network_options={**SMALL_FINDER, "presence": 6})
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +161,7 @@ def test_f1_by_hand():
     assert f1(0, 0, 0) == 0
 
 
-@pytest.mark.parametrize("one", [PAINT, FIND])
+@pytest.mark.parametrize("one", [PAINT, FIND, WHOLE])
 def test_a_short_run_trains_checks_and_continues(one, photos, pack, tmp_path):
     folder = run(replace(one, check_every=5), photos, tmp_path / "whole", pack)
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -270,6 +279,47 @@ def test_what_the_finder_sees_ends_at_the_stated_radius(refine):
     assert net.config.radius - 10 < reach <= net.config.radius
 
 
+def test_what_the_whole_picture_has_not_is_lowered_everywhere():
+    net = DamageNet(DamageConfig(**SMALL_FINDER, presence=4))
+    x = torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        plain, features = net.decoder(x, net.encoder(x))
+        net.presence.third.weight.zero_()
+        net.presence.third.bias.copy_(torch.linspace(-8, 8, plain.shape[1]))
+        logits, there = net(x)
+    assert there.shape == (2, plain.shape[1])
+    assert features.shape[2:] == (24, 32)
+    lowered = (plain - logits).mean((0, 2, 3))
+    torch.testing.assert_close(lowered, torch.nn.functional.softplus(-torch.linspace(-8, 8, plain.shape[1])))
+    assert lowered[0] > 7.9
+    assert lowered[-1] < 0.01
+    assert net.eval()(x).shape == plain.shape
+
+
+def test_presence_is_learnt_from_the_whole_crop_and_moves_nothing_else():
+    net = DamageNet(DamageConfig(**SMALL_FINDER, presence=4))
+    x = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
+    net(x)[1].sum().backward()
+    moved = {name.split(".")[0] for name, p in net.named_parameters() if p.grad is not None and p.grad.any()}
+    assert moved == {"presence"}
+
+
+def test_figures_of_what_is_marked_by_hand():
+    logits = torch.full((1, 2, 16, 16), -30.0)
+    logits[0, 0, :8, :8] = 30.0
+    features = torch.zeros(1, 3, 8, 8)
+    features[0, 1, :4, :4] = 5.0
+    figures = marked_figures(logits, features)[0]
+    assert figures.shape == (PRESENCE_FIGURES * 2 + 2 * 3,)
+    found, nothing = figures[: PRESENCE_FIGURES * 2 : 2], figures[1 : PRESENCE_FIGURES * 2 : 2]
+    torch.testing.assert_close(found[:3], torch.full((3,), math.log(0.25)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found[3:], torch.ones(4), atol=1e-4, rtol=0)
+    assert nothing[0] < -11
+    assert nothing[-1] < 1e-9
+    looks = figures[PRESENCE_FIGURES * 2 :].reshape(2, 3)
+    torch.testing.assert_close(looks, torch.tensor([[0.0, 5.0, 0.0], [0.0, 0.0, 0.0]]), atol=1e-3, rtol=0)
+
+
 def test_blocks_that_refine_change_nothing_before_they_are_trained(photos, pack, tmp_path):
     folder = run(FIND, photos, tmp_path / "runs", pack)
     before, deeper = build_network(FIND), build_network(replace(FIND, network_options={**SMALL_FINDER, "refine": 2}))
@@ -372,7 +422,8 @@ def test_what_is_measured_is_the_network_at_work(photos):
     assert not net.training
 
 
-def test_exported_finder_gives_a_chance_per_class_and_of_any(photos, pack, tmp_path):
+@pytest.mark.parametrize("one", [FIND, WHOLE])
+def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, tmp_path):
     import hashlib
 
     import onnxruntime
@@ -380,9 +431,9 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(photos, pack, tmp_p
     from tratto.imaging.masks import decided
     from tratto.providers.damage_finder import ANY, find_damage
 
-    folder = run(FIND, photos, tmp_path / "runs", pack)
+    folder = run(one, photos, tmp_path / "runs", pack)
     path = tmp_path / "finder.onnx"
-    assert export_repair(FIND, folder, photos, path)["onnx_max_difference"] < 2e-3
+    assert export_repair(one, folder, photos, path)["onnx_max_difference"] < 2e-3
     text = CARD.replace('"in-painter"', '"damage"').replace("channels = 4", "channels = 9")
     text = text.replace("generative = true\nhas_sigma = true\n", "").replace('sigma_output = "sigma"\n', "")
     for old, new in (("picture_and_hole", "image"), ("image_out", "chance"), ("overlap = 20", "overlap = 108")):
@@ -395,7 +446,7 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(photos, pack, tmp_p
         def run(self, inputs):
             return {"chance": session.run(None, inputs)[0]}
 
-    net = build_network(FIND)
+    net = build_network(one)
     load_ema(folder, net)
     rgb = np.random.default_rng(0).uniform(0, 1, (176, 192, 3)).astype(np.float32)
     found = find_damage(rgb, Plain(), card)

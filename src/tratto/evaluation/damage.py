@@ -36,17 +36,22 @@ class DamagePlan:
         Only the first so many pictures; 0 = all.
     side : int
         Larger pictures are cut to their middle, this many pixels a side.
+    kinds : int
+        How many kinds of damage each shown picture has: each class in turn, and others drawn at random over it.
     """
 
     severity: tuple[float, float] = (0.3, 0.9)
     seed: int = 0
     limit: int = 0
     side: int = 384
+    kinds: int = 1
 
     def __post_init__(self) -> None:
         low, high = self.severity
         if not 0 <= low <= high <= 1 or self.limit < 0 or self.side < 64:
             raise OptionError(f"severity lies in 0-1, limit is 0 or more and side 64 or more, got {self}")
+        if not 1 <= self.kinds <= len(CLASSES):
+            raise OptionError(f"a picture has 1 to {len(CLASSES)} kinds of damage, got {self.kinds}")
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,11 @@ def evaluate_damage(
         for k, kind in enumerate(CLASSES):
             rng = np.random.default_rng([plan.seed, number, k])
             unit = natural_unit(*clean.shape[:2]) * float(rng.uniform(0.9, 1.6))
-            picture, target = damaged(clean, [(kind, float(rng.uniform(*plan.severity)))], rng, unit)
+            drawn = [(kind, float(rng.uniform(*plan.severity)))]
+            others = [one for one in CLASSES if one != kind]
+            for one in rng.choice(len(others), plan.kinds - 1, replace=False):
+                drawn.append((others[int(one)], float(rng.uniform(*plan.severity))))
+            picture, target = damaged(clean, drawn, rng, unit)
             found = finder(_rounded(picture))
             for j, one in enumerate(CLASSES):
                 counts[one] += _count(np.asarray(found[one], bool), target[..., j] > 0)
@@ -185,9 +194,10 @@ def yolo_finder(path: Path, threshold: float = 0.5) -> Finder:
 def to_markdown(report: DamageReport) -> str:
     """Return the table."""
     low, high = report.plan.severity
+    each = "" if report.plan.kinds == 1 else f", {report.plan.kinds} kinds of damage at a time"
     lines = [
-        f"{report.pictures} pictures, each damaged in {len(CLASSES)} ways of a severity from {low:g} to {high:g}, seed "
-        f"{report.plan.seed}. Of the intact pictures {100 * report.intact_share:.2f} % was marked.",
+        f"{report.pictures} pictures, each damaged in {len(CLASSES)} ways{each}, of a severity from {low:g} to "
+        f"{high:g}, seed {report.plan.seed}. Of the intact pictures {100 * report.intact_share:.2f} % was marked.",
         "",
         "| class | F1 | precision | recall |",
         "| --- | --- | --- | --- |",

@@ -3,7 +3,9 @@
 The encoder is the front of EfficientNet-Lite0 (Tan and Le 2019) down to a sixteenth of the resolution, its batch
 normalisation folded into the convolutions; its weights come from a package (Apache-2.0). It knows what ordinary
 pictures look like, which a few dozen photographs cannot teach; the decoder learns what does not belong there. Nothing
-is pooled over the whole picture, so that a window with enough surroundings gives the arithmetic of the whole picture.
+in either is pooled over the whole picture. What then says which kinds of damage a picture has at all looks at all of it
+(context encoding, Zhang et al. 2018, "Context Encoding for Semantic Segmentation"): one line may be a twig or a
+scratch, but a scratched picture has many.
 
 Shapes: ``B`` batch, ``H``, ``W`` rows and columns, ``K`` classes.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name of this module
@@ -23,6 +26,8 @@ from tratto.networks.norm import Norm
 
 #: Kernel side, stride, expansion, channels, blocks of each stage of EfficientNet-Lite0 down to a sixteenth.
 LITE0 = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3))
+#: How many figures of each class :func:`marked_figures` gives, beside the features.
+PRESENCE_FIGURES = 7
 #: That network's batch normalisation adds this to the variance.
 EPSILON = 1e-3
 
@@ -46,6 +51,8 @@ class DamageConfig:
     refine : int
         Residual blocks behind the finest level of the decoder, each with twice the dilation of the one before: thin
         damage is told from edges by following it.
+    presence : int
+        Hidden width of what says which kinds of damage the picture has; 0 for a network without.
     """
 
     stem: int = 32
@@ -54,10 +61,15 @@ class DamageConfig:
     own: int = 24
     classes: int = 8
     refine: int = 0
+    presence: int = 0
 
     def __post_init__(self) -> None:
         numbers = (self.stem, self.own, self.classes, *self.widths, *(n for stage in self.stages for n in stage))
-        if min(numbers, default=0) < 1 or self.refine < 0 or any(s[0] % 2 == 0 or s[1] > 2 for s in self.stages):
+        if (
+            min(numbers, default=0) < 1
+            or min(self.refine, self.presence) < 0
+            or any(s[0] % 2 == 0 or s[1] > 2 for s in self.stages)
+        ):
             raise OptionError(f"a damage network needs positive sizes, odd kernels and strides of 1 or 2, got {self}")
         if len(self.levels) != len(self.widths):
             raise OptionError(f"{len(self.levels)} levels of the encoder, {len(self.widths)} widths of the decoder")
@@ -79,7 +91,7 @@ class DamageConfig:
 
     @property
     def radius(self) -> int:
-        """How far, in input pixels, an input can change an output.
+        """How far, in input pixels, an input can change an output; what looks at the whole picture apart.
 
         The encoder's convolutions, of which those that halve look further to the lower right; two of the decoder per
         level; the blocks that refine; the exit; and the coarsest grid.
@@ -198,15 +210,57 @@ class Decoder(nn.Module):
             self.exit.weight.mul_(0.1)
             self.exit.bias.fill_(-3.0)  # type: ignore[union-attr] # damage is rare: begin near its share
 
-    def forward(self, x: Tensor, levels: list[Tensor]) -> Tensor:
-        """(B, 3, H, W) and the encoder's levels -> logits (B, K + 1, H, W)."""
+    def forward(self, x: Tensor, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) and the encoder's levels -> logits (B, K + 1, H, W), features (B, C, H / 2, W / 2)."""
         own = self.own(F.pixel_unshuffle((x - 0.5) * 4, 2))  # about unit deviation
         features = [torch.cat((levels[0], own), 1), *levels[1:]]
         h = self.ups[-1](F.relu(self.skips[-1](features[-1])))
         for level in reversed(range(len(self.links))):
             above = F.interpolate(self.links[level](h), scale_factor=2.0, mode="nearest")
             h = self.ups[level](F.relu(self.skips[level](features[level]) + above))
-        return F.pixel_shuffle(self.exit(self.refine(h)), 2)
+        h = self.refine(h)
+        return F.pixel_shuffle(self.exit(h), 2), h
+
+
+class Presence(nn.Module):
+    """Which kinds of damage a picture has at all, from what was marked everywhere in it and what that looks like.
+
+    For each class and for any: how much is marked, how surely, how surely at the surest place; and the decoder's
+    features where it is.
+    """
+
+    def __init__(self, config: DamageConfig) -> None:
+        super().__init__()
+        kinds = config.classes + 1
+        self.first = nn.Linear(PRESENCE_FIGURES * kinds + kinds * config.widths[0], config.presence)
+        self.second = nn.Linear(config.presence, config.presence)
+        self.third = nn.Linear(config.presence, kinds)
+
+    def forward(self, logits: Tensor, features: Tensor) -> Tensor:
+        """Logits (B, K + 1, H, W) and features (B, C, H / 2, W / 2) of the decoder -> logits (B, K + 1)."""
+        h = F.relu(self.first(marked_figures(logits.detach(), features.detach())))
+        out: Tensor = self.third(F.relu(self.second(h)))
+        return out
+
+
+def marked_figures(logits: Tensor, features: Tensor) -> Tensor:
+    """Return figures (B, N) of what is marked in whole pictures; see :class:`Presence`."""
+    p = torch.sigmoid(logits)
+    mean, square, cube = (p.pow(n).mean((2, 3)) for n in (1, 2, 3))
+    share = (p > 0.5).to(p.dtype).mean((2, 3))
+    figures = [
+        torch.log(mean + 1e-5),
+        torch.log(square + 1e-6),
+        torch.log(share + 1e-5),
+        square / (mean + 1e-6),
+        cube / (square + 1e-6),
+        F.avg_pool2d(p, 8).amax((2, 3)),
+        p.amax((2, 3)),
+    ]
+    where = F.avg_pool2d(p, 2).square()
+    where = where / (where.sum((2, 3), keepdim=True) + 1e-3)
+    looks = torch.einsum("bkhw,bchw->bkc", where, features)
+    return torch.cat([*figures, looks.flatten(1)], 1)
 
 
 class DamageNet(nn.Module):
@@ -217,11 +271,20 @@ class DamageNet(nn.Module):
         self.config = config = config or DamageConfig()
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
+        self.presence = Presence(config) if config.presence else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> logits (B, K + 1, H, W), the last for any damage."""
-        logits: Tensor = self.decoder(x, self.encoder(x))
-        return logits
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """(B, 3, H, W) in [0, 1] -> logits (B, K + 1, H, W), the last for any damage.
+
+        What says which kinds the picture has lowers the logits of those it has not. While the network is trained, its
+        own logits (B, K + 1) come second.
+        """
+        logits, features = self.decoder(x, self.encoder(x))
+        if self.presence is None:
+            return cast(Tensor, logits)
+        there = self.presence(logits, features)
+        logits = logits + F.logsigmoid(there)[:, :, None, None]
+        return (logits, there) if self.training else logits
 
 
 def folded(tensors: Mapping[str, Tensor], encoder: Encoder) -> dict[str, Tensor]:

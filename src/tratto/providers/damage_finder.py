@@ -81,7 +81,7 @@ def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | No
     share = min(1.0, SIDE / float(np.sqrt(h * w)))
     small = (max(1, round(w * share)), max(1, round(h * share)))
     shown = cv2.resize(np.ascontiguousarray(rgb), small, interpolation=cv2.INTER_AREA) if share < 1 else rgb
-    # Whole: no picture is larger than SIDE squared now, and the network sees some 260 pixels around each.
+    # Whole: no picture is larger than SIDE squared now, and the network looks at all of it.
     height, width = shown.shape[:2]
     below, right = -height % card.multiple, -width % card.multiple
     framed = np.pad(shown, ((0, below), (0, right), (0, 0)), mode="edge")

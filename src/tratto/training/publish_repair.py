@@ -171,8 +171,8 @@ def publish_repair(path: Path, runs: Path, photos: Path, note: str = "") -> Mode
 
 
 _ORDER = (
-    "id file sha256 size_bytes licence commercial_use capability backend channels overlap multiple generative "
-    "has_sigma input output sigma_output value_range paper training_data command limits used_by"
+    "id file sha256 size_bytes licence commercial_use capability backend channels overlap multiple seam_exact "
+    "generative has_sigma input output sigma_output value_range paper training_data command limits used_by"
 ).split()
 
 
@@ -215,6 +215,7 @@ def _fields(run: Run, name: str, network: nn.Module, note: str, came: tuple[list
     return common | {
         "capability": "damage",
         "channels": 3,
+        "seam_exact": not (isinstance(network, DamageNet) and network.config.presence),
         "input": "image",
         "output": "chance",
         "training_data": [
@@ -223,7 +224,7 @@ def _fields(run: Run, name: str, network: nn.Module, note: str, came: tuple[list
             "authors trained on ImageNet (photographs of many terms, none of them here)",
         ],
         "paper": "Encoder of EfficientNet-Lite0 (Tan and Le 2019); U-Net (Ronneberger et al. 2015); Dice loss "
-        "(Milletari et al. 2016)",
+        "(Milletari et al. 2016); context encoding (Zhang et al. 2018)",
         "limits": [
             unseen,
             "Trained on simulated damage alone; real damage may look otherwise; prints of people were not seen.",

@@ -22,6 +22,8 @@ from tratto.training.held_out import held_out_crops
 
 Array = NDArray[np.float32]
 NETWORKS = ("inpainter", "segmenter")
+#: What telling the kinds of damage in a whole crop counts, beside finding their pixels.
+PRESENCE_WEIGHT = 0.2
 
 
 def gray_or_toned(picture: Array, rng: np.random.Generator) -> Array:
@@ -116,7 +118,8 @@ def repair_loss(run: Run, network: nn.Module, source: Tensor, target: Tensor) ->
     In-painting: Charbonnier inside the holes, and the exponential likelihood of the standard error there. Finding
     damage: binary cross-entropy plus one minus the soft Dice score (Milletari et al. 2016), mean over the classes
     that are there: of the batch, which weighs pixels, and of each sample, in which a few specks weigh as much as a
-    large smudge. Over all classes the score would mostly say that absent ones are absent.
+    large smudge. Over all classes the score would mostly say that absent ones are absent. Where the network says which
+    kinds the picture has, also the cross-entropy of that.
     """
     if run.network == "inpainter":
         picture, log_sigma = network(source)
@@ -127,9 +130,12 @@ def repair_loss(run: Run, network: nn.Module, source: Tensor, target: Tensor) ->
         rms = (picture.detach().float() - target).square().mean(1, keepdim=True).sqrt()
         nll = (log_sigma.float() + rms * torch.exp(-log_sigma.float())) * hole
         return loss + run.optim.sigma_weight * nll.sum() / count
-    logits = network(source).float()
+    out = network(source)
+    logits, there = (x.float() for x in out) if isinstance(out, tuple) else (out.float(), None)
     true = torch.cat((target, target.amax(1, keepdim=True)), 1)
     entropy = F.binary_cross_entropy_with_logits(logits, true)
+    if there is not None:
+        entropy = entropy + PRESENCE_WEIGHT * F.binary_cross_entropy_with_logits(there, true.amax((2, 3)))
     chance = torch.sigmoid(logits)
     both, there, told = (x.sum((2, 3)) for x in (chance * true, true, chance))
     return entropy + 0.5 * (_missed(both.sum(0), there.sum(0), told.sum(0)) + _missed(both, there, told))
