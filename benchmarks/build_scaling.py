@@ -57,13 +57,14 @@ def usage(began: float, items: int) -> None:
 
 
 def build(pictures: str, out: str, count: str, intact: str) -> None:
-    from tratto.corpus import build as module
-    from tratto.corpus.build import BuildPlan
+    from tratto.corpus import build_item
+    from tratto.corpus.build import build as make
+    from tratto.corpus.build_plan import BuildPlan
 
     if intact == "True":
-        module.draw_damage = lambda rng: []
+        build_item.draw_damage = lambda rng: []
     began = time.monotonic()
-    done = module.build(Path(pictures), Path(out), BuildPlan(size=64, limit=int(count)))
+    done = make(Path(pictures), Path(out), BuildPlan(size=64, limit=int(count)))
     usage(began, done.items)
 
 

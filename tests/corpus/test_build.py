@@ -18,7 +18,9 @@ from typer.testing import CliRunner
 from tratto.cli.main import app
 from tratto.core.errors import InputError, OptionError, OutputError
 from tratto.core.image import ColorMode, Depth, Image, Metadata
-from tratto.corpus.build import BuildPlan, Tools, build, draw_damage, list_pictures, take_square
+from tratto.corpus.build import build, list_pictures
+from tratto.corpus.build_item import draw_damage, take_square
+from tratto.corpus.build_plan import BuildPlan, Tools
 from tratto.corpus.shards import Reading, Shards, verify
 from tratto.providers.caption import open_captioner
 from tratto.providers.depth import open_depth

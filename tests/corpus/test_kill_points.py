@@ -116,7 +116,8 @@ def test_building_survives_a_kill_at_any_step(tmp_path):
     for number in range(5):
         Pil.fromarray(rng.integers(0, 256, (70, 70, 3)).astype(np.uint8)).save(photos / f"{number}.png")
     work = f"""
-from tratto.corpus.build import BuildPlan, build
+from tratto.corpus.build import build
+from tratto.corpus.build_plan import BuildPlan
 build(Path({str(photos)!r}), out, BuildPlan(size=64, per_shard=2, stated="CC0"))
 """
     (tmp_path / "tries").mkdir()

@@ -62,8 +62,9 @@ def build(
 
 
 def _build(command: BuildCommand) -> int:
-    from tratto.corpus.build import NO_SIDECAR, BuildPlan
     from tratto.corpus.build import build as make
+    from tratto.corpus.build_item import NO_SIDECAR
+    from tratto.corpus.build_plan import BuildPlan
     from tratto.corpus.collect.licences import families
 
     plan = BuildPlan(
