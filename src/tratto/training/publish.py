@@ -268,10 +268,10 @@ def _fields(run: Run, name: str, made: Exported, tiling: tuple[Place, int, str],
 
 
 PLACES = {
-    "tratto-restore-x1": Place(832, 84, 4, 16),
+    "tratto-restore-x1": Place(1024, 96, 4, 16),
     "tratto-restore-jpeg": Place(512, 48, 16, 16),
-    "tratto-restore-x2": Place(256, 24, 1, 0),
-    "tratto-restore-x4": Place(192, 32, 1, 0),
+    "tratto-restore-x2": Place(512, 24, 1, 0),
+    "tratto-restore-x4": Place(512, 32, 1, 0),
 }
 """How the shipped networks are run: three quarters of the overlap cover the receptive field. More reflected pixels than
 the border brought nothing on the held-out photographs, and the enlargers were better without any by 0.3 dB within 24
