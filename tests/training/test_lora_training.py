@@ -86,7 +86,7 @@ def test_the_adapter_reloads_in_plain_diffusers_and_gives_the_same_output(tiny, 
     run, folder = trained
     state = lora._open(run, Accelerator())
     moving = [p for p in state.pipe.unet.parameters() if p.requires_grad]
-    assert lora._load_checkpoint(folder, state.pipe.unet, torch.optim.AdamW(moving)) == 25
+    assert lora.load_checkpoint(folder, state.pipe.unet, torch.optim.AdamW(moving)) == 25
     state.pipe.unet.eval()
     picture = np.random.default_rng(0).random((64, 64, 3), dtype=np.float32)
     hole = np.zeros((64, 64), bool)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
@@ -26,8 +25,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name of this module
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tratto.backends.diffusion import (
@@ -39,11 +36,20 @@ from tratto.backends.diffusion import (
     open_diffusion,
     quiet,
 )
-from tratto.core.errors import InputError, OptionError, TrattoError
+from tratto.core.errors import InputError, OptionError
 from tratto.models.folders import find_folder
 from tratto.training.loop import NotFinite
 from tratto.training.lora_config import LoraRun
 from tratto.training.lora_data import Samples, open_samples
+from tratto.training.lora_files import (
+    append_row,
+    check_same_run,
+    forget_after,
+    load_checkpoint,
+    save_adapter,
+    save_checkpoint,
+    write_bytes,
+)
 
 log = logging.getLogger(__name__)
 
@@ -113,19 +119,19 @@ def train(run: LoraRun, photos: Path, out: Path, stop_after: int | None = None, 
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise InputError(f"{folder} cannot be made: {e}") from e
-    _check_same_run(folder, run)
+    check_same_run(folder, run)
 
     unet = state.pipe.unet
     moving = [p for p in unet.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(moving, run.lr, betas=(0.9, 0.999), weight_decay=run.weight_decay)
-    first = _load_checkpoint(folder, unet, optimizer)
+    first = load_checkpoint(folder, unet, optimizer)
     model, optimizer = accelerator.prepare(unet, optimizer)
     per_step = run.batch * run.accumulate * accelerator.num_processes
     total = run.steps or max(1, math.ceil(run.epochs * count / per_step))
     last = total if stop_after is None else min(total, first + stop_after)
     history = folder / "log.jsonl"
     if accelerator.is_main_process:
-        _forget_after(history, first)
+        forget_after(history, first)
     if first == 0 and accelerator.is_main_process:
         _validate(state, data, count, folder, 0)
     running, counted, since = torch.zeros((), device=accelerator.device), 0, time.monotonic()
@@ -157,11 +163,11 @@ def train(run: LoraRun, photos: Path, out: Path, stop_after: int | None = None, 
         if done % run.log_every == 0 or done == last:
             now = time.monotonic()
             row = {"step": done, "loss": running.item() / counted, "lr": rate, "steps_per_s": counted / (now - since)}
-            _append(history, row)
+            append_row(history, row)
             log.info("step %d of %d: loss %.5f", done, total, row["loss"])
             running, counted, since = torch.zeros_like(running), 0, now
         if done % run.save_every == 0 or done == last:
-            _save_checkpoint(folder, accelerator.unwrap_model(model), optimizer, done)
+            save_checkpoint(folder, accelerator.unwrap_model(model), optimizer, done)
         if done % run.check_every == 0 or done == total:
             _validate(state, data, count, folder, done)
             model.train()
@@ -170,7 +176,7 @@ def train(run: LoraRun, photos: Path, out: Path, stop_after: int | None = None, 
         save_adapter(folder / "adapter", state.pipe, accelerator.unwrap_model(model))
         counts = getattr(data, "counts", None)
         if is_dataclass(counts) and not isinstance(counts, type):
-            _write(folder / "samples.json", (json.dumps(asdict(counts), indent=1, default=str) + "\n").encode())
+            write_bytes(folder / "samples.json", (json.dumps(asdict(counts), indent=1, default=str) + "\n").encode())
             log.info("samples of this call: %s", counts)
     accelerator.wait_for_everyone()
     accelerator.end_training()
@@ -505,7 +511,7 @@ def _validate(state: _State, data: Samples, count: int, folder: Path, step: int)
         aggregated[f"val/{key}_mean"] = float(np.mean(values)) if values else None
         aggregated[f"val/{key}_not_measurable"] = len(scores) - len(values)
     text = json.dumps({"step": step, "aggregated_metrics": aggregated, "scores": scores}, indent=1, allow_nan=False)
-    _write(folder / f"step-{step}_metrics.json", (text + "\n").encode())
+    write_bytes(folder / f"step-{step}_metrics.json", (text + "\n").encode())
     from tratto.imaging import io
 
     io.write_image(io.image_from_array(np.concatenate(rows)), folder / f"step-{step}_grid.png", "png")
@@ -557,122 +563,3 @@ def _grid_row(sample: dict[str, Any], output: NDArray[np.float32]) -> NDArray[np
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
-
-
-def save_adapter(folder: Path, pipe: Any, unet: Any) -> Path:
-    """Write what was learnt in the layout that diffusers and PEFT share.
-
-    Parameters
-    ----------
-    folder : Path
-        Receives ``pytorch_lora_weights.safetensors``.
-    pipe : pipeline
-        Of the kind that will load it.
-    unet : UNet2DConditionModel
-        With the adapter.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
-    from peft.utils import get_peft_model_state_dict
-
-    layers = {k: v.detach().float().cpu() for k, v in get_peft_model_state_dict(unet).items()}
-    facts = {k: v for k, v in unet.peft_config["default"].to_dict().items() if _plain(v)}
-    folder.mkdir(parents=True, exist_ok=True)
-    with quiet():
-        type(pipe).save_lora_weights(
-            folder, unet_lora_layers=layers, safe_serialization=True, unet_lora_adapter_metadata=facts
-        )
-    return folder / "pytorch_lora_weights.safetensors"
-
-
-def _plain(value: Any) -> bool:
-    return value is None or isinstance(value, bool | int | float | str | list | dict | set | tuple)
-
-
-def _moving(unet: Any) -> dict[str, Tensor]:
-    return {n: p for n, p in unet.named_parameters() if p.requires_grad}
-
-
-def _save_checkpoint(folder: Path, unet: Any, optimizer: Any, step: int) -> None:
-    """Write weights, both moments and the step, beside and renamed: a kill during writing leaves the last good one."""
-    moving = _moving(unet)
-    tensors = {f"net.{n}": p.detach().cpu().contiguous() for n, p in moving.items()}
-    state = optimizer.state_dict()["state"]
-    for number, name in enumerate(moving):
-        for key, value in state.get(number, {}).items():
-            tensors[f"opt.{key}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
-    part = folder / "checkpoint.part"
-    try:
-        save_file(tensors, part, metadata={"step": str(step)})
-        os.replace(part, folder / "checkpoint.safetensors")
-    except OSError as e:
-        raise TrattoError(f"{folder}: the checkpoint cannot be written: {e}") from e
-
-
-def _load_checkpoint(folder: Path, unet: Any, optimizer: Any) -> int:
-    """Read what :func:`_save_checkpoint` wrote; return the step to go on with, 0 if there is none."""
-    path = folder / "checkpoint.safetensors"
-    if not path.is_file():
-        return 0
-    moving = _moving(unet)
-    try:
-        with safe_open(path, "pt") as opened:
-            step = int(opened.metadata()["step"])
-        tensors = load_file(path)
-    except Exception as e:  # safetensors has an error of its own below Exception
-        raise InputError(f"{path} cannot be read: {e}; delete it to start anew") from e
-    if {k[4:] for k in tensors if k.startswith("net.")} != set(moving):
-        raise InputError(f"{path} is the checkpoint of another model or other targets; choose another --out or name")
-    with torch.no_grad():
-        for name, parameter in moving.items():
-            parameter.copy_(tensors[f"net.{name}"])
-    state = optimizer.state_dict()
-    state["state"] = {
-        number: {key: tensors[f"opt.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-        for number, name in enumerate(moving)
-        if f"opt.step.{name}" in tensors
-    }
-    optimizer.load_state_dict(state)
-    return step
-
-
-#: Fields that a run may change between two calls and still be the same run.
-_FREE = ("steps", "epochs", "save_every", "log_every", "check_every", "check_steps")
-
-
-def _check_same_run(folder: Path, run: LoraRun) -> None:
-    """Refuse to go on with other settings than those of the checkpoint; write them down for the next time."""
-    path = folder / "run.json"
-    now = json.loads(json.dumps(asdict(run), default=str))
-    if (folder / "checkpoint.safetensors").is_file() and path.is_file():
-        try:
-            was = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as e:
-            raise InputError(f"{path} cannot be read: {e}; delete the run's folder to start anew") from e
-        other = [k for k in now if k not in _FREE and was.get(k) != now[k]]
-        if other:
-            raise OptionError(
-                f"{folder} holds a run with another {', '.join(other)}; choose another name, or delete it to start anew"
-            )
-    _write(path, (json.dumps(now, indent=1) + "\n").encode())
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
-
-
-def _append(path: Path, row: Mapping[str, object]) -> None:
-    with path.open("a") as sink:
-        sink.write(json.dumps(row) + "\n")
-
-
-def _forget_after(path: Path, step: int) -> None:
-    """Drop log lines of steps after the checkpoint that is gone on from: they will be written again."""
-    if path.is_file():
-        kept = [line for line in path.read_text().splitlines() if line and json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept))
