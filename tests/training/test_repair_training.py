@@ -28,7 +28,7 @@ from tratto.simulate.damage import CLASSES  # noqa: E402
 from tratto.training.config import FEATURES, Data, Optim, Run  # noqa: E402
 from tratto.training.loop import Ema, blend_ema, build_network, load_ema, run  # noqa: E402
 from tratto.training.publish_repair import export_repair  # noqa: E402
-from tratto.training.repair import RepairChecks, f1, random_damage, repair_loss  # noqa: E402
+from tratto.training.repair import RepairChecks, f1, random_damage, random_unit, repair_loss  # noqa: E402
 from tratto.training.samples import make_sample  # noqa: E402
 
 SMALL = {"width": 8, "dilations": (1, 2), "unshuffle": 2}
@@ -277,6 +277,19 @@ def test_what_the_finder_sees_ends_at_the_stated_radius(refine):
         reach = max(reach, at - int(rows.min()), int(rows.max()) - at)
     assert net.config.multiple == 8
     assert net.config.radius - 10 < reach <= net.config.radius
+
+
+def test_sizes_of_damage_are_drawn_as_told():
+    rng = np.random.default_rng(0)
+    sizes = np.array([random_unit(FIND, rng) for _ in range(2000)])
+    assert sizes.min() >= 0.8
+    assert sizes.max() <= 2.2
+    assert sizes.mean() == pytest.approx(1.5, abs=0.05)
+    told = replace(FIND, data=replace(FIND.data, units=(0.5, 2.0)))
+    sizes = np.array([random_unit(told, rng) for _ in range(2000)])
+    assert sizes.min() >= 0.5
+    assert sizes.max() <= 2.0
+    assert np.median(sizes) == pytest.approx(1.0, abs=0.06)
 
 
 def test_what_the_whole_picture_has_not_is_lowered_everywhere():

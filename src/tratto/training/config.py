@@ -51,6 +51,9 @@ class Data:
         Finding damage: share of crops that are lit, exposed and coloured otherwise before they are damaged.
     kinds : dict
         Finding damage: how often a class is drawn beside those that are not named, which count 1.
+    units : tuple of float
+        Finding damage: smallest and largest size of damage, evenly on a logarithmic scale; see
+        :func:`tratto.simulate.damage.damage`. Empty: evenly from 0.8 to 2.2.
     pool : int
         Estimator: how many different samples there are; 0: every one is new.
     """
@@ -69,6 +72,7 @@ class Data:
     intact_share: float = 0.125
     exposed_share: float = 0.0
     kinds: dict[str, float] = field(default_factory=dict)
+    units: tuple[float, ...] = ()
     pool: int = 0
 
 

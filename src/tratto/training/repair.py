@@ -63,6 +63,14 @@ def random_damage(run: Run, rng: np.random.Generator) -> list[tuple[str, float]]
     return [(_kind(run, rng), float(rng.uniform(0.25, 1.0))) for _ in range(count)]
 
 
+def random_unit(run: Run, rng: np.random.Generator) -> float:
+    """Draw the size of damage."""
+    if not run.data.units:
+        return float(rng.uniform(0.8, 2.2))
+    low, high = run.data.units
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
 def _kind(run: Run, rng: np.random.Generator) -> str:
     if not run.data.kinds:
         return CLASSES[int(rng.integers(len(CLASSES)))]
@@ -107,7 +115,7 @@ def make_repair_sample(run: Run, pack: Pack, micro_step: int, index: int) -> tup
         filled = plate_fill(clean, hole)
         return np.concatenate([filled, hole[..., None].astype(np.float32)], axis=2), clean, name
     kinds = random_damage(run, rng)
-    picture, target = damaged(clean, kinds, rng, float(rng.uniform(0.8, 2.2)))
+    picture, target = damaged(clean, kinds, rng, random_unit(run, rng))
     told = "+".join(k for k, _ in kinds) or "intact"
     return as_seen(picture, rng), target, f"{name} {told}"
 
