@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tratto.core.errors import InputError, OptionError
-from tratto.corpus.pack import HELD_OUT, Pack, build_pack
+from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
+from tratto.corpus.pack import HELD_OUT, Pack, build_pack, is_held_out, pack_for
 from tratto.corpus.text_pages import render_page
 
 
@@ -68,6 +68,64 @@ def test_missing_things_are_said(tmp_path):
         build_pack(tmp_path / "empty", tmp_path / "out")
     with pytest.raises(InputError, match="not a training pack"):
         Pack(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("stem", [*HELD_OUT, "budgie-backgrounds_casa-mila", "x_tony-webster-97532", "casa-mila"])
+def test_held_out_photographs_are_known_whatever_collection_they_came_in(stem):
+    assert is_held_out(stem)
+    assert not is_held_out(stem + "2")
+
+
+def test_a_pack_of_other_photographs_is_not_trained_on(photos, tmp_path):
+    pack = tmp_path / "pack"
+    assert pack_for(photos, pack) == pack
+    stamp = (pack / "samples.u8").stat().st_mtime_ns
+    assert pack_for(photos, pack) == pack
+    assert (pack / "samples.u8").stat().st_mtime_ns == stamp
+    assert pack_for(pack, tmp_path / "another") == pack  # a pack may travel alone
+    assert not (tmp_path / "another").exists()
+    (photos / f"{HELD_OUT[1]}.png").write_bytes((photos / "popos_b.png").read_bytes())
+    assert pack_for(photos, pack) == pack  # which is not trained on
+    (photos / "c.png").write_bytes((photos / "popos_b.png").read_bytes())
+    with pytest.raises(OptionError, match="other photographs"):
+        pack_for(photos, pack)
+    (photos / "c.png").unlink()
+    Image.new("RGB", (120, 90)).save(photos / "popos_b.png")
+    with pytest.raises(OptionError, match="other photographs"):
+        pack_for(photos, pack)
+
+
+def test_sixteen_bits_and_grey_keep_their_brightness(tmp_path):
+    ramp = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    Image.fromarray((ramp >> 8).astype(np.uint8)).save(tmp_path / "grey.png")
+    build_pack(tmp_path, tmp_path / "pack", text_pages=0, shrinks=(1,))
+    deep, grey = (Pack(tmp_path / "pack", shrink_weights=(1, 0, 0)).picture(k) for k in range(2))
+    assert np.array_equal(deep[..., 1], np.rint(ramp / 257))
+    assert np.array_equal(grey, np.repeat((ramp >> 8)[..., None], 3, axis=2))
+
+
+def test_what_cannot_be_read_or_written_is_named_and_leaves_no_pack(photos, tmp_path):
+    (photos / "bad.png").write_text("no picture")
+    with pytest.raises(TrattoError, match=r"bad\.png"):
+        build_pack(photos, tmp_path / "pack")
+    assert not any((tmp_path / "pack").iterdir())
+    (photos / "bad.png").unlink()
+    (photos / "folder.png").mkdir()
+    build_pack(photos, tmp_path / "pack", text_pages=0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="no pack can be written"):
+        build_pack(photos, tmp_path / "file")
+    (photos / "budgie_a.jpg").write_bytes((photos / "budgie_a.png").read_bytes())
+    with pytest.raises(InputError, match="several photographs called budgie_a"):
+        build_pack(photos, tmp_path / "pack")
+    samples = tmp_path / "pack/samples.u8"
+    samples.write_bytes(samples.read_bytes()[:-5])
+    with pytest.raises(InputError, match="does not fit its index"):
+        Pack(tmp_path / "pack")
+    (tmp_path / "pack/index.json").write_text("[{")
+    with pytest.raises(InputError, match="cannot be read"):
+        Pack(tmp_path / "pack")
 
 
 def test_text_pages_are_seeded_and_have_ink():

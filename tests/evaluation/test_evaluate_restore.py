@@ -79,6 +79,26 @@ def test_pictures_are_cut_as_the_product_cuts_them():
     assert len(tiled.shapes) == 4
 
 
+def test_intervals_follow_students_t():
+    rng = np.random.default_rng(0)
+    quantiles = {2: 12.7062, 3: 4.3027, 4: 3.1824, 5: 2.7764, 6: 2.5706, 12: 2.2010, 68: 1.9960}
+    for n, t in quantiles.items():
+        values = rng.normal(30, 2, n)
+        assert r.half_width(values) == pytest.approx(t * values.std(ddof=1) / math.sqrt(n), rel=1e-3)
+    assert math.isnan(r.half_width(np.array([30.0])))
+
+
+def test_sixteen_bit_grey_is_measured_as_it_is(tmp_path):
+    ramp = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16
+    Image.fromarray(ramp).save(tmp_path / "deep.tif")
+    (((_, picture, gray)),) = r.load_pictures(tmp_path)
+    assert gray
+    np.testing.assert_allclose(picture[..., 2], ramp / 65535, atol=1e-6)
+    (tmp_path / "bad.png").write_text("no picture")
+    with pytest.raises(InputError, match=r"bad\.png"):
+        r.load_pictures(tmp_path)
+
+
 def test_reports_read_back(folder):
     report = evaluate_restore(folder, {"none": r.untouched}, RestorePlan(sigmas=(15.0,), qualities=(), limit=2))
     data = json.loads(report.to_json())

@@ -241,6 +241,24 @@ def test_noise_that_outlives_compression_has_its_own_network(quality, noise, net
     )
 
 
+@pytest.mark.parametrize(("read", "network"), [(5.0, "jpeg"), (8.0, "noise")])
+def test_within_its_error_the_network_leaves_the_choice_to_single_pixels(read, network):
+    said = Opinion(Trait(11.0, 3.0), None, Trait(0.0, 0.1), "network 0123")  # the bound is 11.8
+    assert plan(make_options(), replace(inspection(noise=read, quality=60), opinion=said)).steps[0].damage == network
+    sure = replace(said, noise=Trait(11.0, 0.5))
+    assert plan(make_options(), replace(inspection(noise=read, quality=60), opinion=sure)).steps[0].damage == "jpeg"
+    low = replace(said, noise=Trait(17.0, 3.0))  # the bound is 15.6 at quality 40, where single pixels say nothing
+    assert plan(make_options(), replace(inspection(noise=read, quality=40), opinion=low)).steps[0].damage == "noise"
+
+
+def test_the_grid_is_kept_for_the_network_for_jpeg_traces_that_is_asked_for_by_hand():
+    seen = replace(inspection(noise=20, quality=60), jpeg_grid=(3, 5))
+    assert plan(make_options(), seen).steps[0].damage == "noise"
+    assert plan(make_options(), seen).steps[0].grid == (0, 0)
+    assert plan(make_options(params={"network": "jpeg"}), seen).steps[0].grid == (3, 5)
+    assert plan(make_options(params={"network": "noise"}), inspection(quality=20)).steps[0].grid == (0, 0)
+
+
 @pytest.mark.parametrize(("quality", "read", "network"), [(40, 20, "jpeg"), (60, 5, "jpeg"), (60, 8, "noise")])
 def test_without_an_opinion_single_pixels_say_which_network(quality, read, network):
     assert plan(make_options(), inspection(noise=read, quality=quality)).steps[0].damage == network

@@ -14,10 +14,11 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
-from tratto.core.errors import InputError, OptionError  # noqa: E402
+from tratto.core.errors import InputError, OptionError, OutputError  # noqa: E402
 from tratto.corpus.pack import HELD_OUT, Pack, build_pack  # noqa: E402
 from tratto.simulate.degrade import Mix  # noqa: E402
 from tratto.training import losses  # noqa: E402
+from tratto.training.ablate import compare  # noqa: E402
 from tratto.training.config import Data, Optim, Run, load_run  # noqa: E402
 from tratto.training.loop import NotFinite, build_network, learning_rate, load_ema, run  # noqa: E402
 from tratto.training.samples import MicroBatches, make_sample  # noqa: E402
@@ -170,6 +171,94 @@ def test_blended_start_lies_between(photos, pack, tmp_path):
     torch.testing.assert_close(c[key], 0.75 * a[key] + 0.25 * b[key])
     with pytest.raises(OptionError, match="blend"):
         replace(TINY, blend=(("other", 0.5),))
+
+
+def test_what_is_on_disk_and_cannot_be_read_is_named(photos, pack, tmp_path):
+    folder = run(TINY, photos, tmp_path, pack, stop_after=4)
+    with (folder / "log.jsonl").open("a") as log:
+        log.write('{"step": 4, "che')  # a full disk cut it off
+    run(TINY, photos, tmp_path, pack, stop_after=2)
+    assert sorted(losses_of(folder)) == list(range(1, 7))
+    wider = replace(TINY, network_options={**TINY.network_options, "widths": (8, 16)})
+    with pytest.raises(InputError, match="of another shape"):
+        run(wider, photos, tmp_path, pack)
+    for damage in (b"", (folder / "checkpoint.safetensors").read_bytes()[:-9]):
+        (folder / "checkpoint.safetensors").write_bytes(damage)
+        with pytest.raises(InputError, match=r"checkpoint\.safetensors cannot be read.*start anew"):
+            run(TINY, photos, tmp_path, pack)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be used as a folder"):
+        run(TINY, photos, tmp_path / "file", pack)
+
+
+def test_a_check_that_a_kill_prevented_is_made_up_for(photos, pack, tmp_path):
+    one = replace(TINY, steps=8, check_every=4)
+    folder = run(one, photos, tmp_path, pack, stop_after=4)
+    rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    before = [r for r in rows if "check" in r]
+    assert [r["step"] for r in before] == [4]
+    (folder / "log.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows if "check" not in r))
+    for _ in range(2):
+        run(one, photos, tmp_path, pack)
+        rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        assert [r["step"] for r in rows if "check" in r] == [4, 8]
+        assert [r for r in rows if "check" in r][:1] == before
+
+
+def test_without_held_out_photographs_it_says_so(photos, pack, tmp_path, caplog):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for path in photos.glob("*.png"):
+        (bare / path.name).write_bytes(path.read_bytes())
+    run(replace(TINY, steps=2), bare, tmp_path / "runs", pack)
+    assert "nothing will be checked" in caplog.text
+    with pytest.raises(InputError, match="none of the held-out photographs"):
+        compare({"a": TINY}, (bare, tmp_path / "runs", pack), "x")
+    Image.new("RGB", (400, 600)).save(bare / f"{HELD_OUT[0]}.png")
+    with pytest.raises(InputError, match="512 pixels on each side; it is 400x600"):
+        run(TINY, bare, tmp_path / "others", pack)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("name", "..", "becomes a folder"),
+        ("name", "a/b", "becomes a folder"),
+        ("steps", "60", "steps is a whole number"),
+        ("save_every", 0, "save_every is a whole number of 1"),
+        ("seed", -1, "seed is a whole number of 0"),
+        ("optim", {"lr": float("nan")}, "learning rate"),
+        ("optim", {"clip": -1}, r"optim\.clip is a number of 0 or more"),
+        ("data", {"text_share": 2.0}, r"data\.text_share is a number from 0 to 1"),
+        ("data", {"patch": 8}, r"data\.patch"),
+        ("data", {"units": (2.0, 1.0)}, r"data\.units"),
+    ],
+)
+def test_values_out_of_range_are_refused(field, value, said):
+    with pytest.raises(OptionError, match=said):
+        replace(TINY, **{field: replace(getattr(TINY, field), **value) if isinstance(value, dict) else value})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("RUN = (", "SyntaxError"),
+        ("import sys\n\nimport not_there", "line 3: ModuleNotFoundError"),
+        ("raise SystemExit(0)", "line 1: SystemExit"),
+    ],
+)
+def test_a_run_file_that_fails_says_where(text, said, tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said):
+        load_run(path)
+
+
+def test_a_network_that_cannot_be_built_is_refused(photos, pack, tmp_path):
+    with pytest.raises(OptionError, match="network_options of tiny do not fit a restorer"):
+        run(replace(TINY, network_options={"depth": 3}), photos, tmp_path, pack)
+    with pytest.raises(OptionError, match="must be a multiple of 4"):
+        run(replace(TINY, data=replace(TINY.data, patch=18)), photos, tmp_path, pack)
 
 
 def test_not_a_number_names_the_samples(photos, pack, tmp_path, monkeypatch):

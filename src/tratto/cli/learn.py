@@ -15,7 +15,7 @@ def train(
     run: Annotated[Path, typer.Argument(help="Run file, such as training_runs/restore_noise.py.")],
     photos: Annotated[Path, typer.Option(help="Folder of training photographs.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for checkpoints and logs.")] = Path("runs"),
-    stop_after: Annotated[int | None, typer.Option(help="Stop with a checkpoint after this many steps.")] = None,
+    stop_after: Annotated[int | None, typer.Option(min=1, help="Stop with a checkpoint after this many steps.")] = None,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", help="NAME=VALUE in a run that fine-tunes a diffusion model; repeatable."),
@@ -49,7 +49,9 @@ def ablate(
     runs: Annotated[list[Path], typer.Argument(help="A file of variants, or run files; see training_runs/ablations.")],
     photos: Annotated[Path, typer.Option(help="Folder of the training data.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs and the table.")] = Path("runs"),
-    stop_after: Annotated[int | None, typer.Option(help="Stop each with a checkpoint after this many steps.")] = None,
+    stop_after: Annotated[
+        int | None, typer.Option(min=1, help="Stop each with a checkpoint after this many steps.")
+    ] = None,
     change: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE in every run; repeatable.")] = None,
 ) -> None:
     """Train several variants alike and lay them in one table: one file of VARIANTS, or several run files."""
@@ -66,13 +68,24 @@ def _ablate(runs: list[Path], photos: Path, out: Path, stop_after: int | None, c
 
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("accelerate") is None:
         raise MissingExtra("training", "train")
-    from tratto.training.ablate import ablate, sets_variants, table
+    from tratto.training.ablate import ablate, compare, sets_variants, table
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if len(runs) == 1 and sets_variants(runs[0]):
         if change or stop_after is not None:
             raise OptionError(f"{runs[0].name} sets its variants itself: --set and --stop-after do not go with it")
         typer.echo(table(ablate(runs[0], photos, out)))
+        return 0
+    from tratto.training.config import Run
+    from tratto.training.lora_config import load_any
+
+    given = {path.stem: load_any(path) for path in runs}
+    if all(isinstance(one, Run) for one in given.values()):
+        if change or stop_after is not None:
+            raise OptionError("--set and --stop-after go with runs that fine-tune diffusion models only")
+        if len(given) != len(runs) or len({one.name for one in given.values()}) != len(given):
+            raise OptionError("each run file, and each run, needs a name of its own")
+        typer.echo(table(compare(given, (photos, out, None), "ablations")))
         return 0
     from tratto.training.ablate_lora import ablate_runs
 
@@ -89,7 +102,7 @@ def eval_restore(
     sigma: Annotated[list[float] | None, typer.Option(help="Noise level of 255; repeatable.")] = None,
     quality: Annotated[list[int] | None, typer.Option(help="JPEG quality; repeatable.")] = None,
     scale: Annotated[list[int] | None, typer.Option(help="Enlargement; repeatable.")] = None,
-    limit: Annotated[int, typer.Option(help="Only the first so many pictures; 0 = all.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="Only the first so many pictures; 0 = all.")] = 0,
     bm3d: Annotated[bool, typer.Option("--bm3d", help="BM3D told the true sigma too (package bm3d, slow).")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for report.md, .json and sheet.png.")] = None,
 ) -> None:
@@ -129,6 +142,12 @@ def _eval_restore(
     sigmas, qualities, scales = cases
     if all(c is None for c in cases):
         sigmas, qualities, scales = [15.0, 25.0, 50.0], [10, 40], [2, 4]
+    if "auto" in providers and 3 in (scales or ()):
+        raise OptionError("tratto restore enlarges by 2 or 4; name the provider that is to enlarge by 3 (--provider)")
+    if out is not None:
+        from tratto.cli.show import make_folder
+
+        make_folder(out)  # now: what cannot be written should not be measured for hours first
     plan = RestorePlan(
         sigmas=tuple(sigmas or ()), qualities=tuple(qualities or ()), scales=tuple(scales or ()), limit=limit
     )
@@ -165,7 +184,6 @@ def _eval_restore(
     text = to_markdown(report)
     typer.echo(text)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         (out / "report.md").write_text(text + "\n", encoding="utf-8")
         sheet.write(out / "sheet.png")
         (out / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
@@ -238,8 +256,8 @@ def _eval_compare(files: list[Path]) -> int:
 def pack(
     photos: Annotated[Path, typer.Argument(help="Folder of photographs.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pack.")],
-    text_pages: Annotated[int, typer.Option(help="How many rendered text pages to add.")] = 24,
-    seed: Annotated[int, typer.Option(help="Seed of the text pages.")] = 0,
+    text_pages: Annotated[int, typer.Option(min=0, help="How many rendered text pages to add.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the text pages.")] = 0,
 ) -> None:
     """Decode photographs once into one file that training reads at random."""
     from tratto.cli.guard import guarded
@@ -262,7 +280,7 @@ def _pack(photos: Path, out: Path, text_pages: int, seed: int) -> int:
 def preview(
     picture: Annotated[Path, typer.Argument(help="Clean picture to degrade.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("degradations.png"),
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
 ) -> None:
     """Draw a contact sheet of every degradation, mild to severe."""
     from tratto.cli.guard import guarded

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.errors import InputError, OptionError
+from tratto.core.errors import InputError, OptionError, OutputError
 
 HELD_OUT = (
     "budgie_casa-mila",
@@ -64,6 +66,87 @@ class Entry:
     sha256: str
 
 
+#: Suffixes of photographs that a pack is built from.
+SUFFIXES = (".webp", ".png", ".jpg", ".jpeg")
+
+
+def is_held_out(stem: str) -> bool:
+    """Return whether a file of this name is one of :data:`HELD_OUT`, whatever collection it was taken from.
+
+    What stands before the first underscore is the collection's name.
+    """
+    return _own_name(stem) in {_own_name(name) for name in HELD_OUT}
+
+
+def _own_name(stem: str) -> str:
+    return stem.partition("_")[2] or stem
+
+
+def photographs_in(folder: Path) -> list[Path]:
+    """Return the photographs of a folder that may be trained on, by name.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder of training photographs")
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    files = [p for p in files if not is_held_out(p.stem)]
+    if not files:
+        raise InputError(f"{folder} holds no .webp, .png or .jpg photograph; name the folder of training photographs")
+    return files
+
+
+def is_pack(folder: Path) -> bool:
+    """Return whether a folder holds what :func:`build_pack` writes."""
+    return (folder / "index.json").is_file() and (folder / "samples.u8").is_file()
+
+
+def pack_for(photos: Path, pack: Path, build: bool = True) -> Path:
+    """Return the pack to train on: `photos` if it is one itself, else `pack`, built if it is missing.
+
+    Parameters
+    ----------
+    photos : Path
+        Folder of photographs, or a pack.
+    pack : Path
+        Where a pack of these photographs is kept.
+    build : bool
+        Whether to build it; else it is built by another process.
+
+    Raises
+    ------
+    InputError
+        If `photos` holds no photograph, or the pack cannot be read.
+    OptionError
+        If `pack` is there, but of other photographs.
+    """
+    if is_pack(photos):
+        return photos
+    if not (pack / "index.json").is_file():
+        if build:
+            build_pack(photos, pack)
+        return pack
+    files = photographs_in(photos)
+    there = {e.name: e.sha256 for e in _entries(pack) if e.sha256}
+    if there != {p.stem: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}:
+        raise OptionError(
+            f"{pack} was built from other photographs than {photos} holds now; name another --out, or delete the pack "
+            "to have it built anew"
+        )
+    return pack
+
+
+def _entries(folder: Path) -> tuple[Entry, ...]:
+    path = folder / "index.json"
+    try:
+        return tuple(Entry(**row) for row in json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as e:
+        raise InputError(f"{path} cannot be read: {e}; delete the pack to have it built anew") from e
+
+
 def _shrunk(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     h, w = picture.shape[0] // factor * factor, picture.shape[1] // factor * factor
     blocks = picture[:h, :w].reshape(h // factor, factor, w // factor, factor, 3)
@@ -98,42 +181,74 @@ def build_pack(
     ------
     InputError
         If the folder holds no photograph.
+    TrattoError
+        If a photograph cannot be read.
+    OutputError
+        If the pack cannot be written.
     """
-    from PIL import Image as PilImage
-
     from tratto.corpus.packages import sources_in
-    from tratto.corpus.text_pages import render_page
 
+    if text_pages < 0 or seed < 0:
+        raise OptionError(f"text pages and seed are 0 or more; got {text_pages} and {seed}")
     stated = {Path(s.name).stem: f"{s.licence} ({s.holder}; {s.package})" for s in sources_in(photos)}
-    files = sorted(p for p in photos.iterdir() if p.suffix.lower() in {".webp", ".png", ".jpg", ".jpeg"})
-    files = [p for p in files if p.stem not in HELD_OUT]
-    if not files:
-        raise InputError(f"{photos} holds no .webp, .png or .jpg photograph; name the folder of training photographs")
-    out.mkdir(parents=True, exist_ok=True)
+    files = photographs_in(photos)
+    names = [p.stem for p in files]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise InputError(f"{photos} holds several photographs called {', '.join(twice)}; keep one of each")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        part = (out / "samples.part").open("wb")
+    except OSError as e:
+        raise OutputError(f"{out}: no pack can be written there: {e.strerror or e}") from e
     entries: list[Entry] = []
-    offset = 0
-    with (out / "samples.u8").open("wb") as sink:
-        for path in files:
-            raw = path.read_bytes()
-            with PilImage.open(path) as opened:
-                full = np.asarray(opened.convert("RGB"))
-            by_name = next((v for k, v in LICENCES.items() if path.stem.startswith(k)), "not stated")
-            licence = stated.get(path.stem, by_name)
-            for shrink in shrinks:
-                picture = full if shrink == 1 else _shrunk(full, shrink)
-                entry = Entry(path.stem, shrink, *picture.shape[:2], offset, licence, hashlib.sha256(raw).hexdigest())
-                entries.append(entry)
-                sink.write(np.ascontiguousarray(picture).tobytes())
-                offset += picture.size
-        for number in range(text_pages):
-            picture = render_page(seed, number)
-            name = f"text_{number:03d}"
-            entries.append(Entry(name, 1, *picture.shape[:2], offset, LICENCES["text_"], ""))
-            sink.write(picture.tobytes())
-            offset += picture.size
-    (out / "index.json").write_text(json.dumps([asdict(e) for e in entries], indent=1))
-    (out / "DATA_CARD.md").write_text(data_card(tuple(entries)))
+    try:
+        with part as sink:
+            _write_samples(sink, files, stated, entries, (text_pages, seed, shrinks))
+        (out / "samples.part").replace(out / "samples.u8")
+        (out / "DATA_CARD.md").write_text(data_card(tuple(entries)))
+        (out / "index.part").write_text(json.dumps([asdict(e) for e in entries], indent=1))
+        (out / "index.part").replace(out / "index.json")  # last: a pack with an index is whole
+    except OSError as e:
+        (out / "samples.part").unlink(missing_ok=True)
+        raise OutputError(f"{out}: the pack cannot be written: {e.strerror or e}") from e
+    except BaseException:
+        (out / "samples.part").unlink(missing_ok=True)
+        raise
     return len(entries)
+
+
+def _write_samples(
+    sink: BinaryIO,
+    files: list[Path],
+    stated: Mapping[str, str],
+    entries: list[Entry],
+    how: tuple[int, int, tuple[int, ...]],
+) -> None:
+    """Decode, shrink and render into `sink`; add to `entries`. ``how`` is text pages, seed and shrinks."""
+    from tratto.corpus.text_pages import render_page
+    from tratto.imaging.plain import encoded_rgb
+
+    text_pages, seed, shrinks = how
+    offset = 0
+    for path in files:
+        full = np.rint(encoded_rgb(path)[0] * 255).astype(np.uint8)
+        by_name = next((v for k, v in LICENCES.items() if path.stem.startswith(k)), "not stated")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        for shrink in shrinks:
+            picture = full if shrink == 1 else _shrunk(full, shrink)
+            if 0 in picture.shape:
+                continue
+            licence = stated.get(path.stem, by_name)
+            entries.append(Entry(path.stem, shrink, *picture.shape[:2], offset, licence, digest))
+            sink.write(np.ascontiguousarray(picture).tobytes())
+            offset += picture.size
+    for number in range(text_pages):
+        picture = render_page(seed, number)
+        name = f"text_{number:03d}"
+        entries.append(Entry(name, 1, *picture.shape[:2], offset, LICENCES["text_"], ""))
+        sink.write(picture.tobytes())
+        offset += picture.size
 
 
 def data_card(entries: tuple[Entry, ...]) -> str:
@@ -153,13 +268,14 @@ def data_card(entries: tuple[Entry, ...]) -> str:
         "| --- | --- |",
         *[f"| {licence} | {', '.join(names)} |" for licence, names in sources.items()],
         "",
-        "Text pages are invented words drawn with the fonts URW base 35 (AGPL with font exception: drawn glyphs carry "
-        "no terms) and Liberation (SIL Open Font Licence 1.1), or Pillow's own font where neither is installed.",
+        "Text pages, if there are any, are invented words drawn with the fonts URW base 35 (AGPL with font exception: "
+        "drawn glyphs carry no terms) and Liberation (SIL Open Font Licence 1.1), or Pillow's own font where neither "
+        "is installed.",
         "",
-        f"Left out, to choose between weights and to calibrate: {', '.join(HELD_OUT)}.",
+        f"Left out wherever they are found, to choose between weights and to calibrate: {', '.join(HELD_OUT)}.",
         "",
-        "Missing: portraits and faces, interiors, night scenes but for a few, film scans, screenshots, line art, "
-        "handwriting. Weights trained on this pack have seen none of these.",
+        "What is in the photographs nobody has looked at here. Those that the shipped weights were trained on show no "
+        "faces, interiors, screenshots, line art, handwriting or scanned film, and hardly any night.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -180,11 +296,17 @@ class Pack:
     def __init__(
         self, folder: Path, text_share: float = 0.05, shrink_weights: tuple[float, ...] = (0.3, 0.45, 0.25)
     ) -> None:
-        index = folder / "index.json"
-        if not index.is_file():
-            raise InputError(f"{folder} is not a training pack (no index.json); build one with build_pack")
-        self.entries = tuple(Entry(**row) for row in json.loads(index.read_text()))
-        self.samples: NDArray[np.uint8] = np.memmap(folder / "samples.u8", np.uint8, mode="r")
+        if not (folder / "index.json").is_file():
+            raise InputError(f"{folder} is not a training pack (no index.json); tratto data pack makes one")
+        self.entries = _entries(folder)
+        try:
+            self.samples: NDArray[np.uint8] = np.memmap(folder / "samples.u8", np.uint8, mode="r")
+        except (OSError, ValueError) as e:
+            raise InputError(
+                f"{folder / 'samples.u8'} cannot be read: {e}; delete the pack to have it built anew"
+            ) from e
+        if self.samples.size != sum(e.height * e.width * 3 for e in self.entries):
+            raise InputError(f"{folder / 'samples.u8'} does not fit its index; delete the pack to have it built anew")
         weights = []
         for e in self.entries:
             area = e.height * e.width * e.shrink**2  # of the full-size picture: big pictures are drawn more often

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
-from tratto.evaluation.restore import load_pictures
+from tratto.evaluation.restore import half_width, load_pictures
 from tratto.imaging.metrics import psnr, ssim
 from tratto.simulate.holes import SIZES, hole
 
@@ -213,7 +213,7 @@ def _measured(clean: Picture, holes: Bool, output: Picture, sigma: NDArray[np.fl
 
 def _row(method: str, size: str, rows: list[dict[str, Any]]) -> RepairRow:
     values = np.array([r["psnr"] for r in rows])
-    half = 1.96 * float(values.std(ddof=1)) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
+    half = half_width(values)
     features = [r["features"] for r in rows if "features" in r]
     inside = [r["inside"] for r in rows if r["inside"] is not None]
     return RepairRow(

@@ -103,7 +103,7 @@ class Row:
     psnr, ssim : float
         Means over pictures; infinite PSNR counts as 100 dB.
     interval : float
-        Half width of the 95 % confidence interval of the mean PSNR over pictures (normal approximation).
+        Half width of the 95 % confidence interval of the mean PSNR over pictures (Student's t).
     seconds_per_megapixel : float
         Wall time per *output* megapixel, after one picture to warm up.
     within_one_sigma : float or None
@@ -162,19 +162,37 @@ def load_pictures(folder: Path, limit: int = 0) -> list[tuple[str, Picture, bool
     ------
     InputError
         If there are none.
+    TrattoError
+        If one cannot be read.
     """
-    from PIL import Image as PilImage
+    from tratto.imaging.plain import encoded_rgb
 
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
     if not files:
         raise InputError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
     out = []
     for path in files[: limit or None]:
-        with PilImage.open(path) as opened:
-            gray = opened.mode in ("L", "1")
-            pixels = np.asarray(opened.convert("RGB"), np.float32) / np.float32(255)
-        out.append((path.stem, pixels, gray))
+        out.append((path.stem, *encoded_rgb(path)))
     return out
+
+
+def half_width(values: NDArray[np.float64]) -> float:
+    """Return half the width of the 95 % confidence interval of a mean, by Student's t; NaN for a single value.
+
+    The quantile of t is the expansion of Fisher and Cornish (1960) about the normal one, within 0.1 % from five degrees
+    of freedom on; below that it is tabulated.
+    """
+    free = values.size - 1
+    if free < 1:
+        return math.nan
+    z = 1.959964
+    t = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764}.get(free) or (
+        z
+        + (z**3 + z) / (4 * free)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
+    )
+    return float(t * values.std(ddof=1) / math.sqrt(values.size))
 
 
 def cases_of(picture: Picture, gray: bool, plan: RestorePlan) -> Iterable[Case]:
@@ -460,7 +478,7 @@ class Sheet:
 
 def _row(method: str, case: str, rows: list[dict[str, Any]]) -> Row:
     values = np.array([r["psnr"] for r in rows])
-    half = 1.96 * float(values.std(ddof=1)) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
+    half = half_width(values)
     inside = [r["inside"] for r in rows if r["inside"] is not None]
     features = [r["features"] for r in rows if "features" in r]
     paces = [r["pace"] for r in rows[1:]] or [rows[0]["pace"]]

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import ast
 import json
-import runpy
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from tratto.core.errors import InputError
-from tratto.training.config import Run
+from tratto.corpus.pack import HELD_OUT
+from tratto.training.config import Run, execute
+from tratto.training.held_out import held_out_crops
 from tratto.training.loop import HeldOut, build_network, load_ema, run
 
 
@@ -62,7 +64,7 @@ def load_variants(path: Path) -> dict[str, Run]:
     """
     if not path.is_file():
         raise InputError(f"no ablation file at {path}; they live in training_runs/ablations/")
-    variants = runpy.run_path(str(path)).get("VARIANTS")
+    variants = execute(path).get("VARIANTS")
     if not isinstance(variants, dict) or not variants or not all(isinstance(v, Run) for v in variants.values()):
         raise InputError(f"{path} must set VARIANTS to a dictionary of name -> Run(...)")
     if len({v.name for v in variants.values()}) != len(variants):
@@ -85,12 +87,34 @@ def ablate(path: Path, photos: Path, out: Path, pack: Path | None = None) -> lis
     list of Variant
         In the order of the file.
     """
+    return compare(load_variants(path), (photos, out, pack), path.stem)
+
+
+def compare(variants: Mapping[str, Run], where: tuple[Path, Path, Path | None], name: str) -> list[Variant]:
+    """Train runs for scale 1 alike and write ``<name>.md`` and ``.json``.
+
+    Parameters
+    ----------
+    variants : mapping of str to Run
+    where : (Path, Path, Path or None)
+        Photographs, output folder and pack, as for :func:`tratto.training.loop.run`.
+    name : str
+        Of the files.
+
+    Raises
+    ------
+    InputError
+        If none of the held-out photographs is there: there would be nothing to compare.
+    """
+    photos, out, pack = where
+    if not any(True for _ in held_out_crops(photos)):
+        raise InputError(f"{photos} holds none of the held-out photographs ({', '.join(HELD_OUT)}) to compare by")
     found = []
-    for name, config in load_variants(path).items():
+    for title, config in variants.items():
         folder = run(config, photos, out, pack)
-        found.append(measure(name, config, folder, HeldOut(photos, config)))
-    (out / f"{path.stem}.json").write_text(json.dumps([v.__dict__ for v in found], indent=1))
-    (out / f"{path.stem}.md").write_text(table(found))
+        found.append(measure(title, config, folder, HeldOut(photos, config)))
+    (out / f"{name}.json").write_text(json.dumps([v.__dict__ for v in found], indent=1))
+    (out / f"{name}.md").write_text(table(found))
     return found
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 import runpy
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from tratto.core.errors import InputError, OptionError
+from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto.simulate.degrade import Mix
 
 Precision = Literal["no", "bf16", "fp16"]
@@ -75,6 +78,18 @@ class Data:
     units: tuple[float, ...] = ()
     pool: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("warm_share", "bicubic", "rough", "gray_share", "tied_share", "text_share", "intact_share"):
+            _number(f"data.{name}", getattr(self, name), 0, 1)
+        _number("data.exposed_share", self.exposed_share, 0, 1)
+        _whole("data.patch", self.patch, 16)
+        for name in ("tied_from", "pool"):
+            _whole(f"data.{name}", getattr(self, name), 0)
+        if len(self.shrink_weights) != 3 or min(self.shrink_weights) < 0:
+            raise OptionError(f"data.shrink_weights are three numbers of 0 or more; got {self.shrink_weights}")
+        if self.units and (len(self.units) != 2 or not 0 < self.units[0] <= self.units[1]):
+            raise OptionError(f"data.units are two positive numbers, the smaller first; got {self.units}")
+
 
 @dataclass(frozen=True)
 class Optim:
@@ -138,8 +153,6 @@ class Run:
         Beginnings of the names of the held-out cases the standard error is calibrated on; empty: all but the clean one.
     save_every, log_every, check_every : int
         Steps between checkpoints, log lines and checks on the held-out photographs.
-    check_photos : bool
-        Whether held-out photographs are looked for in the photo folder.
     workers : int
         Loader processes; 0 makes samples in the training process.
     tensorboard : bool
@@ -168,21 +181,29 @@ class Run:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        if not self.name or "/" in self.name:
-            raise OptionError(f"a run needs a name without slashes; got {self.name!r}")
+        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", self.name):
+            raise OptionError(
+                f"a run's name becomes a folder: letters, digits, '_', '-' and '.', not beginning with '.' or '-'; got "
+                f"{self.name!r}"
+            )
         if self.network not in NETWORKS:
             raise OptionError(f"network is one of {', '.join(NETWORKS)}; got {self.network!r}")
         if self.precision not in ("no", "bf16", "fp16"):
             raise OptionError(f"precision is no, bf16 or fp16; got {self.precision!r}")
-        for label, value in (("steps", self.steps), ("batch", self.batch), ("accumulate", self.accumulate)):
-            if value < 1:
-                raise OptionError(f"{label} must be at least 1; got {value}")
+        for label in ("steps", "batch", "accumulate", "save_every", "log_every", "check_every"):
+            _whole(label, getattr(self, label), 1)
+        for label in ("seed", "workers"):
+            _whole(label, getattr(self, label), 0)
         if self.blend and (not self.initial or sum(share for _, share in self.blend) > 1):
             raise OptionError("blend needs initial, and shares of at most one together")
         if not 0 < self.optim.ema < 1:
             raise OptionError(f"the EMA factor lies between 0 and 1; got {self.optim.ema}")
-        if self.optim.lr <= 0:
-            raise OptionError(f"the learning rate must be positive; got {self.optim.lr}")
+        o = self.optim
+        if not 0 < o.lr < math.inf:
+            raise OptionError(f"the learning rate must be a positive number; got {o.lr}")
+        for label in ("lr_end", "weight_decay", "clip", "fft", "decibels", "ssim", "sigma_weight", "slow_rate"):
+            _number(f"optim.{label}", getattr(o, label), 0, math.inf)
+        _whole("optim.warmup", o.warmup, 0)
 
     @property
     def card_id(self) -> str:
@@ -195,6 +216,42 @@ class Run:
         return int(str(self.network_options.get("scale", 2))) if self.network == "upscaler" else 1
 
 
+def _whole(label: str, value: object, low: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise OptionError(f"{label} is a whole number of {low} or more; got {value!r}")
+
+
+def _number(label: str, value: object, low: float, high: float) -> None:
+    ok = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high and value < math.inf
+    if not ok:
+        span = f"from {low:g} to {high:g}" if high < math.inf else f"of {low:g} or more"
+        raise OptionError(f"{label} is a number {span}; got {value!r}")
+
+
+def execute(path: Path) -> dict[str, Any]:
+    """Run a run file and return what it sets.
+
+    Raises
+    ------
+    InputError
+        If it is missing or fails.
+    OptionError
+        If a value in it is out of range.
+    """
+    if not path.is_file():
+        raise InputError(f"no run file at {path}; run files live in training_runs/")
+    try:
+        return runpy.run_path(str(path))
+    except TrattoError:
+        raise
+    except (Exception, SystemExit) as e:  # whatever Python code may raise
+        line = next(
+            (f.lineno for f in reversed(traceback.extract_tb(e.__traceback__)) if f.filename == str(path)), None
+        )
+        where = f"{path}, line {line}" if line else str(path)
+        raise InputError(f"{where}: {type(e).__name__}: {e}") from e
+
+
 def load_run(path: Path) -> Run:
     """Read a run file: Python code that sets ``RUN = Run(...)``.
 
@@ -203,9 +260,7 @@ def load_run(path: Path) -> Run:
     InputError
         If the file is missing or sets no ``RUN``.
     """
-    if not path.is_file():
-        raise InputError(f"no run file at {path}; run files live in training_runs/")
-    value = runpy.run_path(str(path)).get("RUN")
+    value = execute(path).get("RUN")
     if not isinstance(value, Run):
         raise InputError(f"{path} must set RUN = Run(...); it sets {type(value).__name__}")
     return value

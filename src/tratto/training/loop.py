@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tratto.core.errors import InputError, OptionError, TrattoError
+from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto.corpus.pack import Pack
 from tratto.training.config import FEATURES, Run, load_run
 from tratto.training.estimation import EstimationChecks, estimation_loss
@@ -42,8 +42,21 @@ class NotFinite(TrattoError):
 
 
 def build_network(run: Run) -> nn.Module:
-    """Build the network a run asks for, with weights drawn from the run's seed."""
+    """Build the network a run asks for, with weights drawn from the run's seed.
+
+    Raises
+    ------
+    OptionError
+        If it cannot have these options.
+    """
     torch.manual_seed(run.seed)
+    try:
+        return _network(run)
+    except (TypeError, ValueError, RuntimeError) as e:
+        raise OptionError(f"network_options of {run.name} do not fit a {run.network}: {e}") from e
+
+
+def _network(run: Run) -> nn.Module:
     if run.network == "restorer":
         from tratto.networks.restorer import RestorerUNet, UNetConfig
 
@@ -111,8 +124,12 @@ def save_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch
         for key in ("exp_avg", "exp_avg_sq", "step"):
             tensors[f"opt.{key}.{names[number]}"] = torch.as_tensor(state[key]).contiguous()
     part = folder / "checkpoint.part"
-    save_file(tensors, part, metadata={"step": str(step)})
-    os.replace(part, folder / "checkpoint.safetensors")
+    try:
+        save_file(tensors, part, metadata={"step": str(step)})
+        os.replace(part, folder / "checkpoint.safetensors")
+    except Exception as e:  # safetensors has an error of its own below Exception
+        part.unlink(missing_ok=True)
+        raise OutputError(f"{folder}: the checkpoint cannot be written: {e}") from e
 
 
 def load_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> int:
@@ -120,12 +137,20 @@ def load_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch
     from safetensors import safe_open
 
     path = folder / "checkpoint.safetensors"
-    with safe_open(path, "pt") as opened:
-        step = int(opened.metadata()["step"])
-    tensors = load_file(path)
-    network.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})
-    for k in ema.shadow:
-        ema.shadow[k].copy_(tensors[f"ema.{k}"])
+    try:
+        with safe_open(path, "pt") as opened:
+            step = int(opened.metadata()["step"])
+        tensors = load_file(path)
+    except Exception as e:  # safetensors has an error of its own below Exception
+        raise InputError(f"{path} cannot be read: {e}; delete it to start anew") from e
+    try:
+        network.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})
+        for k in ema.shadow:
+            ema.shadow[k].copy_(tensors[f"ema.{k}"])
+    except (RuntimeError, KeyError) as e:
+        raise InputError(
+            f"{path} is the checkpoint of a network of another shape; choose another name or --out, or delete it"
+        ) from e
     state = optimizer.state_dict()
     state["state"] = {}
     moving = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
@@ -252,19 +277,25 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     NotFinite
         If the loss or the gradient is not finite.
     """
-    from tratto.corpus.pack import build_pack
+    from tratto.corpus.pack import pack_for
 
     config = path if isinstance(path, Run) else load_run(path)
     accelerator = Accelerator(mixed_precision=config.precision, gradient_accumulation_steps=config.accumulate)
+    network = build_network(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    multiple = int(getattr(network, "multiple", 0) or getattr(getattr(network, "config", None), "multiple", 1))
+    if config.data.patch % (multiple * config.scale):
+        raise OptionError(
+            f"data.patch must be a multiple of {multiple * config.scale} for this network, got {config.data.patch}"
+        )
     folder = out / config.name
-    folder.mkdir(parents=True, exist_ok=True)
-    pack_folder = pack or out / "pack"
-    if accelerator.is_main_process and not (pack_folder / "index.json").is_file():
-        build_pack(photos, pack_folder)
+    pack_folder = pack_for(photos, pack or out / "pack", build=accelerator.is_main_process)
     accelerator.wait_for_everyone()
     data = Pack(pack_folder, config.data.text_share, config.data.shrink_weights)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise OutputError(f"{folder}: cannot be used as a folder: {e.strerror or e}") from e
 
-    network = build_network(config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.initial == FEATURES:
         _start_from_features(network)
     elif config.initial:
@@ -295,15 +326,37 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     order = range(first * config.accumulate, config.steps * config.accumulate)
     loader = DataLoader(batches, batch_size=None, sampler=order, num_workers=config.workers)
     checks = checks_for(photos, config) if accelerator.is_main_process else None
+    if checks is not None and not checks.cases:
+        log.warning("none of the held-out photographs is in %s: nothing will be checked", photos)
+    if first >= config.steps:
+        log.info("finished before: %s has all %d steps", folder, first)
 
     last = config.steps if stop_after is None else min(config.steps, first + stop_after)
     history = folder / "log.jsonl"
-    _forget_after(history, first)
+    known = _forget_after(history, first)
     board = _board(folder) if config.tensorboard and accelerator.is_main_process else None
     total = torch.zeros((), device=accelerator.device)
     since, counted = time.monotonic(), 0
     step, parts = first, []
     names: list[str] = []
+
+    def check(step: int) -> None:
+        if checks is None or not checks.cases:
+            return
+        found = checks.measure(ema, accelerator.unwrap_model(model))
+        _append(history, {"step": step, "check": found})
+        log.info("step %d, held out: %s", step, ", ".join(f"{k} {v:g}" for k, v in found.items()))
+        if board is not None:
+            for case, value in found.items():
+                board.add_scalar(f"held out/{case}", value, step)
+            if checks.sheet is not None:
+                board.add_image("source, output, target", checks.sheet, step)
+
+    def due(step: int) -> bool:
+        return step > 0 and (step % config.check_every == 0 or step == config.steps)
+
+    if due(first) and first not in known:
+        check(first)  # it was killed between the checkpoint and the check
     for source, target, named in loader:
         if step >= last:
             break
@@ -338,20 +391,15 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
             now = time.monotonic()
             row = {"step": step, "loss": total.item() / counted, "lr": rate, "steps_per_s": counted / (now - since)}
             _append(history, row)
+            log.info("step %d of %d: loss %.5g, %.2f steps/s", step, config.steps, row["loss"], row["steps_per_s"])
             if board is not None:
                 board.add_scalar("loss", row["loss"], step)
                 board.add_scalar("learning rate", rate, step)
             total, since, counted = torch.zeros_like(total), now, 0
         if step % config.save_every == 0 or step == last:
             save_checkpoint(folder, accelerator.unwrap_model(model), ema, optimizer, step)
-        if checks is not None and (step % config.check_every == 0 or step == config.steps):
-            found = checks.measure(ema, accelerator.unwrap_model(model))
-            _append(history, {"step": step, "check": found})
-            if board is not None:
-                for case, value in found.items():
-                    board.add_scalar(f"held out/{case}", value, step)
-                if checks.sheet is not None:
-                    board.add_image("source, output, target", checks.sheet, step)
+        if due(step):
+            check(step)
             since, counted, total = time.monotonic(), 0, torch.zeros_like(total)
     if board is not None:
         board.close()
@@ -382,11 +430,25 @@ def _append(path: Path, row: Mapping[str, object]) -> None:
         sink.write(json.dumps(row) + "\n")
 
 
-def _forget_after(path: Path, step: int) -> None:
-    """Drop log lines of steps after the checkpoint that is continued from: they will be written again."""
+def _forget_after(path: Path, step: int) -> set[int]:
+    """Drop log lines of steps after the checkpoint that is continued from: they will be written again.
+
+    A line that was cut off goes, too. Returns the steps whose checks are there.
+    """
+    kept, checked = [], set()
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            row = json.loads(line)
+            at = int(row["step"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        if at <= step:
+            kept.append(line)
+            if "check" in row:
+                checked.add(at)
     if path.is_file():
-        kept = [line for line in path.read_text().splitlines() if line and json.loads(line)["step"] <= step]
         path.write_text("".join(line + "\n" for line in kept))
+    return checked
 
 
 class HeldOut:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from tratto.core.errors import InputError, MissingExtra, OptionError
+from tratto.training.config import execute
 
 TARGETS = ("to_k", "to_q", "to_v", "to_out.0")
 
@@ -171,7 +171,7 @@ def load_any(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"no run file at {path}; run files live in training_runs/")
     if path.suffix.lower() not in (".yaml", ".yml"):
-        return runpy.run_path(str(path)).get("RUN")
+        return execute(path).get("RUN")
     try:
         import yaml
     except ImportError as e:
