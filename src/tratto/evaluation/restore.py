@@ -179,14 +179,14 @@ def load_pictures(folder: Path, limit: int = 0) -> list[tuple[str, Picture, bool
 def half_width(values: NDArray[np.float64]) -> float:
     """Return half the width of the 95 % confidence interval of a mean, by Student's t; NaN for a single value.
 
-    The quantile of t is the expansion of Fisher and Cornish (1960) about the normal one, within 0.1 % from five degrees
+    The quantile of t is the expansion of Fisher and Cornish (1960) about the normal one, within 0.1 % from seven degrees
     of freedom on; below that it is tabulated.
     """
     free = values.size - 1
     if free < 1:
         return math.nan
     z = 1.959964
-    t = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764}.get(free) or (
+    t = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764, 5: 2.5706, 6: 2.4469}.get(free) or (
         z
         + (z**3 + z) / (4 * free)
         + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)

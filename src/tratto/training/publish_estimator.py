@@ -138,6 +138,7 @@ def publish_estimator(path: Path, runs: Path, photos: Path, note: str = "") -> M
         "input": "spectrum",
         "output": "traits",
         "sigma_output": "errors",
+        "used_by": "tratto inspect, tratto restore",
         "paper": "DCT spectrum of the calmest blocks (after Pyatykh et al. 2013), two hidden layers, heteroscedastic "
         "standard errors (Kendall and Gal 2017)",
         "training_data": [
