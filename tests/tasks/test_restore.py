@@ -251,6 +251,25 @@ def test_within_its_error_the_network_leaves_the_choice_to_single_pixels(read, n
     assert plan(make_options(), replace(inspection(noise=read, quality=40), opinion=low)).steps[0].damage == "noise"
 
 
+def test_the_reasons_say_which_network_a_noisy_compressed_picture_gets_and_why():
+    def reasons(read, noise, **options):
+        said = Opinion(Trait(noise, 0.5), None, Trait(0.0, 0.1), "network 0123")
+        return plan(make_options(**options), replace(inspection(noise=read, quality=60), opinion=said)).reasons
+
+    outlived = (
+        "the noise outlived the compression (a network reads sigma 20.0 before compression): the network for noise"
+    )
+    assert outlived in reasons(9.0, 20.0)
+    assert "the network for JPEG traces (a network reads sigma 4.0 before compression)" in reasons(4.0, 4.0)
+    assert "the network for JPEG traces" in reasons(0.5, 0.5)
+    assert "the noise outlived the compression (sigma 15 as stated): the network for noise" in reasons(
+        4.0, 4.0, noise_sigma=15
+    )
+    assert not any("network" in r for r in reasons(9.0, 20.0, params={"network": "jpeg"}))
+    assert not any("network for" in r for r in reasons(9.0, 20.0, provider="nlm"))
+    assert not any("network for" in r for r in plan(make_options(), inspection(noise=9.0)).reasons)
+
+
 def test_the_grid_is_kept_for_the_network_for_jpeg_traces_that_is_asked_for_by_hand():
     seen = replace(inspection(noise=20, quality=60), jpeg_grid=(3, 5))
     assert plan(make_options(), seen).steps[0].damage == "noise"

@@ -136,6 +136,7 @@ def _eval_restore(
         untouched,
     )
     from tratto.providers.restorer import RESTORERS, open_restorer
+    from tratto.steps.denoise import OWN
 
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
@@ -163,6 +164,10 @@ def _eval_restore(
             if s in RESTORERS[name].scales and f"{name} x{s}" not in methods:
                 methods[f"{name} x{s}"] = restorer_method(open_restorer(name, s), told=name == "nlm")
                 fits[f"{name} x{s}"] = s
+        if name in OWN and 1 in RESTORERS[name].scales:
+            label = f"{name} x1, network=jpeg"
+            methods[label] = restorer_method(open_restorer(name, 1, params={"network": "jpeg"}))
+            fits[label] = -3
     if bm3d:
         methods["BM3D (told)"], fits["BM3D (told)"] = bm3d_told, -1
 
@@ -174,6 +179,8 @@ def _eval_restore(
             return case.scale > 1
         if want == -1:
             return case.sigma is not None
+        if want == -3:
+            return case.label.startswith("jpeg")
         if method.startswith("nlm") and case.sigma is None:
             return False
         return case.scale == want
@@ -289,13 +296,14 @@ def preview(
 
 
 def _preview(picture: Path, out: Path, seed: int) -> int:
+    from tratto.core.errors import OutputError
     from tratto.corpus.preview import contact_sheet
     from tratto.imaging import io
 
     if out.exists() and out.samefile(picture):
-        from tratto.core.errors import OutputError
-
         raise OutputError(f"{out} is the input; an input is never overwritten")
+    if out.suffix.lower() != ".png":
+        raise OutputError(f"the sheet is a PNG; give it a name that ends with .png, not {out.name}")
     sheet = contact_sheet(io.read_image(picture), seed)
     io.write_image(sheet, out, "png")
     typer.echo(f"{out}: {sheet.width}x{sheet.height}")

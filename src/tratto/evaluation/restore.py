@@ -179,8 +179,8 @@ def load_pictures(folder: Path, limit: int = 0) -> list[tuple[str, Picture, bool
 def half_width(values: NDArray[np.float64]) -> float:
     """Return half the width of the 95 % confidence interval of a mean, by Student's t; NaN for a single value.
 
-    The quantile of t is the expansion of Fisher and Cornish (1960) about the normal one, within 0.1 % from seven degrees
-    of freedom on; below that it is tabulated.
+    The quantile of t is the expansion of Fisher and Cornish (1960) about the normal one, within 0.1 % from seven
+    degrees of freedom on; below that it is tabulated.
     """
     free = values.size - 1
     if free < 1:

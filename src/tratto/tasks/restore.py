@@ -153,7 +153,7 @@ def damage_reasons(options: RestoreOptions, inspection: Inspection) -> list[str]
     reasons = []
     sigma = noise_of(options, inspection)
     told = "stated" if options.noise_sigma is not None else inspection.noise_sigma.basis
-    if sigma is not None and sigma > CLEAN_SIGMA:
+    if sigma is not None and noisy(options, inspection):
         reasons.append(f"noise: sigma {sigma:.1f} of 255 ({told})")
     quality = inspection.jpeg_quality
     if quality.value is not None and quality.value < CLEAN_QUALITY:
@@ -224,6 +224,8 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
         shown = inspection.noise_sigma.value or 0.0
         reasons.append(f"fine texture: single pixels show sigma {shown:.1f}, a network sees no noise")
     clean_first = bool(damage) and options.provider in _OWN_OR_AUTO
+    if clean_first and "network" not in options.params:
+        reasons += _choice(options, inspection)
     soft = softness(inspection)
     if soft is not None:
         reasons.append(f"blur: edges {soft:.1f} pixels soft ({inspection.blur_sigma.basis})")
@@ -282,6 +284,25 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
             )
         )
     return Recipe(task="restore", steps=tuple(steps), seed=options.seed, reasons=tuple(reasons))
+
+
+def _choice(options: RestoreOptions, inspection: Inspection) -> list[str]:
+    """Say which of our networks a compressed picture gets, and by what."""
+    quality = inspection.jpeg_quality.value
+    if quality is None or quality >= CLEAN_QUALITY:
+        return []
+    said, stated = inspection.opinion, options.noise_sigma
+    by = "" if said is None else f" (a network reads sigma {said.noise.value:.1f} before compression)"
+    by = by if stated is None else f" (sigma {stated:g} as stated)"
+    if prevailing(options, inspection) == "noise":
+        return [f"the noise outlived the compression{by}: the network for noise"]
+    return [f"the network for JPEG traces{by if noisy(options, inspection) else ''}"]
+
+
+def noisy(options: RestoreOptions, inspection: Inspection) -> bool:
+    """Return whether the picture counts as noisy."""
+    sigma = noise_of(options, inspection)
+    return sigma is not None and sigma > CLEAN_SIGMA
 
 
 def _unmeasured(options: RestoreOptions, inspection: Inspection) -> bool:
