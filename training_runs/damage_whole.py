@@ -16,7 +16,7 @@ RUN = replace(
     name="damage_whole",
     initial="damage_average",
     network_options={"refine": 2, "presence": 64},
-    steps=4_500,
+    steps=3_600,
     batch=3,
     data=replace(
         BASE.data,

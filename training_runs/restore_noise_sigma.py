@@ -1,21 +1,17 @@
-"""The standard error head of the scale-1 network for noise, its picture branch frozen. One core, a few minutes.
-
-The picture branch is the average of the deeper network before and after the end of its training: as good in strong
-noise as the one, in faint noise and noise under JPEG as the other.
-"""
+"""The standard error head of the scale-1 network for noise, its picture branch frozen. One core, a few minutes."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from tratto.training.config import Optim, load_run
 
-BASE = load_run(Path(__file__).with_name("restore_noise_deep_end.py"))
+BASE = load_run(Path(__file__).with_name("restore_noise_deeper.py"))
 
 RUN = replace(
     BASE,
     name="restore_noise_sigma",
-    initial="restore_noise_deep_end",
-    blend=(("restore_noise_deep", 0.5),),
+    initial="restore_noise_deeper",
+    blend=(),
     train_only="sigma",
     steps=500,
     optim=Optim(lr=5e-3, warmup=50, clip=10.0, ema=0.99),

@@ -290,6 +290,21 @@ def test_upscaler_samples_have_the_scale(pack):
     assert sample.target.shape == (32, 32, 3)
 
 
+def test_other_light_and_swapped_colours_change_only_the_crops_they_are_drawn_for(pack):
+    data = Pack(pack)
+    clean = replace(TINY, data=Data(patch=16, mix=Mix(clean=1.0), gray_share=0.0))
+    plain = [make_sample(clean, data, step, 0).target for step in range(40)]
+    for field in ("exposed_share", "swapped_share"):
+        told = replace(clean, data=replace(clean.data, **{field: 0.5}))
+        others = [make_sample(told, data, step, 0).target for step in range(40)]
+        same = [np.array_equal(a, b) for a, b in zip(plain, others, strict=True)]
+        assert 8 < sum(same) < 36
+        if field == "swapped_share":
+            for a, b in zip(plain, others, strict=True):
+                np.testing.assert_array_equal(np.sort(a, axis=2), np.sort(b, axis=2))
+        assert all(0 <= t.min() <= t.max() <= 1 for t in others)
+
+
 def test_gray_targets_are_gray(pack):
     config = replace(TINY, data=Data(patch=16, gray_share=1.0))
     target = make_sample(config, Pack(pack), 0, 0).target

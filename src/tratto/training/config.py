@@ -51,7 +51,9 @@ class Data:
     intact_share : float
         Finding damage: share of crops without any.
     exposed_share : float
-        Finding damage: share of crops that are lit, exposed and coloured otherwise before they are damaged.
+        Finding damage, and scale 1: share of crops that are lit, exposed and coloured otherwise beforehand.
+    swapped_share : float
+        Scale 1: share of crops whose red, green and blue change places.
     kinds : dict
         Finding damage: how often a class is drawn beside those that are not named, which count 1.
     units : tuple of float
@@ -74,6 +76,7 @@ class Data:
     shrink_weights: tuple[float, float, float] = (0.3, 0.45, 0.25)
     intact_share: float = 0.125
     exposed_share: float = 0.0
+    swapped_share: float = 0.0
     kinds: dict[str, float] = field(default_factory=dict)
     units: tuple[float, ...] = ()
     pool: int = 0
@@ -81,7 +84,8 @@ class Data:
     def __post_init__(self) -> None:
         for name in ("warm_share", "bicubic", "rough", "gray_share", "tied_share", "text_share", "intact_share"):
             _number(f"data.{name}", getattr(self, name), 0, 1)
-        _number("data.exposed_share", self.exposed_share, 0, 1)
+        for name in ("exposed_share", "swapped_share"):
+            _number(f"data.{name}", getattr(self, name), 0, 1)
         _whole("data.patch", self.patch, 16)
         for name in ("tied_from", "pool"):
             _whole(f"data.{name}", getattr(self, name), 0)

@@ -268,7 +268,7 @@ def _fields(run: Run, name: str, made: Exported, tiling: tuple[Place, int, str],
 
 
 PLACES = {
-    "tratto-restore-x1": Place(1024, 96, 4, 16),
+    "tratto-restore-x1": Place(1024, 108, 4, 16),
     "tratto-restore-jpeg": Place(512, 48, 16, 16),
     "tratto-restore-x2": Place(512, 24, 1, 0),
     "tratto-restore-x4": Place(512, 32, 1, 0),

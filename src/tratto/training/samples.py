@@ -14,7 +14,7 @@ from tratto.corpus.pack import Pack
 from tratto.simulate.degrade import KERNELS, degrade, downsample, quantize, random_gaussian, random_jpeg
 from tratto.training.config import Run
 from tratto.training.estimation import make_estimation_sample
-from tratto.training.repair import NETWORKS, make_repair_sample
+from tratto.training.repair import NETWORKS, exposed, make_repair_sample
 
 Array = NDArray[np.float32]
 
@@ -38,7 +38,13 @@ def make_sample(run: Run, pack: Pack, micro_step: int, index: int) -> Sample:
     target, name = pack.crop(run.data.patch, rng)
     if run.network == "upscaler":
         return Sample(_shrink(run, target, rng), target, name)
-    # drawn from a source of its own, so that switching it on changes no other sample
+    # each drawn from a source of its own, so that switching it on changes no other sample
+    other = np.random.default_rng([run.seed, micro_step, index, 2])
+    if run.data.exposed_share and other.uniform() < run.data.exposed_share:
+        target = exposed(target, other)
+    other = np.random.default_rng([run.seed, micro_step, index, 3])
+    if run.data.swapped_share and other.uniform() < run.data.swapped_share:
+        target = np.ascontiguousarray(target[..., other.permutation(3)])
     tied = (
         run.data.tied_share > 0
         and micro_step >= run.data.tied_from * run.accumulate
