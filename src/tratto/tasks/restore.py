@@ -32,10 +32,9 @@ CLEAN_QUALITY = 93.0
 #: times the factor by which the JPEG quality scales the quantisation tables. By benchmarks/choose_network.py, on six
 #: held-out photographs: below it the network for JPEG traces comes closer to the clean picture, above it the one for
 #: noise, by up to 11 dB.
-OUTLIVES = (5.0, 8.5)
-#: Where no network says how much noise there was, or what it says lies within its standard error of that bound: from
-#: this quality on, noise that single pixels show as at least this (1/255) outlives it. Compression takes most of it
-#: from them, so that this is the coarser rule.
+OUTLIVES = (4.0, 7.0)
+#: Where no network says how much noise there was: from this quality on, noise that single pixels show as at least this
+#: (1/255) outlives it. Compression takes most of it from them, so that this is the coarser rule.
 NOISE_SURVIVES_QUALITY = 50.0
 NOISE_OUTWEIGHS = 6.0
 #: Up to here (1/255) what single pixels show may be fine texture, if no flat area was found to measure noise in and the
@@ -181,14 +180,12 @@ def prevailing(options: RestoreOptions, inspection: Inspection) -> Damage:
     quality = inspection.jpeg_quality.value
     if quality is None or quality >= CLEAN_QUALITY:
         return "noise"
-    bound = OUTLIVES[0] + OUTLIVES[1] * table_scale(quality)
-    if options.noise_sigma is not None:
-        return "noise" if options.noise_sigma >= bound else "jpeg"
     said = inspection.opinion
-    if said is None or (quality >= NOISE_SURVIVES_QUALITY and abs(said.noise.value - bound) < said.noise.error):
+    sigma = said.noise.value if options.noise_sigma is None and said is not None else options.noise_sigma
+    if sigma is None:
         read = inspection.noise_sigma.value or 0.0
         return "noise" if quality >= NOISE_SURVIVES_QUALITY and read >= NOISE_OUTWEIGHS else "jpeg"
-    return "noise" if said.noise.value >= bound else "jpeg"
+    return "noise" if sigma >= OUTLIVES[0] + OUTLIVES[1] * table_scale(quality) else "jpeg"
 
 
 def table_scale(quality: float) -> float:
