@@ -1,10 +1,11 @@
 """From which chance on should damage be marked, and which training stage marks it best? On held-out photographs.
 
-``python benchmarks/damage_threshold.py PHOTOS [--runs RUNS --stage damage_tune --stage damage_average ...]``
+``python benchmarks/damage_threshold.py PHOTOS [--kinds 3] [--runs RUNS --stage damage_tune ...]``
 
 The six photographs that are never trained on are shown at a half, a third and a quarter of their size, each intact and
 damaged in eight ways (:mod:`tratto.evaluation.damage`). Without ``--stage`` the network that ships is measured, else
-the EMA weights of these runs in RUNS. One row for each stage and threshold.
+the EMA weights of these runs in RUNS. ``--kinds`` lays several kinds of damage over each other. One row for each stage
+and threshold.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def main() -> int:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--stage", action="append", default=[])
+    parser.add_argument("--kinds", type=int, default=1)
     given = parser.parse_args()
     lines = ["| network | from a chance of | F1 any | precision | recall | intact marked |", "| --- " * 6 + "|"]
     with tempfile.TemporaryDirectory() as name:
@@ -85,7 +87,7 @@ def main() -> int:
                 return find
 
             for threshold in THRESHOLDS:
-                report = evaluate_damage(folder, finder(threshold), DamagePlan())
+                report = evaluate_damage(folder, finder(threshold), DamagePlan(kinds=given.kinds))
                 row = next(r for r in report.rows if r.kind == ANY)
                 lines.append(
                     f"| {which or 'ships'} | {threshold} | {row.f1:.3f} | {row.precision:.2f} | {row.recall:.2f} "
