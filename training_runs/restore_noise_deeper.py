@@ -6,7 +6,6 @@ The new blocks begin near identity. One core, under two hours.
 from dataclasses import replace
 from pathlib import Path
 
-from tratto.simulate.degrade import Mix
 from tratto.training.config import Optim, load_run
 
 BASE = load_run(Path(__file__).with_name("restore_noise_deep_end.py"))
@@ -22,17 +21,7 @@ RUN = replace(
         BASE.data,
         patch=128,
         tied_share=0.05,
-        mix=Mix(
-            clean=0.02,
-            gaussian=0.84,
-            poisson=0.01,
-            camera=0.02,
-            jpeg=0.02,
-            blur_noise=0.0,
-            mixed=0.02,
-            second_order=0.0,
-            noise_jpeg=0.07,
-        ),
+        mix=replace(BASE.data.mix, gaussian=0.84, jpeg=0.02, noise_jpeg=0.07),
     ),
     optim=Optim(lr=8e-4, lr_end=1e-6, warmup=200, fft=0.0, decibels=0.004),
     seed=31,

@@ -10,7 +10,7 @@ pytest.importorskip("accelerate")
 
 from PIL import Image  # noqa: E402
 
-from tratto.core.errors import InputError  # noqa: E402
+from tratto.core.errors import InputError, OptionError  # noqa: E402
 from tratto.corpus.pack import HELD_OUT  # noqa: E402
 from tratto.training import ablate as a  # noqa: E402
 from tratto.training.loop import build_network  # noqa: E402
@@ -25,13 +25,17 @@ VARIANTS = {"one": ONE, "two": replace(ONE, name="two", network_options={**SHAPE
 """
 
 
-def test_variants_are_trained_and_tabled(tmp_path):
-    torch.set_num_threads(1)
-    photos = tmp_path / "photos"
-    photos.mkdir()
+def photographs(folder):
+    folder.mkdir()
     rng = np.random.default_rng(0)
     for name in ("a", HELD_OUT[0]):
-        Image.fromarray(rng.integers(0, 256, (520, 520, 3), np.uint8)).save(photos / f"{name}.webp", lossless=True)
+        Image.fromarray(rng.integers(0, 256, (520, 520, 3), np.uint8)).save(folder / f"{name}.webp", lossless=True)
+    return folder
+
+
+def test_variants_are_trained_and_tabled(tmp_path):
+    torch.set_num_threads(1)
+    photos = photographs(tmp_path / "photos")
     (tmp_path / "trial.py").write_text(FILE)
     found = a.ablate(tmp_path / "trial.py", photos, tmp_path / "out")
     assert [v.name for v in found] == ["one", "two"]
@@ -85,3 +89,28 @@ def test_options_that_a_file_of_variants_would_ignore_are_refused(tmp_path):
     )
     assert done.exit_code == 2
     assert "sets its variants itself" in done.stderr
+
+
+def test_ordinary_run_files_are_compared(tmp_path):
+    from typer.testing import CliRunner
+
+    from tratto.cli.main import app
+
+    torch.set_num_threads(1)
+    photos = photographs(tmp_path / "photos")
+    head = FILE.split("VARIANTS")[0]
+    (tmp_path / "first.py").write_text(head + "RUN = ONE\n")
+    (tmp_path / "second.py").write_text(head + 'RUN = replace(ONE, name="other", steps=2)\n')
+    files = [str(tmp_path / f"{name}.py") for name in ("first", "second")]
+    done = CliRunner().invoke(app, ["ablate", *files, "--photos", str(photos), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert [v["name"] for v in json.loads((tmp_path / "out" / "ablations.json").read_text())] == ["first", "second"]
+
+
+def test_networks_without_a_psnr_are_not_compared(tmp_path):
+    from tratto.training.config import Run
+
+    photos = photographs(tmp_path / "photos")
+    with pytest.raises(OptionError, match="estimator"):
+        a.compare({"one": Run("one", "estimator", 1)}, (photos, tmp_path / "out", None), "x")
+    assert not (tmp_path / "out").exists()

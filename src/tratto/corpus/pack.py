@@ -187,6 +187,8 @@ def build_pack(
         If the pack cannot be written.
     """
     from tratto.corpus.packages import sources_in
+    from tratto.corpus.shards import write_text
+    from tratto.imaging.io import atomic_file
 
     if text_pages < 0 or seed < 0:
         raise OptionError(f"text pages and seed are 0 or more; got {text_pages} and {seed}")
@@ -198,23 +200,13 @@ def build_pack(
         raise InputError(f"{photos} holds several photographs called {', '.join(twice)}; keep one of each")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        part = (out / "samples.part").open("wb")
     except OSError as e:
         raise OutputError(f"{out}: no pack can be written there: {e.strerror or e}") from e
     entries: list[Entry] = []
-    try:
-        with part as sink:
-            _write_samples(sink, files, stated, entries, (text_pages, seed, shrinks))
-        (out / "samples.part").replace(out / "samples.u8")
-        (out / "DATA_CARD.md").write_text(data_card(tuple(entries)))
-        (out / "index.part").write_text(json.dumps([asdict(e) for e in entries], indent=1))
-        (out / "index.part").replace(out / "index.json")  # last: a pack with an index is whole
-    except OSError as e:
-        (out / "samples.part").unlink(missing_ok=True)
-        raise OutputError(f"{out}: the pack cannot be written: {e.strerror or e}") from e
-    except BaseException:
-        (out / "samples.part").unlink(missing_ok=True)
-        raise
+    with atomic_file(out / "samples.u8") as sink:
+        _write_samples(sink, files, stated, entries, (text_pages, seed, shrinks))
+    write_text(out / "DATA_CARD.md", data_card(tuple(entries)))
+    write_text(out / "index.json", json.dumps([asdict(e) for e in entries], indent=1))  # last: now the pack is whole
     return len(entries)
 
 

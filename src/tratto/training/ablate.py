@@ -15,11 +15,14 @@ from pathlib import Path
 
 import torch
 
-from tratto.core.errors import InputError
+from tratto.core.errors import InputError, OptionError
 from tratto.corpus.pack import HELD_OUT
 from tratto.training.config import Run, execute
 from tratto.training.held_out import held_out_crops
 from tratto.training.loop import HeldOut, build_network, load_ema, run
+
+#: Networks that are measured in PSNR.
+RESTORING = ("restorer", "upscaler", "swin_unet")
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def ablate(path: Path, photos: Path, out: Path, pack: Path | None = None) -> lis
 
 
 def compare(variants: Mapping[str, Run], where: tuple[Path, Path, Path | None], name: str) -> list[Variant]:
-    """Train runs for scale 1 alike and write ``<name>.md`` and ``.json``.
+    """Train runs alike and write ``<name>.md`` and ``.json``.
 
     Parameters
     ----------
@@ -105,8 +108,13 @@ def compare(variants: Mapping[str, Run], where: tuple[Path, Path, Path | None], 
     ------
     InputError
         If none of the held-out photographs is there: there would be nothing to compare.
+    OptionError
+        For a network that does not restore pictures.
     """
     photos, out, pack = where
+    for title, config in variants.items():
+        if config.network not in RESTORING:
+            raise OptionError(f"{title} trains the network {config.network!r}; compared are {', '.join(RESTORING)}")
     if not any(True for _ in held_out_crops(photos)):
         raise InputError(f"{photos} holds none of the held-out photographs ({', '.join(HELD_OUT)}) to compare by")
     found = []

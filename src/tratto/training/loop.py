@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -21,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -32,6 +30,7 @@ from tratto.training.estimation import EstimationChecks, estimation_loss
 from tratto.training.held_out import held_out_crops
 from tratto.training.losses import charbonnier, fft_l1, mean_decibels, sigma_nll, ssim_loss
 from tratto.training.repair import NETWORKS, RepairChecks, repair_loss
+from tratto.training.run_files import CHECKPOINT, append_row, forget_after, read_checkpoint, write_checkpoint
 from tratto.training.samples import MicroBatches
 
 log = logging.getLogger(__name__)
@@ -123,33 +122,20 @@ def save_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch
     for number, state in optimizer.state_dict()["state"].items():
         for key in ("exp_avg", "exp_avg_sq", "step"):
             tensors[f"opt.{key}.{names[number]}"] = torch.as_tensor(state[key]).contiguous()
-    part = folder / "checkpoint.part"
-    try:
-        save_file(tensors, part, metadata={"step": str(step)})
-        os.replace(part, folder / "checkpoint.safetensors")
-    except Exception as e:  # safetensors has an error of its own below Exception
-        part.unlink(missing_ok=True)
-        raise OutputError(f"{folder}: the checkpoint cannot be written: {e}") from e
+    write_checkpoint(folder, tensors, step)
 
 
 def load_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> int:
     """Read what :func:`save_checkpoint` wrote; return the step to continue with."""
-    from safetensors import safe_open
-
-    path = folder / "checkpoint.safetensors"
-    try:
-        with safe_open(path, "pt") as opened:
-            step = int(opened.metadata()["step"])
-        tensors = load_file(path)
-    except Exception as e:  # safetensors has an error of its own below Exception
-        raise InputError(f"{path} cannot be read: {e}; delete it to start anew") from e
+    step, tensors = read_checkpoint(folder)
     try:
         network.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("net.")})
         for k in ema.shadow:
             ema.shadow[k].copy_(tensors[f"ema.{k}"])
     except (RuntimeError, KeyError) as e:
         raise InputError(
-            f"{path} is the checkpoint of a network of another shape; choose another name or --out, or delete it"
+            f"{folder / CHECKPOINT} is the checkpoint of a network of another shape; "
+            "choose another name or --out, or delete it"
         ) from e
     state = optimizer.state_dict()
     state["state"] = {}
@@ -315,7 +301,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
         groups_of(network, config), o.lr, betas=(0.9, 0.99), weight_decay=o.weight_decay, fused=True
     )
     first = 0
-    if (folder / "checkpoint.safetensors").is_file():
+    if (folder / CHECKPOINT).is_file():
         first = load_checkpoint(folder, network, ema, optimizer)
     if accelerator.is_main_process:
         (folder / "run.json").write_text(json.dumps(asdict(config), indent=1, default=str))
@@ -333,7 +319,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
 
     last = config.steps if stop_after is None else min(config.steps, first + stop_after)
     history = folder / "log.jsonl"
-    known = _forget_after(history, first)
+    known = forget_after(history, first)
     board = _board(folder) if config.tensorboard and accelerator.is_main_process else None
     total = torch.zeros((), device=accelerator.device)
     since, counted = time.monotonic(), 0
@@ -344,7 +330,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
         if checks is None or not checks.cases:
             return
         found = checks.measure(ema, accelerator.unwrap_model(model))
-        _append(history, {"step": step, "check": found})
+        append_row(history, {"step": step, "check": found})
         log.info("step %d, held out: %s", step, ", ".join(f"{k} {v:g}" for k, v in found.items()))
         if board is not None:
             for case, value in found.items():
@@ -390,7 +376,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
         if step % config.log_every == 0 or step == last:
             now = time.monotonic()
             row = {"step": step, "loss": total.item() / counted, "lr": rate, "steps_per_s": counted / (now - since)}
-            _append(history, row)
+            append_row(history, row)
             log.info("step %d of %d: loss %.5g, %.2f steps/s", step, config.steps, row["loss"], row["steps_per_s"])
             if board is not None:
                 board.add_scalar("loss", row["loss"], step)
@@ -423,32 +409,6 @@ def _board(folder: Path) -> Any:
     except ImportError as error:
         raise MissingExtra("TensorBoard logging", "train") from error
     return SummaryWriter(str(folder / "board"))
-
-
-def _append(path: Path, row: Mapping[str, object]) -> None:
-    with path.open("a") as sink:
-        sink.write(json.dumps(row) + "\n")
-
-
-def _forget_after(path: Path, step: int) -> set[int]:
-    """Drop log lines of steps after the checkpoint that is continued from: they will be written again.
-
-    A line that was cut off goes, too. Returns the steps whose checks are there.
-    """
-    kept, checked = [], set()
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            row = json.loads(line)
-            at = int(row["step"])
-        except (ValueError, KeyError, TypeError):
-            continue
-        if at <= step:
-            kept.append(line)
-            if "check" in row:
-                checked.add(at)
-    if path.is_file():
-        path.write_text("".join(line + "\n" for line in kept))
-    return checked
 
 
 class HeldOut:

@@ -42,14 +42,13 @@ from tratto.training.loop import NotFinite
 from tratto.training.lora_config import LoraRun
 from tratto.training.lora_data import Samples, open_samples
 from tratto.training.lora_files import (
-    append_row,
     check_same_run,
-    forget_after,
     load_checkpoint,
     save_adapter,
     save_checkpoint,
     write_bytes,
 )
+from tratto.training.run_files import append_row, forget_after
 
 log = logging.getLogger(__name__)
 

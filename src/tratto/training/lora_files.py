@@ -1,22 +1,20 @@
-"""What a fine-tuning run keeps on disk: the adapter, checkpoints, its settings and its log."""
+"""What a fine-tuning run alone keeps on disk: the adapter, what is learnt in checkpoints, and its settings."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tratto.backends.diffusion import quiet
-from tratto.core.errors import InputError, OptionError, TrattoError
+from tratto.core.errors import InputError, OptionError
 from tratto.training.lora_config import LoraRun
+from tratto.training.run_files import CHECKPOINT, read_checkpoint, write_checkpoint
 
 
 def save_adapter(folder: Path, pipe: Any, unet: Any) -> Path:
@@ -58,33 +56,23 @@ def moving_parameters(unet: Any) -> dict[str, Tensor]:
 
 
 def save_checkpoint(folder: Path, unet: Any, optimizer: Any, step: int) -> None:
-    """Write weights, both moments and the step, beside and renamed: a kill during writing leaves the last good one."""
+    """Write weights, both moments and the step."""
     moving = moving_parameters(unet)
     tensors = {f"net.{n}": p.detach().cpu().contiguous() for n, p in moving.items()}
     state = optimizer.state_dict()["state"]
     for number, name in enumerate(moving):
         for key, value in state.get(number, {}).items():
             tensors[f"opt.{key}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
-    part = folder / "checkpoint.part"
-    try:
-        save_file(tensors, part, metadata={"step": str(step)})
-        os.replace(part, folder / "checkpoint.safetensors")
-    except OSError as e:
-        raise TrattoError(f"{folder}: the checkpoint cannot be written: {e}") from e
+    write_checkpoint(folder, tensors, step)
 
 
 def load_checkpoint(folder: Path, unet: Any, optimizer: Any) -> int:
     """Read what :func:`save_checkpoint` wrote; return the step to go on with, 0 if there is none."""
-    path = folder / "checkpoint.safetensors"
+    path = folder / CHECKPOINT
     if not path.is_file():
         return 0
     moving = moving_parameters(unet)
-    try:
-        with safe_open(path, "pt") as opened:
-            step = int(opened.metadata()["step"])
-        tensors = load_file(path)
-    except Exception as e:  # safetensors has an error of its own below Exception
-        raise InputError(f"{path} cannot be read: {e}; delete it to start anew") from e
+    step, tensors = read_checkpoint(folder)
     if {k[4:] for k in tensors if k.startswith("net.")} != set(moving):
         raise InputError(f"{path} is the checkpoint of another model or other targets; choose another --out or name")
     with torch.no_grad():
@@ -108,7 +96,7 @@ def check_same_run(folder: Path, run: LoraRun) -> None:
     """Refuse to go on with other settings than those of the checkpoint; write them down for the next time."""
     path = folder / "run.json"
     now = json.loads(json.dumps(asdict(run), default=str))
-    if (folder / "checkpoint.safetensors").is_file() and path.is_file():
+    if (folder / CHECKPOINT).is_file() and path.is_file():
         try:
             was = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as e:
@@ -126,16 +114,3 @@ def write_bytes(path: Path, data: bytes) -> None:
     part = path.with_name(path.name + ".part")
     part.write_bytes(data)
     os.replace(part, path)
-
-
-def append_row(path: Path, row: Mapping[str, object]) -> None:
-    """Append a line of JSON."""
-    with path.open("a") as sink:
-        sink.write(json.dumps(row) + "\n")
-
-
-def forget_after(path: Path, step: int) -> None:
-    """Drop log lines of steps after the checkpoint that is gone on from: they will be written again."""
-    if path.is_file():
-        kept = [line for line in path.read_text().splitlines() if line and json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept))

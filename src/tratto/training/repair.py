@@ -139,11 +139,11 @@ def repair_loss(run: Run, network: nn.Module, source: Tensor, target: Tensor) ->
         nll = (log_sigma.float() + rms * torch.exp(-log_sigma.float())) * hole
         return loss + run.optim.sigma_weight * nll.sum() / count
     out = network(source)
-    logits, there = (x.float() for x in out) if isinstance(out, tuple) else (out.float(), None)
+    logits, kinds = (x.float() for x in out) if isinstance(out, tuple) else (out.float(), None)
     true = torch.cat((target, target.amax(1, keepdim=True)), 1)
     entropy = F.binary_cross_entropy_with_logits(logits, true)
-    if there is not None:
-        entropy = entropy + PRESENCE_WEIGHT * F.binary_cross_entropy_with_logits(there, true.amax((2, 3)))
+    if kinds is not None:
+        entropy = entropy + PRESENCE_WEIGHT * F.binary_cross_entropy_with_logits(kinds, true.amax((2, 3)))
     chance = torch.sigmoid(logits)
     both, there, told = (x.sum((2, 3)) for x in (chance * true, true, chance))
     return entropy + 0.5 * (_missed(both.sum(0), there.sum(0), told.sum(0)) + _missed(both, there, told))
