@@ -184,6 +184,23 @@ def test_damage_sheet_is_drawn(photo, tmp_path):
     assert run.invoke(app, ["data", "damage", str(photo), "-o", str(photo)]).exit_code == 4
 
 
+@pytest.mark.parametrize("command", ["damage", "preview"])
+def test_sheets_lose_nothing(photo, tmp_path, command):
+    def draw(name, *more):
+        return run.invoke(app, ["data", command, str(photo), "-o", str(tmp_path / name), *more])
+
+    (tmp_path / "mine.png").write_bytes(b"mine")
+    refused = draw("mine.png")
+    assert refused.exit_code == 4
+    assert "--overwrite" in refused.stderr
+    assert (tmp_path / "mine.png").read_bytes() == b"mine"
+    assert draw("sheet.jpg").exit_code == 2
+    assert not (tmp_path / "sheet.jpg").exists()
+    assert draw(str(photo), "--overwrite").exit_code == 4
+    assert draw("mine.png", "--overwrite").exit_code == 0
+    assert (tmp_path / "mine.png").read_bytes()[:4] == b"\x89PNG"
+
+
 def test_eval_repair_writes_its_table(photo, tmp_path):
     folder = tmp_path / "clean"
     folder.mkdir()

@@ -160,3 +160,28 @@ def test_what_the_command_does_leaves_a_clean_picture_alone_and_cleans_a_noisy_o
     cleaned, sigma = method(r.Case("sigma 25", noisy, clean))
     assert sigma is not None
     assert np.square(cleaned - clean).mean() < 0.1 * np.square(noisy - clean).mean()
+
+
+def invoke(*arguments):
+    from typer.testing import CliRunner
+
+    from tratto.cli.main import app
+
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_the_command_has_a_row_of_the_network_for_compression_alone(folder, tmp_path):
+    asked = ["--sigma", 25, "--quality", 10, "--provider", "tratto"]
+    done = invoke("eval", "restore", folder, *asked, "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    rows = json.loads((tmp_path / "out" / "report.json").read_text())["rows"]
+    found = {(row["case"], row["method"]): row["psnr"] for row in rows}
+    assert ("jpeg 10", "tratto x1, network=jpeg") in found
+    assert not any("network=jpeg" in method and "jpeg" not in case for case, method in found)
+    assert (tmp_path / "out" / "sheet.png").is_file()
+
+
+def test_a_provider_that_would_have_no_row_is_refused(folder):
+    done = invoke("eval", "restore", folder, "--sigma", 15, "--provider", "bicubic")
+    assert done.exit_code == 2
+    assert "--scale 2" in done.stderr

@@ -121,6 +121,7 @@ def _eval_restore(
     out: Path | None,
 ) -> int:
     from tratto.core.errors import InputError, OptionError
+    from tratto.corpus.shards import write_text
     from tratto.evaluation.features import FeatureDistance, features_available
     from tratto.evaluation.restore import (
         Case,
@@ -160,6 +161,9 @@ def _eval_restore(
             continue
         if name not in RESTORERS:
             raise OptionError(f"no provider is called {name!r}; choose from {', '.join(RESTORERS)}")
+        if not {1, *plan.scales} & set(RESTORERS[name].scales):
+            able = " or ".join(f"--scale {s}" for s in RESTORERS[name].scales)
+            raise OptionError(f"{name} only enlarges; give {able}, too")
         for s in (1, *plan.scales):
             if s in RESTORERS[name].scales and f"{name} x{s}" not in methods:
                 methods[f"{name} x{s}"] = restorer_method(open_restorer(name, s), told=name == "nlm")
@@ -191,9 +195,9 @@ def _eval_restore(
     text = to_markdown(report)
     typer.echo(text)
     if out is not None:
-        (out / "report.md").write_text(text + "\n", encoding="utf-8")
+        write_text(out / "report.md", text + "\n")
         sheet.write(out / "sheet.png")
-        (out / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
+        write_text(out / "report.json", report.to_json() + "\n")
     return 0
 
 
@@ -217,6 +221,7 @@ def eval_recolor(
 
 def _eval_recolor(rooms: Path, checkpoint: str, samples: int, baselines: bool, out: Path) -> int:
     from tratto.core.errors import OptionError
+    from tratto.corpus.shards import write_text
     from tratto.evaluation import recolor as ev
 
     if samples < 0:
@@ -237,7 +242,7 @@ def _eval_recolor(rooms: Path, checkpoint: str, samples: int, baselines: bool, o
     for warning in ev.warnings_of(scores, chosen):
         typer.echo(f"warning: {warning}", err=True)
     ev.write_metrics(out, step, scores)
-    (out / "table.md").write_text(table + "\n", encoding="utf-8")
+    write_text(out / "table.md", table + "\n")
     ev.write_grid(out, chosen, next(iter(methods.values())))
     return 0
 
@@ -288,22 +293,20 @@ def preview(
     picture: Annotated[Path, typer.Argument(help="Clean picture to degrade.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="PNG to write.")] = Path("degradations.png"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never the input).")] = False,
 ) -> None:
     """Draw a contact sheet of every degradation, mild to severe."""
     from tratto.cli.guard import guarded
 
-    guarded(_preview, picture, out, seed)
+    guarded(_preview, picture, out, seed, overwrite)
 
 
-def _preview(picture: Path, out: Path, seed: int) -> int:
-    from tratto.core.errors import OutputError
+def _preview(picture: Path, out: Path, seed: int, overwrite: bool) -> int:
+    from tratto.cli.show import check_new_png
     from tratto.corpus.preview import contact_sheet
     from tratto.imaging import io
 
-    if out.exists() and out.samefile(picture):
-        raise OutputError(f"{out} is the input; an input is never overwritten")
-    if out.suffix.lower() != ".png":
-        raise OutputError(f"the sheet is a PNG; give it a name that ends with .png, not {out.name}")
+    check_new_png(out, [picture], overwrite, "a sheet")
     sheet = contact_sheet(io.read_image(picture), seed)
     io.write_image(sheet, out, "png")
     typer.echo(f"{out}: {sheet.width}x{sheet.height}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tratto.cli.guard import guarded
-from tratto.cli.show import argument_path, emit_json, make_folder, printable
+from tratto.cli.show import argument_path, check_new_png, emit_json, printable
 from tratto.core.errors import InputError, OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -63,14 +63,7 @@ def write_mask(values: Values, path: Path, inputs: list[Path], overwrite: bool) 
     from tratto.imaging import io
     from tratto.imaging.masks import to_samples
 
-    if path.suffix.lower() != ".png":
-        raise OptionError(f"a mask is written as PNG; {path.name!r} does not end with .png")
-    for given in inputs:
-        if path.exists() and given.exists() and path.samefile(given):
-            raise OutputError(f"{path} is an input; an input is never overwritten")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists; choose another name, or replace it with --overwrite")
-    make_folder(path.parent)
+    check_new_png(path, inputs, overwrite, "a mask")
     io.write_image(Image(np.ascontiguousarray(to_samples(values)), ColorMode.GRAY), path, "png")
     share = float(values.mean(dtype=np.float64))
     return {"mask": str(path), "width": values.shape[1], "height": values.shape[0], "share": round(share, 6)}

@@ -199,20 +199,20 @@ def damage_preview(
     severity: Annotated[float, typer.Option(help="0 (lightest) to 1.")] = 0.6,
     toned: Annotated[bool, typer.Option("--toned", help="Tone the picture like an old print first.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never the input).")] = False,
 ) -> None:
     """Draw a contact sheet of every kind of simulated damage."""
     from tratto.cli.guard import guarded
 
-    guarded(_damage_preview, picture, out, (severity, toned, seed))
+    guarded(_damage_preview, picture, out, (severity, toned, seed), overwrite)
 
 
-def _damage_preview(picture: Path, out: Path, how: tuple[float, bool, int]) -> int:
-    from tratto.core.errors import OutputError
+def _damage_preview(picture: Path, out: Path, how: tuple[float, bool, int], overwrite: bool) -> int:
+    from tratto.cli.show import check_new_png
     from tratto.imaging import io
     from tratto.simulate.damage_sheet import damage_sheet
 
-    if out.exists() and picture.exists() and out.samefile(picture):
-        raise OutputError(f"{out} is the input; an input is never overwritten")
+    check_new_png(out, [picture], overwrite, "a sheet")
     severity, toned, seed = how
     sheet = damage_sheet(io.read_image(picture), severity, seed, toned=toned)
     io.write_image(sheet, out, "png")

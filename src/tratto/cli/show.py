@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from tratto.core.errors import OutputError
+from tratto.core.errors import OptionError, OutputError
 
 
 def printable(text: object) -> str:
@@ -62,6 +62,37 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as e:
         raise OutputError(f"{folder}: cannot be used as a folder: {e.strerror or e}") from e
+
+
+def check_new_png(path: Path, inputs: list[Path], overwrite: bool, what: str) -> None:
+    """Make sure that a PNG can be written without losing anything, and make its folder.
+
+    Parameters
+    ----------
+    path : Path
+        Of the PNG.
+    inputs : list of Path
+        Never overwritten.
+    overwrite : bool
+        Whether another file may be replaced.
+    what : str
+        What the PNG is, for the messages: ``"a mask"``.
+
+    Raises
+    ------
+    OptionError
+        If the name does not end with ``.png``.
+    OutputError
+        If it exists already or is an input, or its folder cannot be made.
+    """
+    if path.suffix.lower() != ".png":
+        raise OptionError(f"{what} is written as PNG; {path.name!r} does not end with .png")
+    for given in inputs:
+        if path.exists() and given.exists() and path.samefile(given):
+            raise OutputError(f"{path} is an input; an input is never overwritten")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists; choose another name, or replace it with --overwrite")
+    make_folder(path.parent)
 
 
 class ProgressLine:
