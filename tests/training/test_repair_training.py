@@ -309,12 +309,30 @@ def test_what_the_whole_picture_has_not_is_lowered_everywhere():
     assert net.eval()(x).shape == plain.shape
 
 
+def test_a_strict_network_rules_out_what_is_unlikely_and_leaves_the_rest():
+    net = DamageNet(DamageConfig(**SMALL_FINDER, presence=4, strictness=8.0, margin=1.0)).eval()
+    x = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        plain, _ = net.decoder(x, net.encoder(x))
+        net.presence.third.weight.zero_()
+        net.presence.third.bias.copy_(torch.linspace(-3, 3, plain.shape[1]))
+        lowered = (plain - net(x)).mean((0, 2, 3))
+    torch.testing.assert_close(lowered, 8 * torch.nn.functional.softplus(-torch.linspace(-3, 3, plain.shape[1]) - 1))
+    assert lowered[0] > 16
+    assert lowered[-1] < 0.2
+
+
 def test_presence_is_learnt_from_the_whole_crop_and_moves_nothing_else():
     net = DamageNet(DamageConfig(**SMALL_FINDER, presence=4))
     x = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
     net(x)[1].sum().backward()
     moved = {name.split(".")[0] for name, p in net.named_parameters() if p.grad is not None and p.grad.any()}
     assert moved == {"presence"}
+    torch.manual_seed(0)
+    joint = DamageNet(DamageConfig(**SMALL_FINDER, presence=32, joint=True))
+    joint(x)[1].sum().backward()
+    moved = {name.split(".")[0] for name, p in joint.named_parameters() if p.grad is not None and p.grad.any()}
+    assert moved == {"presence", "decoder", "encoder"}
 
 
 def test_figures_of_what_is_marked_by_hand():
@@ -423,6 +441,8 @@ def test_bad_shapes_of_the_finder_are_refused():
         {"stages": ((4, 1, 1, 6, 1),)},
         {"stages": ((3, 3, 1, 6, 1),)},
         {"refine": -1},
+        {"strictness": 0.0},
+        {"margin": float("inf")},
     ):
         with pytest.raises(OptionError):
             DamageConfig(**(SMALL_FINDER | bad))

@@ -12,6 +12,7 @@ Shapes: ``B`` batch, ``H``, ``W`` rows and columns, ``K`` classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -53,6 +54,12 @@ class DamageConfig:
         damage is told from edges by following it.
     presence : int
         Hidden width of what says which kinds of damage the picture has; 0 for a network without.
+    strictness, margin : float
+        The logits of a kind are lowered by `strictness` times ``softplus(-(there + margin))``, where ``there`` is the
+        logit of its being in the picture: at 1 and 0 chances multiply; a high `strictness` rules a kind out of the
+        whole picture as soon as its logit is below minus the margin.
+    joint : bool
+        Whether the decoder's features learn from the presence, too; else only what says it learns.
     """
 
     stem: int = 32
@@ -62,12 +69,17 @@ class DamageConfig:
     classes: int = 8
     refine: int = 0
     presence: int = 0
+    strictness: float = 1.0
+    margin: float = 0.0
+    joint: bool = False
 
     def __post_init__(self) -> None:
         numbers = (self.stem, self.own, self.classes, *self.widths, *(n for stage in self.stages for n in stage))
         if (
             min(numbers, default=0) < 1
             or min(self.refine, self.presence) < 0
+            or not self.strictness > 0
+            or not math.isfinite(self.strictness + self.margin)
             or any(s[0] % 2 == 0 or s[1] > 2 for s in self.stages)
         ):
             raise OptionError(f"a damage network needs positive sizes, odd kernels and strides of 1 or 2, got {self}")
@@ -231,6 +243,7 @@ class Presence(nn.Module):
 
     def __init__(self, config: DamageConfig) -> None:
         super().__init__()
+        self.joint = config.joint
         kinds = config.classes + 1
         self.first = nn.Linear(PRESENCE_FIGURES * kinds + kinds * config.widths[0], config.presence)
         self.second = nn.Linear(config.presence, config.presence)
@@ -238,7 +251,7 @@ class Presence(nn.Module):
 
     def forward(self, logits: Tensor, features: Tensor) -> Tensor:
         """Logits (B, K + 1, H, W) and features (B, C, H / 2, W / 2) of the decoder -> logits (B, K + 1)."""
-        h = F.relu(self.first(marked_figures(logits.detach(), features.detach())))
+        h = F.relu(self.first(marked_figures(logits.detach(), features if self.joint else features.detach())))
         out: Tensor = self.third(F.relu(self.second(h)))
         return out
 
@@ -283,7 +296,8 @@ class DamageNet(nn.Module):
         if self.presence is None:
             return cast(Tensor, logits)
         there = self.presence(logits, features)
-        logits = logits + F.logsigmoid(there)[:, :, None, None]
+        lowered = self.config.strictness * F.logsigmoid(there + self.config.margin)
+        logits = logits + lowered[:, :, None, None]
         return (logits, there) if self.training else logits
 
 

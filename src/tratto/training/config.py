@@ -99,7 +99,8 @@ class Data:
 class Optim:
     """How weights move: AdamW (0.9, 0.99), linear warm-up, cosine to `lr_end`, gradient clipping, EMA.
 
-    `charbonnier` is that loss's epsilon; `fft`, `decibels`, `ssim` and `sigma_weight` are weights of further losses.
+    `charbonnier` is that loss's epsilon; `fft`, `decibels`, `ssim`, `sigma_weight` and `presence_weight` (telling the
+    kinds of damage in a whole crop, beside finding their pixels) are weights of further losses.
     Parameters whose names begin with `slow` move at `slow_rate` times the learning rate, such as ready-made features.
     """
 
@@ -115,6 +116,7 @@ class Optim:
     ssim: float = 0.0
     ssim_share: float = 0.2
     sigma_weight: float = 0.01
+    presence_weight: float = 0.2
     slow: str = ""
     slow_rate: float = 0.1
 

@@ -22,8 +22,6 @@ from tratto.training.held_out import held_out_crops
 
 Array = NDArray[np.float32]
 NETWORKS = ("inpainter", "segmenter")
-#: What telling the kinds of damage in a whole crop counts, beside finding their pixels.
-PRESENCE_WEIGHT = 0.2
 
 
 def gray_or_toned(picture: Array, rng: np.random.Generator) -> Array:
@@ -143,7 +141,7 @@ def repair_loss(run: Run, network: nn.Module, source: Tensor, target: Tensor) ->
     true = torch.cat((target, target.amax(1, keepdim=True)), 1)
     entropy = F.binary_cross_entropy_with_logits(logits, true)
     if kinds is not None:
-        entropy = entropy + PRESENCE_WEIGHT * F.binary_cross_entropy_with_logits(kinds, true.amax((2, 3)))
+        entropy = entropy + run.optim.presence_weight * F.binary_cross_entropy_with_logits(kinds, true.amax((2, 3)))
     chance = torch.sigmoid(logits)
     both, there, told = (x.sum((2, 3)) for x in (chance * true, true, chance))
     return entropy + 0.5 * (_missed(both.sum(0), there.sum(0), told.sum(0)) + _missed(both, there, told))
