@@ -31,7 +31,7 @@ CLEAN_QUALITY = 93.0
 #: Noise outlives compression where its sigma (1/255, before compression) is at least the first number plus the second
 #: times the factor by which the JPEG quality scales the quantisation tables. By benchmarks/choose_network.py, on six
 #: held-out photographs: below it the network for JPEG traces comes closer to the clean picture, above it the one for
-#: noise, by up to 11 dB.
+#: noise, by up to 6 dB in the mean.
 OUTLIVES = (4.0, 7.0)
 #: Where no network says how much noise there was: from this quality on, noise that single pixels show as at least this
 #: (1/255) outlives it. Compression takes most of it from them, so that this is the coarser rule.
