@@ -277,10 +277,6 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     pack_folder = pack_for(photos, pack or out / "pack", build=accelerator.is_main_process)
     accelerator.wait_for_everyone()
     data = Pack(pack_folder, config.data.text_share, config.data.shrink_weights)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise OutputError(f"{folder}: cannot be used as a folder: {e.strerror or e}") from e
 
     if config.initial == FEATURES:
         _start_from_features(network)
@@ -303,6 +299,10 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     first = 0
     if (folder / CHECKPOINT).is_file():
         first = load_checkpoint(folder, network, ema, optimizer)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # now: what cannot begin leaves nothing behind
+    except OSError as e:
+        raise OutputError(f"{folder}: cannot be used as a folder: {e.strerror or e}") from e
     if accelerator.is_main_process:
         (folder / "run.json").write_text(json.dumps(asdict(config), indent=1, default=str))
     for k in ema.shadow:
