@@ -146,7 +146,7 @@ def test_wrong_drawings_are_told_in_one_line(photo, tmp_path, options, words):
 def test_find_proposes_masks_or_says_what_is_missing(photo, tmp_path, monkeypatch):
     import tratto.providers.damage_finder as finder
 
-    def scratched(rgb, backend=None, card=None):
+    def scratched(rgb, backend=None, card=None, kinds=()):
         chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
         chances["scratch"][20:23, 5:60] = 0.8
         chances["stain"][50:60, 50:60] = 0.4
@@ -161,6 +161,26 @@ def test_find_proposes_masks_or_says_what_is_missing(photo, tmp_path, monkeypatc
     assert run.invoke(app, lower).exit_code == 0
     assert (values(tmp_path / "more" / "stain.png") > 0).sum() == 100
     assert run.invoke(app, [*lower, "--threshold", "1.5", "--overwrite"]).exit_code == 2
+
+
+def test_kinds_that_a_person_sees_are_told_to_the_finder(photo, tmp_path, monkeypatch):
+    import tratto.providers.damage_finder as finder
+
+    told = []
+
+    def listening(rgb, backend=None, card=None, kinds=()):
+        told.append(tuple(kinds))
+        return {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
+
+    command = ["mask", "find", str(photo), "-o", str(tmp_path / "found"), "--kind", "scratch"]
+    assert run.invoke(app, [*command, "--kind", "hole"]).exit_code == 2
+    assert not (tmp_path / "found").exists()
+    monkeypatch.setattr(finder, "find_damage", listening)
+    assert run.invoke(app, [*command, "--kind", "fold"]).exit_code == 0
+    assert told == [("scratch", "fold")]
+    mine = run.invoke(app, [*command, "--model", "mine.onnx"])
+    assert mine.exit_code == 2
+    assert "--kind" in mine.output
 
 
 def test_find_without_weights_is_unavailable(photo, tmp_path, monkeypatch):
@@ -253,7 +273,7 @@ def test_a_folder_of_masks_for_other_pictures_is_no_folder_of_classes(photo, tmp
 def found_by_a_network(monkeypatch):
     import tratto.providers.damage_finder as finder
 
-    def scratched(rgb, backend=None, card=None):
+    def scratched(rgb, backend=None, card=None, kinds=()):
         chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
         chances["scratch"][20:23, 5:60] = 0.45
         chances["crack"][20:23, 5:60] = 0.4

@@ -105,3 +105,17 @@ def test_what_lies_under_later_damage_is_not_to_be_found():
     both = (target[..., CLASSES.index("scratch")] > 0) & (target[..., CLASSES.index("missing")] > 0)
     # only the rim, where either was grown by a pixel or closed, may hold both
     assert both.sum() <= 0.2 * max(1, (target[..., CLASSES.index("missing")] > 0).sum())
+
+
+def test_a_finder_that_is_told_the_kinds_is_shown_no_intact_picture(folder):
+    told = []
+
+    def listening(picture, kinds):
+        told.append(kinds)
+        return {kind: np.full(picture.shape[:2], kind in kinds) for kind in CLASSES}
+
+    report = evaluate_damage(folder, listening, DamagePlan(limit=1, told=True))
+    assert told == [(kind,) for kind in CLASSES]
+    assert report.intact_share == 0
+    assert all(row.recall == 1 for row in report.rows)
+    assert "The kinds were told." in to_markdown(report)

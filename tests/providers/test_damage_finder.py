@@ -4,7 +4,14 @@ import pytest
 from tratto.core.errors import OptionError, WeightMismatch
 from tratto.imaging.masks import CLASSES
 from tratto.models.card import parse_card
-from tratto.providers.damage_finder import YoloOutput, decode_yolo, find_damage, find_with_yolo, letterbox
+from tratto.providers.damage_finder import (
+    TOLD_OUTPUT,
+    YoloOutput,
+    decode_yolo,
+    find_damage,
+    find_with_yolo,
+    letterbox,
+)
 
 CARD = parse_card(
     """
@@ -61,6 +68,25 @@ def test_a_large_picture_is_shown_smaller_and_answered_in_full_size():
     np.testing.assert_allclose(found, rgb[..., 0], atol=2e-3)
     assert len(seen) == 1
     assert seen[0] <= (900 + CARD.multiple) ** 2
+
+
+def test_kinds_that_are_told_are_not_judged_and_others_are_not_found():
+    class Telling(Brightness):
+        def run(self, inputs):
+            (x,) = inputs.values()
+            every = np.full((1, len(CLASSES) + 1, *x.shape[2:]), 0.5, np.float32)
+            return {**super().run(inputs), TOLD_OUTPUT: every}
+
+    rgb = np.full((64, 80, 3), 0.25, np.float32)
+    judged = find_damage(rgb, Telling(), CARD)
+    assert judged[CLASSES[2]].mean() == pytest.approx(0.25)
+    told = find_damage(rgb, Telling(), CARD, kinds=("fold", "stain"))
+    assert {name for name, chance in told.items() if chance.any()} == {"fold", "stain", "any"}
+    assert told["fold"].mean() == pytest.approx(0.5)
+    with pytest.raises(OptionError, match="'hole'"):
+        find_damage(rgb, Telling(), CARD, kinds=("hole",))
+    with pytest.raises(OptionError, match="cannot be told"):
+        find_damage(rgb, Brightness(), CARD, kinds=("fold",))
 
 
 def test_a_network_of_other_classes_is_refused():

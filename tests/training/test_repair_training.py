@@ -462,7 +462,7 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
     import onnxruntime
 
     from tratto.imaging.masks import decided
-    from tratto.providers.damage_finder import ANY, find_damage
+    from tratto.providers.damage_finder import ANY, TOLD_OUTPUT, find_damage
 
     folder = run(one, photos, tmp_path / "runs", pack)
     path = tmp_path / "finder.onnx"
@@ -477,7 +477,7 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
 
     class Plain:
         def run(self, inputs):
-            return {"chance": session.run(None, inputs)[0]}
+            return dict(zip(("chance", TOLD_OUTPUT), session.run(None, inputs), strict=True))
 
     net = build_network(one)
     load_ema(folder, net)
@@ -487,6 +487,11 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
     with torch.no_grad():
         whole = torch.sigmoid(net.eval()(torch.from_numpy(rgb).permute(2, 0, 1)[None]))[0].numpy()
     np.testing.assert_allclose(found[ANY], whole[-1], atol=5e-3)  # which contains what fp16 weights cost
+    told = find_damage(rgb, Plain(), card, kinds=["fold"])
+    with torch.no_grad():
+        plain = torch.sigmoid(net.parts(torch.from_numpy(rgb).permute(2, 0, 1)[None])[0])[0].numpy()
+    np.testing.assert_allclose(told["fold"], plain[CLASSES.index("fold")], atol=5e-3)
+    assert told["crack"].max() == 0
     masks = decided(np.stack([found[k] for k in (*CLASSES, ANY)]), 0.02)
     assert masks.shape == (8, 176, 192)
 
@@ -494,9 +499,12 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
 def test_doubt_about_the_kind_loses_no_damage():
     from tratto.imaging.masks import decided
 
-    chances = np.zeros((3, 1, 4), np.float32)
+    chances = np.zeros((3, 1, 5), np.float32)
     chances[:, 0, 0] = (0.4, 0.3, 0.9)  # damaged, kind unclear: the likelier one
     chances[:, 0, 1] = (0.6, 0.7, 0.9)  # both
     chances[:, 0, 2] = (0.4, 0.3, 0.4)  # nothing
     chances[:, 0, 3] = (0.2, 0.5, 0.1)  # a class alone is enough
-    np.testing.assert_array_equal(decided(chances)[:, 0], [[True, True, False, False], [False, True, False, True]])
+    chances[:, 0, 4] = (0.02, 0.01, 0.9)  # neither kind is in the picture
+    expected = [[True, True, False, False, False], [False, True, False, True, False]]
+    np.testing.assert_array_equal(decided(chances)[:, 0], expected)
+    np.testing.assert_array_equal(decided(chances, 0.015)[:, 0, 4], [True, False])

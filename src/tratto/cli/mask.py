@@ -296,6 +296,10 @@ def find(
         str | None, typer.Option(help="Names of that model's classes, if it does not say: crack,stain,...")
     ] = None,
     score: Annotated[float, typer.Option(help="Least score of a find of that model, 0-1.")] = 0.25,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="A kind of damage that you see in the picture; repeatable. It has no others then."),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -303,13 +307,15 @@ def find(
     own = None if model is None else (model, classes, score)
     if model is None and classes is not None:
         raise typer.BadParameter("--classes names the classes of --model")
-    guarded(_find, picture, out, threshold, own, overwrite, as_json, as_json=as_json)
+    if model is not None and kind:
+        raise typer.BadParameter("--kind is for the network that ships, not for --model")
+    guarded(_find, picture, out, (threshold, kind or []), own, overwrite, as_json, as_json=as_json)
 
 
 def _find(
     picture: Path,
     out: Path,
-    threshold: float | None,
+    how: tuple[float | None, list[str]],
     own: tuple[Path, str | None, float] | None,
     overwrite: bool,
     as_json: bool,
@@ -320,6 +326,7 @@ def _find(
     from tratto.imaging.color import view_rgb
     from tratto.providers.damage_finder import find_damage, find_with_yolo, masks_of, open_yolo
 
+    threshold, kinds = how
     if threshold is None:
         threshold = masks.DAMAGE_CHANCE if own is None else 0.5
     if not 0 < threshold < 1:
@@ -328,7 +335,8 @@ def _find(
     shown = io.oriented(view_rgb(image), image.meta.orientation)
     found: dict[str, Values]
     if own is None:
-        found = {name: m.astype(np.float32) for name, m in masks_of(find_damage(shown), threshold).items()}
+        chances = find_damage(shown, kinds=kinds)
+        found = {name: m.astype(np.float32) for name, m in masks_of(chances, threshold).items()}
     else:
         path, names, score = own
         if not 0 < score < 1:

@@ -158,6 +158,9 @@ def eval_damage(
     seed: Annotated[int, typer.Option(help="Seed of the damage.")] = 0,
     limit: Annotated[int, typer.Option(help="Only the first so many pictures; 0 = all.")] = 0,
     kinds: Annotated[int, typer.Option(help="Kinds of damage in each picture, 1-8.")] = 1,
+    told: Annotated[
+        bool, typer.Option("--told", help="Tell the network which kinds there are (tratto mask find --kind).")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="For report.md and .json.")
     ] = None,
@@ -165,11 +168,13 @@ def eval_damage(
     """Damage clean pictures, have the damage found, and say how much of it was: F1 for each class."""
     from tratto.cli.guard import guarded
 
-    guarded(_eval_damage, folder, (threshold, model), (seed, limit, kinds), out)
+    if model is not None and told:
+        raise typer.BadParameter("--told is for the network that ships, not for --model")
+    guarded(_eval_damage, folder, (threshold, model), (seed, limit, kinds, told), out)
 
 
 def _eval_damage(
-    folder: Path, how: tuple[float | None, Path | None], numbers: tuple[int, int, int], out: Path | None
+    folder: Path, how: tuple[float | None, Path | None], numbers: tuple[int, int, int, bool], out: Path | None
 ) -> int:
     from tratto.core.errors import InputError
     from tratto.corpus.shards import write_text
@@ -177,9 +182,9 @@ def _eval_damage(
 
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
-    plan = DamagePlan(seed=numbers[0], limit=numbers[1], kinds=numbers[2])
-    told = () if how[0] is None else (how[0],)
-    finder = network_finder(*told) if how[1] is None else yolo_finder(how[1], *told)
+    plan = DamagePlan(seed=numbers[0], limit=numbers[1], kinds=numbers[2], told=numbers[3])
+    given = () if how[0] is None else (how[0],)
+    finder = network_finder(*given) if how[1] is None else yolo_finder(how[1], *given)
     if out is not None:
         make_folder(out)  # now: what cannot be written should not be measured for hours first
     report = evaluate_damage(folder, finder, plan, lambda name: typer.echo(name, err=True))

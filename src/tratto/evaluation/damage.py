@@ -19,8 +19,8 @@ from tratto.simulate.damage_seen import damaged
 Picture = NDArray[np.float32]
 #: Damage of whatever kind.
 ANY = "any"
-#: A picture to a mask per class.
-Finder = Callable[[Picture], Mapping[str, NDArray[np.bool_]]]
+#: A picture, and where the kinds are told those, to a mask per class.
+Finder = Callable[..., Mapping[str, NDArray[np.bool_]]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class DamagePlan:
         Larger pictures are cut to their middle, this many pixels a side.
     kinds : int
         How many kinds of damage each shown picture has: each class in turn, and others drawn at random over it.
+    told : bool
+        Whether the finder is told the kinds that are there, as by a person who sees the picture.
     """
 
     severity: tuple[float, float] = (0.3, 0.9)
@@ -45,6 +47,7 @@ class DamagePlan:
     limit: int = 0
     side: int = 384
     kinds: int = 1
+    told: bool = False
 
     def __post_init__(self) -> None:
         low, high = self.severity
@@ -111,14 +114,15 @@ def evaluate_damage(
 ) -> DamageReport:
     """Damage every picture of a folder in each way in turn, have the damage found, and count pixels.
 
-    Each picture is also shown intact: what is marked there is false, and is counted apart as well.
+    Each picture is also shown intact: what is marked there is false, and is counted apart as well. (Not where the
+    finder is told the kinds: there are none.)
 
     Parameters
     ----------
     folder : Path
         Of clean pictures.
     finder : callable
-        (H, W, 3) float32 in [0, 1] to a mask for each class.
+        (H, W, 3) float32 in [0, 1] to a mask for each class; if ``plan.told``, the kinds come as a second argument.
     plan : DamagePlan
     progress : callable
         Told the name of each picture.
@@ -137,8 +141,9 @@ def evaluate_damage(
         progress(name)
         shown += 1
         intact = _rounded(clean)
-        untouched = _together(finder(intact))
-        marked, pixels = marked + int(untouched.sum()), pixels + untouched.size
+        if not plan.told:
+            marked += int(_together(finder(intact)).sum())
+        pixels += intact[..., 0].size
         for k, kind in enumerate(CLASSES):
             rng = np.random.default_rng([plan.seed, number, k])
             unit = natural_unit(*clean.shape[:2]) * float(rng.uniform(0.9, 1.6))
@@ -147,7 +152,8 @@ def evaluate_damage(
             for one in rng.choice(len(others), plan.kinds - 1, replace=False):
                 drawn.append((others[int(one)], float(rng.uniform(*plan.severity))))
             picture, target = damaged(clean, drawn, rng, unit)
-            found = finder(_rounded(picture))
+            names = (tuple(name for name, _ in drawn),) if plan.told else ()
+            found = finder(_rounded(picture), *names)
             for j, one in enumerate(CLASSES):
                 counts[one] += _count(np.asarray(found[one], bool), target[..., j] > 0)
             counts[ANY] += _count(_together(found), target.any(axis=2))
@@ -172,7 +178,7 @@ def network_finder(threshold: float = DAMAGE_CHANCE) -> Finder:
         raise error
     if not 0 < threshold < 1:
         raise OptionError(f"a threshold is a number between 0 and 1, got {threshold}")
-    return lambda picture: masks_of(find_damage(picture), threshold)
+    return lambda picture, kinds=(): masks_of(find_damage(picture, kinds=kinds), threshold)
 
 
 def yolo_finder(path: Path, threshold: float = 0.5) -> Finder:
@@ -195,9 +201,10 @@ def to_markdown(report: DamageReport) -> str:
     """Return the table."""
     low, high = report.plan.severity
     each = "" if report.plan.kinds == 1 else f", {report.plan.kinds} kinds of damage at a time"
+    intact = f"Of the intact pictures {100 * report.intact_share:.2f} % was marked."
     lines = [
         f"{report.pictures} pictures, each damaged in {len(CLASSES)} ways{each}, of a severity from {low:g} to "
-        f"{high:g}, seed {report.plan.seed}. Of the intact pictures {100 * report.intact_share:.2f} % was marked.",
+        f"{high:g}, seed {report.plan.seed}. {'The kinds were told.' if report.plan.told else intact}",
         "",
         "| class | F1 | precision | recall |",
         "| --- | --- | --- | --- |",

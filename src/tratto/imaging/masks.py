@@ -161,11 +161,17 @@ def subtract(mask: NDArray[np.float32], less: Sequence[NDArray[np.float32]]) -> 
 DAMAGE_CHANCE = 0.75
 
 
+#: Least chance of a class that pixels without a likely class are counted to: a kind that the whole picture does not
+#: show is ruled out, whatever may look like damage.
+LEAST_CHANCE = 0.1
+
+
 def decided(chances: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.bool_]:
     """Turn chances of damage into a mask per class.
 
     A pixel belongs to each class that is likely enough. Where some damage is likely but no class is (a line that may be
-    a crack or a scratch), it belongs to the likeliest one, so that doubt about the kind loses no damage.
+    a crack or a scratch), it belongs to the likeliest one, if that has a chance of :data:`LEAST_CHANCE` or more: doubt
+    about the kind loses no damage.
 
     Parameters
     ----------
@@ -180,7 +186,7 @@ def decided(chances: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.
     """
     kinds = chances[:-1]
     found = kinds >= threshold
-    undecided = (chances[-1] >= threshold) & ~found.any(axis=0)
+    undecided = (chances[-1] >= threshold) & ~found.any(axis=0) & (kinds.max(axis=0) >= min(LEAST_CHANCE, threshold))
     best = kinds.argmax(axis=0)
     for k in range(kinds.shape[0]):
         found[k] |= undecided & (best == k)

@@ -16,7 +16,6 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name of this module
@@ -292,13 +291,24 @@ class DamageNet(nn.Module):
         What says which kinds the picture has lowers the logits of those it has not. While the network is trained, its
         own logits (B, K + 1) come second.
         """
-        logits, features = self.decoder(x, self.encoder(x))
-        if self.presence is None:
-            return cast(Tensor, logits)
-        there = self.presence(logits, features)
-        lowered = self.config.strictness * F.logsigmoid(there + self.config.margin)
-        logits = logits + lowered[:, :, None, None]
+        plain, there = self.parts(x)
+        if there is None:
+            return plain
+        logits = self.lowered(plain, there)
         return (logits, there) if self.training else logits
+
+    def parts(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, 3, H, W) in [0, 1] -> logits (B, K + 1, H, W) as if every kind were there, (B, K + 1) of its being there.
+
+        Each kind is what it would be if the picture had it. Networks without ``presence`` do not give the second.
+        """
+        plain, features = self.decoder(x, self.encoder(x))
+        return plain, None if self.presence is None else self.presence(plain, features)
+
+    def lowered(self, plain: Tensor, there: Tensor) -> Tensor:
+        """Return the logits (B, K + 1, H, W), lower for kinds that are not there; see :class:`DamageConfig`."""
+        lowering = self.config.strictness * F.logsigmoid(there + self.config.margin)
+        return plain + lowering[:, :, None, None]
 
 
 def folded(tensors: Mapping[str, Tensor], encoder: Encoder) -> dict[str, Tensor]:

@@ -32,6 +32,8 @@ ANY = "any"
 #: Mean side above which a picture is shown smaller. The network knows damage as a print of that many pixels shows it;
 #: in a larger scan the same crack is wider than any it has seen.
 SIDE = 900
+#: Name of the network's second output: the chances of a person who knows that every kind is there.
+TOLD_OUTPUT = "chance_if_there"
 
 
 def missing() -> UnavailableError | None:
@@ -46,7 +48,9 @@ def missing() -> UnavailableError | None:
     return missing_network(CARD)
 
 
-def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | None = None) -> dict[str, Float]:
+def find_damage(
+    rgb: Float, backend: Backend | None = None, card: ModelCard | None = None, kinds: Sequence[str] = ()
+) -> dict[str, Float]:
     """Return the chance of each class of damage, and of any, for every pixel.
 
     Large pictures are shown to the network smaller, see :data:`SIDE`; what it answers is enlarged linearly.
@@ -57,6 +61,9 @@ def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | No
         Encoded sRGB in [0, 1].
     backend, card
         Another network of capability ``damage``; None: the one that ships.
+    kinds : sequence of str
+        Classes that the picture is known to have; it has no others then. Empty: the network judges by the whole
+        picture which it has.
 
     Returns
     -------
@@ -65,9 +72,14 @@ def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | No
 
     Raises
     ------
+    OptionError
+        If a kind is none of the classes, or the network cannot be told.
     UnavailableError
         If the network or its runtime is not here.
     """
+    for kind in kinds:
+        if kind not in CLASSES:
+            raise OptionError(f"a kind of damage is one of {', '.join(CLASSES)}; got {kind!r}")
     if card is None or backend is None:
         error = missing()
         if error is not None:
@@ -85,12 +97,17 @@ def find_damage(rgb: Float, backend: Backend | None = None, card: ModelCard | No
     height, width = shown.shape[:2]
     below, right = -height % card.multiple, -width % card.multiple
     framed = np.pad(shown, ((0, below), (0, right), (0, 0)), mode="edge")
-    out = backend.run({card.input: np.ascontiguousarray(framed.transpose(2, 0, 1))[None]})[card.output]
+    ran = backend.run({card.input: np.ascontiguousarray(framed.transpose(2, 0, 1))[None]})
+    if kinds and TOLD_OUTPUT not in ran:
+        raise OptionError(f"{card.id} cannot be told which kinds of damage there are: no output {TOLD_OUTPUT!r}")
+    out = ran[TOLD_OUTPUT if kinds else card.output]
     if out.shape != (1, len(planes), *framed.shape[:2]):
         raise WeightMismatch(f"{card.id}: expected {len(planes)} planes of {framed.shape[:2]}, got {out.shape}")
     found = {}
     for k, name in enumerate(planes):
         chance = np.ascontiguousarray(np.clip(out[0, k, :height, :width], 0, 1))
+        if kinds and name not in (*kinds, ANY):
+            chance[:] = 0
         found[name] = cv2.resize(chance, (w, h), interpolation=cv2.INTER_LINEAR) if share < 1 else chance
     return found
 

@@ -167,7 +167,7 @@ def find_masks(image: Image, threshold: float) -> tuple[dict[str, Mask], dict[st
     masks = {kind: Mask(values.astype(np.float32)) for kind, values in found.items() if values.any()}
     if not masks:
         raise OptionError(
-            f"no damage was found at a threshold of {threshold:g}; lower it (--threshold), or draw a mask (tratto mask "
-            "draw) and give it with --mask"
+            f"no damage was found at a threshold of {threshold:g}; lower it (--threshold), or say what you see (tratto "
+            "mask find --kind), or draw a mask (tratto mask draw), and give that with --mask"
         )
     return masks, {**finder_facts(), "threshold": threshold}

@@ -14,6 +14,7 @@ from tratto.core.errors import OptionError
 from tratto.models.card import ModelCard, parse_card
 from tratto.networks.damage import DamageNet
 from tratto.networks.inpaint import InpaintNet
+from tratto.providers.damage_finder import TOLD_OUTPUT
 from tratto.training.config import Run, load_run
 from tratto.training.export import CALIBRATION_SHARE
 from tratto.training.loop import build_network, load_ema
@@ -39,15 +40,17 @@ class _Painter(nn.Module):
 
 
 class _Finder(nn.Module):
-    """Finding damage as deployed: a chance per class, and last of any."""
+    """Finding damage as deployed: a chance per class, and last of any; the same if every kind were there."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: DamageNet) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor) -> Tensor:
-        """(1, 3, H, W) -> (1, K + 1, H, W)."""
-        return torch.sigmoid(self.network(image))
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(1, 3, H, W) -> (1, K + 1, H, W) twice."""
+        plain, there = self.network.parts(image)
+        logits = plain if there is None else self.network.lowered(plain, there)
+        return torch.sigmoid(logits), torch.sigmoid(plain)
 
 
 @torch.no_grad()
@@ -103,7 +106,9 @@ def export_repair(run: Run, checkpoint: Path, photos: Path, out: Path) -> dict[s
         deployed, channels, outputs = _Painter(network, factor).eval(), 4, ["image_out", "sigma"]
         entry = "picture_and_hole"
     else:
-        deployed, channels, outputs, entry = _Finder(network).eval(), 3, ["chance"], "image"
+        if not isinstance(network, DamageNet):
+            raise OptionError(f"a run of {run.network} is not one of repair")
+        deployed, channels, outputs, entry = _Finder(network).eval(), 3, ["chance", TOLD_OUTPUT], "image"
     example = torch.rand(1, channels, 64, 96, generator=torch.Generator().manual_seed(1))
     axes = {name: {2: "height", 3: "width"} for name in (entry, *outputs)}
     write_onnx(deployed, example, (entry, outputs), axes, out)
