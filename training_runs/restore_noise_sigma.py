@@ -5,12 +5,12 @@ from pathlib import Path
 
 from tratto.training.config import Optim, load_run
 
-BASE = load_run(Path(__file__).with_name("restore_noise_deeper.py"))
+BASE = load_run(Path(__file__).with_name("restore_noise_wide.py"))
 
 RUN = replace(
     BASE,
     name="restore_noise_sigma",
-    initial="restore_noise_deeper",
+    initial="restore_noise_wide",
     blend=(),
     train_only="sigma",
     steps=500,

@@ -297,7 +297,7 @@ def test_repair_with_a_mask_that_a_network_proposed_says_so(photo, tmp_path, mon
     bundle = Path(told["bundle"])
     mask = json.loads((bundle / "receipt.json").read_text())["mask"]
     assert mask["found_by"]["provider"] == "tratto-damage"
-    assert mask["found_by"]["threshold"] == 0.75
+    assert mask["found_by"]["threshold"] == 0.5
     assert [(p["class"], p["pixels"]) for p in mask["parts"]] == [("scratch", 3 * 55)]  # any damage, likeliest kind
     assert "nobody is known to have looked" in (bundle / "report.html").read_text()
     assert run.invoke(app, ["verify", str(bundle)]).exit_code == 0

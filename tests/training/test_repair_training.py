@@ -466,7 +466,8 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
 
     folder = run(one, photos, tmp_path / "runs", pack)
     path = tmp_path / "finder.onnx"
-    assert export_repair(one, folder, photos, path)["onnx_max_difference"] < 2e-3
+    measured = export_repair(one, folder, photos, path)
+    assert measured["onnx_max_difference"] < 2e-3
     text = CARD.replace('"in-painter"', '"damage"').replace("channels = 4", "channels = 9")
     text = text.replace("generative = true\nhas_sigma = true\n", "").replace('sigma_output = "sigma"\n', "")
     for old, new in (("picture_and_hole", "image"), ("image_out", "chance"), ("overlap = 20", "overlap = 108")):
@@ -481,6 +482,9 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
 
     net = build_network(one)
     load_ema(folder, net)
+    assert ("calibration_margins" in measured) == (one is WHOLE)
+    if one is WHOLE:
+        net.calibrate(measured["calibration_margins"], measured["calibration_offsets"])
     rgb = np.random.default_rng(0).uniform(0, 1, (176, 192, 3)).astype(np.float32)
     found = find_damage(rgb, Plain(), card)
     assert tuple(found) == (*CLASSES, ANY)
@@ -508,3 +512,48 @@ def test_doubt_about_the_kind_loses_no_damage():
     expected = [[True, True, False, False, False], [False, True, False, True, False]]
     np.testing.assert_array_equal(decided(chances)[:, 0], expected)
     np.testing.assert_array_equal(decided(chances, 0.015)[:, 0, 4], [True, False])
+
+
+def test_the_line_is_drawn_where_f1_is_best():
+    """One picture has the kind, one has not; both have pixels of logit 2, which only in the first are damage."""
+    from tratto.training.damage_calibration import FAR, STEP, _best
+
+    counts = np.zeros((2, 2, int(2 * FAR / STEP)), np.int64)
+    at = int((FAR + 2) / STEP)
+    counts[0, 0, at] = 50
+    counts[0, 1, at - 16] = counts[1, 1, at - 16] = 400  # logit 0
+    counts[1, 1, at] = 80
+    margin, offset, score = _best(counts, np.array([1.0, -3.0], np.float32), 8.0)
+    assert score == 1.0
+    lowering = -8 * np.log1p(np.exp(-np.array([1.0, -3.0]) - margin))
+    assert (2 + offset + lowering >= 0).tolist() == [True, False]
+    assert (0 + offset + lowering < 0).all()
+    # it never says so: only the pixels tell
+    _, _, score = _best(counts, np.array([0.0, 0.0], np.float32), 8.0)
+    assert score == pytest.approx(2 * 50 / (50 + 80 + 50))
+
+
+def test_a_calibrated_finder_is_what_was_measured(photos, pack, tmp_path):
+    from tratto.training.damage_calibration import calibrate_finder
+
+    folder = run(WHOLE, photos, tmp_path / "runs", pack)
+    net = build_network(WHOLE)
+    load_ema(folder, net)
+    found = calibrate_finder(net, photos)
+    assert len(found["margins"]) == len(found["offsets"]) == len(found["f1"]) == 9
+    x = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        plain, there = net.parts(x)
+        logits = net(x)
+    lowering = torch.nn.functional.softplus(-there - torch.tensor(found["margins"]))
+    torch.testing.assert_close(plain - logits, lowering[..., None, None].expand_as(plain))
+    raw = build_network(WHOLE)
+    load_ema(folder, raw)
+    with torch.no_grad():
+        apart = plain - raw.eval().parts(x)[0]
+    torch.testing.assert_close(apart, torch.tensor(found["offsets"])[:, None, None].expand_as(apart)[None][0])
+    assert set(net.state_dict()) == set(raw.state_dict())
+    with pytest.raises(OptionError, match="held-out"):
+        calibrate_finder(net, tmp_path)
+    with pytest.raises(OptionError, match="which kinds"):
+        calibrate_finder(build_network(FIND), photos)

@@ -134,7 +134,7 @@ def repair(
             "each input; or auto: a network proposes it. Repeatable: a pass with each.",
         ),
     ] = None,
-    threshold: Annotated[float, typer.Option(help="Least chance that counts for --mask auto, 0-1.")] = 0.75,
+    threshold: Annotated[float, typer.Option(help="Least chance that counts for --mask auto, 0-1.")] = 0.5,
     method: Annotated[
         str,
         typer.Option(

@@ -285,9 +285,7 @@ def find(
         Path,
         typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="Folder for a mask of each class found."),
     ],
-    threshold: Annotated[
-        float | None, typer.Option(help="Least chance that counts, 0-1; by default 0.75, of your own model 0.5.")
-    ] = None,
+    threshold: Annotated[float, typer.Option(help="Least chance that counts, 0-1.")] = 0.5,
     model: Annotated[
         Path | None,
         typer.Option(parser=argument_path, metavar="FILE", help="A YOLO segmentation model of your own, ONNX."),
@@ -315,7 +313,7 @@ def find(
 def _find(
     picture: Path,
     out: Path,
-    how: tuple[float | None, list[str]],
+    how: tuple[float, list[str]],
     own: tuple[Path, str | None, float] | None,
     overwrite: bool,
     as_json: bool,
@@ -327,8 +325,6 @@ def _find(
     from tratto.providers.damage_finder import find_damage, find_with_yolo, masks_of, open_yolo
 
     threshold, kinds = how
-    if threshold is None:
-        threshold = masks.DAMAGE_CHANCE if own is None else 0.5
     if not 0 < threshold < 1:
         raise OptionError(f"--threshold takes a number between 0 and 1, got {threshold}")
     image = io.read_image(picture)

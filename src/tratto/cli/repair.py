@@ -148,9 +148,7 @@ def _eval_repair(
 
 def eval_damage(
     folder: Annotated[Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Folder of clean pictures.")],
-    threshold: Annotated[
-        float | None, typer.Option(help="Least chance that counts, 0-1; by default 0.75, of your own model 0.5.")
-    ] = None,
+    threshold: Annotated[float, typer.Option(help="Least chance that counts, 0-1.")] = 0.5,
     model: Annotated[
         Path | None,
         typer.Option(parser=argument_path, metavar="FILE", help="A YOLO segmentation model of your own, ONNX."),
@@ -174,7 +172,7 @@ def eval_damage(
 
 
 def _eval_damage(
-    folder: Path, how: tuple[float | None, Path | None], numbers: tuple[int, int, int, bool], out: Path | None
+    folder: Path, how: tuple[float, Path | None], numbers: tuple[int, int, int, bool], out: Path | None
 ) -> int:
     from tratto.core.errors import InputError
     from tratto.corpus.shards import write_text
@@ -183,8 +181,7 @@ def _eval_damage(
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
     plan = DamagePlan(seed=numbers[0], limit=numbers[1], kinds=numbers[2], told=numbers[3])
-    given = () if how[0] is None else (how[0],)
-    finder = network_finder(*given) if how[1] is None else yolo_finder(how[1], *given)
+    finder = network_finder(how[0]) if how[1] is None else yolo_finder(how[1], how[0])
     if out is not None:
         make_folder(out)  # now: what cannot be written should not be measured for hours first
     report = evaluate_damage(folder, finder, plan, lambda name: typer.echo(name, err=True))

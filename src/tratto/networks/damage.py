@@ -16,9 +16,12 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name of this module
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from tratto.core.errors import OptionError
@@ -284,6 +287,19 @@ class DamageNet(nn.Module):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.presence = Presence(config) if config.presence else None
+        kinds = config.classes + 1
+        self.register_buffer("margins", torch.full((kinds,), float(config.margin)), persistent=False)
+        self.register_buffer("offsets", torch.zeros(kinds), persistent=False)
+
+    def calibrate(self, margins: ArrayLike, offsets: ArrayLike) -> None:
+        """Set how sure the network must be of each kind, any damage last: numbers (K + 1) in logits.
+
+        `margins` are as :class:`DamageConfig` has one for all kinds, `offsets` are added to the logits of pixels. They
+        are not part of the state dict.
+        """
+        for name, values in (("margins", margins), ("offsets", offsets)):
+            buffer = getattr(self, name)
+            buffer.copy_(torch.as_tensor(np.asarray(values, np.float32)).reshape(buffer.shape))
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """(B, 3, H, W) in [0, 1] -> logits (B, K + 1, H, W), the last for any damage.
@@ -303,11 +319,12 @@ class DamageNet(nn.Module):
         Each kind is what it would be if the picture had it. Networks without ``presence`` do not give the second.
         """
         plain, features = self.decoder(x, self.encoder(x))
-        return plain, None if self.presence is None else self.presence(plain, features)
+        there = None if self.presence is None else self.presence(plain, features)
+        return plain + cast(Tensor, self.offsets)[:, None, None], there
 
     def lowered(self, plain: Tensor, there: Tensor) -> Tensor:
         """Return the logits (B, K + 1, H, W), lower for kinds that are not there; see :class:`DamageConfig`."""
-        lowering = self.config.strictness * F.logsigmoid(there + self.config.margin)
+        lowering = self.config.strictness * F.logsigmoid(there + cast(Tensor, self.margins))
         return plain + lowering[:, :, None, None]
 
 

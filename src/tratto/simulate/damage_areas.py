@@ -203,7 +203,7 @@ def dirt(picture: Picture, severity: float, unit: float, rng: np.random.Generato
         length = unit * rng.uniform(30, 130) * np.exp(0.8 * fractal_line(n, 40 * unit, rng))
         strength = np.clip(0.25 + 0.7 * fractal_line(n, 30 * unit, rng, 4), 0, 1.4)
         below = rows - start[:w].astype(np.float32)
-        run = np.where(below > 0, np.exp(-below / np.maximum(length[:w], 1.0).astype(np.float32)), 0)
+        run = np.where(below > 0, np.exp(-np.maximum(below, 0) / np.maximum(length[:w], 1.0).astype(np.float32)), 0)
         run = run * strength[:w].astype(np.float32) * step_to(below, 0.0, 25 * unit)
         # no run-off is quite straight, and its edges are soft
         run = _swayed(blurred(run.astype(np.float32), 1.2 * unit), 3 * unit, unit, rng)

@@ -34,22 +34,63 @@ def held_out_crops(photos: Path) -> Iterator[tuple[int, NDArray[np.float32]]]:
     InputError
         If one of them cannot be read, or has fewer than 512 pixels on a side.
     """
-    from PIL import Image as PilImage
-
-    for number, name in enumerate(HELD_OUT):
-        path = next((p for p in (photos / f"{name}{suffix}" for suffix in SUFFIXES) if p.is_file()), None)
-        if path is None:
-            continue
-        try:
-            with PilImage.open(path) as opened:
-                half = opened.convert("RGB").reduce(2)
-        except (OSError, ValueError, PilImage.DecompressionBombError) as e:
-            raise InputError(f"{path} cannot be read: {e}") from e
-        if min(half.size) < SIDE:
+    for number, path in _files(photos):
+        half = _reduced(path, 2)
+        if min(half.shape[:2]) < SIDE:
             raise InputError(
                 f"{path} has the name of a held-out photograph, which needs {2 * SIDE} pixels on each side; it is "
-                f"{half.width * 2}x{half.height * 2}"
+                f"{half.shape[1] * 2}x{half.shape[0] * 2}"
             )
-        pixels = np.asarray(half, np.float32) / np.float32(255)
-        y, x = (pixels.shape[0] - SIDE) // 2, (pixels.shape[1] - SIDE) // 2
-        yield number, np.ascontiguousarray(pixels[y : y + SIDE, x : x + SIDE])
+        yield number, _middle(half, SIDE)
+
+
+def held_out_pictures(
+    photos: Path, shrinks: tuple[int, ...] = (2, 3, 4), side: int = 384
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the middle of each held-out photograph that is there at several sizes.
+
+    Parameters
+    ----------
+    photos : Path
+        As for :func:`held_out_crops`.
+    shrinks : tuple of int
+        How many times smaller.
+    side : int
+        Rows and columns at most.
+
+    Yields
+    ------
+    (H, W, 3) float32 array
+        Encoded sRGB in [0, 1].
+
+    Raises
+    ------
+    InputError
+        If one of them cannot be read.
+    """
+    for _, path in _files(photos):
+        for shrink in shrinks:
+            yield _middle(_reduced(path, shrink), side)
+
+
+def _files(photos: Path) -> Iterator[tuple[int, Path]]:
+    for number, name in enumerate(HELD_OUT):
+        path = next((p for p in (photos / f"{name}{suffix}" for suffix in SUFFIXES) if p.is_file()), None)
+        if path is not None:
+            yield number, path
+
+
+def _reduced(path: Path, shrink: int) -> NDArray[np.float32]:
+    from PIL import Image as PilImage
+
+    try:
+        with PilImage.open(path) as opened:
+            return np.asarray(opened.convert("RGB").reduce(shrink), np.float32) / np.float32(255)
+    except (OSError, ValueError, PilImage.DecompressionBombError) as e:
+        raise InputError(f"{path} cannot be read: {e}") from e
+
+
+def _middle(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    h, w = min(side, pixels.shape[0]), min(side, pixels.shape[1])
+    y, x = (pixels.shape[0] - h) // 2, (pixels.shape[1] - w) // 2
+    return np.ascontiguousarray(pixels[y : y + h, x : x + w])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from tratto.networks.damage import DamageNet
 from tratto.networks.inpaint import InpaintNet
 from tratto.providers.damage_finder import TOLD_OUTPUT
 from tratto.training.config import Run, load_run
+from tratto.training.damage_calibration import calibrate_finder
 from tratto.training.export import CALIBRATION_SHARE
 from tratto.training.loop import build_network, load_ema
 from tratto.training.onnx_file import worst_difference, write_onnx
@@ -90,8 +92,9 @@ def export_repair(run: Run, checkpoint: Path, photos: Path, out: Path) -> dict[s
     Returns
     -------
     dict
-        ``sigma_factor`` (in-painter) and ``onnx_max_difference``: ONNX Runtime against torch in fp32, which contains
-        what rounding the weights to fp16 costs.
+        ``sigma_factor`` (in-painter); ``calibration_margins``, ``calibration_offsets`` and ``calibration_f1`` (finder;
+        see :func:`~tratto.training.damage_calibration.calibrate_finder`); and ``onnx_max_difference``: ONNX Runtime
+        against torch in fp32, which contains what rounding the weights to fp16 costs.
     """
     network = build_network(run)
     missing = load_ema(checkpoint, network)
@@ -108,6 +111,8 @@ def export_repair(run: Run, checkpoint: Path, photos: Path, out: Path) -> dict[s
     else:
         if not isinstance(network, DamageNet):
             raise OptionError(f"a run of {run.network} is not one of repair")
+        if network.presence is not None:
+            found |= {f"calibration_{k}": v for k, v in calibrate_finder(network, photos).items()}
         deployed, channels, outputs, entry = _Finder(network).eval(), 3, ["chance", TOLD_OUTPUT], "image"
     example = torch.rand(1, channels, 64, 96, generator=torch.Generator().manual_seed(1))
     axes = {name: {2: "height", 3: "width"} for name in (entry, *outputs)}
@@ -161,6 +166,8 @@ def publish_repair(path: Path, runs: Path, photos: Path, note: str = "") -> Mode
     measured = export_repair(run, runs / run.name, photos, weights)
     network = build_network(run)
     load_ema(runs / run.name, network)
+    if "calibration_margins" in measured:
+        cast(DamageNet, network).calibrate(measured["calibration_margins"], measured["calibration_offsets"])  # type: ignore[arg-type]
     checks = RepairChecks(photos, run)
     quality: dict[str, object] = {"parameters": sum(p.numel() for p in network.parameters()), **measured}
     quality |= {f"held_out_{k.replace(' ', '_')}": v for k, v in checks.scores(network).items()}

@@ -1,0 +1,134 @@
+"""Where to draw the line: shift the finder's chances so that one half is the best threshold for each kind of damage.
+
+Measured on the photographs that are never trained on, with damage drawn for this alone. Two numbers are chosen for each
+class, and for damage of any kind, by F1 over all pixels: how sure the network must be that the picture has the kind at
+all, and how sure of the pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the usual name of this module
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tratto.core.errors import OptionError
+from tratto.networks.damage import DamageNet
+from tratto.simulate.damage import CLASSES, natural_unit
+from tratto.simulate.damage_seen import damaged
+from tratto.training.held_out import held_out_pictures
+
+#: How many kinds of damage each photograph gets at a time, in turn for each class.
+KINDS = (1, 1, 3)
+#: What is tried, in logits.
+MARGINS = np.arange(-4.0, 4.01, 0.5)
+OFFSETS = np.arange(-3.0, 3.01, 0.25)
+#: Logits are counted in steps of this, up to this.
+STEP, FAR = 0.125, 24.0
+
+
+def _shots(photos: Path) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """Yield pictures (H, W, 3) and what of each kind, and of any, is damaged (K + 1, H, W)."""
+    for number, clean in enumerate(held_out_pictures(photos)):
+        yield clean, np.zeros((len(CLASSES) + 1, *clean.shape[:2]), bool)
+        for k in range(len(CLASSES)):
+            for turn, count in enumerate(KINDS):
+                rng = np.random.default_rng([40, number, k, turn])
+                others = rng.permutation([n for n in range(len(CLASSES)) if n != k])[: count - 1]
+                drawn = [(CLASSES[n], float(rng.uniform(0.3, 0.9))) for n in (k, *others)]
+                unit = natural_unit(*clean.shape[:2]) * float(rng.uniform(0.8, 1.7))
+                picture, target = damaged(clean, drawn, rng, unit)
+                true = target.transpose(2, 0, 1) > 0
+                yield picture, np.concatenate([true, true.any(axis=0, keepdims=True)])
+
+
+@torch.no_grad()
+def calibrate_finder(network: DamageNet, photos: Path) -> dict[str, object]:
+    """Choose margins and offsets, set them in the network, and return what was found.
+
+    Parameters
+    ----------
+    network : DamageNet
+        With ``presence``. Left in evaluation mode, calibrated.
+    photos : Path
+        Folder with the held-out photographs.
+
+    Returns
+    -------
+    dict
+        ``margins`` and ``offsets``: (K + 1) numbers, any damage last. ``f1``: what they give on these pictures.
+
+    Raises
+    ------
+    OptionError
+        If there is no held-out photograph, or the network does not say what the whole picture has.
+    """
+    if network.presence is None:
+        raise OptionError("only a network that says which kinds a picture has is calibrated")
+    network.eval().calibrate(np.zeros(len(CLASSES) + 1), np.zeros(len(CLASSES) + 1))
+    edges = np.arange(-FAR, FAR + STEP / 2, STEP)
+    there: list[NDArray[np.float32]] = []
+    counts: list[NDArray[np.int64]] = []
+    for picture, true in _shots(photos):
+        plain, kinds = network.parts(_framed(picture, network.config.multiple))
+        assert kinds is not None
+        there.append(kinds[0].numpy())
+        h, w = picture.shape[:2]
+        logits = np.clip(plain[0, :, :h, :w].numpy(), edges[0], edges[-1])
+        counts.append(
+            np.stack(
+                [
+                    [np.histogram(row[mask], edges)[0] for mask in (hit, ~hit)]
+                    for row, hit in zip(logits, true, strict=True)
+                ]
+            )
+        )
+    if not there:
+        raise OptionError("calibration needs the held-out photographs in the photo folder")
+    by_class = zip(np.stack(counts, axis=1), np.stack(there, axis=1), strict=True)
+    found = [_best(pixels, sure, network.config.strictness) for pixels, sure in by_class]
+    margins, offsets, scores = (np.array(column) for column in zip(*found, strict=True))
+    network.calibrate(margins, offsets)
+    return {"margins": margins.tolist(), "offsets": offsets.tolist(), "f1": [round(float(s), 3) for s in scores]}
+
+
+def _framed(picture: NDArray[np.float32], multiple: int) -> Tensor:
+    """Return an 8-bit picture as the network is given it (1, 3, H', W')."""
+    levels = np.rint(np.clip(picture, 0, 1) * 255) / np.float32(255)
+    h, w = picture.shape[:2]
+    framed = np.pad(levels, ((0, -h % multiple), (0, -w % multiple), (0, 0)), mode="edge")
+    return torch.from_numpy(np.ascontiguousarray(framed.transpose(2, 0, 1), np.float32))[None]
+
+
+def _best(counts: NDArray[np.int64], there: NDArray[np.float32], strictness: float) -> tuple[float, float, float]:
+    """Return margin, offset and F1 of one class.
+
+    Parameters
+    ----------
+    counts : (N, 2, bins) int
+        Of each picture, how many damaged and other pixels have which logit.
+    there : (N) float
+        Logits of the class being in the picture.
+    strictness : float
+        See :class:`~tratto.networks.damage.DamageConfig`.
+    """
+    # pixels[n, j, b]: how many have a logit of the lower edge of bin b or more; one more for none
+    above = np.concatenate([counts[..., ::-1].cumsum(axis=2)[..., ::-1], np.zeros_like(counts[..., :1])], axis=2)
+    total = counts[:, 0].sum()
+    rows = np.arange(len(counts))
+    scores = np.zeros((len(MARGINS), len(OFFSETS)))
+    for m, margin in enumerate(MARGINS):
+        lowering = strictness * F.logsigmoid(torch.from_numpy(there + np.float32(margin))).numpy()
+        for o, offset in enumerate(OFFSETS):
+            first = np.clip(np.ceil((FAR - offset - lowering) / STEP), 0, counts.shape[2]).astype(int)
+            hits, false = (above[rows, j, first].sum() for j in (0, 1))
+            scores[m, o] = 2 * hits / max(hits + false + total, 1)
+    # the middle of a plateau holds better on other pictures than its highest stone
+    padded = np.pad(scores, 1, mode="edge")
+    smooth = sum(padded[i : i + scores.shape[0], j : j + scores.shape[1]] for i in range(3) for j in range(3)) / 9
+    m, o = np.unravel_index(int(np.argmax(smooth)), smooth.shape)
+    return float(MARGINS[m]), float(OFFSETS[o]), float(scores[m, o])
