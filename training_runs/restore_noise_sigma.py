@@ -11,7 +11,7 @@ RUN = replace(
     BASE,
     name="restore_noise_sigma",
     initial="restore_noise_wide",
-    blend=(),
+    blend=(("restore_noise_deeper", 0.3),),
     train_only="sigma",
     steps=500,
     optim=Optim(lr=5e-3, warmup=50, clip=10.0, ema=0.99),
