@@ -171,7 +171,7 @@ def publish(path: Path, runs: Path, photos: Path, benchmarks: Path, place: Place
     made = export(run, runs / run.name, photos, root / "weights" / f"{name}.onnx")
     network = build_network(run)
     radius = receptive_radius(network, place.multiple, 384 if run.scale == 1 else 96)
-    fields = _fields(run, name, made, (place, radius, note), lineage(path))
+    fields = _fields(run, name, made, (place, radius, note), (lineage(path), training_data(runs)))
     parameters = sum(p.numel() for p in network.parameters())
     first = parse_card(card_text(fields, {"parameters": parameters}, {"seconds_per_megapixel": 1.0}))
     seconds = seconds_per_megapixel(first)
@@ -209,8 +209,12 @@ def lineage(path: Path) -> list[str]:
     return [*(lineage(before) if run.initial and before.is_file() else []), run.name]
 
 
-def _fields(run: Run, name: str, made: Exported, tiling: tuple[Place, int, str], chain: list[str]) -> dict[str, object]:
+def _fields(
+    run: Run, name: str, made: Exported, tiling: tuple[Place, int, str], came: tuple[list[str], list[str]]
+) -> dict[str, object]:
+    """Return the card's fields; ``came`` are the runs that led here, and the pictures."""
     place, radius, note = tiling
+    chain, pictures = came
     if run.scale == 1:
         limits = [
             "Trained on few photographs; no faces and hardly any interiors among them.",
@@ -260,7 +264,7 @@ def _fields(run: Run, name: str, made: Exported, tiling: tuple[Place, int, str],
             else "Residual convolutions with pixel-shuffle (Shi et al. 2016; EDSR, Lim et al. 2017) on bicubic "
             "interpolation; heteroscedastic standard error (Kendall and Gal 2017)"
         ),
-        "training_data": list(TRAINING_DATA),
+        "training_data": pictures,
         "command": " && ".join(f"tratto train training_runs/{n}.py --photos PHOTOS --out runs" for n in chain),
         "limits": limits,
         "used_by": f"tratto restore{'' if run.scale == 1 else f' --scale {run.scale}'}",
