@@ -523,14 +523,19 @@ def test_the_line_is_drawn_where_f1_is_best():
     counts[0, 0, at] = 50
     counts[0, 1, at - 16] = counts[1, 1, at - 16] = 400  # logit 0
     counts[1, 1, at] = 80
-    margin, offset, score = _best(counts, np.array([1.0, -3.0], np.float32), 8.0)
+    config, one = DamageConfig(presence=4, strictness=8.0), np.zeros(2, int)
+    margin, offset, score = _best((one, counts, np.array([1.0, -3.0], np.float32)), config)
     assert score == 1.0
     lowering = -8 * np.log1p(np.exp(-np.array([1.0, -3.0]) - margin))
     assert (2 + offset + lowering >= 0).tolist() == [True, False]
     assert (0 + offset + lowering < 0).all()
     # it never says so: only the pixels tell
-    _, _, score = _best(counts, np.array([0.0, 0.0], np.float32), 8.0)
+    _, _, score = _best((one, counts, np.zeros(2, np.float32)), config)
     assert score == pytest.approx(2 * 50 / (50 + 80 + 50))
+    # each picture counts alike: one in which nothing of it can be found halves the mean
+    counts[1, 0, 0] = 5000
+    _, _, score = _best((np.arange(2), counts, np.array([1.0, -3.0], np.float32)), config)
+    assert score == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_calibrated_finder_is_what_was_measured(photos, pack, tmp_path):
