@@ -161,6 +161,12 @@ def test_find_proposes_masks_or_says_what_is_missing(photo, tmp_path, monkeypatc
     assert run.invoke(app, lower).exit_code == 0
     assert (values(tmp_path / "more" / "stain.png") > 0).sum() == 100
     assert run.invoke(app, [*lower, "--threshold", "1.5", "--overwrite"]).exit_code == 2
+    again = ["mask", "find", str(photo), "-o", str(tmp_path / "more"), "--overwrite"]
+    assert run.invoke(app, again).exit_code == 0
+    assert sorted(p.name for p in (tmp_path / "more").iterdir()) == [
+        "all.png",
+        "scratch.png",
+    ]  # no earlier find's stain
 
 
 def test_kinds_that_a_person_sees_are_told_to_the_finder(photo, tmp_path, monkeypatch):
@@ -425,3 +431,31 @@ def test_a_caption_that_is_too_long_is_not_told_whole(photo, tmp_path):
     assert done.exit_code == 2
     assert "6002 characters" in done.output
     assert len(done.output) < 300
+
+
+def test_damage_is_looked_for_in_the_upright_picture(tmp_path, monkeypatch):
+    import tratto.providers.damage_finder as finder
+    from tratto import Session
+    from tratto.session.masks import find_masks
+
+    rng = np.random.default_rng(0)
+    image = Pil.fromarray(rng.integers(0, 256, (40, 60, 3), np.uint8))
+    exif = Pil.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "turned.png", exif=exif)
+    seen = []
+
+    def corner(rgb, backend=None, card=None, kinds=()):
+        seen.append(rgb.shape[:2])
+        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
+        chances["scratch"][:5, :8] = 0.9  # the upper left of what a viewer shows
+        return chances
+
+    monkeypatch.setattr(finder, "find_damage", corner)
+    session = Session()
+    masks, _ = find_masks(session.open(tmp_path / "turned.png"), 0.5)
+    assert seen == [(60, 40)]
+    stored = masks["scratch"].values
+    assert stored.shape == (40, 60)
+    assert (stored > 0).sum() == 40
+    assert stored[-8:, :5].all()  # turned by a quarter to the right when shown

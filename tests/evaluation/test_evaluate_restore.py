@@ -123,6 +123,8 @@ def test_wrong_questions_are_refused(tmp_path):
     with pytest.raises(OptionError):
         RestorePlan(sigmas=(-1.0,))
     with pytest.raises(OptionError):
+        RestorePlan(sigmas=(float("nan"),))
+    with pytest.raises(OptionError):
         RestorePlan(scales=(5,))
     with pytest.raises(InputError):
         r.load_pictures(tmp_path)

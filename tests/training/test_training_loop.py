@@ -189,9 +189,9 @@ def test_what_is_on_disk_and_cannot_be_read_is_named(photos, pack, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be used as a folder"):
         run(TINY, photos, tmp_path / "file", pack)
-    with pytest.raises(InputError):
-        run(replace(TINY, name="new", initial="missing"), photos, tmp_path, pack)
-    assert not (tmp_path / "new").exists()
+    with pytest.raises(InputError, match="no checkpoint"):
+        run(replace(TINY, name="new", initial="missing"), photos, tmp_path / "elsewhere")
+    assert not (tmp_path / "elsewhere").exists()  # neither a folder nor a pack
 
 
 def test_a_check_that_a_kill_prevented_is_made_up_for(photos, pack, tmp_path):

@@ -345,6 +345,8 @@ def _find(
     for name in [] if overwrite else [*kept, "all"]:
         if (out / f"{name}.png").exists():
             raise OutputError(f"{out / name}.png exists; choose another folder, or replace it with --overwrite")
+    for name in set(masks.CLASSES) - set(kept) if overwrite else ():
+        (out / f"{name}.png").unlink(missing_ok=True)  # an earlier find's: repair would take it for this one's
     written = [write_mask(m, out / f"{name}.png", [picture], overwrite) for name, m in kept.items()]
     written.append(write_mask(every, out / "all.png", [picture], overwrite))
     if not as_json and kept:

@@ -61,7 +61,9 @@ def run_repair(command: RepairCommand) -> int:
     if not all(command.mask):
         raise OptionError("--mask is empty; name a picture or a folder of masks, or auto")
     if "auto" in command.mask and len(command.mask) > 1:
-        raise OptionError("--mask auto proposes one mask for one pass; find masks first (tratto mask find), then name")
+        raise OptionError(
+            "--mask auto proposes one mask for one pass; for more, find masks first (tratto mask find) and name them"
+        )
     job = FolderJob(
         paths=tuple(command.paths),
         out=command.out,
@@ -98,7 +100,7 @@ def eval_repair(
         list[str] | None, typer.Option(help="In-painter to measure, or auto: what tratto repair does; repeatable.")
     ] = None,
     holes: Annotated[list[str] | None, typer.Option(help="thin, medium or large; repeatable.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the holes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the holes.")] = 0,
     limit: Annotated[int, typer.Option(help="Only the first so many pictures; 0 = all.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="For report.md and .json.")
@@ -153,7 +155,7 @@ def eval_damage(
         Path | None,
         typer.Option(parser=argument_path, metavar="FILE", help="A YOLO segmentation model of your own, ONNX."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the damage.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the damage.")] = 0,
     limit: Annotated[int, typer.Option(help="Only the first so many pictures; 0 = all.")] = 0,
     kinds: Annotated[int, typer.Option(help="Kinds of damage in each picture, 1-8.")] = 1,
     told: Annotated[
@@ -200,7 +202,7 @@ def damage_preview(
     ] = Path("damage.png"),
     severity: Annotated[float, typer.Option(help="0 (lightest) to 1.")] = 0.6,
     toned: Annotated[bool, typer.Option("--toned", help="Tone the picture like an old print first.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never the input).")] = False,
 ) -> None:
     """Draw a contact sheet of every kind of simulated damage."""

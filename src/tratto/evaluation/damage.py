@@ -52,7 +52,12 @@ class DamagePlan:
     def __post_init__(self) -> None:
         low, high = self.severity
         if not 0 <= low <= high <= 1 or self.limit < 0 or self.side < 64:
-            raise OptionError(f"severity lies in 0-1, limit is 0 or more and side 64 or more, got {self}")
+            raise OptionError(
+                f"severity lies in 0-1, limit is 0 or more and side 64 or more; got {self.severity}, {self.limit} and "
+                f"{self.side}"
+            )
+        if self.seed < 0:
+            raise OptionError(f"a seed is 0 or more, got {self.seed}")
         if not 1 <= self.kinds <= len(CLASSES):
             raise OptionError(f"a picture has 1 to {len(CLASSES)} kinds of damage, got {self.kinds}")
 

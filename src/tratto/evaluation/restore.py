@@ -60,7 +60,7 @@ class RestorePlan:
     limit: int = 0
 
     def __post_init__(self) -> None:
-        if any(s <= 0 for s in self.sigmas) or any(not 1 <= q <= 100 for q in self.qualities):
+        if any(not 0 < s < math.inf for s in self.sigmas) or any(not 1 <= q <= 100 for q in self.qualities):
             raise OptionError(f"sigmas must be positive, qualities 1-100; got {self.sigmas}, {self.qualities}")
         if any(s not in (2, 3, 4) for s in self.scales):
             raise OptionError(f"scales are 2, 3 or 4; got {self.scales}")

@@ -160,11 +160,17 @@ def find_masks(image: Image, threshold: float) -> tuple[dict[str, Mask], dict[st
     UnavailableError
         If the network is not here.
     """
+    from tratto.imaging import io
     from tratto.imaging.color import view_rgb
     from tratto.providers.damage_finder import find_damage, finder_facts, masks_of
 
-    found = masks_of(find_damage(view_rgb(image)), threshold)
-    masks = {kind: Mask(values.astype(np.float32)) for kind, values in found.items() if values.any()}
+    turn = image.meta.orientation
+    found = masks_of(find_damage(np.ascontiguousarray(io.oriented(view_rgb(image), turn))), threshold)
+    masks = {
+        kind: Mask(np.ascontiguousarray(io.unoriented(values.astype(np.float32), turn)))
+        for kind, values in found.items()
+        if values.any()
+    }
     if not masks:
         raise OptionError(
             f"no damage was found at a threshold of {threshold:g}; lower it (--threshold), or say what you see (tratto "

@@ -42,7 +42,7 @@ def ablate_runs(
     for path in paths:
         given = load_any(path)
         if not isinstance(given, LoraRun):
-            raise InputError(f"{path} must set RUN = LoraRun(...); it sets {type(given).__name__}")
+            raise InputError(f"{path} must set RUN = Run(...) or LoraRun(...); it sets {type(given).__name__}")
         run = with_changes(given, changes or [])
         if run.held_out == 0:
             raise OptionError(f"{path} holds nothing out, so it could not be compared; set held_out")

@@ -164,12 +164,23 @@ def _from_onnx(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def load_ema(path: Path, network: nn.Module) -> list[str]:
-    """Start from the EMA weights of a checkpoint, or from an exported ``.onnx`` file; return what did not fit."""
-    if path.is_dir():
-        path = path / "checkpoint.safetensors"
+def checkpoint_of(path: Path) -> Path:
+    """Return the checkpoint in a run's folder, or the file itself.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    path = path / CHECKPOINT if path.is_dir() else path
     if not path.is_file():
         raise InputError(f"no checkpoint at {path} to start from")
+    return path
+
+
+def load_ema(path: Path, network: nn.Module) -> list[str]:
+    """Start from the EMA weights of a checkpoint, or from an exported ``.onnx`` file; return what did not fit."""
+    path = checkpoint_of(path)
     if path.suffix == ".onnx":
         tensors = _from_onnx(path)
     else:
@@ -274,6 +285,9 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
             f"data.patch must be a multiple of {multiple * config.scale} for this network, got {config.data.patch}"
         )
     folder = out / config.name
+    if config.initial and config.initial != FEATURES and not Path(config.initial).is_file():
+        for earlier in (config.initial, *(name for name, _ in config.blend)):
+            checkpoint_of(out / earlier)  # before a pack is built for nothing
     pack_folder = pack_for(photos, pack or out / "pack", build=accelerator.is_main_process)
     accelerator.wait_for_everyone()
     data = Pack(pack_folder, config.data.text_share, config.data.shrink_weights)
