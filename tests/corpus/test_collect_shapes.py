@@ -103,3 +103,12 @@ def test_what_answers_no_query_is_not_the_end_of_a_search(answer):
 def test_a_search_that_finds_nothing_ends():
     page = open_source("wikimedia").page(Parrot({"batchcomplete": True}), "x", None)
     assert (page.found, page.following) == ((), None)
+
+
+def test_an_entry_with_an_empty_address_offers_no_picture():
+    from tratto.corpus.collect.smithsonian import _address
+    from tratto.corpus.collect.wikimedia import _picture
+
+    assert _picture({"pageid": 1}, {"url": "", "mediatype": "BITMAP"}) is None
+    resources = [{"label": "High-resolution JPEG (1 x 1)", "url": ""}]
+    assert _address({"resources": resources, "content": "https://a/b"}) == ("https://a/b", (0, 0))

@@ -89,5 +89,5 @@ def test_runs_that_would_collide_or_compare_nothing_are_refused(tmp_path):
     with pytest.raises(OptionError, match="holds nothing out"):
         ablate_runs(RUNS[:1], tmp_path, tmp_path, ["held_out=0"])
     (tmp_path / "other.py").write_text("RUN = 3\n")
-    with pytest.raises(InputError, match="must set RUN = LoraRun"):
+    with pytest.raises(InputError, match=r"must set RUN = Run\(\.\.\.\) or LoraRun"):
         ablate_runs([tmp_path / "other.py"], tmp_path, tmp_path)

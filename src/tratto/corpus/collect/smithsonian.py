@@ -92,7 +92,11 @@ def _address(media: dict[str, Any]) -> tuple[str, tuple[int, int]]:
     resources = [as_dict(r) for r in as_list(media.get("resources"))]
     for kind in ("High-resolution JPEG", "High-resolution TIFF"):
         for resource in resources:
-            if plain(resource.get("label")).startswith(kind) and isinstance(resource.get("url"), str):
+            if (
+                plain(resource.get("label")).startswith(kind)
+                and isinstance(resource.get("url"), str)
+                and resource["url"]
+            ):
                 width, height = resource.get("width"), resource.get("height")
                 known = isinstance(width, int) and isinstance(height, int)
                 return resource["url"], (width, height) if known else (0, 0)  # type: ignore[return-value]

@@ -85,7 +85,8 @@ def _passing(answer: Any) -> None:
 
 def _picture(entry: dict[str, Any], info: dict[str, Any]) -> Found | None:
     number = entry.get("pageid")
-    if not isinstance(number, int) or not isinstance(info.get("url"), str) or info.get("mediatype") != "BITMAP":
+    address = info.get("url")
+    if not isinstance(number, int) or not (isinstance(address, str) and address) or info.get("mediatype") != "BITMAP":
         return None
     about = as_dict(info.get("extmetadata"))
 
@@ -98,7 +99,7 @@ def _picture(entry: dict[str, Any], info: dict[str, Any]) -> Found | None:
     title = plain(entry.get("title")).removeprefix("File:")
     return Found(
         id=str(number),
-        picture=info["url"],
+        picture=address,
         page=plain(info.get("descriptionurl")),
         title=without_markup(said("ObjectName")) or title,
         author=without_markup(said("Artist"), 300),
