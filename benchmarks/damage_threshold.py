@@ -4,8 +4,8 @@
 
 The six photographs that are never trained on are shown at a half, a third and a quarter of their size, each intact and
 damaged in eight ways (:mod:`tratto.evaluation.damage`). Without ``--stage`` the network that ships is measured, else
-the EMA weights of these runs in RUNS. ``--kinds`` lays several kinds of damage over each other. One row for each stage
-and threshold.
+the EMA weights of these runs in RUNS, which are not calibrated as what ships is. ``--kinds`` lays several kinds of
+damage over each other. One row for each stage and threshold.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def subtract(mask: NDArray[np.float32], less: Sequence[NDArray[np.float32]]) -> 
     return out
 
 
-#: Least chance of our own network that counts as damage: its chances are calibrated so that F1 is best here.
+#: Least chance of our own network that counts as damage: its chances are calibrated so that F1 is near its best.
 DAMAGE_CHANCE = 0.5
 
 
