@@ -128,6 +128,22 @@ def test_what_cannot_be_read_or_written_is_named_and_leaves_no_pack(photos, tmp_
         Pack(tmp_path / "pack")
 
 
+def test_a_collection_is_drawn_as_often_as_told(photos, tmp_path):
+    build_pack(photos, tmp_path / "pack", text_pages=0)
+
+    def drawn(collections):
+        pack = Pack(tmp_path / "pack", 0, collections=collections)
+        names = [pack.crop(32, np.random.default_rng(n))[1] for n in range(200)]
+        return sum(name.startswith("popos_") for name in names) / len(names)
+
+    assert drawn({"popos_": 0}) == 0 < drawn({"popos_": 0.2}) < drawn(None) < drawn({"popos_": 5}) < 1
+    assert drawn({"budgie_": 0}) == 1
+    with pytest.raises(OptionError, match="begins with 'holiday_'"):
+        drawn({"holiday_": 1})
+    with pytest.raises(OptionError, match="no photograph"):
+        drawn({"budgie_": 0, "popos_": 0})
+
+
 def test_text_pages_are_seeded_and_have_ink():
     a, b = render_page(1, 0, 200, 300), render_page(1, 0, 200, 300)
     assert np.array_equal(a, b)

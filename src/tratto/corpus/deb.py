@@ -69,33 +69,33 @@ def stanza_of(path: str, stanzas: tuple[Stanza, ...]) -> Stanza | None:
 
     What is installed lies elsewhere than in the source package, so that a path is compared from its end. Paragraphs
     that may hold name a file of that name, or have a pattern with wildcards that fits the path or an end of it. If
-    they name one licence, the last of them holds. If they differ, one holds only if it names the file with its folder
-    and comes after all the others (in the format the last one counts). Beside a paragraph for everything with another
-    licence a name alone is not enough, unless it is the whole path that the paragraph gives. Where none may, a
-    paragraph for everything (``*``) holds if all paragraphs of the package name the same licence: the file may be one
+    they name one licence, the last of them holds. If they differ, the last holds (as the format has it) only if it
+    names the file with its folder, or if all of them fit the same end of the path, which then is its path in the
+    source, and the last fits no other end. Beside a paragraph for everything with another licence a name alone is not
+    enough, unless it is the whole path that the paragraph gives. Where none may, a paragraph for everything (``*``) holds if all paragraphs of the package name the same licence: the file may be one
     of another paragraph, renamed. Paragraphs for ``debian/*`` are about the packaging and never hold.
     """
     parts = path.split("/")
     ends = ["/".join(parts[n:]) for n in range(len(parts))]
-    may: list[tuple[Stanza, int]] = []  # with how many components agree; 0 for wildcards
+    may: list[tuple[Stanza, int, set[str]]] = []  # how many components agree, 0 for wildcards; which ends fit
     rest = [s for s in stanzas if not all(p.startswith("debian/") for p in s.patterns)]
     for stanza in rest:
-        best = -1
+        best, fits = -1, set[str]()
         for pattern in stanza.patterns:
             if pattern == "*" or pattern.startswith("debian/"):
                 continue
             if not re.search(r"[*?\\]", pattern) and not pattern.endswith("/"):
                 best = max(best, _alike(parts, pattern.split("/")) or -1)
-            if any(_fits(end, pattern) for end in ends):
-                best = max(best, 0)
-        if best >= 0:
-            may.append((stanza, best))
+            fits |= {end for end in ends if _fits(end, pattern)}
+        if fits or best >= 0:
+            may.append((stanza, max(best, 0), fits))
     if not may:
         everything = [s for s in rest if "*" in s.patterns]
         return everything[-1] if everything and len({s.licence for s in rest}) == 1 else None
-    last, alike = may[-1]
-    if len({s.licence for s, _ in may}) > 1:
-        return last if alike >= 2 else None
+    last, alike, fits = may[-1]
+    if len({s.licence for s, _, _ in may}) > 1:
+        rooted = len(fits) == 1 and all(fits <= theirs for _, _, theirs in may)
+        return last if alike >= 2 or rooted else None
     others = any("*" in s.patterns and s.licence != last.licence for s in rest)
     return None if others and alike == 1 and parts[-1] not in last.patterns else last
 

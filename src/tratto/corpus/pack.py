@@ -283,10 +283,23 @@ class Pack:
         Share of crops from rendered text pages.
     shrink_weights : tuple of float
         Relative weights of the photographs at 1, 1/2 and 1/3 size.
+    collections : mapping of str to float
+        Factors for the weights of photographs whose names begin so.
+
+    Raises
+    ------
+    InputError
+        If it is no pack, or cannot be read.
+    OptionError
+        If no photograph can be drawn, or none is of a collection that is named.
     """
 
     def __init__(
-        self, folder: Path, text_share: float = 0.05, shrink_weights: tuple[float, ...] = (0.3, 0.45, 0.25)
+        self,
+        folder: Path,
+        text_share: float = 0.05,
+        shrink_weights: tuple[float, ...] = (0.3, 0.45, 0.25),
+        collections: Mapping[str, float] | None = None,
     ) -> None:
         if not (folder / "index.json").is_file():
             raise InputError(f"{folder} is not a training pack (no index.json); tratto data pack makes one")
@@ -305,6 +318,11 @@ class Pack:
             weights.append(0.0 if e.name.startswith("text_") else area**0.5 * shrink_weights[e.shrink - 1])
         text = np.array([e.name.startswith("text_") for e in self.entries], float)
         p = np.array(weights)
+        for begin, factor in (collections or {}).items():
+            of_it = np.array([e.name.startswith(begin) for e in self.entries])
+            if not of_it.any():
+                raise OptionError(f"{folder} holds no photograph whose name begins with {begin!r}")
+            p[of_it] *= factor
         if p.sum() <= 0:
             raise OptionError("the pack holds no photograph at a size with a positive weight")
         self._text_share, self._text, self._weights = text_share, text, p

@@ -48,6 +48,8 @@ class Data:
         Share of crops from rendered text pages.
     shrink_weights : tuple of float
         Relative weights of photographs at 1, 1/2 and 1/3 size.
+    collections : dict
+        How often photographs are drawn whose names begin so, beside what would be their share.
     intact_share : float
         Finding damage: share of crops without any.
     exposed_share : float
@@ -74,6 +76,7 @@ class Data:
     tied_from: int = 0
     text_share: float = 0.05
     shrink_weights: tuple[float, float, float] = (0.3, 0.45, 0.25)
+    collections: dict[str, float] = field(default_factory=dict)
     intact_share: float = 0.125
     exposed_share: float = 0.0
     swapped_share: float = 0.0
@@ -91,6 +94,8 @@ class Data:
             _whole(f"data.{name}", getattr(self, name), 0)
         if len(self.shrink_weights) != 3 or min(self.shrink_weights) < 0:
             raise OptionError(f"data.shrink_weights are three numbers of 0 or more; got {self.shrink_weights}")
+        for name, factor in self.collections.items():
+            _number(f"data.collections[{name!r}]", factor, 0, 1000)
         if self.units and (len(self.units) != 2 or not 0 < self.units[0] <= self.units[1]):
             raise OptionError(f"data.units are two positive numbers, the smaller first; got {self.units}")
 

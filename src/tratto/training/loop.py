@@ -290,7 +290,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
             checkpoint_of(out / earlier)  # before a pack is built for nothing
     pack_folder = pack_for(photos, pack or out / "pack", build=accelerator.is_main_process)
     accelerator.wait_for_everyone()
-    data = Pack(pack_folder, config.data.text_share, config.data.shrink_weights)
+    data = Pack(pack_folder, config.data.text_share, config.data.shrink_weights, config.data.collections)
 
     if config.initial == FEATURES:
         _start_from_features(network)
