@@ -21,6 +21,7 @@ from tratto.networks.damage import (  # noqa: E402
     Encoder,
     folded,
     marked_figures,
+    turned,
 )
 from tratto.networks.inpaint import DilatedConfig, InpaintNet  # noqa: E402
 from tratto.providers.inpainter.network import NetworkInpainter  # noqa: E402
@@ -335,6 +336,36 @@ def test_presence_is_learnt_from_the_whole_crop_and_moves_nothing_else():
     assert moved == {"presence", "decoder", "encoder"}
 
 
+def test_eight_turns_differ_and_are_taken_back():
+    x = torch.arange(2 * 3 * 4.0).reshape(1, 2, 3, 4)
+    seen = [turned(x, n) for n in range(8)]
+    assert len({(tuple(y.shape), tuple(y.flatten().tolist())) for y in seen}) == 8
+    assert all(torch.equal(turned(y, n, back=True), x) for n, y in enumerate(seen))
+    assert torch.equal(seen[1], x.flip(3))
+    assert torch.equal(seen[2], x.flip(2))
+    assert torch.equal(seen[4], x.transpose(2, 3))
+
+
+@pytest.mark.parametrize("looks", [2, 4, 8])
+def test_several_looks_are_the_mean_of_single_ones_and_training_looks_once(looks):
+    torch.manual_seed(3)
+    one = DamageNet(DamageConfig(**SMALL_FINDER, presence=4, strictness=2.0)).eval()
+    many = DamageNet(DamageConfig(**SMALL_FINDER, presence=4, strictness=2.0, looks=looks)).eval()
+    many.load_state_dict(one.state_dict())
+    many.calibrate([0.5] * 9, [0.25] * 9)
+    x = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        shots = [one.parts(turned(x, n)) for n in range(looks)]
+        plain = torch.stack([turned(p, n, back=True) for n, (p, _) in enumerate(shots)]).mean(0) + 0.25
+        there = torch.stack([t for _, t in shots]).mean(0)
+        torch.testing.assert_close(many(x), plain + 2 * torch.nn.functional.logsigmoid(there + 0.5)[..., None, None])
+        mirrored = many(x.flip(3)).flip(3)
+        torch.testing.assert_close(many(x), mirrored)  # whichever way the print lies
+        assert (one(x) - one(x.flip(3)).flip(3)).abs().max() > 1e-3
+        many.calibrate([1.0] * 9, [0.0] * 9)
+        torch.testing.assert_close(many.train().parts(x)[0], one.train().parts(x)[0])
+
+
 def test_figures_of_what_is_marked_by_hand():
     logits = torch.full((1, 2, 16, 16), -30.0)
     logits[0, 0, :8, :8] = 30.0
@@ -443,6 +474,7 @@ def test_bad_shapes_of_the_finder_are_refused():
         {"refine": -1},
         {"strictness": 0.0},
         {"margin": float("inf")},
+        {"looks": 3},
     ):
         with pytest.raises(OptionError):
             DamageConfig(**(SMALL_FINDER | bad))

@@ -31,6 +31,8 @@ from tratto.networks.norm import Norm
 LITE0 = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3))
 #: How many figures of each class :func:`marked_figures` gives, beside the features.
 PRESENCE_FIGURES = 7
+#: How often a picture may be looked at.
+LOOKS = (1, 2, 4, 8)
 #: That network's batch normalisation adds this to the variance.
 EPSILON = 1e-3
 
@@ -62,6 +64,10 @@ class DamageConfig:
         whole picture as soon as its logit is below minus the margin.
     joint : bool
         Whether the decoder's features learn from the presence, too; else only what says it learns.
+    looks : int
+        At work: how many of the picture's mirror images and turns are looked at, of which the mean is taken (geometric
+        self-ensemble; Lim et al. 2017, "Enhanced Deep Residual Networks for Single Image Super-Resolution"): 1 the
+        picture, 2 also mirrored, 4 also upside down, 8 also with rows and columns exchanged. Training looks once.
     """
 
     stem: int = 32
@@ -74,6 +80,7 @@ class DamageConfig:
     strictness: float = 1.0
     margin: float = 0.0
     joint: bool = False
+    looks: int = 1
 
     def __post_init__(self) -> None:
         numbers = (self.stem, self.own, self.classes, *self.widths, *(n for stage in self.stages for n in stage))
@@ -83,8 +90,12 @@ class DamageConfig:
             or not self.strictness > 0
             or not math.isfinite(self.strictness + self.margin)
             or any(s[0] % 2 == 0 or s[1] > 2 for s in self.stages)
+            or self.looks not in LOOKS
         ):
-            raise OptionError(f"a damage network needs positive sizes, odd kernels and strides of 1 or 2, got {self}")
+            raise OptionError(
+                "a damage network needs positive sizes, odd kernels, strides of 1 or 2 and 1, 2, 4 or 8 looks, "
+                f"got {self}"
+            )
         if len(self.levels) != len(self.widths):
             raise OptionError(f"{len(self.levels)} levels of the encoder, {len(self.widths)} widths of the decoder")
 
@@ -316,16 +327,45 @@ class DamageNet(nn.Module):
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """(B, 3, H, W) in [0, 1] -> logits (B, K + 1, H, W) as if every kind were there, (B, K + 1) of its being there.
 
-        Each kind is what it would be if the picture had it. Networks without ``presence`` do not give the second.
+        Each kind is what it would be if the picture had it. Networks without ``presence`` do not give the second. At
+        work both are the mean of all looks.
         """
+        looks = 1 if self.training else self.config.looks
+        plain, there = self._look(x)
+        for turn in range(1, looks):
+            another, sure = self._look(turned(x, turn))
+            plain = plain + turned(another, turn, back=True)
+            there = None if there is None or sure is None else there + sure
+        plain = plain / looks + cast(Tensor, self.offsets)[:, None, None]
+        return plain, None if there is None else there / looks
+
+    def _look(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         plain, features = self.decoder(x, self.encoder(x))
-        there = None if self.presence is None else self.presence(plain, features)
-        return plain + cast(Tensor, self.offsets)[:, None, None], there
+        return plain, None if self.presence is None else self.presence(plain, features)
 
     def lowered(self, plain: Tensor, there: Tensor) -> Tensor:
         """Return the logits (B, K + 1, H, W), lower for kinds that are not there; see :class:`DamageConfig`."""
         lowering = self.config.strictness * F.logsigmoid(there + cast(Tensor, self.margins))
         return plain + lowering[:, :, None, None]
+
+
+def turned(x: Tensor, turn: int, back: bool = False) -> Tensor:
+    """Return one of the eight mirror images and turns of pictures (B, C, H, W), or take it `back`.
+
+    Parameters
+    ----------
+    x : Tensor
+    turn : int
+        0 to 7: 1 mirrors left and right, 2 top and bottom, 4 exchanges rows and columns; sums do one after the other.
+    back : bool
+        Whether to undo it.
+    """
+    axes = [3 - bit for bit in (0, 1) if turn & (1 << bit)]
+    if turn & 4 and back:
+        x = x.transpose(2, 3)
+    if axes:
+        x = x.flip(axes)
+    return x.transpose(2, 3) if turn & 4 and not back else x
 
 
 def folded(tensors: Mapping[str, Tensor], encoder: Encoder) -> dict[str, Tensor]:
