@@ -72,8 +72,9 @@ def stanza_of(path: str, stanzas: tuple[Stanza, ...]) -> Stanza | None:
     they name one licence, the last of them holds. If they differ, the last holds (as the format has it) only if it
     names the file with its folder, or if all of them fit the same end of the path, which then is its path in the
     source, and the last fits no other end. Beside a paragraph for everything with another licence a name alone is not
-    enough, unless it is the whole path that the paragraph gives. Where none may, a paragraph for everything (``*``) holds if all paragraphs of the package name the same licence: the file may be one
-    of another paragraph, renamed. Paragraphs for ``debian/*`` are about the packaging and never hold.
+    enough, unless it is the whole path that the paragraph gives. Where none may, a paragraph for everything (``*``)
+    holds if all paragraphs of the package name the same licence: the file may be one of another paragraph, renamed.
+    Paragraphs for ``debian/*`` are about the packaging and never hold.
     """
     parts = path.split("/")
     ends = ["/".join(parts[n:]) for n in range(len(parts))]
