@@ -178,7 +178,7 @@ FREE, UNFREE = "CC0-1.0", "CC-BY-NC-4.0"
         ([("*", FREE), ("bad.png, bad2.png", UNFREE)], "x/bad.png", UNFREE),
         ([("*", FREE), ("src/bad.svg", UNFREE)], "x/bad.png", None),
         ([("free/bg.png", FREE), ("nc/*", UNFREE)], "usr/share/x/nc/bg.png", None),
-        ([("nc/bg.png", FREE), ("nc/*", UNFREE)], "usr/share/nc/bg.png", None),
+        ([("nc/bg.png", FREE), ("nc/*", UNFREE)], "usr/share/nc/bg.png", UNFREE),
         ([("nc/*", UNFREE), ("nc/bg.png", FREE)], "usr/share/nc/bg.png", FREE),
         ([("*", UNFREE), ("free/bg.png", FREE)], "usr/share/x/nc/bg.png", None),
         ([("*", UNFREE), ("free/bg.png", FREE)], "usr/share/free/bg.png", FREE),
