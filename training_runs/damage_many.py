@@ -16,7 +16,7 @@ RUN = replace(
     BASE,
     name="damage_many",
     initial="damage_told",
-    steps=4_000,
+    steps=3_000,
     data=replace(BASE.data, intact_share=0.2, gray_share=0.4, collections={"endless-sky-high-dpi_": 0.5}),
     optim=Optim(lr=8e-4, lr_end=1e-6, warmup=100, ema=0.998, slow="encoder", slow_rate=0.15, presence_weight=1.0),
     seed=18,

@@ -329,27 +329,24 @@ def _find(
         raise OptionError(f"--threshold takes a number between 0 and 1, got {threshold}")
     image = io.read_image(picture)
     shown = io.oriented(view_rgb(image), image.meta.orientation)
-    found: dict[str, Values]
     if own is None:
-        chances = find_damage(shown, kinds=kinds)
-        found = {name: m.astype(np.float32) for name, m in masks_of(chances, threshold).items()}
+        found = masks_of(find_damage(shown, kinds=kinds), threshold)
     else:
         path, names, score = own
         if not 0 < score < 1:
             raise OptionError(f"--score takes a number between 0 and 1, got {score}")
         opened = open_yolo(path, [n.strip() for n in (names or "").split(",") if n.strip()])
         chances = find_with_yolo(shown, opened, opened.outputs, score)
-        found = {_file_name(n): (c >= threshold).astype(np.float32) for n, c in chances.items()}
+        found = {_file_name(n): c >= threshold for n, c in chances.items()}
     kept = {name: m for name, m in found.items() if m.any()}
-    every = masks.union(list(kept.values())) if kept else np.zeros(shown.shape[:2], np.float32)
-    for name in [] if overwrite else [*kept, "all"]:
+    kept["all"] = np.logical_or.reduce([np.zeros(shown.shape[:2], bool), *kept.values()])
+    for name in [] if overwrite else kept:
         if (out / f"{name}.png").exists():
             raise OutputError(f"{out / name}.png exists; choose another folder, or replace it with --overwrite")
     for name in set(masks.CLASSES) - set(kept) if overwrite else ():
         (out / f"{name}.png").unlink(missing_ok=True)  # an earlier find's: repair would take it for this one's
-    written = [write_mask(m, out / f"{name}.png", [picture], overwrite) for name, m in kept.items()]
-    written.append(write_mask(every, out / "all.png", [picture], overwrite))
-    if not as_json and kept:
+    written = [write_mask(m.astype(np.float32), out / f"{n}.png", [picture], overwrite) for n, m in kept.items()]
+    if not as_json and len(kept) > 1:
         typer.echo(
             "note: a network proposed these masks; look at them, and correct them, before they are used", err=True
         )

@@ -6,7 +6,7 @@ Masks are drawn, grown, shrunk, feathered and combined here, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,7 +165,7 @@ DAMAGE_CHANCE = 0.5
 LEAST_CHANCE = 0.1
 
 
-def decided(chances: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.bool_]:
+def decided(chances: Iterable[NDArray[np.float32]], threshold: float = 0.5) -> NDArray[np.bool_]:
     """Turn chances of damage into a mask per class.
 
     A pixel belongs to each class that is likely enough. Where some damage is likely but no class is (a line that may be
@@ -174,8 +174,8 @@ def decided(chances: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.
 
     Parameters
     ----------
-    chances : (K + 1, H, W) float32 in [0, 1]
-        Of each class, and last of any damage.
+    chances : K + 1 times (H, W) float32 in [0, 1]
+        Of each class, and last of any damage: an array, or planes that are made one after the other.
     threshold : float
         Least chance that counts.
 
@@ -183,13 +183,21 @@ def decided(chances: NDArray[np.float32], threshold: float = 0.5) -> NDArray[np.
     -------
     (K, H, W) bool
     """
-    kinds = chances[:-1]
-    found = kinds >= threshold
-    undecided = (chances[-1] >= threshold) & ~found.any(axis=0) & (kinds.max(axis=0) >= min(LEAST_CHANCE, threshold))
-    best = kinds.argmax(axis=0)
-    for k in range(kinds.shape[0]):
-        found[k] |= undecided & (best == k)
-    return np.asarray(found, bool)
+    planes = iter(chances)
+    plane = next(planes)
+    found: list[NDArray[np.bool_]] = []
+    best = np.zeros(plane.shape, np.float32)
+    which = np.zeros(plane.shape, np.uint8)
+    for following in planes:  # the last plane is not of a class
+        better = plane > best
+        which[better] = len(found)
+        best[better] = plane[better]
+        found.append(plane >= threshold)
+        plane = following
+    undecided = (plane >= threshold) & (best < threshold) & (best >= min(LEAST_CHANCE, threshold))
+    for k, mask in enumerate(found):
+        mask |= undecided & (which == k)
+    return np.stack(found)
 
 
 def invert(mask: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ is repaired.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,10 +50,11 @@ def missing() -> UnavailableError | None:
 
 def find_damage(
     rgb: Float, backend: Backend | None = None, card: ModelCard | None = None, kinds: Sequence[str] = ()
-) -> dict[str, Float]:
+) -> Mapping[str, Float]:
     """Return the chance of each class of damage, and of any, for every pixel.
 
-    Large pictures are shown to the network smaller, see :data:`SIDE`; what it answers is enlarged linearly.
+    Large pictures are shown to the network smaller, see :data:`SIDE`; what it answers is enlarged linearly, a class
+    each time it is asked for.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ def find_damage(
 
     Returns
     -------
-    dict of str to (H, W) float32 in [0, 1]
+    mapping of str to (H, W) float32 in [0, 1]
         By the names in :data:`tratto.imaging.masks.CLASSES`, and :data:`ANY`. :func:`masks_of` turns them into masks.
 
     Raises
@@ -103,13 +104,33 @@ def find_damage(
     out = ran[TOLD_OUTPUT if kinds else card.output]
     if out.shape != (1, len(planes), *framed.shape[:2]):
         raise WeightMismatch(f"{card.id}: expected {len(planes)} planes of {framed.shape[:2]}, got {out.shape}")
-    found = {}
+    seen = {}
     for k, name in enumerate(planes):
-        chance = np.ascontiguousarray(np.clip(out[0, k, :height, :width], 0, 1))
+        seen[name] = np.ascontiguousarray(np.clip(out[0, k, :height, :width], 0, 1))
         if kinds and name not in (*kinds, ANY):
-            chance[:] = 0
-        found[name] = cv2.resize(chance, (w, h), interpolation=cv2.INTER_LINEAR) if share < 1 else chance
-    return found
+            seen[name][:] = 0
+    return _Enlarged(seen, (w, h))
+
+
+class _Enlarged(Mapping[str, Float]):
+    """Planes (h, w) by name, enlarged linearly to (width, height) when they are asked for: all at once are large."""
+
+    def __init__(self, planes: dict[str, Float], size: tuple[int, int]) -> None:
+        self._planes, self._size = planes, size
+
+    def __getitem__(self, name: str) -> Float:
+        import cv2
+
+        plane = self._planes[name]
+        if plane.shape == self._size[::-1]:
+            return plane
+        return np.asarray(cv2.resize(plane, self._size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._planes)
+
+    def __len__(self) -> int:
+        return len(self._planes)
 
 
 def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_CHANCE) -> dict[str, NDArray[np.bool_]]:
@@ -122,7 +143,7 @@ def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_CHANCE) -> 
     """
     if not 0 < threshold < 1:
         raise OptionError(f"a threshold is a number between 0 and 1, got {threshold}")
-    found = decided(np.stack([chances[k] for k in (*CLASSES, ANY)]), threshold)
+    found = decided((chances[k] for k in (*CLASSES, ANY)), threshold)
     return dict(zip(CLASSES, found, strict=True))
 
 
