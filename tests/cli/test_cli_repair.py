@@ -211,6 +211,26 @@ def test_damage_sheet_is_drawn(photo, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["damage", "preview"])
+def test_sheets_show_a_picture_upright_and_leave_no_folder_for_one_that_cannot_be_read(photo, tmp_path, command):
+    lying = tmp_path / "lying.png"
+    with Pil.open(photo) as whole:
+        upright = whole.convert("RGB")
+        exif = Pil.Exif()
+        exif[274] = 6  # the camera was turned: a viewer turns what is stored clockwise
+        upright.transpose(Pil.Transpose.ROTATE_90).save(lying, exif=exif)
+        upright.save(tmp_path / "upright.png")
+    for name in ("lying", "upright"):
+        line = ["data", command, str(tmp_path / f"{name}.png"), "-o", str(tmp_path / f"{name}-sheet.png")]
+        assert run.invoke(app, line).exit_code == 0
+    np.testing.assert_array_equal(values(tmp_path / "lying-sheet.png"), values(tmp_path / "upright-sheet.png"))
+    (tmp_path / "no.png").write_text("no picture")
+    for bad in ("no.png", "missing.png"):
+        done = run.invoke(app, ["data", command, str(tmp_path / bad), "-o", str(tmp_path / "new/sheet.png")])
+        assert done.exit_code != 0
+        assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("command", ["damage", "preview"])
 def test_sheets_lose_nothing(photo, tmp_path, command):
     def draw(name, *more):
         return run.invoke(app, ["data", command, str(photo), "-o", str(tmp_path / name), *more])

@@ -302,12 +302,13 @@ def preview(
 
 
 def _preview(picture: Path, out: Path, seed: int, overwrite: bool) -> int:
-    from tratto.cli.show import check_new_png
+    from tratto.cli.show import check_new_png, make_folder
     from tratto.corpus.preview import contact_sheet
     from tratto.imaging import io
 
     check_new_png(out, [picture], overwrite, "a sheet")
     sheet = contact_sheet(io.read_image(picture), seed)
+    make_folder(out.parent)
     io.write_image(sheet, out, "png")
     typer.echo(f"{out}: {sheet.width}x{sheet.height}")
     return 0

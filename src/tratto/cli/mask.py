@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tratto.cli.guard import guarded
-from tratto.cli.show import argument_path, check_new_png, emit_json, printable
+from tratto.cli.show import argument_path, check_new_png, emit_json, make_folder, printable
 from tratto.core.errors import InputError, OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def write_mask(values: Values, path: Path, inputs: list[Path], overwrite: bool) 
     from tratto.imaging.masks import to_samples
 
     check_new_png(path, inputs, overwrite, "a mask")
+    make_folder(path.parent)
     io.write_image(Image(np.ascontiguousarray(to_samples(values)), ColorMode.GRAY), path, "png")
     share = float(values.mean(dtype=np.float64))
     return {"mask": str(path), "width": values.shape[1], "height": values.shape[0], "share": round(share, 6)}

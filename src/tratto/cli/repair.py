@@ -212,13 +212,14 @@ def damage_preview(
 
 
 def _damage_preview(picture: Path, out: Path, how: tuple[float, bool, int], overwrite: bool) -> int:
-    from tratto.cli.show import check_new_png
+    from tratto.cli.show import check_new_png, make_folder
     from tratto.imaging import io
     from tratto.simulate.damage_sheet import damage_sheet
 
     check_new_png(out, [picture], overwrite, "a sheet")
     severity, toned, seed = how
     sheet = damage_sheet(io.read_image(picture), severity, seed, toned=toned)
+    make_folder(out.parent)
     io.write_image(sheet, out, "png")
     typer.echo(f"{out}: {sheet.width}x{sheet.height}")
     return 0

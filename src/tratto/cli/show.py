@@ -65,7 +65,7 @@ def make_folder(folder: Path) -> None:
 
 
 def check_new_png(path: Path, inputs: list[Path], overwrite: bool, what: str) -> None:
-    """Make sure that a PNG can be written without losing anything, and make its folder.
+    """Make sure that a PNG can be written without losing anything; its folder is made later, where it is written.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def check_new_png(path: Path, inputs: list[Path], overwrite: bool, what: str) ->
     OptionError
         If the name does not end with ``.png``.
     OutputError
-        If it exists already or is an input, or its folder cannot be made.
+        If it exists already or is an input.
     """
     if path.suffix.lower() != ".png":
         raise OptionError(f"{what} is written as PNG; {path.name!r} does not end with .png")
@@ -92,7 +92,6 @@ def check_new_png(path: Path, inputs: list[Path], overwrite: bool, what: str) ->
             raise OutputError(f"{path} is an input; an input is never overwritten")
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists; choose another name, or replace it with --overwrite")
-    make_folder(path.parent)
 
 
 class ProgressLine:

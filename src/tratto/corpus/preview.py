@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Image
 from tratto.imaging.color import from_float, view_rgb
+from tratto.imaging.io import oriented
 from tratto.simulate import degrade as d
 
 Picture = NDArray[np.float32]
@@ -48,7 +49,7 @@ def contact_sheet(image: Image, seed: int = 0, columns: int = 4) -> Image:
     Parameters
     ----------
     image : Image
-        At least 32 pixels on each side; its middle 192 x 192 pixels are shown.
+        At least 32 pixels on each side; its middle 192 x 192 pixels are shown, upright.
     seed : int
         Of everything drawn at random.
     columns : int
@@ -66,7 +67,8 @@ def contact_sheet(image: Image, seed: int = 0, columns: int = 4) -> Image:
 
     side = min(CELL, image.height, image.width) // 4 * 4
     y0, x0 = (image.height - side) // 2, (image.width - side) // 2
-    middle = np.ascontiguousarray(view_rgb(image, y0, y0 + side)[:, x0 : x0 + side], np.float32)
+    stored = view_rgb(image, y0, y0 + side)[:, x0 : x0 + side]
+    middle = np.ascontiguousarray(oriented(stored, image.meta.orientation), np.float32)
     cells = _cells(np.random.default_rng(seed))
     rows = -(-len(cells) // columns)
     sheet = Pil.new("RGB", (columns * (side + 8) + 8, rows * (side + LABEL + 8) + 8), "white")

@@ -7,6 +7,7 @@ import numpy as np
 from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Image
 from tratto.imaging.color import view_rgb
+from tratto.imaging.io import oriented
 from tratto.simulate.damage import VARIANTS, damage
 from tratto.simulate.degrade import Picture
 
@@ -26,7 +27,7 @@ def damage_sheet(image: Image, severity: float = 0.6, seed: int = 0, width: int 
     Parameters
     ----------
     image : Image
-        Shown shrunk.
+        Shown shrunk and upright.
     severity : float
         0-1.
     seed : int
@@ -49,8 +50,8 @@ def damage_sheet(image: Image, severity: float = 0.6, seed: int = 0, width: int 
             f"a sheet needs a picture of 64x64 pixels or more and cells of 64 to 1200 pixels; "
             f"got {image.width}x{image.height} and {width}"
         )
-    small = Pil.fromarray(np.rint(view_rgb(image) * 255).astype(np.uint8))
-    height = max(48, round(width * image.height / image.width))
+    small = Pil.fromarray(np.rint(oriented(view_rgb(image), image.meta.orientation) * 255).astype(np.uint8))
+    height = max(48, round(width * small.height / small.width))
     clean = np.asarray(small.resize((width, height), Pil.Resampling.LANCZOS), np.float32) / np.float32(255)
     clean = old_print(clean) if toned else clean
     cells = [("intact", clean)]
