@@ -19,25 +19,24 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tratto.corpus.pack import HELD_OUT
 from tratto.evaluation.damage import ANY, DamagePlan, Finder, evaluate_damage
 from tratto.imaging.masks import CLASSES, decided
+from tratto.training.held_out import held_out_pictures
 
 THRESHOLDS = (0.5, 0.65, 0.75, 0.85)
 Chances = Callable[[np.ndarray], np.ndarray]
 
 
 def shipped(picture: np.ndarray) -> np.ndarray:
-    """Return the chances (K + 1, H, W) of the network that ships."""
-    from tratto.providers.damage_finder import ANY as EVERY
+    """Return the chances (K, H, W) of the network that ships."""
     from tratto.providers.damage_finder import find_damage
 
     found = find_damage(picture)
-    return np.stack([found[k] for k in (*CLASSES, EVERY)])
+    return np.stack([found[k] for k in CLASSES])
 
 
 def stage(runs: Path, name: str) -> Chances:
-    """Return the chances of a run's EMA weights."""
+    """Return the chances of a run's EMA weights, which are not calibrated."""
     import torch
 
     from tratto.training.config import load_run
@@ -52,7 +51,7 @@ def stage(runs: Path, name: str) -> Chances:
         padded = np.pad(picture, ((0, -h % 16), (0, -w % 16), (0, 0)), mode="reflect")
         with torch.no_grad():
             logits = network(torch.from_numpy(padded.transpose(2, 0, 1).copy())[None])
-        return torch.sigmoid(logits).numpy()[0, :, :h, :w]
+        return torch.sigmoid(logits).numpy()[0, :-1, :h, :w]
 
     return chances
 
@@ -68,10 +67,8 @@ def main() -> int:
     lines = ["| network | from a chance of | F1 any | precision | recall | intact marked |", "| --- " * 6 + "|"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for photo in HELD_OUT:
-            with Image.open(given.photos / f"{photo}.webp") as opened:
-                for shrink in (2, 3, 4):
-                    opened.convert("RGB").reduce(shrink).save(folder / f"{photo}_{shrink}.png")
+        for number, picture in enumerate(held_out_pictures(given.photos)):
+            Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(folder / f"{number:02}.png")
         for which in given.stage or [""]:
             look = stage(given.runs, which) if which else shipped
             seen: dict[bytes, np.ndarray] = {}  # chances, by picture

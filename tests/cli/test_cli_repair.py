@@ -148,8 +148,9 @@ def test_find_proposes_masks_or_says_what_is_missing(photo, tmp_path, monkeypatc
 
     def scratched(rgb, backend=None, card=None, kinds=()):
         chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
-        chances["scratch"][20:23, 5:60] = 0.8
+        chances["scratch"][20:23, 5:60] = 0.96
         chances["stain"][50:60, 50:60] = 0.4
+        chances["stain"][55, 55] = 0.9  # sure enough for a threshold of 0.3, not for one of 0.5
         return chances
 
     monkeypatch.setattr(finder, "find_damage", scratched)
@@ -301,9 +302,9 @@ def found_by_a_network(monkeypatch):
 
     def scratched(rgb, backend=None, card=None, kinds=()):
         chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
-        chances["scratch"][20:23, 5:60] = 0.45
-        chances["crack"][20:23, 5:60] = 0.4
-        chances["any"][20:23, 5:60] = 0.85
+        chances["scratch"][20:23, 5:60] = 0.6
+        chances["scratch"][21, 30] = 0.97
+        chances["crack"][20:23, 5:60] = 0.9
         return chances
 
     model = {"id": "tratto-damage", "sha256": "0" * 64, "licence": "Apache-2.0", "commercial_use": True}
@@ -324,7 +325,7 @@ def test_repair_with_a_mask_that_a_network_proposed_says_so(photo, tmp_path, mon
     mask = json.loads((bundle / "receipt.json").read_text())["mask"]
     assert mask["found_by"]["provider"] == "tratto-damage"
     assert mask["found_by"]["threshold"] == 0.5
-    assert [(p["class"], p["pixels"]) for p in mask["parts"]] == [("scratch", 3 * 55)]  # any damage, likeliest kind
+    assert [(p["class"], p["pixels"]) for p in mask["parts"]] == [("scratch", 3 * 55)]  # a crack is sure nowhere
     assert "nobody is known to have looked" in (bundle / "report.html").read_text()
     assert run.invoke(app, ["verify", str(bundle)]).exit_code == 0
     assert run.invoke(app, ["replay", str(bundle)]).exit_code == 0
@@ -468,7 +469,7 @@ def test_damage_is_looked_for_in_the_upright_picture(tmp_path, monkeypatch):
     def corner(rgb, backend=None, card=None, kinds=()):
         seen.append(rgb.shape[:2])
         chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
-        chances["scratch"][:5, :8] = 0.9  # the upper left of what a viewer shows
+        chances["scratch"][:5, :8] = 0.97  # the upper left of what a viewer shows
         return chances
 
     monkeypatch.setattr(finder, "find_damage", corner)

@@ -1,6 +1,7 @@
 import json
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -528,22 +529,26 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
         plain = torch.sigmoid(net.parts(torch.from_numpy(rgb).permute(2, 0, 1)[None])[0])[0].numpy()
     np.testing.assert_allclose(told["fold"], plain[CLASSES.index("fold")], atol=5e-3)
     assert told["crack"].max() == 0
-    masks = decided(np.stack([found[k] for k in (*CLASSES, ANY)]), 0.02)
+    masks = decided((found[k] for k in CLASSES), 0.02)
     assert masks.shape == (8, 176, 192)
 
 
-def test_doubt_about_the_kind_loses_no_damage():
+def test_a_find_is_as_sure_at_one_place_and_reaches_as_far_as_is_likely():
     from tratto.imaging.masks import decided
 
-    chances = np.zeros((3, 1, 5), np.float32)
-    chances[:, 0, 0] = (0.4, 0.3, 0.9)  # damaged, kind unclear: the likelier one
-    chances[:, 0, 1] = (0.6, 0.7, 0.9)  # both
-    chances[:, 0, 2] = (0.4, 0.3, 0.4)  # nothing
-    chances[:, 0, 3] = (0.2, 0.5, 0.1)  # a class alone is enough
-    chances[:, 0, 4] = (0.02, 0.01, 0.9)  # neither kind is in the picture
-    expected = [[True, True, False, False, False], [False, True, False, True, False]]
-    np.testing.assert_array_equal(decided(chances)[:, 0], expected)
-    np.testing.assert_array_equal(decided(chances, 0.015)[:, 0, 4], [True, False])
+    chances = np.zeros((2, 5, 9), np.float32)
+    chances[0, 1, 1:7] = (0.6, 0.96, 0.55, 0.3, 0.6, 0.7)  # a sure line, a gap, and one that is not sure
+    chances[0, 2, 3] = 0.52  # touches the first by a corner
+    chances[1, 4] = 0.94  # likely everywhere, sure nowhere
+    expected = np.zeros((2, 5, 9), bool)
+    expected[0, 1, 1:4] = expected[0, 2, 3] = True
+    np.testing.assert_array_equal(decided(chances), expected)
+    np.testing.assert_array_equal(decided(iter(chances)), expected)
+    assert decided(chances, 0.4)[1, 4].all()  # 20 times the odds of 0.4 are a chance of 0.93
+    assert not decided(chances, 0.6).any()  # of 0.6: 0.968
+    cloud = np.random.default_rng(1).uniform(0, 1, (2, 40, 40)).astype(np.float32)
+    marked = [decided(cloud, t) for t in (0.1, 0.3, 0.5, 0.7, 0.9)]
+    assert all((less & ~more).sum() == 0 and more.sum() > less.sum() for more, less in pairwise(marked))
 
 
 def test_the_line_is_drawn_where_f1_is_best():

@@ -160,43 +160,38 @@ def subtract(mask: NDArray[np.float32], less: Sequence[NDArray[np.float32]]) -> 
 DAMAGE_CHANCE = 0.5
 
 
-#: Least chance of a class that pixels without a likely class are counted to: a kind that the whole picture does not
-#: show is ruled out, whatever may look like damage.
-LEAST_CHANCE = 0.1
+#: How many times the odds of the threshold the odds at the surest pixel of a find are at least.
+SURE = 20.0
 
 
-def decided(chances: Iterable[NDArray[np.float32]], threshold: float = 0.5) -> NDArray[np.bool_]:
-    """Turn chances of damage into a mask per class.
+def decided(chances: Iterable[NDArray[np.float32]], threshold: float = DAMAGE_CHANCE) -> NDArray[np.bool_]:
+    """Turn chances of damage into a mask per class, by two thresholds (hysteresis; Canny 1986).
 
-    A pixel belongs to each class that is likely enough. Where some damage is likely but no class is (a line that may be
-    a crack or a scratch), it belongs to the likeliest one, if that has a chance of :data:`LEAST_CHANCE` or more: doubt
-    about the kind loses no damage.
+    A connected region of pixels that are likely enough belongs to a class if its surest pixel is: there the odds are
+    :data:`SURE` times those of the threshold. A lower threshold never loses what a higher one found.
 
     Parameters
     ----------
-    chances : K + 1 times (H, W) float32 in [0, 1]
-        Of each class, and last of any damage: an array, or planes that are made one after the other.
+    chances : K times (H, W) float32 in [0, 1]
+        Of each class: an array, or planes that are made one after the other.
     threshold : float
-        Least chance that counts.
+        Least chance that counts, in (0, 1).
 
     Returns
     -------
     (K, H, W) bool
     """
-    planes = iter(chances)
-    plane = next(planes)
-    found: list[NDArray[np.bool_]] = []
-    best = np.zeros(plane.shape, np.float32)
-    which = np.zeros(plane.shape, np.uint8)
-    for following in planes:  # the last plane is not of a class
-        better = plane > best
-        which[better] = len(found)
-        best[better] = plane[better]
-        found.append(plane >= threshold)
-        plane = following
-    undecided = (plane >= threshold) & (best < threshold) & (best >= min(LEAST_CHANCE, threshold))
-    for k, mask in enumerate(found):
-        mask |= undecided & (which == k)
+    import cv2
+
+    sure = SURE * threshold / (SURE * threshold + 1 - threshold)
+    found = []
+    for plane in chances:
+        likely = plane >= threshold
+        regions, region = cv2.connectedComponents(likely.astype(np.uint8), connectivity=8)
+        holds = np.zeros(regions, bool)
+        holds[region[plane >= sure]] = True
+        holds[0] = False  # what is not likely
+        found.append(holds[region])
     return np.stack(found)
 
 

@@ -143,7 +143,7 @@ def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_CHANCE) -> 
     """
     if not 0 < threshold < 1:
         raise OptionError(f"a threshold is a number between 0 and 1, got {threshold}")
-    found = decided((chances[k] for k in (*CLASSES, ANY)), threshold)
+    found = decided((chances[k] for k in CLASSES), threshold)
     return dict(zip(CLASSES, found, strict=True))
 
 

@@ -216,7 +216,7 @@ class RepairChecks:
         any_class = np.zeros(3)
         for pairs in self.cases.values():
             for source, target in pairs:
-                found = torch.from_numpy(decided(torch.sigmoid(network(source)).numpy()[0]))[None]
+                found = torch.from_numpy(decided(torch.sigmoid(network(source)).numpy()[0, :-1]))[None]
                 true = target > 0.5
                 counts[:, 0] += (found & true).sum((0, 2, 3)).numpy()
                 counts[:, 1] += (found & ~true).sum((0, 2, 3)).numpy()
