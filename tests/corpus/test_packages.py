@@ -193,6 +193,19 @@ FREE, UNFREE = "CC0-1.0", "CC-BY-NC-4.0"
         ([("land/*", UNFREE), ("art/*", FREE)], "usr/share/game/art/land/bg.png", None),
         ([("art/*", UNFREE), ("*bg*", FREE)], "usr/share/game/art/bg.png", None),
         ([("art/*", UNFREE), ("art/*/art/*", FREE), ("art/*", FREE)], "art/x/art/bg.png", None),
+        ([("art/*", FREE), ("*", UNFREE)], "usr/share/art/bg.png", None),
+        ([("art/bg.png", FREE), ("*", UNFREE)], "usr/share/art/bg.png", None),
+        ([("nc/*", UNFREE), ("land/bg.png", FREE)], "usr/share/nc/land/bg.png", None),
+        ([("nc/*", UNFREE), ("free/art/bg.png", FREE)], "usr/share/nc/art/bg.png", None),
+        ([("nc/free/bg.png", UNFREE), ("free/bg.png", FREE)], "usr/share/x/nc/free/bg.png", None),
+        ([("*.png", FREE), ("nc/*", UNFREE)], "usr/share/backgrounds/bg.png", None),
+        ([("*/*", FREE), ("nc/*", UNFREE)], "usr/share/backgrounds/bg.png", None),
+        ([("*", FREE), ("debian/game.png", UNFREE)], "usr/share/pixmaps/game.png", None),
+        ([("*", FREE), ("debian/art/*", UNFREE)], "usr/share/art/bg.png", None),
+        ([("art/*", FREE), ("./art/nc/*", UNFREE)], "usr/share/art/nc/a.png", UNFREE),
+        ([("art/*", FREE), ("/art/nc/*", UNFREE)], "usr/share/art/nc/a.png", UNFREE),
+        ([("art/*", FREE), ("art/nc/*,art/x/*", UNFREE)], "usr/share/art/nc/a.png", UNFREE),
+        ([("art/*", FREE), ("art/bad.svg", UNFREE)], "usr/share/art/bad.png", None),
         ([("a\\*b.png", UNFREE)], "x/a*b.png", UNFREE),
         ([("a\\*b.png", UNFREE)], "x/acb.png", None),
         ([("a[1]*.png", UNFREE)], "x/a[1]c.png", UNFREE),
@@ -203,6 +216,24 @@ def test_what_is_not_clear_is_not_taken(paragraphs, path, expected):
     text = "\n\n".join(f"Files: {files}\nLicense: {licence}" for files, licence in paragraphs)
     found = stanza_of(path, read_copyright(text))
     assert (None if found is None else found.licence) == expected
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "Files: nc/*\nLicence: GPL-2",
+        "Files: nc/*\nLicense:",
+        "Files:\nLicense: GPL-2",
+        " Files: nc/*\nLicense: GPL-2",
+        "Files: nc/*\nLicense: GPL-2\nFiles: *\nLicense: CC0-1.0",
+    ],
+)
+def test_a_paragraph_out_of_order_spoils_the_file(odd):
+    good = "Files: *\nLicense: CC0-1.0"
+    assert len(read_copyright(good)) == 1
+    assert read_copyright(f"{good}\n\n{odd}") == ()
+    assert read_copyright(f"{odd}\n\n{good}") == ()
+    assert len(read_copyright(f"{good}\n\nFiles : nc/*\nLicense : GPL-2")) == 2
 
 
 @pytest.mark.parametrize(

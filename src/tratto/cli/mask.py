@@ -302,7 +302,10 @@ def find(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Propose masks of damage, one for each class and all.png for their union; look at them before they are used."""
+    """Propose masks of damage, one for each class and all.png for their union; look at them before they are used.
+
+    With --overwrite the masks of kinds that are not found this time are removed from the folder.
+    """
     own = None if model is None else (model, classes, score)
     if model is None and classes is not None:
         raise typer.BadParameter("--classes names the classes of --model")
@@ -341,12 +344,17 @@ def _find(
         found = {_file_name(n): c >= threshold for n, c in chances.items()}
     kept = {name: m for name, m in found.items() if m.any()}
     kept["all"] = np.logical_or.reduce([np.zeros(shown.shape[:2], bool), *kept.values()])
-    for name in [] if overwrite else kept:
-        if (out / f"{name}.png").exists():
-            raise OutputError(f"{out / name}.png exists; choose another folder, or replace it with --overwrite")
-    for name in set(masks.CLASSES) - set(kept) if overwrite else ():
-        (out / f"{name}.png").unlink(missing_ok=True)  # an earlier find's: repair would take it for this one's
+    for name in kept:  # before anything is written or removed
+        check_new_png(out / f"{name}.png", [picture], overwrite, "a mask")
+    stale = [p for p in (out / f"{n}.png" for n in masks.CLASSES if n not in kept) if overwrite and p.is_file()]
+    stale = [p for p in stale if not (picture.exists() and p.samefile(picture))]
     written = [write_mask(m.astype(np.float32), out / f"{n}.png", [picture], overwrite) for n, m in kept.items()]
+    for path in stale:  # repair would take an earlier find's for this one's
+        try:
+            path.unlink()
+        except OSError as e:
+            raise OutputError(f"{path} of an earlier find cannot be removed: {e.strerror or e}") from e
+        typer.echo(f"note: {path} is removed: nothing of that kind is found now", err=True)
     if not as_json and len(kept) > 1:
         typer.echo(
             "note: a network proposed these masks; look at them, and correct them, before they are used", err=True

@@ -45,22 +45,28 @@ class Stanza:
 
 
 def read_copyright(text: str) -> tuple[Stanza, ...]:
-    """Read the paragraphs that speak of files; an unreadable file has none."""
+    """Read the paragraphs that speak of files; a file in which one of them is not in order has none."""
     out = []
     for paragraph in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         fields: dict[str, str] = {}
-        name = ""
+        name, odd = "", False
         for line in paragraph.splitlines():
-            head = re.match(r"([A-Za-z][A-Za-z-]*):(.*)", line)
+            head = re.match(r"([A-Za-z][A-Za-z-]*)[ \t]*:(.*)", line)
             if head is not None:
                 name = head[1].lower()
+                odd = odd or name in fields
                 fields[name] = head[2].strip()
             elif name and line[:1] in " \t":
                 fields[name] += "\n" + line.strip()
-        if fields.get("files") and fields.get("license"):
-            holder = " ".join(fields.get("copyright", "").split())
-            patterns = tuple(p.rstrip(",") for p in fields["files"].split())
-            out.append(Stanza(patterns, fields["license"].splitlines()[0].strip(), holder))
+            elif re.match(r"\s*files\s*:", line, re.IGNORECASE):
+                odd = True
+        if "files" not in fields and not odd:
+            continue
+        if odd or not fields.get("files") or not fields.get("license"):
+            return ()
+        holder = " ".join(fields.get("copyright", "").split())
+        patterns = (re.sub(r"^(\.?/)+", "", p) for p in re.split(r"[\s,]+", fields["files"]))
+        out.append(Stanza(tuple(p for p in patterns if p), fields["license"].splitlines()[0].strip(), holder))
     return tuple(out)
 
 
@@ -68,37 +74,96 @@ def stanza_of(path: str, stanzas: tuple[Stanza, ...]) -> Stanza | None:
     """Return the paragraph that holds for a file, or None where that is not clear.
 
     What is installed lies elsewhere than in the source package, so that a path is compared from its end. Paragraphs
-    that may hold name a file of that name, or have a pattern with wildcards that fits the path or an end of it. If
-    they name one licence, the last of them holds. If they differ, the last holds (as the format has it) only if it
-    names the file with its folder, or if all of them fit the same end of the path, which then is its path in the
-    source, and the last fits no other end. Beside a paragraph for everything with another licence a name alone is not
-    enough, unless it is the whole path that the paragraph gives. Where none may, a paragraph for everything (``*``)
-    holds if all paragraphs of the package name the same licence: the file may be one of another paragraph, renamed.
-    Paragraphs for ``debian/*`` are about the packaging and never hold.
+    that may hold name a file of that name, or have a pattern with wildcards that fits the path or an end of it; what
+    begins with a wildcard and fits, such as ``*.png``, counts as a paragraph for everything (``*``).
+
+    If those that may hold name one licence, the last of them holds. If they differ, the last holds (as the format has
+    it) if it gives a path of several components that the file ends with and no other fits as long an end, or if all of
+    them fit one end of the path and the same. Beside a paragraph for everything with another
+    licence a name alone is not enough, unless it is the whole path that the paragraph gives; and nothing holds if such
+    a paragraph comes later. Where none may hold, a paragraph for everything does if all paragraphs of the package name
+    the same licence: the file may be one of another paragraph, renamed. For the same reason a file of that name with
+    another ending counts among those that differ. Paragraphs for ``debian/*`` are about the packaging and never hold;
+    if one of files in there fits, nothing is clear.
     """
     parts = path.split("/")
     ends = ["/".join(parts[n:]) for n in range(len(parts))]
-    may: list[tuple[Stanza, int, set[str]]] = []  # how many components agree, 0 for wildcards; which ends fit
+    may: list[tuple[Stanza, _Fit]] = []
+    everything: list[Stanza] = []
     rest = [s for s in stanzas if not all(p.startswith("debian/") for p in s.patterns)]
-    for stanza in rest:
-        best, fits = -1, set[str]()
-        for pattern in stanza.patterns:
-            if pattern == "*" or pattern.startswith("debian/"):
-                continue
-            if not re.search(r"[*?\\]", pattern) and not pattern.endswith("/"):
-                best = max(best, _alike(parts, pattern.split("/")) or -1)
-            fits |= {end for end in ends if _fits(end, pattern)}
-        if fits or best >= 0:
-            may.append((stanza, max(best, 0), fits))
+    for stanza in stanzas:
+        packaging = [p.removeprefix("debian/") for p in stanza.patterns if p.startswith("debian/") and p != "debian/*"]
+        if any(p.split("/")[-1] == parts[-1] or any(_fits(end, p) for end in ends) for p in packaging):
+            return None
+        fit = _fit_of(parts, ends, stanza)
+        if fit.all_ends:
+            everything.append(stanza)
+        elif fit:
+            may.append((stanza, fit))
     if not may:
-        everything = [s for s in rest if "*" in s.patterns]
         return everything[-1] if everything and len({s.licence for s in rest}) == 1 else None
-    last, alike, fits = may[-1]
-    if len({s.licence for s, _, _ in may}) > 1:
-        rooted = len(fits) == 1 and all(fits <= theirs for _, _, theirs in may)
-        return last if alike >= 2 or rooted else None
-    others = any("*" in s.patterns and s.licence != last.licence for s in rest)
-    return None if others and alike == 1 and parts[-1] not in last.patterns else last
+    last, fit = may[-1]
+    differ = [s for s in everything if s.licence != last.licence]
+    if any(stanzas.index(s) > stanzas.index(last) for s in differ):
+        return None
+    if len({s.licence for s, _ in may}) > 1:
+        named = fit.whole >= 2 and all(other.longest < fit.whole for _, other in may[:-1])
+        rooted = len(fit.ends) == 1 and all(other.ends == fit.ends for _, other in may)
+        return last if named or rooted else None
+    return None if differ and not fit.ends and fit.alike == 1 else last
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How a paragraph fits a path.
+
+    Attributes
+    ----------
+    ends : frozenset of str
+        Ends of the path that its patterns fit as a whole.
+    whole : int
+        Components of the longest path it gives that the path ends with.
+    alike : int
+        In how many components a path it gives agrees with the end, at least the name without its ending.
+    all_ends : bool
+        Whether it is for everything.
+    """
+
+    ends: frozenset[str]
+    whole: int
+    alike: int
+    all_ends: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.ends or self.whole or self.alike)
+
+    @property
+    def longest(self) -> int:
+        """Components of the longest end it may fit."""
+        return max([self.whole, self.alike, *(end.count("/") + 1 for end in self.ends)])
+
+
+def _fit_of(parts: list[str], ends: list[str], stanza: Stanza) -> _Fit:
+    found: set[str] = set()
+    whole = alike = 0
+    for pattern in stanza.patterns:
+        if pattern.startswith("debian/"):
+            continue
+        fits = {end for end in ends if _fits(end, pattern)}
+        if ends[0] in fits and pattern[0] in "*?":
+            return _Fit(frozenset(), 0, 0, True)
+        if re.search(r"[*?\\]", pattern) or pattern.endswith("/") or pattern.split("/")[-1] != parts[-1]:
+            found |= fits
+        if not re.search(r"[*?\\]", pattern) and not pattern.endswith("/"):
+            theirs = pattern.split("/")
+            count = _alike(parts, theirs)
+            alike = max(alike, count)
+            if count == len(theirs):
+                whole = max(whole, count)
+                found.add(pattern)
+            if theirs[-1].rpartition(".")[0] == parts[-1].rpartition(".")[0] != "":
+                alike = max(alike, 1 + _alike(parts[:-1], theirs[:-1]))
+    return _Fit(frozenset(found), whole, alike, False)
 
 
 def _alike(parts: list[str], theirs: list[str]) -> int:

@@ -186,7 +186,7 @@ def decided(chances: Iterable[NDArray[np.float32]], threshold: float = DAMAGE_CH
     sure = SURE * threshold / (SURE * threshold + 1 - threshold)
     found = []
     for plane in chances:
-        likely = plane >= threshold
+        likely = (plane >= threshold) & (plane > 0)  # a kind that is ruled out is at no threshold
         regions, region = cv2.connectedComponents(likely.astype(np.uint8), connectivity=8)
         holds = np.zeros(regions, bool)
         holds[region[plane >= sure]] = True

@@ -94,6 +94,8 @@ class Data:
             _whole(f"data.{name}", getattr(self, name), 0)
         if len(self.shrink_weights) != 3 or min(self.shrink_weights) < 0:
             raise OptionError(f"data.shrink_weights are three numbers of 0 or more; got {self.shrink_weights}")
+        if not isinstance(self.collections, dict) or not all(isinstance(name, str) for name in self.collections):
+            raise OptionError(f"data.collections gives numbers by beginnings of names; got {self.collections!r}")
         for name, factor in self.collections.items():
             _number(f"data.collections[{name!r}]", factor, 0, 1000)
         if self.units and (len(self.units) != 2 or not 0 < self.units[0] <= self.units[1]):
