@@ -170,6 +170,41 @@ def test_find_proposes_masks_or_says_what_is_missing(photo, tmp_path, monkeypatc
     ]  # no earlier find's stain
 
 
+def test_find_removes_no_input_and_nothing_before_it_can_write(photo, tmp_path, monkeypatch):
+    import tratto.providers.damage_finder as finder
+
+    def scratched(rgb, backend=None, card=None, kinds=()):
+        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
+        chances["scratch"][20:23, 5:60] = 0.97
+        return chances
+
+    monkeypatch.setattr(finder, "find_damage", scratched)
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    picture = folder / "crack.png"  # a picture that is called as a mask would be
+    with Pil.open(photo) as opened:
+        opened.convert("RGB").save(picture)
+    (folder / "stain.png").write_bytes(picture.read_bytes())
+    done = run.invoke(app, ["mask", "find", str(picture), "-o", str(folder), "--overwrite"])
+    assert done.exit_code == 0, done.output
+    assert sorted(p.name for p in folder.iterdir()) == ["all.png", "crack.png", "scratch.png"]
+    assert f"{folder / 'stain.png'} is removed" in done.output.replace("\n", "")
+    picture.rename(folder / "scratch.png")  # a mask would take its place
+    (folder / "stain.png").write_text("kept")
+    (folder / "all.png").unlink()
+    done = run.invoke(app, ["mask", "find", str(folder / "scratch.png"), "-o", str(folder), "--overwrite"])
+    assert done.exit_code == 4
+    assert sorted(p.name for p in folder.iterdir()) == ["scratch.png", "stain.png"]
+    (folder / "scratch.png").rename(tmp_path / "photo.png")
+    (folder / "stain.png").unlink()
+    (folder / "stain.png").mkdir()
+    line = ["mask", "find", str(tmp_path / "photo.png"), "-o", str(folder), "--overwrite"]
+    assert run.invoke(app, line).exit_code == 0
+    lowest = [*line, "--threshold", "1e-50", "--kind", "scratch"]
+    assert run.invoke(app, lowest).exit_code == 0
+    assert sorted(p.name for p in folder.iterdir()) == ["all.png", "scratch.png", "stain.png"]
+
+
 def test_kinds_that_a_person_sees_are_told_to_the_finder(photo, tmp_path, monkeypatch):
     import tratto.providers.damage_finder as finder
 

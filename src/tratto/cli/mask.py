@@ -286,7 +286,9 @@ def find(
         Path,
         typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="Folder for a mask of each class found."),
     ],
-    threshold: Annotated[float, typer.Option(help="Least chance that counts, 0-1.")] = 0.5,
+    threshold: Annotated[
+        float, typer.Option(help="Least chance that counts, 0-1; somewhere each find is surer by far.")
+    ] = 0.5,
     model: Annotated[
         Path | None,
         typer.Option(parser=argument_path, metavar="FILE", help="A YOLO segmentation model of your own, ONNX."),
