@@ -106,6 +106,21 @@ def test_damage_targets_are_classes(pack):
     assert len(seen & set(CLASSES)) >= 3
 
 
+def test_a_grey_scan_has_no_colour_and_the_same_damage(pack):
+    data = Pack(pack)
+    gray = replace(FIND, data=replace(FIND.data, scanned_gray_share=1.0))
+    for step in range(6):
+        one, other = make_sample(gray, data, step, 0), make_sample(FIND, data, step, 0)
+        np.testing.assert_array_equal(one.source[..., 0], one.source[..., 1])
+        np.testing.assert_array_equal(one.source[..., 0], one.source[..., 2])
+        np.testing.assert_array_equal(one.target, other.target)
+        weights = np.array([0.299, 0.587, 0.114], np.float32)
+        np.testing.assert_allclose(one.source[..., 0], other.source @ weights, atol=0.501 / 255)
+    some = replace(FIND, data=replace(FIND.data, scanned_gray_share=0.5))
+    shares = [np.ptp(make_sample(some, data, step, 0).source, axis=2).max() == 0 for step in range(16)]
+    assert 2 < sum(shares) < 14
+
+
 def test_untrained_in_painter_returns_the_first_filling():
     x = torch.rand(1, 4, 16, 18)
     x[:, 3:] = (x[:, 3:] > 0.7).float()

@@ -52,6 +52,8 @@ class Data:
         How often photographs are drawn whose names begin so, beside what would be their share.
     intact_share : float
         Finding damage: share of crops without any.
+    scanned_gray_share : float
+        Finding damage: share of crops that lose their colour after they were damaged, as a grey scan does.
     exposed_share : float
         Finding damage, and scale 1: share of crops that are lit, exposed and coloured otherwise beforehand.
     swapped_share : float
@@ -78,6 +80,7 @@ class Data:
     shrink_weights: tuple[float, float, float] = (0.3, 0.45, 0.25)
     collections: dict[str, float] = field(default_factory=dict)
     intact_share: float = 0.125
+    scanned_gray_share: float = 0.0
     exposed_share: float = 0.0
     swapped_share: float = 0.0
     kinds: dict[str, float] = field(default_factory=dict)
@@ -87,7 +90,7 @@ class Data:
     def __post_init__(self) -> None:
         for name in ("warm_share", "bicubic", "rough", "gray_share", "tied_share", "text_share", "intact_share"):
             _number(f"data.{name}", getattr(self, name), 0, 1)
-        for name in ("exposed_share", "swapped_share"):
+        for name in ("scanned_gray_share", "exposed_share", "swapped_share"):
             _number(f"data.{name}", getattr(self, name), 0, 1)
         _whole("data.patch", self.patch, 16)
         for name in ("tied_from", "pool"):

@@ -115,7 +115,11 @@ def make_repair_sample(run: Run, pack: Pack, micro_step: int, index: int) -> tup
     kinds = random_damage(run, rng)
     picture, target = damaged(clean, kinds, rng, random_unit(run, rng))
     told = "+".join(k for k, _ in kinds) or "intact"
-    return as_seen(picture, rng), target, f"{name} {told}"
+    seen = as_seen(picture, rng)
+    if run.data.scanned_gray_share and rng.uniform() < run.data.scanned_gray_share:
+        levels = np.rint(255 * seen @ np.array([[0.299], [0.587], [0.114]], np.float32))
+        seen = np.repeat(levels / np.float32(255), 3, axis=2)
+    return seen, target, f"{name} {told}"
 
 
 def repair_loss(run: Run, network: nn.Module, source: Tensor, target: Tensor) -> Tensor:

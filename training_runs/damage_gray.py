@@ -1,0 +1,22 @@
+"""The damage finder, seventh stage: scans without colour.
+
+Half an hour of one core. Until here a picture lost its colour before it was damaged, and what shows in cracks was cream
+or brown in grey pictures, too. The network learnt to look for that, and found little in real prints scanned in grey.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tratto.training.config import Optim, load_run
+
+BASE = load_run(Path(__file__).with_name("damage_many.py"))
+
+RUN = replace(
+    BASE,
+    name="damage_gray",
+    initial="damage_many",
+    steps=1_500,
+    data=replace(BASE.data, scanned_gray_share=0.3),
+    optim=Optim(lr=5e-4, lr_end=1e-6, warmup=100, ema=0.998, slow="encoder", slow_rate=0.15, presence_weight=1.0),
+    seed=20,
+)
