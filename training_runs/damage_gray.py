@@ -1,6 +1,6 @@
-"""The damage finder, seventh stage: scans without colour.
+"""The damage finder, seventh stage: scans without colour, more scratches.
 
-Half an hour of one core. Until here a picture lost its colour before it was damaged, and what shows in cracks was cream
+An hour of one core. Until here a picture lost its colour before it was damaged, and what shows in cracks was cream
 or brown in grey pictures, too. The network learnt to look for that, and found little in real prints scanned in grey.
 """
 
@@ -15,8 +15,10 @@ RUN = replace(
     BASE,
     name="damage_gray",
     initial="damage_many",
-    steps=1_500,
-    data=replace(BASE.data, scanned_gray_share=0.3),
-    optim=Optim(lr=5e-4, lr_end=1e-6, warmup=100, ema=0.998, slow="encoder", slow_rate=0.15, presence_weight=1.0),
+    steps=2_400,
+    data=replace(
+        BASE.data, scanned_gray_share=0.3, kinds={"crack": 1.5, "dirt": 2.0, "fold": 1.2, "scratch": 4.0, "stain": 2.0}
+    ),
+    optim=Optim(lr=6e-4, lr_end=1e-6, warmup=100, ema=0.998, slow="encoder", slow_rate=0.15, presence_weight=1.0),
     seed=20,
 )
