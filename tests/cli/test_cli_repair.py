@@ -419,6 +419,11 @@ def test_find_with_a_yolo_model_of_ones_own(tmp_path):
     line[4] = str(tmp_path / "weak")
     assert run.invoke(app, [*line, "--score", "0.95"]).exit_code == 0
     assert values(tmp_path / "weak" / "all.png").max() == 0
+    from tratto.core.errors import OptionError
+    from tratto.evaluation.damage import DamagePlan, evaluate_damage, yolo_finder
+
+    with pytest.raises(OptionError, match=r"mine\.onnx cannot be told"):
+        evaluate_damage(tmp_path, yolo_finder(model), DamagePlan(told=True))
 
 
 def test_models_that_cannot_be_used_are_told(photo, tmp_path):

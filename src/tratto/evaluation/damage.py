@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -192,7 +192,9 @@ def yolo_finder(path: Path, threshold: float = 0.5) -> Finder:
 
     model = open_yolo(path)
 
-    def find(picture: Picture) -> dict[str, NDArray[np.bool_]]:
+    def find(picture: Picture, kinds: Sequence[str] = ()) -> dict[str, NDArray[np.bool_]]:
+        if kinds:
+            raise OptionError(f"{path.name} cannot be told which kinds of damage there are")
         chances = find_with_yolo(picture, model, model.outputs)
         nothing = np.zeros(picture.shape[:2], bool)
         found = {name: chances[name] >= threshold if name in chances else nothing for name in CLASSES}
