@@ -150,7 +150,9 @@ def _eval_repair(
 
 def eval_damage(
     folder: Annotated[Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Folder of clean pictures.")],
-    threshold: Annotated[float, typer.Option(help="Least chance that counts, 0-1.")] = 0.5,
+    threshold: Annotated[
+        float, typer.Option(help="Least chance that counts, 0-1; somewhere each find is surer by far.")
+    ] = 0.5,
     model: Annotated[
         Path | None,
         typer.Option(parser=argument_path, metavar="FILE", help="A YOLO segmentation model of your own, ONNX."),

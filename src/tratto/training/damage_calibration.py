@@ -1,5 +1,7 @@
 """Where to draw the line: shift the finder's chances so that one half is the best threshold for each kind of damage.
 
+That a find must also be surer somewhere (:func:`tratto.imaging.masks.decided`) is left out of account.
+
 Measured on the photographs that are never trained on, with damage drawn for this alone. Two numbers are chosen for each
 class, and for damage of any kind: how sure the network must be that the picture has the kind at all, and how sure of
 the pixel. The score is the mean over the pictures of F1, so that one large stain does not decide; of all that come near

@@ -42,7 +42,7 @@ def training_data(runs: Path) -> list[str]:
             others.setdefault(entry["licence"], []).append(entry["name"])
     for licence, names in others.items():
         named = f": {', '.join(names)}" if "BY" in licence else ""
-        told.append(f"{len(names)} pictures under {licence}{named}")
+        told.append(f"{len(names)} {'picture' if len(names) == 1 else 'pictures'} under {licence}{named}")
     return told
 
 

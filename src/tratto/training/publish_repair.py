@@ -205,7 +205,7 @@ def _fields(run: Run, name: str, network: nn.Module, note: str, came: tuple[list
         "training_data": [*pictures, "holes and damage simulated on them (tratto.simulate)"],
         "command": " && ".join(f"tratto train training_runs/{n}.py --photos PHOTOS --out runs" for n in chain),
     }
-    unseen = "Trained on few photographs; no faces and hardly any interiors among them."
+    unseen = "Trained on few photographs; hardly any faces or interiors among them."
     if run.network == "inpainter":
         return common | {
             "capability": "in-painter",
