@@ -42,7 +42,8 @@ def training_data(runs: Path) -> list[str]:
             others.setdefault(entry["licence"], []).append(entry["name"])
     for licence, names in others.items():
         named = f": {', '.join(names)}" if "BY" in licence else ""
-        told.append(f"{len(names)} {'picture' if len(names) == 1 else 'pictures'} under {licence}{named}")
+        count = "1 picture" if len(names) == 1 else f"{len(names)} pictures"
+        told.append(f"{count} under {licence}{named}")
     return told
 
 
