@@ -266,8 +266,8 @@ def data_card(entries: tuple[Entry, ...]) -> str:
         "",
         f"Left out wherever they are found, to choose between weights and to calibrate: {', '.join(HELD_OUT)}.",
         "",
-        "What is in the photographs nobody has looked at here. Those that the shipped weights were trained on show hardly "
-        "any faces or interiors, no screenshots, line art, handwriting or scanned film, and hardly any night.",
+        "What is in the photographs nobody has looked at here. Those that the shipped weights were trained on show "
+        "hardly any faces, interiors or night, and no screenshots, line art, handwriting or scanned film.",
     ]
     return "\n".join(lines) + "\n"
 
