@@ -1,7 +1,8 @@
-"""The damage finder, seventh stage: scans without colour, more scratches.
+"""The damage finder, seventh stage: scans without colour, more scratches, further along lines.
 
-An hour of one core. Until here a picture lost its colour before it was damaged, and what shows in cracks was cream
-or brown in grey pictures, too. The network learnt to look for that, and found little in real prints scanned in grey.
+An hour and a half of one core. Until here a picture lost its colour before it was damaged, and what shows in cracks was
+cream or brown in grey pictures, too. The network learnt to look for that, and found little in real prints scanned in
+grey.
 """
 
 from dataclasses import replace
@@ -9,16 +10,16 @@ from pathlib import Path
 
 from tratto.training.config import Optim, load_run
 
-BASE = load_run(Path(__file__).with_name("damage_many.py"))
+BASE = load_run(Path(__file__).with_name("damage_deeper.py"))
 
 RUN = replace(
     BASE,
     name="damage_gray",
-    initial="damage_many",
-    steps=2_400,
-    data=replace(
-        BASE.data, scanned_gray_share=0.3, kinds={"crack": 1.5, "dirt": 2.0, "fold": 1.2, "scratch": 4.0, "stain": 2.0}
-    ),
-    optim=Optim(lr=6e-4, lr_end=1e-6, warmup=100, ema=0.998, slow="encoder", slow_rate=0.15, presence_weight=1.0),
+    initial="damage_deeper",
+    steps=3_000,
+    optim=Optim(lr=8e-4, lr_end=1e-6, warmup=100, ema=0.998, slow="encoder", slow_rate=0.15, presence_weight=1.0),
     seed=20,
+    save_every=200,
+    check_every=500,
+    log_every=BASE.log_every,
 )

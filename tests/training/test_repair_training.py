@@ -121,6 +121,20 @@ def test_a_grey_scan_has_no_colour_and_the_same_damage(pack):
     assert 2 < sum(shares) < 14
 
 
+def test_colours_change_places_before_there_is_damage(pack):
+    data = Pack(pack)
+    intact = replace(FIND, data=replace(FIND.data, gray_share=0.0, intact_share=1.0))
+    swapped = replace(intact, data=replace(intact.data, swapped_share=1.0))
+    orders = set()
+    for step in range(12):
+        clean, name = data.crop(48, np.random.default_rng([FIND.seed, step, 0]))
+        sample = make_sample(swapped, data, step, 0)
+        assert sample.name.startswith(name)
+        means, given = clean.mean((0, 1)), sample.source.mean((0, 1))
+        orders.add(tuple(int(np.argmin(np.abs(means - v))) for v in given))
+    assert len(orders) >= 4
+
+
 def test_untrained_in_painter_returns_the_first_filling():
     x = torch.rand(1, 4, 16, 18)
     x[:, 3:] = (x[:, 3:] > 0.7).float()

@@ -57,7 +57,7 @@ class Data:
     exposed_share : float
         Finding damage, and scale 1: share of crops that are lit, exposed and coloured otherwise beforehand.
     swapped_share : float
-        Scale 1: share of crops whose red, green and blue change places.
+        Scale 1, and the networks of ``repair``: share of crops whose red, green and blue change places beforehand.
     kinds : dict
         Finding damage: how often a class is drawn beside those that are not named, which count 1.
     units : tuple of float

@@ -29,6 +29,7 @@ from tratto.training.config import FEATURES, Run, load_run
 from tratto.training.estimation import EstimationChecks, estimation_loss
 from tratto.training.held_out import held_out_crops
 from tratto.training.losses import charbonnier, fft_l1, mean_decibels, sigma_nll, ssim_loss
+from tratto.training.onnx_file import weights_in
 from tratto.training.repair import NETWORKS, RepairChecks, repair_loss
 from tratto.training.run_files import CHECKPOINT, append_row, forget_after, read_checkpoint, write_checkpoint
 from tratto.training.samples import MicroBatches
@@ -152,18 +153,6 @@ def load_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch
     return step
 
 
-def _from_onnx(path: Path) -> dict[str, Tensor]:
-    """Weights of an exported file, so that training can go on from what ships when checkpoints are gone."""
-    import onnx
-    from onnx import numpy_helper
-
-    tensors = {}
-    for tensor in onnx.load(path).graph.initializer:
-        name = tensor.name.removeprefix("network.").removesuffix("_fp16")
-        tensors[name] = torch.from_numpy(numpy_helper.to_array(tensor).astype(np.float32))
-    return tensors
-
-
 def checkpoint_of(path: Path) -> Path:
     """Return the checkpoint in a run's folder, or the file itself.
 
@@ -179,10 +168,13 @@ def checkpoint_of(path: Path) -> Path:
 
 
 def load_ema(path: Path, network: nn.Module) -> list[str]:
-    """Start from the EMA weights of a checkpoint, or from an exported ``.onnx`` file; return what did not fit."""
+    """Start from the EMA weights of a checkpoint, or from an exported ``.onnx`` file; return what did not fit.
+
+    Of an exported file, layers with batch normalisation do not fit: see :mod:`tratto.training.from_weights`.
+    """
     path = checkpoint_of(path)
     if path.suffix == ".onnx":
-        tensors = _from_onnx(path)
+        tensors, _ = weights_in(path)
     else:
         tensors = {k[4:]: v for k, v in load_file(path).items() if k.startswith("ema.")}
     state = network.state_dict()

@@ -1,4 +1,4 @@
-"""Writing a network as an ONNX file, and telling how far the file's arithmetic is from torch's."""
+"""Writing a network as an ONNX file, reading its weights, telling how far the file's arithmetic is from torch's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from tratto.core.errors import InputError
 
 OPSET = 17
 
@@ -92,3 +94,31 @@ def worst_difference(path: Path, deployed: nn.Module, inputs: Sequence[Tensor]) 
         for mine, other in zip(session.run(None, {entry: x.numpy()}), theirs, strict=True):
             worst = max(worst, float(np.abs(np.asarray(mine) - other.numpy()).max()))
     return worst
+
+
+def weights_in(path: Path) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """Return the weights of an exported file by name, and those without one, of folded layers, in their order at work.
+
+    Raises
+    ------
+    InputError
+        If the file is not ONNX.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+    from onnx import numpy_helper
+
+    try:
+        graph = onnx.load(path).graph
+    except (OSError, DecodeError, ValueError) as e:
+        raise InputError(f"{path} is not an ONNX file: {e}") from e
+    named: dict[str, Tensor] = {}
+    folded: list[tuple[int, Tensor]] = []
+    for tensor in graph.initializer:
+        values = torch.from_numpy(numpy_helper.to_array(tensor).astype(np.float32))
+        name = tensor.name.removesuffix("_fp16")
+        if name.startswith("onnx::Conv_"):
+            folded.append((int(name.removeprefix("onnx::Conv_")), values))
+        else:
+            named[name.removeprefix("network.")] = values
+    return named, [values for _, values in sorted(folded, key=lambda pair: pair[0])]

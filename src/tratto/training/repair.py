@@ -106,6 +106,8 @@ def make_repair_sample(run: Run, pack: Pack, micro_step: int, index: int) -> tup
     clean, name = pack.crop(run.data.patch, rng)
     if run.data.exposed_share and rng.uniform() < run.data.exposed_share:
         clean = exposed(clean, rng)
+    if run.data.swapped_share and rng.uniform() < run.data.swapped_share:
+        clean = np.ascontiguousarray(clean[..., rng.permutation(3)])
     if rng.uniform() < run.data.gray_share:
         clean = gray_or_toned(clean, rng)
     if run.network == "inpainter":
