@@ -582,26 +582,45 @@ def test_a_find_is_as_sure_at_one_place_and_reaches_as_far_as_is_likely():
 
 def test_the_line_is_drawn_where_f1_is_best():
     """One picture has the kind, one has not; both have pixels of logit 2, which only in the first are damage."""
-    from tratto.training.damage_calibration import FAR, STEP, _best
+    from tratto.training.damage_calibration import LEVELS, _best
 
-    counts = np.zeros((2, 2, int(2 * FAR / STEP)), np.int64)
-    at = int((FAR + 2) / STEP)
-    counts[0, 0, at] = 50
-    counts[0, 1, at - 16] = counts[1, 1, at - 16] = 400  # logit 0
-    counts[1, 1, at] = 80
+    found = np.zeros((2, 2, len(LEVELS)), np.int64)
+    found[0, 0, LEVELS <= 2] = 50
+    found[:, 1, LEVELS <= 0] = 400
+    found[1, 1, LEVELS <= 2] += 80
+    damage = np.array([50, 0])
     config, one = DamageConfig(presence=4, strictness=8.0), np.zeros(2, int)
-    margin, offset, score = _best((one, counts, np.array([1.0, -3.0], np.float32)), config)
+    margin, offset, score = _best((one, found, damage, np.array([1.0, -3.0], np.float32)), config)
     assert score == 1.0
     lowering = -8 * np.log1p(np.exp(-np.array([1.0, -3.0]) - margin))
     assert (2 + offset + lowering >= 0).tolist() == [True, False]
     assert (0 + offset + lowering < 0).all()
     # it never says so: only the pixels tell
-    _, _, score = _best((one, counts, np.zeros(2, np.float32)), config)
+    _, _, score = _best((one, found, damage, np.zeros(2, np.float32)), config)
     assert score == pytest.approx(2 * 50 / (50 + 80 + 50))
     # each picture counts alike: one in which nothing of it can be found halves the mean
-    counts[1, 0, 0] = 5000
-    _, _, score = _best((np.arange(2), counts, np.array([1.0, -3.0], np.float32)), config)
+    _, _, score = _best((np.arange(2), found, np.array([50, 5000]), np.array([1.0, -3.0], np.float32)), config)
     assert score == pytest.approx(0.5, abs=0.01)
+
+
+def test_calibration_counts_what_is_marked_in_the_end():
+    from tratto.training.damage_calibration import LEVELS, _found
+
+    logits = np.full((20, 30), -9, np.float32)
+    logits[3:5, 2:9] = 1  # sure nowhere: 3 logits above its threshold
+    logits[10:12, 2:9] = 2
+    logits[10, 2] = 6
+    true = np.zeros(logits.shape, bool)
+    true[10:12, :6] = True
+    hits, false = _found(logits, true)
+    at = {level: int(np.argmin(np.abs(LEVELS - level))) for level in (-3, -2, 0, 2, 2.25, 3, 3.25)}
+    assert (hits[at[-3]], false[at[-3]]) == (8, 6 + 14)
+    assert (hits[at[-2]], false[at[-2]]) == (8, 6 + 14)
+    assert (hits[at[0]], false[at[0]]) == (8, 6)
+    assert (hits[at[2]], false[at[2]]) == (8, 6)
+    assert (hits[at[2.25]], false[at[2.25]]) == (1, 0)
+    assert (hits[at[3]], false[at[3]]) == (1, 0)
+    assert hits[at[3.25]] == 0
 
 
 def test_a_calibrated_finder_is_what_was_measured(photos, pack, tmp_path):

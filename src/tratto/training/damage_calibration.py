@@ -1,7 +1,6 @@
 """Where to draw the line: shift the finder's chances so that one half is the best threshold for each kind of damage.
 
-That a find must also be surer somewhere (:func:`tratto.imaging.masks.decided`) is left out of account.
-
+What counts is what is marked in the end, which must also be surer somewhere (:func:`tratto.imaging.masks.decided`).
 Measured on the photographs that are never trained on, with damage drawn for this alone. Two numbers are chosen for each
 class, and for damage of any kind: how sure the network must be that the picture has the kind at all, and how sure of
 the pixel. The score is the mean over the pictures of F1, so that one large stain does not decide; of all that come near
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tratto.core.errors import OptionError
+from tratto.imaging.masks import decided
 from tratto.networks.damage import DamageConfig, DamageNet
 from tratto.simulate.damage import CLASSES, natural_unit
 from tratto.simulate.damage_seen import damaged
@@ -30,8 +30,8 @@ KINDS = (1, 1, 3)
 #: What is tried, in logits.
 MARGINS = np.arange(-4.0, 4.01, 0.5)
 OFFSETS = np.arange(-3.0, 3.01, 0.25)
-#: Logits are counted in steps of this, up to this.
-STEP, FAR = 0.125, 24.0
+#: Thresholds that are looked at, in logits: the lowest is what the largest offset makes of zero.
+LEVELS = np.arange(-3.0, 24.01, 0.25)
 #: Scores within this of the best are as good: six photographs tell no finer.
 ALIKE = 0.005
 
@@ -75,30 +75,24 @@ def calibrate_finder(network: DamageNet, photos: Path) -> dict[str, object]:
     if network.presence is None:
         raise OptionError("only a network that says which kinds a picture has is calibrated")
     network.eval().calibrate(np.zeros(len(CLASSES) + 1), np.zeros(len(CLASSES) + 1))
-    edges = np.arange(-FAR, FAR + STEP / 2, STEP)
     owners: list[int] = []
     there: list[NDArray[np.float32]] = []
-    counts: list[NDArray[np.int64]] = []
+    found: list[NDArray[np.int64]] = []
+    damage: list[NDArray[np.int64]] = []
     for number, picture, true in _shots(photos):
         owners.append(number)
         plain, kinds = network.parts(_framed(picture, network.config.multiple))
         assert kinds is not None
         there.append(kinds[0].numpy())
         h, w = picture.shape[:2]
-        logits = np.clip(plain[0, :, :h, :w].numpy(), edges[0], edges[-1])
-        counts.append(
-            np.stack(
-                [
-                    [np.histogram(row[mask], edges)[0] for mask in (hit, ~hit)]
-                    for row, hit in zip(logits, true, strict=True)
-                ]
-            )
-        )
+        logits = plain[0, :, :h, :w].numpy()
+        found.append(np.stack([_found(plane, mask) for plane, mask in zip(logits, true, strict=True)]))
+        damage.append(true.sum(axis=(1, 2)))
     if not there:
         raise OptionError("calibration needs the held-out photographs in the photo folder")
-    by_class = zip(np.stack(counts, axis=1), np.stack(there, axis=1), strict=True)
-    found = [_best((np.array(owners), pixels, sure), network.config) for pixels, sure in by_class]
-    margins, offsets, scores = (np.array(column) for column in zip(*found, strict=True))
+    by_class = zip(np.stack(found, axis=1), np.stack(damage, axis=1), np.stack(there, axis=1), strict=True)
+    chosen = [_best((np.array(owners), *columns), network.config) for columns in by_class]
+    margins, offsets, scores = (np.array(column) for column in zip(*chosen, strict=True))
     network.calibrate(margins, offsets)
     return {"margins": margins.tolist(), "offsets": offsets.tolist(), "f1": [round(float(s), 3) for s in scores]}
 
@@ -111,29 +105,40 @@ def _framed(picture: NDArray[np.float32], multiple: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(framed.transpose(2, 0, 1), np.float32))[None]
 
 
+def _found(logits: NDArray[np.float32], true: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count what is marked of a plane of logits (H, W) at each of :data:`LEVELS`: (2, L) damaged and other pixels."""
+    out = np.zeros((2, len(LEVELS)), np.int64)
+    for n, level in enumerate(LEVELS[logits.max() >= LEVELS]):
+        marked = decided([1 / (1 + np.exp(level - logits))])[0]
+        out[:, n] = (marked & true).sum(), (marked & ~true).sum()
+        if not marked.any():
+            break  # a higher threshold never marks more
+    return out
+
+
 def _best(
-    shots: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]], config: DamageConfig
+    shots: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]], config: DamageConfig
 ) -> tuple[float, float, float]:
     """Return margin, offset and mean F1 of one class.
 
     Parameters
     ----------
-    shots : (N) int, (N, 2, bins) int, (N) float
-        Of which picture each shot is; how many damaged and other pixels have which logit; the logit of the class being
-        there.
+    shots : (N) int, (N, 2, L) int, (N) int, (N) float
+        Of which picture each shot is; how many damaged and other pixels are marked at each of :data:`LEVELS`; how many
+        are damaged; the logit of the class being there.
     config : DamageConfig
     """
-    owners, counts, there = shots
-    # pixels[n, j, b]: how many have a logit of the lower edge of bin b or more; one more for none
-    above = np.concatenate([counts[..., ::-1].cumsum(axis=2)[..., ::-1], np.zeros_like(counts[..., :1])], axis=2)
-    true = np.bincount(owners, counts[:, 0].sum(axis=1))
-    rows = np.arange(len(counts))
+    owners, found, damage, there = shots
+    found = np.concatenate([found, np.zeros_like(found[..., :1])], axis=2)  # beyond the levels nothing is marked
+    true = np.bincount(owners, damage)
+    rows = np.arange(len(found))
+    step = LEVELS[1] - LEVELS[0]
     scores = np.zeros((len(MARGINS), len(OFFSETS)))
     for m, margin in enumerate(MARGINS):
         lowering = config.strictness * F.logsigmoid(torch.from_numpy(there + np.float32(margin))).numpy()
         for o, offset in enumerate(OFFSETS):
-            first = np.clip(np.ceil((FAR - offset - lowering) / STEP), 0, counts.shape[2]).astype(int)
-            hits, false = (np.bincount(owners, above[rows, j, first]) for j in (0, 1))
+            at = np.clip(np.rint((-offset - lowering - LEVELS[0]) / step), 0, len(LEVELS)).astype(int)
+            hits, false = (np.bincount(owners, found[rows, j, at]) for j in (0, 1))
             scores[m, o] = (2 * hits / np.maximum(hits + false + true, 1)).mean()
     # the middle of a plateau holds better on other pictures than its highest stone
     padded = np.pad(scores, 1, mode="edge")
