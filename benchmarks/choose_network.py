@@ -2,7 +2,7 @@
 
 ``python benchmarks/choose_network.py PHOTOS``
 
-PHOTOS is the folder of training photographs; only the six held-out ones are read (half size, central 256 x 256). Per
+PHOTOS is the folder of training photographs; only the held-out ones are read (half size, central 256 x 256). Per
 noise level and quality: PSNR of the picture as it is, of either network, of the one that ``tratto restore`` chooses for
 each picture and of the better one for each; what single pixels and the estimator's network read. The rule in
 ``tratto.tasks.restore.prevailing`` was drawn from such a table. What the filter for mild blur

@@ -2,7 +2,7 @@
 
 ``python benchmarks/damage_threshold.py PHOTOS [--kinds 3] [--runs RUNS --stage damage_tune ...]``
 
-The six photographs that are never trained on are shown at a half, a third and a quarter of their size, each intact and
+The photographs that are never trained on are shown at a half, a third and a quarter of their size, each intact and
 damaged in eight ways (:mod:`tratto.evaluation.damage`). Without ``--stage`` the network that ships is measured, else
 the EMA weights of these runs in RUNS, which are not calibrated as what ships is. ``--kinds`` lays several kinds of
 damage over each other. One row for each stage and threshold.

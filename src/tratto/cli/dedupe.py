@@ -16,6 +16,10 @@ def dedupe(
     folder: Annotated[Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Folder, with sub-folders.")],
     radius: Annotated[int, typer.Option(help="Bits of 64 in which perceptual hashes may differ, 0-15.")] = 6,
     turned: Annotated[bool, typer.Option("--turned", help="Find turned and mirrored copies, too.")] = False,
+    parts: Annotated[
+        bool,
+        typer.Option("--parts", help="Find crops, recoloured and re-lit copies, too; listed apart, never moved."),
+    ] = False,
     move_to: Annotated[
         Path | None,
         typer.Option(parser=argument_path, metavar="DIR", help="Move all but the best of each group there."),
@@ -24,10 +28,10 @@ def dedupe(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find equal and nearly equal pictures and say why; nothing is moved or deleted unless asked."""
-    guarded(_dedupe, folder, (radius, turned), (move_to, delete), as_json, as_json=as_json)
+    guarded(_dedupe, folder, (radius, turned, parts), (move_to, delete), as_json, as_json=as_json)
 
 
-def _dedupe(folder: Path, how: tuple[int, bool], then: tuple[Path | None, bool], as_json: bool) -> int:
+def _dedupe(folder: Path, how: tuple[int, bool, bool], then: tuple[Path | None, bool], as_json: bool) -> int:
     from tratto.corpus.dedupe import dedupe as find
     from tratto.corpus.dedupe import find_pictures
 
@@ -36,7 +40,8 @@ def _dedupe(folder: Path, how: tuple[int, bool], then: tuple[Path | None, bool],
         raise OptionError("--move-to and --delete contradict each other")
     if not 0 <= how[0] <= 15:
         raise OptionError(f"--radius takes 0 to 15, got {how[0]}")
-    done = find(find_pictures(folder), *how)
+    radius, turned, parts = how
+    done = find(find_pictures(folder), radius, turned, parts=parts)
     extra = [path for group in done.groups for path, _ in group.rest]
     if move_to is not None:
         _move(_with_sidecars(extra), folder, move_to)
@@ -55,6 +60,16 @@ def _dedupe(folder: Path, how: tuple[int, bool], then: tuple[Path | None, bool],
                     {"keep": str(g.keep), "rest": [{"path": str(p), "reason": r} for p, r in g.rest]}
                     for g in done.groups
                 ],
+                **(
+                    {
+                        "related": [
+                            {"largest": str(g.keep), "others": [{"path": str(p), "reason": r} for p, r in g.rest]}
+                            for g in done.related
+                        ]
+                    }
+                    if parts
+                    else {}
+                ),
                 "unreadable": [{"path": str(p), "message": m} for p, m in done.unreadable],
             }
         )
@@ -63,12 +78,17 @@ def _dedupe(folder: Path, how: tuple[int, bool], then: tuple[Path | None, bool],
         typer.echo(printable(f"{group.keep}: kept"))
         for path, reason in group.rest:
             typer.echo(printable(f"  {path}: {reason}"))
+    for group in done.related:
+        typer.echo(printable(f"{group.keep}: largest of {len(group.rest) + 1} that show the same"))
+        for path, reason in group.rest:
+            typer.echo(printable(f"  {path}: {reason}"))
     for path, message in done.unreadable:
         typer.echo(printable(f"{path}: passed over: {message}"), err=True)
     what = "moved" if move_to is not None else "deleted" if delete else "nothing moved or deleted"
     pairs = done.pictures * (done.pictures - 1) // 2
+    also = f", {len(done.related)} of pictures that share a part" if parts else ""
     typer.echo(
-        f"{done.pictures} pictures, {len(done.groups)} groups, {len(extra)} to spare: {what}; "
+        f"{done.pictures} pictures, {len(done.groups)} groups{also}, {len(extra)} to spare: {what}; "
         f"{done.compared} of {pairs} pairs compared"
     )
     return 8 if done.unreadable else 0

@@ -9,7 +9,9 @@ Three looks, each finer than the one before:
 3. *check*: candidates are compared as small pictures (correlation of 32 x 32 grey samples and of their gradients, and
    the mean colours), which tells a scaled or re-saved copy from another picture of a similar layout.
 
-Turned and mirrored copies are found when asked: their hashes follow from the picture turned.
+Turned and mirrored copies are found when asked: their hashes follow from the picture turned. Crops and other pictures
+that show the same thing in part are looked for when asked, too (:mod:`tratto.corpus.shared_parts`); they are told apart
+from copies, since neither can stand for the other.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import InputError, OptionError, TrattoError
+from tratto.corpus.shared_parts import NO_CORNERS, Corners, corners, shared_parts, shown
 
 Float = NDArray[np.float32]
 
@@ -40,7 +43,10 @@ SAME_COLOR = 0.08
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """What is kept of a picture: 64 bits, a small grey picture (32 x 32, zero mean, unit norm) and its mean colour."""
+    """What is kept of a picture: 64 bits, a small grey picture (32 x 32, zero mean, unit norm) and its mean colour.
+
+    If asked, its corners, too.
+    """
 
     path: Path
     sha256: str
@@ -50,6 +56,7 @@ class Fingerprint:
     hash: int
     small: Float
     color: Float
+    corners: Corners = NO_CORNERS
 
 
 @dataclass(frozen=True)
@@ -62,11 +69,14 @@ class Pair:
         Their numbers.
     reason : str
         ``"same bytes"``, or what was measured.
+    back : str
+        The same told of the other, if it reads otherwise.
     """
 
     one: int
     two: int
     reason: str
+    back: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,14 +105,19 @@ class Deduped:
     pictures : int
         How many were looked at.
     compared : int
-        How many pairs were compared as small pictures; all pairs would be ``pictures * (pictures - 1) / 2``.
+        How many pairs were compared as small pictures, or by their corners; all pairs would be
+        ``pictures * (pictures - 1) / 2``.
     unreadable : tuple of (Path, str)
+    related : tuple of Group
+        Pictures that show the same thing, in part or in other light; of equal ones only the one that is kept. ``keep``
+        is the one with most pixels, which need not be the one that shows most.
     """
 
     groups: tuple[Group, ...]
     pictures: int
     compared: int
     unreadable: tuple[tuple[Path, str], ...]
+    related: tuple[Group, ...] = ()
 
 
 def perceptual_hash(small: Float) -> int:
@@ -136,23 +151,15 @@ def small_gray(rgb: Float) -> Float:
     return np.asarray(tiny / norm if norm > SIDE * 0.5 / 255 else np.zeros_like(tiny), np.float32)
 
 
-def fingerprint(path: Path) -> Fingerprint:
-    """Look at one picture as a viewer shows it.
+def fingerprint(path: Path, parts: bool = False) -> Fingerprint:
+    """Look at one picture as a viewer shows it; at its corners, too, if `parts` of it may be in others.
 
     Raises
     ------
     InputError
         If it cannot be read.
     """
-    from tratto.imaging import io
-    from tratto.imaging.color import view_rgb
-
-    try:
-        data = path.read_bytes()
-    except OSError as e:
-        raise InputError(f"{path}: cannot be read: {e.strerror or e}") from e
-    image = io.read_image(data)
-    rgb = io.oriented(view_rgb(image), image.meta.orientation)
+    data, rgb = _viewed(path)
     small = small_gray(rgb)
     return Fingerprint(
         path,
@@ -163,7 +170,21 @@ def fingerprint(path: Path) -> Fingerprint:
         perceptual_hash(small),
         small,
         rgb.reshape(-1, 3).mean(axis=0),
+        corners(shown(rgb)) if parts else NO_CORNERS,
     )
+
+
+def _viewed(path: Path) -> tuple[bytes, Float]:
+    """Return a file, and its picture (H, W, 3) in [0, 1] as a viewer shows it."""
+    from tratto.imaging import io
+    from tratto.imaging.color import view_rgb
+
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise InputError(f"{path}: cannot be read: {e.strerror or e}") from e
+    image = io.read_image(data)
+    return data, io.oriented(view_rgb(image), image.meta.orientation)
 
 
 def _turned(small: Float) -> Iterable[tuple[str, Float]]:
@@ -276,7 +297,11 @@ def find_pictures(folder: Path) -> list[Path]:
 
 
 def dedupe(
-    paths: list[Path], radius: int = 6, turned: bool = False, progress: Callable[[int, int], None] | None = None
+    paths: list[Path],
+    radius: int = 6,
+    turned: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    parts: bool = False,
 ) -> Deduped:
     """Find equal and nearly equal pictures.
 
@@ -289,18 +314,27 @@ def dedupe(
         Look for turned and mirrored copies, too.
     progress : callable, optional
         ``progress(done, total)`` while pictures are read.
+    parts : bool
+        Look for crops and other pictures that show the same thing, too.
     """
     prints: list[Fingerprint] = []
     unreadable: list[tuple[Path, str]] = []
     for number, path in enumerate(paths):
         try:
-            prints.append(fingerprint(path))
+            prints.append(fingerprint(path, parts))
         except TrattoError as e:
             unreadable.append((path, str(e).removeprefix("<bytes>: ")))
         if progress is not None:
             progress(number + 1, len(paths))
     pairs, compared = _pairs(prints, radius, turned)
-    return Deduped(tuple(_groups(prints, pairs)), len(prints), compared, tuple(unreadable))
+    groups = _groups(prints, pairs)
+    if not parts:
+        return Deduped(tuple(groups), len(prints), compared, tuple(unreadable))
+    copies = {path for group in groups for path, _ in group.rest}
+    marks = [NO_CORNERS if p.path in copies else p.corners for p in prints]
+    shared, looked = shared_parts(marks, lambda k: shown(_viewed(prints[k].path)[1]))
+    related = _groups(prints, [Pair(s.one, s.two, s.reason, s.back) for s in shared])
+    return Deduped(tuple(groups), len(prints), compared + looked, tuple(unreadable), tuple(related))
 
 
 def _pairs(prints: list[Fingerprint], radius: int, turned: bool) -> tuple[list[Pair], int]:
@@ -357,8 +391,11 @@ def _groups(prints: list[Fingerprint], pairs: list[Pair]) -> list[Group]:
     reasons: dict[int, list[str]] = defaultdict(list)
     for pair in pairs:
         parent[root(pair.two)] = root(pair.one)
-        for one, other in ((pair.one, pair.two), (pair.two, pair.one)):
-            reasons[one].append(f"{pair.reason}, with {prints[other].path}")
+        for one, other, reason in (
+            (pair.one, pair.two, pair.reason),
+            (pair.two, pair.one, pair.back or pair.reason),
+        ):
+            reasons[one].append(f"{reason}, with {prints[other].path}")
     members: dict[int, list[int]] = defaultdict(list)
     for k in range(len(prints)):
         members[root(k)].append(k)

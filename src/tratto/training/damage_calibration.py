@@ -32,7 +32,7 @@ MARGINS = np.arange(-4.0, 4.01, 0.5)
 OFFSETS = np.arange(-3.0, 3.01, 0.25)
 #: Thresholds that are looked at, in logits: the lowest is what the largest offset makes of zero.
 LEVELS = np.arange(-3.0, 24.01, 0.25)
-#: Scores within this of the best are as good: six photographs tell no finer.
+#: Scores within this of the best are as good: so few photographs tell no finer.
 ALIKE = 0.005
 
 

@@ -81,7 +81,7 @@ def calibrate(network: nn.Module, checks: HeldOut, cases: tuple[str, ...] = ()) 
                 errors.append(rms.numpy().ravel())
         ratios[case] = np.concatenate(rows)
     if not ratios:
-        raise OptionError("calibration needs the six held-out photographs in the photo folder")
+        raise OptionError("calibration needs the held-out photographs in the photo folder")
     pooled = np.concatenate([r for case, r in ratios.items() if case != "clean"])
     factor = float(np.quantile(pooled, CALIBRATION_SHARE))
     within = {case: round(float((r <= factor).mean()), 3) for case, r in ratios.items()}

@@ -248,7 +248,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     path : Path or Run
         The run file, or what it would set.
     photos : Path
-        Folder of training photographs; the six held-out ones in it are used for checks.
+        Folder of training photographs; the held-out ones in it are used for checks.
     out : Path
         Output folder; ``out/<run name>`` receives log, checkpoints and configuration.
     pack : Path, optional
@@ -418,7 +418,7 @@ def _board(folder: Path) -> Any:
 
 
 class HeldOut:
-    """Checks on 256 x 256 crops of the six held-out photographs at half size: PSNR per fixed degradation."""
+    """Checks on 256 x 256 crops of the held-out photographs at half size: PSNR per fixed degradation."""
 
     def __init__(self, photos: Path, run: Run) -> None:
         from tratto.simulate.degrade import downsample, gaussian_noise, jpeg, quantize

@@ -22,7 +22,7 @@ TWO_CORES = 0.55
 SPEED_NOTE = "least CPU seconds of one thread seen on a tile (Xeon with AVX-512), times 0.55 for two cores"
 TRAINING_DATA = (
     "45 photographs: 31 of the Budgie Backgrounds collection (CC0-1.0) and 14 of the Pop!_OS wallpapers collection "
-    "(stated public domain); six further ones are kept out for choosing weights and calibrating",
+    "(stated public domain); five further ones are kept out for choosing weights and calibrating",
     "24 pages of invented text rendered from URW base 35 and Liberation fonts",
 )
 #: Beginnings of the names that those lines speak of.

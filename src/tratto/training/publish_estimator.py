@@ -58,7 +58,7 @@ def error_factors(network: nn.Module, draws: Sequence[tuple[Tensor, tuple[float,
         value, error = answers(network, source)
         ratios.append(((value - torch.tensor(truth)).abs() / error).numpy())
     if not ratios:
-        raise OptionError("calibration needs the six held-out photographs in the photo folder")
+        raise OptionError("calibration needs the held-out photographs in the photo folder")
     return tuple(float(q) for q in np.nanquantile(np.stack(ratios), CALIBRATION_SHARE, axis=0))
 
 

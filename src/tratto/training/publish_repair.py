@@ -71,7 +71,7 @@ def sigma_factor(network: nn.Module, checks: RepairChecks) -> float:
             rms = (picture.clamp(0, 1) - target).square().mean(1, keepdim=True).sqrt()
             ratios.append((rms / log_sigma.exp())[source[:, 3:] > 0.5].numpy())
     if not ratios:
-        raise OptionError("calibration needs the six held-out photographs in the photo folder")
+        raise OptionError("calibration needs the held-out photographs in the photo folder")
     return float(np.quantile(np.concatenate(ratios), CALIBRATION_SHARE))
 
 
