@@ -63,10 +63,78 @@ def test_another_colour_is_another_picture(tmp_path):
     assert dedupe(find_pictures(tmp_path)).groups == ()
 
 
+def test_a_grey_copy_is_not_the_same_picture(tmp_path):
+    scene(1).save(tmp_path / "colour.jpg", quality=90)
+    scene(1).convert("L").save(tmp_path / "grey.png")
+    assert dedupe(find_pictures(tmp_path)).groups == ()
+
+
+def test_detail_that_the_small_picture_loses_is_not_taken_for_one_colour(tmp_path):
+    for k in range(3):
+        stars = np.zeros((900, 1200, 3), np.uint8)
+        rng = np.random.default_rng(k)
+        stars[rng.integers(0, 900, 60), rng.integers(0, 1200, 60)] = 200
+        Pil.fromarray(stars).save(tmp_path / f"{k}.png")
+    Pil.fromarray(np.zeros((900, 1200, 3), np.uint8)).save(tmp_path / "black.png")
+    assert dedupe(find_pictures(tmp_path)).groups == ()
+
+
+def test_pictures_of_one_colour_are_one_only_in_one_shape(tmp_path):
+    for name, shape in (("a", (1, 1)), ("b", (1, 900)), ("c", (2, 1800))):
+        Pil.fromarray(np.full((*shape, 3), 90, np.uint8)).save(tmp_path / f"{name}.png")
+    assert names(dedupe(find_pictures(tmp_path)).groups) == [["b.png", "c.png"]]
+
+
+def test_what_goes_is_a_copy_of_what_stays(tmp_path):
+    """Each of a row of tints is a copy of its neighbour, but the ends are not of each other."""
+    from tratto.corpus.dedupe import copies, fingerprint
+
+    plain = np.asarray(scene(1), float)
+    for k in range(12):
+        tint = np.array([1 - 0.03 * k, 1.0, 1.0])
+        Pil.fromarray(np.clip(plain * tint, 0, 255).astype(np.uint8)).save(tmp_path / f"{k:02}.png")
+    done = dedupe(find_pictures(tmp_path))
+    assert len(done.groups) >= 2
+    for group in done.groups:
+        kept = fingerprint(group.keep)
+        for path, reason in group.rest:
+            assert copies(kept, fingerprint(path))
+            assert str(group.keep) in reason
+
+
+def test_a_link_and_its_file_are_one(folder, tmp_path):
+    (folder / "a link.png").symlink_to(folder / "p5.png")
+    (folder / "a name.png").hardlink_to(folder / "p4.png")
+    outside = tmp_path / "outside.png"
+    scene(9).save(outside)
+    (folder / "away.png").symlink_to(outside)
+    paths = find_pictures(folder)
+    assert folder / "a link.png" not in paths
+    assert folder / "p5.png" in paths
+    assert folder / "away.png" in paths
+    assert len({p.resolve() for p in paths} | {folder / "a name.png"}) == 12
+    done = CliRunner().invoke(app, ["data", "dedupe", str(folder), "--delete"])
+    assert done.exit_code == 0, done.output
+    assert (folder / "p5.png").is_file()
+    assert (folder / "p4.png").is_file()
+
+
+def test_what_was_moved_before_is_not_looked_at_again(folder):
+    run = CliRunner()
+    spare = folder / "spare"
+    first = run.invoke(app, ["data", "dedupe", str(folder), "--move-to", str(spare)])
+    assert first.exit_code == 0, first.output
+    there = sorted(spare.rglob("*"))
+    again = run.invoke(app, ["data", "dedupe", str(folder), "--move-to", str(spare)])
+    assert again.exit_code == 0, again.output
+    assert "0 to spare" in again.stdout
+    assert sorted(spare.rglob("*")) == there
+
+
 def test_flat_pictures_are_compared_by_their_colour(tmp_path):
     for name, level in (("a", 100), ("b", 100), ("c", 140)):
         Pil.fromarray(np.full((40, 50 + level % 7, 3), level, np.uint8)).save(tmp_path / f"{name}.png")
-    Pil.fromarray(np.full((44, 50, 3), 100, np.uint8)).save(tmp_path / "d.png")
+    Pil.fromarray(np.full((80, 104, 3), 100, np.uint8)).save(tmp_path / "d.png")
     assert names(dedupe(find_pictures(tmp_path)).groups) == [["a.png", "b.png", "d.png"]]
 
 

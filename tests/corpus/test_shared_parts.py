@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image as Pil
+from PIL import ImageDraw
 from typer.testing import CliRunner
 
 from tratto.cli.main import app
@@ -67,7 +68,7 @@ def test_what_shows_the_same_is_found_and_nothing_else(folder):
     assert seen[1] >= 97
     assert "turned 6 degrees" in next(r for g in done.related for p, r in g.rest if "p3.png" in (p.name, g.keep.name))
     everything = done.pictures * (done.pictures - 1) // 2
-    assert done.compared < everything / 3
+    assert done.compared_parts < everything / 3
 
 
 def test_without_being_asked_nothing_is_looked_for(folder):
@@ -91,8 +92,39 @@ def test_a_frame_in_common_is_not_the_same_picture(tmp_path):
         picture[80:-80, 80:-80] = np.asarray(scene(k, 240, 360))
         Pil.fromarray(picture).save(tmp_path / f"{k}.png")
     done = dedupe(find_pictures(tmp_path), parts=True)
-    assert done.compared >= 1
+    assert done.compared_parts >= 1
     assert done.related == ()
+
+
+def test_pages_of_one_letterhead_are_not_the_same_page(tmp_path):
+    for k in range(3):
+        rng = np.random.default_rng(k)
+        page = Pil.new("RGB", (480, 640), (240, 236, 228))
+        page.paste(scene(50, 120, 440), (20, 20))
+        for row in range(32):
+            words = ["".join(rng.choice(list("abdeginorstu"), int(rng.integers(2, 9)))) for _ in range(11)]
+            ImageDraw.Draw(page).text((24, 150 + 15 * row), " ".join(words), fill=(30, 28, 26))
+        page.save(tmp_path / f"{k}.png")
+    done = dedupe(find_pictures(tmp_path), parts=True)
+    assert done.compared_parts >= 1
+    assert done.related == ()
+
+
+def test_a_file_that_goes_away_is_told_and_the_rest_compared(folder, tmp_path, monkeypatch):
+    import tratto.corpus.dedupe as module
+
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    found = module.shared_parts
+
+    def later(*given):
+        (tmp_path / "crop.png").unlink()
+        return found(*given)
+
+    monkeypatch.setattr(module, "shared_parts", later)
+    done = dedupe(find_pictures(tmp_path), parts=True)
+    assert [p.name for p, _ in done.unreadable] == ["crop.png"]
+    assert len(done.related) == len(HOW) - 1
 
 
 def test_candidates_are_the_pairs_that_share_enough_bands():
@@ -145,6 +177,7 @@ def test_the_command_lists_them_and_moves_none(folder, tmp_path):
     told = json.loads(done.stdout)
     assert len(told["related"]) == len(HOW)
     assert {"largest", "others"} == set(told["related"][0])
+    assert told["compared_parts"] >= len(HOW)
     assert sorted(folder.iterdir()) == before
     done = run.invoke(app, ["data", "dedupe", str(folder), "--parts"])
     assert "5 of pictures that share a part" in done.stdout

@@ -106,9 +106,26 @@ def test_what_does_not_fit_is_refused(photos, made, tmp_path):
     for name in ("no.onnx", "missing.onnx"):
         with pytest.raises(InputError, match=name):
             checkpoint_from(FIND, tmp_path / name, photos, tmp_path)
+    (tmp_path / "no.onnx").write_bytes(b"")
+    with pytest.raises(InputError, match="without weights"):
+        checkpoint_from(FIND, tmp_path / "no.onnx", photos, tmp_path)
     assert not (tmp_path / "find").exists()
     with pytest.raises(OptionError, match="at least one input"):
         unfold(build_network(FIND), weights, [])
     checkpoint_from(FIND, weights, photos, tmp_path)
     with pytest.raises(OptionError, match="already"):
         checkpoint_from(FIND, weights, photos, tmp_path)
+
+
+def test_the_command_says_where_it_wrote_and_what_is_wrong_in_one_line(made, photos, tmp_path, monkeypatch, capsys):
+    from tratto.training import from_weights
+
+    monkeypatch.setattr(from_weights, "load_run", lambda path: FIND)
+    given = ["from_weights", "find.py", "--weights", str(made[1]), "--photos", str(photos), "--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", given)
+    from_weights.main()
+    assert f"{tmp_path / 'find'}: a run file with initial='find'" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        from_weights.main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("tratto: ")

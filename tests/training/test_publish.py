@@ -39,6 +39,12 @@ def test_a_run_knows_what_it_began_from():
     assert lineage(RUNS / "restore_x4_sigma.py") == ["restore_x2", "restore_x4", "restore_x4_sigma"]
 
 
+def test_what_was_mixed_in_led_to_a_run_too():
+    names = lineage(RUNS / "damage_mean.py")
+    assert names[-5:] == ["damage_deeper", "damage_gray", "damage_other", "damage_pair", "damage_mean"]
+    assert len(names) == len(set(names)) == 12
+
+
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_shipped_weights_are_what_their_card_says(scale):
     import hashlib

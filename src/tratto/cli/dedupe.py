@@ -18,7 +18,9 @@ def dedupe(
     turned: Annotated[bool, typer.Option("--turned", help="Find turned and mirrored copies, too.")] = False,
     parts: Annotated[
         bool,
-        typer.Option("--parts", help="Find crops, recoloured and re-lit copies, too; listed apart, never moved."),
+        typer.Option(
+            "--parts", help="Find crops, recoloured, re-lit and turned copies, too; listed apart, never moved."
+        ),
     ] = False,
     move_to: Annotated[
         Path | None,
@@ -41,7 +43,10 @@ def _dedupe(folder: Path, how: tuple[int, bool, bool], then: tuple[Path | None, 
     if not 0 <= how[0] <= 15:
         raise OptionError(f"--radius takes 0 to 15, got {how[0]}")
     radius, turned, parts = how
-    done = find(find_pictures(folder), radius, turned, parts=parts)
+    paths = find_pictures(folder)
+    if move_to is not None:  # what was moved away before is no part of the folder
+        paths = [p for p in paths if not p.resolve().is_relative_to(move_to.resolve())]
+    done = find(paths, radius, turned, parts=parts)
     extra = [path for group in done.groups for path, _ in group.rest]
     if move_to is not None:
         _move(_with_sidecars(extra), folder, move_to)
@@ -62,10 +67,11 @@ def _dedupe(folder: Path, how: tuple[int, bool, bool], then: tuple[Path | None, 
                 ],
                 **(
                     {
+                        "compared_parts": done.compared_parts,
                         "related": [
                             {"largest": str(g.keep), "others": [{"path": str(p), "reason": r} for p, r in g.rest]}
                             for g in done.related
-                        ]
+                        ],
                     }
                     if parts
                     else {}
@@ -79,7 +85,7 @@ def _dedupe(folder: Path, how: tuple[int, bool, bool], then: tuple[Path | None, 
         for path, reason in group.rest:
             typer.echo(printable(f"  {path}: {reason}"))
     for group in done.related:
-        typer.echo(printable(f"{group.keep}: largest of {len(group.rest) + 1} that show the same"))
+        typer.echo(printable(f"{group.keep}: largest of {len(group.rest) + 1} that are linked by what they show"))
         for path, reason in group.rest:
             typer.echo(printable(f"  {path}: {reason}"))
     for path, message in done.unreadable:
@@ -89,7 +95,7 @@ def _dedupe(folder: Path, how: tuple[int, bool, bool], then: tuple[Path | None, 
     also = f", {len(done.related)} of pictures that share a part" if parts else ""
     typer.echo(
         f"{done.pictures} pictures, {len(done.groups)} groups{also}, {len(extra)} to spare: {what}; "
-        f"{done.compared} of {pairs} pairs compared"
+        f"{done.compared} of {pairs} pairs compared" + (f", {done.compared_parts} by their corners" if parts else "")
     )
     return 8 if done.unreadable else 0
 

@@ -1,4 +1,4 @@
-"""Pictures that show the same thing in part: crops, recoloured, re-lit, slightly turned and over-painted copies.
+"""Pictures that show the same thing in part: crops, recoloured, re-lit and turned copies.
 
 A hash of the whole picture cannot tell that one picture is a part of another. Local features can:
 
@@ -8,7 +8,7 @@ A hash of the whole picture cannot tell that one picture is a part of another. L
    entirely (multi-index hashing, Norouzi, Punjani and Fleet 2012); pictures that share several such are candidates, and
    no others are compared. What very many share, as plain letters do, tells nothing and is left out;
 3. a check: one similarity (shift, turn, scale) must bring enough corners of the one onto those of the other (RANSAC,
-   Fischler and Bolles 1981), and laid so, the pictures must agree where they overlap.
+   Fischler and Bolles 1981), and laid so, the pictures must agree in detail in most places where they overlap.
 
 Needs OpenCV.
 """
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ COARSE = 4
 BAND = 4
 #: A band that more descriptors share is left out.
 COMMON = 40
-#: Corners that must share a band before two pictures are compared.
+#: Pairs of corners that must share a band before two pictures are compared.
 VOTES = 3
 #: Descriptors are of one corner if they differ in no more bits.
 NEAR = 64
@@ -43,8 +44,11 @@ NEAR = 64
 AGREE = 8
 #: How far off they may be, in pixels, and what scales are believed.
 OFF, SCALES = 4.0, (1 / 6, 6.0)
-#: Where they overlap, the pictures must be so correlated in light, and the smaller must show so much of its area.
-ALIKE, OVERLAP = 0.8, 0.2
+#: One of them must lie in the other with so much of its area.
+OVERLAP = 0.2
+#: The overlap is looked at in so many rows and columns. Places whose detail deviates by fewer levels show nothing; of
+#: the others so many in all, and such a share, must be correlated so much.
+TILES, DETAIL, FEWEST, MOST, ALIKE = 8, 1.5, 3, 0.7, 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +170,7 @@ def candidates(descriptors: NDArray[np.uint8], owners: NDArray[np.int64]) -> lis
 
 
 def compared(
-    one: Corners, two: Corners, grays: Callable[[], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+    one: Corners, two: Corners, grays: Callable[[], tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None]]
 ) -> tuple[str, str] | None:
     """Return in which way two pictures show the same thing, told of the one and of the other; None if they do not.
 
@@ -174,7 +178,7 @@ def compared(
     ----------
     one, two : Corners
     grays : callable
-        Returns both pictures as :func:`shown` does; called if the corners fit.
+        Returns both pictures as :func:`shown` does, None for one that is gone; called if the corners fit.
     """
     import cv2
 
@@ -193,28 +197,68 @@ def compared(
     if not SCALES[0] <= scale <= SCALES[1]:
         return None
     first, second = grays()
-    size = second.shape[::-1]
-    if scale < 1:  # what is made smaller is softened before, as the other was
-        first = cv2.GaussianBlur(first, (0, 0), 0.5 / scale)
-    laid = cv2.warpAffine(first, matrix, size, flags=cv2.INTER_LINEAR).astype(np.float32)
-    inside = cv2.warpAffine(np.full(first.shape, 255, np.uint8), matrix, size, flags=cv2.INTER_NEAREST) > 0
+    if first is None or second is None:
+        return None
+    laid, inside = _laid(first, matrix, second.shape)
     shares = inside.sum() / (scale**2 * first.size), inside.sum() / second.size
     if max(shares) < OVERLAP:
         return None
-    soft = 1.5 * max(1.0, scale)
-    a, b = (cv2.GaussianBlur(p, (0, 0), soft)[inside] for p in (laid, second.astype(np.float32)))
-    a, b = a - a.mean(), b - b.mean()
-    correlation = float(a @ b / max(float(np.sqrt((a @ a) * (b @ b))), 1e-9))
-    if correlation < ALIKE:
+    same, looked = _agreeing(laid, second.astype(np.float32), inside, max(1.0, scale))
+    if same < MOST * looked or same < FEWEST:
         return None
     turn = float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
     laid_how = f", turned {abs(turn):.0f} degrees" if abs(turn) >= 0.5 else ""
     mine, other = (f"{100 * min(share, 1):.0f} %" for share in shares)
-    found_so = f"show the same{laid_how}: {int(fits.sum())} corners agree, correlation {correlation:.2f}"
+    found_so = f"show the same{laid_how}: {int(fits.sum())} corners fit, {same} of {looked} places agree"
     return f"{mine} of it and {other} of the other {found_so}", f"{other} of it and {mine} of the other {found_so}"
 
 
-def shared_parts(marks: Sequence[Corners], gray_of: Callable[[int], NDArray[np.uint8]]) -> tuple[list[Shared], int]:
+def _laid(
+    gray: NDArray[np.uint8], matrix: NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return a picture laid over another of this shape, and where it lies."""
+    import cv2
+
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if scale < 1:  # what is made smaller is softened before, as the other was
+        gray = cv2.GaussianBlur(gray, (0, 0), 0.5 / scale)
+    size = (shape[1], shape[0])
+    laid = cv2.warpAffine(gray, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    inside = cv2.warpAffine(np.full(gray.shape, 255, np.uint8), matrix, size, flags=cv2.INTER_NEAREST) > 0
+    return laid.astype(np.float32), inside
+
+
+def _agreeing(
+    one: NDArray[np.float32], two: NDArray[np.float32], inside: NDArray[np.bool_], scale: float
+) -> tuple[int, int]:
+    """Return in how many places of the overlap two pictures agree, and of how many where there is anything to see.
+
+    Only detail counts, without the light of the surroundings: pages and mounts are light and dark in the same places.
+    """
+    import cv2
+
+    detail = [cv2.GaussianBlur(p, (0, 0), 0.8 * scale) - cv2.GaussianBlur(p, (0, 0), 4.0 * scale) for p in (one, two)]
+    rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    edges = [np.linspace(line[0], line[-1] + 1, TILES + 1).astype(int) for line in (rows, columns)]
+    same = looked = 0
+    for top, bottom in pairwise(edges[0]):
+        for left, right in pairwise(edges[1]):
+            place = np.s_[top:bottom, left:right]
+            here = inside[place]
+            if here.sum() < 0.5 * here.size or here.size < 16:
+                continue
+            a, b = (p[place][here] for p in detail)
+            a, b = a - a.mean(), b - b.mean()
+            if max(a.std(), b.std()) < DETAIL:
+                continue
+            looked += 1
+            same += bool(a @ b >= ALIKE * np.sqrt((a @ a) * (b @ b)))
+    return same, looked
+
+
+def shared_parts(
+    marks: Sequence[Corners], gray_of: Callable[[int], NDArray[np.uint8] | None]
+) -> tuple[list[Shared], int]:
     """Find pictures that show the same thing, without comparing all pairs.
 
     Parameters
@@ -222,7 +266,7 @@ def shared_parts(marks: Sequence[Corners], gray_of: Callable[[int], NDArray[np.u
     marks : sequence of Corners
         Of each picture.
     gray_of : callable
-        Returns a picture by its number, as :func:`shown` does.
+        Returns a picture by its number, as :func:`shown` does; None if it is gone.
 
     Returns
     -------
@@ -234,7 +278,7 @@ def shared_parts(marks: Sequence[Corners], gray_of: Callable[[int], NDArray[np.u
         return [], 0
     owners = np.repeat(np.arange(len(marks), dtype=np.int64), counts)
     pairs = candidates(np.concatenate([c.descriptors for c in marks]), owners)
-    kept = lru_cache(maxsize=64)(gray_of)
+    kept = lru_cache(maxsize=1000)(gray_of)
     found = []
     for one, two in sorted(pairs):
         told = compared(marks[one], marks[two], lambda one=one, two=two: (kept(one), kept(two)))  # type: ignore[misc]

@@ -2,12 +2,13 @@
 
 In an exported file the batch normalisation is part of the convolutions. Here it is taken out again: each layer is
 given the mean and the deviation that its convolution has on training samples, and the scale and shift that undo them.
-At work the network is the same as before, but for the rounding of its weights to fp16; in training its batch
-statistics are what they should be.
+At work the network is what it was before it was calibrated, but for the rounding of its weights to fp16; in training
+its batch statistics are what they should be.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tratto.core.errors import InputError, OptionError
+from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto.networks.norm import Norm
 from tratto.training.config import Run, load_run
 from tratto.training.onnx_file import weights_in
@@ -159,6 +160,7 @@ def checkpoint_from(run: Run, weights: Path, photos: Path, runs: Path) -> Path:
     folder = runs / run.name
     if (folder / CHECKPOINT).exists():
         raise OptionError(f"{folder} has a checkpoint already; delete it, or name another --out")
+    weights_in(weights)  # before a pack is built for nothing
     pack = Pack(pack_for(photos, runs / "pack"), run.data.text_share, run.data.shrink_weights, run.data.collections)
     network = build_network(run)
     batches = [
@@ -185,7 +187,11 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True, help="folder with its training photographs")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of runs")
     given = parser.parse_args()
-    checkpoint_from(load_run(given.run), given.weights, given.photos, given.out)
+    try:
+        folder = checkpoint_from(load_run(given.run), given.weights, given.photos, given.out)
+    except TrattoError as e:
+        parser.exit(e.exit_code, f"tratto: {e}\n")
+    sys.stdout.write(f"{folder}: a run file with initial={folder.name!r} goes on from here\n")
 
 
 if __name__ == "__main__":

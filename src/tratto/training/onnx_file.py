@@ -110,8 +110,12 @@ def weights_in(path: Path) -> tuple[dict[str, Tensor], list[Tensor]]:
 
     try:
         graph = onnx.load(path).graph
-    except (OSError, DecodeError, ValueError) as e:
+    except OSError as e:
+        raise InputError(f"{path} cannot be read: {e.strerror or e}") from e
+    except (DecodeError, ValueError) as e:
         raise InputError(f"{path} is not an ONNX file: {e}") from e
+    if not graph.initializer:
+        raise InputError(f"{path} is an ONNX file without weights, or none")
     named: dict[str, Tensor] = {}
     folded: list[tuple[int, Tensor]] = []
     for tensor in graph.initializer:

@@ -194,7 +194,7 @@ def publish(path: Path, runs: Path, photos: Path, benchmarks: Path, place: Place
 
 
 def lineage(path: Path) -> list[str]:
-    """Names of the runs that lead to this one, first to last: each may start from an earlier one.
+    """Names of the runs that lead to this one, first to last: each may start from an earlier one, and mix in others.
 
     A run that starts from shipped weights has those runs before it that their card names.
     """
@@ -206,8 +206,9 @@ def lineage(path: Path) -> list[str]:
         # its own card may already tell of this run, when it is published a second time
         earlier = earlier[: earlier.index(run.name)] if run.name in earlier else earlier
         return [*earlier, run.name]
-    before = path.with_name(f"{run.initial}.py")
-    return [*(lineage(before) if run.initial and before.is_file() else []), run.name]
+    befores = [path.with_name(f"{name}.py") for name in (run.initial, *(name for name, _ in run.blend)) if name]
+    names = [name for before in befores if before.is_file() for name in lineage(before)]
+    return [*dict.fromkeys(names), run.name]
 
 
 def _fields(

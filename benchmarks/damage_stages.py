@@ -1,0 +1,39 @@
+"""Which training stage of the damage finder is the best? F1 of each class on the held-out photographs, calibrated.
+
+    python benchmarks/damage_stages.py PHOTOS --runs runs --stage damage_many --stage damage_mean
+
+Each stage is calibrated by itself, as it would be if it shipped, on the photographs that are never trained on
+(:mod:`tratto.training.damage_calibration`); the figures are those of that calibration, mean over the photographs. With
+one look, not four, to save time: ``--looks 4`` is as shipped.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tratto.simulate.damage import CLASSES
+from tratto.training.config import load_run
+from tratto.training.damage_calibration import calibrate_finder
+from tratto.training.loop import build_network, load_ema
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--stage", action="append", required=True)
+    parser.add_argument("--looks", type=int, default=1)
+    given = parser.parse_args()
+    print(f"| F1 | {' | '.join(CLASSES)} | mean |\n| {'--- | ' * (len(CLASSES) + 2)}", flush=True)
+    for name in given.stage:
+        run = load_run(Path(__file__).parents[1] / "training_runs" / f"{name}.py")
+        network = build_network(replace(run, network_options={**run.network_options, "looks": given.looks}))
+        load_ema(given.runs / name, network)
+        scores = calibrate_finder(network, given.photos)["f1"][: len(CLASSES)]
+        print(f"| {name} | {' | '.join(f'{v:.3f}' for v in scores)} | {np.mean(scores):.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
