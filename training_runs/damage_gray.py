@@ -1,7 +1,7 @@
 """The damage finder, seventh stage: scans without colour, more scratches, further along lines.
 
 An hour and a half of one core. Until here a picture lost its colour before it was damaged, and what shows in cracks was
-cream or brown in grey pictures, too. The network learnt to look for that, and found little in real prints scanned in
+cream or brown in grey pictures, too. The network learnt to look for that, and found little in real prints turned to
 grey.
 """
 
@@ -21,5 +21,4 @@ RUN = replace(
     seed=20,
     save_every=200,
     check_every=500,
-    log_every=BASE.log_every,
 )
