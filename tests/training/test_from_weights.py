@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
@@ -12,7 +11,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from tratto.core.errors import InputError, OptionError  # noqa: E402
-from tratto.corpus.pack import HELD_OUT, Pack  # noqa: E402
+from tratto.corpus.pack import Pack  # noqa: E402
 from tratto.networks.norm import Norm  # noqa: E402
 from tratto.training.config import Data, Optim, Run  # noqa: E402
 from tratto.training.from_weights import checkpoint_from, unfold  # noqa: E402
@@ -43,17 +42,6 @@ FIND = Run(
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    for name in ("a", HELD_OUT[0]):
-        coarse = rng.integers(0, 256, (40, 40, 3), np.uint8)
-        big = Image.fromarray(coarse).resize((540, 540), Image.Resampling.BICUBIC)
-        big.save(folder / f"{name}.png")
-    return folder
 
 
 @pytest.fixture(scope="module")

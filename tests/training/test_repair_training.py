@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from PIL import Image
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
@@ -13,7 +12,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from tratto.core.errors import OptionError  # noqa: E402
-from tratto.corpus.pack import HELD_OUT, Pack, build_pack  # noqa: E402
+from tratto.corpus.pack import Pack, build_pack  # noqa: E402
 from tratto.models.card import parse_card  # noqa: E402
 from tratto.networks.damage import (  # noqa: E402
     PRESENCE_FIGURES,
@@ -58,17 +57,6 @@ WHOLE = replace(FIND, name="whole", network_options={**SMALL_FINDER, "presence":
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    for name in ("a", HELD_OUT[0]):
-        coarse = rng.integers(0, 256, (40, 40, 3), np.uint8)
-        big = Image.fromarray(coarse).resize((540, 540), Image.Resampling.BICUBIC)
-        big.save(folder / f"{name}.{'webp' if name in HELD_OUT else 'png'}", lossless=True)
-    return folder
 
 
 @pytest.fixture(scope="module")

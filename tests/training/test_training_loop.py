@@ -43,17 +43,6 @@ def _one_thread():
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    for name in ("a", "b", HELD_OUT[0]):
-        coarse = rng.integers(0, 256, (40, 40, 3), np.uint8)
-        big = Image.fromarray(coarse).resize((540, 540), Image.Resampling.BICUBIC)
-        big.save(folder / f"{name}.{'webp' if name in HELD_OUT else 'png'}", lossless=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def pack(photos, tmp_path_factory):
     folder = tmp_path_factory.mktemp("pack")
     build_pack(photos, folder, text_pages=1)
