@@ -29,7 +29,7 @@ from tratto.simulate.damage import CLASSES  # noqa: E402
 from tratto.training.config import FEATURES, Data, Optim, Run  # noqa: E402
 from tratto.training.loop import Ema, blend_ema, build_network, load_ema, run  # noqa: E402
 from tratto.training.publish_repair import export_repair  # noqa: E402
-from tratto.training.repair import RepairChecks, f1, random_damage, random_unit, repair_loss  # noqa: E402
+from tratto.training.repair import RepairChecks, f1, random_damage, random_unit, repair_loss, warped  # noqa: E402
 from tratto.training.samples import make_sample  # noqa: E402
 
 SMALL = {"width": 8, "dilations": (1, 2), "unshuffle": 2}
@@ -121,6 +121,58 @@ def test_colours_change_places_before_there_is_damage(pack):
         means, given = clean.mean((0, 1)), sample.source.mean((0, 1))
         orders.add(tuple(int(np.argmin(np.abs(means - v))) for v in given))
     assert len(orders) >= 4
+
+
+def test_damage_is_mirrored_and_turned_with_its_marks_in_the_crops_it_is_drawn_for(pack):
+    data = Pack(pack)
+    upright = replace(FIND, data=replace(FIND.data, intact_share=0.0))
+    ways = set()
+    for step in range(24):
+        plain = make_sample(upright, data, step, 0)
+        other = make_sample(replace(upright, data=replace(upright.data, turned_share=1.0)), data, step, 0)
+        assert other.name == plain.name
+        both = np.concatenate((plain.source, plain.target), axis=2)
+        images = [np.rot90(m, k) for m in (both, both[:, ::-1]) for k in range(4)]
+        found = [
+            k for k, i in enumerate(images) if np.array_equal(i, np.concatenate((other.source, other.target), axis=2))
+        ]
+        assert len(found) == 1
+        ways.update(found)
+    assert len(ways) >= 6
+    some = replace(upright, data=replace(upright.data, turned_share=0.5))
+    same = [
+        np.array_equal(make_sample(some, data, s, 0).source, make_sample(upright, data, s, 0).source) for s in range(24)
+    ]
+    assert 5 < sum(same) < 21
+
+
+def test_a_warp_keeps_light_and_scale_and_turns_by_any_angle():
+    rows, columns = np.mgrid[:96, :96].astype(np.float32)
+    ramp = np.repeat(((rows + columns) / 192)[..., None], 3, axis=2)
+    steps, angles = [], []
+    for seed in range(40):
+        out = warped(ramp, 48, np.random.default_rng(seed))[16:32, 16:32, 0]
+        assert out.shape == (16, 16)
+        down, right = (float(np.diff(out, axis=k).mean()) for k in (0, 1))
+        steps.append(np.hypot(down, right) * 192 / np.sqrt(2))
+        angles.append(np.arctan2(down, right))
+        assert abs(out.mean() - 0.495) < 0.02
+    assert 0.7 < min(steps) < 0.95
+    assert 1.2 < max(steps) < 1.55
+    assert np.histogram(angles, 4, (-np.pi, np.pi))[0].min() >= 3
+    wave = np.repeat((0.5 + 0.4 * np.sin(2.5 * columns))[..., None], 3, axis=2).astype(np.float32)
+    sharp = [warped(wave, 48, np.random.default_rng(seed)) for seed in range(8)]
+    assert all(w.dtype == np.float32 and w.min() >= 0 and w.max() <= 1 for w in sharp)
+
+
+def test_crops_are_warped_in_the_share_they_are_drawn_for(pack):
+    data = Pack(pack)
+    intact = replace(FIND, data=replace(FIND.data, gray_share=0.0, intact_share=1.0))
+    for share, low, high in ((1.0, 24, 24), (0.5, 6, 18)):
+        some = replace(intact, data=replace(intact.data, warped_share=share))
+        samples = [(make_sample(some, data, s, 0), make_sample(intact, data, s, 0)) for s in range(24)]
+        assert all(a.source.shape == b.source.shape for a, b in samples)
+        assert low <= sum(a.name != b.name for a, b in samples) <= high
 
 
 def test_untrained_in_painter_returns_the_first_filling():

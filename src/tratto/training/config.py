@@ -58,6 +58,11 @@ class Data:
         Finding damage, and scale 1: share of crops that are lit, exposed and coloured otherwise beforehand.
     swapped_share : float
         Scale 1, and the networks of ``repair``: share of crops whose red, green and blue change places beforehand.
+    turned_share : float
+        Finding damage: share of crops that are mirrored and turned at random after they were damaged. Simulated damage
+        has an orientation (drips run down, writing is upright), and what finds it looks at mirrored pictures, too.
+    warped_share : float
+        The networks of ``repair``: share of crops that are turned by any angle, stretched and sharpened beforehand.
     kinds : dict
         Finding damage: how often a class is drawn beside those that are not named, which count 1.
     units : tuple of float
@@ -83,6 +88,8 @@ class Data:
     scanned_gray_share: float = 0.0
     exposed_share: float = 0.0
     swapped_share: float = 0.0
+    turned_share: float = 0.0
+    warped_share: float = 0.0
     kinds: dict[str, float] = field(default_factory=dict)
     units: tuple[float, ...] = ()
     pool: int = 0
@@ -90,7 +97,7 @@ class Data:
     def __post_init__(self) -> None:
         for name in ("warm_share", "bicubic", "rough", "gray_share", "tied_share", "text_share", "intact_share"):
             _number(f"data.{name}", getattr(self, name), 0, 1)
-        for name in ("scanned_gray_share", "exposed_share", "swapped_share"):
+        for name in ("scanned_gray_share", "exposed_share", "swapped_share", "turned_share", "warped_share"):
             _number(f"data.{name}", getattr(self, name), 0, 1)
         _whole("data.patch", self.patch, 16)
         for name in ("tied_from", "pool"):

@@ -100,10 +100,61 @@ def as_seen(picture: Array, rng: np.random.Generator) -> Array:
     return np.ascontiguousarray(levels.astype(np.float32) / np.float32(255))
 
 
+def warped(picture: Array, side: int, rng: np.random.Generator) -> Array:
+    """Return the middle of a picture turned by any angle and stretched, its edges as sharp as before or sharper.
+
+    Parameters
+    ----------
+    picture : (h, w, 3) float32 in [0, 1]
+    side : int
+        Of the square that is returned, in pixels; what lies outside the picture is mirrored into it.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (side, side, 3) float32 in [0, 1]
+        One pixel of it spans 0.75 to 1.5 of the picture's along one axis, and as much along the other.
+    """
+    import cv2
+
+    angle = float(rng.uniform(0, 2 * np.pi))
+    scales = np.exp(rng.uniform(np.log(0.75), np.log(1.5), 2))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = turn @ np.diag(scales)
+    middle = np.array([picture.shape[1] - 1, picture.shape[0] - 1]) / 2
+    shift = middle - matrix @ np.full(2, (side - 1) / 2)
+    out = cv2.warpAffine(
+        picture,
+        np.column_stack((matrix, shift)),
+        (side, side),
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    amount = np.float32(rng.uniform(0, 1.0))
+    out = out + amount * (out - cv2.GaussianBlur(out, (0, 0), 1.0))
+    return np.clip(out, 0, 1).astype(np.float32)
+
+
+def _clean(run: Run, pack: Pack, rng: np.random.Generator) -> tuple[Array, str]:
+    """Draw a crop without damage."""
+    if run.data.warped_share and rng.spawn(1)[0].uniform() < run.data.warped_share:
+        wide, name = pack.crop(run.data.patch * 3 // 2, rng)
+        return warped(wide, run.data.patch, rng), name
+    return pack.crop(run.data.patch, rng)
+
+
+def turned(picture: Array, target: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Mirror and turn a square crop and its target, both (n, n, k), alike: one of eight ways."""
+    quarters, mirror = int(rng.integers(4)), bool(rng.integers(2))
+    both = (np.rot90(p[:, ::-1] if mirror else p, quarters) for p in (picture, target))
+    seen, marked = (np.ascontiguousarray(p) for p in both)
+    return seen, marked
+
+
 def make_repair_sample(run: Run, pack: Pack, micro_step: int, index: int) -> tuple[Array, Array, str]:
     """Make sample ``index`` of ``micro_step``: source (h, w, 3 or 4), target (h, w, 3 or classes), name."""
     rng = np.random.default_rng([run.seed, micro_step, index])
-    clean, name = pack.crop(run.data.patch, rng)
+    clean, name = _clean(run, pack, rng)
     if run.data.exposed_share and rng.uniform() < run.data.exposed_share:
         clean = exposed(clean, rng)
     if run.data.swapped_share and rng.uniform() < run.data.swapped_share:
@@ -121,6 +172,8 @@ def make_repair_sample(run: Run, pack: Pack, micro_step: int, index: int) -> tup
     if run.data.scanned_gray_share and rng.uniform() < run.data.scanned_gray_share:
         levels = np.rint(255 * seen @ np.array([[0.299], [0.587], [0.114]], np.float32))
         seen = np.repeat(levels / np.float32(255), 3, axis=2)
+    if run.data.turned_share and rng.uniform() < run.data.turned_share:
+        seen, target = turned(seen, target, rng)
     return seen, target, f"{name} {told}"
 
 
