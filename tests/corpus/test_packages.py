@@ -309,6 +309,23 @@ def test_what_was_taken_before_a_package_broke_off_is_listed(tmp_path):
     assert len(sources_in(tmp_path / "out")) == len(list((tmp_path / "out").glob("*.png"))) == 6
 
 
+def test_no_picture_lies_there_that_is_not_listed_yet(tmp_path, monkeypatch):
+    """Whatever ends the work: also what leaves no time to tidy up."""
+    whole = deb({f"{n}.png": picture(500, 500, n) for n in range(4)}, "gz", "Files: *\nLicense: CC0-1.0\n")
+    (tmp_path / "first_1.deb").write_bytes(whole)
+    plain, counts = Image.Image.save, []
+
+    def save(self, *args, **options):
+        plain(self, *args, **options)
+        counts.append(len(sources_in(tmp_path / "out")))
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    take_packages([str(tmp_path / "first_1.deb")], tmp_path / "out")
+    assert counts == [1, 2, 3, 4]
+    take_packages([str(tmp_path / "first_1.deb")], tmp_path / "out")
+    assert len(sources_in(tmp_path / "out")) == len(list((tmp_path / "out").glob("*.png"))) == 4
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -167,19 +167,14 @@ def take_packages(
         raise OutputError(f"{out} cannot be made: {e.strerror or e}") from e
     known = {s.name: s for s in sources_in(out)}
     for given in packages:
-        try:
-            if given.endswith(".deb") or "/" in given:
-                _take(Path(given), out, plan, (known, taken))
-                continue
-            if client is None:
-                raise OptionError(f"{given} would be fetched, but nothing may be; name a .deb file")
-            with tempfile.TemporaryDirectory(prefix="tratto-deb-") as folder:
-                say(f"fetching {given}")
-                _take(fetch(given, Path(folder), plan, client), out, plan, (known, taken))
-        finally:  # no picture lies there without its licence, even if the next one could not be read
-            if taken.sources:
-                listed = [asdict(known[name]) for name in sorted(known)]
-                write_text(out / SOURCES, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
+        if given.endswith(".deb") or "/" in given:
+            _take(Path(given), out, plan, (known, taken))
+            continue
+        if client is None:
+            raise OptionError(f"{given} would be fetched, but nothing may be; name a .deb file")
+        with tempfile.TemporaryDirectory(prefix="tratto-deb-") as folder:
+            say(f"fetching {given}")
+            _take(fetch(given, Path(folder), plan, client), out, plan, (known, taken))
     return taken
 
 
@@ -268,14 +263,21 @@ def _take(deb: Path, out: Path, plan: PackagePlan, had: tuple[dict[str, Source],
             continue
         digest = hashlib.sha256(raw).hexdigest()
         name = _free_name(f"{package}_{stem}", "webp" if plan.webp else "png", out, (known, digest))
-        with atomic_file(out / name) as sink:
-            if plan.webp:
-                picture.save(sink, "WEBP", quality=plan.webp, method=6)
-            else:
-                picture.save(sink, "PNG")
         shown = place.encode("utf-8", "replace").decode("utf-8")
         known[name] = Source(name, deb.name, shown, stanza.licence, stanza.holder, digest)
+        _list(known, out)  # first: no picture lies there without its licence, whatever ends the work
+        with atomic_file(out / name) as sink:
+            if plan.webp:
+                picture.save(sink, "WEBP", quality=plan.webp, method=4)
+            else:
+                picture.save(sink, "PNG")
         taken.sources.append(known[name])
+
+
+def _list(known: dict[str, Source], out: Path) -> None:
+    """Write whose the pictures are."""
+    listed = [asdict(known[name]) for name in sorted(known)]
+    write_text(out / SOURCES, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
 
 
 def _free_name(wanted: str, ending: str, out: Path, had: tuple[dict[str, Source], str]) -> str:
