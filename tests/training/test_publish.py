@@ -1,3 +1,4 @@
+import importlib
 import tomllib
 from pathlib import Path
 
@@ -5,9 +6,11 @@ import pytest
 
 pytest.importorskip("torch")
 
+from tratto.core.errors import InputError
 from tratto.evaluation.restore import Report, RestorePlan, Row
 from tratto.models.card import load_card, parse_card
 from tratto.training.publish import card_text, lineage, quality_of
+from tratto.training.publish_repair import publish_repair
 
 RUNS = Path(__file__).parents[2] / "training_runs"
 
@@ -21,6 +24,37 @@ def test_card_text_is_toml_that_reads_back():
     assert read["pair"] == [0.0, 1.0]
     assert read["quality"] == {"psnr": 30.5, "curve": [1.0, 2.25]}
     assert read["speed"]["seconds_per_megapixel"] == 2e-7
+
+
+@pytest.mark.parametrize(
+    ("module", "run", "options"),
+    [
+        ("publish", "restore_noise", ["--benchmarks", "none"]),
+        ("publish_repair", "damage_mean", []),
+        ("publish_estimator", "estimator", []),
+        ("from_weights", "damage_mean", ["--weights", "none.onnx"]),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(tmp_path, capsys, monkeypatch, module, run, options):
+    main = importlib.import_module(f"tratto.training.{module}").main
+    place = ["--out" if module == "from_weights" else "--runs", str(tmp_path / "runs")]
+
+    def said(*given):
+        monkeypatch.setattr("sys.argv", [module, *given, "--photos", str(tmp_path), *place, *options])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code
+        return capsys.readouterr().err
+
+    assert said(str(tmp_path / "other.py")).startswith("tratto: no run file at ")
+    text = said(str(RUNS / f"{run}.py"))
+    assert text.startswith("tratto: ")
+    assert text.count("\n") == 1
+
+
+def test_nothing_is_published_without_photographs_to_measure_on(tmp_path):
+    with pytest.raises(InputError, match="none of the held-out photographs"):
+        publish_repair(RUNS / "damage_mean.py", tmp_path, tmp_path)
 
 
 def test_rows_become_keys():

@@ -16,9 +16,8 @@ from pathlib import Path
 import torch
 
 from tratto.core.errors import InputError, OptionError
-from tratto.corpus.pack import HELD_OUT
 from tratto.training.config import Run, execute
-from tratto.training.held_out import held_out_crops
+from tratto.training.held_out import need_held_out
 from tratto.training.loop import HeldOut, build_network, load_ema, run
 
 #: Networks that are measured in PSNR.
@@ -115,8 +114,7 @@ def compare(variants: Mapping[str, Run], where: tuple[Path, Path, Path | None], 
     for title, config in variants.items():
         if config.network not in RESTORING:
             raise OptionError(f"{title} trains the network {config.network!r}; compared are {', '.join(RESTORING)}")
-    if not any(True for _ in held_out_crops(photos)):
-        raise InputError(f"{photos} holds none of the held-out photographs ({', '.join(HELD_OUT)}) to compare by")
+    need_held_out(photos)
     found = []
     for title, config in variants.items():
         folder = run(config, photos, out, pack)

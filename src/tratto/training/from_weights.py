@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tratto.core.errors import InputError, OptionError, TrattoError
+from tratto.core.errors import InputError, OptionError
 from tratto.networks.norm import Norm
+from tratto.training.command import run_command
 from tratto.training.config import Run, load_run
 from tratto.training.onnx_file import weights_in
 
@@ -187,10 +188,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True, help="folder with its training photographs")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of runs")
     given = parser.parse_args()
-    try:
-        folder = checkpoint_from(load_run(given.run), given.weights, given.photos, given.out)
-    except TrattoError as e:
-        parser.exit(e.exit_code, f"tratto: {e}\n")
+    folder = run_command(parser, lambda: checkpoint_from(load_run(given.run), given.weights, given.photos, given.out))
     sys.stdout.write(f"{folder}: a run file with initial={folder.name!r} goes on from here\n")
 
 

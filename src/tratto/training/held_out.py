@@ -73,6 +73,21 @@ def held_out_pictures(
             yield _middle(_reduced(path, shrink), side)
 
 
+def need_held_out(photos: Path) -> None:
+    """Make sure that there is something to measure on.
+
+    Raises
+    ------
+    InputError
+        If no held-out photograph lies in the folder.
+    """
+    if next(_files(photos), None) is None:
+        raise InputError(
+            f"{photos} has none of the held-out photographs that weights are measured on: {', '.join(HELD_OUT)} "
+            f"({', '.join(SUFFIXES)})"
+        )
+
+
 def _files(photos: Path) -> Iterator[tuple[int, Path]]:
     for number, name in enumerate(HELD_OUT):
         path = next((p for p in (photos / f"{name}{suffix}" for suffix in SUFFIXES) if p.is_file()), None)

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from tratto.core.errors import OptionError
 from tratto.evaluation.restore import Report, RestorePlan, evaluate_restore, restorer_method
 from tratto.models.card import ModelCard, parse_card
+from tratto.training.command import run_command
 from tratto.training.config import Run, load_run
 from tratto.training.export import Exported, export, receptive_radius
+from tratto.training.held_out import need_held_out
 from tratto.training.loop import build_network
 
 LICENCE = "Apache-2.0"
@@ -167,6 +170,7 @@ def publish(path: Path, runs: Path, photos: Path, benchmarks: Path, place: Place
     import tratto.models as models
 
     run = load_run(path)
+    need_held_out(photos)
     root = Path(models.__file__).parent
     name = run.card_id
     made = export(run, runs / run.name, photos, root / "weights" / f"{name}.onnx")
@@ -294,8 +298,14 @@ def main() -> None:
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder with CBSD68, Classic5, Set5, Set14")
     parser.add_argument("--note", default="", help="added to the card's limits")
     given = parser.parse_args()
-    place = PLACES[load_run(given.run).card_id]
-    publish(given.run, given.runs, given.photos, given.benchmarks, place, given.note)
+
+    def work() -> None:
+        card = load_run(given.run).card_id
+        if card not in PLACES:
+            raise OptionError(f"weights of {card} are not published by this command, but those of {', '.join(PLACES)}")
+        publish(given.run, given.runs, given.photos, given.benchmarks, PLACES[card], given.note)
+
+    run_command(parser, work)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,11 @@ from tratto.core.errors import OptionError
 from tratto.models.card import ModelCard, parse_card
 from tratto.networks.estimator import TRAITS, Estimator, unscaled
 from tratto.tasks.restore import CLEAN_SIGMA
+from tratto.training.command import run_command
 from tratto.training.config import load_run
 from tratto.training.estimation import EstimationChecks, answers, held_out_draws
 from tratto.training.export import CALIBRATION_SHARE
+from tratto.training.held_out import need_held_out
 from tratto.training.loop import build_network, load_ema
 from tratto.training.onnx_file import worst_difference, write_onnx
 from tratto.training.publish import LICENCE, card_text, lineage, training_data
@@ -116,6 +118,7 @@ def publish_estimator(path: Path, runs: Path, photos: Path, note: str = "") -> M
     if missing:
         raise OptionError(f"the checkpoint does not fit the run; missing: {', '.join(missing)}")
     network.eval()
+    need_held_out(photos)
     checks = EstimationChecks(photos, run)
     draws = held_out_draws(photos)
     factors = error_factors(network, draws)
@@ -178,7 +181,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True, help="folder with the held-out photographs")
     parser.add_argument("--note", default="", help="added to the card's limits")
     given = parser.parse_args()
-    publish_estimator(given.run, given.runs, given.photos, given.note)
+    run_command(parser, lambda: publish_estimator(given.run, given.runs, given.photos, given.note))
 
 
 if __name__ == "__main__":

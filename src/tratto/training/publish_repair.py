@@ -16,9 +16,11 @@ from tratto.models.card import ModelCard, parse_card
 from tratto.networks.damage import DamageNet
 from tratto.networks.inpaint import InpaintNet
 from tratto.providers.damage_finder import TOLD_OUTPUT
+from tratto.training.command import run_command
 from tratto.training.config import Run, load_run
 from tratto.training.damage_calibration import calibrate_finder
 from tratto.training.export import CALIBRATION_SHARE
+from tratto.training.held_out import need_held_out
 from tratto.training.loop import build_network, load_ema
 from tratto.training.onnx_file import worst_difference, write_onnx
 from tratto.training.publish import LICENCE, card_text, lineage, training_data
@@ -160,6 +162,7 @@ def publish_repair(path: Path, runs: Path, photos: Path, note: str = "") -> Mode
     import tratto.models as models
 
     run = load_run(path)
+    need_held_out(photos)
     root = Path(models.__file__).parent
     name = run.card_id
     weights = root / "weights" / f"{name}.onnx"
@@ -272,7 +275,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True, help="folder with the held-out photographs")
     parser.add_argument("--note", default="", help="added to the card's limits")
     given = parser.parse_args()
-    publish_repair(given.run, given.runs, given.photos, given.note)
+    run_command(parser, lambda: publish_repair(given.run, given.runs, given.photos, given.note))
 
 
 if __name__ == "__main__":
