@@ -184,6 +184,10 @@ def test_the_command_has_a_row_of_the_network_for_compression_alone(folder, tmp_
 
 
 def test_a_provider_that_would_have_no_row_is_refused(folder):
+    done = invoke("eval", "restore", folder, "--sigma", 15, "--scale", 2, "--provider", "bicubic", "--provider", "nlm")
+    assert (
+        "bicubic has no rows at x1: it only enlarges.\nnlm has no rows at x2: it does not enlarge by 2." in done.output
+    )
     done = invoke("eval", "restore", folder, "--sigma", 15, "--provider", "bicubic")
     assert done.exit_code == 2
     assert "--scale 2" in done.stderr

@@ -120,6 +120,8 @@ def _eval_restore(
     bm3d: bool,
     out: Path | None,
 ) -> int:
+    from dataclasses import replace
+
     from tratto.core.errors import InputError, OptionError
     from tratto.corpus.shards import write_text
     from tratto.evaluation.features import FeatureDistance, features_available
@@ -192,6 +194,18 @@ def _eval_restore(
     sheet = Sheet()
     distance = FeatureDistance() if features_available() else None
     report = evaluate_restore(folder, methods, plan, suits, lambda name: typer.echo(name, err=True), sheet, distance)
+    kept_size = [1] if plan.sigmas or plan.qualities else []
+    asked = {name: [*kept_size, *plan.scales] for name in dict.fromkeys(providers) if name != "auto"}
+    report = replace(
+        report,
+        notes=tuple(
+            f"{name} has no rows at x{scale}: it "
+            + ("only enlarges." if scale == 1 else f"does not enlarge by {scale}.")
+            for name, scales in asked.items()
+            for scale in scales
+            if scale not in RESTORERS[name].scales
+        ),
+    )
     text = to_markdown(report)
     typer.echo(text)
     if out is not None:

@@ -512,4 +512,6 @@ def to_markdown(report: Report) -> str:
                 f"| {case} | {r.method} | {r.psnr:.2f}{interval} | {r.ssim:.4f} | {far} "
                 f"| {r.seconds_per_megapixel:.2f} | {inside} | {r.pictures} |"
             )
+    if report.notes:
+        lines += ["", *report.notes]
     return "\n".join(lines) + "\n"
