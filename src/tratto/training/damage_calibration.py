@@ -9,7 +9,9 @@ the best, what is nearest to the network as it is.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -79,15 +81,16 @@ def calibrate_finder(network: DamageNet, photos: Path) -> dict[str, object]:
     there: list[NDArray[np.float32]] = []
     found: list[NDArray[np.int64]] = []
     damage: list[NDArray[np.int64]] = []
-    for number, picture, true in _shots(photos):
-        owners.append(number)
-        plain, kinds = network.parts(_framed(picture, network.config.multiple))
-        assert kinds is not None
-        there.append(kinds[0].numpy())
-        h, w = picture.shape[:2]
-        logits = plain[0, :, :h, :w].numpy()
-        found.append(np.stack([_found(plane, mask) for plane, mask in zip(logits, true, strict=True)]))
-        damage.append(true.sum(axis=(1, 2)))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for number, picture, true in _shots(photos):
+            owners.append(number)
+            plain, kinds = network.parts(_framed(picture, network.config.multiple))
+            assert kinds is not None
+            there.append(kinds[0].numpy())
+            h, w = picture.shape[:2]
+            logits = plain[0, :, :h, :w].numpy()
+            found.append(np.stack(list(pool.map(_found, logits, true))))
+            damage.append(true.sum(axis=(1, 2)))
     if not there:
         raise OptionError("calibration needs the held-out photographs in the photo folder")
     by_class = zip(np.stack(found, axis=1), np.stack(damage, axis=1), np.stack(there, axis=1), strict=True)
@@ -108,10 +111,16 @@ def _framed(picture: NDArray[np.float32], multiple: int) -> Tensor:
 def _found(logits: NDArray[np.float32], true: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Count what is marked of a plane of logits (H, W) at each of :data:`LEVELS`: (2, L) damaged and other pixels."""
     out = np.zeros((2, len(LEVELS)), np.int64)
+    if logits.max() < LEVELS[0]:
+        return out
+    rows, columns = (np.flatnonzero((logits >= LEVELS[0]).any(axis)) for axis in (1, 0))
+    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)  # outside of which nothing is marked
+    logits, true = np.ascontiguousarray(logits[part]), np.ascontiguousarray(true[part])
     for n, level in enumerate(LEVELS[logits.max() >= LEVELS]):
         marked = decided([1 / (1 + np.exp(level - logits))])[0]
-        out[:, n] = (marked & true).sum(), (marked & ~true).sum()
-        if not marked.any():
+        total, hits = int(np.count_nonzero(marked)), int(np.count_nonzero(marked & true))
+        out[:, n] = hits, total - hits
+        if not total:
             break  # a higher threshold never marks more
     return out
 
