@@ -4,7 +4,7 @@
 
 Each stage is calibrated by itself, as it would be if it shipped, on the photographs that are never trained on
 (:mod:`tratto.training.damage_calibration`); the figures are those of that calibration, mean over the photographs. With
-one look, not four, to save time: ``--looks 4 --closer 1.5`` is as shipped.
+one look, to save time: ``--looks 2 --closer 1.5`` is as shipped.
 """
 
 import argparse

@@ -18,7 +18,7 @@ RUN = replace(
     name="damage_turned",
     initial="damage_mean",
     blend=(),
-    network_options={**BASE.network_options, "closer": 1.5},
+    network_options={**BASE.network_options, "looks": 2, "closer": 1.5},
     steps=3_900,
     batch=3,
     data=replace(BASE.data, patch=256, exposed_share=0.5, swapped_share=0.15, turned_share=1.0, warped_share=0.6),
