@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from tratto._version import __version__
+
+# ONNX Runtime, from 1.31 on, keeps an identifier of the machine and a log of events for its maker unless this is set
+# before it is imported. Pictures are restored offline, and nobody is told.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from tratto.core.errors import TrattoError

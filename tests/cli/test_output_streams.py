@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
+#: Where streams are not buffered, nothing is left in them that could fail when the interpreter ends.
+BUFFERED = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
 COMMAND = [sys.executable, "-m", "tratto.cli.main"]
 
 
@@ -52,6 +54,18 @@ def test_a_full_standard_error_stops_nothing(picture):
     (picture.parent / "notes.txt").write_text("passed over, which is said")
     line = ["restore", str(picture.parent), "-o", str(picture.parent / "out")]
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*COMMAND, *line], stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+        done = subprocess.run(
+            [*COMMAND, *line], env=BUFFERED, stdout=subprocess.PIPE, stderr=full, text=True, check=False
+        )
     assert done.returncode == 0
     assert (picture.parent / "out" / "a.png").exists()
+
+
+def test_the_runtime_of_the_networks_keeps_no_record(picture, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    bare = {k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    line = [*COMMAND, "restore", str(picture), "-o", str(tmp_path / "there.png"), "--force"]
+    done = subprocess.run(line, env={**bare, "HOME": str(home)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not [p for p in home.rglob("*") if "onnx" in p.name.lower() or "microsoft" in p.name.lower()]

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -91,12 +91,25 @@ def deaf() -> int:
 
 def _give_up(reason: str) -> int:
     complain(f"tratto: standard output cannot be written: {reason}; pictures that were finished before are complete")
-    # what still waits in the buffer must not fail again when the interpreter ends
+    _drop(sys.stdout)
+    return 4
+
+
+def _silence() -> None:
+    """If standard error takes no more, give it up: the interpreter would end with 120 for what still waits for it."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        _drop(sys.stderr)
+
+
+def _drop(stream: TextIO) -> None:
+    """Lead a stream nowhere: what still waits in its buffer must not fail again when the interpreter ends."""
     with contextlib.suppress(OSError, ValueError):
         void = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(void, sys.stdout.fileno())
+        os.dup2(void, stream.fileno())
         os.close(void)
-    return 4
 
 
 def _flush() -> None:
@@ -160,4 +173,5 @@ class GuardedGroup(TyperGroup):
             else:  # nothing was asked: this shows the help
                 with contextlib.suppress(OSError):
                     e.show()
+        _silence()
         sys.exit(code if isinstance(code, int) else 0)
