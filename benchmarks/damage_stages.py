@@ -25,7 +25,9 @@ def main():
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--stage", action="append", required=True)
     parser.add_argument("--looks", type=int, default=1)
-    parser.add_argument("--closer", type=float, default=1.0, help="how many times enlarged every second look is")
+    parser.add_argument(
+        "--closer", type=float, default=1.0, help="how many times enlarged the looks at mirror images are"
+    )
     given = parser.parse_args()
     print(f"| F1 | {' | '.join(CLASSES)} | mean |\n| {'--- | ' * (len(CLASSES) + 2)}", flush=True)
     for name in given.stage:

@@ -205,6 +205,14 @@ def test_find_removes_no_input_and_nothing_before_it_can_write(photo, tmp_path, 
     assert sorted(p.name for p in folder.iterdir()) == ["all.png", "scratch.png", "stain.png"]
 
 
+@pytest.mark.parametrize(("option", "value"), [("--score", "0.5"), ("--classes", "crack")])
+def test_what_only_an_own_model_has_is_refused_without_one(photo, tmp_path, option, value):
+    done = run.invoke(app, ["mask", "find", str(photo), "-o", str(tmp_path / "found"), option, value])
+    assert done.exit_code == 2
+    assert option in done.output
+    assert not (tmp_path / "found").exists()
+
+
 def test_kinds_that_a_person_sees_are_told_to_the_finder(photo, tmp_path, monkeypatch):
     import tratto.providers.damage_finder as finder
 

@@ -296,7 +296,9 @@ def find(
     classes: Annotated[
         str | None, typer.Option(help="Names of that model's classes, if it does not say: crack,stain,...")
     ] = None,
-    score: Annotated[float, typer.Option(help="Least score of a find of that model, 0-1.")] = 0.25,
+    score: Annotated[
+        float | None, typer.Option(help="Least score of a find of that model, 0-1; 0.25 unless given.")
+    ] = None,
     kind: Annotated[
         list[str] | None,
         typer.Option(help="A kind of damage that you see in the picture; repeatable. It has no others then."),
@@ -308,9 +310,11 @@ def find(
 
     With --overwrite the masks of kinds that are not found this time are removed from the folder.
     """
-    own = None if model is None else (model, classes, score)
+    own = None if model is None else (model, classes, 0.25 if score is None else score)
     if model is None and classes is not None:
         raise typer.BadParameter("--classes names the classes of --model")
+    if model is None and score is not None:
+        raise typer.BadParameter("--score is for the finds of --model; the network that ships has --threshold")
     if model is not None and kind:
         raise typer.BadParameter("--kind is for the network that ships, not for --model")
     guarded(_find, picture, out, (threshold, kind or []), own, overwrite, as_json, as_json=as_json)
