@@ -205,6 +205,21 @@ def test_find_removes_no_input_and_nothing_before_it_can_write(photo, tmp_path, 
     assert sorted(p.name for p in folder.iterdir()) == ["all.png", "scratch.png", "stain.png"]
 
 
+def test_a_folder_in_the_way_of_a_mask_is_seen_before_any_mask_is_replaced(photo, tmp_path, monkeypatch):
+    import tratto.providers.damage_finder as finder
+
+    def folds(rgb, backend=None, card=None, kinds=()):
+        return {name: np.full(rgb.shape[:2], name == "fold", np.float32) for name in (*finder.CLASSES, "any")}
+
+    monkeypatch.setattr(finder, "find_damage", folds)
+    (tmp_path / "found" / "all.png").mkdir(parents=True)
+    (tmp_path / "found" / "fold.png").write_bytes(b"mine")
+    done = run.invoke(app, ["mask", "find", str(photo), "-o", str(tmp_path / "found"), "--overwrite"])
+    assert done.exit_code == 4
+    assert "all.png is a folder" in done.output
+    assert (tmp_path / "found" / "fold.png").read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize(("option", "value"), [("--score", "0.5"), ("--classes", "crack")])
 def test_what_only_an_own_model_has_is_refused_without_one(photo, tmp_path, option, value):
     done = run.invoke(app, ["mask", "find", str(photo), "-o", str(tmp_path / "found"), option, value])

@@ -83,13 +83,15 @@ def check_new_png(path: Path, inputs: list[Path], overwrite: bool, what: str) ->
     OptionError
         If the name does not end with ``.png``.
     OutputError
-        If it exists already or is an input.
+        If it exists already, is a folder or is an input.
     """
     if path.suffix.lower() != ".png":
         raise OptionError(f"{what} is written as PNG; {path.name!r} does not end with .png")
     for given in inputs:
         if path.exists() and given.exists() and path.samefile(given):
             raise OutputError(f"{path} is an input; an input is never overwritten")
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; move it, or choose another name")
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists; choose another name, or replace it with --overwrite")
 
