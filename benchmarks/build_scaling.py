@@ -57,9 +57,9 @@ def usage(began: float, items: int) -> None:
 
 
 def build(pictures: str, out: str, count: str, intact: str) -> None:
-    from tratto.corpus import build_item
-    from tratto.corpus.build import build as make
-    from tratto.corpus.build_plan import BuildPlan
+    from tratto_lab.corpus import build_item
+    from tratto_lab.corpus.build import build as make
+    from tratto_lab.corpus.build_plan import BuildPlan
 
     if intact == "True":
         build_item.draw_damage = lambda rng: []
@@ -69,14 +69,14 @@ def build(pictures: str, out: str, count: str, intact: str) -> None:
 
 
 def read(out: str) -> None:
-    from tratto.corpus.shards import Reading, Shards
+    from tratto_lab.corpus.shards import Reading, Shards
 
     began = time.monotonic()
     usage(began, sum(1 for _ in Shards(Path(out), Reading(buffer=256)).raw()))
 
 
 def resume(out: str) -> None:
-    from tratto.corpus.shards import Reading, Shards
+    from tratto_lab.corpus.shards import Reading, Shards
 
     began = time.monotonic()
     whole = len(Shards(Path(out)))

@@ -19,9 +19,9 @@ import numpy as np
 
 from tratto.providers.restorer import open_restorer
 from tratto.session import Session
-from tratto.simulate.degrade import jpeg
 from tratto.tasks.restore import RestoreOptions, prevailing
-from tratto.training.held_out import held_out_crops
+from tratto_lab.simulate.degrade import jpeg
+from tratto_lab.training.held_out import held_out_crops
 
 SIGMAS, QUALITIES, BLURS, FAINT = (0, 5, 8, 12, 15, 25), (20, 40, 60, 75, 90), (1.6, 2.0), (0, 1, 2)
 

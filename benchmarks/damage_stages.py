@@ -3,8 +3,8 @@
     python benchmarks/damage_stages.py PHOTOS --runs runs --stage damage_many --stage damage_mean
 
 Each stage is calibrated by itself, as it would be if it shipped, on the photographs that are never trained on
-(:mod:`tratto.training.damage_calibration`); the figures are those of that calibration, mean over the photographs. With
-one look, to save time: ``--looks 2 --closer 1.5`` is as shipped.
+(:mod:`tratto_lab.training.damage_calibration`); the figures are those of that calibration, mean over the photographs.
+With one look, to save time: ``--looks 2 --closer 1.5`` is as shipped.
 """
 
 import argparse
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tratto.simulate.damage import CLASSES
-from tratto.training.config import load_run
-from tratto.training.damage_calibration import calibrate_finder
-from tratto.training.loop import build_network, load_ema
+from tratto_lab.simulate.damage import CLASSES
+from tratto_lab.training.config import load_run
+from tratto_lab.training.damage_calibration import calibrate_finder
+from tratto_lab.training.loop import build_network, load_ema
 
 
 def main():

@@ -3,8 +3,8 @@
 ``python benchmarks/damage_threshold.py PHOTOS [--kinds 3] [--runs RUNS --stage damage_tune ...]``
 
 The photographs that are never trained on are shown at a half, a third and a quarter of their size, each intact and
-damaged in eight ways (:mod:`tratto.evaluation.damage`). Without ``--stage`` the network that ships is measured, else
-the EMA weights of these runs in RUNS, which are not calibrated as what ships is. ``--kinds`` lays several kinds of
+damaged in eight ways (:mod:`tratto_lab.evaluation.damage`). Without ``--stage`` the network that ships is measured,
+else the EMA weights of these runs in RUNS, which are not calibrated as what ships is. ``--kinds`` lays several kinds of
 damage over each other. One row for each stage and threshold.
 """
 
@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tratto.evaluation.damage import ANY, DamagePlan, Finder, evaluate_damage
 from tratto.imaging.masks import CLASSES, decided
-from tratto.training.held_out import held_out_pictures
+from tratto_lab.evaluation.damage import ANY, DamagePlan, Finder, evaluate_damage
+from tratto_lab.training.held_out import held_out_pictures
 
 THRESHOLDS = (0.5, 0.65, 0.75, 0.85)
 Chances = Callable[[np.ndarray], np.ndarray]
@@ -39,8 +39,8 @@ def stage(runs: Path, name: str) -> Chances:
     """Return the chances of a run's EMA weights, which are not calibrated."""
     import torch
 
-    from tratto.training.config import load_run
-    from tratto.training.loop import build_network, load_ema
+    from tratto_lab.training.config import load_run
+    from tratto_lab.training.loop import build_network, load_ema
 
     network = build_network(load_run(Path(__file__).parents[1] / "training_runs" / f"{name}.py"))
     load_ema(runs / name, network)

@@ -2,9 +2,9 @@
 
     python benchmarks/depth_cues.py [FOLDER]
 
-Needs Mitsuba 3. Renders of the rooms that lie in FOLDER (as ``tratto.corpus.rooms`` caches them) are used, others are
-rendered. Twelve rooms are there to choose by; four others, whose cameras stand elsewhere, to check. Measured are the
-shipped stand-in, each cue alone, and a ridge regression over fourteen cues that was fitted to the twelve.
+Needs Mitsuba 3. Renders of the rooms that lie in FOLDER (as ``tratto_lab.corpus.rooms`` caches them) are used, others
+are rendered. Twelve rooms are there to choose by; four others, whose cameras stand elsewhere, to check. Measured are
+the shipped stand-in, each cue alone, and a ridge regression over fourteen cues that was fitted to the twelve.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tratto.corpus import rooms
 from tratto.providers.depth import GeometricDepth
+from tratto_lab.corpus import rooms
 
 SIZE = (48, 36)
 

@@ -2,8 +2,8 @@
 
     python benchmarks/held_out_twice.py PHOTOS
 
-The networks for noise and for JPEG that ship, with and without that photograph (:data:`tratto.corpus.pack.TWICE`): PSNR
-in dB, and the factor by which the stated error is calibrated.
+The networks for noise and for JPEG that ship, with and without that photograph (:data:`tratto_lab.corpus.pack.TWICE`):
+PSNR in dB, and the factor by which the stated error is calibrated.
 """
 
 import argparse
@@ -11,11 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import tratto.models
-from tratto.corpus.pack import HELD_OUT, TWICE
-from tratto.training import held_out
-from tratto.training.config import load_run
-from tratto.training.export import calibrate
-from tratto.training.loop import HeldOut, build_network, load_ema
+from tratto_lab.corpus.pack import HELD_OUT, TWICE
+from tratto_lab.training import held_out
+from tratto_lab.training.config import load_run
+from tratto_lab.training.export import calibrate
+from tratto_lab.training.loop import HeldOut, build_network, load_ema
 
 SHIPPED = {
     "restore_noise_sigma": ("tratto-restore-x1", "sigma25"),

@@ -98,8 +98,8 @@ def measure_opinion(pictures: list[Picture], table: Table) -> None:
     """What the network reads beside what single pixels show, where both are asked for the noise that was drawn."""
     from tratto.core.errors import UnavailableError
     from tratto.providers.estimator import opinion
-    from tratto.simulate.degrade import grain_noise
     from tratto.tasks.restore import make_options, plan
+    from tratto_lab.simulate.degrade import grain_noise
 
     def grainy(picture: Picture, sigma: float, size: float, seed: int) -> Picture:
         grain = grain_noise(picture.astype(np.float32) / 255, sigma, size, np.random.default_rng(seed), seed % 2 == 0)

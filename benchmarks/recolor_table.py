@@ -14,7 +14,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from tratto.evaluation.recolor import METHODS, evaluate, room_samples, rows_of, to_markdown, write_grid, write_metrics
+from tratto_lab.evaluation.recolor import (
+    METHODS,
+    evaluate,
+    room_samples,
+    rows_of,
+    to_markdown,
+    write_grid,
+    write_metrics,
+)
 
 
 def main() -> None:

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from tratto.corpus.pack import HELD_OUT
 from tratto.imaging.fill import ErrorCurve, expected_error
 from tratto.providers.inpainter import open_inpainter
-from tratto.simulate.holes import large, medium, thin
+from tratto_lab.corpus.pack import HELD_OUT
+from tratto_lab.simulate.holes import large, medium, thin
 
 REACHES = (0.7, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 

@@ -12,8 +12,8 @@ import time
 import numpy as np
 
 from tratto import Session
-from tratto.simulate.damage_field import Stroke, fractal, ink, wander
-from tratto.simulate.holes import large
+from tratto_lab.simulate.damage_field import Stroke, fractal, ink, wander
+from tratto_lab.simulate.holes import large
 
 
 def scene(height, width, rng):

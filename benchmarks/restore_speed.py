@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 
 from tratto.core.errors import UnavailableError
-from tratto.evaluation.restore import Case, restorer_method
 from tratto.imaging import io
 from tratto.imaging.metrics import psnr
 from tratto.providers.restorer import open_restorer
+from tratto_lab.evaluation.restore import Case, restorer_method
 
 SIGMA = 25.0
 Method = Callable[[np.ndarray], np.ndarray]

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tratto.corpus.shared_parts import candidates, corners, shared_parts, shown
+from tratto_lab.corpus.shared_parts import candidates, corners, shared_parts, shown
 
 COUNTS = (5_000, 10_000, 20_000, 40_000)
 SIDE, SQUARE = 1200, 300

@@ -68,8 +68,8 @@ def surface():
         for p in command.params:
             options.append([sorted(p.opts + p.secondary_opts), bool(p.required)])
         commands[name] = sorted(options)
-        for sub, child in sorted(getattr(command, "commands", {}).items()):
-            walk(child, f"{name} {sub}".strip())
+        for sub in sorted(command.list_commands(None) if hasattr(command, "list_commands") else ()):
+            walk(command.get_command(None, sub), f"{name} {sub}".strip())
 
     walk(root, "tratto")
     return {"names": sorted(tratto.__all__), "commands": commands}

@@ -1,6 +1,6 @@
 """The embedded damage finder's decoder on frozen ImageNet features, trained on simulated damage. One core, an hour."""
 
-from tratto.training.config import FEATURES, Data, Optim, Run
+from tratto_lab.training.config import FEATURES, Data, Optim, Run
 
 RUN = Run(
     name="damage",

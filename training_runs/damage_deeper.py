@@ -7,7 +7,7 @@ that are averaged later need the same beginning.
 from dataclasses import replace
 from pathlib import Path
 
-from tratto.training.config import Optim, load_run
+from tratto_lab.training.config import Optim, load_run
 
 BASE = load_run(Path(__file__).with_name("damage_many.py"))
 

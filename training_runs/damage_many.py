@@ -8,7 +8,7 @@ others 0.51), so what it lacks is other pictures: here landscapes of endless-sky
 from dataclasses import replace
 from pathlib import Path
 
-from tratto.training.config import Optim, load_run
+from tratto_lab.training.config import Optim, load_run
 
 BASE = load_run(Path(__file__).with_name("damage_told.py"))
 

@@ -6,7 +6,7 @@ A little over an hour of one core. What says which kinds there are is trained ha
 from dataclasses import replace
 from pathlib import Path
 
-from tratto.training.config import Optim, load_run
+from tratto_lab.training.config import Optim, load_run
 
 BASE = load_run(Path(__file__).with_name("damage_whole.py"))
 

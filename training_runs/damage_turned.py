@@ -9,7 +9,7 @@ many thin lines that are no scratches.
 from dataclasses import replace
 from pathlib import Path
 
-from tratto.training.config import Optim, load_run
+from tratto_lab.training.config import Optim, load_run
 
 BASE = load_run(Path(__file__).with_name("damage_mean.py"))
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from tratto.training.config import load_run
+from tratto_lab.training.config import load_run
 
 MEAN = load_run(Path(__file__).with_name("damage_mean.py"))
 BASE = load_run(Path(__file__).with_name("damage_turned.py"))

@@ -3,7 +3,7 @@
 The samples are made once and kept: the spectrum of a picture takes far longer than a step of so small a network.
 """
 
-from tratto.training.config import Data, Optim, Run
+from tratto_lab.training.config import Data, Optim, Run
 
 RUN = Run(
     name="estimator",

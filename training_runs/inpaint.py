@@ -1,6 +1,6 @@
 """The embedded in-painter of thin and medium losses. One shared core, about an hour."""
 
-from tratto.training.config import Data, Optim, Run
+from tratto_lab.training.config import Data, Optim, Run
 
 RUN = Run(
     name="inpaint",

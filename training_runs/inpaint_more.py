@@ -3,7 +3,7 @@
 Without its checkpoint, ``initial`` may name the exported file that ships.
 """
 
-from tratto.training.config import Data, Optim, Run
+from tratto_lab.training.config import Data, Optim, Run
 
 RUN = Run(
     name="inpaint_more",

@@ -5,7 +5,7 @@ Plus (``--set model=FOLDER --set ip_adapter=FOLDER``, or folders of these names 
 here: only on a tiny random model.
 """
 
-from tratto.training.lora_config import LoraRun
+from tratto_lab.training.lora_config import LoraRun
 
 RUN = LoraRun(
     name="lora_recolor",

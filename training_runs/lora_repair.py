@@ -4,7 +4,7 @@ Needs a GPU of 24 GB or more, the pulled card ``sdxl-inpainting`` (or ``--set mo
 each with its caption in a text file of the same name beside it. Not run in full here: only on a tiny random model.
 """
 
-from tratto.training.lora_config import LoraRun
+from tratto_lab.training.lora_config import LoraRun
 
 RUN = LoraRun(
     name="lora_repair",

@@ -4,8 +4,8 @@ It is chosen when the inspection finds compression and little noise; the block g
 by pixel-unshuffle 8, one position per block, was tried first and learnt next to nothing (docs/learning.md).
 """
 
-from tratto.simulate.degrade import Mix
-from tratto.training.config import Data, Optim, Run
+from tratto_lab.simulate.degrade import Mix
+from tratto_lab.training.config import Data, Optim, Run
 
 RUN = Run(
     name="restore_jpeg",

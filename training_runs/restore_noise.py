@@ -3,8 +3,8 @@
 Compressed pictures have a network of their own (restore_jpeg.py); this one only has to bear them.
 """
 
-from tratto.simulate.degrade import Mix
-from tratto.training.config import Data, Optim, Run
+from tratto_lab.simulate.degrade import Mix
+from tratto_lab.training.config import Data, Optim, Run
 
 RUN = Run(
     name="restore_noise",

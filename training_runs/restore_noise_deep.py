@@ -6,8 +6,8 @@ The new blocks begin near identity. Noise under JPEG, which the longer run forgo
 from dataclasses import replace
 from pathlib import Path
 
-from tratto.simulate.degrade import Mix
-from tratto.training.config import Optim, load_run
+from tratto_lab.simulate.degrade import Mix
+from tratto_lab.training.config import Optim, load_run
 
 BASE = load_run(Path(__file__).with_name("restore_noise_end.py"))
 

@@ -6,7 +6,7 @@ It forgot noise under light compression; restore_noise_deep.py goes on from here
 from dataclasses import replace
 from pathlib import Path
 
-from tratto.training.config import Optim, load_run
+from tratto_lab.training.config import Optim, load_run
 
 BASE = load_run(Path(__file__).with_name("restore_noise_long.py"))
 

@@ -1,6 +1,6 @@
 """The embedded x2 up-scaler. One core, about 8 minutes."""
 
-from tratto.training.config import Data, Optim, Run
+from tratto_lab.training.config import Data, Optim, Run
 
 RUN = Run(
     name="restore_x2",

@@ -1,6 +1,6 @@
 """The embedded x4 up-scaler; its trunk starts from the x2 up-scaler's. One core, about 10 minutes."""
 
-from tratto.training.config import Data, Optim, Run
+from tratto_lab.training.config import Data, Optim, Run
 
 RUN = Run(
     name="restore_x4",

@@ -443,7 +443,7 @@ def test_find_with_a_yolo_model_of_ones_own(tmp_path):
     assert run.invoke(app, [*line, "--score", "0.95"]).exit_code == 0
     assert values(tmp_path / "weak" / "all.png").max() == 0
     from tratto.core.errors import OptionError
-    from tratto.evaluation.damage import DamagePlan, evaluate_damage, yolo_finder
+    from tratto_lab.evaluation.damage import DamagePlan, evaluate_damage, yolo_finder
 
     with pytest.raises(OptionError, match=r"mine\.onnx cannot be told"):
         evaluate_damage(tmp_path, yolo_finder(model), DamagePlan(told=True))

@@ -137,8 +137,8 @@ def test_a_white_wall_keeps_the_structure_that_eight_bits_can_hold():
     picture = np.clip(OLD * light[..., None], 0, 1).astype(np.float32)
     wanted = wish("#f4f2ee")
     fit, done = run(picture, np.ones(light.shape, np.float32), wanted)
-    from tratto.evaluation.recolor import gradient_correlation
     from tratto.imaging.working import rounded_for_lightness
+    from tratto_lab.evaluation.recolor import gradient_correlation
 
     after = rounded_for_lightness((255 * linear_to_srgb(np.clip(done.values, 0, 1))).astype(np.float32))
     before = np.rint(255 * linear_to_srgb(picture)).astype(np.uint8)

@@ -11,7 +11,7 @@ from tratto.imaging.estimate import SPECTRUM_SIZE, inspect_image, rgb_windows
 from tratto.providers import estimator
 from tratto.providers.estimator import opinion, unsuited, with_opinion
 from tratto.session.replaying import _inspection_of
-from tratto.simulate.degrade import gaussian_noise, grain_noise, jpeg, quantize
+from tratto_lab.simulate.degrade import gaussian_noise, grain_noise, jpeg, quantize
 
 
 class Fake:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from tratto.simulate.degrade import Mix
-from tratto.training.config import Data, Optim, Run
+from tratto_lab.simulate.degrade import Mix
+from tratto_lab.training.config import Data, Optim, Run
 
 NOISE = Mix(clean=0, gaussian=1, poisson=0, camera=0, jpeg=0, blur_noise=0, mixed=0, second_order=0)
 BASE = Run(

@@ -3,7 +3,7 @@
 ``tratto ablate`` lays it beside the others; see docs/recolor.md. Not run in full here: it needs weights and a GPU.
 """
 
-from tratto.training.lora_config import LoraRun
+from tratto_lab.training.lora_config import LoraRun
 
 RUN = LoraRun(
     name="recolor_base",

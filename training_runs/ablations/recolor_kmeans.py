@@ -6,7 +6,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from tratto.training.lora_config import load_any
+from tratto_lab.training.lora_config import load_any
 
 BASE = load_any(Path(__file__).with_name("recolor_base.py"))
 

@@ -66,7 +66,7 @@ def _describe(picture: Path, out: Path | None, how: tuple[str, str, str], overwr
     if out is not None:
         import json
 
-        from tratto.corpus.shards import write_text
+        from tratto.core.files import write_text
 
         make_folder(out)
         write_text(out / "caption.txt", caption + "\n")

@@ -8,18 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from tratto._version import __version__
-from tratto.cli.build import build, check
-from tratto.cli.collect import collect
-from tratto.cli.dedupe import dedupe
 from tratto.cli.describe import describe
-from tratto.cli.guard import GuardedGroup, guarded
+from tratto.cli.guard import guarded
 from tratto.cli.keys import keys_app
-from tratto.cli.learn import ablate, data_app, eval_app, train
 from tratto.cli.ledger import ledger_app
 from tratto.cli.mask import mask_app
 from tratto.cli.models import models_app
-from tratto.cli.packages import packages
-from tratto.cli.repair import damage_preview, eval_damage, eval_repair
+from tratto.cli.plugins import RootGroup
 from tratto.cli.report import report
 from tratto.cli.show import argument_path
 from tratto.cli.wall import wall
@@ -27,7 +22,7 @@ from tratto.cli.witness import witness_app
 
 app = typer.Typer(
     name="tratto",
-    cls=GuardedGroup,
+    cls=RootGroup,
     help="Restore pictures and prove what was done.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -440,19 +435,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(witness_app, name="witness")
 app.command()(report)
-app.command()(train)
-app.command()(ablate)
-eval_app.command(name="repair")(eval_repair)
-eval_app.command(name="damage")(eval_damage)
 app.command(name="describe")(describe)
-data_app.command(name="damage")(damage_preview)
-data_app.command(name="dedupe")(dedupe)
-data_app.command(name="collect")(collect)
-data_app.command(name="packages")(packages)
-data_app.command(name="build")(build)
-data_app.command(name="check")(check)
-app.add_typer(eval_app, name="eval")
-app.add_typer(data_app, name="data")
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tratto.core.errors import OutputError
-from tratto.imaging.io.atomic import is_unfinished
+from tratto.core.files import is_unfinished
 
 _LEFTOVER = re.compile(r"\..*\.[0-9a-f]{12}-[0-9a-f]{12}\.(part|old)", re.DOTALL)
 #: Where folders cannot be locked, one that was touched within so many seconds may still be in use.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tratto.imaging.estimate import SPECTRUM_SIZE, calm_spectrum
-from tratto.simulate.degrade import grain_noise
+from tratto_lab.simulate.degrade import grain_noise
 
 RINGS, SHARES = 10, 4
 

@@ -5,7 +5,7 @@ every failure into an :class:`~tratto.core.errors.InputError`. Writing is atomic
 carry. The decoding libraries are loaded when they are first needed.
 """
 
-from tratto.imaging.io.atomic import atomic_file, is_unfinished
+from tratto.core.files import atomic_file, is_unfinished
 from tratto.imaging.io.convert import (
     expand_palette,
     image_from_array,

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import OutputError
+from tratto.core.files import atomic_file
 from tratto.core.image import ColorMode, Image
 from tratto.imaging.io import bits as bitpack
 from tratto.imaging.io import exif as exif_blocks
-from tratto.imaging.io.atomic import atomic_file
 from tratto.imaging.io.png_read import COLOUR_CHUNKS, SIGNATURE, XMP_KEYWORD, metre_from_dpi
 from tratto.imaging.io.source import rows_per_band
 from tratto.imaging.scratch import release

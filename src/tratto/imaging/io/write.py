@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tratto.core.errors import OptionError, OutputError, TrattoError
+from tratto.core.files import atomic_file
 from tratto.core.image import ColorMode, Image
-from tratto.imaging.io.atomic import atomic_file
 from tratto.imaging.io.read import without_private
 from tratto.imaging.io.sniff import FORMATS
 

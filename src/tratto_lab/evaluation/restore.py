@@ -1,0 +1,517 @@
+"""Evaluation of restorers: per noise level, per JPEG quality, per scale, with baselines in the same table.
+
+The protocol is the usual one, so that figures can be laid beside published ones:
+
+* noise: Gaussian, float, unclipped, from ``numpy.random.RandomState(seed)`` for each picture anew; the output is
+  clipped and rounded to 8 bit; PSNR over RGB, no border left out;
+* JPEG: 4:2:0 for colour; a grey picture is encoded as a grey JPEG and measured on grey;
+* scale: anti-aliased bicubic shrinking of a crop whose sides are multiples of the scale, rounded to 8 bit; PSNR and
+  SSIM on Y' with a border of `scale` pixels left out;
+* clean: the picture as it is, output against input.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.capability import Restorer
+from tratto.core.errors import InputError, OptionError
+from tratto.imaging.metrics import psnr, rgb_to_y, ssim
+from tratto_lab.evaluation.features import MIN_SIDE
+
+Picture = NDArray[np.float32]
+SUFFIXES = {".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg"}
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """What to measure.
+
+    Attributes
+    ----------
+    sigmas : tuple of float
+        Gaussian noise levels, 0-255 scale.
+    qualities : tuple of int
+        JPEG qualities.
+    scales : tuple of int
+        Super-resolution factors, 2 to 4.
+    clean : bool
+        Whether to measure what happens to untouched pictures.
+    seed : int
+        Of the noise, the same for each picture.
+    limit : int
+        Use only the first so many pictures in name order; 0 for all.
+    """
+
+    sigmas: tuple[float, ...] = (15.0, 25.0, 50.0)
+    qualities: tuple[int, ...] = (10, 40)
+    scales: tuple[int, ...] = ()
+    clean: bool = True
+    seed: int = 0
+    limit: int = 0
+
+    def __post_init__(self) -> None:
+        if any(not 0 < s < math.inf for s in self.sigmas) or any(not 1 <= q <= 100 for q in self.qualities):
+            raise OptionError(f"sigmas must be positive, qualities 1-100; got {self.sigmas}, {self.qualities}")
+        if any(s not in (2, 3, 4) for s in self.scales):
+            raise OptionError(f"scales are 2, 3 or 4; got {self.scales}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One degraded picture with its reference.
+
+    Attributes
+    ----------
+    label : str
+        ``"sigma 25"``, ``"jpeg 10"``, ``"x2"``, ``"clean"``.
+    source, target : ndarray
+        float32 (h, w, 3) and (h * scale, w * scale, 3).
+    scale : int
+        Output side / input side.
+    sigma : float or None
+        True noise level, for baselines that are told.
+    gray : bool
+        Measure on one channel.
+    """
+
+    label: str
+    source: Picture
+    target: Picture
+    scale: int = 1
+    sigma: float | None = None
+    gray: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """Mean over the pictures of one method and one case.
+
+    Attributes
+    ----------
+    method, case : str
+        What was run on what.
+    psnr, ssim : float
+        Means over pictures; infinite PSNR counts as 100 dB.
+    interval : float
+        Half width of the 95 % confidence interval of the mean PSNR over pictures (Student's t).
+    seconds_per_megapixel : float
+        Wall time per *output* megapixel, after one picture to warm up.
+    within_one_sigma : float or None
+        Share of pixels whose RMS error lies within the predicted standard error.
+    pictures : int
+        How many.
+    features : float or None
+        Mean feature distance to the reference, smaller is closer; not LPIPS.
+    """
+
+    method: str
+    case: str
+    psnr: float
+    ssim: float
+    interval: float
+    seconds_per_megapixel: float
+    within_one_sigma: float | None
+    pictures: int
+    features: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """All rows of one evaluation and what was asked."""
+
+    folder: str
+    plan: RestorePlan
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    def to_json(self) -> str:
+        """Return the report as JSON."""
+        return json.dumps(asdict(self), indent=1)
+
+    def value(self, method: str, case: str) -> Row:
+        """Return one row.
+
+        Raises
+        ------
+        OptionError
+            If there is none of that name.
+        """
+        for row in self.rows:
+            if (row.method, row.case) == (method, case):
+                return row
+        raise OptionError(f"no row for method {method!r} and case {case!r}")
+
+
+Method = Callable[[Case], tuple[Picture, NDArray[np.float32] | None]]
+
+
+def load_pictures(folder: Path, limit: int = 0) -> list[tuple[str, Picture, bool]]:
+    """Read a folder of clean pictures: name, float32 (H, W, 3) in [0, 1], whether it is grey.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    TrattoError
+        If one cannot be read.
+    """
+    from tratto.imaging.plain import encoded_rgb
+
+    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+    if not files:
+        raise InputError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    out = []
+    for path in files[: limit or None]:
+        out.append((path.stem, *encoded_rgb(path)))
+    return out
+
+
+def half_width(values: NDArray[np.float64]) -> float:
+    """Return half the width of the 95 % confidence interval of a mean, by Student's t; NaN for a single value.
+
+    The quantile of t is the expansion of Fisher and Cornish (1960) about the normal one, within 0.1 % from seven
+    degrees of freedom on; below that it is tabulated.
+    """
+    free = values.size - 1
+    if free < 1:
+        return math.nan
+    z = 1.959964
+    t = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764, 5: 2.5706, 6: 2.4469}.get(free) or (
+        z
+        + (z**3 + z) / (4 * free)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
+    )
+    return float(t * values.std(ddof=1) / math.sqrt(values.size))
+
+
+def cases_of(picture: Picture, gray: bool, plan: RestorePlan) -> Iterable[Case]:
+    """Make the cases of one picture."""
+    from tratto_lab.simulate.degrade import downsample, quantize
+
+    for sigma in plan.sigmas:
+        shape = picture.shape[:2] if gray else picture.shape
+        noise = np.random.RandomState(plan.seed).normal(0, sigma / 255.0, shape).astype(np.float32)
+        noisy = picture + (noise[..., None] if gray else noise)
+        yield Case(f"sigma {sigma:g}", noisy, picture, sigma=sigma, gray=gray)
+    for quality in plan.qualities:
+        yield Case(f"jpeg {quality}", _encode(picture, quality, gray), picture, gray=gray)
+    if plan.clean:
+        yield Case("clean", picture, picture, gray=gray)
+    for scale in plan.scales:
+        h, w = picture.shape[0] // scale * scale, picture.shape[1] // scale * scale
+        target = np.ascontiguousarray(picture[:h, :w])
+        yield Case(f"x{scale}", quantize(downsample(target, scale)), target, scale=scale, gray=gray)
+
+
+def _encode(picture: Picture, quality: int, gray: bool) -> Picture:
+    import cv2
+
+    from tratto_lab.simulate.degrade import jpeg
+
+    if not gray:
+        return jpeg(picture, quality)
+    levels = np.round(picture[..., 0] * 255).astype(np.uint8)
+    data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    plane = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE).astype(np.float32) / np.float32(255)
+    return np.repeat(plane[..., None], 3, axis=2)
+
+
+def as_the_command(provider: str = "auto") -> Method:
+    """Make a method of what ``tratto restore`` does: inspect, plan, run the networks the plan names.
+
+    The inspection sees the picture rounded to 8 bit, as from a file; the networks get the samples of the case, so that
+    the usual protocol of unclipped noise is kept.
+
+    Parameters
+    ----------
+    provider : str
+        As in the command.
+    """
+    from tratto.providers.restorer import choose_restorer, open_restorer
+    from tratto.session import Session
+    from tratto.steps.deblur import Deblur
+    from tratto.steps.denoise import OWN, Denoise
+    from tratto.tasks.restore import make_options, plan
+
+    session = Session()
+    opened: dict[tuple[str, int, str], Restorer] = {}
+
+    def run(case: Case) -> tuple[Picture, NDArray[np.float32] | None]:
+        levels = np.round(np.clip(case.source, 0, 1) * 255).astype(np.uint8)
+        seen = np.ascontiguousarray(levels[..., 0] if case.gray else levels)
+        recipe = plan(make_options(scale=case.scale, provider=provider), session.inspect(seen))
+        picture, sigma = case.source, None
+        for step in recipe.steps:
+            scale = int(getattr(step, "scale", 1))
+            if isinstance(step, Deblur):
+                picture, sigma = restorer_method(open_restorer(step.provider, 1, params=step.params))(
+                    replace(case, source=picture)
+                )
+                continue
+            name = choose_restorer(provider, scale)
+            denoise = step if isinstance(step, Denoise) and name in OWN else None
+            network = denoise.damage if denoise else ""
+            if (name, scale, network) not in opened:
+                opened[name, scale, network] = open_restorer(
+                    name, scale, params={"network": network} if network else {}
+                )
+            grid = denoise.grid if denoise else (0, 0)
+            method = restorer_method(opened[name, scale, network], grid=grid)
+            picture, sigma = method(replace(case, source=picture))
+        return picture, sigma
+
+    return run
+
+
+def restorer_method(restorer: Restorer, told: bool = False, grid: tuple[int, int] = (0, 0)) -> Method:
+    """Make a method of a restorer, cut into tiles and led out at the edges as the product does it.
+
+    Parameters
+    ----------
+    restorer : Restorer
+        What to run; cases of another scale are not for it.
+    told : bool
+        Whether it is told the true noise level.
+    grid : (int, int)
+        Row and column that shall fall on a multiple of ``restorer.info.multiple``.
+    """
+    from tratto.imaging.tiling import TileJob, TileSpec, on_grid, run_tiled
+
+    info = restorer.info
+
+    def run(case: Case) -> tuple[Picture, NDArray[np.float32] | None]:
+        h, w = case.source.shape[:2]
+        known = case.sigma if told else None
+        image = np.empty((h * info.scale, w * info.scale, 3), np.float32)
+        sigma = np.empty(image.shape[:2], np.float32) if info.has_sigma else None
+
+        def process(tile: Picture) -> NDArray[np.float32]:
+            done = restorer.restore(tile, known)
+            return done.image if done.sigma is None else np.concatenate([done.image, done.sigma[..., None]], axis=2)
+
+        def write(y0: int, rows: NDArray[np.float32]) -> None:
+            image[y0 : y0 + rows.shape[0]] = rows[..., :3]
+            if sigma is not None:
+                sigma[y0 : y0 + rows.shape[0]] = rows[..., 3]
+
+        spec = TileSpec(
+            info.tile, info.overlap, info.multiple, info.scale, 4 if info.has_sigma else 3, border=info.border
+        )
+        job = TileJob(lambda y0, y1, x0, x1: case.source[y0:y1, x0:x1], process, write, lambda done, total: None)
+        grown_h, grown_w, job = on_grid(h, w, spec, job, grid if info.multiple > 1 else (0, 0))
+        run_tiled(grown_h, grown_w, spec, job)
+        return image, sigma
+
+    return run
+
+
+def untouched(case: Case) -> tuple[Picture, None]:
+    """Return the degraded picture as it is: the floor every method must clear."""
+    return case.source, None
+
+
+def bicubic(case: Case) -> tuple[Picture, None]:
+    """Enlarge by bicubic interpolation (Keys 1981, a = -0.5)."""
+    from tratto_lab.simulate.degrade import resize
+
+    return resize(case.source, case.target.shape[0], case.target.shape[1], "bicubic"), None
+
+
+def bm3d_told(case: Case) -> tuple[Picture, None]:
+    """CBM3D told the true sigma (the ``bm3d`` package, whose licence is non-commercial: benchmarks only)."""
+    try:
+        import bm3d
+    except ImportError as error:
+        from tratto.core.errors import UnavailableError
+
+        raise UnavailableError("the BM3D baseline needs the package bm3d: pip install bm3d (non-commercial)") from error
+    if case.sigma is None:
+        raise OptionError(f"BM3D is only run on Gaussian noise; got {case.label}")
+    return np.asarray(bm3d.bm3d_rgb(case.source, case.sigma / 255.0), np.float32), None
+
+
+def measure(case: Case, output: Picture) -> tuple[float, float]:
+    """PSNR and SSIM of one output after clipping and rounding to 8 bit, by the protocol above.
+
+    Returns
+    -------
+    (float, float)
+        PSNR in dB (100 for equal pictures) and SSIM.
+    """
+    final = np.round(np.clip(output, 0, 1) * 255) / 255
+    if case.scale > 1:
+        a, b, border = rgb_to_y(final), rgb_to_y(case.target), case.scale
+    elif case.gray:
+        # A colour network may tint grey; the user gets the luma.
+        a, b, border = final.mean(-1), case.target[..., 0], 0
+        a = np.round(a * 255) / 255
+    else:
+        a, b, border = final, case.target, 0
+    return min(psnr(a, b, border=border), 100.0), ssim(a, b, border=border)
+
+
+def evaluate_restore(
+    folder: Path,
+    methods: dict[str, Method],
+    plan: RestorePlan | None = None,
+    suits: Callable[[str, Case], bool] | None = None,
+    progress: Callable[[str], None] | None = None,
+    sheet: Sheet | None = None,
+    distance: Callable[[Picture, Picture], float] | None = None,
+) -> Report:
+    """Run methods over a folder of clean pictures.
+
+    Parameters
+    ----------
+    folder : Path
+        Clean pictures.
+    methods : dict
+        Name -> method.
+    plan : RestorePlan, optional
+        What to measure.
+    suits : callable, optional
+        ``suits(name, case)`` tells whether a method is run on a case; default: always.
+    progress : callable, optional
+        Told each picture's name.
+    sheet : Sheet, optional
+        Collects details of the first picture.
+    distance : callable, optional
+        A perceptual distance such as :class:`tratto_lab.evaluation.features.FeatureDistance`.
+
+    Returns
+    -------
+    Report
+        One row per method and case.
+    """
+    plan = plan or RestorePlan()
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for name, picture, gray in load_pictures(folder, plan.limit):
+        if progress is not None:
+            progress(name)
+        for case in cases_of(picture, gray, plan):
+            for method, run in methods.items():
+                if suits is not None and not suits(method, case):
+                    continue
+                start = time.perf_counter()
+                output, sigma = run(case)
+                spent = time.perf_counter() - start
+                db, structure = measure(case, output)
+                if sheet is not None:
+                    sheet.add(name, case, method, output, db)
+                inside = None
+                if sigma is not None:
+                    rms = np.sqrt(np.square(np.clip(output, 0, 1) - case.target).mean(-1))
+                    inside = float((rms <= sigma).mean())
+                pace = spent / (output.shape[0] * output.shape[1] / 1e6)
+                row = {"psnr": db, "ssim": structure, "pace": pace, "inside": inside}
+                if distance is not None and min(case.target.shape[:2]) >= MIN_SIDE:
+                    row["features"] = distance(np.clip(output, 0, 1), case.target)
+                found.setdefault((method, case.label), []).append(row)
+    return Report(str(folder.name), plan, tuple(_row(m, c, rows) for (m, c), rows in found.items()))
+
+
+class Sheet:
+    """Details of the first picture, case by case: as it came, what each method made of it, as it should be.
+
+    Parameters
+    ----------
+    side : int
+        Of a detail, in pixels of the reference; each is shown twice as large.
+    """
+
+    def __init__(self, side: int = 128) -> None:
+        self.side = side
+        self._first = ""
+        self._rows: dict[str, list[tuple[str, NDArray[np.uint8]]]] = {}
+
+    def add(self, name: str, case: Case, method: str, output: Picture, db: float) -> None:
+        """Keep a detail; pictures after the first are passed over."""
+        self._first = self._first or name
+        if name != self._first:
+            return
+        row = self._rows.setdefault(case.label, [(f"{case.label}: reference", self._detail(case.target))])
+        row.append((f"{method} {db:.2f} dB", self._detail(output)))
+
+    def _detail(self, picture: Picture) -> NDArray[np.uint8]:
+        h, w = picture.shape[:2]
+        side = min(self.side, h, w)
+        y, x = (h - side) // 2, (w - side) // 2
+        levels: NDArray[np.uint8] = np.round(np.clip(picture[y : y + side, x : x + side], 0, 1) * 255).astype(np.uint8)
+        return levels
+
+    def write(self, path: Path) -> None:
+        """Draw the sheet as PNG, one row per case.
+
+        Raises
+        ------
+        OptionError
+            If nothing was collected.
+        """
+        from PIL import Image as PilImage
+        from PIL import ImageDraw, ImageFont
+
+        if not self._rows:
+            raise OptionError("the sheet is empty: no method was run")
+        cell, bar = 2 * self.side, 20
+        columns = max(len(r) for r in self._rows.values())
+        out = PilImage.new("RGB", (columns * (cell + 4), len(self._rows) * (cell + bar)), "white")
+        draw, font = ImageDraw.Draw(out), ImageFont.load_default(13)
+        for j, row in enumerate(self._rows.values()):
+            for i, (title, detail) in enumerate(row):
+                x, y = i * (cell + 4), j * (cell + bar)
+                draw.text((x + 2, y + 2), title, "black", font)
+                shown = PilImage.fromarray(detail).resize((cell, cell), PilImage.Resampling.NEAREST)
+                out.paste(shown, (x, y + bar))
+        out.save(path, optimize=True)
+
+
+def _row(method: str, case: str, rows: list[dict[str, Any]]) -> Row:
+    values = np.array([r["psnr"] for r in rows])
+    half = half_width(values)
+    inside = [r["inside"] for r in rows if r["inside"] is not None]
+    features = [r["features"] for r in rows if "features" in r]
+    paces = [r["pace"] for r in rows[1:]] or [rows[0]["pace"]]
+    return Row(
+        method,
+        case,
+        float(values.mean()),
+        float(np.mean([r["ssim"] for r in rows])),
+        half,
+        float(np.median(paces)),
+        float(np.mean(inside)) if inside else None,
+        len(rows),
+        float(np.mean(features)) if features else None,
+    )
+
+
+def to_markdown(report: Report) -> str:
+    """Return the report as one Markdown table, cases in the order they were measured."""
+    lines = [
+        f"Pictures: {report.folder}. PSNR in dB with the 95 % interval over pictures.",
+        "",
+        "| case | method | PSNR | SSIM | feature distance x1000 | s / output MP | within one sigma | pictures |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for case in dict.fromkeys(r.case for r in report.rows):
+        for r in (r for r in report.rows if r.case == case):
+            inside = "" if r.within_one_sigma is None else f"{100 * r.within_one_sigma:.0f} %"
+            far = "" if r.features is None else f"{1000 * r.features:.1f}"
+            interval = "" if math.isnan(r.interval) else f" ± {r.interval:.2f}"
+            lines.append(
+                f"| {case} | {r.method} | {r.psnr:.2f}{interval} | {r.ssim:.4f} | {far} "
+                f"| {r.seconds_per_megapixel:.2f} | {inside} | {r.pictures} |"
+            )
+    if report.notes:
+        lines += ["", *report.notes]
+    return "\n".join(lines) + "\n"
