@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.image import Image, Mask, Samples
+from tratto.core.image import Image, Kernel, Mask, Samples
 from tratto.core.services import Services
-from tratto.imaging.resample import Kernel, band_rows, enlarge_into
+from tratto.imaging.resample import band_rows, enlarge_into
 from tratto.imaging.scratch import release
 
 

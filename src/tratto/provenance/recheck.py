@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import InputError, ReceiptError, UnavailableError
-from tratto.core.image import ColorMode, Image, Metadata
-from tratto.imaging.resample import KERNELS, Kernel, enlarge_into
+from tratto.core.image import ColorMode, Image, Kernel, Metadata
+from tratto.imaging.resample import KERNELS, enlarge_into
 from tratto.imaging.scratch import allocate, release
 from tratto.provenance import canonical
 from tratto.provenance.bundle import (

@@ -12,13 +12,15 @@ from tratto.core.errors import ReceiptError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
 from tratto.core.recipe import Recipe
+from tratto.imaging.opening import open_picture
 from tratto.imaging.scratch import allocate
-from tratto.session.options import as_path
+from tratto.jobs.options import as_path
 from tratto.steps import step_class
+from tratto.tasks import Prepared
 
 if TYPE_CHECKING:
     from tratto.imaging.io import Limits
-    from tratto.session.jobs import Session
+    from tratto.jobs.job import Job
 
 #: Replay bounds: largest sample difference of tiers B and C, and the smallest PSNR of tier C. PSNR alone would let a
 #: small patch of anything through, since it is a mean over the whole picture.
@@ -90,7 +92,7 @@ class Replayed:
         }
 
 
-def replay(session: Session, receipt: Path | str, source: Any = None) -> Replayed:
+def replay(job: Job, receipt: Path | str, source: Any = None) -> Replayed:
     """Do a job again from its receipt and compare; see :meth:`tratto.Session.replay`."""
     from tratto.imaging import io
     from tratto.provenance.bundle import open_account, read_picture
@@ -100,7 +102,7 @@ def replay(session: Session, receipt: Path | str, source: Any = None) -> Replaye
     if given is None:
         raise ReceiptError("the bundle holds no original; name the input file with --input (in Python: source=)")
     facts = account.receipt
-    image = session.open(given, int(facts["input"]["page"]))
+    image = open_picture(given, int(facts["input"]["page"]), job.limits)
     if io.digest(image) != facts["input"]["samples_sha256"]:
         raise ReceiptError("this is not the picture the receipt is about: its samples have another hash")
     mask = None
@@ -109,8 +111,9 @@ def replay(session: Session, receipt: Path | str, source: Any = None) -> Replaye
             raise ReceiptError("the job had a mask, and the bundle does not hold it; replay needs the whole bundle")
         mask = Mask(account.mask)
     recipe = Recipe.from_json(facts["recipe"]["resolved"], step_class)
-    given = (mask, None, int(facts["input"]["page"]))
-    done = session.execute(recipe, image, _inspection_of(facts), given, account.masks)
+    prepared = Prepared(None, mask, account.masks)
+    page, pins = int(facts["input"]["page"]), pinned_models(facts)
+    done = job.execute(recipe, image, _inspection_of(facts), prepared, None, page, pins)
     if done.receipt["output"]["samples_sha256"] == facts["output"]["samples_sha256"]:
         return Replayed("A", 0.0, None, same_environment=_same_environment(facts, done.receipt))
     same = _same_environment(facts, done.receipt)
@@ -124,6 +127,11 @@ def replay(session: Session, receipt: Path | str, source: Any = None) -> Replaye
     size = facts["output"]["picture"]
     before = read_picture(account.output, size["width"], size["height"])
     return compare(before, done.image, step, same)
+
+
+def pinned_models(receipt: dict[str, Any]) -> dict[str, str]:
+    """Return the weights that a receipt names, by the ids of their models: a replay opens these."""
+    return {str(m["id"]): str(m["sha256"]) for step in receipt["steps"] for m in step["models"] if m["sha256"]}
 
 
 def _same_environment(stated: dict[str, Any], now: dict[str, Any]) -> bool:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tratto.batch.gather import Job, Source, check_jobs, collisions, gather, output_path
 from tratto.core.errors import InputError, OptionError, OutputError
+from tratto.jobs.gather import Source, Target, check_targets, collisions, gather, output_path
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_an_empty_folder(tmp_path):
 
 
 def jobs_of(pairs):
-    return [Job(Path(a), 0, Path(b)) for a, b in pairs]
+    return [Target(Path(a), 0, Path(b)) for a, b in pairs]
 
 
 def test_what_is_passed_over_is_counted(tree):
@@ -80,17 +80,17 @@ def test_inputs_of_one_name_are_found():
 
 def test_an_input_is_never_overwritten_and_results_only_on_request(tree):
     source = Source(tree / "a.png", Path("a.png"))
-    job = Job(source.path, 0, output_path(source, tree, ".png", None))
+    job = Target(source.path, 0, output_path(source, tree, ".png", None))
     for replace in (False, True):
         with pytest.raises(OutputError, match="never overwritten"):
-            check_jobs([job], [source], replace)
-    existing = Job(source.path, 0, tree / "out" / "old.png")
+            check_targets([job], [source], replace)
+    existing = Target(source.path, 0, tree / "out" / "old.png")
     with pytest.raises(OutputError, match="exists"):
-        check_jobs([existing], [source], False)
-    check_jobs([existing], [source], True)
+        check_targets([existing], [source], False)
+    check_targets([existing], [source], True)
     (tree / "out" / "new.tratto").mkdir()
     with pytest.raises(OutputError, match=r"new\.tratto exists"):
-        check_jobs([Job(source.path, 0, tree / "out" / "new.tif")], [source], False)
+        check_targets([Target(source.path, 0, tree / "out" / "new.tif")], [source], False)
 
 
 def test_output_names():
@@ -98,4 +98,4 @@ def test_output_names():
     assert output_path(source, Path("out"), ".png", None) == Path("out/sub/scan.v2.png")
     assert output_path(source, Path("out"), ".png", 2) == Path("out/sub/scan.v2-page-003.png")
     assert output_path(source, Path("out"), ".png", None, True) == Path("out/sub/scan.v2.tif.png")
-    assert Job(source.path, 0, Path("out/sub/scan.v2.png")).bundle == Path("out/sub/scan.v2.tratto")
+    assert Target(source.path, 0, Path("out/sub/scan.v2.png")).bundle == Path("out/sub/scan.v2.tratto")

@@ -5,28 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tratto.batch.gather import SUFFIXES, Job, Source, check_jobs, collisions, gather, output_path
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
+from tratto.core.step import Step
 from tratto.imaging.io.part import sweep
+from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings
+from tratto.jobs.gather import SUFFIXES, Source, Target, check_targets, collisions, gather, output_path
+from tratto.jobs.options import ENDINGS, FORMATS, SaveOptions
+from tratto.jobs.session import Session
+from tratto.jobs.writing import format_notes
 from tratto.provenance.bundle import recover
 from tratto.provenance.target import check_name, check_target
-from tratto.session import (
-    ENDINGS,
-    FORMATS,
-    SaveOptions,
-    Session,
-    check_mask_is_another,
-    format_notes,
-    mask_share,
-    mask_warnings,
-)
-from tratto.session.masks import holds_classes, open_masks
-from tratto.tasks.recolor import RecolorOptions
-from tratto.tasks.repair import RepairOptions
-from tratto.tasks.restore import RestoreOptions
+from tratto.tasks import Given, task_of
+from tratto.tasks.masks import AUTO as AUTO_MASK
+from tratto.tasks.masks import holds_classes
 
 if TYPE_CHECKING:
     from tratto.provenance.proof import LedgerProof
@@ -45,8 +40,8 @@ class FolderJob:
         Files, folders, globs.
     out : Path
         Folder for the results, or a file name with a picture ending when there is exactly one input.
-    options : RestoreOptions, RepairOptions or RecolorOptions
-        Which says which job it is.
+    options : the options of a task
+        Which say which job it is.
     save : SaveOptions
     mask : Path, tuple of Path or "auto", or None
         One mask for all, or a folder with a mask of the same relative stem for each input. Of a repair: a tuple with
@@ -61,7 +56,7 @@ class FolderJob:
 
     paths: tuple[str, ...]
     out: Path
-    options: RestoreOptions | RepairOptions | RecolorOptions
+    options: Any
     save: SaveOptions = field(default_factory=SaveOptions)
     mask: Path | tuple[Path | str, ...] | None = None
     page: int | str | None = None
@@ -132,7 +127,7 @@ def _silent(text: str) -> None:
 
 def plan_jobs(
     job: FolderJob, session: Session, note: Callable[[str], None] = _silent
-) -> tuple[list[Job], list[FileOutcome]]:
+) -> tuple[list[Target], list[FileOutcome]]:
     """Return the checked list of pictures to make, and the files that cannot be made.
 
     A file that cannot be read, that has several pages without a word which to take, or whose result would have the
@@ -156,7 +151,7 @@ def plan_jobs(
         note(gathered.note())
     if single and len(sources) != 1:
         raise OptionError(f"{job.out} names one file but there are {len(sources)} inputs; name a folder")
-    jobs: list[Job] = []
+    jobs: list[Target] = []
     failed: list[FileOutcome] = []
     for source in sources:
         try:
@@ -168,7 +163,7 @@ def plan_jobs(
                     raise OptionError(
                         f"{job.out} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}; change it or --format"
                     )
-                item = Job(source.path, page or 0, path)
+                item = Target(source.path, page or 0, path)
                 check_target(item.output)
                 for name in (item.output, item.bundle):
                     check_name(name)
@@ -190,14 +185,14 @@ def plan_jobs(
                 OutputError.exit_code,
             )
         )
-    check_jobs(jobs, sources, job.skip_existing or job.overwrite)
+    check_targets(jobs, sources, job.skip_existing or job.overwrite)
     for given in job.mask if isinstance(job.mask, tuple) else (job.mask,):
         if isinstance(given, Path) and not given.exists():
             raise InputError(f"the mask {given} does not exist")
     return jobs, failed
 
 
-def _masks_for(job: FolderJob, item: Job, alone: bool) -> Any:
+def _masks_for(job: FolderJob, item: Target, alone: bool) -> Any:
     """Return the mask of a picture: a path; of a repair also ``"auto"`` or a list with one for each pass."""
     if not isinstance(job.mask, tuple):
         return _mask_for(job, job.mask, item)
@@ -205,7 +200,9 @@ def _masks_for(job: FolderJob, item: Job, alone: bool) -> Any:
     return passes[0] if len(passes) == 1 else passes
 
 
-def _mask_for(job: FolderJob, mask: Path | None, item: Job, classes: bool = False, alone: bool = False) -> Path | None:
+def _mask_for(
+    job: FolderJob, mask: Path | None, item: Target, classes: bool = False, alone: bool = False
+) -> Path | None:
     if mask is None or not mask.is_dir():
         return mask
     below = Path() if item.output == job.out else item.output.parent.relative_to(job.out)
@@ -267,6 +264,11 @@ def run_folder(
             sweep(folder)
 
 
+def _by(step: Step) -> str:
+    """Return a step and who does it, where one provider does it all."""
+    return f"{step.name} by {step.uses[0].provider}" if len(step.uses) == 1 else step.name
+
+
 def _refused(error: OSError) -> str:
     """Say which file the system refused and why, in one line."""
     where = f"{error.filename}: " if error.filename else ""
@@ -286,7 +288,7 @@ def _with_format(job: FolderJob) -> FolderJob:
     return replace(job, save=replace(job.save, format=fmt))
 
 
-def _skipped(item: Job) -> FileOutcome | None:
+def _skipped(item: Target) -> FileOutcome | None:
     """Return the outcome of a picture whose result is there; None if it is still to be made."""
     from tratto.imaging.io import interrupted
 
@@ -311,25 +313,23 @@ def _recorded(outcome: FileOutcome, proof: LedgerProof | None) -> FileOutcome:
     return replace(outcome, message=message, details={**outcome.details, "entry": proof.index})
 
 
-def _one(job: FolderJob, item: Job, session: Session, dry_run: bool, alone: bool) -> FileOutcome:
+def _one(job: FolderJob, item: Target, session: Session, dry_run: bool, alone: bool) -> FileOutcome:
     chosen = _masks_for(job, item, alone)
     for one in chosen if isinstance(chosen, list) else (chosen,):
         check_mask_is_another(one, item.source)
     image = session.open(item.source, item.page)
     fmt = session.output_format(image, job.save)
-    options = job.options
-    mask, given = None, chosen
-    if isinstance(options, RepairOptions):
-        if chosen is not None and chosen != "auto":
-            mask, parts = open_masks(chosen, image, limits=session.limits)
-            options = options.model_copy(update={"passes": max(1, len(parts.of_passes()))})
-    elif chosen is not None:
-        given = mask = session.open_mask(chosen, image)
+    task: Any = import_module(task_of(job.options).module)
+    run = session.job()
+    inputs = {} if chosen is None else {"mask": chosen}
     details: dict[str, Any] = {} if chosen is None else {"mask": _told(chosen)}
-    if mask is not None:
-        details["mask_share"] = round(mask_share(mask), 6)
     if dry_run:
-        estimated, inspection = session.plan_for(options, image)
+        options, mask = job.options, None
+        if inputs and chosen != AUTO_MASK:
+            prepared = task.prepare(options, image, Given(inputs, session.limits), run.services())
+            options, mask = prepared.options, prepared.mask
+            details["mask_share"] = round(mask_share(mask), 6)
+        estimated, inspection = run.plan(options, image)
         session.check_cost(estimated)
         recipe = estimated.recipe
         details |= {
@@ -347,13 +347,13 @@ def _one(job: FolderJob, item: Job, session: Session, dry_run: bool, alone: bool
         }
         what = "; ".join(recipe.reasons)
         if recipe.steps:
-            steps = ", ".join(f"{s.name} by {s.provider}" if hasattr(s, "provider") else s.name for s in recipe.steps)
+            steps = ", ".join(_by(step) for step in recipe.steps)
             what = f"{what}: {steps}, about {estimated.seconds:.1f} s"
         return FileOutcome(item.source, item.output, "planned", what, 0, details)
-    result = session.perform(options, image, given, item.page, item.source)
-    if result.mask is not None and isinstance(options, RepairOptions | RecolorOptions):  # as grown, or as found
+    result = run.run(task_of(job.options).name, {"picture": image, **inputs}, job.options, item.page, item.source)
+    if result.mask is not None:  # as grown, or as found
         details["mask_share"] = round(mask_share(result.mask), 6)
-    saved = session.save(result, item.output, job.save, item.source, job.overwrite or job.skip_existing)
+    saved = run.save(result, item.output, job.save, item.source, job.overwrite or job.skip_existing)
     details |= {
         "bundle": str(saved.bundle),
         "receipt_sha256": saved.receipt_sha256,

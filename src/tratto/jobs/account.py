@@ -14,8 +14,8 @@ from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.result import MaskParts, Result
+from tratto.imaging.opening import mask_warnings
 from tratto.imaging.scratch import allocate
-from tratto.session.opening import mask_warnings
 
 if TYPE_CHECKING:
     from tratto.engine.run import Outcome

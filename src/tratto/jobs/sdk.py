@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
 from tratto.core.result import Result
-from tratto.session.jobs import Session
-from tratto.session.options import Saved, SaveOptions, as_path
-from tratto.session.replaying import Replayed
+from tratto.jobs.options import Saved, SaveOptions, as_path
+from tratto.jobs.replaying import Replayed
+from tratto.jobs.session import Session
 
 if TYPE_CHECKING:
     from tratto.provenance.audit import AuditRow
@@ -184,6 +184,8 @@ def audit(
     *,
     deep: bool = True,
     replay: bool = False,
+    unsupported: bool = False,
+    clip: Path | str = "",
     state: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[AuditRow]:
@@ -198,6 +200,10 @@ def audit(
         False compares hashes and signatures only.
     replay : bool
         Do every job again and note the tier it reaches.
+    unsupported : bool
+        Measure what each result shows that its source does not support; see ``tratto.provenance.unsupported``.
+    clip : path
+        Folder of a CLIP network that compares meanings for it, too.
     state : path or None
         A file that remembers each verdict, so that an audit that was stopped goes on.
     progress : callable or None
@@ -207,13 +213,15 @@ def audit(
     -------
     list of AuditRow
     """
+    from tratto.jobs.support import measure_unsupported
     from tratto.provenance.audit import AuditOptions
     from tratto.provenance.audit import audit as run
     from tratto.provenance.trust import Trust as Nobody
 
     session = Session()
     again = (lambda bundle: session.replay(bundle).tier) if replay else None
-    options = AuditOptions(deep=deep, known=known_models(), trust=trust or Nobody(), replay=again)
+    measure = (lambda bundle: measure_unsupported(session.job(), bundle, str(clip))) if unsupported or clip else None
+    options = AuditOptions(deep, known_models(), trust or Nobody(), again, measure)
     return run(as_path(folder, "a folder"), options, None if state is None else Path(state), progress)
 
 
@@ -222,17 +230,25 @@ def known_models() -> Known:
     from tratto._version import __version__
     from tratto.models.store import all_cards
     from tratto.provenance.consistency import Known, KnownModel
-    from tratto.providers.caption import CAPTIONERS
-    from tratto.providers.inpainter import INPAINTERS
-    from tratto.providers.restorer import RESTORERS
+    from tratto.providers.catalogue import CATALOGUE, Row
 
     cards = all_cards()
+    former: dict[str, tuple[str, ...]] = {}
+    for card in cards.values():
+        if card.formerly:
+            former[card.formerly] = (*former.get(card.formerly, ()), card.sha256)
+    by_name: dict[str, list[Row]] = {}
+    for rows in CATALOGUE.values():
+        for name, row in rows.items():
+            by_name.setdefault(name, []).append(row)
     return Known(
-        models={i: KnownModel(c.sha256, c.licence, c.commercial_use, c.generative) for i, c in cards.items()},
-        # the in-painter of the same name says of itself that it invents, which a claim of less cannot contradict
-        providers=dict.fromkeys(INPAINTERS, True)
-        | dict.fromkeys((*CAPTIONERS, "given"), False)  # words change no pixel
-        | {n: row.generative for n, row in RESTORERS.items()},
+        models={
+            i: KnownModel(c.sha256, c.licence, c.commercial_use, c.generative, former.get(i, ()))
+            for i, c in cards.items()
+        },
+        # "tratto" names an in-painter, which says of itself that it invents, and a restorer, which does not: what a
+        # claim of less could contradict is only what every provider of that name does
+        providers={n: all(r.generative for r in rs) for n, rs in by_name.items()} | {"given": False},
         version=__version__,
     )
 

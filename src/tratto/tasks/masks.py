@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tratto.core.capability import DamageDetector, Use
 from tratto.core.errors import InputError, OptionError
 from tratto.core.image import Image, Mask
 from tratto.core.result import MaskPart, MaskParts
-from tratto.session.opening import in_16_bits, open_mask
+from tratto.core.services import Services
+from tratto.imaging.opening import in_16_bits, open_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,7 +139,7 @@ def _by_class(mask: Any) -> dict[str, Any]:
     return dict(mask)
 
 
-def find_masks(image: Image, threshold: float) -> tuple[dict[str, Mask], dict[str, Any]]:
+def find_masks(image: Image, threshold: float, services: Services) -> tuple[dict[str, Mask], dict[str, Any]]:
     """Have the network that ships look for damage.
 
     Parameters
@@ -145,6 +147,8 @@ def find_masks(image: Image, threshold: float) -> tuple[dict[str, Mask], dict[st
     image : Image
     threshold : float
         Least chance that counts, in (0, 1).
+    services : Services
+        Lends the detector.
 
     Returns
     -------
@@ -162,10 +166,11 @@ def find_masks(image: Image, threshold: float) -> tuple[dict[str, Mask], dict[st
     """
     from tratto.imaging import io
     from tratto.imaging.color import view_rgb
-    from tratto.providers.damage_finder import find_damage, finder_facts, masks_of
+    from tratto.providers.damage import detector_facts, masks_of
 
     turn = image.meta.orientation
-    found = masks_of(find_damage(np.ascontiguousarray(io.oriented(view_rgb(image), turn))), threshold)
+    detector: DamageDetector = services.open(Use("damage"))
+    found = masks_of(detector.find(np.ascontiguousarray(io.oriented(view_rgb(image), turn))), threshold)
     masks = {
         kind: Mask(np.ascontiguousarray(io.unoriented(values.astype(np.float32), turn)))
         for kind, values in found.items()
@@ -176,4 +181,4 @@ def find_masks(image: Image, threshold: float) -> tuple[dict[str, Mask], dict[st
             f"no damage was found at a threshold of {threshold:g}; lower it (--threshold), or say what you see (tratto "
             "mask find --kind), or draw a mask (tratto mask draw), and give that with --mask"
         )
-    return masks, {**finder_facts(), "threshold": threshold}
+    return masks, {**detector_facts(detector.info), "threshold": threshold}

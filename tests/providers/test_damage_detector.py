@@ -1,15 +1,16 @@
 import numpy as np
 import pytest
 
+from tratto.core.capability import DamageDetector, ModelRef
 from tratto.core.errors import OptionError, WeightMismatch
 from tratto.imaging.masks import CLASSES
 from tratto.models.card import parse_card
-from tratto.providers.damage_finder import (
+from tratto.providers.damage import (
     TOLD_OUTPUT,
+    NetworkDetector,
+    YoloDetector,
     YoloOutput,
     decode_yolo,
-    find_damage,
-    find_with_yolo,
     letterbox,
 )
 
@@ -37,6 +38,8 @@ limits = "none"
 class Brightness:
     """Finds class 2 where it is bright."""
 
+    library, precision, model = "none", "fp32", ModelRef("tiny-damage", "0" * 64, "CC0-1.0")
+
     def run(self, inputs):
         (x,) = inputs.values()
         out = np.zeros((1, len(CLASSES) + 1, *x.shape[2:]), np.float32)
@@ -47,7 +50,7 @@ class Brightness:
 def test_there_is_one_plane_per_class_of_the_pictures_size():
     rng = np.random.default_rng(0)
     rgb = rng.uniform(0, 1, (701, 533, 3)).astype(np.float32)
-    found = find_damage(rgb, Brightness(), CARD)
+    found = NetworkDetector(CARD, Brightness()).find(rgb)
     assert tuple(found) == (*CLASSES, "any")
     np.testing.assert_allclose(found[CLASSES[2]], rgb.mean(axis=2), atol=1e-5)
     assert found["crack"].max() == 0
@@ -63,7 +66,7 @@ def test_a_large_picture_is_shown_smaller_and_answered_in_full_size():
 
     ramp = np.linspace(0, 1, 1800, dtype=np.float32)
     rgb = np.repeat(np.repeat(ramp[None, :, None], 1800, 0), 3, 2)
-    found = find_damage(rgb, Watching(), CARD)[CLASSES[2]]
+    found = NetworkDetector(CARD, Watching()).find(rgb)[CLASSES[2]]
     assert found.shape == (1800, 1800)
     np.testing.assert_allclose(found, rgb[..., 0], atol=2e-3)
     assert len(seen) == 1
@@ -78,25 +81,25 @@ def test_kinds_that_are_told_are_not_judged_and_others_are_not_found():
             return {**super().run(inputs), TOLD_OUTPUT: every}
 
     rgb = np.full((64, 80, 3), 0.25, np.float32)
-    judged = find_damage(rgb, Telling(), CARD)
+    judged = NetworkDetector(CARD, Telling()).find(rgb)
     assert judged[CLASSES[2]].mean() == pytest.approx(0.25)
-    told = find_damage(rgb, Telling(), CARD, kinds=("fold", "stain"))
+    told = NetworkDetector(CARD, Telling()).find(rgb, kinds=("fold", "stain"))
     assert {name for name, chance in told.items() if chance.any()} == {"fold", "stain", "any"}
     assert told["fold"].mean() == pytest.approx(0.5)
     with pytest.raises(OptionError, match="'hole'"):
-        find_damage(rgb, Telling(), CARD, kinds=("hole",))
+        NetworkDetector(CARD, Telling()).find(rgb, kinds=("hole",))
     with pytest.raises(OptionError, match="cannot be told"):
-        find_damage(rgb, Brightness(), CARD, kinds=("fold",))
+        NetworkDetector(CARD, Brightness()).find(rgb, kinds=("fold",))
 
 
 def test_a_network_of_other_classes_is_refused():
-    class Wrong:
+    class Wrong(Brightness):
         def run(self, inputs):
             (x,) = inputs.values()
             return {"chance": np.zeros((1, 3, *x.shape[2:]), np.float32)}
 
     with pytest.raises(WeightMismatch, match="9 planes"):
-        find_damage(np.zeros((64, 64, 3), np.float32), Wrong(), CARD)
+        NetworkDetector(CARD, Wrong()).find(np.zeros((64, 64, 3), np.float32))
 
 
 def output(rows, prototypes, **how):
@@ -156,7 +159,8 @@ def test_letterbox_and_back():
     class Bright:
         """A YOLO whose one find is the whole picture and whose prototype is its brightness."""
 
-        def run(self, inputs):
+        def run(self, inputs, wanted):
+            assert wanted == ["rows", "prototypes"]
             (z,) = inputs.values()
             bright = np.where(z[0].mean(axis=0) > 0.9, 12.0, -12.0).astype(np.float32)
             return {
@@ -164,8 +168,11 @@ def test_letterbox_and_back():
                 "prototypes": bright[None, None],
             }
 
-    names = {"input": "x", "rows": "rows", "prototypes": "prototypes", "names": ["crack"], "side": (64, 64)}
-    found = find_with_yolo(rgb, Bright(), names)["crack"]
+    detector = YoloDetector(Bright(), ("x", "rows", "prototypes"), ("crack",), (64, 64))
+    assert isinstance(detector, DamageDetector)
+    with pytest.raises(OptionError, match="told"):
+        detector.find(rgb, ["crack"])
+    found = detector.find(rgb)["crack"]
     assert found.shape == (60, 120)
     np.testing.assert_array_equal(found[24:36, 46:74] > 0.5, True)
     np.testing.assert_array_equal(found[:16] > 0.5, False)

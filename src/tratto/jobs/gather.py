@@ -75,7 +75,7 @@ class Gathered:
 
 
 @dataclass(frozen=True)
-class Job:
+class Target:
     """One picture to make.
 
     Attributes
@@ -182,10 +182,10 @@ def _short(text: str, limit: int = 200) -> str:
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
-def collisions(jobs: list[Job]) -> dict[Job, Job]:
+def collisions(jobs: list[Target]) -> dict[Target, Target]:
     """Return the jobs that would write the picture or the bundle of another one, each with that other one."""
-    taken: dict[str, Job] = {}
-    found: dict[Job, Job] = {}
+    taken: dict[str, Target] = {}
+    found: dict[Target, Target] = {}
     for job in jobs:
         # Windows and macOS file systems do not tell cases apart; a.png and A.png must not meet there
         for key in (str(job.output.absolute()).casefold(), str(job.bundle.absolute()).casefold()):
@@ -196,12 +196,12 @@ def collisions(jobs: list[Job]) -> dict[Job, Job]:
     return found
 
 
-def check_jobs(jobs: list[Job], sources: list[Source], replace: bool) -> None:
+def check_targets(jobs: list[Target], sources: list[Source], replace: bool) -> None:
     """Refuse, before anything is written, jobs that would overwrite something.
 
     Parameters
     ----------
-    jobs : list of Job
+    jobs : list of Target
     sources : list of Source
     replace : bool
         True if existing results may be replaced or are skipped.

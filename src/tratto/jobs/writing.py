@@ -11,10 +11,10 @@ from tratto.core.errors import InputError, OptionError, OutputError
 from tratto.core.image import ColorMode, Image
 from tratto.core.result import Result
 from tratto.imaging.scratch import release
-from tratto.session.options import ENDINGS, Saved, SaveOptions, as_path
+from tratto.jobs.options import ENDINGS, Saved, SaveOptions, as_path
 
 if TYPE_CHECKING:
-    from tratto.session.jobs import Session
+    from tratto.jobs.job import Job
 
 
 def format_for(fmt: str, mode: ColorMode | None, save: SaveOptions) -> str:
@@ -50,7 +50,7 @@ def peek_format(path: Path, save: SaveOptions) -> str:
 
 
 def save(
-    session: Session,
+    job: Job,
     result: Result,
     output: Path | str,
     save: SaveOptions | None = None,
@@ -90,7 +90,7 @@ def save(
     with io.part_folder(output) as folder:
         part = folder / "picture"
         options = io.WriteOptions(quality=save.quality, keep_tables=False)
-        session.progress("write", 0, 2)
+        job.report("write", 0, 2)
         # what the work did to the picture is no private matter, so the marks stay where metadata is stripped
         bare = io.without_private(result.image) if save.strip_metadata else result.image
         picture, note = xmp.mark(bare, result.receipt)
@@ -98,7 +98,7 @@ def save(
         io.write_image(picture, part, fmt, options)
         release(result.image.pixels)
         release(result.image.alpha)
-        session.progress("write", 1, 2)
+        job.report("write", 1, 2)
         receipt = write_bundle(
             BundleParts(
                 result=result,
@@ -109,17 +109,17 @@ def save(
                 keep_original=save.keep_original,
                 strip_metadata=save.strip_metadata,
                 output_format=fmt,
-                identity=None if session.notary is None else session.notary.identity,
+                identity=None if job.notary is None else job.notary.identity,
                 replace=overwrite,
             )
         )
-        session.progress("write", 2, 2)
+        job.report("write", 2, 2)
     from tratto.provenance.canonical import dumps
 
     digest = hashlib.sha256(dumps(receipt)).hexdigest()
-    proof = None if session.notary is None else session.notary.record(bundle_path(output))
+    proof = None if job.notary is None else job.notary.record(bundle_path(output))
     entry = None if proof is None else proof.index
-    signed = "" if session.notary is None else session.notary.signs_as()
+    signed = "" if job.notary is None else job.notary.signs_as()
     return Saved(output, bundle_path(output), digest, tuple(warnings), signed, entry)
 
 

@@ -6,9 +6,9 @@ from PIL import Image as Pil
 
 import tratto
 from tratto.core.errors import InputError, OptionError
+from tratto.jobs import Session
 from tratto.provenance import canonical
-from tratto.session import Session
-from tratto.session.masks import class_masks, open_masks
+from tratto.tasks.masks import class_masks, open_masks
 
 
 def picture():

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.backends.open import Backend, open_backend
+from tratto.core.capability import DamageDetector, DescriberInfo
 from tratto.core.errors import MissingWeights, OptionError, UnavailableError, WeightMismatch
 from tratto.imaging.masks import CLASSES, DAMAGE_CHANCE, decided
 from tratto.models.card import ModelCard
-from tratto.models.store import get_card
+from tratto.providers.catalogue import Request
 from tratto.providers.restorer.network import missing_network
 
 if TYPE_CHECKING:
@@ -34,82 +35,113 @@ ANY = "any"
 SIDE = 900
 #: Name of the network's second output: the chances of a person who knows that every kind is there.
 TOLD_OUTPUT = "chance_if_there"
+#: Least score of a find of a user's own model, unless another is given.
+YOLO_SCORE = 0.25
 
 
-def missing() -> UnavailableError | None:
-    """Return why our own network cannot be used here, or None."""
+def missing(request: Request) -> UnavailableError | None:
+    """Return why a damage detector cannot be used here, or None."""
+    if request.variant == "yolo":
+        if not request.params.get("model"):
+            return MissingWeights("yolo needs a segmentation model of your own: tratto mask find --model FILE.onnx")
+        return None
     try:
-        get_card(CARD)
+        request.card(CARD)
     except OptionError:
         return MissingWeights(
             f"the network that finds damage is not here (no card {CARD}); reinstall Tratto, draw a mask (tratto mask "
             "draw), or find it with a YOLO segmentation model of your own (tratto mask find --model FILE.onnx)"
         )
-    return missing_network(CARD)
+    return missing_network(request, CARD)
 
 
-def find_damage(
-    rgb: Float, backend: Backend | None = None, card: ModelCard | None = None, kinds: Sequence[str] = ()
-) -> Mapping[str, Float]:
-    """Return the chance of each class of damage, and of any, for every pixel.
+def open(request: Request) -> DamageDetector:
+    """Open a detector."""
+    if request.variant == "yolo":
+        names = [n.strip() for n in str(request.params.get("classes", "")).split(",") if n.strip()]
+        return open_yolo(Path(str(request.params["model"])), names, float(request.params.get("score", YOLO_SCORE)))
+    return open_card(request.card(CARD), request.device)
 
-    Large pictures are shown to the network smaller, see :data:`SIDE`; what it answers is enlarged linearly, a class
-    each time it is asked for.
+
+def open_card(card: ModelCard, device: str = "auto") -> NetworkDetector:
+    """Open a card of capability ``damage``."""
+    return NetworkDetector(card, open_backend(card, device, runtime="onnx"))
+
+
+class NetworkDetector:
+    """Runs a network that finds damage; see :class:`tratto.core.capability.DamageDetector`.
 
     Parameters
     ----------
-    rgb : (H, W, 3) float32
-        Encoded sRGB in [0, 1].
-    backend, card
-        Another network of capability ``damage``; None: the one that ships.
-    kinds : sequence of str
-        Classes that the picture is known to have; it has no others then. Empty: the network judges by the whole
-        picture which it has.
-
-    Returns
-    -------
-    mapping of str to (H, W) float32 in [0, 1]
-        By the names in :data:`tratto.imaging.masks.CLASSES`, and :data:`ANY`. :func:`masks_of` turns them into masks.
-
-    Raises
-    ------
-    OptionError
-        If a kind is none of the classes, or the network cannot be told.
-    UnavailableError
-        If the network or its runtime is not here.
+    card : ModelCard
+    backend : Backend
+        Opened with that card.
     """
-    for kind in kinds:
-        if kind not in CLASSES:
-            raise OptionError(f"a kind of damage is one of {', '.join(CLASSES)}; got {kind!r}")
-    if card is None or backend is None:
-        error = missing()
-        if error is not None:
-            raise error
-        card = get_card(CARD)
-        backend = open_backend(card, precision="fp32", runtime="onnx")
-    import cv2
 
-    h, w = rgb.shape[:2]
-    planes = (*CLASSES, ANY)
-    share = min(1.0, SIDE / float(np.sqrt(h * w)))
-    small = (max(1, round(w * share)), max(1, round(h * share)))
-    shown = cv2.resize(np.ascontiguousarray(rgb), small, interpolation=cv2.INTER_AREA) if share < 1 else rgb
-    # Whole: no picture is larger than SIDE squared now, and the network looks at all of it.
-    height, width = shown.shape[:2]
-    below, right = -height % card.multiple, -width % card.multiple
-    framed = np.pad(shown, ((0, below), (0, right), (0, 0)), mode="edge")
-    ran = backend.run({card.input: np.ascontiguousarray(framed.transpose(2, 0, 1))[None]})
-    if kinds and TOLD_OUTPUT not in ran:
-        raise OptionError(f"{card.id} cannot be told which kinds of damage there are: no output {TOLD_OUTPUT!r}")
-    out = ran[TOLD_OUTPUT if kinds else card.output]
-    if out.shape != (1, len(planes), *framed.shape[:2]):
-        raise WeightMismatch(f"{card.id}: expected {len(planes)} planes of {framed.shape[:2]}, got {out.shape}")
-    seen = {}
-    for k, name in enumerate(planes):
-        seen[name] = np.ascontiguousarray(np.clip(out[0, k, :height, :width], 0, 1))
-        if kinds and name not in (*kinds, ANY):
-            seen[name][:] = 0
-    return _Enlarged(seen, (w, h))
+    def __init__(self, card: ModelCard, backend: Backend) -> None:
+        self._card, self._backend = card, backend
+        self._info = DescriberInfo("tratto", backend.precision, backend.library, models=(backend.model,))
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about this detector."""
+        return self._info
+
+    def find(self, picture: Float, kinds: Sequence[str] = ()) -> Mapping[str, Float]:
+        """Return the probability of each class of damage, and of any, for every pixel.
+
+        Large pictures are shown to the network smaller, see :data:`SIDE`; what it answers is enlarged linearly, a class
+        each time it is asked for.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) float32
+            Encoded sRGB in [0, 1].
+        kinds : sequence of str
+            Classes that the picture is known to have; it has no others then. Empty: the network judges by the whole
+            picture which it has.
+
+        Returns
+        -------
+        mapping of str to (H, W) float32 in [0, 1]
+            By the names in :data:`tratto.imaging.masks.CLASSES`, and :data:`ANY`. :func:`masks_of` turns them into
+            masks.
+
+        Raises
+        ------
+        OptionError
+            If a kind is none of the classes, or the network cannot be told.
+        """
+        for kind in kinds:
+            if kind not in CLASSES:
+                raise OptionError(f"a kind of damage is one of {', '.join(CLASSES)}; got {kind!r}")
+        import cv2
+
+        h, w = picture.shape[:2]
+        planes = (*CLASSES, ANY)
+        share = min(1.0, SIDE / float(np.sqrt(h * w)))
+        small = (max(1, round(w * share)), max(1, round(h * share)))
+        shown = cv2.resize(np.ascontiguousarray(picture), small, interpolation=cv2.INTER_AREA) if share < 1 else picture
+        # Whole: no picture is larger than SIDE squared now, and the network looks at all of it.
+        height, width = shown.shape[:2]
+        below, right = -height % self._card.multiple, -width % self._card.multiple
+        framed = np.pad(shown, ((0, below), (0, right), (0, 0)), mode="edge")
+        ran = self._backend.run({self._card.input: np.ascontiguousarray(framed.transpose(2, 0, 1))[None]})
+        if kinds and TOLD_OUTPUT not in ran:
+            raise OptionError(
+                f"{self._card.id} cannot be told which kinds of damage there are: no output {TOLD_OUTPUT!r}"
+            )
+        out = ran[TOLD_OUTPUT if kinds else self._card.output]
+        if out.shape != (1, len(planes), *framed.shape[:2]):
+            raise WeightMismatch(
+                f"{self._card.id}: expected {len(planes)} planes of {framed.shape[:2]}, got {out.shape}"
+            )
+        seen = {}
+        for k, name in enumerate(planes):
+            seen[name] = np.ascontiguousarray(np.clip(out[0, k, :height, :width], 0, 1))
+            if kinds and name not in (*kinds, ANY):
+                seen[name][:] = 0
+        return _Enlarged(seen, (w, h))
 
 
 class _Enlarged(Mapping[str, Float]):
@@ -134,7 +166,7 @@ class _Enlarged(Mapping[str, Float]):
 
 
 def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_CHANCE) -> dict[str, NDArray[np.bool_]]:
-    """Turn what :func:`find_damage` returns into a mask for each class; see :func:`tratto.imaging.masks.decided`.
+    """Turn what a :class:`NetworkDetector` finds into a mask for each class; see :func:`tratto.imaging.masks.decided`.
 
     Raises
     ------
@@ -147,15 +179,9 @@ def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_CHANCE) -> 
     return dict(zip(CLASSES, found, strict=True))
 
 
-def finder_facts() -> dict[str, Any]:
-    """Return what a receipt says of the network that ships: provider, library, models."""
-    from tratto.backends.onnx import library
-
-    return {
-        "provider": CARD,
-        "library": library(),
-        "models": [get_card(CARD).ref().to_json()],
-    }
+def detector_facts(info: DescriberInfo) -> dict[str, Any]:
+    """Return what a receipt says of a detector: provider, library, models."""
+    return {"provider": info.provider, "library": info.library, "models": [m.to_json() for m in info.models]}
 
 
 @dataclass(frozen=True)
@@ -305,54 +331,48 @@ def letterbox(rgb: Float, side: tuple[int, int]) -> tuple[Float, float, int, int
     return out.astype(np.float32), scale, left, top
 
 
-def find_with_yolo(rgb: Float, backend: Any, outputs: Mapping[str, Any], score: float = 0.25) -> dict[str, Float]:
-    """Find damage with a user's YOLO segmentation model.
-
-    Parameters
-    ----------
-    rgb : (H, W, 3) float32
-        Encoded sRGB in [0, 1].
-    backend : Backend or YoloModel
-        Runs the model.
-    outputs : mapping
-        ``input``, ``rows``, ``prototypes``: names of its tensors; ``names``: of its classes; ``side``: (rows, columns).
-    score : float
-        Least score of a find.
-    """
-    side = (int(outputs["side"][0]), int(outputs["side"][1]))
-    shown, scale, left, top = letterbox(rgb, side)
-    got = backend.run({str(outputs["input"]): np.ascontiguousarray(shown.transpose(2, 0, 1))[None]})
-    found = YoloOutput(
-        got[str(outputs["rows"])],
-        got[str(outputs["prototypes"])],
-        tuple(str(n) for n in outputs["names"]),
-        scale,
-        left,
-        top,
-    )
-    return decode_yolo(found, (rgb.shape[0], rgb.shape[1]), side, score)
-
-
 @dataclass(frozen=True, eq=False)
-class YoloModel:
-    """A user's segmentation model, opened.
+class YoloDetector:
+    """A user's segmentation model, opened; see :class:`tratto.core.capability.DamageDetector`.
 
     Attributes
     ----------
     file : OnnxFile
-    outputs : mapping
-        What :func:`find_with_yolo` wants to know of its tensors.
+    tensors : (str, str, str)
+        Names of its input, of the rows and of the prototypes.
+    names : tuple of str
+        Of its classes, in order.
+    side : (int, int)
+        Rows and columns of its input.
+    score : float
+        Least score of a find.
     """
 
     file: OnnxFile
-    outputs: Mapping[str, Any]
+    tensors: tuple[str, str, str]
+    names: tuple[str, ...]
+    side: tuple[int, int]
+    score: float = YOLO_SCORE
 
-    def run(self, inputs: Mapping[str, Float]) -> dict[str, Float]:
-        """Run the model once."""
-        return self.file.run(inputs, [str(self.outputs["rows"]), str(self.outputs["prototypes"])])
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about this detector."""
+        from tratto.backends.onnx import library
+
+        return DescriberInfo("yolo", library=library())
+
+    def find(self, picture: Float, kinds: Sequence[str] = ()) -> dict[str, Float]:
+        """Find damage; only classes that were found. It cannot be told ``kinds``."""
+        if kinds:
+            raise OptionError("a model of your own cannot be told which kinds of damage there are")
+        entry, rows, prototypes = self.tensors
+        shown, scale, left, top = letterbox(picture, self.side)
+        got = self.file.run({entry: np.ascontiguousarray(shown.transpose(2, 0, 1))[None]}, [rows, prototypes])
+        found = YoloOutput(got[rows], got[prototypes], self.names, scale, left, top)
+        return decode_yolo(found, (picture.shape[0], picture.shape[1]), self.side, self.score)
 
 
-def open_yolo(path: Path, names: Sequence[str] = ()) -> YoloModel:
+def open_yolo(path: Path, names: Sequence[str] = (), score: float = YOLO_SCORE) -> YoloDetector:
     """Open a YOLO segmentation model that was exported to ONNX.
 
     Parameters
@@ -362,6 +382,8 @@ def open_yolo(path: Path, names: Sequence[str] = ()) -> YoloModel:
         four. Class names are read from its metadata (``names``, as exporters write them).
     names : sequence of str
         Of the classes, in order, where the file does not say.
+    score : float
+        Least score of a find.
 
     Raises
     ------
@@ -386,16 +408,8 @@ def open_yolo(path: Path, names: Sequence[str] = ()) -> YoloModel:
     found = tuple(names) or _names_of(opened.facts.get("names", ""))
     if not found:
         raise OptionError(f"{path.name} does not name its classes; give them in order: --classes crack,stain,...")
-    return YoloModel(
-        opened,
-        {
-            "input": entry[0],
-            "rows": rows[0][0],
-            "prototypes": prototypes[0][0],
-            "names": found,
-            "side": _side_of(entry[1][2:], opened.facts.get("imgsz", "")),
-        },
-    )
+    side = _side_of(entry[1][2:], opened.facts.get("imgsz", ""))
+    return YoloDetector(opened, (entry[0], rows[0][0], prototypes[0][0]), found, side, score)
 
 
 def _names_of(text: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from tratto.core.capability import ModelRef, RestorerInfo
 from tratto.core.image import ColorMode, Image
 from tratto.core.recipe import Recipe
 from tratto.engine.run import run
-from tratto.steps.denoise import Denoise, restorer_notes
+from tratto.steps.denoise import Denoise, provider_notes
 
 
 def info(**facts):
@@ -13,19 +13,19 @@ def info(**facts):
 
 
 def test_nothing_to_say():
-    assert restorer_notes(info()) == ()
-    assert restorer_notes(info(precision="bf16"), fast=True) == ()
+    assert provider_notes(info()) == ()
+    assert provider_notes(info(precision="bf16"), fast=True) == ()
 
 
 def test_each_note():
-    (invents,) = restorer_notes(info(generative=True))
+    (invents,) = provider_notes(info(generative=True))
     assert "some invents detail" in invents
     assert "Not for examination" in invents
-    (licence,) = restorer_notes(info(models=(ModelRef("m", "0" * 64, "CC-BY-NC-4.0", False),)))
+    (licence,) = provider_notes(info(models=(ModelRef("m", "0" * 64, "CC-BY-NC-4.0", False),)))
     assert "no commercial use" in licence
-    (slow,) = restorer_notes(info(), fast=True)
+    (slow,) = provider_notes(info(), fast=True)
     assert "fast changed nothing: some computes in fp32 only" in slow
-    assert "stand-in" in restorer_notes(info(stand_in="a larger one"))[0]
+    assert "stand-in" in provider_notes(info(stand_in="a larger one"))[0]
 
 
 def test_a_record_keeps_them(fake_services):
