@@ -194,7 +194,7 @@ def test_a_limit_is_told_with_enough_digits(tmp_path, option, value, told):
 
 
 def test_numbers_that_are_told_differ():
-    from tratto.jobs.cost import apart as _apart
+    from tratto.engine.cost import apart as _apart
 
     assert _apart(90.4, 60) == ("90", "60")
     assert _apart(60.04, 60) == ("60.04", "60.00")

@@ -4,8 +4,9 @@ from tratto.core.canvas import Canvas
 from tratto.core.capability import ModelRef, RestorerInfo
 from tratto.core.image import ColorMode, Image
 from tratto.core.recipe import Recipe
+from tratto.engine.notes import provider_notes
 from tratto.engine.run import run
-from tratto.steps.denoise import Denoise, provider_notes
+from tratto.steps.denoise import Denoise
 
 
 def info(**facts):

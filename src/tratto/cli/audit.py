@@ -34,11 +34,11 @@ class AuditCommand:
 
 def run_audit(command: AuditCommand) -> int:
     """Audit; return the exit code: 9 if anything is altered, else 10 if anything is unknown, else 0."""
+    from tratto.core.target import check_no_picture
     from tratto.imaging.io import atomic_file
     from tratto.jobs import audit
     from tratto.provenance import audit as audits
     from tratto.provenance.canonical import dumps
-    from tratto.provenance.target import check_no_picture
 
     audits.narrowed([], command.only)  # a wrong name is told before any work
     for path in (command.out, command.page):

@@ -12,7 +12,7 @@ from tratto.core.image import ColorMode, Image, Kernel, Mask
 from tratto.core.recipe import Recipe
 from tratto.core.services import Services
 from tratto.core.step import Step, StepRecord
-from tratto.engine.composite import combine_sigma, composite, enlarge, keep_outside
+from tratto.imaging.composite import combine_sigma, composite, enlarge, keep_outside
 from tratto.imaging.io import digest
 
 
@@ -117,11 +117,11 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
         scale = after.image.width // before.image.width
         total = after.image.width // origin.width
         if strength < 1:
-            composite(after.image, enlarge(before.image, scale, kernel, services), strength, total)
+            composite(after.image, enlarge(before.image, scale, kernel, services.scratch), strength, total)
         if own is not None and after.image is not before.image:
-            composite(after.image, enlarge(before.image, scale, kernel, services), own, total)
+            composite(after.image, enlarge(before.image, scale, kernel, services.scratch), own, total)
         elif mask is not None and after.image is not before.image:
-            composite(after.image, enlarge(origin, total, kernel, services), mask, total)
+            composite(after.image, enlarge(origin, total, kernel, services.scratch), mask, total)
         if after.sigma is not None and after.sigma is not before.sigma:
             if own is None:
                 combine_sigma(after.sigma, before.sigma, strength, mask, (scale, total))
@@ -140,7 +140,7 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
         steps.append(step)
         records.append(record)
     resolved = replace(recipe, steps=tuple(steps))
-    baseline = enlarge(origin, canvas.image.width // origin.width, kernel, services)
+    baseline = enlarge(origin, canvas.image.width // origin.width, kernel, services.scratch)
     return Outcome(canvas, resolved, tuple(records), baseline, kernel)
 
 

@@ -5,9 +5,10 @@ and ``replaying`` are the parts of a run, each usable alone; ``folder`` does man
 plain functions.
 """
 
+from tratto.engine.cost import Estimated
 from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings, open_mask, open_picture
 from tratto.jobs.job import Job
-from tratto.jobs.options import ENDINGS, FORMATS, Estimated, JobLimits, Progress, Saved, SaveOptions
+from tratto.jobs.options import ENDINGS, FORMATS, JobLimits, Progress, Saved, SaveOptions
 from tratto.jobs.replaying import Replayed
 from tratto.jobs.sdk import audit, inspect, known_models, recolor, repair, replay, restore, revert, save, verify
 from tratto.jobs.session import Session

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.image import ColorMode, Image, Mask
+from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.result import MaskParts, Result
@@ -122,16 +122,3 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
         mask=mask,
         masks=how.masks,
     )
-
-
-def back_to_mode(source: Image, baseline: Image, after: Image) -> Image:
-    """Return the working picture in the source's mode: palette pictures get their palette back at scale 1."""
-    from tratto.imaging import io
-
-    if source.mode is not ColorMode.PALETTE or after.width != source.width:
-        return after
-    changed = np.zeros((after.height, after.width), bool)
-    for y in range(0, after.height, 256):
-        y1 = min(after.height, y + 256)
-        changed[y:y1] = (after.pixels[y:y1] != baseline.pixels[y:y1]).any(axis=2)
-    return source if not changed.any() else io.to_palette(after, source, changed)

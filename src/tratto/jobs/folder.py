@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto.core.step import Step
+from tratto.core.target import check_name, check_target
 from tratto.imaging.io.part import sweep
 from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings
 from tratto.jobs.gather import SUFFIXES, Source, Target, check_targets, collisions, gather, output_path
@@ -18,7 +19,6 @@ from tratto.jobs.options import ENDINGS, FORMATS, SaveOptions
 from tratto.jobs.session import Session
 from tratto.jobs.writing import format_notes
 from tratto.provenance.bundle import recover
-from tratto.provenance.target import check_name, check_target
 from tratto.tasks import Given, task_of
 from tratto.tasks.masks import AUTO as AUTO_MASK
 from tratto.tasks.masks import holds_classes

@@ -14,15 +14,16 @@ from numpy.typing import DTypeLike, NDArray
 
 from tratto.core.canvas import Canvas
 from tratto.core.errors import Cancelled, ForbiddenStep, OptionError
-from tratto.core.image import ColorMode, Image
+from tratto.core.image import Image
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.result import Result
 from tratto.core.step import StepRecord
+from tratto.engine.cost import Estimated, estimate
+from tratto.engine.perform import Bounds, perform
 from tratto.imaging.opening import check_mask_is_another, open_picture
 from tratto.imaging.scratch import allocate
-from tratto.jobs import cost
-from tratto.jobs.options import Estimated, JobLimits, Progress, Saved, SaveOptions, silent
+from tratto.jobs.options import JobLimits, Progress, Saved, SaveOptions, silent
 from tratto.providers.pool import Lender, Pool
 from tratto.tasks import Given, Prepared, task_named
 
@@ -159,7 +160,7 @@ class Job:
 
         inspection = self.inspect(image)
         recipe = import_module(task_of(options).module).plan(options, inspection)
-        return cost.estimate(self, recipe, image), inspection
+        return estimate(recipe, image, self.services(recipe.seed), self.forensic), inspection
 
     # -- running ------------------------------------------------------------------------------------------------
 
@@ -201,8 +202,8 @@ class Job:
         image = open_picture(inputs[PICTURE], page, self.limits)
         origin = source if source is not None else inputs[PICTURE]
         check_mask_is_another(given.inputs.get("mask"), origin)
-        prepared: Prepared = module.prepare(options, image, given, self.services())
         inspection = self.inspect(image)
+        prepared: Prepared = module.prepare(options, image, given, self.services())
         recipe = module.plan(prepared.options, inspection)
         return self.execute(recipe, image, inspection, prepared, origin, page or 0)
 
@@ -231,22 +232,15 @@ class Job:
         pins : mapping or None
             Weights that must be opened instead of the present ones: ids of models to SHA-256.
         """
-        from tratto.engine.run import run
-        from tratto.imaging import io
-        from tratto.jobs.account import Circumstances, account, back_to_mode
+        from tratto.jobs.account import Circumstances, account
 
-        if self.forensic and any(use.fast for step in recipe.steps for use in step.uses):
-            raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
+        masks = prepared.masks
+        named = {} if prepared.mask is None else {"edit": prepared.mask, **masks.of_passes()}
+        bounds = Bounds(self.job_limits.output_pixels, self.job_limits.minutes, self.forensic)
         services = self.services(recipe.seed, pins)
-        cost.check_cost(self.job_limits, cost.estimate(self, recipe, image, services))
-        working = io.expand_palette(image) if image.mode is ColorMode.PALETTE else image
-        mask, masks = prepared.mask, prepared.masks
-        named = {} if mask is None else {"edit": mask, **masks.of_passes()}
-        canvas = Canvas(working, image, named, inspection)
-        outcome = run(recipe, canvas, services, allow_generative=not self.forensic)
+        outcome, final = perform(recipe, image, inspection, named, services, bounds)
         self.check_cancelled()
-        final = back_to_mode(image, outcome.baseline, outcome.canvas.image)
-        how = Circumstances(mask, origin, page, self.forensic, masks, prepared.notes)
+        how = Circumstances(prepared.mask, origin, page, self.forensic, masks, prepared.notes)
         result = account(recipe, outcome, final, inspection, how)
         self.check_cancelled()
         return result

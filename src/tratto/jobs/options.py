@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from tratto.core.errors import InputError, OptionError
-from tratto.core.recipe import Recipe
 
 #: ``progress(stage, done, total)``; raising stops the job.
 Progress = Callable[[str, int, int], None]
@@ -98,29 +97,6 @@ class Saved:
     warnings: tuple[str, ...] = ()
     signed: str = ""
     entry: int | None = None
-
-
-@dataclass(frozen=True)
-class Estimated:
-    """What a job would do.
-
-    Attributes
-    ----------
-    recipe : Recipe
-        Resolved as far as possible without running: providers are named.
-    seconds : float
-        From the providers' stated speeds; this machine may differ.
-    width, height : int
-        Of the result.
-    warnings : tuple of str
-        What the user should know before: invented detail, licences, options without effect.
-    """
-
-    recipe: Recipe
-    seconds: float
-    width: int
-    height: int
-    warnings: tuple[str, ...] = ()
 
 
 def silent(stage: str, done: int, total: int) -> None:

@@ -10,10 +10,11 @@ from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.result import Result
+from tratto.engine.cost import Estimated, check_cost, estimate
 from tratto.imaging.opening import open_mask, open_picture
-from tratto.jobs import cost, writing
+from tratto.jobs import writing
 from tratto.jobs.job import Job
-from tratto.jobs.options import ENDINGS, Estimated, JobLimits, Progress, Saved, SaveOptions, silent
+from tratto.jobs.options import ENDINGS, JobLimits, Progress, Saved, SaveOptions, silent
 from tratto.jobs.replaying import Replayed
 from tratto.providers.pool import Pool
 
@@ -137,7 +138,7 @@ class Session:
         ForbiddenStep
             If forensic mode would refuse to do it.
         """
-        return cost.estimate(self.job(), recipe, image)
+        return estimate(recipe, image, self.job().services(recipe.seed), self.forensic)
 
     def check_cost(self, estimated: Estimated) -> None:
         """Refuse a job that is over the limits.
@@ -147,7 +148,7 @@ class Session:
         PictureTooLarge
             With what to do about it.
         """
-        cost.check_cost(self.job_limits, estimated)
+        check_cost(estimated, self.job_limits.output_pixels, self.job_limits.minutes)
 
     # -- jobs ---------------------------------------------------------------------------------------------------
 

@@ -58,10 +58,10 @@ def save(
     overwrite: bool = False,
 ) -> Saved:
     """Write the picture and, beside it, its bundle; see :meth:`tratto.Session.save`."""
+    from tratto.core.target import check_name, check_target
     from tratto.imaging import io
     from tratto.provenance import xmp
     from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
-    from tratto.provenance.target import check_name, check_target
 
     if not isinstance(result, Result):
         raise InputError(f"save needs a Result, as restore and its like give it; got {type(result).__name__}")

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from tratto.core.canvas import Canvas
-from tratto.core.capability import ProviderInfo, Restorer, Use
+from tratto.core.capability import Restorer, Use
 from tratto.core.errors import OptionError
 from tratto.core.services import Services
 from tratto.core.step import BaseStep, Step, StepRecord
+from tratto.engine.notes import provider_notes
 from tratto.steps.pixels import run_restorer
 
 Damage = Literal["noise", "jpeg"]
@@ -83,35 +84,6 @@ def seen_sigma(stated: float | None, canvas: Canvas) -> float | None:
     if stated is None and canvas.inspection is not None and canvas.inspection.noise_sigma.value is not None:
         return round(float(canvas.inspection.noise_sigma.value), 2)
     return stated
-
-
-def provider_notes(info: ProviderInfo, fast: bool = False) -> tuple[str, ...]:
-    """Return what a user should know about a provider: invented detail, stand-ins, licences, a speed it does not have.
-
-    Parameters
-    ----------
-    info : ProviderInfo
-    fast : bool
-        Whether lower precision was allowed.
-    """
-    notes = []
-    if info.generative:
-        notes.append(
-            f"{info.provider} invents detail: what it adds was never in the picture. Not for examination or evidence"
-        )
-    if info.stand_in:
-        notes.append(f"{info.provider} is a stand-in: {info.stand_in}")
-    notes.extend(
-        f"the weights of {m.id} are licensed {m.licence}: no commercial use"
-        for m in info.models
-        if not m.commercial_use
-    )
-    if fast and info.precision != "bf16":
-        notes.append(
-            f"fast changed nothing: {info.provider} computes in {info.precision} only; "
-            "the provider tratto-openvino has bf16"
-        )
-    return tuple(notes)
 
 
 def apply_restorer(

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.image import Image, Kernel, Mask, Samples
-from tratto.core.services import Services
 from tratto.imaging.resample import band_rows, enlarge_into
-from tratto.imaging.scratch import release
+from tratto.imaging.scratch import allocate, release
+
+#: Makes large arrays; see :func:`tratto.imaging.scratch.allocate`.
+Scratch = Callable[[tuple[int, ...], Any], NDArray[np.generic]]
 
 
-def enlarge(image: Image, scale: int, kernel: Kernel, services: Services) -> Image:
+def enlarge(image: Image, scale: int, kernel: Kernel, scratch: Scratch = allocate) -> Image:
     """Return the picture enlarged by the kernel, in its native encoding; the picture itself at scale 1."""
     if scale == 1:
         return image
 
     def one(samples: Samples) -> Samples:
         shape = (samples.shape[0] * scale, samples.shape[1] * scale, *samples.shape[2:])
-        out: Samples = services.scratch(shape, samples.dtype)  # type: ignore[assignment]
+        out: Samples = scratch(shape, samples.dtype)  # type: ignore[assignment]
         enlarge_into(samples, out, scale, kernel, image.max_value)
         release(out)
         return out

@@ -2,45 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 from tratto.core.errors import PictureTooLarge
 from tratto.core.image import ColorMode, Image
 from tratto.core.recipe import Recipe
 from tratto.core.services import Services
 from tratto.core.step import Step
-from tratto.jobs.options import Estimated, JobLimits
-
-if TYPE_CHECKING:
-    from tratto.jobs.job import Job
+from tratto.engine.notes import provider_notes
+from tratto.engine.run import forbid_generative, forbid_inventing
 
 
-def estimate(job: Job, recipe: Recipe, image: Image, services: Services | None = None) -> Estimated:
+@dataclass(frozen=True)
+class Estimated:
+    """What a job would do.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        Resolved as far as possible without running: providers are named.
+    seconds : float
+        From the providers' stated speeds; this machine may differ.
+    width, height : int
+        Of the result.
+    warnings : tuple of str
+        What the user should know before: invented detail, licences, options without effect.
+    """
+
+    recipe: Recipe
+    seconds: float
+    width: int
+    height: int
+    warnings: tuple[str, ...] = ()
+
+
+def estimate(recipe: Recipe, image: Image, services: Services, forensic: bool = False) -> Estimated:
     """Say what a recipe would do and how long it may take, without doing it.
 
     Parameters
     ----------
-    job : Job
     recipe : Recipe
     image : Image
-    services : Services or None
-        None: those of the job.
+    services : Services
+    forensic : bool
+        Refuse what forensic mode refuses.
 
     Raises
     ------
     ForbiddenStep
         If forensic mode would refuse to do it.
     """
-    from tratto.engine.run import forbid_generative, forbid_inventing
-    from tratto.steps.denoise import provider_notes
-
-    services = services or job.services(recipe.seed)
     scale, seconds = 1, 0.0
     steps: list[Step] = []
     notes: list[str] = []
     for asked in recipe.steps:
-        if job.forensic:
+        if forensic:
             forbid_inventing(asked)
         step = asked.named(tuple(services.settle(u) for u in asked.uses))
         pixels = image.height * image.width * scale**2
@@ -48,7 +64,7 @@ def estimate(job: Job, recipe: Recipe, image: Image, services: Services | None =
         if speed is None:
             infos = [(services.open(use).info, use) for use in step.uses]
             for info, use in infos:
-                if job.forensic:
+                if forensic:
                     forbid_generative(info)
                 notes += provider_notes(info, use.fast)
             # inks are shown to a restorer as two pictures
@@ -60,8 +76,16 @@ def estimate(job: Job, recipe: Recipe, image: Image, services: Services | None =
     return Estimated(resolved, seconds, image.width * scale, image.height * scale, tuple(dict.fromkeys(notes)))
 
 
-def check_cost(limits: JobLimits, estimated: Estimated) -> None:
+def check_cost(estimated: Estimated, output_pixels: int, minutes: float) -> None:
     """Refuse a job that is over the limits.
+
+    Parameters
+    ----------
+    estimated : Estimated
+    output_pixels : int
+        Largest number of pixels of a result.
+    minutes : float
+        Longest estimated time.
 
     Raises
     ------
@@ -69,15 +93,15 @@ def check_cost(limits: JobLimits, estimated: Estimated) -> None:
         With what to do about it.
     """
     pixels = estimated.width * estimated.height
-    if pixels > limits.output_pixels:
+    if pixels > output_pixels:
         raise PictureTooLarge(
             "the result would have {} megapixels, the limit is {}; choose a smaller scale or raise "
-            "--max-output-megapixels".format(*apart(pixels / 1e6, limits.output_pixels / 1e6))
+            "--max-output-megapixels".format(*apart(pixels / 1e6, output_pixels / 1e6))
         )
-    if estimated.seconds > 60 * limits.minutes:
+    if estimated.seconds > 60 * minutes:
         raise PictureTooLarge(
             "this would take about {} minutes, the limit is {}; choose a faster --provider or raise "
-            "--max-minutes".format(*apart(estimated.seconds / 60, limits.minutes))
+            "--max-minutes".format(*apart(estimated.seconds / 60, minutes))
         )
 
 
