@@ -34,8 +34,8 @@ class AuditCommand:
 
 def run_audit(command: AuditCommand) -> int:
     """Audit; return the exit code: 9 if anything is altered, else 10 if anything is unknown, else 0."""
-    from tratto.core.target import check_no_picture
     from tratto.imaging.io import atomic_file
+    from tratto.imaging.io.target import check_no_picture
     from tratto.jobs import audit
     from tratto.provenance import audit as audits
     from tratto.provenance.canonical import dumps

@@ -220,8 +220,8 @@ def run_check(folder: Path, key: str | None, since: Path | None, as_json: bool) 
 
 def run_request(folder: Path, out: Path, since: int) -> int:
     """Write a request to a witness; return the exit code."""
-    from tratto.core.target import check_no_picture
     from tratto.imaging.io import atomic_file
+    from tratto.imaging.io.target import check_no_picture
     from tratto.provenance.tiles import LedgerReader
     from tratto.provenance.witness import request
 
@@ -265,8 +265,8 @@ def run_stamp(folder: Path, query: Path | None, answer: Path | None, anchors: Pa
     """Write a time-stamp query or take its answer; return the exit code."""
     from tratto.cli.show import printable
     from tratto.core.errors import OptionError
-    from tratto.core.target import check_no_picture
     from tratto.imaging.io import atomic_file
+    from tratto.imaging.io.target import check_no_picture
     from tratto.provenance import timestamp
     from tratto.provenance.seal import read_limited
     from tratto.provenance.tiles import LedgerReader
@@ -292,8 +292,8 @@ def run_verifier(out: Path) -> int:
     """Write the stand-alone verifier; return the exit code."""
     from importlib import resources
 
-    from tratto.core.target import check_no_picture
     from tratto.imaging.io import atomic_file
+    from tratto.imaging.io.target import check_no_picture
 
     check_no_picture(out)
     data = resources.files("tratto.provenance").joinpath("standalone.py").read_bytes()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto.core.step import Step
-from tratto.core.target import check_name, check_target
 from tratto.imaging.io.part import sweep
+from tratto.imaging.io.target import check_name, check_target
 from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings
 from tratto.jobs.gather import SUFFIXES, Source, Target, check_targets, collisions, gather, output_path
 from tratto.jobs.options import ENDINGS, FORMATS, SaveOptions

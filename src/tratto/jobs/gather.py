@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tratto.core.errors import InputError, OptionError, OutputError
-from tratto.core.target import bundle_around
+from tratto.imaging.io.target import bundle_around
 
 #: File name endings looked for in folders. A file named on the command line is read whatever its name.
 SUFFIXES = (

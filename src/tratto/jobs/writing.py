@@ -58,8 +58,8 @@ def save(
     overwrite: bool = False,
 ) -> Saved:
     """Write the picture and, beside it, its bundle; see :meth:`tratto.Session.save`."""
-    from tratto.core.target import check_name, check_target
     from tratto.imaging import io
+    from tratto.imaging.io.target import check_name, check_target
     from tratto.provenance import xmp
     from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
 

@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 
 from tratto.core.errors import OutputError, ReceiptError
-from tratto.core.target import check_name, check_target
+from tratto.imaging.io.target import check_name, check_target
 from tratto.provenance.bundle.read import find_original, read_bundle, some_bundle
 from tratto.provenance.receipt import FileFacts
 from tratto.provenance.seal import hash_file
