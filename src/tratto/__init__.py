@@ -24,14 +24,12 @@ if TYPE_CHECKING:
         Session,
         audit,
         inspect,
-        recolor,
-        repair,
         replay,
-        restore,
         revert,
         save,
         verify,
     )
+    from tratto.session.functions import recolor, repair, restore
     from tratto.tasks.recolor import RecolorOptions
     from tratto.tasks.repair import RepairOptions
     from tratto.tasks.restore import RestoreOptions
@@ -53,10 +51,10 @@ _HOMES = {
     "audit": "tratto.session",
     "save": "tratto.session",
     "inspect": "tratto.session",
-    "recolor": "tratto.session",
-    "repair": "tratto.session",
+    "recolor": "tratto.session.functions",
+    "repair": "tratto.session.functions",
     "replay": "tratto.session",
-    "restore": "tratto.session",
+    "restore": "tratto.session.functions",
     "revert": "tratto.session",
     "verify": "tratto.session",
 }

@@ -3,14 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tratto.cli.show import ProgressLine, emit_json, printable
+from tratto.cli.guard import guarded
+from tratto.cli.show import ProgressLine, argument_path, emit_json, printable
 
 if TYPE_CHECKING:
     from tratto.provenance.trust import Trust
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Ledger = Annotated[
+    Path | None, typer.Option(parser=argument_path, metavar="DIR", help="A ledger, or a copy of one, to compare with.")
+]
+Keys = Annotated[
+    list[str] | None, typer.Option(help="Public key of a ledger or witness you trust, or its file; repeatable.")
+]
+Anchors = Annotated[
+    Path | None,
+    typer.Option(
+        parser=argument_path, metavar="PATH", help="Root certificates (PEM) whose content credentials you trust."
+    ),
+]
+StampAnchors = Annotated[
+    Path | None,
+    typer.Option(parser=argument_path, metavar="PATH", help="Root certificates (PEM) of time-stamp authorities."),
+]
+
+
+def replay(
+    receipt: Annotated[
+        Path,
+        typer.Argument(parser=argument_path, metavar="RECEIPT", help="A receipt, its bundle or the picture beside it."),
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Option("--input", parser=argument_path, metavar="PATH", help="The original, when the bundle holds none."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Do it again from the receipt and say how exactly the result agrees (tier A, B or C)."""
+    guarded(run_replay, receipt, source, as_json, as_json=as_json)
+
+
+def verify(
+    path: Annotated[
+        Path, typer.Argument(parser=argument_path, metavar="PATH", help="A result, its bundle or a receipt.")
+    ],
+    ledger: Ledger = None,
+    key: Keys = None,
+    anchors: Anchors = None,
+    stamp_anchors: StampAnchors = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a result and its account are unchanged: authentic, altered or unknown. Works offline."""
+
+    def run() -> int:
+        return run_verify(path, as_json, trust_of(ledger, key, anchors, stamp_anchors))
+
+    guarded(run, as_json=as_json)
+
+
+def revert(
+    path: Annotated[Path, typer.Argument(parser=argument_path, metavar="PATH", help="A result or its bundle.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="File to write the original to.")
+    ],
+) -> None:
+    """Give back the exact bytes of the original."""
+    guarded(run_revert, path, out)
 
 
 def run_replay(receipt: Path, source: Path | None, as_json: bool) -> int:
@@ -65,9 +128,9 @@ def roots_in(path: Path) -> bytes:
 
 def run_verify(path: Path, as_json: bool, trust: Trust | None = None) -> int:
     """Verify; return the exit code: 0 authentic, 9 altered, 10 unknown."""
-    from tratto.session import verify
+    from tratto import session
 
-    verdict = verify(path, trust)
+    verdict = session.verify(path, trust)
     if as_json:
         told = verdict.to_json()
         told.pop("exit_code")
@@ -82,8 +145,8 @@ def run_verify(path: Path, as_json: bool, trust: Trust | None = None) -> int:
 
 def run_revert(path: Path, out: Path) -> int:
     """Write the original; return the exit code."""
-    from tratto.provenance.bundle import revert
+    from tratto.provenance import bundle
 
-    written = revert(path, out)
+    written = bundle.revert(path, out)
     typer.echo(printable(f"{written}: the original, byte for byte"))
     return 0

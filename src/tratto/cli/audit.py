@@ -4,14 +4,59 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tratto.cli.show import ProgressLine, emit_json, printable
+from tratto.cli.account import Anchors, Keys, Ledger, StampAnchors, trust_of
+from tratto.cli.guard import guarded
+from tratto.cli.show import ProgressLine, argument_path, emit_json, printable
 
 if TYPE_CHECKING:
     from tratto.provenance.trust import Trust
+
+
+def audit(
+    folder: Annotated[
+        Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Everything below it is verified.")
+    ],
+    ledger: Ledger = None,
+    key: Keys = None,
+    anchors: Anchors = None,
+    stamp_anchors: StampAnchors = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="Write the audit as JSON.")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option("--html", parser=argument_path, metavar="PATH", help="Write the audit as a page.")
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            parser=argument_path, metavar="PATH", help="Remember verdicts here, and go on from it after a stop."
+        ),
+    ] = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(parser=argument_path, metavar="PATH", help="An earlier audit (JSON): say what changed since."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Compare hashes and signatures only.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only authentic, altered, unknown, stamped (not for examination), forensic or examinable; repeatable."
+        ),
+    ] = None,
+    again: Annotated[bool, typer.Option("--replay", help="Do every job again and say which tier it reaches.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
+) -> None:
+    """Verify everything below a folder: table, JSON and HTML. Works offline."""
+
+    def run() -> int:
+        trust = trust_of(ledger, key, anchors, stamp_anchors)
+        return run_audit(AuditCommand(folder, trust, out, page, state, since, quick, again, as_json, tuple(only or ())))
+
+    guarded(run, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -36,7 +81,7 @@ def run_audit(command: AuditCommand) -> int:
     from tratto.provenance import audit as audits
     from tratto.provenance.canonical import dumps
     from tratto.provenance.target import check_no_picture
-    from tratto.session import audit
+    from tratto.session import audit as audit_below
 
     audits.narrowed([], command.only)  # a wrong name is told before any work
     for path in (command.out, command.page):
@@ -44,7 +89,7 @@ def run_audit(command: AuditCommand) -> int:
             check_no_picture(path)
     before = [] if command.since is None else audits.read_audit(command.since)
     with ProgressLine() as line:
-        rows = audit(
+        rows = audit_below(
             command.folder,
             command.trust,
             deep=not command.quick,

@@ -15,6 +15,7 @@ import typer
 
 from tratto.cli.guard import guarded
 from tratto.cli.show import argument_path, check_new_png, emit_json, make_folder, printable
+from tratto.cli.wall import wall
 from tratto.core.errors import InputError, OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -372,3 +373,6 @@ def _file_name(name: str) -> str:
     """Return a class name that is fit for a file: a model's own names may be anything."""
     kept = "".join(c if c.isalnum() or c in "-_ " else "-" for c in name).strip() or "class"
     return f"{kept}-class" if kept == "all" else kept[:60]
+
+
+mask_app.command(name="wall")(wall)

@@ -63,7 +63,8 @@ def _wall(
     import numpy as np
 
     from tratto.cli.mask import read_mask, write_mask
-    from tratto.cli.recolor import numbers_of, picture_of
+    from tratto.imaging import io
+    from tratto.imaging.color import view_rgb
     from tratto.imaging.wall_mask import adjust_mask, draw_points, wall_from_scribble
 
     picture, out, overwrite = files
@@ -72,12 +73,13 @@ def _wall(
         raise OptionError(f"--provider is auto or sam, got {finder.provider!r}")
     if finder.provider == "auto" and (finder.model is not None or finder.box is not None):
         raise OptionError("--model and --box belong to --provider sam")
-    rgb = picture_of(picture)
+    image = io.read_image(picture)
+    rgb = io.oriented(view_rgb(image), image.meta.orientation)
     if not 0 < tolerance <= 10:
         raise OptionError(f"--tolerance lies above 0 and up to 10, got {tolerance}")
     drawn = []
     for flag, given, drawing in zip(("--click", "--not"), points, drawings, strict=True):
-        places = draw_points([numbers_of(p, 2, f"{flag} takes x,y") for p in given or ()], rgb.shape[:2])
+        places = draw_points([_numbers(p, 2, f"{flag} takes x,y") for p in given or ()], rgb.shape[:2])
         if drawing is not None:
             strokes = read_mask(drawing) > 0.5
             if strokes.shape != places.shape:
@@ -102,9 +104,18 @@ def _wall(
     return 0
 
 
+def _numbers(text: str, count: int, told: str) -> tuple[float, ...]:
+    """Return so many numbers; ``told`` says what was expected."""
+    from tratto.core.options import numbers
+
+    try:
+        return numbers(count)(text)
+    except ValueError:
+        raise OptionError(f"{told}, got {text!r}") from None
+
+
 def _by_sam(rgb: Any, points: tuple[list[str] | None, list[str] | None], finder: Finder) -> Any:
     from tratto.backends.sam import SamPrompt, missing_sam, open_sam
-    from tratto.cli.recolor import numbers_of
 
     error = missing_sam()
     if error is not None:
@@ -112,11 +123,11 @@ def _by_sam(rgb: Any, points: tuple[list[str] | None, list[str] | None], finder:
     if finder.model is None:
         raise OptionError("--provider sam needs --model FOLDER: a Segment Anything model; see docs/recolor.md")
     on, off = (
-        tuple((a, b) for a, b in (numbers_of(p, 2, f"{flag} takes x,y") for p in given or ()))
+        tuple((a, b) for a, b in (_numbers(p, 2, f"{flag} takes x,y") for p in given or ()))
         for flag, given in zip(("--click", "--not"), points, strict=True)
     )
     box = None
     if finder.box is not None:
-        x0, y0, x1, y1 = numbers_of(finder.box, 4, "--box takes x0,y0,x1,y1")
+        x0, y0, x1, y1 = _numbers(finder.box, 4, "--box takes x0,y0,x1,y1")
         box = (x0, y0, x1, y1)
     return open_sam(finder.model).find(rgb, SamPrompt(on, off, box))

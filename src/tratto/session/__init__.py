@@ -8,7 +8,7 @@ from tratto.session.jobs import Session
 from tratto.session.opening import check_mask_is_another, mask_share, mask_warnings, open_mask, open_picture
 from tratto.session.options import ENDINGS, FORMATS, Estimated, JobLimits, Progress, Saved, SaveOptions
 from tratto.session.replaying import Replayed
-from tratto.session.sdk import audit, inspect, known_models, recolor, repair, replay, restore, revert, save, verify
+from tratto.session.sdk import audit, inspect, known_models, replay, revert, save, verify
 from tratto.session.writing import format_notes
 
 __all__ = [
@@ -30,10 +30,7 @@ __all__ = [
     "mask_warnings",
     "open_mask",
     "open_picture",
-    "recolor",
-    "repair",
     "replay",
-    "restore",
     "revert",
     "save",
     "verify",

@@ -1,10 +1,52 @@
-"""Each task is one pure function from options and inspection to a recipe; every face derives from TASKS."""
+"""Each task is one pure function from options and inspection to a recipe; every door derives from TASKS.
+
+A module of a task holds its options, a :class:`tratto.core.options.TaskOptions`, and ``plan(options, inspection)``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from tratto.core.errors import OptionError
+
+if TYPE_CHECKING:
+    from tratto.core.options import TaskOptions
+
+
+@dataclass(frozen=True)
+class Input:
+    """A picture, or something else of files, that a task works on.
+
+    Attributes
+    ----------
+    role : str
+        Its name at every door: ``--role`` of the command, a keyword in Python, an upload over HTTP.
+    help : str
+        ``{folder}`` stands for what only the command line can do: a folder with one for each picture.
+    python : str
+        What it may be in Python; empty: any picture.
+    kind : str
+        ``picture`` or ``mask``.
+    missing : str
+        What is said when it is not given; empty: it may be left out.
+    repeatable : bool
+    words : tuple of str
+        Texts that may be given instead of a file.
+    becomes : str
+        The option that is made of it; empty: the job gets it as it is.
+    """
+
+    role: str
+    help: str = ""
+    python: str = ""
+    kind: str = "picture"
+    missing: str = ""
+    repeatable: bool = False
+    words: tuple[str, ...] = ()
+    becomes: str = ""
 
 
 @dataclass(frozen=True)
@@ -16,36 +58,96 @@ class Task:
     name : str
         Also the command's name.
     summary : str
-    module : str
-        Holds ``plan(options, inspection)`` and the options class.
     options : str
         Name of the options class.
+    module : str
+        Holds it, and ``plan(options, inspection)``.
+    inputs : tuple of Input
+        What it works on first.
+    output : str
+        What it makes: ``picture``.
     """
 
     name: str
     summary: str
-    module: str
     options: str
+    module: str
+    inputs: tuple[Input, ...] = (Input("picture"),)
+    output: str = "picture"
+
+    @property
+    def model(self) -> type[TaskOptions]:
+        """The options class."""
+        model: type[TaskOptions] = getattr(import_module(self.module), self.options)
+        return model
+
+    def check(self, options: TaskOptions, inputs: Mapping[str, Any]) -> None:
+        """Refuse options that are another task's, inputs that are missing, and what contradicts them.
+
+        Parameters
+        ----------
+        options : TaskOptions
+        inputs : mapping
+            What was given beside the picture, by role; None: not given.
+
+        Raises
+        ------
+        OptionError
+        """
+        from tratto.core.options import BadOptions
+
+        if not isinstance(options, self.model):
+            raise OptionError(f"{self.name} takes {self.options}, got {type(options).__name__}")
+        for item in self.inputs[1:]:
+            if item.missing and inputs.get(item.role) is None:
+                raise BadOptions(item.missing)
+        options.check(inputs)
 
 
+#: How a mask is given from Python.
+MASK = "path, array, PIL picture or Mask"
 TASKS: tuple[Task, ...] = (
     Task(
         "restore",
         "Remove noise, JPEG artefacts and mild blur; enlarge 2 or 4 times.",
-        "tratto.tasks.restore",
         "RestoreOptions",
+        "tratto.tasks.restore",
+        (
+            Input("picture", "What is restored."),
+            Input("mask", "Grey picture, white where the input may change{folder}.", MASK, "mask"),
+        ),
     ),
     Task(
         "repair",
-        "Fill cracks, scratches, stains and missing parts inside a mask.",
-        "tratto.tasks.repair",
+        "Fill cracks, scratches, stains and missing parts; pixels outside the mask stay bit-identical.",
         "RepairOptions",
+        "tratto.tasks.repair",
+        (
+            Input("picture", "What is repaired."),
+            Input(
+                "mask",
+                "Grey picture, white where the input is damaged; a folder with one for each class of "
+                "damage{folder}; or auto: a network proposes it. Several: a pass with each.",
+                f"{MASK}; a mapping of these by class; a sequence for several passes; or 'auto'",
+                "mask",
+                missing="repair needs to know what is damaged: give {mask}, a grey picture, white where it is; "
+                "tratto mask draw makes one, tratto mask find proposes one",
+                repeatable=True,
+                words=("auto",),
+            ),
+        ),
     ),
     Task(
         "recolor",
-        "Repaint a wall in exactly one colour or with a wallpaper, under its own light.",
-        "tratto.tasks.recolor",
+        "Repaint a wall in exactly one color or with a wallpaper, under its own light.",
         "RecolorOptions",
+        "tratto.tasks.recolor",
+        (
+            Input("picture", "A room, RGB."),
+            Input("swatch", "Picture of the paint: its median counts.", becomes="color"),
+            Input("texture", "Wallpaper sample, laid in tiles.", becomes="texture"),
+            Input("mask", "Grey picture, white where the wall is{folder}.", MASK, "mask"),
+        ),
     ),
 )
 

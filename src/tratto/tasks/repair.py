@@ -2,60 +2,70 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
-from tratto.core.recipe import Recipe
-from tratto.core.result import pass_name
-from tratto.core.step import Step
-from tratto.imaging.masks import DAMAGE_CHANCE
-from tratto.providers.inpainter import is_diffusion
-from tratto.steps.describe import AUTO, Describe
-from tratto.steps.diffuse import Diffuse
-from tratto.steps.inpaint import Inpaint
+from tratto.core.options import CLI, NAME, PARAMS, SDK, BadOptions, Option, Seed, TaskOptions, parameter
+
+if TYPE_CHECKING:
+    from tratto.core.recipe import Recipe
+    from tratto.core.step import Step
 
 
-class RepairOptions(BaseModel):
-    """What a user may ask of ``repair``, validated. What is damaged says the mask, not these options.
+class RepairOptions(TaskOptions):
+    """What a user may ask of ``repair``, validated. What is damaged says the mask, not these options."""
 
-    Attributes
-    ----------
-    method : str
-        ``auto`` chooses for each part of the mask by its size and its surroundings; or a name in the in-painter table.
-    grow : float
-        Pixels to grow the mask by, 0-64: a mask drawn tightly leaves a rim of the damage, which would be taken for the
-        picture.
-    blend : float
-        Width in pixels of a feather, 0-64; half of it lies outside the mask, where pixels then change, too.
-    seed : int
-        Of the search for texture, and of a diffusion model's noise.
-    params : dict
-        Parameters of a diffusion model (``sdxl``, ``sd15``); see :mod:`tratto.providers.inpainter.diffusion`.
-    caption : str
-        What the picture shows: for the account, and for the prompt of a diffusion model. ``auto``: a captioner says it.
-        Empty: nothing is said.
-    captioner : str
-        Who says it: a name in :data:`tratto.providers.caption.CAPTIONERS`, ``joycaption:FOLDER``, or ``auto``.
-    passes : int
-        How many masks are worked through one after the other, 1-32; follows from the masks.
-    threshold : float
-        Least chance that counts where the mask is found by a network.
-    """
+    threshold: Annotated[
+        float, Field(gt=0, lt=1), Option("Least chance that counts where a network proposes the mask, 0-1.")
+    ] = 0.5
+    method: Annotated[
+        str,
+        Option(
+            "auto (chosen for each part of the mask by its size and surroundings), tratto, patch, plate, "
+            "navier-stokes, telea, biharmonic, sdxl or sd15.",
+            http=NAME,
+        ),
+    ] = "auto"
+    params: Annotated[
+        dict[str, Any],
+        Option(
+            "Parameters of sdxl or sd15, such as model=FOLDER.", "--param", metavar="NAME=VALUE", must=PARAMS,
+            text=parameter, gather=dict, doors=(CLI, SDK),
+        ),
+    ] = Field(default_factory=dict)  # fmt: skip
+    caption: Annotated[
+        str,
+        Field(max_length=2000),
+        Option("What the picture shows: for the receipt, and the prompt of sdxl or sd15; auto: a captioner says it."),
+    ] = ""
+    captioner: Annotated[str, Option("Who says it for a caption of auto; see tratto describe.", http=NAME)] = "auto"
+    grow: Annotated[
+        float,
+        Field(ge=0, le=64),
+        Option("Grow the mask by this many pixels, against a rim of damage.", unit="pixels"),
+    ] = 0.0
+    blend: Annotated[
+        float,
+        Field(ge=0, le=64),
+        Option("Feather the mask's edge over this many pixels, half of them outside it.", unit="pixels"),
+    ] = 0.0
+    seed: Annotated[Seed, Option("Seed of the search for texture, or of a diffusion model's noise.")] = 0
+    passes: Annotated[
+        int, Field(ge=1, le=32), Option("How many masks are worked through; follows from the masks.", doors=(SDK,))
+    ] = 1
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    method: str = "auto"
-    grow: Annotated[float, Field(ge=0, le=64)] = 0.0
-    blend: Annotated[float, Field(ge=0, le=64)] = 0.0
-    seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
-    params: dict[str, Any] = Field(default_factory=dict)
-    caption: Annotated[str, Field(max_length=2000)] = ""
-    captioner: str = "auto"
-    passes: Annotated[int, Field(ge=1, le=32)] = 1
-    threshold: Annotated[float, Field(gt=0, lt=1)] = DAMAGE_CHANCE
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Refuse a proposed mask among others, and an empty name."""
+        mask = inputs["mask"]
+        passes = mask if isinstance(mask, list | tuple) else (mask,)
+        if any(isinstance(m, str) and m == "auto" for m in passes) and len(passes) > 1:
+            raise BadOptions(
+                "{mask} auto proposes one mask for one pass; for more, find masks first (tratto mask find) and name "
+                "them"
+            )
 
     @model_validator(mode="before")
     @classmethod
@@ -92,6 +102,13 @@ def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
     Recipe
         With the reasons in words.
     """
+    from tratto.core.recipe import Recipe
+    from tratto.core.result import pass_name
+    from tratto.providers.inpainter import is_diffusion
+    from tratto.steps.describe import AUTO, Describe
+    from tratto.steps.diffuse import Diffuse
+    from tratto.steps.inpaint import Inpaint
+
     how = (
         "each part by a method chosen for its size and surroundings"
         if options.method == "auto"
@@ -117,28 +134,3 @@ def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
         else:
             steps.append(Inpaint(options.method, options.blend, options.grow, mask=mask))
     return Recipe("repair", tuple(steps), options.seed, tuple(reasons))
-
-
-def make_options(**fields: Any) -> RepairOptions:
-    """Return validated options.
-
-    Parameters
-    ----------
-    **fields
-        Attributes of :class:`RepairOptions`.
-
-    Raises
-    ------
-    OptionError
-        Naming every option that is unknown or out of range.
-    """
-    try:
-        return RepairOptions(**fields)
-    except ValidationError as e:
-        parts = []
-        for item in e.errors(include_url=False, include_context=False):
-            where = ".".join(str(p) for p in item["loc"])
-            got = repr(item["input"])
-            got = got if len(got) <= 80 else f"{got[:80]}... ({len(got)} characters)"
-            parts.append(f"{where}: {item['msg']}, got {got}" if where else item["msg"])
-        raise OptionError("; ".join(parts)) from e

@@ -1,0 +1,231 @@
+"""The command of a task, derived from its row in ``TASKS`` and from the models of its options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from typer.core import TyperCommand
+from typer.main import get_command
+
+from tratto.cli.guard import guarded
+from tratto.cli.show import argument_path
+from tratto.tasks import Input, Task
+
+if TYPE_CHECKING:
+    from tratto.core.options import Entry, JobLimits, RunOptions, SaveOptions, TaskOptions
+
+#: The pictures that a command works on.
+PATHS = Annotated[list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH")]
+#: What the command line can do with masks of many pictures.
+FOLDER = "; or a folder with one for each input"
+
+
+class TaskCommand(TyperCommand):
+    """A command whose parameters are derived when they are asked for, so that the list of commands needs none.
+
+    Parameters
+    ----------
+    task : Task
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        super().__init__(name=task.name, help=task.summary, rich_markup_mode=None)
+
+    @cached_property
+    def _derived(self) -> Any:
+        shell = typer.Typer(add_completion=False, rich_markup_mode=None)
+        shell.command(self._task.name)(command_of(self._task))
+        return get_command(shell)
+
+    @property
+    def params(self) -> Any:
+        """The parameters."""
+        return self._derived.params
+
+    @params.setter
+    def params(self, value: Any) -> None:
+        """Take no others."""
+
+    @property
+    def callback(self) -> Any:
+        """What does it."""
+        return self._derived.callback
+
+    @callback.setter
+    def callback(self, value: Any) -> None:
+        """Take no other."""
+
+
+def command_of(task: Task) -> Callable[..., None]:
+    """Return what does a task, with the signature from which ``typer`` makes a command."""
+    from tratto.core.options import CLI, COMMON, entries
+
+    listed = [e for model in COMMON for e in entries(model, CLI)]
+    flags = {e.name: e.flag for e in (*listed, *entries(task.model, CLI))} | {
+        i.role: f"--{i.role}" for i in task.inputs
+    }
+    first = [e for e in listed if e.info.is_required()]
+    rest = [e for e in (*entries(task.model, CLI), *listed) if e not in first]
+    parameters = [Parameter("paths", Parameter.KEYWORD_ONLY, annotation=PATHS)]
+    parameters += [_option(e, flags) for e in first]
+    parameters += [_input(i) for i in task.inputs[1:]]
+    parameters += [_option(e, flags) for e in rest]
+
+    def command(**given: Any) -> None:
+        from tratto.cli.job import run_task
+
+        guarded(run_task, task, given, flags, as_json=given["as_json"])
+
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def input_help(item: Input) -> str:
+    """Return the help of an input for the command line."""
+    from tratto.core.options import told
+
+    return told(item.help, lambda name: FOLDER) + (" Repeatable." if item.repeatable else "")
+
+
+def _input(item: Input) -> Parameter:
+    """Return the flag of an input beyond the first."""
+
+    def read(text: str) -> Path | str:
+        return text if text in item.words else argument_path(text)
+
+    option = typer.Option(f"--{item.role}", parser=read, metavar="PATH", help=input_help(item))
+    kind: Any = list[Path] if item.repeatable else Path
+    return _parameter(item.role, kind | None, option, None)
+
+
+def _option(entry: Entry, flags: Mapping[str, str]) -> Parameter:
+    from tratto.core.options import CLI, described
+
+    option, kind, default = entry.option, _typed(entry), entry.info.default
+    decls = [entry.flag, *([option.short] if option.short else [])]
+    text = described(entry, CLI, lambda name: flags.get(name, name))
+    choices = "|".join(map(str, get_args(entry.kind))) if get_origin(entry.kind) is Literal else ""
+    more: dict[str, Any] = {"metavar": option.metavar or choices or None}
+    if option.shown is not None or (option.none and default is None):
+        default = option.none if option.shown is None else option.shown
+    if option.gather is not None:
+        kind, default, text = list[kind], None, f"{text[:-1]}; repeatable."
+    elif option.off:
+        default = False
+    elif not isinstance(default, kind) and default is not None and not entry.info.is_required():
+        default = str(default)
+    if kind is Path:
+        more["parser"] = argument_path
+    kind = kind | None if default is None else kind
+    required = entry.info.is_required()
+    return _parameter(
+        entry.name, kind, typer.Option(*decls, help=text, **more), Parameter.empty if required else default
+    )
+
+
+def _parameter(name: str, kind: Any, option: Any, default: Any) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+
+
+def _typed(entry: Entry) -> Any:
+    """Return the type that the command line takes for an option; what is no number, switch or path is text."""
+    if entry.option.typed is not None or entry.option.none:
+        return entry.option.typed or str
+    kind = type(get_args(entry.kind)[0]) if get_origin(entry.kind) is Literal else entry.kind
+    return kind if kind in (bool, int, float, Path) else str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command line asks for.
+
+    Attributes
+    ----------
+    paths : tuple of str
+        Of the pictures.
+    inputs : dict
+        What was given beside them, by role; None: not given.
+    options : TaskOptions
+    run : RunOptions
+    save : SaveOptions
+    limits : JobLimits
+    """
+
+    paths: tuple[str, ...]
+    inputs: dict[str, Any]
+    options: TaskOptions
+    run: RunOptions
+    save: SaveOptions
+    limits: JobLimits
+
+
+def asked_for(task: Task, given: Mapping[str, Any], read: Callable[[Any], Any]) -> Asked:
+    """Return what a command line asks for, checked.
+
+    Parameters
+    ----------
+    task : Task
+    given : mapping
+        The parameters of :func:`command_of` by name.
+    read : callable
+        Opens an input as :class:`tratto.Image`.
+
+    Raises
+    ------
+    BadOptions
+        Naming every option that is wrong.
+    """
+    from tratto.core.options import BadOptions, JobLimits, RunOptions, SaveOptions
+
+    inputs = {i.role: tuple(v) if isinstance(v := given[i.role], list) else v for i in task.inputs[1:]}
+    problems: list[str] = []
+
+    def made(model: Any, make: Callable[..., Any]) -> Any:
+        try:
+            return make(_fields(model, given))
+        except BadOptions as e:
+            problems.extend(e.problems)
+
+    common = [
+        made(model, lambda fields, model=model: model(**fields)) for model in (RunOptions, SaveOptions, JobLimits)
+    ]
+    options = made(task.model, lambda fields: task.model.of(fields, inputs, read))
+    if problems:
+        raise BadOptions(*problems)
+    task.check(options, inputs)
+    return Asked(tuple(given["paths"]), inputs, options, *common)
+
+
+def _fields(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a model that a command line gave."""
+    from tratto.core.options import CLI, BadOptions, entries, unfit
+
+    found: dict[str, Any] = {}
+    implied: dict[str, Any] = {}
+    problems = []
+    for entry in entries(model, CLI):
+        option, value = entry.option, given[entry.name]
+        if value is None or (option.none and value == option.none):
+            continue
+        values = []
+        for text in value if option.gather else [value]:
+            try:
+                values.append(option.text(text) if option.text else text)
+            except ValueError:
+                problems.append(unfit(entry.name, entry.must, text))
+        found[entry.name] = option.gather(values) if option.gather else (values or [None])[0]
+        if option.off:
+            found[entry.name] = not value
+        if value is True:
+            implied |= option.implies
+    if problems:
+        raise BadOptions(*problems)
+    return found | implied

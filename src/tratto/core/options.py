@@ -1,0 +1,451 @@
+"""Options, each written once: a field of a model that carries all that a command, a function or a form needs to know.
+
+A model is a pydantic model or dataclass that takes in :class:`Checked`; each of its fields is
+``Annotated[type, Field(ge=0, le=1), Option("What it does.")]``. Its *doors* say where it is offered: ``cli`` (the
+command line), ``sdk`` (Python) and ``http`` (a form or a request). Local paths and keys have no door to HTTP. What all
+jobs share stands here: how results are written, what a job may cost, and how a command runs.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from inspect import cleandoc
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import dataclasses as checked
+from pydantic.fields import FieldInfo
+
+from tratto.core.errors import OptionError
+
+T = TypeVar("T")
+CLI, SDK, HTTP = "cli", "sdk", "http"
+#: JSON schema of a name that can be no path: what a string over HTTP must look like unless it is one of some choices.
+NAME = {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "maxLength": 100}
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a field carries beside its type, range and default.
+
+    Attributes
+    ----------
+    help : str
+        What it does. ``{name}`` stands for another option as each door calls it, ``{none}`` for what means None,
+        ``{first}`` for the number of the first page.
+    flag, short : str
+        Of the command line; without a flag it is the field's name.
+    unit : str
+        Of a number.
+    must : str
+        What it must be, in words, where the type does not say it.
+    none : str
+        What stands for None on the command line.
+    metavar : str
+        What stands for the value in the help of the command line.
+    typed : type or None
+        What the command line takes for it; None: the field's own type.
+    text : callable or None
+        Turns one value of the command line into one of the field; ValueError: it is none.
+    gather : callable or None
+        Repeatable: makes the field's value of those.
+    shown : Any
+        The default on the command line, where it is not the field's.
+    off : str
+        Of a switch that is on: the flag turns it off, and this is what that does.
+    implies : mapping
+        What else a flag that is given means, by field.
+    doors : tuple of str
+    http : mapping
+        Narrows the JSON schema.
+    """
+
+    help: str
+    flag: str = ""
+    short: str = ""
+    unit: str = ""
+    must: str = ""
+    none: str = ""
+    metavar: str = ""
+    typed: type | None = None
+    text: Callable[[Any], Any] | None = None
+    gather: Callable[[Iterable[Any]], Any] | None = None
+    shown: Any = None
+    off: str = ""
+    implies: Mapping[str, Any] = field(default_factory=dict)
+    doors: tuple[str, ...] = (CLI, SDK, HTTP)
+    http: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Entry(NamedTuple):
+    """One option of a model: the field's name, what it carries, and what pydantic knows of it."""
+
+    name: str
+    option: Option
+    info: FieldInfo
+
+    @property
+    def flag(self) -> str:
+        """The name on the command line: ``--noise-sigma``."""
+        return self.option.flag or "--" + self.name.replace("_", "-")
+
+    @property
+    def kind(self) -> Any:
+        """The type without None: ``float``, ``Literal["seen", "paint"]``."""
+        kinds = [k for k in get_args(self.info.annotation) if k is not types.NoneType]
+        union = get_origin(self.info.annotation) in (Union, types.UnionType)
+        kind = kinds[0] if union and len(kinds) == 1 else self.info.annotation
+        return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether the model itself takes text for a value that is none, such as ``#c8d4e0`` for a color."""
+        return get_origin(self.kind) is tuple and self.option.text is None
+
+    @property
+    def must(self) -> str:
+        """What a value must be, in words: ``a number from 0 to 1``."""
+        if self.option.must:
+            return self.option.must
+        if get_origin(self.kind) is Literal:
+            *most, last = map(str, get_args(self.kind))
+            return f"{', '.join(most)} or {last}"
+        words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}[
+            self.kind
+        ]
+        low, high, above, below, longest = (self._limit(n) for n in ("ge", "le", "gt", "lt", "max_length"))
+        return (
+            words
+            + "".join(
+                f" {word} {'2**53 - 1' if limit == 2**53 - 1 else format(limit, 'g')}"
+                for word, limit in (
+                    ("from", low),
+                    ("above", above),
+                    ("to", high),
+                    ("below", below),
+                    ("of up to", longest),
+                )
+                if limit is not None
+            ).replace(" above 0 below 1", " between 0 and 1")
+            + (" characters" if longest else "")
+        )
+
+    def _limit(self, name: str) -> Any:
+        inner = [a for k in get_args(self.info.annotation) if get_origin(k) is Annotated for a in get_args(k)[1:]]
+        parts = [m for a in inner for m in (a.metadata if isinstance(a, FieldInfo) else [a])]
+        return next((v for m in (*self.info.metadata, *parts) if (v := getattr(m, name, None)) is not None), None)
+
+
+def entries(model: Any, door: str | None = None) -> list[Entry]:
+    """Return the options of a model, those of one door if one is named.
+
+    Examples
+    --------
+    >>> [e.flag for e in entries(SaveOptions, "cli")]
+    ['--format', '--quality', '--no-original', '--strip-metadata']
+    """
+    listed = model.model_fields if issubclass(model, BaseModel) else model.__pydantic_fields__
+    found = [
+        Entry(name, option, info)
+        for name, info in listed.items()
+        for option in info.metadata
+        if isinstance(option, Option)
+    ]
+    return [e for e in found if door is None or door in e.option.doors]
+
+
+class _Names(dict[str, str]):
+    def __init__(self, called: Callable[[str], str]) -> None:
+        super().__init__()
+        self._called = called
+
+    def __missing__(self, name: str) -> str:
+        return self._called(name)
+
+
+def told(text: str, called: Callable[[str], str] = str) -> str:
+    """Return a text in which ``{name}`` is replaced by what an option is called.
+
+    Examples
+    --------
+    >>> told("{clicks} x,y on it", "--{}".format)
+    '--clicks x,y on it'
+    """
+    return text.format_map(_Names(called))
+
+
+def plain(text: str) -> str:
+    """Return a text of somebody else for :func:`told`: braces in it stand for themselves."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+class BadOptions(OptionError):
+    """Options that make no sense, told with the names that they have in Python or, by :func:`told`, elsewhere.
+
+    Attributes
+    ----------
+    problems : tuple of str
+        Texts for :func:`told`.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(map(told, problems)))
+        self.problems = problems
+
+
+def unfit(name: str, must: str, got: Any) -> str:
+    """Return the problem of a value that is not what it must be."""
+    text = repr(got)
+    return f"{{{name}}} must be {must}, got {plain(text if len(text) <= 80 else f'{text[:80]}... ({len(text)} characters)')}"
+
+
+def _problems(error: ValidationError, model: Any) -> list[str]:
+    """Return one problem for each option that is wrong."""
+    known = {e.name: e for e in entries(model)}
+    found: dict[str, str] = {}
+    for item in error.errors(include_url=False, include_context=False):
+        name = item["loc"][0] if item["loc"] else "options"
+        name = dict(enumerate(known)).get(name, name) if isinstance(name, int) else name
+        if name not in known:
+            there = ", ".join(e.name for e in entries(model, SDK))
+            found[name] = f"there is no option {plain(repr(name))}; there are {there}"
+        elif item["type"] == "value_error":
+            found[name] = f"{{{name}}}: {plain(item['msg'].removeprefix('Value error, '))}"
+        else:
+            found[name] = unfit(name, known[name].must, item["input"])
+    return list(found.values())
+
+
+class Checked:
+    """Validates on construction; what is wrong becomes :class:`BadOptions`, which names every wrong option."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_words(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
+        try:
+            return handler(data)
+        except ValidationError as e:
+            raise BadOptions(*_problems(e, cls)) from e
+
+
+def documented(cls: type[T]) -> type[T]:
+    """Complete the docstring of a model by its fields."""
+    listed = "".join(f"\n{e.name} : {e.must}\n    {described(e, SDK)}" for e in entries(cls))
+    cls.__doc__ = f"{cleandoc(cls.__doc__ or '')}\n\nAttributes\n----------{listed}\n"
+    return cls
+
+
+class TaskOptions(Checked, BaseModel):
+    """Base of the options of a task. Frozen; what is unknown or out of range is a :class:`BadOptions`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Document the fields."""
+        documented(cls)
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any], inputs: Mapping[str, Any], read: Callable[[Any], Any]) -> Self:
+        """Return options of what a caller gave: fields, and inputs by role, of which some may become fields.
+
+        Parameters
+        ----------
+        fields : mapping
+            Of this model.
+        inputs : mapping
+            What was given beside the picture, by role; None: not given.
+        read : callable
+            Opens an input as :class:`tratto.Image`.
+
+        Raises
+        ------
+        OptionError
+            Naming every option that is unknown, out of range or against another.
+        """
+        return cls(**fields)
+
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Refuse options that the inputs contradict.
+
+        Parameters
+        ----------
+        inputs : mapping
+            As for :meth:`of`.
+
+        Raises
+        ------
+        BadOptions
+        """
+
+
+def described(entry: Entry, door: str, called: Callable[[str], str] = str) -> str:
+    """Return the help of an option for a door."""
+    ours = {"none": entry.option.none, "first": "1"} if door == CLI else {"none": "None", "first": "0"}
+    text = entry.option.off if entry.option.off and door == CLI else entry.option.help
+    return told(text, lambda name: ours.get(name) or called(name))
+
+
+# -- what text becomes ------------------------------------------------------------------------------------------------
+
+
+def numbers(count: int) -> Callable[[str], tuple[float, ...]]:
+    """Return what reads so many numbers written with commas, semicolons or spaces between them.
+
+    Examples
+    --------
+    >>> numbers(2)("3, 4.5")
+    (3.0, 4.5)
+    """
+
+    def read(text: str) -> tuple[float, ...]:
+        values = tuple(float(v) for v in text.replace(";", ",").replace(" ", ",").split(",") if v)
+        if len(values) != count:
+            raise ValueError(f"expected {count} numbers, got {len(values)}")
+        return values
+
+    return read
+
+
+def parameter(text: str) -> tuple[str, int | float | str]:
+    """Return what ``NAME=VALUE`` says; numbers as numbers.
+
+    Examples
+    --------
+    >>> parameter("noise=2")
+    ('noise', 2)
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ValueError("expected NAME=VALUE")
+    for kind in (int, float):
+        try:
+            return name, kind(value)
+        except ValueError:
+            continue
+    return name, value
+
+
+def page_number(text: str) -> int | str:
+    """Return the page that a command line names, from 0, or ``"all"``.
+
+    Examples
+    --------
+    >>> page_number("1"), page_number("all")
+    (0, 'all')
+    """
+    if text == "all":
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("expected a number from 1, or all")
+    return int(text) - 1
+
+
+def _pixels(megapixels: float) -> int:
+    if not megapixels > 0:
+        raise ValueError("expected more than 0")
+    return int(min(megapixels * 1e6, 2.0**62))
+
+
+#: What parameters of providers must be.
+PARAMS = "names with values, NAME=VALUE"
+#: Everything random takes one.
+Seed = Annotated[int, Field(ge=0, le=2**53 - 1)]
+_FROZEN = ConfigDict(extra="forbid")
+_ABOVE = "a number above 0 (inf = no limit)"
+_HERE = (CLI,)
+
+
+@documented
+@checked.dataclass(frozen=True, config=_FROZEN)
+class JobLimits(Checked):
+    """What a job may cost before it is refused."""
+
+    output_pixels: Annotated[
+        int,
+        Field(gt=0),
+        Option(
+            "Refuse results larger than this; inf = no limit.", "--max-output-megapixels",
+            unit="megapixels (Python: pixels)", must=_ABOVE, typed=float, text=_pixels, shown=400.0, doors=(CLI, SDK),
+        ),
+    ] = 400_000_000  # fmt: skip
+    minutes: Annotated[
+        float,
+        Field(gt=0),
+        Option(
+            "Refuse jobs estimated to take longer than this; inf = no limit.", "--max-minutes", unit="minutes",
+            must=_ABOVE, doors=(CLI, SDK),
+        ),
+    ] = 60.0  # fmt: skip
+
+
+@documented
+@checked.dataclass(frozen=True, config=_FROZEN)
+class SaveOptions(Checked):
+    """How a result is written."""
+
+    format: Annotated[
+        Literal["auto", "keep", "png", "tiff", "webp", "jpeg", "bmp"],
+        Option("auto (PNG; TIFF for TIFF and CMYK), keep (the input's), png, tiff, webp (lossless), jpeg or bmp."),
+    ] = "auto"
+    quality: Annotated[int, Field(ge=1, le=100), Option("Quality of lossy formats, 1-100.")] = 95
+    keep_original: Annotated[
+        bool,
+        Option(
+            "Keep a byte-exact copy of the input in the bundle, from which it can be given back.", "--no-original",
+            off="Keep no copy of the input in the bundle.",
+        ),
+    ] = True  # fmt: skip
+    strip_metadata: Annotated[
+        bool,
+        Option(
+            "Drop EXIF, XMP, IPTC and text, and names and times from the bundle; no original is kept, either.",
+            implies={"keep_original": False},
+        ),
+    ] = False
+
+    def __post_init__(self) -> None:
+        if self.strip_metadata and self.keep_original:
+            raise BadOptions(
+                "an untouched original still holds its metadata: {strip_metadata} needs {keep_original}=False"
+            )
+
+
+@documented
+@checked.dataclass(frozen=True, config=_FROZEN)
+class RunOptions(Checked):
+    """How a command does its job, whichever it is. From Python these are arguments of what does each."""
+
+    out: Annotated[Path, Option("Folder for the results.", short="-o", metavar="PATH", doors=_HERE)]
+    page: Annotated[
+        Annotated[int, Field(ge=0)] | Literal["all"] | None,
+        Option(
+            "Page of files with several: a number from {first}, or all.", must="the number of a page, or all",
+            typed=str, text=page_number, doors=(CLI, HTTP),
+        ),
+    ] = None  # fmt: skip
+    forensic: Annotated[bool, Option("Refuse every step that could invent detail.", doors=(CLI, HTTP))] = False
+    dry_run: Annotated[bool, Option("Say what would be done and how long it may take.", doors=(CLI, HTTP))] = False
+    skip_existing: Annotated[bool, Option("Leave results that exist.", doors=_HERE)] = False
+    overwrite: Annotated[bool, Option("Replace results that exist (never an input).", doors=_HERE)] = False
+    keep_ending: Annotated[
+        bool, Option("Make photo.jpg.png of photo.jpg, beside photo.tif.tif of photo.tif.", doors=_HERE)
+    ] = False
+    ledger: Annotated[
+        Path | None, Option("Record each result in this ledger; see tratto ledger.", metavar="DIR", doors=_HERE)
+    ] = None
+    sign: Annotated[
+        str, Option("Identity that signs the results; auto: the one called default, if there is; none.", doors=_HERE)
+    ] = "auto"
+    as_json: Annotated[bool, Option("Print one JSON document instead of lines.", "--json", doors=_HERE)] = False
+
+    def __post_init__(self) -> None:
+        if self.skip_existing and self.overwrite:
+            raise BadOptions("{skip_existing} and {overwrite} contradict each other")
+
+
+#: What every job has beside the options of its task.
+COMMON = (SaveOptions, RunOptions, JobLimits)
