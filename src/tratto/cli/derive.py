@@ -67,16 +67,14 @@ def command_of(task: Task) -> Callable[..., None]:
     """Return what does a task, with the signature from which ``typer`` makes a command."""
     from tratto.core.options import CLI, COMMON, entries
 
-    listed = [e for model in COMMON for e in entries(model, CLI)]
-    flags = {e.name: e.flag for e in (*listed, *entries(task.model, CLI))} | {
-        i.role: f"--{i.role}" for i in task.inputs
-    }
-    first = [e for e in listed if e.info.is_required()]
-    rest = [e for e in (*entries(task.model, CLI), *listed) if e not in first]
-    parameters = [Parameter("paths", Parameter.KEYWORD_ONLY, annotation=PATHS)]
-    parameters += [_option(e, flags) for e in first]
-    parameters += [_input(i) for i in task.inputs[1:]]
-    parameters += [_option(e, flags) for e in rest]
+    listed = [e for model in (task.model, *COMMON) for e in entries(model, CLI)]
+    flags = {e.name: e.flag for e in listed} | {i.role: f"--{i.role}" for i in task.inputs}
+    parameters = [
+        Parameter("paths", Parameter.KEYWORD_ONLY, annotation=PATHS),
+        *(_option(e, flags) for e in listed if e.info.is_required()),
+        *(_input(i) for i in task.inputs[1:]),
+        *(_option(e, flags) for e in listed if not e.info.is_required()),
+    ]
 
     def command(**given: Any) -> None:
         from tratto.cli.job import run_task
@@ -109,26 +107,18 @@ def _input(item: Input) -> Parameter:
 def _option(entry: Entry, flags: Mapping[str, str]) -> Parameter:
     from tratto.core.options import CLI, described
 
-    option, kind, default = entry.option, _typed(entry), entry.info.default
-    decls = [entry.flag, *([option.short] if option.short else [])]
+    option, kind, default = entry.option, _typed(entry), _default(entry)
     text = described(entry, CLI, lambda name: flags.get(name, name))
-    choices = "|".join(map(str, get_args(entry.kind))) if get_origin(entry.kind) is Literal else ""
-    more: dict[str, Any] = {"metavar": option.metavar or choices or None}
-    if option.shown is not None or (option.none and default is None):
-        default = option.none if option.shown is None else option.shown
     if option.gather is not None:
-        kind, default, text = list[kind], None, f"{text[:-1]}; repeatable."
-    elif option.off:
-        default = False
-    elif not isinstance(default, kind) and default is not None and not entry.info.is_required():
-        default = str(default)
-    if kind is Path:
-        more["parser"] = argument_path
-    kind = kind | None if default is None else kind
-    required = entry.info.is_required()
-    return _parameter(
-        entry.name, kind, typer.Option(*decls, help=text, **more), Parameter.empty if required else default
+        kind, text = list[kind], f"{text[:-1]}; repeatable."
+    choices = "|".join(map(str, get_args(entry.kind))) if get_origin(entry.kind) is Literal else None
+    made = typer.Option(
+        *filter(None, (entry.flag, option.short)),
+        help=text,
+        metavar=option.metavar or choices,
+        parser=argument_path if kind is Path else None,
     )
+    return _parameter(entry.name, kind | None if default is None else kind, made, default)
 
 
 def _parameter(name: str, kind: Any, option: Any, default: Any) -> Parameter:
@@ -141,6 +131,18 @@ def _typed(entry: Entry) -> Any:
         return entry.option.typed or str
     kind = type(get_args(entry.kind)[0]) if get_origin(entry.kind) is Literal else entry.kind
     return kind if kind in (bool, int, float, Path) else str
+
+
+def _default(entry: Entry) -> Any:
+    """Return the default of an option as the command line shows it; empty where it must be given."""
+    option, default = entry.option, entry.info.default
+    if entry.info.is_required():
+        return Parameter.empty
+    if option.gather is not None:
+        return None
+    if option.off:
+        return False
+    return option.shown or (option.none or None if default is None else default)
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ def asked_for(task: Task, given: Mapping[str, Any], read: Callable[[Any], Any]) 
     """
     from tratto.core.options import BadOptions, JobLimits, RunOptions, SaveOptions
 
-    inputs = {i.role: tuple(v) if isinstance(v := given[i.role], list) else v for i in task.inputs[1:]}
+    inputs = {i.role: (tuple(given[i.role] or ()) or None) if i.repeatable else given[i.role] for i in task.inputs[1:]}
     problems: list[str] = []
 
     def made(model: Any, make: Callable[..., Any]) -> Any:

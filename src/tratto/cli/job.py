@@ -38,7 +38,7 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     from tratto.session import Session
 
     try:
-        asked = asked_for(task, given, Session().open)
+        asked = asked_for(task, given, lambda path: Session().open(path, 0))
     except BadOptions as e:
         raise OptionError("; ".join(told(p, lambda name: flags.get(name, name)) for p in e.problems)) from e
     run = asked.run

@@ -23,6 +23,13 @@ from tratto.core.errors import OptionError
 
 T = TypeVar("T")
 CLI, SDK, HTTP = "cli", "sdk", "http"
+#: Limits of a field, and what is said of them.
+LIMITS = {
+    "ge": "from {}", "gt": "above {}", "le": "to {}", "lt": "and below {}", "max_length": "of up to {} characters",
+}  # fmt: skip
+#: Types of fields in words.
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
+LARGEST_SEED = 2**53 - 1
 #: JSON schema of a name that can be no path: what a string over HTTP must look like unless it is one of some choices.
 NAME = {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "maxLength": 100}
 
@@ -80,6 +87,29 @@ class Option:
     http: Mapping[str, Any] = field(default_factory=dict)
 
 
+def option(default: Any, help: str, flag: str = "", **more: Any) -> Any:
+    """Return a field of a model.
+
+    Parameters
+    ----------
+    default : Any
+        ``...``: it must be given.
+    help, flag : str
+        Of the :class:`Option`.
+    **more
+        Its other attributes, and limits: a name in ``LIMITS`` with a number.
+
+    Examples
+    --------
+    >>> option(95, "Quality of lossy formats.", ge=1, le=100).default
+    95
+    """
+    limits = {name: more.pop(name) for name in LIMITS if name in more}
+    made = Field(default, **limits)
+    made.metadata.append(Option(help, flag, **more))
+    return made
+
+
 class Entry(NamedTuple):
     """One option of a model: the field's name, what it carries, and what pydantic knows of it."""
 
@@ -113,30 +143,9 @@ class Entry(NamedTuple):
         if get_origin(self.kind) is Literal:
             *most, last = map(str, get_args(self.kind))
             return f"{', '.join(most)} or {last}"
-        words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}[
-            self.kind
-        ]
-        low, high, above, below, longest = (self._limit(n) for n in ("ge", "le", "gt", "lt", "max_length"))
-        return (
-            words
-            + "".join(
-                f" {word} {'2**53 - 1' if limit == 2**53 - 1 else format(limit, 'g')}"
-                for word, limit in (
-                    ("from", low),
-                    ("above", above),
-                    ("to", high),
-                    ("below", below),
-                    ("of up to", longest),
-                )
-                if limit is not None
-            ).replace(" above 0 below 1", " between 0 and 1")
-            + (" characters" if longest else "")
-        )
-
-    def _limit(self, name: str) -> Any:
-        inner = [a for k in get_args(self.info.annotation) if get_origin(k) is Annotated for a in get_args(k)[1:]]
-        parts = [m for a in inner for m in (a.metadata if isinstance(a, FieldInfo) else [a])]
-        return next((v for m in (*self.info.metadata, *parts) if (v := getattr(m, name, None)) is not None), None)
+        limits = {name: v for m in self.info.metadata for name in LIMITS if (v := getattr(m, name, None)) is not None}
+        said = [LIMITS[n].format("2**53 - 1" if v == LARGEST_SEED else format(v, "g")) for n, v in limits.items()]
+        return " ".join([KINDS[self.kind], *said])
 
 
 def entries(model: Any, door: str | None = None) -> list[Entry]:
@@ -199,7 +208,8 @@ class BadOptions(OptionError):
 def unfit(name: str, must: str, got: Any) -> str:
     """Return the problem of a value that is not what it must be."""
     text = repr(got)
-    return f"{{{name}}} must be {must}, got {plain(text if len(text) <= 80 else f'{text[:80]}... ({len(text)} characters)')}"
+    shown = text if len(text) <= 80 else f"{text[:80]}... ({len(text)} characters)"
+    return f"{{{name}}} must be {must}, got {plain(shown)}"
 
 
 def _problems(error: ValidationError, model: Any) -> list[str]:
@@ -207,8 +217,8 @@ def _problems(error: ValidationError, model: Any) -> list[str]:
     known = {e.name: e for e in entries(model)}
     found: dict[str, str] = {}
     for item in error.errors(include_url=False, include_context=False):
-        name = item["loc"][0] if item["loc"] else "options"
-        name = dict(enumerate(known)).get(name, name) if isinstance(name, int) else name
+        where = item["loc"][0] if item["loc"] else "options"
+        name = [*known][where] if isinstance(where, int) and where < len(known) else str(where)
         if name not in known:
             there = ", ".join(e.name for e in entries(model, SDK))
             found[name] = f"there is no option {plain(repr(name))}; there are {there}"
@@ -350,10 +360,12 @@ def _pixels(megapixels: float) -> int:
     return int(min(megapixels * 1e6, 2.0**62))
 
 
-#: What parameters of providers must be.
-PARAMS = "names with values, NAME=VALUE"
-#: Everything random takes one.
-Seed = Annotated[int, Field(ge=0, le=2**53 - 1)]
+#: What the command line has for the parameters of providers.
+PARAMETERS: dict[str, Any] = {
+    "metavar": "NAME=VALUE", "must": "names with values, NAME=VALUE", "text": parameter, "gather": dict,
+}  # fmt: skip
+#: JSON schema of parameters that can name no file.
+NAMED_VALUES = {"additionalProperties": {"anyOf": [{"type": ["number", "boolean"]}, {"type": "string", **NAME}]}}
 _FROZEN = ConfigDict(extra="forbid")
 _ABOVE = "a number above 0 (inf = no limit)"
 _HERE = (CLI,)
@@ -364,22 +376,14 @@ _HERE = (CLI,)
 class JobLimits(Checked):
     """What a job may cost before it is refused."""
 
-    output_pixels: Annotated[
-        int,
-        Field(gt=0),
-        Option(
-            "Refuse results larger than this; inf = no limit.", "--max-output-megapixels",
-            unit="megapixels (Python: pixels)", must=_ABOVE, typed=float, text=_pixels, shown=400.0, doors=(CLI, SDK),
-        ),
-    ] = 400_000_000  # fmt: skip
-    minutes: Annotated[
-        float,
-        Field(gt=0),
-        Option(
-            "Refuse jobs estimated to take longer than this; inf = no limit.", "--max-minutes", unit="minutes",
-            must=_ABOVE, doors=(CLI, SDK),
-        ),
-    ] = 60.0  # fmt: skip
+    output_pixels: int = option(
+        400_000_000, "Refuse results larger than this; inf = no limit.", "--max-output-megapixels", must=_ABOVE,
+        unit="megapixels (Python: pixels)", typed=float, text=_pixels, shown=400.0, doors=(CLI, SDK), gt=0,
+    )  # fmt: skip
+    minutes: float = option(
+        60.0, "Refuse jobs estimated to take longer than this; inf = no limit.", "--max-minutes", must=_ABOVE,
+        unit="minutes", doors=(CLI, SDK), gt=0,
+    )  # fmt: skip
 
 
 @documented
@@ -387,25 +391,18 @@ class JobLimits(Checked):
 class SaveOptions(Checked):
     """How a result is written."""
 
-    format: Annotated[
-        Literal["auto", "keep", "png", "tiff", "webp", "jpeg", "bmp"],
-        Option("auto (PNG; TIFF for TIFF and CMYK), keep (the input's), png, tiff, webp (lossless), jpeg or bmp."),
-    ] = "auto"
-    quality: Annotated[int, Field(ge=1, le=100), Option("Quality of lossy formats, 1-100.")] = 95
-    keep_original: Annotated[
-        bool,
-        Option(
-            "Keep a byte-exact copy of the input in the bundle, from which it can be given back.", "--no-original",
-            off="Keep no copy of the input in the bundle.",
-        ),
-    ] = True  # fmt: skip
-    strip_metadata: Annotated[
-        bool,
-        Option(
-            "Drop EXIF, XMP, IPTC and text, and names and times from the bundle; no original is kept, either.",
-            implies={"keep_original": False},
-        ),
-    ] = False
+    format: Literal["auto", "keep", "png", "tiff", "webp", "jpeg", "bmp"] = option(
+        "auto", "auto (PNG; TIFF for TIFF and CMYK), keep (the input's), png, tiff, webp (lossless), jpeg or bmp."
+    )
+    quality: int = option(95, "Quality of lossy formats, 1-100.", ge=1, le=100)
+    keep_original: bool = option(
+        True, "Keep a byte-exact copy of the input in the bundle, from which it can be given back.", "--no-original",
+        off="Keep no copy of the input in the bundle.",
+    )  # fmt: skip
+    strip_metadata: bool = option(
+        False, "Drop EXIF, XMP, IPTC and text, and names and times from the bundle; no original is kept, either.",
+        implies={"keep_original": False},
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.strip_metadata and self.keep_original:
@@ -419,28 +416,25 @@ class SaveOptions(Checked):
 class RunOptions(Checked):
     """How a command does its job, whichever it is. From Python these are arguments of what does each."""
 
-    out: Annotated[Path, Option("Folder for the results.", short="-o", metavar="PATH", doors=_HERE)]
-    page: Annotated[
-        Annotated[int, Field(ge=0)] | Literal["all"] | None,
-        Option(
-            "Page of files with several: a number from {first}, or all.", must="the number of a page, or all",
-            typed=str, text=page_number, doors=(CLI, HTTP),
-        ),
-    ] = None  # fmt: skip
-    forensic: Annotated[bool, Option("Refuse every step that could invent detail.", doors=(CLI, HTTP))] = False
-    dry_run: Annotated[bool, Option("Say what would be done and how long it may take.", doors=(CLI, HTTP))] = False
-    skip_existing: Annotated[bool, Option("Leave results that exist.", doors=_HERE)] = False
-    overwrite: Annotated[bool, Option("Replace results that exist (never an input).", doors=_HERE)] = False
-    keep_ending: Annotated[
-        bool, Option("Make photo.jpg.png of photo.jpg, beside photo.tif.tif of photo.tif.", doors=_HERE)
-    ] = False
-    ledger: Annotated[
-        Path | None, Option("Record each result in this ledger; see tratto ledger.", metavar="DIR", doors=_HERE)
-    ] = None
-    sign: Annotated[
-        str, Option("Identity that signs the results; auto: the one called default, if there is; none.", doors=_HERE)
-    ] = "auto"
-    as_json: Annotated[bool, Option("Print one JSON document instead of lines.", "--json", doors=_HERE)] = False
+    out: Path = option(..., "Folder for the results.", short="-o", metavar="PATH", doors=_HERE)
+    page: Annotated[int, Field(ge=0)] | Literal["all"] | None = option(
+        None, "Page of files with several: a number from {first}, or all.", must="the number of a page, or all",
+        typed=str, text=page_number, doors=(CLI, HTTP),
+    )  # fmt: skip
+    forensic: bool = option(False, "Refuse every step that could invent detail.", doors=(CLI, HTTP))
+    dry_run: bool = option(False, "Say what would be done and how long it may take.", doors=(CLI, HTTP))
+    skip_existing: bool = option(False, "Leave results that exist.", doors=_HERE)
+    overwrite: bool = option(False, "Replace results that exist (never an input).", doors=_HERE)
+    keep_ending: bool = option(
+        False, "Make photo.jpg.png of photo.jpg, beside photo.tif.tif of photo.tif.", doors=_HERE
+    )
+    ledger: Path | None = option(
+        None, "Record each result in this ledger; see tratto ledger.", metavar="DIR", doors=_HERE
+    )
+    sign: str = option(
+        "auto", "Identity that signs the results; auto: the one called default, if there is; none.", doors=_HERE
+    )
+    as_json: bool = option(False, "Print one JSON document instead of lines.", "--json", doors=_HERE)
 
     def __post_init__(self) -> None:
         if self.skip_existing and self.overwrite:

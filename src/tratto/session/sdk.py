@@ -37,7 +37,7 @@ def job_function(task: Task) -> Callable[..., Result]:
         shared = session or Session()
         inputs = {role: given.pop(role, None) for role in roles}
         if options is None:
-            options = task.model.of(given, inputs, shared.open)
+            options = task.model.of(given, inputs, lambda given: shared.open(given, 0))
         elif given or any(inputs[role] is not None for role in made_of):
             raise OptionError("give either options or keywords, not both")
         task.check(options, inputs)

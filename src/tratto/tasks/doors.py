@@ -75,10 +75,10 @@ def type_stub() -> str:
     imports = "".join(f"from {t.module} import {t.options}\n" for t in sorted(TASKS, key=lambda t: t.module))
     functions = ""
     for task in TASKS:
-        lines, starred = [], False
+        lines: list[str] = []
         for p in signature(task).parameters.values():
-            if p.kind is Parameter.KEYWORD_ONLY and not starred:
-                lines, starred = [*lines, "*"], True
+            if p.kind is Parameter.KEYWORD_ONLY and "*" not in lines:
+                lines.append("*")
             lines.append(f"{p.name}: {p.annotation}" + ("" if p.default is Parameter.empty else " = ..."))
         functions += f"def {task.name}(\n" + "".join(f"    {line},\n" for line in lines) + ") -> Result: ...\n"
     return f"{TYPES}{imports}\n{functions}"

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
-from tratto.core.options import CLI, PARAMS, SDK, BadOptions, Option, Seed, TaskOptions, numbers, parameter
+from tratto.core.options import CLI, LARGEST_SEED, PARAMETERS, SDK, BadOptions, TaskOptions, numbers, option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,11 +27,12 @@ PACKED = "iVBORw0KGgo"
 PAINT = "a color: #c8d4e0, rgb(200, 212, 224) or lab(84, -2, -7)"
 #: JSON schema of a color as text.
 WRITTEN = {"pattern": "^(#|rgb|lab)"}
-QUADRILATERAL = "four points x,y: top left, top right, bottom right, bottom left"
-
-Channel = Annotated[float, Field(ge=0.0, le=1.0)]
+Channel = Annotated[float, Field(ge=0, le=1)]
+Color = tuple[Channel, Channel, Channel]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Point = tuple[Finite, Finite]
+#: What the command line has for options of several points.
+POINTS: dict[str, Any] = {"metavar": "X,Y", "must": "points x,y", "text": numbers(2), "gather": tuple}
 Times = Annotated[float, Field(gt=0, le=1000)]
 
 
@@ -41,76 +42,49 @@ class RecolorOptions(TaskOptions):
     Points are counted in pixels of the picture as a viewer shows it.
     """
 
-    color: Annotated[
-        tuple[Channel, Channel, Channel] | None,
-        Option("New paint: #c8d4e0, rgb(200, 212, 224) or lab(84, -2, -7).", must=PAINT, http=WRITTEN),
-    ] = None
-    texture: Annotated[str, Option("A wallpaper sample as a recipe holds it.", doors=())] = ""
-    clicks: Annotated[
-        tuple[Point, ...],
-        Option(
-            "A point x,y on the wall to search it from.", "--click", metavar="X,Y", must="points x,y", text=numbers(2),
-            gather=tuple,
-        ),
-    ] = ()  # fmt: skip
-    others: Annotated[
-        tuple[Point, ...],
-        Option(
-            "A point x,y on something else, to help {clicks}.", "--not", metavar="X,Y", must="points x,y",
-            text=numbers(2), gather=tuple,
-        ),
-    ] = ()  # fmt: skip
-    corners: Annotated[
-        tuple[Point, Point, Point, Point] | None,
-        Option(
-            "Four points x,y of a rectangle on the wall, from top left clockwise, for {texture}.", must=QUADRILATERAL,
-            text=lambda text: tuple(zip(*[iter(numbers(8)(text))] * 2, strict=True)),
-        ),
-    ] = None  # fmt: skip
-    repeat: Annotated[
-        tuple[Times, Times] | None,
-        Option("Tiles ACROSS,DOWN over that rectangle.", must="ACROSS,DOWN, each above 0 to 1000", text=numbers(2)),
-    ] = None
-    match: Annotated[
-        Literal["seen", "paint"],
-        Option("seen: the wall's mean becomes the color; paint: under its light the paint is."),
-    ] = "seen"
-    was: Annotated[
-        tuple[Channel, Channel, Channel] | None,
-        Option("The old paint where it is known; makes {match} paint exact.", must=PAINT, http=WRITTEN),
-    ] = None
-    bounce: Annotated[
-        Annotated[float, Field(ge=0, le=0.6)] | None,
-        Option("How much of its light the wall gives itself: 0.15 one wall, 0.5 a whole room."),
-    ] = None
-    pattern: Annotated[Literal["auto", "keep", "remove"], Option("Of the old wall: auto, keep or remove.")] = "auto"
-    stains: Annotated[Literal["keep", "remove"], Option("Brown stains: keep or remove.")] = "keep"
-    glossy: Annotated[bool, Option("The old paint is glossy: mirror images of lamps stay white.")] = False
-    grow: Annotated[
-        float,
-        Field(ge=-64, le=64),
-        Option("Grow the mask by this many pixels; negative shrinks it.", unit="pixels"),
-    ] = 0.0
-    feather: Annotated[
-        float, Field(ge=0, le=64), Option("Soften the mask's edge over this many pixels.", unit="pixels")
-    ] = 0.0
-    edge: Annotated[
-        int,
-        Field(ge=0, le=16),
-        Option("Let the matte reach this many pixels beyond the mask, against a rim of old color.", unit="pixels"),
-    ] = 0
-    strength: Annotated[float, Field(ge=0, le=1), Option("0 leaves the picture as it is, 1 is the full effect.")] = 1.0
-    provider: Annotated[Literal["tratto", "sd15"], Option("tratto (calculated), or sd15 (a diffusion model).")] = (
-        "tratto"
+    color: Color | None = option(
+        None, "New paint: #c8d4e0, rgb(200, 212, 224) or lab(84, -2, -7).", must=PAINT, http=WRITTEN
     )
-    params: Annotated[
-        dict[str, Any],
-        Option(
-            "Parameters of sd15, such as model=FOLDER; lock=seen, paint or none says what comes after it.", "--param",
-            metavar="NAME=VALUE", must=PARAMS, text=parameter, gather=dict, doors=(CLI, SDK),
-        ),
-    ] = Field(default_factory=dict)  # fmt: skip
-    seed: Annotated[Seed, Option("Seed of a diffusion model's noise; the calculated way draws none.")] = 0
+    texture: str = option("", "A wallpaper sample as a recipe holds it.", doors=())
+    clicks: tuple[Point, ...] = option((), "A point x,y on the wall to search it from.", "--click", **POINTS)
+    others: tuple[Point, ...] = option((), "A point x,y on something else, to help {clicks}.", "--not", **POINTS)
+    corners: tuple[Point, Point, Point, Point] | None = option(
+        None,
+        "Four points x,y of a rectangle on the wall, from top left clockwise, for {texture}.",
+        must="four points x,y: top left, top right, bottom right, bottom left",
+        text=lambda text: tuple(zip(*[iter(numbers(8)(text))] * 2, strict=True)),
+    )
+    repeat: tuple[Times, Times] | None = option(
+        None, "Tiles ACROSS,DOWN over that rectangle.", must="ACROSS,DOWN, each above 0 to 1000", text=numbers(2)
+    )
+    match: Literal["seen", "paint"] = option(
+        "seen", "seen: the wall's mean becomes the color; paint: under its light the paint is."
+    )
+    was: Color | None = option(
+        None, "The old paint where it is known; makes {match} paint exact.", must=PAINT, http=WRITTEN
+    )
+    bounce: float | None = option(
+        None, "How much of its light the wall gives itself: 0.15 one wall, 0.5 a whole room.", ge=0, le=0.6
+    )
+    pattern: Literal["auto", "keep", "remove"] = option("auto", "Of the old wall: auto, keep or remove.")
+    stains: Literal["keep", "remove"] = option("keep", "Brown stains: keep or remove.")
+    glossy: bool = option(False, "The old paint is glossy: mirror images of lamps stay white.")
+    grow: float = option(0.0, "Grow the mask by this many pixels; negative shrinks it.", unit="pixels", ge=-64, le=64)
+    feather: float = option(0.0, "Soften the mask's edge over this many pixels.", unit="pixels", ge=0, le=64)
+    edge: int = option(
+        0, "Let the matte reach this many pixels beyond the mask, against a rim of old color.", unit="pixels",
+        ge=0, le=16,
+    )  # fmt: skip
+    strength: float = option(1.0, "0 leaves the picture as it is, 1 is the full effect.", ge=0, le=1)
+    provider: Literal["tratto", "sd15"] = option("tratto", "tratto (calculated), or sd15 (a diffusion model).")
+    params: dict[str, Any] = option(
+        {},
+        "Parameters of sd15, such as model=FOLDER; lock=seen, paint or none says what comes after it.",
+        "--param",
+        doors=(CLI, SDK),
+        **PARAMETERS,
+    )
+    seed: int = option(0, "Seed of a diffusion model's noise; the calculated way draws none.", ge=0, le=LARGEST_SEED)
 
     @classmethod
     def of(cls, fields: Mapping[str, Any], inputs: Mapping[str, Any], read: Callable[[Any], Any]) -> Self:

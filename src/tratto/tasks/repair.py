@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from tratto.core.inspection import Inspection
-from tratto.core.options import CLI, NAME, PARAMS, SDK, BadOptions, Option, Seed, TaskOptions, parameter
+from tratto.core.options import CLI, LARGEST_SEED, NAME, PARAMETERS, SDK, BadOptions, TaskOptions, option
 
 if TYPE_CHECKING:
     from tratto.core.recipe import Recipe
@@ -18,44 +18,26 @@ if TYPE_CHECKING:
 class RepairOptions(TaskOptions):
     """What a user may ask of ``repair``, validated. What is damaged says the mask, not these options."""
 
-    threshold: Annotated[
-        float, Field(gt=0, lt=1), Option("Least chance that counts where a network proposes the mask, 0-1.")
-    ] = 0.5
-    method: Annotated[
-        str,
-        Option(
-            "auto (chosen for each part of the mask by its size and surroundings), tratto, patch, plate, "
-            "navier-stokes, telea, biharmonic, sdxl or sd15.",
-            http=NAME,
-        ),
-    ] = "auto"
-    params: Annotated[
-        dict[str, Any],
-        Option(
-            "Parameters of sdxl or sd15, such as model=FOLDER.", "--param", metavar="NAME=VALUE", must=PARAMS,
-            text=parameter, gather=dict, doors=(CLI, SDK),
-        ),
-    ] = Field(default_factory=dict)  # fmt: skip
-    caption: Annotated[
-        str,
-        Field(max_length=2000),
-        Option("What the picture shows: for the receipt, and the prompt of sdxl or sd15; auto: a captioner says it."),
-    ] = ""
-    captioner: Annotated[str, Option("Who says it for a caption of auto; see tratto describe.", http=NAME)] = "auto"
-    grow: Annotated[
-        float,
-        Field(ge=0, le=64),
-        Option("Grow the mask by this many pixels, against a rim of damage.", unit="pixels"),
-    ] = 0.0
-    blend: Annotated[
-        float,
-        Field(ge=0, le=64),
-        Option("Feather the mask's edge over this many pixels, half of them outside it.", unit="pixels"),
-    ] = 0.0
-    seed: Annotated[Seed, Option("Seed of the search for texture, or of a diffusion model's noise.")] = 0
-    passes: Annotated[
-        int, Field(ge=1, le=32), Option("How many masks are worked through; follows from the masks.", doors=(SDK,))
-    ] = 1
+    threshold: float = option(0.5, "Least chance that counts where a network proposes the mask, 0-1.", gt=0, lt=1)
+    method: str = option(
+        "auto",
+        "auto (chosen for each part of the mask by its size and surroundings), tratto, patch, plate, navier-stokes, "
+        "telea, biharmonic, sdxl or sd15.",
+        http=NAME,
+    )
+    params: dict[str, Any] = option(
+        {}, "Parameters of sdxl or sd15, such as model=FOLDER.", "--param", doors=(CLI, SDK), **PARAMETERS
+    )
+    caption: str = option(
+        "", "What the picture shows: for the receipt, and the prompt of sdxl or sd15; auto: say it.", max_length=2000
+    )
+    captioner: str = option("auto", "Who says it for a caption of auto; see tratto describe.", http=NAME)
+    grow: float = option(0.0, "Grow the mask by this many pixels, against a rim of damage.", unit="pixels", ge=0, le=64)
+    blend: float = option(
+        0.0, "Feather the mask's edge over this many pixels, half of them outside it.", unit="pixels", ge=0, le=64
+    )
+    seed: int = option(0, "Seed of the search for texture, or of a diffusion model's noise.", ge=0, le=LARGEST_SEED)
+    passes: int = option(1, "How many masks are worked through; follows from the masks.", doors=(SDK,), ge=1, le=32)
 
     def check(self, inputs: Mapping[str, Any]) -> None:
         """Refuse a proposed mask among others, and an empty name."""

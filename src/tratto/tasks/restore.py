@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, Literal
 
 from tratto.core.inspection import Inspection
-from tratto.core.options import NAME, PARAMS, Option, Seed, TaskOptions, parameter
+from tratto.core.options import LARGEST_SEED, NAME, NAMED_VALUES, PARAMETERS, TaskOptions, option
 
 if TYPE_CHECKING:
     from tratto.core.recipe import Recipe
@@ -51,29 +49,20 @@ _OWN_OR_AUTO = ("auto", "tratto", "tratto-openvino")
 class RestoreOptions(TaskOptions):
     """What a user may ask of ``restore``, validated."""
 
-    scale: Annotated[
-        Literal[1, 2, 3, 4], Option("Enlarge 1, 2 or 4 times (3 where a provider has it).", short="-s")
-    ] = 1
-    strength: Annotated[float, Field(ge=0, le=1), Option("0 leaves the picture as it is, 1 is the full effect.")] = 1.0
-    noise_sigma: Annotated[
-        Annotated[float, Field(ge=0, le=255)] | None,
-        Option("Noise level of 255; {none}: it is estimated.", "--sigma", unit="1/255", none="auto", text=float),
-    ] = None
-    provider: Annotated[str, Option("Who does it; see tratto models.", http=NAME)] = "auto"
-    kernel: Annotated[
-        Literal["nearest", "bilinear", "bicubic", "lanczos"],
-        Option("How what may not change is enlarged: nearest, bilinear, bicubic or lanczos."),
-    ] = "bicubic"
-    fast: Annotated[bool, Option("Allow lower precision where it is faster.")] = False
-    force: Annotated[bool, Option("Restore even what looks clean.")] = False
-    seed: Annotated[Seed, Option("Seed of everything random.")] = 0
-    params: Annotated[
-        dict[str, Any],
-        Option(
-            "Parameters of the provider.", "--param", metavar="NAME=VALUE", must=PARAMS, text=parameter, gather=dict,
-            http={"additionalProperties": {"anyOf": [{"type": ["number", "boolean"]}, {"type": "string", **NAME}]}},
-        ),
-    ] = Field(default_factory=dict)  # fmt: skip
+    scale: Literal[1, 2, 3, 4] = option(1, "Enlarge 1, 2 or 4 times (3 where a provider has it).", short="-s")
+    strength: float = option(1.0, "0 leaves the picture as it is, 1 is the full effect.", ge=0, le=1)
+    noise_sigma: float | None = option(
+        None, "Noise level of 255; {none}: it is estimated.", "--sigma", unit="1/255", none="auto", text=float,
+        ge=0, le=255,
+    )  # fmt: skip
+    provider: str = option("auto", "Who does it; see tratto models.", http=NAME)
+    kernel: Literal["nearest", "bilinear", "bicubic", "lanczos"] = option(
+        "bicubic", "How what may not change is enlarged: nearest, bilinear, bicubic or lanczos."
+    )
+    fast: bool = option(False, "Allow lower precision where it is faster.")
+    force: bool = option(False, "Restore even what looks clean.")
+    seed: int = option(0, "Seed of everything random.", ge=0, le=LARGEST_SEED)
+    params: dict[str, Any] = option({}, "Parameters of the provider.", "--param", http=NAMED_VALUES, **PARAMETERS)
 
 
 def softness(inspection: Inspection) -> float | None:
