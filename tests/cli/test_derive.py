@@ -7,11 +7,12 @@ import types
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image as Pil
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from tratto.cli.derive import TaskCommand, asked_for
+from tratto.cli.derive import asked_for, command_of
 from tratto.cli.main import app
 from tratto.core.options import BadOptions, TaskOptions, option
 from tratto.tasks import TASKS, Input, Task
@@ -144,7 +145,9 @@ def dream(monkeypatch):
 
 
 def test_a_new_task_has_its_command_from_its_row_and_its_model(dream):
-    command = TaskCommand(dream)
+    shell = typer.Typer(add_completion=False)
+    shell.command()(command_of(dream))
+    command = get_command(shell)
     flags = {f for p in command.params for f in p.opts}
     assert {"--character", "--deep", "--name", "--out", "-o", "--sign", "--json"} <= flags
     line = ["a.png", "-o", "out", "--deep", "5", "--character", "x.png", "--character", "y.png", "--name", "Ada"]

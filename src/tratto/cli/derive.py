@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
-from typer.core import TyperCommand
-from typer.main import get_command
 
 from tratto.cli.guard import guarded
 from tratto.cli.show import argument_path
@@ -24,43 +21,6 @@ if TYPE_CHECKING:
 PATHS = Annotated[list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH")]
 #: What the command line can do with masks of many pictures.
 FOLDER = "; or a folder with one for each input"
-
-
-class TaskCommand(TyperCommand):
-    """A command whose parameters are derived when they are asked for, so that the list of commands needs none.
-
-    Parameters
-    ----------
-    task : Task
-    """
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        super().__init__(name=task.name, help=task.summary, rich_markup_mode=None)
-
-    @cached_property
-    def _derived(self) -> Any:
-        shell = typer.Typer(add_completion=False, rich_markup_mode=None)
-        shell.command(self._task.name)(command_of(self._task))
-        return get_command(shell)
-
-    @property
-    def params(self) -> Any:
-        """The parameters."""
-        return self._derived.params
-
-    @params.setter
-    def params(self, value: Any) -> None:
-        """Take no others."""
-
-    @property
-    def callback(self) -> Any:
-        """What does it."""
-        return self._derived.callback
-
-    @callback.setter
-    def callback(self, value: Any) -> None:
-        """Take no other."""
 
 
 def command_of(task: Task) -> Callable[..., None]:

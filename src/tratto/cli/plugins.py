@@ -2,16 +2,18 @@
 
 Each package names them in the entry-point group ``tratto.commands``: an entry names a Typer application that holds a
 command of the entry's name, ``train = "tratto_lab.cli.main:app"``. Nothing is imported before its command, or the help,
-is asked for.
+is asked for, and the help builds no command.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache, cached_property
+from inspect import getdoc
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
+from typer.core import TyperCommand
 
 from tratto.cli.guard import GuardedGroup
 from tratto.tasks import TASKS
@@ -47,30 +49,41 @@ class RootGroup(GuardedGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command by its name, or None."""
-        for task in TASKS:
-            if task.name == cmd_name:
-                return _job(cmd_name)
-        if cmd_name in self.places:
-            return _command(cmd_name, self.places[cmd_name])
+        if cmd_name in self.places or any(t.name == cmd_name for t in TASKS):
+            return _command(cmd_name, self.places.get(cmd_name, ""))
         return _group(self._added[cmd_name].value).commands[cmd_name] if cmd_name in self._added else None
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands with what they say of themselves."""
+        listed = {name: TyperCommand(name, help=self._said(name)) for name in self.list_commands(ctx)}
+        limit = formatter.width - 6 - max(map(len, listed))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(limit)) for name, command in listed.items()])
 
-@cache
-def _job(name: str) -> Any:
-    from tratto.cli.derive import TaskCommand
-
-    return TaskCommand(next(t for t in TASKS if t.name == name))
+    def _said(self, name: str) -> str | None:
+        for task in TASKS:
+            if task.name == name:
+                return task.summary
+        target = _loaded(self.places[name] if name in self.places else self._added[name].value)
+        if name not in self.places:
+            held = {i.name or i.callback.__name__: i.callback for i in target.registered_commands}
+            target = (held | {i.name: i.typer_instance for i in target.registered_groups})[name]
+        return target.info.help if isinstance(target, typer.Typer) else getdoc(target)
 
 
 @cache
 def _command(name: str, place: str) -> Any:
-    """Return a command of our own; built once, however often it is asked for."""
+    """Return a command of our own, without a place a job; built once, however often it is asked for."""
     from typer.main import get_command
 
     shell = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     shell.callback()(_nothing)
-    target = _loaded(place)
-    if isinstance(target, typer.Typer):
+    if not place:
+        from tratto.cli.derive import command_of
+
+        task = next(t for t in TASKS if t.name == name)
+        shell.command(name, help=task.summary)(command_of(task))
+    elif isinstance(target := _loaded(place), typer.Typer):
         shell.add_typer(target, name=name)
     else:
         shell.command(name)(target)
