@@ -12,7 +12,7 @@ from PIL import Image as Pil
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from tratto.cli.derive import asked_for, command_of
+from tratto.cli.derive import command_of, read_request
 from tratto.cli.main import app
 from tratto.core.options import BadOptions, TaskOptions, option
 from tratto.tasks import TASKS, Input, Task
@@ -96,7 +96,7 @@ def test_what_a_line_without_options_asks_for_is_the_defaults(task):
     given = {p.name: context.params[p.name] for p in command.params}
     given |= {"color": "#ffffff", "click": None} if task.name == "recolor" else {}
     mask = {"restore": None, "repair": ["m.png"], "recolor": "m.png"}[task.name]
-    asked = asked_for(task, given | {"mask": mask}, None)
+    asked = read_request(task, given | {"mask": mask}, None)
     wanted = {"color": "#fff"} if task.name == "recolor" else {}
     assert asked.options == task.model(**wanted)
     assert (asked.save.format, asked.save.quality, asked.save.keep_original) == ("auto", 95, True)
@@ -110,7 +110,7 @@ def test_what_a_line_asks_for():
     command = get_command(app).get_command(None, "restore")
     line = ["a.png", "b.png", "-o", "out", "-s", "2", "--sigma", "12", "--param", "noise=2", "--param", "model=photo",
             "--page", "3", "--strip-metadata", "--max-output-megapixels", "0.5", "--max-minutes", "inf"]  # fmt: skip
-    asked = asked_for(task, command.make_context("restore", line).params, None)
+    asked = read_request(task, command.make_context("restore", line).params, None)
     assert asked.paths == ("a.png", "b.png")
     assert (asked.options.scale, asked.options.noise_sigma) == (2, 12.0)
     assert asked.options.params == {"noise": 2, "model": "photo"}
@@ -125,7 +125,7 @@ class DreamOptions(TaskOptions):
     """Of a task that no module has."""
 
     depth: int = option(3, "How deep.", "--deep", ge=1, le=9)
-    names: tuple[str, ...] = option((), "Who is in it.", "--name", must="names", gather=tuple)
+    names: tuple[str, ...] = option((), "Who is in it.", "--name", expected="names", collect=tuple)
 
     def check(self, inputs):
         if len(inputs["character"]) < len(self.names):
@@ -151,12 +151,12 @@ def test_a_new_task_has_its_command_from_its_row_and_its_model(dream):
     flags = {f for p in command.params for f in p.opts}
     assert {"--character", "--deep", "--name", "--out", "-o", "--sign", "--json"} <= flags
     line = ["a.png", "-o", "out", "--deep", "5", "--character", "x.png", "--character", "y.png", "--name", "Ada"]
-    asked = asked_for(dream, command.make_context("dream", line).params, None)
+    asked = read_request(dream, command.make_context("dream", line).params, None)
     assert asked.options == DreamOptions(depth=5, names=("Ada",))
     assert [p.name for p in asked.inputs["character"]] == ["x.png", "y.png"]
     for less, words in (([], "character"), (["--character", "x", "--name", "A", "--name", "B"], "names")):
         with pytest.raises(BadOptions, match=words):
-            asked_for(dream, command.make_context("dream", ["a.png", "-o", "out", *less]).params, None)
+            read_request(dream, command.make_context("dream", ["a.png", "-o", "out", *less]).params, None)
 
 
 def loaded_after(*line):

@@ -17,12 +17,12 @@ from tratto.core.options import (
     JobLimits,
     RunOptions,
     SaveOptions,
-    described,
     entries,
+    help_text,
     numbers,
     page_number,
     parameter,
-    told,
+    with_names,
 )  # fmt: skip
 from tratto.imaging.masks import DAMAGE_CHANCE
 from tratto.session.options import ENDINGS, FORMATS
@@ -38,11 +38,11 @@ def test_every_field_says_what_it_does_and_may_be(model):
     assert [e.name for e in listed] == list(fields)
     for entry in listed:
         assert entry.option.help.endswith(".")
-        assert entry.must
+        assert entry.expected
         assert set(entry.option.doors) <= {CLI, SDK, HTTP}
         for door in (CLI, SDK):
-            assert "{" not in described(entry, door)
-        assert f"{entry.name} : {entry.must}\n" in model.__doc__
+            assert "{" not in help_text(entry, door)
+        assert f"{entry.name} : {entry.expected}\n" in model.__doc__
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: t.name)
@@ -62,7 +62,7 @@ def test_paths_and_keys_have_no_door_to_http(model):
 
 
 @pytest.mark.parametrize(
-    ("index", "name", "must"),
+    ("index", "name", "expected"),
     [
         (0, "scale", "1, 2, 3 or 4"),
         (0, "strength", "a number from 0 to 1"),
@@ -75,28 +75,28 @@ def test_paths_and_keys_have_no_door_to_http(model):
         (2, "grow", "a number from -64 to 64"),
     ],
 )
-def test_what_a_value_must_be_follows_from_the_type(index, name, must):
-    assert next(e for e in entries(TASKS[index].model) if e.name == name).must == must
+def test_what_a_value_must_be_follows_from_the_type(index, name, expected):
+    assert next(e for e in entries(TASKS[index].model) if e.name == name).expected == expected
 
 
 def test_a_text_names_options_as_the_door_calls_them():
     problem = BadOptions("{skip_existing} and {overwrite} contradict each other")
     assert str(problem) == "skip_existing and overwrite contradict each other"
     flags = {"skip_existing": "--skip-existing", "overwrite": "--overwrite"}
-    assert told(problem.problems[0], flags.__getitem__) == "--skip-existing and --overwrite contradict each other"
+    assert with_names(problem.problems[0], flags.__getitem__) == "--skip-existing and --overwrite contradict each other"
     sigma = next(e for e in entries(TASKS[0].model) if e.name == "noise_sigma")
-    assert "auto: it is estimated" in described(sigma, CLI)
-    assert "None: it is estimated" in described(sigma, SDK)
+    assert "auto: it is estimated" in help_text(sigma, CLI)
+    assert "None: it is estimated" in help_text(sigma, SDK)
     page = next(e for e in entries(RunOptions) if e.name == "page")
-    assert "from 1" in described(page, CLI)
-    assert "from 0" in described(page, HTTP)
+    assert "from 1" in help_text(page, CLI)
+    assert "from 0" in help_text(page, HTTP)
 
 
 def test_braces_of_a_user_stand_for_themselves():
     with pytest.raises(BadOptions) as caught:
         SaveOptions(format="{quality}")
     assert str(caught.value).endswith("got '{quality}'")
-    assert told(caught.value.problems[0], "--{}".format).endswith("got '{quality}'")
+    assert with_names(caught.value.problems[0], "--{}".format).endswith("got '{quality}'")
 
 
 def test_all_wrong_options_are_told_at_once():

@@ -48,9 +48,9 @@ def command_of(task: Task) -> Callable[..., None]:
 
 def input_help(item: Input) -> str:
     """Return the help of an input for the command line."""
-    from tratto.core.options import told
+    from tratto.core.options import with_names
 
-    return told(item.help, lambda name: FOLDER) + (" Repeatable." if item.repeatable else "")
+    return with_names(item.help, lambda name: FOLDER) + (" Repeatable." if item.repeatable else "")
 
 
 def _input(item: Input) -> Parameter:
@@ -65,11 +65,11 @@ def _input(item: Input) -> Parameter:
 
 
 def _option(entry: Entry, flags: Mapping[str, str]) -> Parameter:
-    from tratto.core.options import CLI, described
+    from tratto.core.options import CLI, help_text
 
     option, kind, default = entry.option, _typed(entry), _default(entry)
-    text = described(entry, CLI, lambda name: flags.get(name, name))
-    if option.gather is not None:
+    text = help_text(entry, CLI, lambda name: flags.get(name, name))
+    if option.collect is not None:
         kind, text = list[kind], f"{text[:-1]}; repeatable."
     choices = "|".join(map(str, get_args(entry.kind))) if get_origin(entry.kind) is Literal else None
     made = typer.Option(
@@ -87,8 +87,8 @@ def _parameter(name: str, kind: Any, option: Any, default: Any) -> Parameter:
 
 def _typed(entry: Entry) -> Any:
     """Return the type that the command line takes for an option; what is no number, switch or path is text."""
-    if entry.option.typed is not None or entry.option.none:
-        return entry.option.typed or str
+    if entry.option.cli_type is not None or entry.option.none:
+        return entry.option.cli_type or str
     kind = type(get_args(entry.kind)[0]) if get_origin(entry.kind) is Literal else entry.kind
     return kind if kind in (bool, int, float, Path) else str
 
@@ -98,15 +98,15 @@ def _default(entry: Entry) -> Any:
     option, default = entry.option, entry.info.default
     if entry.info.is_required():
         return Parameter.empty
-    if option.gather is not None:
+    if option.collect is not None:
         return None
     if option.off:
         return False
-    return option.shown or (option.none or None if default is None else default)
+    return option.cli_default or (option.none or None if default is None else default)
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What a command line asks for.
 
     Attributes
@@ -129,7 +129,7 @@ class Asked:
     limits: JobLimits
 
 
-def asked_for(task: Task, given: Mapping[str, Any], read: Callable[[Any], Any]) -> Asked:
+def read_request(task: Task, given: Mapping[str, Any], read: Callable[[Any], Any]) -> Request:
     """Return what a command line asks for, checked.
 
     Parameters
@@ -163,12 +163,12 @@ def asked_for(task: Task, given: Mapping[str, Any], read: Callable[[Any], Any]) 
     if problems:
         raise BadOptions(*problems)
     task.check(options, inputs)
-    return Asked(tuple(given["paths"]), inputs, options, *common)
+    return Request(tuple(given["paths"]), inputs, options, *common)
 
 
 def _fields(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a model that a command line gave."""
-    from tratto.core.options import CLI, BadOptions, entries, unfit
+    from tratto.core.options import CLI, BadOptions, entries, wrong_value
 
     found: dict[str, Any] = {}
     implied: dict[str, Any] = {}
@@ -178,12 +178,12 @@ def _fields(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         if value is None or (option.none and value == option.none):
             continue
         values = []
-        for text in value if option.gather else [value]:
+        for text in value if option.collect else [value]:
             try:
-                values.append(option.text(text) if option.text else text)
+                values.append(option.parse(text) if option.parse else text)
             except ValueError:
-                problems.append(unfit(entry.name, entry.must, text))
-        found[entry.name] = option.gather(values) if option.gather else (values or [None])[0]
+                problems.append(wrong_value(entry.name, entry.expected, text))
+        found[entry.name] = option.collect(values) if option.collect else (values or [None])[0]
         if option.off:
             found[entry.name] = not value
         if value is True:

@@ -33,14 +33,14 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
         With the names that the command line has for them.
     """
     from tratto.batch.folder import FolderJob, run_folder
-    from tratto.cli.derive import asked_for
-    from tratto.core.options import BadOptions, told
+    from tratto.cli.derive import read_request
+    from tratto.core.options import BadOptions, with_names
     from tratto.session import Session
 
     try:
-        asked = asked_for(task, given, lambda path: Session().open(path, 0))
+        asked = read_request(task, given, lambda path: Session().open(path, 0))
     except BadOptions as e:
-        raise OptionError("; ".join(told(p, lambda name: flags.get(name, name)) for p in e.problems)) from e
+        raise OptionError("; ".join(with_names(p, lambda name: flags.get(name, name)) for p in e.problems)) from e
     run = asked.run
     job = FolderJob(
         paths=asked.paths,

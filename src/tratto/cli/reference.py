@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from tratto.core.options import CLI, COMMON, HTTP, SDK, Entry, JobLimits, SaveOptions, described, entries
+from tratto.core.options import CLI, COMMON, HTTP, SDK, Entry, JobLimits, SaveOptions, entries, help_text
 from tratto.tasks import TASKS, Input
 from tratto.tasks.doors import type_stub
 
@@ -44,24 +44,24 @@ def _home(model: Any) -> str:
 def _input(item: Input) -> tuple[str, ...]:
     from tratto.cli.derive import input_help
 
-    must = " or ".join(["a file", *item.words]) + ("; repeatable" if item.repeatable else "")
+    expected = " or ".join(["a file", *item.words]) + ("; repeatable" if item.repeatable else "")
     default = "required" if item.missing else ""
-    return f"`--{item.role}`", f"`{item.role}`", must, "", default, f"{CLI}, {SDK}, {HTTP}", input_help(item)
+    return f"`--{item.role}`", f"`{item.role}`", expected, "", default, f"{CLI}, {SDK}, {HTTP}", input_help(item)
 
 
 def _row(entry: Entry, home: str) -> tuple[str, ...]:
     option, doors = entry.option, entry.option.doors
     default = "required" if entry.info.is_required() else entry.info.get_default(call_default_factory=True)
-    default = default if option.shown is None else option.shown
+    default = default if option.cli_default is None else option.cli_default
     flag = ", ".join(f"`{f}`" for f in (option.short, entry.flag) if f) if CLI in doors else ""
     return (
         flag,
         f"`{home}{entry.name}`" if SDK in doors or HTTP in doors else "",
-        entry.must + ("; repeatable" if option.gather else ""),
+        entry.expected + ("; repeatable" if option.collect else ""),
         option.unit,
         "" if default in (None, "", (), {}) else f"`{default}`",
         ", ".join(doors),
-        described(entry, CLI if CLI in doors else SDK, lambda name: f"`{name}`"),
+        help_text(entry, CLI if CLI in doors else SDK, lambda name: f"`{name}`"),
     )
 
 

@@ -1,6 +1,6 @@
 """Options, each written once: a field of a model that carries all that a command, a function or a form needs to know.
 
-A model is a pydantic model or dataclass that takes in :class:`Checked`; each of its fields is
+A model is a pydantic model or dataclass that takes in :class:`Validated`; each of its fields is
 ``Annotated[type, Field(ge=0, le=1), Option("What it does.")]``. Its *doors* say where it is offered: ``cli`` (the
 command line), ``sdk`` (Python) and ``http`` (a form or a request). Local paths and keys have no door to HTTP. What all
 jobs share stands here: how results are written, what a job may cost, and how a command runs.
@@ -47,19 +47,19 @@ class Option:
         Of the command line; without a flag it is the field's name.
     unit : str
         Of a number.
-    must : str
+    expected : str
         What it must be, in words, where the type does not say it.
     none : str
         What stands for None on the command line.
     metavar : str
         What stands for the value in the help of the command line.
-    typed : type or None
+    cli_type : type or None
         What the command line takes for it; None: the field's own type.
-    text : callable or None
+    parse : callable or None
         Turns one value of the command line into one of the field; ValueError: it is none.
-    gather : callable or None
+    collect : callable or None
         Repeatable: makes the field's value of those.
-    shown : Any
+    cli_default : Any
         The default on the command line, where it is not the field's.
     off : str
         Of a switch that is on: the flag turns it off, and this is what that does.
@@ -74,13 +74,13 @@ class Option:
     flag: str = ""
     short: str = ""
     unit: str = ""
-    must: str = ""
+    expected: str = ""
     none: str = ""
     metavar: str = ""
-    typed: type | None = None
-    text: Callable[[Any], Any] | None = None
-    gather: Callable[[Iterable[Any]], Any] | None = None
-    shown: Any = None
+    cli_type: type | None = None
+    parse: Callable[[Any], Any] | None = None
+    collect: Callable[[Iterable[Any]], Any] | None = None
+    cli_default: Any = None
     off: str = ""
     implies: Mapping[str, Any] = field(default_factory=dict)
     doors: tuple[str, ...] = (CLI, SDK, HTTP)
@@ -133,13 +133,13 @@ class Entry(NamedTuple):
     @property
     def reads_text(self) -> bool:
         """Whether the model itself takes text for a value that is none, such as ``#c8d4e0`` for a color."""
-        return get_origin(self.kind) is tuple and self.option.text is None
+        return get_origin(self.kind) is tuple and self.option.parse is None
 
     @property
-    def must(self) -> str:
+    def expected(self) -> str:
         """What a value must be, in words: ``a number from 0 to 1``."""
-        if self.option.must:
-            return self.option.must
+        if self.option.expected:
+            return self.option.expected
         if get_origin(self.kind) is Literal:
             *most, last = map(str, get_args(self.kind))
             return f"{', '.join(most)} or {last}"
@@ -175,41 +175,41 @@ class _Names(dict[str, str]):
         return self._called(name)
 
 
-def told(text: str, called: Callable[[str], str] = str) -> str:
+def with_names(text: str, called: Callable[[str], str] = str) -> str:
     """Return a text in which ``{name}`` is replaced by what an option is called.
 
     Examples
     --------
-    >>> told("{clicks} x,y on it", "--{}".format)
+    >>> with_names("{clicks} x,y on it", "--{}".format)
     '--clicks x,y on it'
     """
     return text.format_map(_Names(called))
 
 
-def plain(text: str) -> str:
-    """Return a text of somebody else for :func:`told`: braces in it stand for themselves."""
+def escaped(text: str) -> str:
+    """Return text of somebody else for :func:`with_names`: braces in it stand for themselves."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
 class BadOptions(OptionError):
-    """Options that make no sense, told with the names that they have in Python or, by :func:`told`, elsewhere.
+    """Options that make no sense, said with the names that they have in Python or, by :func:`with_names`, elsewhere.
 
     Attributes
     ----------
     problems : tuple of str
-        Texts for :func:`told`.
+        Texts for :func:`with_names`.
     """
 
     def __init__(self, *problems: str) -> None:
-        super().__init__("; ".join(map(told, problems)))
+        super().__init__("; ".join(map(with_names, problems)))
         self.problems = problems
 
 
-def unfit(name: str, must: str, got: Any) -> str:
+def wrong_value(name: str, expected: str, got: Any) -> str:
     """Return the problem of a value that is not what it must be."""
     text = repr(got)
     shown = text if len(text) <= 80 else f"{text[:80]}... ({len(text)} characters)"
-    return f"{{{name}}} must be {must}, got {plain(shown)}"
+    return f"{{{name}}} must be {expected}, got {escaped(shown)}"
 
 
 def _problems(error: ValidationError, model: Any) -> list[str]:
@@ -221,15 +221,15 @@ def _problems(error: ValidationError, model: Any) -> list[str]:
         name = [*known][where] if isinstance(where, int) and where < len(known) else str(where)
         if name not in known:
             there = ", ".join(e.name for e in entries(model, SDK))
-            found[name] = f"there is no option {plain(repr(name))}; there are {there}"
+            found[name] = f"there is no option {escaped(repr(name))}; there are {there}"
         elif item["type"] == "value_error":
-            found[name] = f"{{{name}}}: {plain(item['msg'].removeprefix('Value error, '))}"
+            found[name] = f"{{{name}}}: {escaped(item['msg'].removeprefix('Value error, '))}"
         else:
-            found[name] = unfit(name, known[name].must, item["input"])
+            found[name] = wrong_value(name, known[name].expected, item["input"])
     return list(found.values())
 
 
-class Checked:
+class Validated:
     """Validates on construction; what is wrong becomes :class:`BadOptions`, which names every wrong option."""
 
     @model_validator(mode="wrap")
@@ -243,12 +243,12 @@ class Checked:
 
 def documented(cls: type[T]) -> type[T]:
     """Complete the docstring of a model by its fields."""
-    listed = "".join(f"\n{e.name} : {e.must}\n    {described(e, SDK)}" for e in entries(cls))
+    listed = "".join(f"\n{e.name} : {e.expected}\n    {help_text(e, SDK)}" for e in entries(cls))
     cls.__doc__ = f"{cleandoc(cls.__doc__ or '')}\n\nAttributes\n----------{listed}\n"
     return cls
 
 
-class TaskOptions(Checked, BaseModel):
+class TaskOptions(Validated, BaseModel):
     """Base of the options of a task. Frozen; what is unknown or out of range is a :class:`BadOptions`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -292,11 +292,11 @@ class TaskOptions(Checked, BaseModel):
         """
 
 
-def described(entry: Entry, door: str, called: Callable[[str], str] = str) -> str:
+def help_text(entry: Entry, door: str, called: Callable[[str], str] = str) -> str:
     """Return the help of an option for a door."""
     ours = {"none": entry.option.none, "first": "1"} if door == CLI else {"none": "None", "first": "0"}
     text = entry.option.off if entry.option.off and door == CLI else entry.option.help
-    return told(text, lambda name: ours.get(name) or called(name))
+    return with_names(text, lambda name: ours.get(name) or called(name))
 
 
 # -- what text becomes ------------------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ def _pixels(megapixels: float) -> int:
 
 #: What the command line has for the parameters of providers.
 PARAMETERS: dict[str, Any] = {
-    "metavar": "NAME=VALUE", "must": "names with values, NAME=VALUE", "text": parameter, "gather": dict,
+    "metavar": "NAME=VALUE", "expected": "names with values, NAME=VALUE", "parse": parameter, "collect": dict,
 }  # fmt: skip
 #: JSON schema of parameters that can name no file.
 NAMED_VALUES = {"additionalProperties": {"anyOf": [{"type": ["number", "boolean"]}, {"type": "string", **NAME}]}}
@@ -373,22 +373,22 @@ _HERE = (CLI,)
 
 @documented
 @checked.dataclass(frozen=True, config=_FROZEN)
-class JobLimits(Checked):
+class JobLimits(Validated):
     """What a job may cost before it is refused."""
 
     output_pixels: int = option(
-        400_000_000, "Refuse results larger than this; inf = no limit.", "--max-output-megapixels", must=_ABOVE,
-        unit="megapixels (Python: pixels)", typed=float, text=_pixels, shown=400.0, doors=(CLI, SDK), gt=0,
+        400_000_000, "Refuse results larger than this; inf = no limit.", "--max-output-megapixels", expected=_ABOVE,
+        unit="megapixels (Python: pixels)", cli_type=float, parse=_pixels, cli_default=400.0, doors=(CLI, SDK), gt=0,
     )  # fmt: skip
     minutes: float = option(
-        60.0, "Refuse jobs estimated to take longer than this; inf = no limit.", "--max-minutes", must=_ABOVE,
+        60.0, "Refuse jobs estimated to take longer than this; inf = no limit.", "--max-minutes", expected=_ABOVE,
         unit="minutes", doors=(CLI, SDK), gt=0,
     )  # fmt: skip
 
 
 @documented
 @checked.dataclass(frozen=True, config=_FROZEN)
-class SaveOptions(Checked):
+class SaveOptions(Validated):
     """How a result is written."""
 
     format: Literal["auto", "keep", "png", "tiff", "webp", "jpeg", "bmp"] = option(
@@ -413,13 +413,13 @@ class SaveOptions(Checked):
 
 @documented
 @checked.dataclass(frozen=True, config=_FROZEN)
-class RunOptions(Checked):
+class RunOptions(Validated):
     """How a command does its job, whichever it is. From Python these are arguments of what does each."""
 
     out: Path = option(..., "Folder for the results.", short="-o", metavar="PATH", doors=_HERE)
     page: Annotated[int, Field(ge=0)] | Literal["all"] | None = option(
-        None, "Page of files with several: a number from {first}, or all.", must="the number of a page, or all",
-        typed=str, text=page_number, doors=(CLI, HTTP),
+        None, "Page of files with several: a number from {first}, or all.", expected="the number of a page, or all",
+        cli_type=str, parse=page_number, doors=(CLI, HTTP),
     )  # fmt: skip
     forensic: bool = option(False, "Refuse every step that could invent detail.", doors=(CLI, HTTP))
     dry_run: bool = option(False, "Say what would be done and how long it may take.", doors=(CLI, HTTP))

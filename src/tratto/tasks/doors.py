@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import TypeAdapter
 
-from tratto.core.options import COMMON, HTTP, SDK, Entry, described, entries, told
+from tratto.core.options import COMMON, HTTP, SDK, Entry, entries, help_text, with_names
 from tratto.tasks import TASKS, Input, Task
 
 #: What a function takes beside inputs and options: name, type and what it says.
@@ -42,19 +42,19 @@ def signature(task: Task) -> Signature:
     ]
     for entry in entries(task.model, SDK):
         default = entry.info.get_default(call_default_factory=True)
-        parameters.append(Parameter(entry.name, keyword, default=default, annotation=spelled(entry)))
+        parameters.append(Parameter(entry.name, keyword, default=default, annotation=type_text(entry)))
     return Signature(parameters, return_annotation="Result")
 
 
 def docstring(task: Task) -> str:
     """Return the documentation of the function of a task."""
     listed = [
-        (i.role, i.python or "path, bytes, NumPy array, PIL picture or Image", told(i.help, _no_folder))
+        (i.role, i.python or "path, bytes, NumPy array, PIL picture or Image", with_names(i.help, _no_folder))
         for i in task.inputs
     ]
     listed.insert(1, ("options", f"{task.options} or None", "Or give its fields as keywords: those below."))
     listed += [(name, kind.replace(" | ", " or "), text) for name, kind, text in SHARED]
-    listed += [(e.name, e.must, described(e, SDK)) for e in entries(task.model, SDK)]
+    listed += [(e.name, e.expected, help_text(e, SDK)) for e in entries(task.model, SDK)]
     return "\n".join(
         [
             f"{task.summary}\n\nParameters\n----------",
@@ -84,27 +84,27 @@ def type_stub() -> str:
     return f"{TYPES}{imports}\n{functions}"
 
 
-def spelled(entry: Entry) -> str:
+def type_text(entry: Entry) -> str:
     """Return the type of an option as code.
 
     Examples
     --------
-    >>> spelled(entries(TASKS[0].model)[2])
+    >>> type_text(entries(TASKS[0].model)[2])
     'float | None'
     """
-    return ("str | " if entry.reads_text else "") + _spelled(entry.info.annotation)
+    return ("str | " if entry.reads_text else "") + _type_text(entry.info.annotation)
 
 
-def _spelled(kind: Any) -> str:
+def _type_text(kind: Any) -> str:
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return _spelled(parts[0])
+        return _type_text(parts[0])
     if origin is Literal:
         return f"Literal[{', '.join(repr(p).replace(chr(39), chr(34)) for p in parts)}]"
     if origin in (Union, types.UnionType):
-        return " | ".join(map(_spelled, parts))
+        return " | ".join(map(_type_text, parts))
     if origin is not None:
-        return f"{origin.__name__}[{', '.join('...' if p is Ellipsis else _spelled(p) for p in parts)}]"
+        return f"{origin.__name__}[{', '.join('...' if p is Ellipsis else _type_text(p) for p in parts)}]"
     return {types.NoneType: "None", Any: "Any"}.get(kind) or str(kind.__name__)
 
 
@@ -122,7 +122,7 @@ def http_schema(task: Task) -> dict[str, Any]:
     for model in (task.model, *COMMON):
         whole = TypeAdapter(model).json_schema()["properties"]
         for entry in entries(model, HTTP):
-            shown = {**whole[entry.name], "description": described(entry, SDK)}
+            shown = {**whole[entry.name], "description": help_text(entry, SDK)}
             if entry.reads_text:
                 shown["anyOf"] = [*shown["anyOf"], {"type": "string", **entry.option.http}]
             else:
@@ -144,4 +144,4 @@ def _upload(item: Input) -> dict[str, Any]:
     file = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
     one: dict[str, Any] = {"anyOf": [file, {"enum": list(item.words)}]} if item.words else file
     shown = {"type": "array", "items": one} if item.repeatable else one
-    return {**shown, "description": told(item.help, _no_folder)}
+    return {**shown, "description": with_names(item.help, _no_folder)}

@@ -32,7 +32,7 @@ Color = tuple[Channel, Channel, Channel]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Point = tuple[Finite, Finite]
 #: What the command line has for options of several points.
-POINTS: dict[str, Any] = {"metavar": "X,Y", "must": "points x,y", "text": numbers(2), "gather": tuple}
+POINTS: dict[str, Any] = {"metavar": "X,Y", "expected": "points x,y", "parse": numbers(2), "collect": tuple}
 Times = Annotated[float, Field(gt=0, le=1000)]
 
 
@@ -43,7 +43,7 @@ class RecolorOptions(TaskOptions):
     """
 
     color: Color | None = option(
-        None, "New paint: #c8d4e0, rgb(200, 212, 224) or lab(84, -2, -7).", must=PAINT, http=WRITTEN
+        None, "New paint: #c8d4e0, rgb(200, 212, 224) or lab(84, -2, -7).", expected=PAINT, http=WRITTEN
     )
     texture: str = option("", "A wallpaper sample as a recipe holds it.", doors=())
     clicks: tuple[Point, ...] = option((), "A point x,y on the wall to search it from.", "--click", **POINTS)
@@ -51,17 +51,17 @@ class RecolorOptions(TaskOptions):
     corners: tuple[Point, Point, Point, Point] | None = option(
         None,
         "Four points x,y of a rectangle on the wall, from top left clockwise, for {texture}.",
-        must="four points x,y: top left, top right, bottom right, bottom left",
-        text=lambda text: tuple(zip(*[iter(numbers(8)(text))] * 2, strict=True)),
+        expected="four points x,y: top left, top right, bottom right, bottom left",
+        parse=lambda text: tuple(zip(*[iter(numbers(8)(text))] * 2, strict=True)),
     )
     repeat: tuple[Times, Times] | None = option(
-        None, "Tiles ACROSS,DOWN over that rectangle.", must="ACROSS,DOWN, each above 0 to 1000", text=numbers(2)
+        None, "Tiles ACROSS,DOWN over that rectangle.", expected="ACROSS,DOWN, each above 0 to 1000", parse=numbers(2)
     )
     match: Literal["seen", "paint"] = option(
         "seen", "seen: the wall's mean becomes the color; paint: under its light the paint is."
     )
     was: Color | None = option(
-        None, "The old paint where it is known; makes {match} paint exact.", must=PAINT, http=WRITTEN
+        None, "The old paint where it is known; makes {match} paint exact.", expected=PAINT, http=WRITTEN
     )
     bounce: float | None = option(
         None, "How much of its light the wall gives itself: 0.15 one wall, 0.5 a whole room.", ge=0, le=0.6

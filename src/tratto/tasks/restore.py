@@ -52,7 +52,7 @@ class RestoreOptions(TaskOptions):
     scale: Literal[1, 2, 3, 4] = option(1, "Enlarge 1, 2 or 4 times (3 where a provider has it).", short="-s")
     strength: float = option(1.0, "0 leaves the picture as it is, 1 is the full effect.", ge=0, le=1)
     noise_sigma: float | None = option(
-        None, "Noise level of 255; {none}: it is estimated.", "--sigma", unit="1/255", none="auto", text=float,
+        None, "Noise level of 255; {none}: it is estimated.", "--sigma", unit="1/255", none="auto", parse=float,
         ge=0, le=255,
     )  # fmt: skip
     provider: str = option("auto", "Who does it; see tratto models.", http=NAME)
