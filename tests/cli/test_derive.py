@@ -141,7 +141,7 @@ def dream(monkeypatch):
         Input("picture"),
         Input("character", "Who it is.", missing="dream needs somebody: give {character}", repeatable=True),
     )
-    return Task("dream", "Dream.", "DreamOptions", "dreams", inputs)
+    return Task("dream", "Dream.", "DreamOptions", "dreams", inputs=inputs)
 
 
 def test_a_new_task_has_its_command_from_its_row_and_its_model(dream):

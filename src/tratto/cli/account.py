@@ -8,40 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratto.cli.guard import guarded
-from tratto.cli.show import ProgressLine, argument_path, emit_json, printable
+from tratto.cli.show import ProgressLine, emit_json, path_argument, path_option, printable
 
 if TYPE_CHECKING:
     from tratto.provenance.trust import Trust
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Ledger = Annotated[
-    Path | None, typer.Option(parser=argument_path, metavar="DIR", help="A ledger, or a copy of one, to compare with.")
-]
+Ledger = Annotated[Path | None, path_option("A ledger, or a copy of one, to compare with.", metavar="DIR")]
 Keys = Annotated[
     list[str] | None, typer.Option(help="Public key of a ledger or witness you trust, or its file; repeatable.")
 ]
-Anchors = Annotated[
-    Path | None,
-    typer.Option(
-        parser=argument_path, metavar="PATH", help="Root certificates (PEM) whose content credentials you trust."
-    ),
-]
-StampAnchors = Annotated[
-    Path | None,
-    typer.Option(parser=argument_path, metavar="PATH", help="Root certificates (PEM) of time-stamp authorities."),
-]
+Anchors = Annotated[Path | None, path_option("Root certificates (PEM) whose content credentials you trust.")]
+StampAnchors = Annotated[Path | None, path_option("Root certificates (PEM) of time-stamp authorities.")]
 
 
 def replay(
-    receipt: Annotated[
-        Path,
-        typer.Argument(parser=argument_path, metavar="RECEIPT", help="A receipt, its bundle or the picture beside it."),
-    ],
-    source: Annotated[
-        Path | None,
-        typer.Option("--input", parser=argument_path, metavar="PATH", help="The original, when the bundle holds none."),
-    ] = None,
+    receipt: Annotated[Path, path_argument("A receipt, its bundle or the picture beside it.", metavar="RECEIPT")],
+    source: Annotated[Path | None, path_option("The original, when the bundle holds none.", "--input")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Do it again from the receipt and say how exactly the result agrees (tier A, B or C)."""
@@ -49,9 +33,7 @@ def replay(
 
 
 def verify(
-    path: Annotated[
-        Path, typer.Argument(parser=argument_path, metavar="PATH", help="A result, its bundle or a receipt.")
-    ],
+    path: Annotated[Path, path_argument("A result, its bundle or a receipt.")],
     ledger: Ledger = None,
     key: Keys = None,
     anchors: Anchors = None,
@@ -67,10 +49,8 @@ def verify(
 
 
 def revert(
-    path: Annotated[Path, typer.Argument(parser=argument_path, metavar="PATH", help="A result or its bundle.")],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="File to write the original to.")
-    ],
+    path: Annotated[Path, path_argument("A result or its bundle.")],
+    out: Annotated[Path, path_option("File to write the original to.", "--out", "-o")],
 ) -> None:
     """Give back the exact bytes of the original."""
     guarded(run_revert, path, out)

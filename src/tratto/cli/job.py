@@ -47,7 +47,7 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
         out=run.out,
         options=asked.options,
         save=asked.save,
-        mask=asked.inputs["mask"],
+        mask=next((asked.inputs[i.role] for i in task.inputs if i.kind == "mask"), None),
         page=run.page,
         skip_existing=run.skip_existing,
         overwrite=run.overwrite,

@@ -9,23 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from tratto.cli.guard import guarded
-from tratto.cli.show import argument_path, printable
+from tratto.cli.show import path_argument, path_option, printable
 from tratto.core.errors import OptionError
 
 
 def wall(
-    picture: Annotated[Path, typer.Argument(parser=argument_path, metavar="PICTURE", help="Picture of a room.")],
-    out: Annotated[Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="PNG to write.")],
+    picture: Annotated[Path, path_argument("Picture of a room.", metavar="PICTURE")],
+    out: Annotated[Path, path_option("PNG to write.", "--out", "-o")],
     click: Annotated[list[str] | None, typer.Option(help="A point x,y on the wall; repeatable.")] = None,
     other: Annotated[list[str] | None, typer.Option("--not", help="A point x,y on something else; repeatable.")] = None,
-    scribble: Annotated[
-        Path | None,
-        typer.Option(parser=argument_path, metavar="PATH", help="Mask that is white where you drew on the wall."),
-    ] = None,
-    scribble_not: Annotated[
-        Path | None,
-        typer.Option(parser=argument_path, metavar="PATH", help="Mask that is white where you drew on other things."),
-    ] = None,
+    scribble: Annotated[Path | None, path_option("Mask that is white where you drew on the wall.")] = None,
+    scribble_not: Annotated[Path | None, path_option("Mask that is white where you drew on other things.")] = None,
     provider: Annotated[
         str, typer.Option(help="auto (region growing and GrabCut), or sam: a Segment Anything model on this machine.")
     ] = "auto",

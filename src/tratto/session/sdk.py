@@ -41,7 +41,8 @@ def job_function(task: Task) -> Callable[..., Result]:
         elif given or any(inputs[role] is not None for role in made_of):
             raise OptionError("give either options or keywords, not both")
         task.check(options, inputs)
-        return shared.perform(options, picture, inputs.get("mask"), page)
+        mask = next((inputs[i.role] for i in task.inputs if i.kind == "mask"), None)
+        return shared.perform(options, picture, mask, page)
 
     job.__name__ = job.__qualname__ = task.name
     job.__module__ = "tratto"

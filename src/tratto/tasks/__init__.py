@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tratto.core.options import TaskOptions
 
 
+#: What an input may be, and how it is given from Python.
+KINDS = {"picture": "path, bytes, NumPy array, PIL picture or Image", "mask": "path, array, PIL picture or Mask"}
+
+
 @dataclass(frozen=True)
 class Input:
     """A picture, or something else of files, that a task works on.
@@ -27,9 +31,9 @@ class Input:
     help : str
         ``{folder}`` stands for what only the command line can do: a folder with one for each picture.
     python : str
-        What it may be in Python; empty: any picture.
+        What it may be in Python; empty: what its kind may be.
     kind : str
-        ``picture`` or ``mask``.
+        A name in ``KINDS``.
     missing : str
         What is said when it is not given; empty: it may be left out.
     repeatable : bool
@@ -62,8 +66,10 @@ class Task:
         Name of the options class.
     module : str
         Holds it, and ``plan(options, inspection)``.
+    example : str
+        A call in Python.
     inputs : tuple of Input
-        What it works on first.
+        The picture first.
     output : str
         What it makes: ``picture``.
     """
@@ -72,6 +78,7 @@ class Task:
     summary: str
     options: str
     module: str
+    example: str = ""
     inputs: tuple[Input, ...] = (Input("picture"),)
     output: str = "picture"
 
@@ -104,17 +111,16 @@ class Task:
         options.check(inputs)
 
 
-#: How a mask is given from Python.
-MASK = "path, array, PIL picture or Mask"
 TASKS: tuple[Task, ...] = (
     Task(
         "restore",
         "Remove noise, JPEG artefacts and mild blur; enlarge 2 or 4 times.",
         "RestoreOptions",
         "tratto.tasks.restore",
+        'tratto.restore("photo.jpg", scale=2)',
         (
-            Input("picture", "What is restored."),
-            Input("mask", "Grey picture, white where the input may change{folder}.", MASK, "mask"),
+            Input("picture", "What is to be restored."),
+            Input("mask", "Grey picture, white where the input may change{folder}.", kind="mask"),
         ),
     ),
     Task(
@@ -122,13 +128,14 @@ TASKS: tuple[Task, ...] = (
         "Fill cracks, scratches, stains and missing parts; pixels outside the mask stay bit-identical.",
         "RepairOptions",
         "tratto.tasks.repair",
+        'tratto.repair("scan.png", mask="cracks.png", grow=1)',
         (
-            Input("picture", "What is repaired."),
+            Input("picture", "What is damaged."),
             Input(
                 "mask",
                 "Grey picture, white where the input is damaged; a folder with one for each class of "
                 "damage{folder}; or auto: a network proposes it. Several: a pass with each.",
-                f"{MASK}; a mapping of these by class; a sequence for several passes; or 'auto'",
+                f"{KINDS['mask']}; a mapping of these by class; a sequence for several passes; or 'auto'",
                 "mask",
                 missing="repair needs to know what is damaged: give {mask}, a grey picture, white where it is; "
                 "tratto mask draw makes one, tratto mask find proposes one",
@@ -142,11 +149,12 @@ TASKS: tuple[Task, ...] = (
         "Repaint a wall in exactly one color or with a wallpaper, under its own light.",
         "RecolorOptions",
         "tratto.tasks.recolor",
+        'tratto.recolor("room.jpg", mask="wall.png", color="#c8d4e0")',
         (
             Input("picture", "A room, RGB."),
             Input("swatch", "Picture of the paint: its median counts.", becomes="color"),
             Input("texture", "Wallpaper sample, laid in tiles.", becomes="texture"),
-            Input("mask", "Grey picture, white where the wall is{folder}.", MASK, "mask"),
+            Input("mask", "Grey picture, white where the wall is{folder}.", kind="mask"),
         ),
     ),
 )

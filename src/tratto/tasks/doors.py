@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import TypeAdapter
 
 from tratto.core.options import COMMON, HTTP, SDK, Entry, entries, help_text, with_names
-from tratto.tasks import TASKS, Input, Task
+from tratto.tasks import KINDS, TASKS, Input, Task
 
 #: What a function takes beside inputs and options: name, type and what it says.
 SHARED = (
@@ -48,10 +48,7 @@ def signature(task: Task) -> Signature:
 
 def docstring(task: Task) -> str:
     """Return the documentation of the function of a task."""
-    listed = [
-        (i.role, i.python or "path, bytes, NumPy array, PIL picture or Image", with_names(i.help, _no_folder))
-        for i in task.inputs
-    ]
+    listed = [(i.role, i.python or KINDS[i.kind], with_names(i.help, _no_folder)) for i in task.inputs]
     listed.insert(1, ("options", f"{task.options} or None", "Or give its fields as keywords: those below."))
     listed += [(name, kind.replace(" | ", " or "), text) for name, kind, text in SHARED]
     listed += [(e.name, e.expected, help_text(e, SDK)) for e in entries(task.model, SDK)]
@@ -60,7 +57,8 @@ def docstring(task: Task) -> str:
             f"{task.summary}\n\nParameters\n----------",
             *(f"{name} : {kind}" + (f"\n    {text}" if text else "") for name, kind, text in listed),
             "\nReturns\n-------\nResult\n    Write it with :func:`tratto.save`.",
-            "\nRaises\n------\nTrattoError\n    One of its kinds; see ``tratto.core.errors``.\n",
+            "\nRaises\n------\nTrattoError\n    One of its kinds; see ``tratto.core.errors``.",
+            f"\nExamples\n--------\n>>> result = {task.example}  # doctest: +SKIP\n",
         ]
     )
 
