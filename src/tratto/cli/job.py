@@ -47,7 +47,7 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
         out=run.out,
         options=asked.options,
         save=asked.save,
-        mask=next((asked.inputs[i.role] for i in task.inputs if i.kind == "mask"), None),
+        mask=task.mask(asked.inputs),
         page=run.page,
         skip_existing=run.skip_existing,
         overwrite=run.overwrite,

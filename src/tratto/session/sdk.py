@@ -41,8 +41,7 @@ def job_function(task: Task) -> Callable[..., Result]:
         elif given or any(inputs[role] is not None for role in made_of):
             raise OptionError("give either options or keywords, not both")
         task.check(options, inputs)
-        mask = next((inputs[i.role] for i in task.inputs if i.kind == "mask"), None)
-        return shared.perform(options, picture, mask, page)
+        return shared.perform(options, picture, task.mask(inputs), page)
 
     job.__name__ = job.__qualname__ = task.name
     job.__module__ = "tratto"

@@ -110,6 +110,20 @@ class Task:
                 raise BadOptions(item.missing)
         options.check(inputs)
 
+    def mask(self, inputs: Mapping[str, Any]) -> Any:
+        """Return the mask among the inputs: beside the picture the only one that a job takes as it is.
+
+        Raises
+        ------
+        OptionError
+            If another input was given that becomes no option: nothing that was given is dropped in silence.
+        """
+        kept = {i: inputs.get(i.role) for i in self.inputs[1:] if not i.becomes}
+        lost = [i.role for i, value in kept.items() if i.kind != "mask" and value is not None]
+        if lost:
+            raise OptionError(f"a job takes a picture and a mask, no {', '.join(lost)}")
+        return next((value for i, value in kept.items() if i.kind == "mask"), None)
+
 
 TASKS: tuple[Task, ...] = (
     Task(
