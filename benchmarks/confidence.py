@@ -23,7 +23,7 @@ from tratto.core.errors import TrattoError
 from tratto.imaging.io import read_image
 from tratto.jobs import Session
 from tratto.provenance.confidence import coverage, rank_correlation, sigma_from_confidence
-from tratto.tasks.restore import make_options
+from tratto.tasks.restore import RestoreOptions
 
 
 def degrade(clean: np.ndarray, kind: str) -> np.ndarray:
@@ -60,7 +60,7 @@ def main() -> int:
         : args.count
     ]
     session = Session()
-    options = make_options(force=True, provider=args.provider)
+    options = RestoreOptions(force=True, provider=args.provider)
     rows = []
     pooled: list[np.ndarray] = []
     for kind in ("noise 15", "noise 25", "noise 50", "jpeg 10", "jpeg 40"):

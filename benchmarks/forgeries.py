@@ -31,7 +31,7 @@ from tratto.provenance.receipt import FileFacts
 from tratto.provenance.seal import build_seal, hash_file
 from tratto.provenance.trust import Trust
 from tratto.provenance.verify import verify
-from tratto.tasks.restore import make_options
+from tratto.tasks.restore import RestoreOptions
 
 BUNDLE_FILES = ("seal.json", "receipt.json", "edit-map.png", "confidence.png", "ledger.json")
 
@@ -51,7 +51,7 @@ def made(work: Path, name: str, session: Session, size: tuple[int, int] = (96, 1
     source = photograph(work / f"in-{name}", size, seed)
     mask = np.zeros(size, np.float32)
     mask[: size[0] // 3, : size[1] // 3] = 1
-    result = session.restore(source, make_options(force=True, provider="nlm"), mask)
+    result = session.restore(source, RestoreOptions(force=True, provider="nlm"), mask)
     return session.save(result, work / name, SaveOptions(), source)
 
 

@@ -98,7 +98,7 @@ def measure_opinion(pictures: list[Picture], table: Table) -> None:
     """What the network reads beside what single pixels show, where both are asked for the noise that was drawn."""
     from tratto.core.errors import UnavailableError
     from tratto.providers.catalogue import open_provider
-    from tratto.tasks.restore import make_options, plan
+    from tratto.tasks.restore import RestoreOptions, plan
     from tratto_lab.simulate.degrade import grain_noise
 
     def grainy(picture: Picture, sigma: float, size: float, seed: int) -> Picture:
@@ -131,7 +131,7 @@ def measure_opinion(pictures: list[Picture], table: Table) -> None:
             by_pixels.append(abs((seen.noise_sigma.value or 0.0) - sigma))
             by_network.append(abs(said.noise.value - sigma))
             inside.append(by_network[-1] <= said.noise.error)
-            grains.append(any("grain:" in r for r in plan(make_options(), replace(seen, opinion=said)).reasons))
+            grains.append(any("grain:" in r for r in plan(RestoreOptions(), replace(seen, opinion=said)).reasons))
             if size is not None and said.grain is not None:
                 grain.append(abs(said.grain.value - size))
         n = len(pictures)
@@ -148,15 +148,16 @@ def measure_treatment(pictures: list[Picture], table: Table) -> None:
     """How many pictures ``restore`` would clean of noise, by single pixels alone and with the network's opinion."""
     from tratto.providers.catalogue import open_provider
     from tratto.providers.estimator import with_opinion
-    from tratto.tasks.restore import make_options, plan
+    from tratto.tasks.restore import RestoreOptions, plan
 
     for sigma in (0, 3, 5):
         alone, both = [], []
         for k, p in enumerate(pictures):
             image = Image(noisy(p, sigma, k), ColorMode.RGB)
             seen = inspect_image(image)
-            alone.append(bool(plan(make_options(), seen).steps))
-            both.append(bool(plan(make_options(), with_opinion(image, seen, lambda: open_provider("estimator"))).steps))
+            alone.append(bool(plan(RestoreOptions(), seen).steps))
+            said = with_opinion(image, seen, lambda: open_provider("estimator"))
+            both.append(bool(plan(RestoreOptions(), said).steps))
         what, target = f"white noise, sigma {sigma}", "0" if sigma == 0 else "1"
         table.add(what, "share that is treated, by single pixels", np.mean(alone), target, len(alone))
         table.add(what, "share that is treated, with the network", np.mean(both), target, len(both))

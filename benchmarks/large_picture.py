@@ -27,11 +27,11 @@ def peak_mb():
     return int(line.split()[1]) / 1024
 empty = peak_mb()
 from tratto.jobs import JobLimits, SaveOptions, Session
-from tratto.tasks.restore import make_options
+from tratto.tasks.restore import RestoreOptions
 steps = []
 session = Session(progress=lambda stage, done, total: steps.append((stage, done, total)))
 source, out, provider = sys.argv[1:4]
-result = session.restore(source, make_options(force=True, provider=provider))
+result = session.restore(source, RestoreOptions(force=True, provider=provider))
 after_run = peak_mb()
 session.save(result, out, SaveOptions(), source=source)
 peak = peak_mb()

@@ -300,7 +300,7 @@ def sign_one(work: Path, side: int) -> dict[str, Any]:
     from tratto.provenance import canonical, credentials
     from tratto.provenance.edit_map import stats_of
     from tratto.provenance.verify import verify
-    from tratto.tasks.restore import make_options
+    from tratto.tasks.restore import RestoreOptions
 
     me = keys.identity("me")
     rng = np.random.default_rng(side)
@@ -308,7 +308,7 @@ def sign_one(work: Path, side: int) -> dict[str, Any]:
     smooth = np.linspace(60, 190, side)[None, :, None] * np.ones((side, 1, 3))
     Pil.fromarray(np.clip(smooth + rng.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8)).save(source)
     plain, signing = Session(), Session(notary=notary.Notary(me, None))
-    result = plain.restore(source, make_options(force=True))
+    result = plain.restore(source, RestoreOptions(force=True))
     mp = side * side / 1e6
     row: dict[str, Any] = {"changed": stats_of(result.edit_map, False).changed_fraction}
 

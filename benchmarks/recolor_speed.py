@@ -64,9 +64,9 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="where the time goes, for the first size")
     given = parser.parse_args()
 
+    from tratto import recolor
     from tratto.imaging.color import srgb_to_lab, srgb_to_linear
     from tratto.imaging.repaint import Painter, Wish, look_at_wall
-    from tratto.jobs import recolor
 
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, numpy {np.__version__}")
     print("| colour | megapixels | fit, s | paint, s | paint again, s | whole job, s |")

@@ -25,7 +25,7 @@ from tratto.core.image import ColorMode, Image
 from tratto.imaging import io
 from tratto.jobs import SaveOptions, Session
 from tratto.providers.catalogue import availability
-from tratto.tasks.restore import make_options
+from tratto.tasks.restore import RestoreOptions
 
 KINDS = [("png", "rgb", 8), ("tif", "rgb", 16), ("png", "gray", 16), ("tif", "cmyk", 8), ("png", "rgb-alpha", 8)]
 EXTRA: dict[str, list[dict[str, Any]]] = {
@@ -87,7 +87,7 @@ def main() -> int:
                 mask = np.zeros((side, side), np.float32)
                 mask[side // 4 : side // 2] = 1
                 mask[side // 2 : side // 2 + 4] = 0.3
-            result = session.restore(source, make_options(force=True, **fields), mask)
+            result = session.restore(source, RestoreOptions(force=True, **fields), mask)
             saved = session.save(result, root / "out" / f"{k}.{kind[0]}", SaveOptions(), source=source)
             done = subprocess.run(
                 [sys.executable, "-m", "tratto.cli.main", "replay", str(saved.bundle), "--json"],

@@ -24,7 +24,7 @@ from PIL import Image as Pil
 
 import tratto
 from tratto.provenance.unsupported import LIMIT, unsupported, unsupported_in_meaning
-from tratto.tasks.restore import make_options
+from tratto.tasks.restore import RestoreOptions
 
 KINDS = ("object", "text", "texture")
 WORDS = ("MAIN ST", "NO 1847", "HOTEL", "LONDON", "A 52", "J. SMITH", "1912", "CAFE")
@@ -118,7 +118,7 @@ def main() -> None:
         words = rng.choice(WORDS, 2, replace=False)
         clean = written(crop, str(words[0]), at, height) if kind == "text" else crop
         source = degrade(clean, (i // 3) % 3, rng)
-        result = session.restore(source, make_options(force=True))
+        result = session.restore(source, RestoreOptions(force=True))
         restored = np.asarray(result.image.pixels).astype(np.float32) / 255
         if kind == "text":
             hallucinated = written(np.rint(255 * restored).astype(np.uint8), str(words[1]), at, height) / np.float32(

@@ -15,7 +15,7 @@ from tratto.core.recipe import Recipe, step_params
 from tratto.core.step import BaseStep, Step, StepRecord
 from tratto.jobs import Job
 from tratto.providers import catalogue
-from tratto.tasks import Prepared
+from tratto.tasks.prepared import Prepared
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,12 @@ if TYPE_CHECKING:
         Session,
         audit,
         inspect,
-        recolor,
-        repair,
         replay,
-        restore,
         revert,
         save,
         verify,
     )
+    from tratto.jobs.functions import recolor, repair, restore
     from tratto.provenance.notary import Notary
     from tratto.provenance.trust import Trust
     from tratto.tasks.recolor import RecolorOptions
@@ -53,10 +51,10 @@ _HOMES = {
     "audit": "tratto.jobs",
     "save": "tratto.jobs",
     "inspect": "tratto.jobs",
-    "recolor": "tratto.jobs",
-    "repair": "tratto.jobs",
+    "recolor": "tratto.jobs.functions",
+    "repair": "tratto.jobs.functions",
     "replay": "tratto.jobs",
-    "restore": "tratto.jobs",
+    "restore": "tratto.jobs.functions",
     "revert": "tratto.jobs",
     "verify": "tratto.jobs",
 }

@@ -19,7 +19,7 @@ from tratto.imaging.opening import open_picture
 from tratto.jobs import Session
 from tratto.provenance import canonical, credentials, xmp
 from tratto.steps import step_class, step_names
-from tratto.tasks import Prepared
+from tratto.tasks.prepared import Prepared
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from tratto.core.errors import Cancelled, ForbiddenStep, OptionError, PictureToo
 from tratto.imaging.io import digest
 from tratto.jobs import Job, JobLimits
 from tratto.providers.pool import Pool
+from tratto.tasks import task_named
 
 
 def noisy(seed, side=96):
@@ -35,9 +36,7 @@ TASKS = [
 
 
 def options_of(task, fields):
-    from importlib import import_module
-
-    return import_module(f"tratto.tasks.{task}").make_options(**fields)
+    return task_named(task).model(**fields)
 
 
 def run(pool, number, **settings):

@@ -18,7 +18,7 @@ from tratto.jobs import SaveOptions, Session
 from tratto.provenance import xmp
 from tratto.provenance.bundle import read_bundle
 from tratto.provenance.verify import verify
-from tratto.tasks.restore import make_options
+from tratto.tasks.restore import RestoreOptions
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 EVENT = "{http://ns.adobe.com/xap/1.0/sType/ResourceEvent#}"
@@ -52,7 +52,7 @@ def saved(tmp_path, image, fmt="png", **save):
     source = tmp_path / "in.png"
     write_image(image, source, "png")
     session = Session()
-    result = session.restore(source, make_options(force=True, provider=save.pop("provider", "nlm")))
+    result = session.restore(source, RestoreOptions(force=True, provider=save.pop("provider", "nlm")))
     ending = {"png": ".png", "tiff": ".tif", "jpeg": ".jpg", "webp": ".webp", "bmp": ".bmp"}[fmt]
     out = tmp_path / f"out{ending}"
     return session.save(result, out, SaveOptions(format=fmt, **save), source, overwrite=True), result
@@ -161,7 +161,7 @@ def test_the_same_work_gives_the_same_bytes(tmp_path):
 def test_a_second_job_appends_and_keeps_its_predecessor_s_events(tmp_path):
     done, _ = saved(tmp_path, noisy(OWN))
     session = Session()
-    again = session.restore(done.output, make_options(force=True, provider="nlm"))
+    again = session.restore(done.output, RestoreOptions(force=True, provider="nlm"))
     session.save(again, tmp_path / "again.png", source=done.output)
     packet = packet_of(tmp_path / "again.png")
     assert [e["action"] for e in history(packet)] == ["created", "saved", "edited", "edited"]
@@ -350,7 +350,7 @@ def test_signing_leaves_the_marks(tmp_path, monkeypatch):
     source = tmp_path / "in.png"
     write_image(noisy(OWN), source, "png")
     session = Session(notary=notary.Notary(keys.identity("me")))
-    result = session.restore(source, make_options(force=True, provider="nlm"))
+    result = session.restore(source, RestoreOptions(force=True, provider="nlm"))
     for name in ("a.png", "a.jpg", "a.tif", "a.webp"):
         done = session.save(result, tmp_path / "signed" / name, source=source, overwrite=True)
         assert [e["action"] for e in history(packet_of(done.output))] == ["created", "saved", "edited"], name

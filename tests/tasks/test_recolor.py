@@ -10,7 +10,7 @@ from tratto.imaging.io import image_from_array
 from tratto.steps import step_class
 from tratto.steps.repaint import Repaint
 from tratto.tasks import TASKS, task_of
-from tratto.tasks.recolor import RecolorOptions, make_options, plan
+from tratto.tasks.recolor import RecolorOptions, plan
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def inspection():
 
 
 def test_a_colour_becomes_one_step(inspection):
-    recipe = plan(make_options(color="#c8d4e0", match="paint", was="#ffffff", edge=2), inspection)
+    recipe = plan(RecolorOptions(color="#c8d4e0", match="paint", was="#ffffff", edge=2), inspection)
     (step,) = recipe.steps
     assert isinstance(step, Repaint)
     assert step.color == pytest.approx([200 / 255, 212 / 255, 224 / 255])
@@ -50,4 +50,4 @@ def test_options_belong_to_their_task():
 )
 def test_wrong_options_are_named(fields, word):
     with pytest.raises(OptionError, match=word):
-        make_options(**fields)
+        RecolorOptions(**fields)

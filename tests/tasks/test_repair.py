@@ -10,7 +10,7 @@ from tratto.core.errors import ForbiddenStep, OptionError
 from tratto.core.image import ColorMode
 from tratto.jobs import Session, replay, save, verify
 from tratto.steps.inpaint import DEEP, HALF_DEEP, Inpaint, deep_pixels, fill_channels, find_parts
-from tratto.tasks.repair import RepairOptions, make_options, plan
+from tratto.tasks.repair import RepairOptions, plan
 
 
 def picture(h=120, w=150, bits=8):
@@ -130,7 +130,7 @@ def test_what_makes_no_sense_is_refused():
     with pytest.raises(OptionError, match="whole picture"):
         tratto.repair(px, mask=np.ones((120, 150), bool))
     with pytest.raises(OptionError, match="grow"):
-        make_options(grow=-1)
+        RepairOptions(grow=-1)
     with pytest.raises(OptionError, match="no in-painter"):
         tratto.repair(px, mask=damage(), method="magic")
     with pytest.raises(ForbiddenStep, match="forensic"):
@@ -151,7 +151,7 @@ def test_plan_is_one_step_that_survives_json():
     from tratto.core.recipe import Recipe
     from tratto.steps import step_class
 
-    recipe = plan(make_options(method="telea", grow=2, seed=9), None)
+    recipe = plan(RepairOptions(method="telea", grow=2, seed=9), None)
     again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())), step_class)
     assert again == recipe
     assert recipe.steps[0] == Inpaint(method="telea", grow=2)

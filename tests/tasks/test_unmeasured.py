@@ -5,7 +5,7 @@ import pytest
 
 import tratto
 from tratto.core.image import ColorMode
-from tratto.tasks.restore import make_options, plan
+from tratto.tasks.restore import RestoreOptions, plan
 
 rng = np.random.default_rng(0)
 ONE_BIT = tratto.Image(rng.integers(0, 2, (64, 64), np.uint8), ColorMode.GRAY, 1)
@@ -21,13 +21,13 @@ ONE_BIT = tratto.Image(rng.integers(0, 2, (64, 64), np.uint8), ColorMode.GRAY, 1
 )
 def test_what_could_not_be_measured_is_said(picture, why):
     found = tratto.inspect(picture)
-    recipe = plan(make_options(), found)
+    recipe = plan(RestoreOptions(), found)
     assert recipe.steps == ()
     (told,) = recipe.reasons
     assert told.startswith("nothing could be measured (")
     assert why in told
     assert told.endswith("): left alone; --force restores it (in Python: force=True)")
-    forced = plan(make_options(force=True), found)
+    forced = plan(RestoreOptions(force=True), found)
     assert len(forced.steps) == 1
     assert forced.reasons[0].endswith("); restored because it was asked for")
-    assert "no noise, compression or blur was found: left alone" in plan(make_options(noise_sigma=0), found).reasons
+    assert "no noise, compression or blur was found: left alone" in plan(RestoreOptions(noise_sigma=0), found).reasons

@@ -3,14 +3,57 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tratto.cli.show import ProgressLine, emit_json, printable
+from tratto.cli.guard import guarded
+from tratto.cli.show import ProgressLine, emit_json, path_argument, path_option, printable
 
 if TYPE_CHECKING:
     from tratto.provenance.trust import Trust
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Ledger = Annotated[Path | None, path_option("A ledger, or a copy of one, to compare with.", metavar="DIR")]
+Keys = Annotated[
+    list[str] | None, typer.Option(help="Public key of a ledger or witness you trust, or its file; repeatable.")
+]
+Anchors = Annotated[Path | None, path_option("Root certificates (PEM) whose content credentials you trust.")]
+StampAnchors = Annotated[Path | None, path_option("Root certificates (PEM) of time-stamp authorities.")]
+
+
+def replay(
+    receipt: Annotated[Path, path_argument("A receipt, its bundle or the picture beside it.", metavar="RECEIPT")],
+    source: Annotated[Path | None, path_option("The original, when the bundle holds none.", "--input")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Do it again from the receipt and say how exactly the result agrees (tier A, B or C)."""
+    guarded(run_replay, receipt, source, as_json, as_json=as_json)
+
+
+def verify(
+    path: Annotated[Path, path_argument("A result, its bundle or a receipt.")],
+    ledger: Ledger = None,
+    key: Keys = None,
+    anchors: Anchors = None,
+    stamp_anchors: StampAnchors = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a result and its account are unchanged: authentic, altered or unknown. Works offline."""
+
+    def run() -> int:
+        return run_verify(path, as_json, trust_of(ledger, key, anchors, stamp_anchors))
+
+    guarded(run, as_json=as_json)
+
+
+def revert(
+    path: Annotated[Path, path_argument("A result or its bundle.")],
+    out: Annotated[Path, path_option("File to write the original to.", "--out", "-o")],
+) -> None:
+    """Give back the exact bytes of the original."""
+    guarded(run_revert, path, out)
 
 
 def run_replay(receipt: Path, source: Path | None, as_json: bool) -> int:
@@ -65,9 +108,9 @@ def roots_in(path: Path) -> bytes:
 
 def run_verify(path: Path, as_json: bool, trust: Trust | None = None) -> int:
     """Verify; return the exit code: 0 authentic, 9 altered, 10 unknown."""
-    from tratto.jobs import verify
+    from tratto import jobs
 
-    verdict = verify(path, trust)
+    verdict = jobs.verify(path, trust)
     if as_json:
         told = verdict.to_json()
         told.pop("exit_code")
@@ -82,8 +125,8 @@ def run_verify(path: Path, as_json: bool, trust: Trust | None = None) -> int:
 
 def run_revert(path: Path, out: Path) -> int:
     """Write the original; return the exit code."""
-    from tratto.provenance.bundle import revert
+    from tratto.provenance import bundle
 
-    written = revert(path, out)
+    written = bundle.revert(path, out)
     typer.echo(printable(f"{written}: the original, byte for byte"))
     return 0

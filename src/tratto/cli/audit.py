@@ -2,74 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 import typer
 
-from tratto.cli.show import ProgressLine, emit_json, printable
-
-if TYPE_CHECKING:
-    from tratto.provenance.trust import Trust
-
-
-@dataclass(frozen=True)
-class AuditCommand:
-    """The command's options as given; see ``tratto audit --help``."""
-
-    folder: Path
-    trust: Trust
-    out: Path | None
-    page: Path | None
-    state: Path | None
-    since: Path | None
-    quick: bool
-    again: bool
-    as_json: bool
-    only: tuple[str, ...] = ()
-    unsupported: bool = False
-    clip: Path | None = None
+from tratto.cli.account import Anchors, Keys, Ledger, StampAnchors, trust_of
+from tratto.cli.guard import guarded
+from tratto.cli.show import ProgressLine, emit_json, path_argument, path_option, printable
 
 
-def run_audit(command: AuditCommand) -> int:
-    """Audit; return the exit code: 9 if anything is altered, else 10 if anything is unknown, else 0."""
-    from tratto.imaging.io import atomic_file
-    from tratto.imaging.io.target import check_no_picture
-    from tratto.jobs import audit
-    from tratto.provenance import audit as audits
-    from tratto.provenance.canonical import dumps
+def audit(
+    folder: Annotated[Path, path_argument("Everything below it is verified.", metavar="FOLDER")],
+    ledger: Ledger = None,
+    key: Keys = None,
+    anchors: Anchors = None,
+    stamp_anchors: StampAnchors = None,
+    out: Annotated[Path | None, path_option("Write the audit as JSON.", "--out", "-o")] = None,
+    page: Annotated[Path | None, path_option("Write the audit as a page.", "--html")] = None,
+    state: Annotated[Path | None, path_option("Remember verdicts here, and go on from it after a stop.")] = None,
+    since: Annotated[Path | None, path_option("An earlier audit (JSON): say what changed since.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Compare hashes and signatures only.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only authentic, altered, unknown, stamped (not for examination), forensic or examinable; repeatable."
+        ),
+    ] = None,
+    again: Annotated[bool, typer.Option("--replay", help="Do every job again and say which tier it reaches.")] = False,
+    unsupported: Annotated[
+        bool, typer.Option("--unsupported", help="Measure what each result shows that its original does not support.")
+    ] = False,
+    clip: Annotated[Path | None, path_option("A CLIP network to compare meanings with, too.", metavar="FOLDER")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
+) -> None:
+    """Verify everything below a folder: table, JSON and HTML. Works offline."""
 
-    audits.narrowed([], command.only)  # a wrong name is told before any work
-    for path in (command.out, command.page):
-        if path is not None:
-            check_no_picture(path)
-    before = [] if command.since is None else audits.read_audit(command.since)
-    with ProgressLine() as line:
-        rows = audit(
-            command.folder,
-            command.trust,
-            deep=not command.quick,
-            replay=command.again,
-            unsupported=command.unsupported,
-            clip=command.clip or "",
-            state=command.state,
-            progress=lambda done, total: line("audit", done, total),
-        )
-    rows = audits.narrowed(rows, command.only)
-    document = audits.summary(rows, audits.narrowed(before, command.only))
-    for path, data in (
-        (command.out, dumps(document) if command.out else b""),
-        (command.page, audits.page(command.folder.name, document).encode() if command.page else b""),
-    ):
-        if path is not None:
-            with atomic_file(path) as f:
-                f.write(data)
-    if command.as_json:
-        emit_json(document)
-    else:
-        _table(document, bool(command.only))
-    return audits.exit_code(rows)
+    def run() -> int:
+        from tratto.imaging.io import atomic_file
+        from tratto.imaging.io.target import check_no_picture
+        from tratto.jobs import audit as audit_below
+        from tratto.provenance import audit as audits
+        from tratto.provenance.canonical import dumps
+
+        trust = trust_of(ledger, key, anchors, stamp_anchors)
+        shown = tuple(only or ())
+        audits.narrowed([], shown)  # a wrong name is told before any work
+        for path in (out, page):
+            if path is not None:
+                check_no_picture(path)
+        before = [] if since is None else audits.read_audit(since)
+        with ProgressLine() as line:
+            rows = audit_below(
+                folder,
+                trust,
+                deep=not quick,
+                replay=again,
+                unsupported=unsupported,
+                clip=clip or "",
+                state=state,
+                progress=lambda done, total: line("audit", done, total),
+            )
+        rows = audits.narrowed(rows, shown)
+        document = audits.summary(rows, audits.narrowed(before, shown))
+        for path, data in (
+            (out, dumps(document) if out else b""),
+            (page, audits.page(folder.name, document).encode() if page else b""),
+        ):
+            if path is not None:
+                with atomic_file(path) as f:
+                    f.write(data)
+        if as_json:
+            emit_json(document)
+        else:
+            _table(document, bool(shown))
+        return audits.exit_code(rows)  # 9 if anything is altered, else 10 if anything is unknown, else 0
+
+    guarded(run, as_json=as_json)
 
 
 def _table(document: dict, every: bool) -> None:  # type: ignore[type-arg]
@@ -83,7 +92,8 @@ def _table(document: dict, every: bool) -> None:  # type: ignore[type-arg]
             tier = f"  [{item['tier']}]" if item["tier"] else ""
             first = item["reasons"][0] if item["reasons"] else ""
             typer.echo(printable(f"{item['verdict']:9}  {item['path']:{min(width, 60)}}  {first}{tier}"))
-    for item in sorted((i for i in document["items"] if "unsupported" in i), key=lambda i: -i["unsupported"]["score"]):
+    measured = [i for i in document["items"] if "unsupported" in i]
+    for item in sorted(measured, key=lambda i: -i["unsupported"]["score"]):
         found = item["unsupported"]
         meaning = f", in meaning {100 * found['meaning_rate']:.3g} %" if "meaning_rate" in found else ""
         typer.echo(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tratto.cli.show import argument_path, emit_json, make_folder, printable
+from tratto.cli.show import argument_path, emit_json, make_folder, path_argument, printable
 from tratto.core.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ FILES = ("caption.txt", "depth.png", "edges.png", "description.json")
 
 
 def describe(
-    picture: Annotated[Path, typer.Argument(parser=argument_path, metavar="PICTURE", help="Picture to describe.")],
+    picture: Annotated[Path, path_argument("Picture to describe.", metavar="PICTURE")],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help=f"Folder for {', '.join(FILES)}."),

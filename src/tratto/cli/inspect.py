@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from tratto.cli.guard import guarded
 from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
 from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
+
+
+def inspect(
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders or globs.", metavar="PATH")],
+    page: Annotated[int, typer.Option(help="Page of files with several, from 1.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
+) -> None:
+    """Say what is wrong with a picture: noise, compression, blur, earlier enlargement, clipping."""
+    guarded(run_inspect, paths, page, as_json, as_json=as_json)
 
 
 def _lines(name: str, e: Estimate, unit: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratto.cli.guard import guarded
-from tratto.cli.show import argument_path
+from tratto.cli.show import path_argument, path_option
 
 if TYPE_CHECKING:
     from tratto.provenance.note import VerifierKey
@@ -20,11 +20,11 @@ ledger_app = typer.Typer(
     add_completion=False,
 )
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_Folder = Annotated[Path, typer.Argument(parser=argument_path, metavar="DIR", help="The ledger's folder.")]
+_Folder = Annotated[Path, path_argument("The ledger's folder.", metavar="DIR")]
 _Key = Annotated[
     str | None, typer.Option("--key", help="Its public key as you know it, or a file that holds it.", metavar="KEY")
 ]
-_Out = Annotated[Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="File to write.")]
+_Out = Annotated[Path, path_option("File to write.", "--out", "-o")]
 
 
 @ledger_app.command("new")
@@ -57,10 +57,7 @@ def _show(folder: _Folder, key: _Key = None, as_json: _Json = False) -> None:
 def _check(
     folder: _Folder,
     key: _Key = None,
-    since: Annotated[
-        Path | None,
-        typer.Option(parser=argument_path, metavar="PATH", help="An older checkpoint, or a bundle's ledger.json."),
-    ] = None,
+    since: Annotated[Path | None, path_option("An older checkpoint, or a bundle's ledger.json.")] = None,
     as_json: _Json = False,
 ) -> None:
     """Read every byte of a ledger and compare it with what was signed."""
@@ -81,9 +78,7 @@ def _request(
 def _cosign(
     folder: _Folder,
     witness: Annotated[str, typer.Option("--key", help="The witness's public key, or a file that holds it.")],
-    answer: Annotated[
-        Path | None, typer.Option(parser=argument_path, metavar="PATH", help="The witness's answer, as a file.")
-    ] = None,
+    answer: Annotated[Path | None, path_option("The witness's answer, as a file.")] = None,
     url: Annotated[
         str | None, typer.Option(help="Or where the witness serves; the only network call there is.")
     ] = None,
@@ -95,15 +90,9 @@ def _cosign(
 @ledger_app.command("stamp")
 def _stamp(
     folder: _Folder,
-    query: Annotated[
-        Path | None, typer.Option(parser=argument_path, metavar="PATH", help="Write the query for an authority here.")
-    ] = None,
-    answer: Annotated[
-        Path | None, typer.Option(parser=argument_path, metavar="PATH", help="Take the authority's answer from here.")
-    ] = None,
-    anchors: Annotated[
-        Path | None, typer.Option(parser=argument_path, metavar="PATH", help="Root certificates (PEM) of authorities.")
-    ] = None,
+    query: Annotated[Path | None, path_option("Write the query for an authority here.")] = None,
+    answer: Annotated[Path | None, path_option("Take the authority's answer from here.")] = None,
+    anchors: Annotated[Path | None, path_option("Root certificates (PEM) of authorities.")] = None,
 ) -> None:
     """Have the checkpoint time-stamped (RFC 3161): write the query, or take the answer."""
     guarded(run_stamp, folder, query, answer, anchors)

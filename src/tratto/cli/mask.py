@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tratto.cli.guard import guarded
-from tratto.cli.show import argument_path, check_new_png, emit_json, make_folder, printable
+from tratto.cli.show import argument_path, check_new_png, emit_json, make_folder, path_argument, path_option, printable
+from tratto.cli.wall import wall
 from tratto.core.errors import InputError, OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -31,12 +32,10 @@ mask_app = typer.Typer(
 #: What each kind of shape is written as.
 FORMS = {"line": "x,y x,y ...:width", "polygon": "x,y x,y x,y ...", "box": "x,y x,y", "disc": "x,y:radius"}
 
-Out = Annotated[
-    Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="PNG (or folder) to write.")
-]
+Out = Annotated[Path, path_option("PNG (or folder) to write.", "--out", "-o")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-MaskPath = Annotated[Path, typer.Argument(parser=argument_path, metavar="MASK", help="A mask, or a folder of them.")]
+MaskPath = Annotated[Path, path_argument("A mask, or a folder of them.", metavar="MASK")]
 
 
 def read_mask(path: Path) -> Values:
@@ -120,19 +119,14 @@ def _combined(
 
 @mask_app.command()
 def draw(
-    picture: Annotated[Path, typer.Argument(parser=argument_path, metavar="PICTURE", help="Picture it is for.")],
+    picture: Annotated[Path, path_argument("Picture it is for.", metavar="PICTURE")],
     out: Out,
-    shapes: Annotated[
-        Path | None, typer.Option(parser=argument_path, metavar="PATH", help="JSON list of shapes to draw.")
-    ] = None,
+    shapes: Annotated[Path | None, path_option("JSON list of shapes to draw.")] = None,
     line: Annotated[list[str] | None, typer.Option(help='A stroke "x,y x,y ...:width"; repeatable.')] = None,
     polygon: Annotated[list[str] | None, typer.Option(help='A filled outline "x,y x,y x,y ..."; repeatable.')] = None,
     box: Annotated[list[str] | None, typer.Option(help='Two corners "x,y x,y"; repeatable.')] = None,
     disc: Annotated[list[str] | None, typer.Option(help='A disc "x,y:radius"; repeatable.')] = None,
-    marked: Annotated[
-        Path | None,
-        typer.Option(parser=argument_path, metavar="PATH", help="Copy of the picture, painted over in any program."),
-    ] = None,
+    marked: Annotated[Path | None, path_option("Copy of the picture, painted over in any program.")] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -281,18 +275,12 @@ def intersect(masks: MaskPaths, out: Out, overwrite: Overwrite = False, as_json:
 
 @mask_app.command()
 def find(
-    picture: Annotated[Path, typer.Argument(parser=argument_path, metavar="PICTURE", help="Damaged picture.")],
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="Folder for a mask of each class found."),
-    ],
+    picture: Annotated[Path, path_argument("Damaged picture.", metavar="PICTURE")],
+    out: Annotated[Path, path_option("Folder for a mask of each class found.", "--out", "-o", metavar="DIR")],
     threshold: Annotated[
         float, typer.Option(help="Least chance that counts, 0-1; somewhere each find is surer by far.")
     ] = 0.5,
-    model: Annotated[
-        Path | None,
-        typer.Option(parser=argument_path, metavar="FILE", help="A YOLO segmentation model of your own, ONNX."),
-    ] = None,
+    model: Annotated[Path | None, path_option("A YOLO segmentation model of your own, ONNX.", metavar="FILE")] = None,
     classes: Annotated[
         str | None, typer.Option(help="Names of that model's classes, if it does not say: crack,stain,...")
     ] = None,
@@ -377,3 +365,6 @@ def _file_name(name: str) -> str:
     """Return a class name that is fit for a file: a model's own names may be anything."""
     kept = "".join(c if c.isalnum() or c in "-_ " else "-" for c in name).strip() or "class"
     return f"{kept}-class" if kept == "all" else kept[:60]
+
+
+mask_app.command(name="wall")(wall)

@@ -1,15 +1,22 @@
-"""Commands that other installed packages add to ``tratto``, through the entry-point group ``tratto.commands``.
+"""The commands of ``tratto``: the jobs, its own others, and those that other installed packages add.
 
-Each entry names a Typer application that holds a command of the entry's name:
-``train = "tratto_lab.cli.main:app"``. Nothing of it is imported before such a command, or the help, is asked for.
+Each package names them in the entry-point group ``tratto.commands``: an entry names a Typer application that holds a
+command of the entry's name, ``train = "tratto_lab.cli.main:app"``. Nothing is imported before its command, or the help,
+is asked for, and the help builds no command.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from inspect import getdoc
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import typer
+from typer.core import TyperCommand
 
 from tratto.cli.guard import GuardedGroup
+from tratto.tasks import TASKS
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -19,32 +26,84 @@ GROUP = "tratto.commands"
 
 
 class RootGroup(GuardedGroup):
-    """The root command: its own commands, then those of other packages."""
+    """The root command.
+
+    Attributes
+    ----------
+    places : mapping of str to str
+        Commands beside the jobs, and where each is: ``package.module:attribute``, a function or a Typer application.
+    """
+
+    places: ClassVar[Mapping[str, str]] = {}
 
     @cached_property
     def _added(self) -> dict[str, EntryPoint]:
         from importlib.metadata import entry_points
 
-        return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in self.commands}
+        own = {*self.places, *(t.name for t in TASKS)}
+        return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in own}
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of all commands, those of other packages last."""
-        return [*super().list_commands(ctx), *sorted(self._added)]
+        """Return the names of all commands: jobs first, those of other packages last."""
+        return [*(t.name for t in TASKS), *self.places, *sorted(self._added)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command by its name, or None."""
-        own = super().get_command(ctx, cmd_name)
-        if own is not None or cmd_name not in self._added:
-            return own
-        return _group(self._added[cmd_name].value).commands[cmd_name]
+        if cmd_name in self.places or any(t.name == cmd_name for t in TASKS):
+            return _command(cmd_name, self.places.get(cmd_name, ""))
+        return _group(self._added[cmd_name].value).commands[cmd_name] if cmd_name in self._added else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands with what they say of themselves."""
+        listed = {name: TyperCommand(name, help=self._said(name)) for name in self.list_commands(ctx)}
+        limit = formatter.width - 6 - max(map(len, listed))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(limit)) for name, command in listed.items()])
+
+    def _said(self, name: str) -> str | None:
+        for task in TASKS:
+            if task.name == name:
+                return task.summary
+        target = _loaded(self.places[name] if name in self.places else self._added[name].value)
+        if name not in self.places:
+            held = {i.name or i.callback.__name__: i.callback for i in target.registered_commands}
+            target = (held | {i.name: i.typer_instance for i in target.registered_groups})[name]
+        return target.info.help if isinstance(target, typer.Typer) else getdoc(target)
+
+
+@cache
+def _command(name: str, place: str) -> Any:
+    """Return a command of our own, without a place a job; built once, however often it is asked for."""
+    from typer.main import get_command
+
+    shell = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    shell.callback()(_nothing)
+    if not place:
+        from tratto.cli.derive import command_of
+
+        task = next(t for t in TASKS if t.name == name)
+        shell.command(name, help=task.summary)(command_of(task))
+    elif isinstance(target := _loaded(place), typer.Typer):
+        shell.add_typer(target, name=name)
+    else:
+        shell.command(name)(target)
+    return get_command(shell).commands[name]  # type: ignore[attr-defined]
+
+
+def _nothing() -> None:
+    """A callback makes an application of one command a group."""
+
+
+def _loaded(place: str) -> Any:
+    from importlib import import_module
+
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 @cache
 def _group(place: str) -> Any:
     """Return the commands of an application, ``package.module:attribute``; built once, however many are asked for."""
-    from importlib import import_module
-
     from typer.main import get_command
 
-    module, _, attribute = place.partition(":")
-    return get_command(getattr(import_module(module), attribute))
+    return get_command(_loaded(place))

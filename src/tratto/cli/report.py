@@ -8,17 +8,12 @@ from typing import Annotated
 import typer
 
 from tratto.cli.guard import guarded
-from tratto.cli.show import argument_path
+from tratto.cli.show import path_argument, path_option
 
 
 def report(
-    path: Annotated[Path, typer.Argument(parser=argument_path, metavar="PATH", help="A result or its bundle.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", parser=argument_path, metavar="PATH", help="The PDF; NAME-report.pdf beside the bundle."
-        ),
-    ] = None,
+    path: Annotated[Path, path_argument("A result or its bundle.")],
+    out: Annotated[Path | None, path_option("The PDF; NAME-report.pdf beside the bundle.", "--out", "-o")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a PDF that exists.")] = False,
 ) -> None:
     """Print the report of a result as a PDF on A4; the same bundle gives the same file."""

@@ -50,6 +50,16 @@ def argument_path(text: str) -> Path:
     return Path(text)
 
 
+def path_option(help: str, *flags: str, metavar: str = "PATH") -> Any:
+    """Return an option that takes a path, never an empty one."""
+    return typer.Option(*flags, parser=argument_path, metavar=metavar, help=help)
+
+
+def path_argument(help: str, metavar: str = "PATH") -> Any:
+    """Return an argument that is a path, never an empty one."""
+    return typer.Argument(parser=argument_path, metavar=metavar, help=help)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder for results, if it is not there.
 

@@ -9,23 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from tratto.cli.guard import guarded
-from tratto.cli.show import argument_path, printable
+from tratto.cli.show import path_argument, path_option, printable
 from tratto.core.errors import OptionError
 
 
 def wall(
-    picture: Annotated[Path, typer.Argument(parser=argument_path, metavar="PICTURE", help="Picture of a room.")],
-    out: Annotated[Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="PNG to write.")],
+    picture: Annotated[Path, path_argument("Picture of a room.", metavar="PICTURE")],
+    out: Annotated[Path, path_option("PNG to write.", "--out", "-o")],
     click: Annotated[list[str] | None, typer.Option(help="A point x,y on the wall; repeatable.")] = None,
     other: Annotated[list[str] | None, typer.Option("--not", help="A point x,y on something else; repeatable.")] = None,
-    scribble: Annotated[
-        Path | None,
-        typer.Option(parser=argument_path, metavar="PATH", help="Mask that is white where you drew on the wall."),
-    ] = None,
-    scribble_not: Annotated[
-        Path | None,
-        typer.Option(parser=argument_path, metavar="PATH", help="Mask that is white where you drew on other things."),
-    ] = None,
+    scribble: Annotated[Path | None, path_option("Mask that is white where you drew on the wall.")] = None,
+    scribble_not: Annotated[Path | None, path_option("Mask that is white where you drew on other things.")] = None,
     provider: Annotated[
         str, typer.Option(help="auto (region growing and GrabCut), or sam: a Segment Anything model on this machine.")
     ] = "auto",
@@ -64,8 +58,9 @@ def _wall(
 
     from tratto.backends.sam import missing_sam
     from tratto.cli.mask import read_mask, write_mask
-    from tratto.cli.recolor import numbers_of, picture_of
     from tratto.core.capability import Use, WallPrompt
+    from tratto.imaging import io
+    from tratto.imaging.color import view_rgb
     from tratto.imaging.wall_mask import adjust_mask
     from tratto.jobs import Job
 
@@ -76,11 +71,12 @@ def _wall(
         raise OptionError(f"--provider is auto or sam, got {finder.provider!r}")
     if not sam and (finder.model is not None or finder.box is not None):
         raise OptionError("--model and --box belong to --provider sam")
-    rgb = picture_of(picture)
+    image = io.read_image(picture)
+    rgb = io.oriented(view_rgb(image), image.meta.orientation)
     if not 0 < tolerance <= 10:
         raise OptionError(f"--tolerance lies above 0 and up to 10, got {tolerance}")
     on, off = (
-        tuple((a, b) for a, b in (numbers_of(p, 2, f"{flag} takes x,y") for p in given or ()))
+        tuple((a, b) for a, b in (_numbers(p, 2, f"{flag} takes x,y") for p in given or ()))
         for flag, given in zip(("--click", "--not"), points, strict=True)
     )
     strokes: list[Any] = [None if drawing is None else read_mask(drawing) > 0.5 for drawing in drawings]
@@ -98,7 +94,7 @@ def _wall(
         raise OptionError("say where the wall is: --click x,y on it, or --scribble with a drawing")
     box = None
     if finder.box is not None:
-        x0, y0, x1, y1 = numbers_of(finder.box, 4, "--box takes x0,y0,x1,y1")
+        x0, y0, x1, y1 = _numbers(finder.box, 4, "--box takes x0,y0,x1,y1")
         box = (x0, y0, x1, y1)
     use: Use[Any] = (
         Use("wall", "sam", {"model": str(finder.model)})
@@ -112,3 +108,13 @@ def _wall(
     told = write_mask(np.ascontiguousarray(values), out, inputs, overwrite)
     typer.echo(printable(f"{out}: {told['width']}x{told['height']}, {100 * told['share']:.3g} % is wall"))
     return 0
+
+
+def _numbers(text: str, count: int, told: str) -> tuple[float, ...]:
+    """Return so many numbers; ``told`` says what was expected."""
+    from tratto.core.options import numbers
+
+    try:
+        return numbers(count)(text)
+    except ValueError:
+        raise OptionError(f"{told}, got {text!r}") from None

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tratto.cli.guard import guarded
-from tratto.cli.show import argument_path
+from tratto.cli.show import path_argument, path_option
 
 witness_app = typer.Typer(
     help="Sign checkpoints of ledgers that only grew, and refuse all others.",
@@ -17,9 +17,7 @@ witness_app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-_State = Annotated[
-    Path, typer.Argument(parser=argument_path, metavar="STATE", help="Folder in which the witness remembers.")
-]
+_State = Annotated[Path, path_argument("Folder in which the witness remembers.", metavar="STATE")]
 _Name = Annotated[str, typer.Option("--key-name", help="The witness's key; see tratto keys new --kind witness.")]
 
 
@@ -36,12 +34,8 @@ def _watch(
 @witness_app.command("sign")
 def _sign(
     state: _State,
-    request: Annotated[
-        Path, typer.Argument(parser=argument_path, metavar="PATH", help="A request, or a ledger's folder.")
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", parser=argument_path, metavar="PATH", help="File for the answer.")
-    ],
+    request: Annotated[Path, path_argument("A request, or a ledger's folder.")],
+    out: Annotated[Path, path_option("File for the answer.", "--out", "-o")],
     name: _Name = "witness",
 ) -> None:
     """Sign one checkpoint and stop: for witnesses without a network."""

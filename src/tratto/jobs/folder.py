@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
+from tratto.core.options import RunOptions, SaveOptions, TaskOptions
 from tratto.core.step import Step
 from tratto.imaging.io.part import sweep
 from tratto.imaging.io.target import check_name, check_target
 from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings
 from tratto.jobs.gather import SUFFIXES, Source, Target, check_targets, collisions, gather, output_path
-from tratto.jobs.options import ENDINGS, FORMATS, SaveOptions
+from tratto.jobs.options import ENDINGS, FORMATS
 from tratto.jobs.session import Session
 from tratto.jobs.writing import format_notes
 from tratto.provenance.bundle import recover
-from tratto.tasks import Given, task_of
+from tratto.tasks import task_of
 from tratto.tasks.masks import AUTO as AUTO_MASK
 from tratto.tasks.masks import holds_classes
+from tratto.tasks.prepared import Given
 
 if TYPE_CHECKING:
     from tratto.provenance.proof import LedgerProof
@@ -32,37 +34,34 @@ UNWRITABLE = (".gif", ".heic", ".heif", ".avif", ".apng", ".jpe", ".jp2", ".jxl"
 
 @dataclass(frozen=True)
 class FolderJob:
-    """What to work on and where to put it.
+    """What to work on and how.
 
     Attributes
     ----------
     paths : tuple of str
         Files, folders, globs.
-    out : Path
-        Folder for the results, or a file name with a picture ending when there is exactly one input.
-    options : the options of a task
+    options : TaskOptions
         Which say which job it is.
+    run : RunOptions
+        Its ``out`` is a folder for the results, or a file name with a picture ending when there is exactly one input.
     save : SaveOptions
-    mask : Path, tuple of Path or "auto", or None
-        One mask for all, or a folder with a mask of the same relative stem for each input. Of a repair: a tuple with
-        one for each pass; each may also be a folder with a mask for each class (of one input, or in a folder of the
-        input's stem), or ``"auto"``: a network proposes it.
-    page : int or "all" or None
-        From 0. None: files with several pages are refused.
-    skip_existing, overwrite : bool
-    keep_ending : bool
-        ``photo.jpg`` becomes ``photo.jpg.png``, so that pictures that differ in the ending alone go together.
+    inputs : mapping of str to Any
+        Beside the pictures, by role. ``mask``: one for all, or a folder with one of the same relative stem for each
+        picture. Of a repair: a tuple with one for each pass; each may also be a folder with a mask for each class (of
+        one picture, or in a folder of the picture's stem), or ``"auto"``: a network proposes it. Any other input is the
+        same for all pictures.
     """
 
     paths: tuple[str, ...]
-    out: Path
-    options: Any
+    options: TaskOptions
+    run: RunOptions
     save: SaveOptions = field(default_factory=SaveOptions)
-    mask: Path | tuple[Path | str, ...] | None = None
-    page: int | str | None = None
-    skip_existing: bool = False
-    overwrite: bool = False
-    keep_ending: bool = False
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def mask(self) -> Any:
+        """The mask or masks among the inputs."""
+        return self.inputs.get("mask")
 
 
 @dataclass(frozen=True)
@@ -106,15 +105,15 @@ def _pages(source: Source, job: FolderJob, session: Session) -> list[int | None]
     """Return the pages to make; None stands for the only page. Raises InputError for what cannot be read."""
     count = session.count_pages(source.path)
     if count == 1:
-        if isinstance(job.page, int) and job.page > 0:
-            raise InputError(f"{source.path} has one page, page {job.page + 1} was asked for")
+        if isinstance(job.run.page, int) and job.run.page > 0:
+            raise InputError(f"{source.path} has one page, page {job.run.page + 1} was asked for")
         return [None]
-    if job.page == "all":
+    if job.run.page == "all":
         return list(range(count))
-    if isinstance(job.page, int):
-        if job.page >= count:
-            raise InputError(f"{source.path} has {count} pages, page {job.page + 1} was asked for")
-        return [job.page]
+    if isinstance(job.run.page, int):
+        if job.run.page >= count:
+            raise InputError(f"{source.path} has {count} pages, page {job.run.page + 1} was asked for")
+        return [job.run.page]
     raise OptionError(
         f"{source.path} holds {count} pages or frames; choose one with --page N or make them all with --page all. "
         "Nothing was written for it"
@@ -138,30 +137,30 @@ def plan_jobs(
     OptionError, OutputError, InputError
         For what must stop the whole command before anything is written.
     """
-    single = job.out.suffix.lower() in session.output_suffixes and not job.out.is_dir()
-    if job.out.suffix.lower() in UNWRITABLE and not job.out.is_dir():
+    single = job.run.out.suffix.lower() in session.output_suffixes and not job.run.out.is_dir()
+    if job.run.out.suffix.lower() in UNWRITABLE and not job.run.out.is_dir():
         raise OptionError(
-            f"{job.out} ends like a picture that is not written ({job.out.suffix}); name a folder, or a file that ends "
-            f"with one of {', '.join(session.output_suffixes)}"
+            f"{job.run.out} ends like a picture that is not written ({job.run.out.suffix}); name a folder, or a file that "
+            f"ends with one of {', '.join(session.output_suffixes)}"
         )
-    check_target(job.out)
-    gathered = gather(list(job.paths), None if single else job.out, bundles=False)
+    check_target(job.run.out)
+    gathered = gather(list(job.paths), None if single else job.run.out, bundles=False)
     sources = gathered.sources
     if gathered.passed_over:
         note(gathered.note())
     if single and len(sources) != 1:
-        raise OptionError(f"{job.out} names one file but there are {len(sources)} inputs; name a folder")
+        raise OptionError(f"{job.run.out} names one file but there are {len(sources)} inputs; name a folder")
     jobs: list[Target] = []
     failed: list[FileOutcome] = []
     for source in sources:
         try:
             for page in _pages(source, job, session):
                 fmt = session.peek_format(source.path, job.save)
-                path = output_path(source, job.out, ENDINGS[fmt][0], page, job.keep_ending)
-                path = job.out if single and page is None else path
+                path = output_path(source, job.run.out, ENDINGS[fmt][0], page, job.run.keep_ending)
+                path = job.run.out if single and page is None else path
                 if path.suffix.lower() not in ENDINGS[fmt]:
                     raise OptionError(
-                        f"{job.out} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}; change it or --format"
+                        f"{job.run.out} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}; change it or --format"
                     )
                 item = Target(source.path, page or 0, path)
                 check_target(item.output)
@@ -174,7 +173,7 @@ def plan_jobs(
             failed.append(FileOutcome(source.path, None, "failed", _refused(e), InputError.exit_code))
     for item, other in collisions(jobs).items():
         jobs.remove(item)
-        remedy = "give them different names" if job.keep_ending else "use --keep-ending, which keeps them apart,"
+        remedy = "give them different names" if job.run.keep_ending else "use --keep-ending, which keeps them apart,"
         failed.append(
             FileOutcome(
                 item.source,
@@ -185,7 +184,7 @@ def plan_jobs(
                 OutputError.exit_code,
             )
         )
-    check_targets(jobs, sources, job.skip_existing or job.overwrite)
+    check_targets(jobs, sources, job.run.skip_existing or job.run.overwrite)
     for given in job.mask if isinstance(job.mask, tuple) else (job.mask,):
         if isinstance(given, Path) and not given.exists():
             raise InputError(f"the mask {given} does not exist")
@@ -205,7 +204,7 @@ def _mask_for(
 ) -> Path | None:
     if mask is None or not mask.is_dir():
         return mask
-    below = Path() if item.output == job.out else item.output.parent.relative_to(job.out)
+    below = Path() if item.output == job.run.out else item.output.parent.relative_to(job.run.out)
     # photo.jpg.png before photo.png: with --keep-ending there may be a photo.tif, too
     for stem in (item.source.name, item.source.stem):
         for suffix in SUFFIXES:
@@ -224,17 +223,13 @@ def _mask_for(
     )
 
 
-def run_folder(
-    job: FolderJob, session: Session, dry_run: bool = False, note: Callable[[str], None] = _silent
-) -> Iterator[FileOutcome]:
+def run_folder(job: FolderJob, session: Session, note: Callable[[str], None] = _silent) -> Iterator[FileOutcome]:
     """Do a job, yielding the outcome of each picture as it is known.
 
     Parameters
     ----------
     job : FolderJob
     session : Session
-    dry_run : bool
-        Plan and estimate, write nothing.
     note : callable
         Called with what a user should know about the whole job, such as files that were passed over.
     """
@@ -246,19 +241,19 @@ def run_folder(
     yield from failed
     for item in jobs:
         try:
-            if job.skip_existing and not dry_run:
+            if job.run.skip_existing and not job.run.dry_run:
                 recover(item.output)  # a bundle that was finished, but not yet in its place, is one
-            skipped = _skipped(item) if job.skip_existing else None
+            skipped = _skipped(item) if job.run.skip_existing else None
             if skipped is not None and session.notary is not None and (item.bundle / "seal.json").exists():
                 skipped = _recorded(skipped, session.notary.complete(item.bundle))
-            yield _one(job, item, session, dry_run, len(jobs) == 1) if skipped is None else skipped
+            yield _one(job, item, session, len(jobs) == 1) if skipped is None else skipped
         except TrattoError as e:
             yield FileOutcome(item.source, None, "failed", str(e), e.exit_code)
         except MemoryError:
             yield FileOutcome(item.source, None, "failed", "out of memory", 1)
         except OSError as e:
             yield FileOutcome(item.source, None, "failed", _refused(e), OutputError.exit_code)
-    if not dry_run:
+    if not job.run.dry_run:
         # saving clears what killed runs left, but where everything was finished nothing is saved any more
         for folder in {item.output.parent for item in jobs}:
             sweep(folder)
@@ -282,10 +277,10 @@ def _told(mask: Any) -> str | list[str]:
 def _with_format(job: FolderJob) -> FolderJob:
     """Return the job with the format that the ending of a named output file means, unless one was asked for."""
     named = {ending: fmt for fmt, endings in ENDINGS.items() for ending in endings if fmt in FORMATS}
-    fmt = named.get(job.out.suffix.lower())
-    if fmt is None or job.save.format != "auto" or job.out.is_dir():
+    fmt = named.get(job.run.out.suffix.lower())
+    if fmt is None or job.save.format != "auto" or job.run.out.is_dir():
         return job
-    return replace(job, save=replace(job.save, format=fmt))
+    return replace(job, save=replace(job.save, format=cast(Any, fmt)))
 
 
 def _skipped(item: Target) -> FileOutcome | None:
@@ -313,7 +308,7 @@ def _recorded(outcome: FileOutcome, proof: LedgerProof | None) -> FileOutcome:
     return replace(outcome, message=message, details={**outcome.details, "entry": proof.index})
 
 
-def _one(job: FolderJob, item: Target, session: Session, dry_run: bool, alone: bool) -> FileOutcome:
+def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOutcome:
     chosen = _masks_for(job, item, alone)
     for one in chosen if isinstance(chosen, list) else (chosen,):
         check_mask_is_another(one, item.source)
@@ -321,11 +316,11 @@ def _one(job: FolderJob, item: Target, session: Session, dry_run: bool, alone: b
     fmt = session.output_format(image, job.save)
     task: Any = import_module(task_of(job.options).module)
     run = session.job()
-    inputs = {} if chosen is None else {"mask": chosen}
+    inputs = {**job.inputs, **({} if chosen is None else {"mask": chosen})}
     details: dict[str, Any] = {} if chosen is None else {"mask": _told(chosen)}
-    if dry_run:
+    if job.run.dry_run:
         options, mask = job.options, None
-        if inputs and chosen != AUTO_MASK:
+        if chosen is not None and chosen != AUTO_MASK:
             prepared = task.prepare(options, image, Given(inputs, session.limits), run.services())
             options, mask = prepared.options, prepared.mask
             details["mask_share"] = round(mask_share(mask), 6)
@@ -353,7 +348,7 @@ def _one(job: FolderJob, item: Target, session: Session, dry_run: bool, alone: b
     result = run.run(task_of(job.options).name, {"picture": image, **inputs}, job.options, item.page, item.source)
     if result.mask is not None:  # as grown, or as found
         details["mask_share"] = round(mask_share(result.mask), 6)
-    saved = run.save(result, item.output, job.save, item.source, job.overwrite or job.skip_existing)
+    saved = run.save(result, item.output, job.save, item.source, job.run.overwrite or job.run.skip_existing)
     details |= {
         "bundle": str(saved.bundle),
         "receipt_sha256": saved.receipt_sha256,

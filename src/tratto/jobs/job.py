@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from tratto.backends.devices import check_device
 from tratto.core.canvas import Canvas
+from tratto.core.capability import Use
 from tratto.core.errors import Cancelled, ForbiddenStep, OptionError
 from tratto.core.image import Image
 from tratto.core.inspection import Inspection
+from tratto.core.options import TaskOptions
 from tratto.core.recipe import Recipe
 from tratto.core.result import Result
 from tratto.core.step import StepRecord
@@ -25,7 +28,8 @@ from tratto.imaging.opening import check_mask_is_another, open_picture
 from tratto.imaging.scratch import allocate
 from tratto.jobs.options import JobLimits, Progress, Saved, SaveOptions, silent
 from tratto.providers.pool import Lender, Pool
-from tratto.tasks import Given, Prepared, task_named
+from tratto.tasks import task_named
+from tratto.tasks.prepared import Given, Prepared
 
 if TYPE_CHECKING:
     from tratto.imaging.io import Limits
@@ -143,16 +147,19 @@ class Job:
         UnavailableError
             If a provider is not ready here; the message names the command that would change that.
         """
-        from tratto.tasks import task_of
-
-        task: Any = import_module(task_of(options).module)
+        if not isinstance(options, TaskOptions):
+            raise OptionError(f"expected the options of a task, got {options!r}")
+        check_device(self.device)
         services = self.services()
-        for use in task.uses(options):
-            services.settle(use)
+        for need in options.needs:
+            arguments = need.arguments(options)
+            if arguments is None:
+                continue
+            use: Use[Any] = services.settle(Use(**arguments))
             if self.forensic and use.fast:
                 raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
-        if self.forensic and task.NO_EVIDENCE:
-            raise ForbiddenStep(f"forensic mode shows what is there, and {task.NO_EVIDENCE}; drop --forensic")
+        if self.forensic and options.no_evidence:
+            raise ForbiddenStep(f"forensic mode shows what is there, and {options.no_evidence}; drop --forensic")
 
     def plan(self, options: Any, image: Image) -> tuple[Estimated, Inspection]:
         """Say what a job with these options would do with an opened picture and what it would cost."""
@@ -192,9 +199,10 @@ class Job:
         TrattoError
             One of its kinds; see ``tratto.core.errors``.
         """
-        module: Any = import_module(task_named(task).module)
+        known = task_named(task)
+        module: Any = import_module(known.module)
         if options is None:
-            options = module.make_options()
+            options = known.model()
         self.check(options)
         if PICTURE not in inputs:
             raise OptionError(f"{task} needs a picture to work on, got {', '.join(inputs) or 'no input'}")

@@ -16,7 +16,7 @@ from tratto.imaging.opening import open_picture
 from tratto.imaging.scratch import allocate
 from tratto.jobs.options import as_path
 from tratto.steps import step_class
-from tratto.tasks import Prepared
+from tratto.tasks.prepared import Prepared
 
 if TYPE_CHECKING:
     from tratto.imaging.io import Limits

@@ -18,135 +18,37 @@ if TYPE_CHECKING:
     from tratto.provenance.consistency import Known
     from tratto.provenance.trust import Trust
     from tratto.provenance.verify import Verdict
-    from tratto.tasks.recolor import RecolorOptions
-    from tratto.tasks.repair import RepairOptions
-    from tratto.tasks.restore import RestoreOptions
+    from tratto.tasks import Task
 
 
-def restore(
-    picture: Any,
-    options: RestoreOptions | None = None,
-    *,
-    mask: Any = None,
-    page: int | None = None,
-    session: Session | None = None,
-    **fields: Any,
-) -> Result:
-    """Remove noise, JPEG artefacts and mild blur; enlarge two or four times.
+def job_function(task: Task) -> Callable[..., Result]:
+    """Return a task as a plain function: ``tratto.restore`` and its like.
 
-    Parameters
-    ----------
-    picture : path, bytes, NumPy array, PIL picture or Image
-    options : RestoreOptions or None
-        Or give its fields as keywords: ``scale``, ``strength``, ``noise_sigma``, ``provider`` ...
-    mask : path, array, PIL picture or Mask
-        Where the picture may change; in the geometry a viewer shows. See :meth:`Session.open_mask`.
-    page : int or None
-        Of files with several, from 0 (the command line counts from 1); None: of a file with one page.
-    session : Session or None
-        To share opened networks and set limits; None makes a new one.
-    **fields
-        See :class:`tratto.RestoreOptions`.
-
-    Returns
-    -------
-    Result
-        Write it with :func:`tratto.save`.
-
-    Raises
-    ------
-    TrattoError
-        One of its kinds; see ``tratto.core.errors``.
+    Its signature and docstring show the task's inputs and options; see :mod:`tratto.tasks.doors`.
     """
-    from tratto.tasks.restore import make_options
+    from tratto.tasks.doors import docstring, signature
 
-    if options is not None and fields:
-        raise OptionError("give either options or keywords, not both")
-    return (session or Session()).restore(picture, options or make_options(**fields), mask, page)
+    roles = [i.role for i in task.inputs[1:]]
+    made_of = [i.role for i in task.inputs if i.becomes]
 
+    def job(
+        picture: Any, options: Any = None, *, page: int | None = None, session: Session | None = None, **given: Any
+    ) -> Result:
+        shared = session or Session()
+        inputs = {role: given.pop(role, None) for role in roles}
+        if options is None:
+            options = task.model.of(given, inputs, lambda given: shared.open(given, 0))
+        elif given or any(inputs[role] is not None for role in made_of):
+            raise OptionError("give either options or keywords, not both")
+        task.check(options, inputs)
+        kept = {role: value for role, value in inputs.items() if role not in made_of}
+        return shared.run(task.name, {"picture": picture, **kept}, options, page)
 
-def repair(
-    picture: Any,
-    options: RepairOptions | None = None,
-    *,
-    mask: Any = None,
-    page: int | None = None,
-    session: Session | None = None,
-    **fields: Any,
-) -> Result:
-    """Fill cracks, scratches, stains and missing parts; pixels outside the mask stay bit-identical.
-
-    Parameters
-    ----------
-    picture : path, bytes, NumPy array, PIL picture or Image
-    options : RepairOptions or None
-        Or give its fields as keywords: ``method``, ``grow``, ``blend``, ``caption``, ``seed`` ...
-    mask : path, array, PIL picture or Mask; a mapping or sequence of these; or ``"auto"``
-        White where it is damaged; in the geometry a viewer shows. A mapping, or a folder, has a mask for each class of
-        damage; a sequence has one, or a mapping, for each pass; ``"auto"``: a network proposes it.
-    page : int or None
-        Of files with several, from 0 (the command line counts from 1); None: of a file with one page.
-    session : Session or None
-    **fields
-        See :class:`tratto.RepairOptions`.
-
-    Returns
-    -------
-    Result
-        Write it with :func:`tratto.save`.
-
-    Raises
-    ------
-    TrattoError
-        One of its kinds; see ``tratto.core.errors``.
-    """
-    from tratto.tasks.repair import make_options
-
-    if options is not None and fields:
-        raise OptionError("give either options or keywords, not both")
-    return (session or Session()).repair(picture, options or make_options(**fields), mask, page)
-
-
-def recolor(
-    picture: Any,
-    options: RecolorOptions | None = None,
-    *,
-    mask: Any = None,
-    page: int | None = None,
-    session: Session | None = None,
-    **fields: Any,
-) -> Result:
-    """Repaint a wall in exactly one colour or with a wallpaper, under its own light.
-
-    Parameters
-    ----------
-    picture : path, bytes, NumPy array, PIL picture or Image
-        RGB.
-    options : RecolorOptions or None
-        Or give its fields as keywords: ``color="#c8d4e0"``, ``match``, ``was``, ``clicks`` ...
-    mask : path, array or Mask
-        White where the wall is; in the geometry a viewer shows. Without it the wall is searched from ``clicks``.
-    page : int or None
-        Of files with several, from 0 (the command line counts from 1); None: of a file with one page.
-    session : Session or None
-    **fields
-        See :class:`tratto.RecolorOptions`.
-
-    Returns
-    -------
-    Result
-        Write it with :func:`tratto.save`.
-
-    Raises
-    ------
-    TrattoError
-        One of its kinds; see ``tratto.core.errors``.
-    """
-    from tratto.tasks.recolor import make_options
-
-    if options is not None and fields:
-        raise OptionError("give either options or keywords, not both")
-    return (session or Session()).recolor(picture, options or make_options(**fields), mask, page)
+    job.__name__ = job.__qualname__ = task.name
+    job.__module__ = "tratto"
+    job.__doc__ = docstring(task)
+    job.__signature__ = signature(task)  # type: ignore[attr-defined]
+    return job
 
 
 def save(

@@ -71,7 +71,7 @@ def save(
         named = by_ending.get(output.suffix.lower())
         if named is None:
             raise OptionError(f"{output.name!r} does not end like a picture: {', '.join(by_ending)}")
-        save = SaveOptions(format=named)
+        save = SaveOptions(format=named)  # type: ignore[arg-type]  # an ending's format is one
     fmt = output_format(result.image, save)
     if output.suffix.lower() not in ENDINGS[fmt]:
         raise OptionError(f"{output.name} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}")

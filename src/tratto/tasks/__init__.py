@@ -1,55 +1,58 @@
-"""Each task is one pure function from options and inspection to a recipe; every face derives from TASKS."""
+"""Each task is one pure function from options and inspection to a recipe; every door derives from TASKS.
+
+A module of a task holds its options, a :class:`tratto.core.options.TaskOptions`; ``prepare(options, image, given,
+services)``, which opens its inputs and returns a :class:`tratto.tasks.prepared.Prepared`; and ``plan(options,
+inspection)``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tratto.core.errors import OptionError
-from tratto.core.image import Mask
-from tratto.core.result import MaskParts
 
 if TYPE_CHECKING:
-    from tratto.imaging.io import Limits
+    from tratto.core.options import TaskOptions
 
 
-@dataclass(frozen=True, eq=False)
-class Given:
-    """What a job was given besides the picture.
-
-    Attributes
-    ----------
-    inputs : mapping of str to Any
-        By role, as the caller gave them: ``"mask"`` and others that the task takes.
-    limits : Limits or None
-        Reading limits.
-    """
-
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-    limits: Limits | None = None
+#: What an input may be, and how it is given from Python.
+KINDS = {"picture": "path, bytes, NumPy array, PIL picture or Image", "mask": "path, array, PIL picture or Mask"}
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """What a task made of its inputs before it plans: ``prepare(options, image, given, services)`` returns it.
+@dataclass(frozen=True)
+class Input:
+    """A picture, or something else of files, that a task works on.
 
     Attributes
     ----------
-    options : the task's options
-        With what the inputs decide.
-    mask : Mask or None
-        Where the picture may change.
-    masks : MaskParts
-        What it was made of.
-    notes : tuple of str
-        Warnings that the result carries.
+    role : str
+        Its name at every door: ``--role`` of the command, a keyword in Python, an upload over HTTP.
+    help : str
+        ``{folder}`` stands for what only the command line can do: a folder with one for each picture.
+    python : str
+        What it may be in Python; empty: what its kind may be.
+    kind : str
+        A name in ``KINDS``.
+    missing : str
+        What is said when it is not given; empty: it may be left out.
+    repeatable : bool
+    words : tuple of str
+        Texts that may be given instead of a file.
+    becomes : str
+        The option that is made of it; empty: the job gets it as it is.
     """
 
-    options: Any = None
-    mask: Mask | None = None
-    masks: MaskParts = field(default_factory=MaskParts)
-    notes: tuple[str, ...] = ()
+    role: str
+    help: str = ""
+    python: str = ""
+    kind: str = "picture"
+    missing: str = ""
+    repeatable: bool = False
+    words: tuple[str, ...] = ()
+    becomes: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,38 +64,100 @@ class Task:
     name : str
         Also the command's name.
     summary : str
-    module : str
-        Holds the options class, ``make_options(**fields)``, ``uses(options)``, ``prepare(options, image, given,
-        services)`` and ``plan(options, inspection)``; and ``NO_EVIDENCE``, why forensic mode refuses it whatever the
-        picture (empty: it need not).
     options : str
         Name of the options class.
+    module : str
+        Holds it, and ``plan(options, inspection)``.
+    example : str
+        A call in Python.
+    inputs : tuple of Input
+        The picture first.
+    output : str
+        What it makes: ``picture``.
     """
 
     name: str
     summary: str
-    module: str
     options: str
+    module: str
+    example: str = ""
+    inputs: tuple[Input, ...] = (Input("picture"),)
+    output: str = "picture"
+
+    @property
+    def model(self) -> type[TaskOptions]:
+        """The options class."""
+        model: type[TaskOptions] = getattr(import_module(self.module), self.options)
+        return model
+
+    def check(self, options: TaskOptions, inputs: Mapping[str, Any]) -> None:
+        """Refuse options that are another task's, inputs that are missing, and what contradicts them.
+
+        Parameters
+        ----------
+        options : TaskOptions
+        inputs : mapping
+            What was given beside the picture, by role; None: not given.
+
+        Raises
+        ------
+        OptionError
+        """
+        from tratto.core.options import BadOptions
+
+        if not isinstance(options, self.model):
+            raise OptionError(f"{self.name} takes {self.options}, got {type(options).__name__}")
+        for item in self.inputs[1:]:
+            if item.missing and inputs.get(item.role) is None:
+                raise BadOptions(item.missing)
+        options.check(inputs)
 
 
 TASKS: tuple[Task, ...] = (
     Task(
         "restore",
         "Remove noise, JPEG artefacts and mild blur; enlarge 2 or 4 times.",
-        "tratto.tasks.restore",
         "RestoreOptions",
+        "tratto.tasks.restore",
+        'tratto.restore("photo.jpg", scale=2)',
+        (
+            Input("picture", "What is to be restored."),
+            Input("mask", "Grey picture, white where the input may change{folder}.", kind="mask"),
+        ),
     ),
     Task(
         "repair",
-        "Fill cracks, scratches, stains and missing parts inside a mask.",
-        "tratto.tasks.repair",
+        "Fill cracks, scratches, stains and missing parts; pixels outside the mask stay bit-identical.",
         "RepairOptions",
+        "tratto.tasks.repair",
+        'tratto.repair("scan.png", mask="cracks.png", grow=1)',
+        (
+            Input("picture", "What is damaged."),
+            Input(
+                "mask",
+                "Grey picture, white where the input is damaged; a folder with one for each class of "
+                "damage{folder}; or auto: a network proposes it. Several: a pass with each.",
+                f"{KINDS['mask']}; a mapping of these by class; a sequence for several passes; or 'auto'",
+                "mask",
+                missing="repair needs to know what is damaged: give {mask}, a grey picture, white where it is; "
+                "tratto mask draw makes one, tratto mask find proposes one",
+                repeatable=True,
+                words=("auto",),
+            ),
+        ),
     ),
     Task(
         "recolor",
-        "Repaint a wall in exactly one colour or with a wallpaper, under its own light.",
-        "tratto.tasks.recolor",
+        "Repaint a wall in exactly one color or with a wallpaper, under its own light.",
         "RecolorOptions",
+        "tratto.tasks.recolor",
+        'tratto.recolor("room.jpg", mask="wall.png", color="#c8d4e0")',
+        (
+            Input("picture", "A room, RGB."),
+            Input("swatch", "Picture of the paint: its median counts.", becomes="color"),
+            Input("texture", "Wallpaper sample, laid in tiles.", becomes="texture"),
+            Input("mask", "Grey picture, white where the wall is{folder}.", kind="mask"),
+        ),
     ),
 )
 

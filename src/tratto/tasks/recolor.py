@@ -2,102 +2,116 @@
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from tratto.core.capability import Use, WallDetector, WallPrompt
 from tratto.core.errors import OptionError
-from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
-from tratto.core.recipe import Recipe
-from tratto.core.services import Services
-from tratto.core.step import Step
-from tratto.imaging.color import view_rgb
-from tratto.imaging.matting import coded
-from tratto.imaging.opening import open_mask
-from tratto.imaging.wall_mask import adjust_mask, stored_point
-from tratto.steps.diffuse import Diffuse
-from tratto.steps.repaint import Repaint
-from tratto.tasks import Given, Prepared
+from tratto.core.options import CLI, LARGEST_SEED, PARAMETERS, SDK, BadOptions, Need, TaskOptions, numbers, option
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tratto.core.capability import WallDetector
+    from tratto.core.image import Image
+    from tratto.core.recipe import Recipe
+    from tratto.core.services import Services
+    from tratto.core.step import Step
+    from tratto.tasks.prepared import Given, Prepared
 
 #: An old paint whose channels are all below this (encoded) is refused: no wall is that black.
 DARKEST = 0.05
 
-Channel = Annotated[float, Field(ge=0.0, le=1.0)]
+#: How a wallpaper begins that a recipe holds: a PNG in base64.
+PACKED = "iVBORw0KGgo"
+PAINT = "a color: #c8d4e0, rgb(200, 212, 224) or lab(84, -2, -7)"
+#: JSON schema of a color as text.
+WRITTEN = {"pattern": "^(#|rgb|lab)"}
+Channel = Annotated[float, Field(ge=0, le=1)]
+Color = tuple[Channel, Channel, Channel]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Point = tuple[Finite, Finite]
+#: What the command line has for options of several points.
+POINTS: dict[str, Any] = {"metavar": "X,Y", "expected": "points x,y", "parse": numbers(2), "collect": tuple}
+Times = Annotated[float, Field(gt=0, le=1000)]
 
 
-class RecolorOptions(BaseModel):
+class RecolorOptions(TaskOptions):
     """What a user may ask of ``recolor``, validated. Which part is the wall says the mask, not these options.
 
-    Attributes
-    ----------
-    color : (r, g, b) floats in [0, 1] or str or None
-        The new paint, encoded sRGB; text as ``#c8d4e0``, ``rgb(200, 212, 224)`` or ``lab(84, -2, -7)``.
-    texture : str
-        A wallpaper sample, packed by :func:`tratto.imaging.texture.pack_tile`; instead of a colour.
-    corners : four (x, y) or None
-        Of a rectangle on the wall, in pixels of the picture as a viewer shows it, for the texture's perspective.
-    repeat : (across, down) or None
-        Tiles over that rectangle, or over the picture.
-    match : str
-        ``seen``: the wall's mean as seen becomes the reference. ``paint``: the paint under the wall's estimated light
-        is the reference.
-    was : like ``color`` or None
-        The old paint where it is known; makes ``paint`` exact.
-    bounce : float or None
-        Share of the wall's light that comes from the wall itself and its like, 0-0.6: about 0.15 for one wall of
-        several, 0.5 for a room all of one paint. None: estimated.
-    pattern : str
-        Of the old wall: ``auto`` paints over a pattern whose colours show that it is none of the light's, ``remove``
-        also one of brightness alone, ``keep`` lets it show through.
-    stains : str
-        ``keep``, or ``remove`` to take brown stains off; grey dirt looks like shadow and stays.
-    glossy : bool
-        The old paint is glossy: the mirror images of lamps stay white.
-    clicks : (x, y) points
-        On the wall, in pixels of the picture as a viewer shows it: where no mask is given, the wall is searched from
-        here.
-    others : (x, y) points
-        On what is no wall, likewise; with ``clicks`` only.
-    grow : float
-        Pixels to grow the mask by; negative shrinks it.
-    feather : float
-        Width in pixels of a soft edge; 0 keeps the mask's own.
-    edge : int
-        How many pixels beyond the mask the matte may reach, 0-16.
-    strength : float
-        0-1.
-    seed : int
-    provider : str
-        ``tratto``: calculated, exact, nothing invented. ``sd15``: painted anew by a diffusion model.
-    params : dict
-        Parameters of ``sd15``; see :mod:`tratto.providers.inpainter.diffusion`. ``lock`` says what happens after it:
-        ``seen`` or ``paint`` bring the wall onto the colour as the embedded method does, ``none`` leaves it as painted.
+    Points are counted in pixels of the picture as a viewer shows it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    needs = (Need("in-painter", unless=("tratto",)),)
+    no_evidence = "another paint is not"
+    color: Color | None = option(
+        None, "New paint: #c8d4e0, rgb(200, 212, 224) or lab(84, -2, -7).", expected=PAINT, http=WRITTEN
+    )
+    texture: str = option("", "A wallpaper sample as a recipe holds it.", doors=())
+    clicks: tuple[Point, ...] = option((), "A point x,y on the wall to search it from.", "--click", **POINTS)
+    others: tuple[Point, ...] = option((), "A point x,y on something else, to help {clicks}.", "--not", **POINTS)
+    corners: tuple[Point, Point, Point, Point] | None = option(
+        None,
+        "Four points x,y of a rectangle on the wall, from top left clockwise, for {texture}.",
+        expected="four points x,y: top left, top right, bottom right, bottom left",
+        parse=lambda text: tuple(zip(*[iter(numbers(8)(text))] * 2, strict=True)),
+    )
+    repeat: tuple[Times, Times] | None = option(
+        None, "Tiles ACROSS,DOWN over that rectangle.", expected="ACROSS,DOWN, each above 0 to 1000", parse=numbers(2)
+    )
+    match: Literal["seen", "paint"] = option(
+        "seen", "seen: the wall's mean becomes the color; paint: under its light the paint is."
+    )
+    was: Color | None = option(
+        None, "The old paint where it is known; makes {match} paint exact.", expected=PAINT, http=WRITTEN
+    )
+    bounce: float | None = option(
+        None, "How much of its light the wall gives itself: 0.15 one wall, 0.5 a whole room.", ge=0, le=0.6
+    )
+    pattern: Literal["auto", "keep", "remove"] = option("auto", "Of the old wall: auto, keep or remove.")
+    stains: Literal["keep", "remove"] = option("keep", "Brown stains: keep or remove.")
+    glossy: bool = option(False, "The old paint is glossy: mirror images of lamps stay white.")
+    grow: float = option(0.0, "Grow the mask by this many pixels; negative shrinks it.", unit="pixels", ge=-64, le=64)
+    feather: float = option(0.0, "Soften the mask's edge over this many pixels.", unit="pixels", ge=0, le=64)
+    edge: int = option(
+        0, "Let the matte reach this many pixels beyond the mask, against a rim of old color.", unit="pixels",
+        ge=0, le=16,
+    )  # fmt: skip
+    strength: float = option(1.0, "0 leaves the picture as it is, 1 is the full effect.", ge=0, le=1)
+    provider: Literal["tratto", "sd15"] = option("tratto", "tratto (calculated), or sd15 (a diffusion model).")
+    params: dict[str, Any] = option(
+        {},
+        "Parameters of sd15, such as model=FOLDER; lock=seen, paint or none says what comes after it.",
+        "--param",
+        doors=(CLI, SDK),
+        **PARAMETERS,
+    )
+    seed: int = option(0, "Seed of a diffusion model's noise; the calculated way draws none.", ge=0, le=LARGEST_SEED)
 
-    color: tuple[Channel, Channel, Channel] | None = None
-    texture: str = ""
-    corners: tuple[tuple[float, float], ...] | None = None
-    repeat: tuple[Annotated[float, Field(gt=0, le=1000)], Annotated[float, Field(gt=0, le=1000)]] | None = None
-    match: Literal["seen", "paint"] = "seen"
-    was: tuple[Channel, Channel, Channel] | None = None
-    bounce: Annotated[float, Field(ge=0.0, le=0.6)] | None = None
-    pattern: Literal["auto", "keep", "remove"] = "auto"
-    stains: Literal["keep", "remove"] = "keep"
-    glossy: bool = False
-    clicks: tuple[tuple[float, float], ...] = ()
-    others: tuple[tuple[float, float], ...] = ()
-    grow: Annotated[float, Field(ge=-64, le=64)] = 0.0
-    feather: Annotated[float, Field(ge=0, le=64)] = 0.0
-    edge: Annotated[int, Field(ge=0, le=16)] = 0
-    strength: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
-    seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
-    provider: Literal["tratto", "sd15"] = "tratto"
-    params: dict[str, Any] = Field(default_factory=dict)
+    @classmethod
+    def of(cls, fields: Mapping[str, Any], inputs: Mapping[str, Any], read: Callable[[Any], Any]) -> Self:
+        """Return options; a swatch becomes a color, and a wallpaper what a recipe holds of it."""
+        from tratto.imaging.paint import dominant_color
+
+        swatch, texture = inputs.get("swatch"), inputs.get("texture")
+        if sum(given is not None for given in (fields.get("color"), swatch, texture)) != 1:
+            raise BadOptions("name the new paint by exactly one of {color}, {swatch} and {texture}")
+        if swatch is not None:
+            fields = {**fields, "color": dominant_color(_opaque(read(swatch)))}
+        elif texture is not None:
+            held = isinstance(texture, str) and texture.startswith(PACKED)
+            fields = {**fields, "texture": texture if held else _packed(read(texture))}
+        return cls(**fields)
+
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Refuse what says nothing of where the wall is, or says it twice."""
+        if inputs.get("mask") is None and not self.clicks:
+            raise BadOptions("recolor needs to know the wall: give {mask}, or {clicks} x,y on it")
+        if inputs.get("mask") is not None and self.clicks:
+            raise BadOptions("{mask} and {clicks} contradict each other")
 
     @model_validator(mode="before")
     @classmethod
@@ -124,13 +138,6 @@ class RecolorOptions(BaseModel):
         except OptionError as e:
             raise ValueError(str(e)) from e
 
-    @field_validator("corners")
-    @classmethod
-    def _quadrilateral(cls, v: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
-        if v is not None and (len(v) != 4 or not all(math.isfinite(c) for p in v for c in p)):
-            raise ValueError("takes four points x,y: top left, top right, bottom right, bottom left")
-        return v
-
     @field_validator("was")
     @classmethod
     def _reflects(cls, v: tuple[float, float, float] | None) -> tuple[float, float, float] | None:
@@ -143,25 +150,16 @@ class RecolorOptions(BaseModel):
     @model_validator(mode="after")
     def _points_belong_together(self) -> RecolorOptions:
         if self.others and not self.clicks:
-            raise ValueError("points on other things (--not) need points on the wall (--click); they change no mask")
+            raise BadOptions("points on other things ({others}) need points on the wall ({clicks})")
         return self
 
     @model_validator(mode="after")
     def _one_reference(self) -> RecolorOptions:
         if (self.color is None) == (self.texture == ""):
-            raise ValueError("give exactly one of a color and a texture")
+            raise BadOptions("give exactly one of {color} and {texture}")
         if self.texture == "" and (self.corners is not None or self.repeat is not None):
-            raise ValueError("corners and repeat lay a texture; a plain color needs neither")
+            raise BadOptions("{corners} and {repeat} lay a {texture}; a plain {color} needs neither")
         return self
-
-
-#: Why forensic mode refuses it.
-NO_EVIDENCE = "another paint is not"
-
-
-def uses(options: RecolorOptions) -> tuple[Use[Any], ...]:
-    """Return what is needed whatever the picture, so that it is refused early where it is not here."""
-    return (Use("in-painter", options.provider, options.params),) if options.provider == "sd15" else ()
 
 
 def prepare(options: RecolorOptions, image: Image, given: Given, services: Services) -> Prepared:
@@ -174,6 +172,14 @@ def prepare(options: RecolorOptions, image: Image, given: Given, services: Servi
     OptionError
         If there is neither a mask nor a click, or the mask does not fit.
     """
+    from tratto.core.capability import Use, WallPrompt
+    from tratto.core.image import Mask
+    from tratto.imaging.color import view_rgb
+    from tratto.imaging.matting import coded
+    from tratto.imaging.opening import open_mask
+    from tratto.imaging.wall_mask import adjust_mask, stored_point
+    from tratto.tasks.prepared import Prepared
+
     size, turn = (image.width, image.height), image.meta.orientation
     if "mask" in given.inputs:
         values = open_mask(given.inputs["mask"], image, given.limits).values
@@ -206,6 +212,10 @@ def plan(options: RecolorOptions, inspection: Inspection) -> Recipe:
     Recipe
         With the reasons in words.
     """
+    from tratto.core.recipe import Recipe
+    from tratto.steps.diffuse import Diffuse
+    from tratto.steps.repaint import Repaint
+
     what = (
         "a wallpaper sample" if options.color is None else "#" + "".join(f"{round(255 * v):02x}" for v in options.color)
     )
@@ -250,28 +260,27 @@ def plan(options: RecolorOptions, inspection: Inspection) -> Recipe:
     return Recipe("recolor", (*painted, *((step,) if locks else ())), options.seed, tuple(reasons))
 
 
-def make_options(**fields: Any) -> RecolorOptions:
-    """Return validated options.
+def _packed(sample: Image) -> str:
+    """Return a wallpaper as a recipe holds it."""
+    import numpy as np
 
-    Parameters
-    ----------
-    **fields
-        Attributes of :class:`RecolorOptions`.
+    from tratto.imaging import io
+    from tratto.imaging.color import view_rgb
+    from tratto.imaging.texture import pack_tile
 
-    Raises
-    ------
-    OptionError
-        Naming every option that is unknown or out of range.
+    shown = io.oriented(view_rgb(sample), sample.meta.orientation)
+    return pack_tile(np.rint(255 * shown).astype(np.uint8))
+
+
+def _opaque(swatch: Image) -> NDArray[np.float32]:
+    """Return the pixels of a picture of paint that are not transparent, (N, 3) float32 encoded sRGB.
+
+    What lies under full transparency is no colour that anyone has seen.
     """
-    try:
-        return RecolorOptions(**fields)
-    except ValidationError as e:
-        parts = []
-        for item in e.errors(include_url=False, include_context=False):
-            where = ".".join(str(p) for p in item["loc"])
-            message = item["msg"].removeprefix("Value error, ")
-            given = item["input"]
-            if isinstance(given, str | int | float) and repr(given) not in message:
-                message += f", got {given!r}"
-            parts.append(f"{where}: {message}" if where else message)
-        raise OptionError("; ".join(parts)) from e
+    from tratto.imaging.color import view_rgb
+
+    rgb = view_rgb(swatch).reshape(-1, 3)
+    shown = rgb if swatch.alpha is None else rgb[2 * swatch.alpha.ravel().astype(int) > swatch.max_value]
+    if len(shown) == 0:
+        raise BadOptions("{swatch} is transparent all over and shows no colour; save it without alpha")
+    return shown

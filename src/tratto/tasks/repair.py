@@ -2,73 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import model_validator
 
-from tratto.core.capability import Use
 from tratto.core.errors import OptionError
-from tratto.core.image import Image
 from tratto.core.inspection import Inspection
-from tratto.core.recipe import Recipe
-from tratto.core.result import pass_name
-from tratto.core.services import Services
-from tratto.core.step import Step
-from tratto.imaging.masks import DAMAGE_CHANCE
-from tratto.providers.inpainter.diffusion import is_diffusion
-from tratto.steps.describe import AUTO, Describe
-from tratto.steps.diffuse import Diffuse
-from tratto.steps.inpaint import Inpaint
-from tratto.tasks import Given, Prepared
-from tratto.tasks.masks import AUTO as FIND
-from tratto.tasks.masks import FOUND, find_masks, open_masks
+from tratto.core.options import CLI, LARGEST_SEED, NAME, PARAMETERS, SDK, BadOptions, Need, TaskOptions, option
+
+if TYPE_CHECKING:
+    from tratto.core.image import Image
+    from tratto.core.recipe import Recipe
+    from tratto.core.services import Services
+    from tratto.core.step import Step
+    from tratto.tasks.prepared import Given, Prepared
 
 
-class RepairOptions(BaseModel):
-    """What a user may ask of ``repair``, validated. What is damaged says the mask, not these options.
+class RepairOptions(TaskOptions):
+    """What a user may ask of ``repair``, validated. What is damaged says the mask, not these options."""
 
-    Attributes
-    ----------
-    method : str
-        ``auto`` chooses for each part of the mask by its size and its surroundings; or a name in the in-painter table.
-    grow : float
-        Pixels to grow the mask by, 0-64: a mask drawn tightly leaves a rim of the damage, which would be taken for the
-        picture.
-    blend : float
-        Width in pixels of a feather, 0-64; half of it lies outside the mask, where pixels then change, too.
-    seed : int
-        Of the search for texture, and of a diffusion model's noise.
-    params : dict
-        Parameters of a diffusion model (``sdxl``, ``sd15``); see :mod:`tratto.providers.inpainter.diffusion`.
-    caption : str
-        What the picture shows: for the account, and for the prompt of a diffusion model. ``auto``: a captioner says it.
-        Empty: nothing is said.
-    captioner : str
-        Who says it: a name in :data:`tratto.providers.caption.CAPTIONERS`, ``joycaption:FOLDER``, or ``auto``.
-    passes : int
-        How many masks are worked through one after the other, 1-32; follows from the masks.
-    threshold : float
-        Least chance that counts where the mask is found by a network.
-    """
+    needs = (Need("in-painter", provider="method"),)
+    no_evidence = "what fills a hole is not"
+    threshold: float = option(0.5, "Least chance that counts where a network proposes the mask, 0-1.", gt=0, lt=1)
+    method: str = option(
+        "auto",
+        "auto (chosen for each part of the mask by its size and surroundings), tratto, patch, plate, navier-stokes, "
+        "telea, biharmonic, sdxl or sd15.",
+        http=NAME,
+    )
+    params: dict[str, Any] = option(
+        {}, "Parameters of sdxl or sd15, such as model=FOLDER.", "--param", doors=(CLI, SDK), **PARAMETERS
+    )
+    caption: str = option(
+        "", "What the picture shows: for the receipt, and the prompt of sdxl or sd15; auto: say it.", max_length=2000
+    )
+    captioner: str = option("auto", "Who says it for a caption of auto; see tratto describe.", http=NAME)
+    grow: float = option(0.0, "Grow the mask by this many pixels, against a rim of damage.", unit="pixels", ge=0, le=64)
+    blend: float = option(
+        0.0, "Feather the mask's edge over this many pixels, half of them outside it.", unit="pixels", ge=0, le=64
+    )
+    seed: int = option(0, "Seed of the search for texture, or of a diffusion model's noise.", ge=0, le=LARGEST_SEED)
+    passes: int = option(1, "How many masks are worked through; follows from the masks.", doors=(SDK,), ge=1, le=32)
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    method: str = "auto"
-    grow: Annotated[float, Field(ge=0, le=64)] = 0.0
-    blend: Annotated[float, Field(ge=0, le=64)] = 0.0
-    seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
-    params: dict[str, Any] = Field(default_factory=dict)
-    caption: Annotated[str, Field(max_length=2000)] = ""
-    captioner: str = "auto"
-    passes: Annotated[int, Field(ge=1, le=32)] = 1
-    threshold: Annotated[float, Field(gt=0, lt=1)] = DAMAGE_CHANCE
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Refuse a proposed mask among others, and an empty name."""
+        mask = inputs["mask"]
+        passes = mask if isinstance(mask, list | tuple) else (mask,)
+        if any(isinstance(m, str) and m == "auto" for m in passes) and len(passes) > 1:
+            raise BadOptions(
+                "{mask} auto proposes one mask for one pass; for more, find masks first (tratto mask find) and name "
+                "them"
+            )
 
     @model_validator(mode="before")
     @classmethod
     def _settled(cls, given: Any) -> Any:
         """Turn the paths of a diffusion model's folders into references, so that no recipe holds a path."""
-        from tratto.providers.inpainter.diffusion import settle_params
+        from tratto.providers.inpainter.diffusion import is_diffusion, settle_params
 
         if not isinstance(given, dict):
             return given
@@ -85,15 +77,6 @@ class RepairOptions(BaseModel):
         return given
 
 
-#: Why forensic mode refuses it.
-NO_EVIDENCE = "what fills a hole is not"
-
-
-def uses(options: RepairOptions) -> tuple[Use[Any], ...]:
-    """Return what is needed whatever the picture, so that it is refused early where it is not here."""
-    return (Use("in-painter", options.method, options.params),)
-
-
 def prepare(options: RepairOptions, image: Image, given: Given, services: Services) -> Prepared:
     """Open the masks of all passes and classes, or have the damage found (``"auto"``), and adjust them.
 
@@ -102,10 +85,13 @@ def prepare(options: RepairOptions, image: Image, given: Given, services: Servic
     OptionError
         If there is no mask, it does not fit, or no damage is found.
     """
+    from tratto.tasks.masks import AUTO, FOUND, find_masks, open_masks
+    from tratto.tasks.prepared import Prepared
+
     mask, found = given.inputs.get("mask"), None
     if mask is None:
         raise OptionError("repair needs to know what is damaged: give a mask, white where it is (--mask)")
-    if isinstance(mask, str) and mask == FIND:
+    if isinstance(mask, str) and mask == AUTO:
         mask, found = find_masks(image, options.threshold, services)
     damage, parts = open_masks(mask, image, (options.grow, options.blend), given.limits)
     options = options.model_copy(update={"passes": max(1, len(parts.of_passes()))})
@@ -126,6 +112,13 @@ def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
     Recipe
         With the reasons in words.
     """
+    from tratto.core.recipe import Recipe
+    from tratto.core.result import pass_name
+    from tratto.providers.inpainter.diffusion import is_diffusion
+    from tratto.steps.describe import AUTO, Describe
+    from tratto.steps.diffuse import Diffuse
+    from tratto.steps.inpaint import Inpaint
+
     how = (
         "each part by a method chosen for its size and surroundings"
         if options.method == "auto"
@@ -151,28 +144,3 @@ def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
         else:
             steps.append(Inpaint(options.method, options.blend, options.grow, mask=mask))
     return Recipe("repair", tuple(steps), options.seed, tuple(reasons))
-
-
-def make_options(**fields: Any) -> RepairOptions:
-    """Return validated options.
-
-    Parameters
-    ----------
-    **fields
-        Attributes of :class:`RepairOptions`.
-
-    Raises
-    ------
-    OptionError
-        Naming every option that is unknown or out of range.
-    """
-    try:
-        return RepairOptions(**fields)
-    except ValidationError as e:
-        parts = []
-        for item in e.errors(include_url=False, include_context=False):
-            where = ".".join(str(p) for p in item["loc"])
-            got = repr(item["input"])
-            got = got if len(got) <= 80 else f"{got[:80]}... ({len(got)} characters)"
-            parts.append(f"{where}: {item['msg']}, got {got}" if where else item["msg"])
-        raise OptionError("; ".join(parts)) from e

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-
-from tratto.core.capability import Use
-from tratto.core.errors import OptionError
-from tratto.core.image import Image
 from tratto.core.inspection import Inspection
-from tratto.core.recipe import Recipe
-from tratto.core.services import Services
-from tratto.core.step import Step
-from tratto.imaging.opening import open_mask
-from tratto.steps.deblur import Deblur
-from tratto.steps.denoise import Damage, Denoise
-from tratto.steps.upscale import Upscale
-from tratto.tasks import Given, Prepared
+from tratto.core.options import LARGEST_SEED, NAME, NAMED_VALUES, PARAMETERS, Need, TaskOptions, option
+
+if TYPE_CHECKING:
+    from tratto.core.image import Image
+    from tratto.core.recipe import Recipe
+    from tratto.core.services import Services
+    from tratto.core.step import Step
+    from tratto.steps.denoise import Damage, Denoise
+    from tratto.tasks.prepared import Given, Prepared
 
 #: Up to this noise (1/255) and from this JPEG quality on a picture counts as clean. Noise of sigma 2.5 leaves a picture
 #: 40 dB from its clean self: there is little to gain, while fine texture, which is easily read as a sigma of 1 to 2,
@@ -57,108 +44,38 @@ GRAIN_SIZE = 0.4
 SHARP_BLUR = 1.3
 
 
-#: What each option may be, in words, for messages.
-_WANTED = {
-    "scale": "1, 2, 3 or 4",
-    "strength": "a number from 0 to 1",
-    "noise_sigma": "a number from 0 to 255",
-    "provider": "the name of a provider, or auto",
-    "kernel": "nearest, bilinear, bicubic or lanczos",
-    "fast": "true or false",
-    "force": "true or false",
-    "seed": "a whole number from 0 to 2**53 - 1",
-    "params": "names with values",
-}
 #: They interpolate and remove nothing.
 _ONLY_ENLARGE = ("bicubic", "lanczos")
 _OWN_OR_AUTO = ("auto", "tratto", "tratto-openvino")
 
 
-class RestoreOptions(BaseModel):
-    """What a user may ask of ``restore``, validated.
+class RestoreOptions(TaskOptions):
+    """What a user may ask of ``restore``, validated."""
 
-    Attributes
-    ----------
-    scale : int
-        1, 2 or 4 (3 where a provider has it).
-    strength : float
-        0 leaves the picture as it is, 1 is the full effect.
-    noise_sigma : float or None
-        Noise level in 1/255 (0-255) to believe instead of the estimate. None = estimate.
-    provider : str
-        Name in the restorer table or ``auto``.
-    kernel : str
-        How what may not change is enlarged.
-    fast : bool
-        Allow lower precision.
-    force : bool
-        Restore even what looks clean.
-    seed : int
-    params : dict
-        Further parameters of the provider.
-
-    Raises
-    ------
-    OptionError
-        Naming every option that is unknown or out of range.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    scale: Literal[1, 2, 3, 4] = 1
-    strength: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
-    noise_sigma: Annotated[float, Field(ge=0.0, le=255.0)] | None = None
-    provider: str = "auto"
-    kernel: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
-    fast: bool = False
-    force: bool = False
-    seed: Annotated[int, Field(ge=0, le=2**53 - 1)] = 0
-    params: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("strength", "noise_sigma")
-    @classmethod
-    def _finite(cls, v: float | None) -> float | None:
-        if v is not None and not math.isfinite(v):
-            raise ValueError("must be a finite number")
-        return v
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _in_words(cls, data: Any, handler: ModelWrapValidatorHandler[RestoreOptions]) -> RestoreOptions:
-        try:
-            return handler(data)
-        except ValidationError as e:
-            raise OptionError("; ".join(_complaints(e))) from e
-
-
-#: Forensic mode may run it.
-NO_EVIDENCE = ""
-
-
-def uses(options: RestoreOptions) -> tuple[Use[Any], ...]:
-    """Return what is needed whatever the picture, so that it is refused early where it is not here."""
-    return (Use("restorer", options.provider, options.params, options.scale, options.fast),)
+    needs = (Need("restorer", scale="scale", fast="fast"),)
+    scale: Literal[1, 2, 3, 4] = option(1, "Enlarge 1, 2 or 4 times (3 where a provider has it).", short="-s")
+    strength: float = option(1.0, "0 leaves the picture as it is, 1 is the full effect.", ge=0, le=1)
+    noise_sigma: float | None = option(
+        None, "Noise level of 255; {none}: it is estimated.", "--sigma", unit="1/255", none="auto", parse=float,
+        ge=0, le=255,
+    )  # fmt: skip
+    provider: str = option("auto", "Who does it; see tratto models.", http=NAME)
+    kernel: Literal["nearest", "bilinear", "bicubic", "lanczos"] = option(
+        "bicubic", "How what may not change is enlarged: nearest, bilinear, bicubic or lanczos."
+    )
+    fast: bool = option(False, "Allow lower precision where it is faster.")
+    force: bool = option(False, "Restore even what looks clean.")
+    seed: int = option(0, "Seed of everything random.", ge=0, le=LARGEST_SEED)
+    params: dict[str, Any] = option({}, "Parameters of the provider.", "--param", http=NAMED_VALUES, **PARAMETERS)
 
 
 def prepare(options: RestoreOptions, image: Image, given: Given, services: Services) -> Prepared:
     """Open the mask, if there is one."""
+    from tratto.imaging.opening import open_mask
+    from tratto.tasks.prepared import Prepared
+
     mask = given.inputs.get("mask")
     return Prepared(options, None if mask is None else open_mask(mask, image, given.limits))
-
-
-def _complaints(error: ValidationError) -> list[str]:
-    """Return one sentence for each option that is wrong."""
-    parts: dict[str, str] = {}
-    for item in error.errors(include_url=False, include_context=False):
-        name = str(item["loc"][0]) if item["loc"] else "options"
-        wanted = _WANTED.get(name)
-        got = repr(item["input"])
-        got = got if len(got) <= 80 else f"{got[:80]}..."
-        if wanted is not None:
-            parts[name] = f"{name} must be {wanted}, got {got}"
-        else:
-            parts[name] = f"there is no option {name!r}; there are {', '.join(_WANTED)}"
-    return list(parts.values())
 
 
 def softness(inspection: Inspection) -> float | None:
@@ -231,6 +148,10 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
     Recipe
         With the reasons in words.
     """
+    from tratto.core.recipe import Recipe
+    from tratto.steps.deblur import Deblur
+    from tratto.steps.upscale import Upscale
+
     damage = damage_reasons(options, inspection)
     reasons = list(damage)
     steps: list[Step] = []
@@ -353,6 +274,8 @@ def _nothing(options: RestoreOptions, inspection: Inspection) -> str:
 
 
 def _denoise(options: RestoreOptions, inspection: Inspection) -> Denoise:
+    from tratto.steps.denoise import Denoise
+
     damage = prevailing(options, inspection)
     return Denoise(
         provider=options.provider,
@@ -363,19 +286,3 @@ def _denoise(options: RestoreOptions, inspection: Inspection) -> Denoise:
         damage=damage,
         grid=(inspection.jpeg_grid or (0, 0)) if options.params.get("network", damage) == "jpeg" else (0, 0),
     )
-
-
-def make_options(**fields: Any) -> RestoreOptions:
-    """Return validated options.
-
-    Parameters
-    ----------
-    **fields
-        Attributes of :class:`RestoreOptions`.
-
-    Raises
-    ------
-    OptionError
-        Naming every option that is unknown or out of range.
-    """
-    return RestoreOptions(**fields)

@@ -243,7 +243,7 @@ def as_the_command(provider: str = "auto") -> Method:
     from tratto.providers.catalogue import open_provider, settle
     from tratto.steps.deblur import Deblur
     from tratto.steps.denoise import OWN, Denoise
-    from tratto.tasks.restore import make_options, plan
+    from tratto.tasks.restore import RestoreOptions, plan
 
     session = Session()
     opened: dict[tuple[str, int, str], Restorer] = {}
@@ -251,7 +251,7 @@ def as_the_command(provider: str = "auto") -> Method:
     def run(case: Case) -> tuple[Picture, NDArray[np.float32] | None]:
         levels = np.round(np.clip(case.source, 0, 1) * 255).astype(np.uint8)
         seen = np.ascontiguousarray(levels[..., 0] if case.gray else levels)
-        recipe = plan(make_options(scale=case.scale, provider=provider), session.inspect(seen))
+        recipe = plan(RestoreOptions(scale=case.scale, provider=provider), session.inspect(seen))
         picture, sigma = case.source, None
         for step in recipe.steps:
             scale = step.scale

@@ -1,0 +1,202 @@
+"""The command of a task, derived from its row in ``TASKS`` and from the models of its options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+import typer
+
+from tratto.cli.guard import guarded
+from tratto.cli.show import argument_path
+from tratto.tasks import Input, Task
+
+if TYPE_CHECKING:
+    from tratto.core.options import Entry, JobLimits, RunOptions, SaveOptions, TaskOptions
+
+#: The pictures that a command works on.
+PATHS = Annotated[list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH")]
+#: What the command line can do with masks of many pictures.
+FOLDER = "; or a folder with one for each input"
+
+
+def command_of(task: Task) -> Callable[..., None]:
+    """Return what does a task, with the signature from which ``typer`` makes a command."""
+    from tratto.core.options import CLI, COMMON, entries
+
+    listed = [e for model in (task.model, *COMMON) for e in entries(model, CLI)]
+    flags = {e.name: e.flag for e in listed} | {i.role: f"--{i.role}" for i in task.inputs}
+    parameters = [
+        Parameter("paths", Parameter.KEYWORD_ONLY, annotation=PATHS),
+        *(_option(e, flags) for e in listed if e.info.is_required()),
+        *(_input(i) for i in task.inputs[1:]),
+        *(_option(e, flags) for e in listed if not e.info.is_required()),
+    ]
+
+    def command(**given: Any) -> None:
+        from tratto.cli.job import run_task
+
+        guarded(run_task, task, given, flags, as_json=given["as_json"])
+
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def input_help(item: Input) -> str:
+    """Return the help of an input for the command line."""
+    from tratto.core.options import with_names
+
+    return with_names(item.help, lambda name: FOLDER) + (" Repeatable." if item.repeatable else "")
+
+
+def _input(item: Input) -> Parameter:
+    """Return the flag of an input beyond the first."""
+
+    def read(text: str) -> Path | str:
+        return text if text in item.words else argument_path(text)
+
+    option = typer.Option(f"--{item.role}", parser=read, metavar="PATH", help=input_help(item))
+    kind: Any = list[Path] if item.repeatable else Path
+    return _parameter(item.role, kind | None, option, None)
+
+
+def _option(entry: Entry, flags: Mapping[str, str]) -> Parameter:
+    from tratto.core.options import CLI, help_text
+
+    option, kind, default = entry.option, _typed(entry), _default(entry)
+    text = help_text(entry, CLI, lambda name: flags.get(name, name))
+    if option.collect is not None:
+        kind, text = list[kind], f"{text[:-1]}; repeatable."
+    choices = "|".join(map(str, get_args(entry.kind))) if get_origin(entry.kind) is Literal else None
+    made = typer.Option(
+        *filter(None, (entry.flag, option.short)),
+        help=text,
+        metavar=option.metavar or choices,
+        parser=argument_path if kind is Path else None,
+    )
+    return _parameter(entry.name, kind | None if default is None else kind, made, default)
+
+
+def _parameter(name: str, kind: Any, option: Any, default: Any) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+
+
+def _typed(entry: Entry) -> Any:
+    """Return the type that the command line takes for an option; what is no number, switch or path is text."""
+    if entry.option.cli_type is not None or entry.option.none:
+        return entry.option.cli_type or str
+    kind = type(get_args(entry.kind)[0]) if get_origin(entry.kind) is Literal else entry.kind
+    return kind if kind in (bool, int, float, Path) else str
+
+
+def _default(entry: Entry) -> Any:
+    """Return the default of an option as the command line shows it; empty where it must be given."""
+    option, default = entry.option, entry.info.default
+    if entry.info.is_required():
+        return Parameter.empty
+    if option.collect is not None:
+        return None
+    if option.off:
+        return False
+    return option.cli_default or (option.none or None if default is None else default)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for.
+
+    Attributes
+    ----------
+    paths : tuple of str
+        Of the pictures.
+    inputs : dict
+        What was given beside them, by role; None: not given.
+    options : TaskOptions
+    run : RunOptions
+    save : SaveOptions
+    limits : JobLimits
+    made_into : tuple of str
+        Roles of inputs that became an option.
+    """
+
+    paths: tuple[str, ...]
+    inputs: dict[str, Any]
+    options: TaskOptions
+    run: RunOptions
+    save: SaveOptions
+    limits: JobLimits
+    made_into: tuple[str, ...] = ()
+
+    @property
+    def job_inputs(self) -> dict[str, Any]:
+        """Those of the inputs that were given and that no option was made of."""
+        return {role: value for role, value in self.inputs.items() if value is not None and role not in self.made_into}
+
+
+def read_request(task: Task, given: Mapping[str, Any], read: Callable[[Any], Any]) -> Request:
+    """Return what a command line asks for, checked.
+
+    Parameters
+    ----------
+    task : Task
+    given : mapping
+        The parameters of :func:`command_of` by name.
+    read : callable
+        Opens an input as :class:`tratto.Image`.
+
+    Raises
+    ------
+    BadOptions
+        Naming every option that is wrong.
+    """
+    from tratto.core.options import BadOptions, JobLimits, RunOptions, SaveOptions
+
+    inputs = {i.role: (tuple(given[i.role] or ()) or None) if i.repeatable else given[i.role] for i in task.inputs[1:]}
+    problems: list[str] = []
+
+    def made(model: Any, make: Callable[..., Any]) -> Any:
+        try:
+            return make(_fields(model, given))
+        except BadOptions as e:
+            problems.extend(e.problems)
+
+    common = [
+        made(model, lambda fields, model=model: model(**fields)) for model in (RunOptions, SaveOptions, JobLimits)
+    ]
+    options = made(task.model, lambda fields: task.model.of(fields, inputs, read))
+    if problems:
+        raise BadOptions(*problems)
+    task.check(options, inputs)
+    made_into = tuple(i.role for i in task.inputs if i.becomes)
+    return Request(tuple(given["paths"]), inputs, options, *common, made_into)
+
+
+def _fields(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a model that a command line gave."""
+    from tratto.core.options import CLI, BadOptions, entries, wrong_value
+
+    found: dict[str, Any] = {}
+    implied: dict[str, Any] = {}
+    problems = []
+    for entry in entries(model, CLI):
+        option, value = entry.option, given[entry.name]
+        if value is None or (option.none and value == option.none):
+            continue
+        values = []
+        for text in value if option.collect else [value]:
+            try:
+                values.append(option.parse(text) if option.parse else text)
+            except ValueError:
+                problems.append(wrong_value(entry.name, entry.expected, text))
+        found[entry.name] = option.collect(values) if option.collect else (values or [None])[0]
+        if option.off:
+            found[entry.name] = not value
+        if value is True:
+            implied |= option.implies
+    if problems:
+        raise BadOptions(*problems)
+    return found | implied

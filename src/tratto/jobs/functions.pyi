@@ -1,0 +1,72 @@
+"""The tasks as plain functions, for type checkers; written by ``python -m tratto.cli.reference types``."""
+
+from typing import Any, Literal
+
+from tratto.core.result import Result
+from tratto.jobs import Session
+from tratto.tasks.recolor import RecolorOptions
+from tratto.tasks.repair import RepairOptions
+from tratto.tasks.restore import RestoreOptions
+
+def restore(
+    picture: Any,
+    options: RestoreOptions | None = ...,
+    *,
+    mask: Any = ...,
+    page: int | None = ...,
+    session: Session | None = ...,
+    scale: Literal[1, 2, 3, 4] = ...,
+    strength: float = ...,
+    noise_sigma: float | None = ...,
+    provider: str = ...,
+    kernel: Literal["nearest", "bilinear", "bicubic", "lanczos"] = ...,
+    fast: bool = ...,
+    force: bool = ...,
+    seed: int = ...,
+    params: dict[str, Any] = ...,
+) -> Result: ...
+def repair(
+    picture: Any,
+    options: RepairOptions | None = ...,
+    *,
+    mask: Any = ...,
+    page: int | None = ...,
+    session: Session | None = ...,
+    threshold: float = ...,
+    method: str = ...,
+    params: dict[str, Any] = ...,
+    caption: str = ...,
+    captioner: str = ...,
+    grow: float = ...,
+    blend: float = ...,
+    seed: int = ...,
+    passes: int = ...,
+) -> Result: ...
+def recolor(
+    picture: Any,
+    options: RecolorOptions | None = ...,
+    *,
+    swatch: Any = ...,
+    texture: Any = ...,
+    mask: Any = ...,
+    page: int | None = ...,
+    session: Session | None = ...,
+    color: str | tuple[float, float, float] | None = ...,
+    clicks: tuple[tuple[float, float], ...] = ...,
+    others: tuple[tuple[float, float], ...] = ...,
+    corners: tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]] | None = ...,
+    repeat: tuple[float, float] | None = ...,
+    match: Literal["seen", "paint"] = ...,
+    was: str | tuple[float, float, float] | None = ...,
+    bounce: float | None = ...,
+    pattern: Literal["auto", "keep", "remove"] = ...,
+    stains: Literal["keep", "remove"] = ...,
+    glossy: bool = ...,
+    grow: float = ...,
+    feather: float = ...,
+    edge: int = ...,
+    strength: float = ...,
+    provider: Literal["tratto", "sd15"] = ...,
+    params: dict[str, Any] = ...,
+    seed: int = ...,
+) -> Result: ...

@@ -1,0 +1,145 @@
+"""What each door shows of a task: the signature and docstring of its function, its types, its JSON schema over HTTP."""
+
+from __future__ import annotations
+
+import types
+from inspect import Parameter, Signature
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import TypeAdapter
+
+from tratto.core.options import COMMON, HTTP, SDK, Entry, entries, help_text, with_names
+from tratto.tasks import KINDS, TASKS, Input, Task
+
+#: What a function takes beside inputs and options: name, type and what it says.
+SHARED = (
+    ("page", "int | None", "Of files with several, from 0 (the command line counts from 1); None: of a file with one."),
+    ("session", "Session | None", "To share opened networks and set limits; None makes a new one."),
+)
+TYPES = '''"""The tasks as plain functions, for type checkers; written by ``python -m tratto.cli.reference types``."""
+
+from typing import Any, Literal
+
+from tratto.core.result import Result
+from tratto.jobs import Session
+'''
+
+
+def signature(task: Task) -> Signature:
+    """Return what the function of a task takes: the picture, options as a whole, or inputs and options as keywords.
+
+    Examples
+    --------
+    >>> signature(TASKS[0]).parameters["scale"].default
+    1
+    """
+    keyword = Parameter.KEYWORD_ONLY
+    parameters = [
+        Parameter("picture", Parameter.POSITIONAL_OR_KEYWORD, annotation="Any"),
+        Parameter("options", Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=f"{task.options} | None"),
+        *(Parameter(i.role, keyword, default=None, annotation="Any") for i in task.inputs[1:]),
+        *(Parameter(name, keyword, default=None, annotation=kind) for name, kind, _ in SHARED),
+    ]
+    for entry in entries(task.model, SDK):
+        default = entry.info.get_default(call_default_factory=True)
+        parameters.append(Parameter(entry.name, keyword, default=default, annotation=type_text(entry)))
+    return Signature(parameters, return_annotation="Result")
+
+
+def docstring(task: Task) -> str:
+    """Return the documentation of the function of a task."""
+    listed = [(i.role, i.python or KINDS[i.kind], with_names(i.help, _no_folder)) for i in task.inputs]
+    listed.insert(1, ("options", f"{task.options} or None", "Or give its fields as keywords: those below."))
+    listed += [(name, kind.replace(" | ", " or "), text) for name, kind, text in SHARED]
+    listed += [(e.name, e.expected, help_text(e, SDK)) for e in entries(task.model, SDK)]
+    return "\n".join(
+        [
+            f"{task.summary}\n\nParameters\n----------",
+            *(f"{name} : {kind}" + (f"\n    {text}" if text else "") for name, kind, text in listed),
+            "\nReturns\n-------\nResult\n    Write it with :func:`tratto.save`.",
+            "\nRaises\n------\nTrattoError\n    One of its kinds; see ``tratto.core.errors``.",
+            f"\nExamples\n--------\n>>> result = {task.example}  # doctest: +SKIP\n",
+        ]
+    )
+
+
+def _no_folder(name: str) -> str:
+    """Python takes one mask for one picture."""
+    return "" if name == "folder" else name
+
+
+def type_stub() -> str:
+    """Return the functions of all tasks as type checkers read them."""
+    imports = "".join(f"from {t.module} import {t.options}\n" for t in sorted(TASKS, key=lambda t: t.module))
+    functions = ""
+    for task in TASKS:
+        lines: list[str] = []
+        for p in signature(task).parameters.values():
+            if p.kind is Parameter.KEYWORD_ONLY and "*" not in lines:
+                lines.append("*")
+            lines.append(f"{p.name}: {p.annotation}" + ("" if p.default is Parameter.empty else " = ..."))
+        functions += f"def {task.name}(\n" + "".join(f"    {line},\n" for line in lines) + ") -> Result: ...\n"
+    return f"{TYPES}{imports}\n{functions}"
+
+
+def type_text(entry: Entry) -> str:
+    """Return the type of an option as code.
+
+    Examples
+    --------
+    >>> type_text(entries(TASKS[0].model)[2])
+    'float | None'
+    """
+    return ("str | " if entry.reads_text else "") + _type_text(entry.info.annotation)
+
+
+def _type_text(kind: Any) -> str:
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _type_text(parts[0])
+    if origin is Literal:
+        return f"Literal[{', '.join(repr(p).replace(chr(39), chr(34)) for p in parts)}]"
+    if origin in (Union, types.UnionType):
+        return " | ".join(map(_type_text, parts))
+    if origin is not None:
+        return f"{origin.__name__}[{', '.join('...' if p is Ellipsis else _type_text(p) for p in parts)}]"
+    return {types.NoneType: "None", Any: "Any"}.get(kind) or str(kind.__name__)
+
+
+def http_schema(task: Task) -> dict[str, Any]:
+    """Return the JSON schema of a request for a task: its inputs as uploads, and the options with a door to HTTP.
+
+    Paths and keys of the machine that serves have none, and no string says more than a name, unless it is text.
+
+    Examples
+    --------
+    >>> sorted(http_schema(TASKS[0])["properties"])[:4]
+    ['dry_run', 'fast', 'force', 'forensic']
+    """
+    properties = {i.role: _upload(i) for i in task.inputs}
+    for model in (task.model, *COMMON):
+        whole = TypeAdapter(model).json_schema()["properties"]
+        for entry in entries(model, HTTP):
+            shown = {**whole[entry.name], "description": help_text(entry, SDK)}
+            if entry.reads_text:
+                shown["anyOf"] = [*shown["anyOf"], {"type": "string", **entry.option.http}]
+            else:
+                shown |= entry.option.http
+            properties[entry.name] = shown | ({"unit": entry.option.unit} if entry.option.unit else {})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": task.name,
+        "description": task.summary,
+        "type": "object",
+        "properties": properties,
+        "required": [i.role for i in task.inputs if i.missing or i == task.inputs[0]],
+        "additionalProperties": False,
+    }
+
+
+def _upload(item: Input) -> dict[str, Any]:
+    """Return the schema of a file that is sent, or of a word instead of it."""
+    file = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+    one: dict[str, Any] = {"anyOf": [file, {"enum": list(item.words)}]} if item.words else file
+    shown = {"type": "array", "items": one} if item.repeatable else one
+    return {**shown, "description": with_names(item.help, _no_folder)}
