@@ -138,10 +138,11 @@ def plan_jobs(
         For what must stop the whole command before anything is written.
     """
     single = job.run.out.suffix.lower() in session.output_suffixes and not job.run.out.is_dir()
-    if job.run.out.suffix.lower() in UNWRITABLE and not job.run.out.is_dir():
+    out = job.run.out
+    if out.suffix.lower() in UNWRITABLE and not out.is_dir():
         raise OptionError(
-            f"{job.run.out} ends like a picture that is not written ({job.run.out.suffix}); name a folder, or a file that "
-            f"ends with one of {', '.join(session.output_suffixes)}"
+            f"{out} ends like a picture that is not written ({out.suffix}); name a folder, or a file that ends "
+            f"with one of {', '.join(session.output_suffixes)}"
         )
     check_target(job.run.out)
     gathered = gather(list(job.paths), None if single else job.run.out, bundles=False)
