@@ -176,5 +176,5 @@ def test_the_help_of_a_task_loads_no_other_and_no_pixels(task):
     loaded = loaded_after(task.name, "--help")
     assert task.module in loaded
     others = {t.module for t in TASKS if t is not task}
-    assert not loaded & {"numpy", "PIL", "cv2", "onnxruntime", "torch", "tratto.session", "tratto.batch", *others}
+    assert not loaded & {"numpy", "PIL", "cv2", "onnxruntime", "torch", "tratto.jobs", *others}
     assert "tratto.cli.ledger" not in loaded

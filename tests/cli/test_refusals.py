@@ -107,7 +107,7 @@ def test_a_glob_passes_bundles_over(made):
 
 
 def test_a_dry_run_refuses_what_forensic_mode_refuses(tmp_path, monkeypatch):
-    from tratto.jobs import Session
+    from tratto.providers.pool import Pool
 
     class Inventive:
         """Tells a picture's future from its past."""
@@ -115,7 +115,7 @@ def test_a_dry_run_refuses_what_forensic_mode_refuses(tmp_path, monkeypatch):
         info = RestorerInfo("inventive", 1, 64, 8, generative=True)
 
     noisy(tmp_path / "a.png")
-    monkeypatch.setattr(Session, "restorer", lambda *a: Inventive)
+    monkeypatch.setattr(Pool, "open", lambda *a: Inventive)
     line = ("restore", tmp_path / "a.png", "-o", tmp_path / "out", "--forensic", "--provider", "tratto")
     told = []
     for extra in ((), ("--dry-run",)):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from tratto.session.options import ENDINGS, FORMATS
 
 import tratto
 from tratto.core.errors import OptionError
@@ -26,6 +25,7 @@ from tratto.core.options import (
     with_names,
 )  # fmt: skip
 from tratto.imaging.masks import DAMAGE_CHANCE
+from tratto.jobs.options import ENDINGS, FORMATS
 from tratto.tasks import TASKS
 
 MODELS = [*(t.model for t in TASKS), *COMMON]

@@ -10,7 +10,8 @@ import pytest
 import tratto
 from tratto.core.errors import OptionError
 from tratto.core.options import HTTP, SDK, entries
-from tratto.tasks import TASKS, Input, Task
+from tratto.jobs import Job
+from tratto.tasks import TASKS, Task
 from tratto.tasks.doors import http_schema
 
 PX = np.random.default_rng(0).integers(60, 200, (24, 32, 3), np.uint8)
@@ -164,8 +165,5 @@ def test_a_task_without_inputs_of_its_own_takes_a_picture():
 
 
 def test_no_input_is_dropped_in_silence():
-    inputs = (Input("picture"), Input("character"), Input("paint", becomes="color"), Input("mask", kind="mask"))
-    task = Task("dream", "Dream.", "RestoreOptions", "tratto.tasks.restore", inputs=inputs)
-    assert task.mask({"mask": "m.png", "paint": "p.png", "character": None}) == "m.png"
-    with pytest.raises(OptionError, match="character"):
-        task.mask({"mask": "m.png", "character": "c.png"})
+    with pytest.raises(OptionError, match="restore takes picture, mask, no character"):
+        Job().run("restore", {"picture": np.zeros((64, 64, 3), np.uint8), "character": "me.png"})

@@ -1,7 +1,7 @@
 """Render what is derived and kept as files, from the models of the options.
 
 python -m tratto.cli.reference > docs/reference.md
-python -m tratto.cli.reference types > src/tratto/session/functions.pyi
+python -m tratto.cli.reference types > src/tratto/jobs/functions.pyi
 """
 
 from __future__ import annotations

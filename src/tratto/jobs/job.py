@@ -206,6 +206,9 @@ class Job:
         self.check(options)
         if PICTURE not in inputs:
             raise OptionError(f"{task} needs a picture to work on, got {', '.join(inputs) or 'no input'}")
+        roles = [item.role for item in known.inputs]
+        if strange := [role for role in inputs if role not in roles]:  # nothing that was given is dropped in silence
+            raise OptionError(f"{task} takes {', '.join(roles)}, no {', '.join(strange)}")
         given = Given({k: v for k, v in inputs.items() if k != PICTURE and v is not None}, self.limits)
         image = open_picture(inputs[PICTURE], page, self.limits)
         origin = source if source is not None else inputs[PICTURE]
