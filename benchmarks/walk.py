@@ -31,7 +31,7 @@ from pathlib import Path
 SRC, PICTURE, OUT = sys.argv[1:4]
 CARRIES = {"Image", "Canvas", "Result", "Outcome", "Inspection", "Estimated", "RestoredTile", "StepRecord", "ndarray",
            "memmap", "Prepared", "ReceiptInputs", "BundleParts", "FileOutcome", "Recipe", "FolderJob", "Source",
-           "RestoreOptions", "Target"}
+           "Target"}
 seen, walk, files = set(), [], set()
 root = os.path.join(SRC, "tratto") + os.sep
 

@@ -115,7 +115,10 @@ def test_a_dry_run_refuses_what_forensic_mode_refuses(tmp_path, monkeypatch):
         info = RestorerInfo("inventive", 1, 64, 8, generative=True)
 
     noisy(tmp_path / "a.png")
-    monkeypatch.setattr(Pool, "open", lambda *a: Inventive)
+    usual = Pool.open
+    monkeypatch.setattr(
+        Pool, "open", lambda self, use, *a: Inventive if use.capability == "restorer" else usual(self, use, *a)
+    )
     line = ("restore", tmp_path / "a.png", "-o", tmp_path / "out", "--forensic", "--provider", "tratto")
     told = []
     for extra in ((), ("--dry-run",)):
