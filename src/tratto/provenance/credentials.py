@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from tratto.core.errors import MissingExtra, OptionError, OutputError
 from tratto.provenance.keys import TEST_ORGANISATION, Identity
 from tratto.provenance.seal import open_regular
-from tratto.provenance.xmp import BY_FORMULA, BY_MODEL
+from tratto.provenance.xmp import step_source_type
 
 RECEIPT_LABEL = "org.tratto.receipt"
 DISCLOSURE_LABEL = "c2pa.ai-disclosure"
@@ -346,7 +346,7 @@ def _definition(account: Account, media: str) -> dict[str, Any]:
                 "action": "c2pa.edited",
                 "description": f"{step['step']} by {step['provider']}" if step["provider"] else step["step"],
                 "softwareAgent": tool,
-                "digitalSourceType": BY_MODEL if step["models"] else BY_FORMULA,
+                "digitalSourceType": step_source_type(step),
                 "parameters": {
                     "org.tratto.step": i,
                     "org.tratto.generative": step["generative"],

@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from tratto.core.image import Image
 
 _SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-#: What was made of the pixels, in the words of IPTC's controlled vocabulary.
-BY_MODEL, BY_FORMULA = f"{_SOURCE}compositeWithTrainedAlgorithmicMedia", f"{_SOURCE}algorithmicallyEnhanced"
+#: What was made of the pixels, in the words of IPTC's controlled vocabulary: parts were put in that the source does not
+#: hold ("Edited using Generative AI" to those who show it), or what it holds was estimated better. A network that
+#: invents nothing belongs to the second kind.
+MADE_UP, ENHANCED = f"{_SOURCE}compositeWithTrainedAlgorithmicMedia", f"{_SOURCE}algorithmicallyEnhanced"
+#: Steps that show what never was, and yet put in no content: they calculate another colour for what is there.
+_RECOLOURS = frozenset({"repaint"})
 #: What a source may say of itself that no later work takes back: parts of it, or all, were never in front of a camera.
-_MADE_UP = frozenset(
+_NO_CAMERA = frozenset(
     _SOURCE + name
     for name in (
         "trainedAlgorithmicMedia",
@@ -86,7 +90,28 @@ def source_type(receipt: Mapping[str, Any]) -> str:
     """Return the IPTC digital source type that a receipt's steps give a picture; empty if nothing was done."""
     if not receipt["steps"]:
         return ""
-    return BY_MODEL if any(s["models"] for s in receipt["steps"]) else BY_FORMULA
+    return MADE_UP if any(step_source_type(s) == MADE_UP for s in receipt["steps"]) else ENHANCED
+
+
+def step_source_type(step: Mapping[str, Any]) -> str:
+    """Return the IPTC digital source type of what one step of a receipt did.
+
+    Parameters
+    ----------
+    step : mapping
+        An entry of the receipt's ``steps``.
+
+    Returns
+    -------
+    str
+        :data:`MADE_UP` for filled holes and for providers that may invent detail, else :data:`ENHANCED`.
+
+    Examples
+    --------
+    >>> step_source_type({"step": "denoise", "generative": False}).rpartition("/")[2]
+    'algorithmicallyEnhanced'
+    """
+    return MADE_UP if step["generative"] and step["step"] not in _RECOLOURS else ENHANCED
 
 
 def events(receipt: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -164,7 +189,7 @@ def marked(packet: bytes | None, receipt: Mapping[str, Any]) -> tuple[bytes, str
         document = _document(b"")
         rdf = _rdf(document)
     before = _read(rdf)
-    kept = before.source_type if before.source_type in _MADE_UP else source_type(receipt)
+    kept = before.source_type if before.source_type in _NO_CAMERA else source_type(receipt)
     history = _take_history(rdf)
     for space, name in (
         (_IPTC_EXT, "DigitalSourceType"),
@@ -223,7 +248,7 @@ def doubts(packet: bytes | None) -> str:
         return ""
     if said.stamp or any("not for examination" in e.get("parameters", "") for e in said.history):
         return "the source says of itself that a step before may have invented detail: not for examination"
-    if said.source_type in _MADE_UP:
+    if said.source_type in _NO_CAMERA:
         return (
             f"the source says of itself that it was made or changed by machine ({said.source_type.rpartition('/')[2]})"
         )
@@ -241,7 +266,7 @@ def contradicts(packet: bytes | None, receipt: Mapping[str, Any]) -> str:
     claim = receipt["claim"]
     if said.status and (said.status != claim["status"] or (claim["stamp"] and said.stamp != claim["stamp"])):
         return "the XMP of the picture makes another claim than the receipt"
-    if said.status and said.source_type not in (source_type(receipt), *_MADE_UP):
+    if said.status and said.source_type not in (source_type(receipt), *_NO_CAMERA):
         return "the XMP of the picture names another digital source type than follows from the receipt"
     ours = events(receipt)
     if said.status and list(said.history[-len(ours) :]) != ours:
