@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.errors import InputError, ReceiptError, UnavailableError
+from tratto.core.errors import InputError, ReceiptError, UnavailableError, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, Metadata
 from tratto.imaging.resample import KERNELS, Kernel, enlarge_into
 from tratto.imaging.scratch import allocate, release
@@ -369,7 +369,11 @@ def _marks(bundle: Bundle, image: Image, found: Findings) -> None:
 
     if not bundle.receipt["steps"] or bundle.receipt["claim"]["status"] == EXISTING:
         return
-    wrong = contradicts(image.meta.xmp, bundle.receipt)
+    try:
+        wrong = contradicts(image.meta.xmp, bundle.receipt)
+    except ReceiptError as e:
+        found.notes.append(f"the XMP of the picture was not compared with the receipt, for it cannot be read: {e}")
+        return
     if wrong:
         found.wrong.append(wrong)
     elif image.meta.xmp:
@@ -410,9 +414,10 @@ def _result(bundle: Bundle, picture: Path, seen: _Seen, found: Findings) -> None
 
 
 def as_stated(image: Image, facts: Mapping[str, Any]) -> Image | None:
-    """Return a decoded result in the mode and depth it had before it was written, or None if it cannot be it.
+    """Return a decoded result in the form it had before it was written, or None if it cannot be it.
 
-    A format that has no grey holds it as RGB, one that has no 1, 2 or 4 bits holds them as 8.
+    A format that has no grey holds it as RGB, one that has no 1, 2 or 4 bits holds them as more or as a palette, and an
+    alpha plane that is opaque everywhere may be left out. None of that changes a colour.
 
     Parameters
     ----------
@@ -420,7 +425,13 @@ def as_stated(image: Image, facts: Mapping[str, Any]) -> Image | None:
     facts : mapping
         ``output.picture`` of the receipt.
     """
+    from tratto.imaging.io import expand_palette
+
     mode, bits = ColorMode(facts["mode"]), int(facts["bits"])
+    if image.palette is not None and mode is not ColorMode.PALETTE:
+        if int(image.pixels.max()) >= len(image.palette):
+            return None
+        image = expand_palette(image, allocate)
     if image.mode is ColorMode.RGB and mode is ColorMode.GRAY:
         px = image.pixels
         if not (np.array_equal(px[..., 0], px[..., 1]) and np.array_equal(px[..., 0], px[..., 2])):
@@ -430,20 +441,24 @@ def as_stated(image: Image, facts: Mapping[str, Any]) -> Image | None:
         return None
     if mode is ColorMode.PALETTE and image.bits != bits:
         return image.replace(bits=bits) if int(image.pixels.max()) < 1 << bits else None
-    if image.bits == 8 and bits < 8:
-        pixels = _fewer_bits(image.pixels, bits)
-        alpha = None if image.alpha is None else _fewer_bits(image.alpha, bits)
+    if mode is not ColorMode.PALETTE and facts.get("alpha") and image.alpha is None:
+        opaque: NDArray[Any] = allocate(image.pixels.shape[:2], image.pixels.dtype)
+        opaque[...] = image.max_value
+        image = image.replace(alpha=opaque)
+    if bits < image.bits <= 8:
+        pixels = _fewer_bits(image.pixels, image.bits, bits)
+        alpha = None if image.alpha is None else _fewer_bits(image.alpha, image.bits, bits)
         if pixels is None or (image.alpha is not None and alpha is None):
             return None
         return image.replace(pixels=pixels, alpha=alpha, bits=bits)
     return image if image.bits == bits else None
 
 
-def _fewer_bits(plane: NDArray[Any], bits: int) -> NDArray[np.uint8] | None:
-    top = (1 << bits) - 1
+def _fewer_bits(plane: NDArray[Any], have: int, bits: int) -> NDArray[np.uint8] | None:
+    full, top = (1 << have) - 1, (1 << bits) - 1
     wide = plane.astype(np.uint32)
-    back = (wide * top + 127) // 255
-    return back.astype(np.uint8) if np.array_equal((back * 255 + top // 2) // top, wide) else None
+    back = (wide * top + full // 2) // full
+    return back.astype(np.uint8) if np.array_equal((back * full + top // 2) // top, wide) else None
 
 
 def _source(bundle: Bundle, seen: _Seen, found: Findings) -> None:
@@ -478,9 +493,12 @@ def _source(bundle: Bundle, seen: _Seen, found: Findings) -> None:
 def _decode(path: Path, size: Mapping[str, Any], page: int, found: Findings) -> Image | None:
     try:
         return read_picture(path, size["width"], size["height"], page)
-    except UnavailableError as e:
+    except (UnavailableError, UnsupportedFormat) as e:
         found.notes.append(f"{shown(path.name)} was not decoded: {e}")
     except InputError as e:
+        if isinstance(e.__cause__, MemoryError):  # that is about this machine
+            found.notes.append(f"{shown(path.name)} was not decoded: {e}")
+            return None
         found.wrong.append(f"{shown(path.name)} cannot be decoded as the receipt states: {e}")
     return None
 

@@ -180,14 +180,23 @@ def marked(packet: bytes | None, receipt: Mapping[str, Any]) -> tuple[bytes, str
     note : str
         Why the source's packet was not kept; empty if it was.
     """
-    note = ""
+    if not packet:
+        return _with_marks(b"", receipt), ""
     try:
-        document = _document(packet or b"")
-        rdf = _rdf(document)
+        whole = _with_marks(packet, receipt)
+        # what cannot be read back as it was meant would be called a contradiction by whoever checks the result
+        wrong = contradicts(whole, receipt)
     except ReceiptError as e:
-        note = f"the XMP of the source is left out of the result: {e}; the original keeps it"
-        document = _document(b"")
-        rdf = _rdf(document)
+        wrong = str(e)
+    if not wrong:
+        return whole, ""
+    note = f"the XMP of the source is left out of the result: {wrong}; the original keeps it"
+    return _with_marks(b"", receipt), note
+
+
+def _with_marks(packet: bytes, receipt: Mapping[str, Any]) -> bytes:
+    document = _document(packet)
+    rdf = _rdf(document)
     before = _read(rdf)
     kept = before.source_type if before.source_type in _NO_CAMERA else source_type(receipt)
     history = _take_history(rdf)
@@ -220,7 +229,7 @@ def marked(packet: bytes | None, receipt: Mapping[str, Any]) -> tuple[bytes, str
             _property(item, f"stEvt:{name}", value)
     body = "".join(node.toxml() for node in document.childNodes)
     whole = body if "<?xpacket" in body else _BEGIN + body + _END
-    return whole.encode("utf-8"), note
+    return whole.encode("utf-8")
 
 
 def read_marks(packet: bytes | None) -> Marks:
@@ -256,13 +265,16 @@ def doubts(packet: bytes | None) -> str:
 
 
 def contradicts(packet: bytes | None, receipt: Mapping[str, Any]) -> str:
-    """Return how a picture's packet contradicts its receipt; empty if it does not, or says nothing."""
+    """Return how a picture's packet contradicts its receipt; empty if it does not, or says nothing.
+
+    Raises
+    ------
+    ReceiptError
+        If it cannot be read, so that it neither agrees nor contradicts.
+    """
     if not _worked(receipt):
         return ""
-    try:
-        said = read_marks(packet)
-    except ReceiptError as e:
-        return f"the XMP of the picture cannot be read: {e}"
+    said = read_marks(packet)
     claim = receipt["claim"]
     if said.status and (said.status != claim["status"] or (claim["stamp"] and said.stamp != claim["stamp"])):
         return "the XMP of the picture makes another claim than the receipt"
