@@ -276,9 +276,3 @@ def test_grey_and_few_bits_through_their_profile():
     image = Image(x, ColorMode.GRAY, 4, meta=Metadata(icc=icc))
     want = color.linear_to_srgb(np.repeat((x / 15)[..., None], 3, axis=2))
     np.testing.assert_allclose(color.view_wide(image), want, atol=2e-3)
-
-
-def test_colour_chunks_that_are_not_used_are_named():
-    chunks = [["gAMA", "AAGGoA=="], ["pHYs", ""]]
-    image = Image(np.zeros((2, 2, 3), np.uint8), ColorMode.RGB, meta=Metadata(extra={"png_chunks": chunks}))
-    assert "gAMA of the PNG not used" in color.view_note(image)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratto.batch.gather import SUFFIXES, Job, Source, check_jobs, collisions, gather, output_path
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
+from tratto.imaging.io.carried import notes_of
 from tratto.imaging.io.part import sweep
 from tratto.provenance.bundle import recover
 from tratto.provenance.target import check_name, check_target
@@ -339,6 +340,7 @@ def _one(job: FolderJob, item: Job, session: Session, dry_run: bool, alone: bool
             "width": estimated.width,
             "height": estimated.height,
             "warnings": [
+                *notes_of(image),
                 *estimated.warnings,
                 *([] if mask is None else mask_warnings(mask)),
                 *format_notes(image, fmt, job.save),

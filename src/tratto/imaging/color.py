@@ -497,9 +497,6 @@ def view_note(image: Image) -> str:
         reason = f"{kind}; "
     else:
         reason = "no embedded profile; "
-        named = [c[0] for c in image.meta.extra.get("png_chunks", []) if c[0] in ("gAMA", "cHRM", "cICP")]
-        if named:
-            reason = f"no embedded profile, and {', '.join(named)} of the PNG not used; "
     if image.mode is ColorMode.CMYK:
         return reason + "inks shown as (1 - ink)(1 - K)"
     return reason + "samples taken as sRGB"

@@ -12,7 +12,7 @@ anything is expanded; so is one that is nested or branched beyond reason.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
@@ -227,9 +227,7 @@ def _with_marks(packet: bytes, receipt: Mapping[str, Any]) -> bytes:
         item.setAttributeNS(_RDF, "rdf:parseType", "Resource")
         for name, value in event.items():
             _property(item, f"stEvt:{name}", value)
-    body = "".join(node.toxml() for node in document.childNodes)
-    whole = body if "<?xpacket" in body else _BEGIN + body + _END
-    return whole.encode("utf-8")
+    return _written(document)
 
 
 def read_marks(packet: bytes | None) -> Marks:
@@ -289,6 +287,151 @@ def contradicts(packet: bytes | None, receipt: Mapping[str, Any]) -> str:
 def _instance(digest: str) -> str:
     """Return an instance ID that follows from samples, in the form that XMP asks for."""
     return f"xmp.iid:{uuid.UUID(bytes=bytes.fromhex(digest)[:16], version=5)}"
+
+
+# ------------------------------------------------------------------------------------------------ what no longer holds
+
+_XMP = "http://ns.adobe.com/xap/1.0/"
+_TIFF, _EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
+_PANO = "http://ns.google.com/photos/1.0/panorama/"
+_CAMERA = "http://ns.google.com/photos/1.0/camera/"
+_NOTE = "http://ns.adobe.com/xmp/note/"
+#: Name spaces whose every property speaks of a gain map beside the picture, which no result carries.
+_GAIN = ("http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRGainMap/1.0/")
+#: Properties that speak of what lies behind or beside the picture: a name ending in ``*`` stands for all that begin so.
+_BESIDE = (
+    ("http://ns.google.com/photos/1.0/container/", "Directory", "further pictures in the file"),
+    (_CAMERA, "MotionPhoto*", "a film in the file"),
+    (_CAMERA, "MicroVideo*", "a film in the file"),
+    ("http://purl.org/dc/terms/", "provenance", "content credentials at some address"),
+)
+#: Properties that show the picture as it was.
+_SHOWN = (
+    (_XMP, "Thumbnails", "a thumbnail"),
+    ("http://ns.google.com/photos/1.0/image/", "*", "a picture as it was"),
+    ("http://ns.google.com/photos/1.0/depthmap/", "*", "a depth map"),
+)
+_SIZES = (
+    ((_TIFF, "ImageWidth"), (_TIFF, "ImageLength")),
+    ((_EXIF, "PixelXDimension"), (_EXIF, "PixelYDimension")),
+)
+_GROWING = ((_PANO, "*Pixels"), (_EXIF, "FocalPlaneXResolution"), (_EXIF, "FocalPlaneYResolution"))
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What became of a picture, as far as its XMP has to follow.
+
+    Attributes
+    ----------
+    width, height, scale : int
+        Of the result, and by how much it was enlarged.
+    changed : bool
+        True if a step changed it, so that what shows it as it was is stale.
+    extended : bool
+        True if its extended XMP is not carried on.
+    """
+
+    width: int
+    height: int
+    scale: int = 1
+    changed: bool = False
+    extended: bool = False
+
+
+def cleaned(packet: bytes | None, worked: Worked) -> tuple[bytes | None, list[str]]:
+    """Return a packet without statements that do not hold for a result, and what was taken out of it.
+
+    Parameters
+    ----------
+    packet : bytes or None
+        From anybody; one that cannot be read is returned as it is.
+    worked : Worked
+
+    Returns
+    -------
+    bytes or None
+        Byte by byte the same where nothing had to go.
+    list of str
+        In words.
+    """
+    if not packet:
+        return packet, []
+    try:
+        document = _document(packet)
+        rdf = _rdf(document)
+    except ReceiptError:
+        return packet, []
+    before = document.toxml()
+    taken: list[str] = []
+    rules = [*((space, "*", "a gain map") for space in _GAIN), *_BESIDE, *(_SHOWN if worked.changed else ())]
+    if worked.extended:
+        rules.append((_NOTE, "HasExtendedXMP", ""))
+    for description in list(_descriptions(rdf)):
+        for space, name, words in rules:
+            if _take_out(description, space, name) and words:
+                taken.append(words)
+    if worked.scale != 1:
+        for (space, across), (_, down) in _SIZES:
+            _restate(rdf, space, across, lambda _: str(worked.width))
+            _restate(rdf, space, down, lambda _: str(worked.height))
+        for space, name in _GROWING:
+            _restate(rdf, space, name, lambda v: _grown(v, worked.scale))
+    if document.toxml() == before:
+        return packet, []
+    return _written(document), list(dict.fromkeys(taken))
+
+
+def _fits(found: str | None, name: str) -> bool:
+    text = found or ""
+    if name.startswith("*"):
+        return text.endswith(name[1:])
+    return text.startswith(name[:-1]) if name.endswith("*") else text == name
+
+
+def _take_out(description: Element, space: str, name: str) -> bool:
+    found = False
+    for key in list(description.attributes.keysNS()):
+        if key[0] == space and _fits(key[1], name):
+            description.removeAttributeNS(*key)
+            found = True
+    for child in list(_elements(description)):
+        if child.namespaceURI == space and _fits(child.localName, name):
+            description.removeChild(child)
+            found = True
+    return found
+
+
+def _restate(rdf: Element, space: str, name: str, new: Callable[[str], str]) -> None:
+    """Give the properties of a name another value, where they stand and are text."""
+    for description in _descriptions(rdf):
+        for key in list(description.attributes.keysNS()):
+            if key[0] == space and _fits(key[1], name):
+                held = description.getAttributeNodeNS(*key)
+                if held is not None:
+                    held.value = new(held.value)
+        for child in _elements(description):
+            if child.namespaceURI == space and _fits(child.localName, name) and not list(_elements(child)):
+                words = new(_words(child))
+                while child.firstChild is not None:
+                    child.removeChild(child.firstChild)
+                document = child.ownerDocument
+                if document is not None:
+                    child.appendChild(document.createTextNode(words))
+
+
+def _grown(value: str, scale: int) -> str:
+    """Return a number or a fraction, times a scale; anything else as it is."""
+    top, slash, bottom = value.strip().partition("/")
+    if len(top) > 18 or not top.removeprefix("-").isdecimal():
+        return value
+    return f"{int(top) * scale}{slash}{bottom}"
+
+
+def _written(document: Document) -> bytes:
+    body = "".join(node.toxml() for node in document.childNodes)
+    whole = body if "<?xpacket" in body else _BEGIN + body + _END
+    return whole.encode("utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------------ reading
