@@ -353,3 +353,63 @@ def test_marks_survive_the_cleaning(tmp_path):
     picture, *_ = done(tmp_path, "notes_ultrahdr.jpg", fmt="jpeg")
     assert xmp.read_marks(read_image(picture).meta.xmp).source_type == xmp.ENHANCED
     assert os.path.getsize(picture) > 1000
+
+
+# ------------------------------------------------------------------------------------------------------- transparency
+
+
+def test_no_dark_rim_grows_out_of_what_is_clear(tmp_path):
+    picture, *_ = done(tmp_path, "alpha_fringe.png", "--scale", "4")
+    seen = np.asarray(Pil.open(picture).convert("RGBA")).astype(float)
+    ground, share = np.array([235, 240, 230.0]), seen[..., 3:] / 255
+    shown = seen[..., :3] * share + ground * (1 - share)
+    assert (ground - shown).max() <= 20
+
+
+@pytest.mark.parametrize("name", ["alpha_edge", "alpha_tear"])
+def test_a_repair_takes_no_colour_from_what_is_clear(tmp_path, name):
+    picture, *_ = done(tmp_path, f"{name}.png", "--mask", CASES / f"{name}.mask.png", task="repair")
+    after, before = (np.asarray(Pil.open(p).convert("RGBA")) for p in (picture, CASES / f"{name}.png"))
+    mask = np.asarray(Pil.open(CASES / f"{name}.mask.png").convert("L")) > 0
+    assert np.array_equal(after[~mask], before[~mask])
+    shown = mask & (after[..., 3] > 0)
+    assert shown.any()
+    assert (after[shown][:, :3].max(axis=1) > 30).all()
+    assert (after[mask][:, 3] == 255).all()
+
+
+def test_what_stays_clear_is_told(tmp_path):
+    seen = np.asarray(Pil.open(CASES / "alpha_tear.png").convert("RGBA")).copy()
+    seen[:60, :60, 3] = 0
+    Pil.fromarray(seen).save(tmp_path / "in.png")
+    mask = np.zeros(seen.shape[:2], np.uint8)
+    mask[20:30, 20:30] = 255
+    Pil.fromarray(mask).save(tmp_path / "mask.png")
+    told = tratto("repair", tmp_path / "in.png", "--mask", tmp_path / "mask.png", "-o", tmp_path / "out").output
+    assert "100 pixels of the mask stay transparent" in " ".join(told.split())
+    assert (np.asarray(Pil.open(tmp_path / "out/in.png"))[20:30, 20:30, 3] == 0).all()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(
+    "work", [("restore", "--scale", "2"), ("restore", "--force", "--provider", "nlm"), ("repair",)]
+)
+def test_no_premultiplied_sample_is_above_its_alpha(tmp_path, bits, work):
+    rng = np.random.default_rng(4)
+    top, dtype = (1 << bits) - 1, np.uint16 if bits == 16 else np.uint8
+    _y, x = np.mgrid[0:64, 0:80]
+    alpha = np.clip(((x - 10) / 20) ** 2 * top / 4, 0, top)
+    colour = np.stack([alpha * v for v in (0.95, 0.6, 0.3)], -1)
+    colour = np.clip(colour + rng.normal(0, 0.03 * top, colour.shape), 0, alpha[..., None])
+    data = np.dstack([colour, alpha]).astype(dtype)
+    tifffile.imwrite(tmp_path / "in.tif", data, photometric="rgb", extrasamples=["assocalpha"])
+    options = list(work[1:])
+    if work[0] == "repair":
+        mask = np.zeros((64, 80), np.uint8)
+        mask[20:40, 20:40] = 255
+        Pil.fromarray(mask).save(tmp_path / "mask.png")
+        options += ["--mask", tmp_path / "mask.png"]
+    tratto(work[0], tmp_path / "in.tif", "-o", tmp_path / "out", *options)
+    after = tifffile.imread(tmp_path / "out/in.tif")
+    assert (after[..., :3] <= after[..., 3:]).all()
+    assert verify(tmp_path / "out/in.tif").word == "authentic"
