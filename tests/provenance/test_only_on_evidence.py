@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import os
 import struct
 from dataclasses import replace
 
@@ -13,7 +14,8 @@ from PIL import Image as Pil
 
 from tratto.core.image import ColorMode, Image, Metadata
 from tratto.imaging.io import read_image, writable, write_image
-from tratto.provenance import canonical, xmp
+from tratto.imaging.io.limits import MAX_MEGAPIXELS
+from tratto.provenance import canonical, recheck, xmp
 from tratto.provenance.bundle import read_bundle
 from tratto.provenance.embedded import holds_credentials
 from tratto.provenance.receipt import FileFacts
@@ -247,3 +249,25 @@ def test_a_receipt_that_was_edited_is_altered(tmp_path, make_bundle):
     lone = tmp_path / "receipt.json"
     lone.write_text(json.dumps(made.receipt | {"forensic": "yes"}))
     assert verify(lone).word == "altered"
+
+
+# -------------------------------------------------------------------------------------------------------------- limits
+
+
+def test_maps_of_any_stated_size_are_not_decoded(make_bundle, monkeypatch):
+    made = make_bundle()
+    monkeypatch.setattr(recheck, "MOST_PIXELS", 48 * 64 - 1)
+    monkeypatch.setenv(MAX_MEGAPIXELS, "0.001")
+    monkeypatch.setattr(recheck, "read_map", lambda *_: pytest.fail("a map was decoded"))
+    verdict = verify(made.output)
+    assert verdict.word == "unknown"
+    assert MAX_MEGAPIXELS in verdict.reasons[0]
+    assert verify(made.output, deep=False).word == "authentic"
+
+
+def test_a_file_of_another_size_is_not_read_to_its_end(make_bundle):
+    made = make_bundle()
+    os.truncate(made.output, 5 << 30)  # sparse: it takes no room
+    verdict = verify(made.output)
+    assert verdict.word == "altered"
+    assert "size" in verdict.reasons[0]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tratto.core.errors import InputError, ReceiptError, UnavailableError, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, Metadata
+from tratto.imaging.io.limits import MAX_MEGAPIXELS, usual_pixels
 from tratto.imaging.resample import KERNELS, Kernel, enlarge_into
 from tratto.imaging.scratch import allocate, release
 from tratto.provenance import canonical
@@ -100,6 +101,10 @@ def recheck(bundle: Bundle, picture: Path | None, found: Findings) -> None:
     found : Findings
         Added to.
     """
+    large = _too_large(bundle.receipt)
+    if large:
+        found.refused.append(large)
+        return
     seen = _Seen()
     _maps(bundle, seen, found)
     if picture is not None:
@@ -112,6 +117,24 @@ def recheck(bundle: Bundle, picture: Path | None, found: Findings) -> None:
         _again(bundle, seen, found)
     _observed(bundle, found)
     _report(bundle, picture, seen, found)
+
+
+#: Most pixels of a picture or map that are decoded to check it, unless the user lets larger pictures in.
+MOST_PIXELS = 400_000_000
+
+
+def _too_large(receipt: Mapping[str, Any]) -> str:
+    """Say that a picture is too large to be looked at here; its size is stated by whoever made the bundle."""
+    most = max(MOST_PIXELS, usual_pixels())
+    for side in ("input", "output"):
+        facts = receipt[side]["picture"]
+        pixels = facts["width"] * facts["height"]
+        if pixels > most:
+            return (
+                f"its pictures and maps were not decoded: the {side} is said to have {pixels / 1e6:.0f} megapixels, "
+                f"the limit is {most / 1e6:.0f}; if you trust it, set {MAX_MEGAPIXELS}={-(-pixels // 1_000_000)}"
+            )
+    return ""
 
 
 # --------------------------------------------------------------------------------------------------------------- maps
@@ -133,8 +156,7 @@ def _maps(bundle: Bundle, seen: _Seen, found: Findings) -> None:
                 found.wrong.append(f"the receipt knows no mask, but there is {MASK}")
                 return
             seen.mask = read_map(bundle, MASK, bundle.receipt["input"]["picture"])
-            values = seen.mask.astype(np.float32) / np.float32(65535)
-            if array_digest(values) != mask["samples_sha256"]:
+            if _mask_digest(seen.mask) != mask["samples_sha256"]:
                 found.wrong.append(f"{MASK} is not the mask the receipt names: it was altered")
             if int(np.count_nonzero(seen.mask)) / seen.mask.size != mask["covered"]:
                 found.wrong.append(f"the share that the receipt says the mask covers does not follow from {MASK}")
@@ -154,7 +176,7 @@ def _mask_parts(bundle: Bundle, whole: NDArray[np.uint16], found: Findings) -> l
     for name, facts in zip(MASK_PARTS, parts, strict=False):
         values = read_map(bundle, name, size)
         read.append(values)
-        if array_digest(values.astype(np.float32) / np.float32(65535)) != facts["samples_sha256"]:
+        if _mask_digest(values) != facts["samples_sha256"]:
             found.wrong.append(f"{name} is not the mask the receipt names: it was altered")
         pixels = int(np.count_nonzero(values))
         if pixels != facts["pixels"] or pixels / values.size != facts["covered"]:
@@ -173,6 +195,15 @@ def _mask_parts(bundle: Bundle, whole: NDArray[np.uint16], found: Findings) -> l
     if parts and len(found.wrong) == before:
         found.checked.append(f"the {len(parts)} masks per class or pass are those the receipt names")
     return read
+
+
+def _mask_digest(samples: NDArray[np.uint16]) -> str:
+    """Return the digest of a mask as the work saw it (float32), band by band; see :func:`.receipt.array_digest`."""
+    h = hashlib.sha256(f"tratto/array/1 float32 {samples.shape[0]}x{samples.shape[1]}\n".encode())
+    for y0, y1 in _bands(samples.shape):
+        h.update((samples[y0:y1].astype("<f4") / np.float32(65535)).tobytes())
+        release(samples)
+    return h.hexdigest()
 
 
 def _outside(bundle: Bundle, seen: _Seen, found: Findings) -> None:
