@@ -80,7 +80,7 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
         input_file = hash_file(Path(origin))
     elif isinstance(origin, (bytes, bytearray)):
         input_file = FileFacts.of(bytes(origin))
-    notes = [*how.notes, *(n for r in outcome.records for n in r.notes)]
+    notes = [*how.notes, *io.notes_of(canvas.source), *(n for r in outcome.records for n in r.notes)]
     if mask is not None:
         notes += mask_warnings(mask)
     doubt = doubts(canvas.source.meta.xmp)

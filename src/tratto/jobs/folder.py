@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto.core.options import RunOptions, SaveOptions, TaskOptions
 from tratto.core.step import Step
+from tratto.imaging.io.carried import notes_of
 from tratto.imaging.io.part import sweep
 from tratto.imaging.io.target import check_name, check_target
 from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings
@@ -335,6 +336,7 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
             "width": estimated.width,
             "height": estimated.height,
             "warnings": [
+                *notes_of(image),
                 *estimated.warnings,
                 *([] if mask is None else mask_warnings(mask)),
                 *format_notes(image, fmt, job.save),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +61,8 @@ def save(
     """Write the picture and, beside it, its bundle; see :meth:`tratto.Session.save`."""
     from tratto.imaging import io
     from tratto.imaging.io.target import check_name, check_target
-    from tratto.provenance import xmp
     from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
+    from tratto.provenance.outgoing import outgoing, with_warnings
 
     if not isinstance(result, Result):
         raise InputError(f"save needs a Result, as restore and its like give it; got {type(result).__name__}")
@@ -93,8 +94,10 @@ def save(
         job.report("write", 0, 2)
         # what the work did to the picture is no private matter, so the marks stay where metadata is stripped
         bare = io.without_private(result.image) if save.strip_metadata else result.image
-        picture, note = xmp.mark(bare, result.receipt)
-        warnings += [note] if note else []
+        picture, told = outgoing(bare, result.receipt, fmt)
+        warnings += told
+        told = [*io.not_carried(bare, fmt), *told]
+        result = replace(result, receipt=with_warnings(result.receipt, told)) if told else result
         io.write_image(picture, part, fmt, options)
         release(result.image.pixels)
         release(result.image.alpha)
@@ -125,18 +128,14 @@ def save(
 
 def format_notes(image: Image, fmt: str, save: SaveOptions) -> list[str]:
     """Return what a user should know about writing a picture in a format: what is lost, what has no effect."""
+    from tratto.imaging import io
+
     notes = []
     if fmt == "jpeg":
         notes.append("JPEG changes samples everywhere, outside a mask too; PNG, TIFF and WebP do not")
     elif save.quality != SaveOptions.quality:
         notes.append(f"a quality of {save.quality} has no effect: {fmt} is written without loss")
-    if fmt == "bmp" and not save.strip_metadata:
-        meta = image.meta
-        kinds = (("EXIF", meta.exif), ("XMP", meta.xmp), ("IPTC", meta.iptc), ("text", meta.text))
-        lost = ", ".join(name for name, value in kinds if value)
-        if lost:
-            notes.append(f"BMP has no place for {lost}: not in the result; PNG, TIFF and WebP keep what they can")
-    return notes
+    return notes + io.not_carried(io.without_private(image) if save.strip_metadata else image, fmt)
 
 
 def _has_four_inks(path: Path) -> bool:
