@@ -1,6 +1,6 @@
 """Results of earlier versions stay verifiable, revertible and replayable.
 
-The bundles below ``golden/bundles`` were written by Tratto 0.x of November 2026, before receipts of the second form.
+The bundles below ``golden/bundles`` were written by Tratto 0.1.0, November 2026, before receipts of the second form.
 """
 
 import hashlib

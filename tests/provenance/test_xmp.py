@@ -183,7 +183,7 @@ def receipt(generative=False, status="evidence-based restoration", stamp=None, m
         "output_digest": "ab" * 32,
     }
     return {
-        "tool": {"version": "0.1.0"},
+        "tool": {"version": "0.2.0"},
         "steps": [step],
         "claim": {"status": status, "stamp": stamp},
         "output": {"samples_sha256": "cd" * 32},

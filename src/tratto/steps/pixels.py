@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tratto.core.capability import Restorer
 from tratto.core.image import ColorMode, Image, Samples
 from tratto.core.services import Services
-from tratto.imaging.clear import colours_under_clear
+from tratto.imaging.clear import colours_under_clear, premultiplied
 from tratto.imaging.native_rows import NativeRows
 from tratto.imaging.scratch import release
 from tratto.imaging.tiling import TileJob, TileSpec, on_grid, run_tiled
