@@ -92,6 +92,7 @@ RESTORERS: dict[str, Provider] = {
         params=_OWN,
         variant="openvino",
     ),
+    "span": Provider(_HERE + "span", (2, 4), "SPAN, enlarges without inventing; ONNX Runtime, fp32"),
     "nlm": Provider(_HERE + "nlm", (1,), "non-local means of OpenCV, 8 bit", params={"sigma": ()}),
     "wiener": Provider(_HERE + "wiener", (1,), "one linear filter that takes back mild blur", params={"blur": ()}),
     "bicubic": Provider(_HERE + "kernel", (2, 4), "interpolation, Keys' cubic", variant="bicubic"),
@@ -112,7 +113,11 @@ RESTORERS: dict[str, Provider] = {
 }
 
 #: What ``auto`` tries, in this order. No generative provider is in it: inventing detail must be asked for by name.
-AUTO: dict[int, tuple[str, ...]] = {1: ("tratto", "nlm"), 2: ("tratto", "bicubic"), 4: ("tratto", "bicubic")}
+AUTO: dict[int, tuple[str, ...]] = {
+    1: ("tratto", "nlm"),
+    2: ("span", "tratto", "bicubic"),
+    4: ("span", "tratto", "bicubic"),
+}
 
 
 def _module(provider: Provider) -> _Module:
