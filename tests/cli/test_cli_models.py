@@ -64,7 +64,10 @@ def test_list_shows_what_is_missing_with_its_remedy(arguments):
     assert lines[row].split()[1:6] == ["depth", "-", "Apache-2.0", "yes", "no"]
     assert lines[row].endswith("not used by a command yet")
     assert lines[row + 1].endswith("run: tratto models pull depth-anything-v2-small")
-    assert "auto takes the first that is ready: x1: tratto, nlm; x2: tratto, bicubic; x4: tratto, bicubic." in lines
+    assert (
+        "auto takes the first that is ready: x1: tratto, nlm; x2: span, tratto, bicubic; x4: span, tratto, bicubic."
+        in lines
+    )
 
 
 @pytest.mark.parametrize("arguments", [["--json"], ["list", "--json"]])

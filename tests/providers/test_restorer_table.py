@@ -22,12 +22,18 @@ def test_auto_never_invents_and_names_what_exists():
     assert [n for n, row in RESTORERS.items() if row.generative] == ["realesrgan"]
 
 
-@pytest.mark.parametrize(("scale", "second"), [(1, "nlm"), (2, "bicubic"), (4, "bicubic")])
-def test_auto_takes_the_first_that_is_ready(monkeypatch, scale, second):
-    monkeypatch.setattr(own, "missing", lambda *a: None)
-    assert choose_restorer("auto", scale) == "tratto"
-    monkeypatch.setattr(own, "missing", lambda *a: MissingWeights("none"))
-    assert choose_restorer("auto", scale, {}) == second
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_auto_takes_the_first_that_is_ready(monkeypatch, scale):
+    modules = [importlib.import_module(RESTORERS[name].module) for name in AUTO[scale]]
+    for module in modules:
+        monkeypatch.setattr(module, "missing", lambda *a: None)
+    for module, name in zip(modules, AUTO[scale], strict=True):
+        assert choose_restorer("auto", scale) == name
+        monkeypatch.setattr(module, "missing", lambda *a: MissingWeights("none"))
+
+
+def test_enlarging_goes_to_span_then_to_our_own_network():
+    assert AUTO[2] == AUTO[4] == ("span", "tratto", "bicubic")
 
 
 def test_auto_with_nothing_ready(monkeypatch):

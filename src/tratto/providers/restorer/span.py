@@ -25,9 +25,9 @@ from tratto.providers.restorer.network import NetworkRestorer, missing_network
 from tratto.providers.restorer.tratto import card_id as own_card_id
 from tratto.providers.restorer.tratto import open_card
 
-#: Difference to the picture, of full scale, from which the stand-in is mixed in, and from which it stands alone. On five
-#: photographs that nothing was trained on, at four sizes, as they are and shrunk, the largest is 10/255 at x2 and 13/255
-#: at x4; on text without smoothing the median is above 80/255.
+#: Difference to the picture, of full scale, from which the stand-in is mixed in, and from which it stands alone. On
+#: five photographs that nothing was trained on, at four sizes, as they are and shrunk, the largest is 10/255 at x2 and
+#: 13/255 at x4; on text without smoothing the median is above 80/255.
 TROUBLE = (15 / 255, 30 / 255)
 #: Input pixels around a place that fails which are taken for failed, too, and over which the two are blended.
 _SPREAD = 2
