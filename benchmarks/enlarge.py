@@ -64,6 +64,7 @@ def ncnn_backend(wheel: Path, scale: int, width: int, work: Path) -> tuple[Model
         scale=scale,
         tile=512,
         overlap=40,
+        border=0,
         input="data",
         output="output",
         speed={"seconds_per_megapixel": 1.0},

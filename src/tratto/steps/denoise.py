@@ -10,7 +10,7 @@ from tratto.core.capability import RestorerInfo
 from tratto.core.errors import OptionError
 from tratto.core.services import Services
 from tratto.core.step import StepRecord
-from tratto.steps.pixels import run_restorer
+from tratto.steps.pixels import carry_error, run_restorer
 
 Damage = Literal["noise", "jpeg"]
 #: Providers that have one network for noise and one for JPEG traces.
@@ -119,6 +119,8 @@ def apply_restorer(
     restorer = services.open_restorer(step.provider, scale, {**step.params, "fast": step.fast})
     info = restorer.info
     done = run_restorer(canvas.image, restorer, services, step.name, noise_sigma, grid)
+    if scale > 1 and canvas.sigma is not None:
+        carry_error(done.sigma, canvas.sigma, scale)
     record = StepRecord(
         step=step.name,
         params=step_params(step),

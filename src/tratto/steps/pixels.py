@@ -145,6 +145,31 @@ def run_restorer(
     return Restored(new, sigma, "self-ensemble", tiles)
 
 
+def carry_error(sigma: NDArray[np.uint16], before: NDArray[np.uint16], scale: int, band: int = 256) -> None:
+    """Add to the error of an enlarged picture the one that the small picture had already.
+
+    What cleaning left or took too much is enlarged with the picture; the enlarger, which knows nothing of it, states
+    its own error alone. The two are taken for independent, so that their squares add up.
+
+    Parameters
+    ----------
+    sigma : (H * scale, W * scale) uint16
+        Of the enlarging alone, in full scale / 65535; changed in place.
+    before : (H, W) uint16
+        Of what was enlarged.
+    scale : int
+    band : int
+        Rows of ``before`` at once.
+    """
+    for y0 in range(0, before.shape[0], band):
+        old = np.asarray(before[y0 : y0 + band], np.float32)
+        rows = slice(y0 * scale, y0 * scale + old.shape[0] * scale)
+        both = np.hypot(np.asarray(sigma[rows], np.float32), np.repeat(np.repeat(old, scale, 0), scale, 1))
+        sigma[rows] = np.clip(np.rint(both), 0, 65535).astype(np.uint16)
+        release(sigma)
+        release(before)
+
+
 def _luma(image: Image, y0: int, y1: int, x0: int, x1: int) -> Float:
     """Return the mean over the colour channels of a window, in [0, 1]."""
     window = np.asarray(image.pixels[y0:y1, x0:x1], np.float32)

@@ -361,7 +361,11 @@ def as_the_command(provider: str = "auto") -> Method:
                 )
             grid = denoise.grid if denoise else (0, 0)
             method = restorer_method(opened[name, scale, network], grid=grid)
+            before = sigma
             picture, sigma = method(replace(case, source=picture))
+            if before is not None and sigma is not None and scale > 1:
+                # as the engine does it: what cleaning left is enlarged, too
+                sigma = np.hypot(sigma, np.repeat(np.repeat(before, scale, 0), scale, 1)).astype(np.float32)
         return picture, sigma
 
     return run
