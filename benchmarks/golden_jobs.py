@@ -51,8 +51,8 @@ class GoldenJob:
 JOBS = (
     GoldenJob("restore noise", ("restore", "noisy.png"), "noisy.png"),
     GoldenJob("restore JPEG", ("restore", "blocks.jpg"), "blocks.png"),
-    GoldenJob("restore x2", ("restore", "noisy.png", "--scale", "2"), "noisy.png"),
-    GoldenJob("restore x4", ("restore", "small.png", "--scale", "4", "--force"), "small.png"),
+    GoldenJob("restore x2", ("restore", "noisy.png", "--scale", "2", "--provider", "tratto"), "noisy.png"),
+    GoldenJob("restore x4", ("restore", "small.png", "--scale", "4", "--force", "--provider", "tratto"), "small.png"),
     GoldenJob("restore masked", ("restore", "noisy.png", "--mask", "half.png"), "noisy.png"),
     GoldenJob("restore strength", ("restore", "noisy.png", "--strength", "0.4"), "noisy.png"),
     GoldenJob("restore page", ("restore", "pages.tif", "--page", "2"), "pages-page-002.tif"),

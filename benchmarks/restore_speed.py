@@ -110,8 +110,10 @@ def methods() -> list[tuple[str, int, Callable[[], Method], int]]:
         ("BM3D (told)", 1, lambda: by_bm3d, 10**6),
         ("waifu2x noise 3 (ncnn)", 1, lambda: by_provider("waifu2x", 1, params={"noise": 3}), 256),
         ("tratto x2 (embedded)", 2, lambda: by_provider("tratto", 2), 10**6),
+        ("span x2 (embedded, what auto takes)", 2, lambda: by_provider("span", 2), 10**6),
         ("waifu2x x2 (ncnn)", 2, lambda: by_provider("waifu2x", 2, params={"noise": "none"}), 256),
         ("tratto x4 (embedded)", 4, lambda: by_provider("tratto", 4), 10**6),
+        ("span x4 (embedded, what auto takes)", 4, lambda: by_provider("span", 4), 10**6),
         ("Real-ESRGAN x4 (ncnn)", 4, lambda: by_provider("realesrgan", 4), 128),
     ]
 

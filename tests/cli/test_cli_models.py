@@ -72,7 +72,7 @@ def test_list_shows_what_is_missing_with_its_remedy(arguments):
 @pytest.mark.parametrize("arguments", [["--json"], ["list", "--json"]])
 def test_list_as_json(arguments):
     data = json.loads(call(*arguments).stdout)
-    assert data["auto"]["restorer"] == ["tratto", "nlm", "bicubic"]
+    assert data["auto"]["restorer"] == ["span", "tratto", "nlm", "bicubic"]
     assert data["auto"]["depth"] == ["dpt", "geometric"]
     by_id = {m["id"]: m for m in data["models"]}
     assert by_id["sdxl-inpainting"] == {

@@ -16,6 +16,8 @@ CASES = {
     "tiny-x2": ("tratto", 2, {}),
     "tiny-x4": ("tratto", 4, {}),
     "tiny-openvino": ("tratto-openvino", 2, {}),
+    "span-x2": ("span", 2, {}),
+    "span-x4": ("span", 4, {}),
     "nlm": ("nlm", 1, {"sigma": 12}),
     "wiener": ("wiener", 1, {"blur": 1.5}),
     "bicubic-x2": ("bicubic", 2, {}),

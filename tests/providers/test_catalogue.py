@@ -67,12 +67,17 @@ def test_parameters_are_checked_by_their_row(param, value):
         param.check("someone", "name", value)
 
 
-@pytest.mark.parametrize(("scale", "second"), [(1, "nlm"), (2, "bicubic"), (4, "bicubic")])
-def test_auto_takes_the_first_that_is_ready(monkeypatch, scale, second):
-    monkeypatch.setattr(own, "missing", lambda *a: None)
-    assert choose("auto", scale) == "tratto"
-    monkeypatch.setattr(own, "missing", lambda *a: MissingWeights("none"))
-    assert choose("auto", scale, {}) == second
+AUTO = {1: ("tratto", "nlm"), 2: ("span", "tratto", "bicubic"), 4: ("span", "tratto", "bicubic")}
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_auto_takes_the_first_that_is_ready(monkeypatch, scale):
+    modules = [importlib.import_module(RESTORERS[name].module) for name in AUTO[scale]]
+    for module in modules:
+        monkeypatch.setattr(module, "missing", lambda *a: None)
+    for module, name in zip(modules, AUTO[scale], strict=True):
+        assert choose("auto", scale) == name
+        monkeypatch.setattr(module, "missing", lambda *a: MissingWeights("none"))
 
 
 def test_auto_with_nothing_ready(monkeypatch):
@@ -93,8 +98,8 @@ def test_a_name_that_is_not_ready_is_an_error_and_not_another_provider(monkeypat
 @pytest.mark.parametrize(
     ("name", "scale", "params", "words"),
     [
-        ("magic", 1, {}, "no restorer is called 'magic'; choose auto, tratto"),
-        ("nlm", 2, {}, "nlm works at x1, not at x2; x2 is offered by: tratto"),
+        ("magic", 1, {}, "no restorer is called 'magic'; choose auto, span, tratto"),
+        ("nlm", 2, {}, "nlm works at x1, not at x2; x2 is offered by: span, tratto"),
         ("bicubic", 1, {}, "not at x1"),
         ("bicubic", 5, {}, "offered by: none"),
         ("nlm", 1, {"strength": 3}, "no parameter 'strength'; its parameters: sigma"),

@@ -81,6 +81,50 @@ def enlarge_rows(samples: Samples, y0: int, y1: int, scale: int, kernel: Kernel 
     return out
 
 
+def shrink(picture: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
+    """Shrink by a whole factor with Keys' cubic widened by it, so that nothing aliases; edges are replicated.
+
+    Parameters
+    ----------
+    picture : (H, W, C) float32 array
+        Sides are multiples of ``scale``.
+    scale : int
+        At least 2.
+
+    Returns
+    -------
+    (H / scale, W / scale, C) float32 array
+        Not clipped.
+
+    Raises
+    ------
+    OptionError
+        If the sides are not multiples of the factor.
+
+    Examples
+    --------
+    >>> shrink(np.full((4, 6, 1), 0.5, np.float32), 2)[..., 0].tolist()
+    [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]
+    """
+    if scale < 2 or picture.ndim != 3 or picture.shape[0] % scale or picture.shape[1] % scale:
+        raise OptionError(f"shrinking by {scale} takes (H, W, C) pictures of such sides, got {picture.shape}")
+    taps = np.arange(4 * scale)
+    # the centre of an output pixel lies between two samples where the factor is even, and on one where it is odd
+    weights = _kernel((taps + (0.0 if scale % 2 else 0.5)) / scale - 2, "bicubic")
+    weights = (weights / weights.sum()).astype(np.float32)
+    before = 2 * scale - scale // 2
+    for axis in (0, 1):
+        pads = [(before, 2 * scale)] * (axis == 0) + [(0, 0)] * axis + [(before, 2 * scale)] * (axis == 1)
+        wide = np.pad(picture, [*pads, *[(0, 0)] * (3 - len(pads))], mode="edge")
+        count = picture.shape[axis]
+        out = np.zeros([n // scale if k == axis else n for k, n in enumerate(picture.shape)], np.float32)
+        for tap, weight in zip(taps, weights, strict=True):
+            rows = slice(int(tap), int(tap) + count, scale)
+            out += weight * (wide[rows] if axis == 0 else wide[:, rows])
+        picture = out
+    return picture
+
+
 def enlarge_into(samples: Samples, out: Samples, scale: int, kernel: Kernel, max_value: int, band: int = 256) -> None:
     """Fill ``out`` (H * scale, W * scale[, C]) with the enlarged, rounded and clipped samples, in bands."""
     for y in range(0, out.shape[0], band):

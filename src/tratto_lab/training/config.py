@@ -16,7 +16,7 @@ from tratto_lab.simulate.degrade import Mix
 Precision = Literal["no", "bf16", "fp16"]
 #: What `initial` may say for the network that finds damage: the packaged weights of EfficientNet-Lite0.
 FEATURES = "efficientnet-lite0"
-NETWORKS = ("restorer", "upscaler", "swin_unet", "inpainter", "segmenter", "estimator")
+NETWORKS = ("restorer", "upscaler", "span", "swin_unet", "inpainter", "segmenter", "estimator")
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,8 @@ class Run:
     name : str
         Name of the folder that is written below the output folder.
     network : str
-        ``"restorer"`` (scale 1), ``"upscaler"``, ``"swin_unet"``, ``"inpainter"``, ``"segmenter"`` (damage) or
-        ``"estimator"`` (of noise, grain and blur).
+        ``"restorer"`` (scale 1), ``"upscaler"``, ``"span"`` (an up-scaler, too), ``"swin_unet"``, ``"inpainter"``,
+        ``"segmenter"`` (damage) or ``"estimator"`` (of noise, grain and blur).
     network_options : dict
         Fields of the network's configuration class.
     steps, batch, accumulate : int
@@ -183,7 +183,7 @@ class Run:
     """
 
     name: str
-    network: Literal["restorer", "upscaler", "swin_unet", "inpainter", "segmenter", "estimator"]
+    network: Literal["restorer", "upscaler", "span", "swin_unet", "inpainter", "segmenter", "estimator"]
     steps: int
     network_options: dict[str, object] = field(default_factory=dict)
     batch: int = 8
@@ -236,7 +236,7 @@ class Run:
     @property
     def scale(self) -> int:
         """Scale of the network."""
-        return int(str(self.network_options.get("scale", 2))) if self.network == "upscaler" else 1
+        return int(str(self.network_options.get("scale", 2))) if self.network in ("upscaler", "span") else 1
 
 
 def _whole(label: str, value: object, low: int) -> None:

@@ -65,6 +65,10 @@ def _network(run: Run) -> nn.Module:
         from tratto_lab.networks.restorer import Upscaler, UpscalerConfig
 
         return Upscaler(UpscalerConfig(**run.network_options))  # type: ignore[arg-type]
+    if run.network == "span":
+        from tratto_lab.networks.span import Span, SpanConfig
+
+        return Span(SpanConfig(**run.network_options))  # type: ignore[arg-type]
     if run.network in ("inpainter", "segmenter"):
         from tratto_lab.networks.damage import DamageConfig, DamageNet
         from tratto_lab.networks.inpaint import DilatedConfig, InpaintNet
@@ -428,7 +432,7 @@ class HeldOut:
         """(3, rows, columns): source, output and target of the first photograph of each case, after a measurement."""
         for number, clean in held_out_crops(photos):
             rng = np.random.default_rng([20, number])
-            if run.network == "upscaler":
+            if run.scale > 1:
                 pairs = {"bicubic": quantize(downsample(clean, run.scale))}
             else:
                 pairs = {f"sigma{s}": gaussian_noise(clean, s, rng) for s in (15, 25, 50)}

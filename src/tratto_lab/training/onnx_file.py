@@ -21,6 +21,7 @@ def write_onnx(
     names: tuple[str, Sequence[str]],
     axes: Mapping[str, Mapping[int, str]],
     path: Path,
+    exact: bool = False,
 ) -> None:
     """Write a network of one input, its weights stored as fp16, all arithmetic in fp32.
 
@@ -36,6 +37,8 @@ def write_onnx(
         Which axes of which input or output may have any size, and what they are called.
     path : Path
         The file to write; folders above it are made.
+    exact : bool
+        Whether weights that fp16 would round are stored as fp32.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
@@ -51,11 +54,14 @@ def write_onnx(
             opset_version=OPSET,
             dynamo=False,
         )
-    halve_initializers(path)
+    halve_initializers(path, exact)
 
 
-def halve_initializers(path: Path) -> None:
-    """Store large fp32 initialisers of an ONNX file as fp16 followed by ``Cast`` to fp32 (arithmetic stays fp32)."""
+def halve_initializers(path: Path, exact: bool = False) -> None:
+    """Store large fp32 initialisers of an ONNX file as fp16 followed by ``Cast`` to fp32 (arithmetic stays fp32).
+
+    With ``exact`` only those that lose nothing by it.
+    """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -64,10 +70,11 @@ def halve_initializers(path: Path) -> None:
     casts, kept = [], []
     for tensor in graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if tensor.data_type != TensorProto.FLOAT or values.size < 16:
+        rounded = values.astype(np.float16) if tensor.data_type == TensorProto.FLOAT and values.size >= 16 else None
+        if rounded is None or (exact and not np.array_equal(rounded, values)):
             kept.append(tensor)
             continue
-        stored = numpy_helper.from_array(values.astype(np.float16), tensor.name + "_fp16")
+        stored = numpy_helper.from_array(rounded, tensor.name + "_fp16")
         kept.append(stored)
         casts.append(helper.make_node("Cast", [stored.name], [tensor.name], to=TensorProto.FLOAT))
     nodes = [*casts, *graph.node]

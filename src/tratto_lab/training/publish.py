@@ -273,7 +273,10 @@ def _fields(
         "training_data": pictures,
         "command": " && ".join(f"tratto train training_runs/{n}.py --photos PHOTOS --out runs" for n in chain),
         "limits": limits,
-        "used_by": f"tratto restore{'' if run.scale == 1 else f' --scale {run.scale}'}",
+        "used_by": "tratto restore"
+        if run.scale == 1
+        else f"tratto restore --provider tratto --scale {run.scale}; tratto restore --scale {run.scale} in places "
+        "where SPAN fails",
     }
 
 

@@ -36,7 +36,7 @@ def make_sample(run: Run, pack: Pack, micro_step: int, index: int) -> Sample:
         return Sample(*make_estimation_sample(run, pack, micro_step, index))
     rng = np.random.default_rng([run.seed, micro_step, index])
     target, name = pack.crop(run.data.patch, rng)
-    if run.network == "upscaler":
+    if run.scale > 1:
         return Sample(_shrink(run, target, rng), target, name)
     # each drawn from a source of its own, so that switching it on changes no other sample
     other = np.random.default_rng([run.seed, micro_step, index, 2])

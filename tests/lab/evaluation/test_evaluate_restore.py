@@ -104,7 +104,7 @@ def test_reports_read_back(folder):
     data = json.loads(report.to_json())
     assert data["rows"][0]["case"] == "sigma 15"
     table = to_markdown(report)
-    assert table.count("\n| ") == 4
+    assert table.count("\n|") == 4
     assert f"{report.rows[0].psnr:.2f}" in table
 
 
@@ -191,3 +191,75 @@ def test_a_provider_that_would_have_no_row_is_refused(folder):
     done = invoke("eval", "restore", folder, "--sigma", 15, "--provider", "bicubic")
     assert done.exit_code == 2
     assert "--scale 2" in done.stderr
+
+
+def test_small_pictures_with_noise_or_blocks_are_cases_of_their_own():
+    assert [s.label for s in r.SMALL] == ["x2 sigma 15", "x4 jpeg 40"]
+    assert r.Small.parse("x3+JPEG20") == r.Small(3, quality=20)
+    for text in ("x2", "x2+sigma", "x9+sigma5", "sigma5", "x2+jpeg200", "x2+sigma0"):
+        with pytest.raises(OptionError):
+            r.Small.parse(text)
+    picture = np.random.default_rng(0).random((50, 42, 3), dtype=np.float32)
+    plan = RestorePlan((), (), (2,), False, small=(r.Small(2, sigma=15.0), r.Small(4, quality=40)))
+    assert plan.all_scales == (2, 4)
+    clean, noisy, blocky = r.cases_of(picture, False, plan)
+    assert noisy.source.shape == (25, 21, 3)
+    assert noisy.target.shape == (50, 42, 3)
+    assert (noisy.source - clean.source).std() == pytest.approx(15 / 255, rel=0.05)
+    assert blocky.source.shape == (12, 10, 3)
+    assert (blocky.quality, blocky.sigma, blocky.scale) == (40, None, 4)
+
+
+def test_methods_run_on_the_cases_they_are_meant_for():
+    from tratto_lab.evaluation import restore_methods as m
+
+    picture = np.zeros((32, 32, 3), np.float32)
+    plan = RestorePlan((25.0,), (10,), (2,), True, small=(r.Small(2, sigma=15.0), r.Small(2, quality=40)))
+    cases = list(r.cases_of(picture, False, plan))
+    labels = ["sigma 25", "jpeg 10", "clean", "x2", "x2 sigma 15", "x2 jpeg 40"]
+    assert [c.label for c in cases] == labels
+    entries = m.choose_methods(["auto", "nlm", "tratto", "bicubic"], plan, bm3d=True)
+    ran = {name: [c.label for c in cases if entry.suits(c)] for name, entry in entries.items()}
+    one, two = labels[:3], labels[3:]
+    assert ran == {
+        "as it is": one,
+        "bicubic": two,
+        "tratto restore": labels,
+        "nlm x1": ["sigma 25"],
+        "tratto x1": one,
+        "tratto x2": two,
+        "tratto x1, network=jpeg": ["jpeg 10"],
+        "bicubic x2": two,
+        "BM3D (told)": ["sigma 25"],
+    }
+    assert m.missing_rows(["nlm", "bicubic", "auto"], plan) == (
+        "nlm has no rows at x2: it does not enlarge by 2.",
+        "bicubic has no rows at x1: it only enlarges.",
+    )
+    with pytest.raises(OptionError, match="3"):
+        m.choose_methods(["auto"], RestorePlan((), (), (3,)))
+
+
+def test_further_measures_are_rows_and_columns(folder):
+    far = {"mean": lambda a, b: float(np.abs(a - b).mean())}
+    plan = RestorePlan(sigmas=(25.0,), qualities=(), clean=False, limit=2)
+    report = evaluate_restore(folder, {"none": r.untouched}, plan, measures=far)
+    # the mean of a normal error's modulus is its sigma times the root of 2 / pi
+    assert report.rows[0].measures["mean"] == pytest.approx(25 / 255 * math.sqrt(2 / math.pi), rel=0.05)
+    assert "| SSIM | mean | s / output MP |" in to_markdown(report)
+    tiny = r.measured(far, np.zeros((20, 40, 3), np.float32), np.zeros((20, 40, 3), np.float32))
+    assert tiny == {}
+
+
+@pytest.mark.parametrize("small", [r.Small(2, sigma=15.0), r.Small(4, quality=20)])
+def test_the_command_cleans_a_small_picture_before_it_enlarges_it(small):
+    """Against enlarging it as it is, by the network that enlarges."""
+    from tratto.providers.catalogue import open_provider
+
+    y, x = np.mgrid[:192, :256]
+    plane = (0.5 + 0.25 * np.sin(x / 17.0) * np.cos(y / 13.0)).astype(np.float32)
+    clean = np.repeat(plane[..., None], 3, 2)
+    (case,) = r.cases_of(clean, False, RestorePlan((), (), (), False, small=(small,)))
+    chained, _ = r.as_the_command()(case)
+    bare, _ = r.restorer_method(open_provider("restorer", "span", scale=small.scale))(case)
+    assert r.measure(case, chained)[0] > r.measure(case, bare)[0] + 1

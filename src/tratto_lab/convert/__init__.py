@@ -1,0 +1,1 @@
+"""Weights that others published, turned into the files this project ships."""
