@@ -5,11 +5,12 @@ import pytest
 
 pytest.importorskip("onnxruntime")
 
+from tratto.core.capability import Use
 from tratto.core.errors import MissingWeights
 from tratto.imaging.metrics import psnr
 from tratto.imaging.resample import enlarge_rows, shrink
 from tratto.models.store import get_card
-from tratto.providers.catalogue import open_provider
+from tratto.providers.catalogue import Request, open_provider
 from tratto.providers.restorer import span
 
 
@@ -97,12 +98,12 @@ def test_both_networks_are_in_the_account():
 
 @pytest.mark.parametrize("gone", ["span-x4", "tratto-restore-x4"])
 def test_it_needs_both(monkeypatch, gone):
-    def lacking(card_id, runtime=""):
+    def lacking(request, card_id, runtime=""):
         return MissingWeights("gone; run: x") if card_id == gone else None
 
     monkeypatch.setattr(span, "missing_network", lacking)
-    assert isinstance(span.missing(4, {}, ""), MissingWeights)
-    assert span.missing(2, {}, "") is None
+    assert isinstance(span.missing(Request(Use("restorer", "span", scale=4))), MissingWeights)
+    assert span.missing(Request(Use("restorer", "span", scale=2))) is None
 
 
 @pytest.mark.parametrize("scale", [2, 4])
