@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from tratto.batch.gather import SUFFIXES, Job, Source, check_jobs, collisions, g
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto.imaging.io.part import sweep
 from tratto.provenance.bundle import recover
+from tratto.provenance.receipt import maps_of
 from tratto.provenance.target import check_name, check_target
 from tratto.session import (
     ENDINGS,
@@ -24,6 +25,7 @@ from tratto.session import (
     mask_warnings,
 )
 from tratto.session.masks import holds_classes, open_masks
+from tratto.session.opening import open_inputs
 from tratto.tasks.recolor import RecolorOptions
 from tratto.tasks.repair import RepairOptions
 from tratto.tasks.restore import RestoreOptions
@@ -52,6 +54,8 @@ class FolderJob:
         One mask for all, or a folder with a mask of the same relative stem for each input. Of a repair: a tuple with
         one for each pass; each may also be a folder with a mask for each class (of one input, or in a folder of the
         input's stem), or ``"auto"``: a network proposes it.
+    inputs : mapping of str to picture
+        What else the job works with, by role, the same for all pictures: ``"texture"``.
     page : int or "all" or None
         From 0. None: files with several pages are refused.
     skip_existing, overwrite : bool
@@ -64,6 +68,7 @@ class FolderJob:
     options: RestoreOptions | RepairOptions | RecolorOptions
     save: SaveOptions = field(default_factory=SaveOptions)
     mask: Path | tuple[Path | str, ...] | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
     page: int | str | None = None
     skip_existing: bool = False
     overwrite: bool = False
@@ -244,7 +249,8 @@ def run_folder(
     session.check_options(job.options)
     if session.notary is not None:
         session.notary.check()
-    job = _with_format(job)
+    # opened once for all, and what cannot be read is told before any work
+    job = replace(_with_format(job), inputs=open_inputs(job.inputs, session.limits))
     jobs, failed = plan_jobs(job, session, note)
     yield from failed
     for item in jobs:
@@ -350,10 +356,11 @@ def _one(job: FolderJob, item: Job, session: Session, dry_run: bool, alone: bool
             steps = ", ".join(f"{s.name} by {s.provider}" if hasattr(s, "provider") else s.name for s in recipe.steps)
             what = f"{what}: {steps}, about {estimated.seconds:.1f} s"
         return FileOutcome(item.source, item.output, "planned", what, 0, details)
-    result = session.perform(options, image, given, item.page, item.source)
+    result = session.perform(options, image, given, item.page, item.source, job.inputs)
     if result.mask is not None and isinstance(options, RepairOptions | RecolorOptions):  # as grown, or as found
         details["mask_share"] = round(mask_share(result.mask), 6)
     saved = session.save(result, item.output, job.save, item.source, job.overwrite or job.skip_existing)
+    edit, _ = maps_of(result.receipt)
     details |= {
         "bundle": str(saved.bundle),
         "receipt_sha256": saved.receipt_sha256,
@@ -364,6 +371,6 @@ def _one(job: FolderJob, item: Job, session: Session, dry_run: bool, alone: bool
         "seconds": [r.observed.get("seconds") for r in result.records],
         "warnings": list(result.warnings) + list(saved.warnings),
         "inspection": result.inspection.to_json(),
-        "edit": result.receipt["maps"]["edit"]["stats"],
+        "edit": edit["stats"] if edit is not None else None,
     }
     return FileOutcome(item.source, item.output, "done", "; ".join(result.asked.reasons), 0, details)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +14,50 @@ if TYPE_CHECKING:
     from tratto.provenance.trust import Trust
 
 
-def run_replay(receipt: Path, source: Path | None, as_json: bool) -> int:
+def run_replay(receipt: Path, given: list[str] | None, as_json: bool) -> int:
     """Replay; return the exit code: 0 for tiers A, B and C, 9 for another result, 10 if not comparable."""
     from tratto.session import Session
 
+    inputs = inputs_of(given or [])
+    source = inputs.pop("picture", None)
     with ProgressLine() as line:
-        verdict = Session(progress=line).replay(receipt, source)
+        verdict = Session(progress=line).replay(receipt, source, inputs)
     if as_json:
         emit_json(verdict.to_json())
     else:
         typer.echo(printable(verdict.sentence()))
     return verdict.exit_code
+
+
+def inputs_of(given: list[str]) -> dict[str, Path]:
+    """Return files by role: ``ROLE=FILE`` names both; a file alone is the picture.
+
+    Raises
+    ------
+    OptionError
+        If one is empty, or a role has two.
+
+    Examples
+    --------
+    >>> inputs_of(["photo.png", "texture=paper.png"])["texture"].name
+    'paper.png'
+    """
+    from tratto.core.errors import OptionError
+
+    found: dict[str, Path] = {}
+    for text in given:
+        role, equals, file = text.partition("=")
+        if not equals or not _ROLE.fullmatch(role) or Path(text).exists():
+            role, file = "picture", text
+        if not file:
+            raise OptionError("--input is empty; name a file, or a role and a file: texture=FILE")
+        if role in found:
+            raise OptionError(f"--input names two files for the {role}: {found[role]} and {file}")
+        found[role] = Path(file)
+    return found
+
+
+_ROLE = re.compile("[a-z][a-z0-9-]*")
 
 
 def trust_of(ledger: Path | None, keys: list[str] | None, anchors: Path | None, stamp_anchors: Path | None) -> Trust:

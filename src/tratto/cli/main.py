@@ -311,16 +311,20 @@ def replay(
         Path,
         typer.Argument(parser=argument_path, metavar="RECEIPT", help="A receipt, its bundle or the picture beside it."),
     ],
-    source: Annotated[
-        Path | None,
-        typer.Option("--input", parser=argument_path, metavar="PATH", help="The original, when the bundle holds none."),
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="[ROLE=]PATH",
+            help="The original, when the bundle holds none; texture=PATH: the wallpaper. Repeatable.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Do it again from the receipt and say how exactly the result agrees (tier A, B or C)."""
     from tratto.cli.account import run_replay
 
-    guarded(run_replay, receipt, source, as_json, as_json=as_json)
+    guarded(run_replay, receipt, given, as_json, as_json=as_json)
 
 
 @app.command()

@@ -94,23 +94,17 @@ def opaque_of(path: Path) -> Any:
 
 
 def _options(command: RecolorCommand) -> RecolorOptions:
-    import numpy as np
-
     from tratto.imaging.paint import dominant_color, parse_color
-    from tratto.imaging.texture import pack_tile
-    from tratto.tasks.recolor import make_options
+    from tratto.tasks.recolor import TEXTURE, make_options
 
     given = [o for o in (command.color, command.swatch, command.texture) if o is not None]
     if len(given) != 1:
         raise OptionError("name the new paint by exactly one of --color, --swatch and --texture")
     color: Any = None
-    texture = ""
     if command.color is not None:
         color = parse_color(command.color)
     elif command.swatch is not None:
         color = dominant_color(opaque_of(command.swatch))
-    elif command.texture is not None:
-        texture = pack_tile(np.rint(255 * picture_of(command.texture)).astype(np.uint8))
     corners = None
     if command.corners is not None:
         flat = numbers_of(
@@ -123,7 +117,7 @@ def _options(command: RecolorCommand) -> RecolorOptions:
         raise OptionError("--mask and --click contradict each other")
     return make_options(
         color=color,
-        texture=texture,
+        texture="" if command.texture is None else TEXTURE,
         corners=corners,
         repeat=None if command.repeat is None else numbers_of(command.repeat, 2, "--repeat takes ACROSS,DOWN"),
         match=command.match,
@@ -148,6 +142,7 @@ def run_recolor(command: RecolorCommand) -> int:
     """Repaint; return the exit code."""
     from tratto.batch.folder import FolderJob
     from tratto.session import SaveOptions
+    from tratto.tasks.recolor import TEXTURE
 
     if command.skip_existing and command.overwrite:
         raise OptionError("--skip-existing and --overwrite contradict each other")
@@ -162,6 +157,7 @@ def run_recolor(command: RecolorCommand) -> int:
             strip_metadata=command.strip_metadata,
         ),
         mask=command.mask,
+        inputs={} if command.texture is None else {TEXTURE: command.texture},
         page=page_of(command.page),
         skip_existing=command.skip_existing,
         overwrite=command.overwrite,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,10 @@ from tratto.core.errors import ForbiddenStep, OptionError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
-from tratto.core.result import MaskParts, Result
+from tratto.core.result import Result
 from tratto.session import cost, writing
-from tratto.session.account import Circumstances, account, back_to_mode
-from tratto.session.opening import check_mask_is_another, open_mask, open_picture
+from tratto.session.account import Circumstances, account
+from tratto.session.opening import check_mask_is_another, open_inputs, open_mask, open_picture
 from tratto.session.options import ENDINGS, Estimated, JobLimits, Progress, Saved, SaveOptions, silent
 from tratto.session.replaying import Replayed, replay
 from tratto.session.services import JobServices
@@ -180,7 +181,7 @@ class Session:
         origin = source if source is not None else picture
         check_mask_is_another(mask, origin)
         opened = None if mask is None else self.open_mask(mask, image)
-        return self.execute(recipe, image, inspection, (opened, origin, page or 0))
+        return self.execute(recipe, image, inspection, Circumstances(opened, origin, page or 0))
 
     def repair(
         self,
@@ -227,12 +228,19 @@ class Session:
         masks = replace(masks, found_by=found)
         inspection = self.inspect(image)
         options = options.model_copy(update={"passes": max(1, len(masks.of_passes()))})
-        given = (damage, origin, page or 0)
         recipe = task.plan(options, inspection)
-        return self.execute(recipe, image, inspection, given, masks, () if found is None else (FOUND,))
+        notes = () if found is None else (FOUND,)
+        how = Circumstances(damage, origin, page or 0, masks=masks, notes=notes)
+        return self.execute(recipe, image, inspection, how)
 
     def recolor(
-        self, picture: Any, options: RecolorOptions, mask: Any = None, page: int | None = None, source: Any = None
+        self,
+        picture: Any,
+        options: RecolorOptions,
+        mask: Any = None,
+        page: int | None = None,
+        source: Any = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Result:
         """Repaint the wall of one picture.
 
@@ -246,11 +254,13 @@ class Session:
             Which page of a file that has several, from 0; see :meth:`open`.
         source : None or path or bytes
             The file the picture came from, when ``picture`` is already decoded; hashed into the receipt.
+        inputs : mapping of str to picture
+            ``"texture"``: the wallpaper sample, where the options name that role.
 
         Raises
         ------
         OptionError
-            If there is neither a mask nor a click, or the picture is not RGB.
+            If there is neither a mask nor a click, the picture is not RGB, or the wallpaper is missing.
         """
         from tratto.tasks import recolor as task
 
@@ -259,9 +269,10 @@ class Session:
         origin = source if source is not None else picture
         check_mask_is_another(mask, origin)
         wall = self.wall_mask(image, options, mask)
+        second = open_inputs(inputs, self.limits)
         inspection = self.inspect(image)
         recipe = task.plan(_in_stored_order(options, image), inspection)
-        return self.execute(recipe, image, inspection, (wall, origin, page or 0))
+        return self.execute(recipe, image, inspection, Circumstances(wall, origin, page or 0, inputs=second))
 
     def wall_mask(self, image: Image, options: RecolorOptions, mask: Any = None) -> Mask:
         """Return where a wall is: the mask given, or what is found from clicks, grown and feathered as asked.
@@ -298,12 +309,19 @@ class Session:
         return Mask(coded(adjust_mask(values, options.grow, options.feather), options.edge))
 
     def perform(
-        self, options: Any, picture: Any, mask: Any = None, page: int | None = None, source: Any = None
+        self,
+        options: Any,
+        picture: Any,
+        mask: Any = None,
+        page: int | None = None,
+        source: Any = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Result:
         """Do the job that these options are for; see :meth:`restore`, :meth:`repair` and :meth:`recolor`."""
         from tratto.tasks import task_of
 
-        done: Result = getattr(self, task_of(options).name)(picture, options, mask, page, source)
+        more = {"inputs": inputs} if inputs else {}
+        done: Result = getattr(self, task_of(options).name)(picture, options, mask, page, source, **more)
         return done
 
     def plan_for(self, options: Any, image: Image) -> tuple[Estimated, Inspection]:
@@ -347,46 +365,32 @@ class Session:
         if self.forensic and options.fast:
             raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
 
-    def execute(
-        self,
-        recipe: Recipe,
-        image: Image,
-        inspection: Inspection,
-        given: tuple[Mask | None, Any, int],
-        masks: MaskParts | None = None,
-        notes: tuple[str, ...] = (),
-    ) -> Result:
-        """Run a recipe on an opened picture and account for it; what ``restore`` and ``replay`` share.
+    def execute(self, recipe: Recipe, image: Image, inspection: Inspection, how: Circumstances) -> Result:
+        """Run a recipe on an opened picture and account for it; what all jobs and ``replay`` share.
 
         Parameters
         ----------
         recipe : Recipe
         image : Image
         inspection : Inspection
-        given : (Mask or None, origin, int)
-            The mask, the file or bytes the picture came from (None for arrays), and the page.
-        masks : MaskParts or None
-            What the mask was made of; the masks of its passes are shown to the steps by name.
-        notes : tuple of str
-            Warnings that the result carries.
+        how : Circumstances
+            What else the job was given: mask, origin, page, second inputs. Of ``masks``, those of the passes are shown
+            to the steps by name; whether it is forensic says the session.
         """
         from tratto.engine.run import run
         from tratto.imaging import io
 
-        mask, origin, page = given
         fast = any(bool(getattr(s, "fast", False)) for s in recipe.steps)
         if self.forensic and fast:
             raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
         self.check_cost(self.estimate(recipe, image))
         working = io.expand_palette(image) if image.mode is ColorMode.PALETTE else image
-        masks = masks or MaskParts()
-        named = {} if mask is None else {"edit": mask, **masks.of_passes()}
-        canvas = Canvas(working, image, named, inspection)
+        named = {} if how.mask is None else {"edit": how.mask, **how.masks.of_passes()}
+        second = {role: given.image for role, given in how.inputs.items()}
+        canvas = Canvas(working, image, named, inspection, inputs=second)
         services = JobServices(self, recipe.seed, fast, self.progress)
         outcome = run(recipe, canvas, services, allow_generative=not self.forensic)
-        final = back_to_mode(image, outcome.baseline, outcome.canvas.image)
-        how = Circumstances(mask, origin, page, self.forensic, masks, notes)
-        return account(recipe, outcome, final, inspection, how)
+        return account(recipe, outcome, inspection, replace(how, forensic=self.forensic))
 
     def count_pages(self, path: Path) -> int:
         """Return how many pages or frames a file has."""
@@ -442,7 +446,7 @@ class Session:
         """
         return writing.save(self, result, output, save, source, overwrite)
 
-    def replay(self, receipt: Path | str, source: Any = None) -> Replayed:
+    def replay(self, receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
         """Do a job again from its receipt and compare.
 
         Parameters
@@ -451,13 +455,17 @@ class Session:
             A bundle, the picture beside one, or a receipt alone.
         source : picture or None
             The original; None: the one in the bundle.
+        inputs : mapping of str to picture
+            What else the job was given, by role, where the bundle does not hold it.
 
         Raises
         ------
         ReceiptError
-            If there is no receipt or no original, or the original is another picture.
+            If there is no receipt, an input is missing, or one is another picture.
+        OptionError
+            If the job knows no input of a role that is given.
         """
-        return replay(self, receipt, source)
+        return replay(self, receipt, source, inputs)
 
 
 def _in_stored_order(options: RecolorOptions, image: Image) -> RecolorOptions:

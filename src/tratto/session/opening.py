@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.artifact import InputPicture
 from tratto.core.errors import OptionError
 from tratto.core.image import Image, Mask
 from tratto.imaging.scratch import allocate
@@ -49,6 +50,27 @@ def open_picture(picture: Any, page: int | None = None, limits: Limits | None = 
     raise OptionError(
         f"a picture may be a path, bytes, a NumPy array, a PIL picture or a tratto.Image; got {type(picture).__name__}"
     )
+
+
+def open_inputs(given: Mapping[str, Any] | None, limits: Limits | None = None) -> dict[str, InputPicture]:
+    """Return what a job is given besides its picture, opened.
+
+    Parameters
+    ----------
+    given : mapping of str to picture, or None
+        By role; each as :func:`open_picture` takes it, or opened already.
+    limits : Limits or None
+    """
+    opened = {}
+    for role, picture in (given or {}).items():
+        if isinstance(picture, InputPicture):
+            opened[role] = picture
+            continue
+        file = picture if isinstance(picture, bytes) else None
+        if isinstance(picture, (str, os.PathLike)):
+            file = Path(picture)
+        opened[role] = InputPicture(open_picture(picture, None, limits), file)
+    return opened
 
 
 def open_mask(mask: Any, image: Image, limits: Limits | None = None) -> Mask:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tratto.core.errors import ReceiptError
+from tratto.core.artifact import Artifact, InputPicture, PictureArtifact, Scene, main_role
+from tratto.core.errors import OptionError, ReceiptError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
 from tratto.core.recipe import Recipe
 from tratto.imaging.scratch import allocate
+from tratto.session.opening import open_picture
 from tratto.session.options import as_path
 from tratto.steps import step_class
 
 if TYPE_CHECKING:
     from tratto.imaging.io import Limits
+    from tratto.provenance.bundle import Account
     from tratto.session.jobs import Session
 
 #: Replay bounds: largest sample difference of tiers B and C, and the smallest PSNR of tier C. PSNR alone would let a
@@ -90,40 +94,107 @@ class Replayed:
         }
 
 
-def replay(session: Session, receipt: Path | str, source: Any = None) -> Replayed:
+def replay(
+    session: Session, receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None
+) -> Replayed:
     """Do a job again from its receipt and compare; see :meth:`tratto.Session.replay`."""
     from tratto.imaging import io
-    from tratto.provenance.bundle import open_account, read_picture
+    from tratto.provenance.bundle import open_account
+    from tratto.provenance.receipt import main_output
+    from tratto.session.account import Circumstances
 
     account = open_account(as_path(receipt, "a bundle, a picture beside one, or a receipt"))
     given = account.original if source is None else source
     if given is None:
         raise ReceiptError("the bundle holds no original; name the input file with --input (in Python: source=)")
     facts = account.receipt
-    image = session.open(given, int(facts["input"]["page"]))
-    if io.digest(image) != facts["input"]["samples_sha256"]:
+    page = int(facts["inputs"]["picture"]["page"])
+    image = session.open(given, page)
+    if io.digest(image) != facts["inputs"]["picture"]["samples_sha256"]:
         raise ReceiptError("this is not the picture the receipt is about: its samples have another hash")
+    second = _second_inputs(account, dict(inputs or {}), session.limits)
     mask = None
     if facts["mask"] is not None:
         if account.mask is None:
             raise ReceiptError("the job had a mask, and the bundle does not hold it; replay needs the whole bundle")
         mask = Mask(account.mask)
     recipe = Recipe.from_json(facts["recipe"]["resolved"], step_class)
-    given = (mask, None, int(facts["input"]["page"]))
-    done = session.execute(recipe, image, _inspection_of(facts), given, account.masks)
-    if done.receipt["output"]["samples_sha256"] == facts["output"]["samples_sha256"]:
-        return Replayed("A", 0.0, None, same_environment=_same_environment(facts, done.receipt))
+    role = main_role(facts["outputs"])
+    how = Circumstances(mask, None, page, masks=account.masks, inputs=second, output=role)
+    done = session.execute(recipe, image, _inspection_of(facts), how)
     same = _same_environment(facts, done.receipt)
+    if main_output(done.receipt)["samples_sha256"] == main_output(facts)["samples_sha256"]:
+        return Replayed("A", 0.0, None, same_environment=same)
     step = ""
     for was, now in zip(facts["steps"], done.records, strict=False):
         if was["output_digest"] != now.output_digest:
-            step = f"{now.step} by {now.provider}"
+            step = f"{now.step} by {now.provider}" if now.provider else now.step
             break
     if account.output is None:
         return Replayed("not comparable", None, None, step, same)
-    size = facts["output"]["picture"]
-    before = read_picture(account.output, size["width"], size["height"])
-    return compare(before, done.image, step, same)
+    return _compared(account.output, main_output(facts), done.main, step, same)
+
+
+def _second_inputs(account: Account, given: dict[str, Any], limits: Limits | None) -> dict[str, InputPicture]:
+    """Open what else the job was given, from the bundle or as named now, and check that it is the same.
+
+    Raises
+    ------
+    OptionError
+        If a role is named that the job knows nothing of.
+    ReceiptError
+        If one is missing, or is another picture.
+    """
+    from tratto.imaging import io
+    from tratto.provenance.bundle import read_input
+
+    stated = {role: facts for role, facts in account.receipt["inputs"].items() if role != "picture"}
+    for role in given:
+        if role not in stated:
+            known = ", ".join(sorted(stated)) or "only the picture"
+            raise OptionError(f"the job was given no {role!r}; it worked with {known}")
+    opened = {}
+    for role, facts in stated.items():
+        page = int(facts["page"])
+        if role in given:
+            image = open_picture(given[role], page, limits)
+        elif role in account.inputs:
+            image = read_input(account.inputs[role], facts)
+        else:
+            raise ReceiptError(
+                f"the job was also given a {role}, and the bundle does not hold it; name the file with --input "
+                f"{role}=FILE (in Python: inputs={{{role!r}: path}})"
+            )
+        if io.digest(image) != facts["samples_sha256"]:
+            raise ReceiptError(f"this is not the {role} that the receipt names: its samples have another hash")
+        opened[role] = InputPicture(image, None, page)
+    return opened
+
+
+def _compared(stored: Path, facts: Mapping[str, Any], fresh: Artifact, step: str, same: bool) -> Replayed:
+    """Say how far the result as it was written is from that of a replay."""
+    from tratto.provenance.bundle import read_picture
+
+    if isinstance(fresh, Scene):
+        return compare_scenes(Scene.read(stored, facts["scene"]["points"]), fresh, step, same)
+    if not isinstance(fresh, PictureArtifact):
+        return Replayed("not comparable", None, None, step, same)
+    before = read_picture(stored, facts["picture"]["width"], facts["picture"]["height"])
+    return compare(before, fresh.image, step, same)
+
+
+def compare_scenes(stored: Scene, fresh: Scene, step: str, same: bool = False) -> Replayed:
+    """Say how far two scenes lie apart, point by point: positions by the size of the scene, colours by full scale."""
+    if stored.positions.shape != fresh.positions.shape:
+        return Replayed("different", 1.0, 0.0, step, same)
+    size = float(np.ptp(stored.positions, axis=0).max()) or 1.0
+    apart = np.concatenate(
+        [
+            (stored.positions.astype(np.float64) - fresh.positions) / size,
+            (stored.colors.astype(np.float64) - fresh.colors) / 255,
+        ]
+    )
+    return _tiered(float(np.abs(apart).max()), float((apart**2).sum()), apart.size, step, same)
 
 
 def _same_environment(stated: dict[str, Any], now: dict[str, Any]) -> bool:
@@ -157,6 +228,11 @@ def compare(stored: Image, fresh: Image, step: str, same: bool = False) -> Repla
             apart = np.abs(a[y : y + 256].astype(np.int32) - b[y : y + 256].astype(np.int32)) / fresh.max_value
             worst, squares = max(worst, float(apart.max())), squares + float((apart**2).sum())
             count += apart.size
+    return _tiered(worst, squares, count, step, same)
+
+
+def _tiered(worst: float, squares: float, count: int, step: str, same: bool) -> Replayed:
+    """Return the tier of a largest difference and a sum of squares, full scale = 1."""
     db = float(-10 * np.log10(squares / count)) if squares else None
     slack = 1e-9  # 2/255 in whole samples is not always the nearest number to 2/255
     alike = worst <= TIER_C + slack and (db is None or db >= TIER_C_PSNR)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +114,7 @@ def recolor(
     mask: Any = None,
     page: int | None = None,
     session: Session | None = None,
+    texture: Any = None,
     **fields: Any,
 ) -> Result:
     """Repaint a wall in exactly one colour or with a wallpaper, under its own light.
@@ -129,6 +130,8 @@ def recolor(
     page : int or None
         Of files with several, from 0 (the command line counts from 1); None: of a file with one page.
     session : Session or None
+    texture : path, bytes, NumPy array, PIL picture or Image
+        A wallpaper sample, instead of ``color``.
     **fields
         See :class:`tratto.RecolorOptions`.
 
@@ -142,11 +145,14 @@ def recolor(
     TrattoError
         One of its kinds; see ``tratto.core.errors``.
     """
-    from tratto.tasks.recolor import make_options
+    from tratto.tasks.recolor import TEXTURE, make_options
 
     if options is not None and fields:
         raise OptionError("give either options or keywords, not both")
-    return (session or Session()).recolor(picture, options or make_options(**fields), mask, page)
+    inputs = {} if texture is None else {TEXTURE: texture}
+    if options is None:
+        options = make_options(**fields, **({"texture": TEXTURE} if inputs else {}))
+    return (session or Session()).recolor(picture, options, mask, page, None, inputs)
 
 
 def save(
@@ -166,9 +172,9 @@ def inspect(picture: Any, page: int = 0) -> Inspection:
     return Session().inspect(picture, page)
 
 
-def replay(receipt: Path | str, source: Any = None) -> Replayed:
+def replay(receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
     """Do a job again from its receipt and say how exactly it agrees; see :meth:`Session.replay`."""
-    return Session().replay(receipt, source)
+    return Session().replay(receipt, source, inputs)
 
 
 def verify(path: Path | str, trust: Trust | None = None) -> Verdict:

@@ -16,6 +16,8 @@ from tratto.steps.repaint import Repaint
 
 #: An old paint whose channels are all below this (encoded) is refused: no wall is that black.
 DARKEST = 0.05
+#: Role of the wallpaper sample among a job's inputs.
+TEXTURE = "texture"
 
 Channel = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -28,7 +30,7 @@ class RecolorOptions(BaseModel):
     color : (r, g, b) floats in [0, 1] or str or None
         The new paint, encoded sRGB; text as ``#c8d4e0``, ``rgb(200, 212, 224)`` or ``lab(84, -2, -7)``.
     texture : str
-        A wallpaper sample, packed by :func:`tratto.imaging.texture.pack_tile`; instead of a colour.
+        Role of the input that is a wallpaper sample (:data:`TEXTURE`), instead of a colour; empty: none.
     corners : four (x, y) or None
         Of a rectangle on the wall, in pixels of the picture as a viewer shows it, for the texture's perspective.
     repeat : (across, down) or None
