@@ -80,11 +80,15 @@ def read_inputs(path: Path, known: Known | None = None) -> PdfInputs:
     stored = pictures_in(page)
     before, after, made = _original(bundle), _result(bundle), receipt["outputs"].get("picture")
     second, sheet = _second(bundle), _sheet(bundle)
-    missing = ["before", "crop_before"] if before is None else []
-    missing += ["after", "crop_after"] if after is None else []
-    kept = {k: stored[k] for k in missing if k in stored}
-    kept |= {f"input {r}": stored[input_alt(r)] for r, i in second.items() if i is None and input_alt(r) in stored}
     edit, confidence = maps_of(receipt)
+    missing = {"before": "before"} if before is None else {}
+    missing |= {"after": "after"} if after is None and made is not None else {}
+    missing |= {f"crop_{k}": f"crop_{k}" for k in missing if edit is not None}
+    missing |= {f"input {role}": input_alt(role) for role, image in second.items() if image is None}
+    for name in missing.values():
+        if name not in stored:
+            raise ReceiptError(f"the stored report does not show what is not at hand either: {name}")
+    kept = {k: stored[name] for k, name in missing.items()}
     source = to_show(before, receipt["inputs"]["picture"]["picture"], after, edit is not None)
     result = None if made is None else to_show(after, made["picture"], before, edit is not None)
     if source is None or (result is None and made is not None):

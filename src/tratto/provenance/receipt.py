@@ -309,7 +309,7 @@ def read_receipt(data: bytes) -> dict[str, Any]:
     from tratto.provenance.upgrade import upgraded
 
     stated = canonical.loads(data)
-    receipt = upgraded(stated)
+    receipt: dict[str, Any] = upgraded(stated)
     validate_receipt(receipt)
     if canonical.dumps(stated) != data:
         raise ReceiptError(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tratto.core.artifact import Artifact, InputPicture, PictureArtifact
 from tratto.core.errors import OptionError
@@ -85,16 +84,16 @@ def account(asked: Recipe, outcome: Outcome, inspection: Inspection, how: Circum
     canvas, origin = outcome.canvas, how.origin
     outputs = made_by(outcome, how.output)
     stats: EditStats | None = None
-    edits: NDArray[np.uint16] | None = None
-    sure: NDArray[np.uint16] | None = None
+    edits: Any = None
+    sure: Any = None
     final = outputs.get("picture")
     if isinstance(final, PictureArtifact):
         shape = (final.image.height, final.image.width)
         if outcome.baseline is not None:
-            edits = allocate(shape, np.uint16)  # type: ignore[assignment]
+            edits = allocate(shape, np.uint16)
             before = canvas.source if canvas.scale == 1 else outcome.baseline
             stats = edit_map(before, final.image, 1, None, edits)
-        sure = allocate(shape, np.uint16)  # type: ignore[assignment]
+        sure = allocate(shape, np.uint16)
         confidence_map(canvas.sigma, 1.0 if outcome.records else 0.0, sure)
     notes = [*how.notes, *(n for r in outcome.records for n in r.notes)]
     if how.mask is not None:

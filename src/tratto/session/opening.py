@@ -66,7 +66,7 @@ def open_inputs(given: Mapping[str, Any] | None, limits: Limits | None = None) -
         if isinstance(picture, InputPicture):
             opened[role] = picture
             continue
-        file = picture if isinstance(picture, bytes) else None
+        file: Path | bytes | None = picture if isinstance(picture, bytes) else None
         if isinstance(picture, (str, os.PathLike)):
             file = Path(picture)
         opened[role] = InputPicture(open_picture(picture, None, limits), file)

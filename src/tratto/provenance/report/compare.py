@@ -44,8 +44,8 @@ def pictures_in(report: str) -> dict[str, str]:
     from PIL import Image as Pil
 
     found = list(_PICTURE.finditer(report))
-    if len(found) > _MOST:
-        raise ReceiptError(f"the stored report holds {len(found)} pictures, expected {_MOST} at most")
+    if not 0 < len(found) <= _MOST:
+        raise ReceiptError(f"the stored report holds {len(found)} pictures, expected 1 to {_MOST}")
     for one in found:
         try:
             data = base64.b64decode(one.group(2), validate=True)
