@@ -160,7 +160,7 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
 def _of_bundle(bundle: Bundle, path: Path, deep: bool, trust: Trust, found: Findings) -> Verdict:
     """Go on with the picture, its signature and, with ``deep``, all that can be computed again."""
     folder = bundle.folder
-    asked = None if path.is_dir() or path.absolute().parent == folder.absolute() else path
+    asked = None if path.is_dir() or folder.absolute() in path.absolute().parents else path
     picture = _picture(bundle, asked, found)
     if isinstance(picture, Verdict):
         return picture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tratto.core.artifact import InputPicture
+from tratto.core.artifact import InputPicture, PictureArtifact
 from tratto.core.errors import OutputError, ReceiptError
 from tratto.core.files import is_unfinished
 from tratto.core.image import Mask
@@ -174,6 +174,7 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
         if where != EMBEDDED:
             files[where] = hash_file(folder / where)
 
+    sheet = result.outputs.get("sheet")
     report = render_report(
         ReportInputs(
             receipt=receipt,
@@ -189,6 +190,7 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
             mask=None if result.mask is None else result.mask.values,
             parts=tuple(p.mask.values for p in result.masks.parts),
             inputs={role: given.image for role, given in result.inputs.items() if role != "picture"},
+            sheet=sheet.image if isinstance(sheet, PictureArtifact) else None,
             files=tuple(sorted(n for n in files if "/" in n)),
         )
     )
