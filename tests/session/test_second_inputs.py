@@ -143,6 +143,14 @@ def test_a_texture_that_was_not_given_is_asked_for(folder):
     options = tratto.RecolorOptions(texture="texture")
     with pytest.raises(OptionError, match="--texture"):
         tratto.recolor(folder / "room.png", options, mask=folder / "wall.png")
+    paper = folder / "paper.jpg"
+    assert tratto.recolor(folder / "room.png", options, mask=folder / "wall.png", texture=paper).inputs["texture"]
+    with pytest.raises(OptionError, match="texture"):
+        tratto.recolor(
+            folder / "room.png", tratto.RecolorOptions(color="#fff"), mask=folder / "wall.png", texture=paper
+        )
+    with pytest.raises(OptionError, match="exactly one"):
+        tratto.recolor(folder / "room.png", mask=folder / "wall.png", texture=paper, color="#fff")
 
 
 def test_a_texture_that_changed_since_is_not_kept_as_if_it_were_it(folder):

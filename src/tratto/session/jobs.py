@@ -269,7 +269,7 @@ class Session:
         origin = source if source is not None else picture
         check_mask_is_another(mask, origin)
         wall = self.wall_mask(image, options, mask)
-        second = open_inputs(inputs, self.limits)
+        second = open_inputs(inputs, self.limits, (options.texture,) if options.texture else ())
         inspection = self.inspect(image)
         recipe = task.plan(_in_stored_order(options, image), inspection)
         return self.execute(recipe, image, inspection, Circumstances(wall, origin, page or 0, inputs=second))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import filecmp
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,9 @@ def open_picture(picture: Any, page: int | None = None, limits: Limits | None = 
     )
 
 
-def open_inputs(given: Mapping[str, Any] | None, limits: Limits | None = None) -> dict[str, InputPicture]:
+def open_inputs(
+    given: Mapping[str, Any] | None, limits: Limits | None = None, wanted: Collection[str] | None = None
+) -> dict[str, InputPicture]:
     """Return what a job is given besides its picture, opened.
 
     Parameters
@@ -60,7 +62,23 @@ def open_inputs(given: Mapping[str, Any] | None, limits: Limits | None = None) -
     given : mapping of str to picture, or None
         By role; each as :func:`open_picture` takes it, or opened already.
     limits : Limits or None
+        Of reading; None: the usual.
+    wanted : collection of str or None
+        The roles that the job's options name; None: not compared.
+
+    Raises
+    ------
+    OptionError
+        If one of these is missing, or another is given.
     """
+    if wanted is not None and set(given or {}) != set(wanted):
+        missing = ", ".join(f"--{role}" for role in sorted(set(wanted) - set(given or {})))
+        extra = ", ".join(sorted(set(given or {}) - set(wanted)))
+        raise OptionError(
+            f"the job works with a picture that was not given: {missing}"
+            if missing
+            else (f"the job's options do not name what was given besides the picture: {extra}")
+        )
     opened = {}
     for role, picture in (given or {}).items():
         if isinstance(picture, InputPicture):

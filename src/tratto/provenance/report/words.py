@@ -30,13 +30,21 @@ _STATUS_WORDS = {
         "not read fine detail in the changed parts as evidence."
     ),
 }
+#: The same of a result that does not lie over its source, so that there are no changed parts.
+_STATUS_WORDS_OF_ALL = {
+    EVIDENCE: "All of it is computed from the source itself. No step was of a kind that invents detail.",
+    HYPOTHETICAL: (
+        "At least one step may have put in detail that the source does not hold. It may look right and be wrong. Do "
+        "not read fine detail in it as evidence."
+    ),
+}
 
 
 def status_of(receipt: Mapping[str, Any]) -> tuple[str, str]:
     """Return the headline and what it means."""
-    status = receipt["claim"]["status"]
+    status, (edit, _) = receipt["claim"]["status"], maps_of(receipt)
     if status != EXISTING or not recoded(receipt):
-        return sentence(status), _STATUS_WORDS[status]
+        return sentence(status), (_STATUS_WORDS if edit is not None else _STATUS_WORDS_OF_ALL)[status]
     kind = main_output(receipt)["file"]["format"].upper()
     return (
         f"Existing state, encoded again as {kind}",
