@@ -17,6 +17,7 @@ from tratto.core.recipe import Recipe
 from tratto.imaging.io import read_image
 from tratto.provenance import canonical, credentials, xmp
 from tratto.session import Session
+from tratto.session.account import Circumstances
 from tratto.steps import step_class, step_names
 
 
@@ -75,7 +76,7 @@ def test_every_step_that_says_it_invents_is_refused_by_the_engine(scan):
     session = Session(forensic=True)
     image = session.open(scan)
     with pytest.raises(ForbiddenStep, match="inpaint puts in what the source does not hold"):
-        session.execute(made.resolved, image, session.inspect(image), (made.mask, None, 0))
+        session.execute(made.resolved, image, session.inspect(image), Circumstances(made.mask))
     inventing = {n for n in step_names() if getattr(step_class(n), "invents", False)}
     assert inventing == {"inpaint", "repaint", "diffuse"}
     assert set(step_names()) >= inventing | {"denoise", "upscale"}
@@ -87,7 +88,7 @@ def test_a_step_that_only_says_so_afterwards_is_refused_too(scan, monkeypatch):
     session = Session(forensic=True)
     image = session.open(scan)
     with pytest.raises(ForbiddenStep, match="inpaint puts in"):
-        session.execute(made.resolved, image, session.inspect(image), (made.mask, None, 0))
+        session.execute(made.resolved, image, session.inspect(image), Circumstances(made.mask))
 
 
 def test_a_replay_in_forensic_mode_refuses_what_was_not(scan, tmp_path):

@@ -276,6 +276,28 @@ def test_a_sheet_comes_along_and_statements_stand_in_the_receipt(photo, tmp_path
         assert any("outputs/sheet.png" in r for r in verdict.reasons)
 
 
+@pytest.mark.parametrize(("step", "output", "name"), [(Lift(), "scene", "model.ply"), (Cut(64), "picture", "cut.png")])
+def test_such_results_are_signed_and_recorded(photo, tmp_path, monkeypatch, step, output, name):
+    pytest.importorskip("c2pa")
+    from tratto.provenance import keys, standalone
+    from tratto.provenance.ledger import Ledger
+    from tratto.provenance.notary import Notary
+
+    monkeypatch.setenv("TRATTO_KEYS", str(tmp_path / "keys"))
+    keys.new_key("me", "identity")
+    keys.new_key("log", "ledger", "example.org/log")
+    Ledger.create(tmp_path / "log", keys.signer("log", "ledger")).close()
+    session = tratto.Session(notary=Notary(keys.identity("me"), tmp_path / "log"))
+    saved = session.save(make(photo, step, output=output), tmp_path / name, source=photo)
+    assert saved.entry == 0
+    verdict = tratto.verify(saved.output)
+    assert verdict.word == "authentic", verdict.reasons
+    assert any("credentials fit the picture" in r for r in verdict.reasons)
+    assert (saved.bundle / "credentials.c2pa").exists() is (output == "scene")
+    assert standalone.check_bundle(str(saved.bundle))[1] == 0
+    assert tratto.replay(saved.output).tier == "A"
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -104,6 +104,8 @@ def replay(
     from tratto.session.account import Circumstances
 
     account = open_account(as_path(receipt, "a bundle, a picture beside one, or a receipt"))
+    named = dict(inputs or {})
+    source = named.pop("picture", None) if source is None else source
     given = account.original if source is None else source
     if given is None:
         raise ReceiptError("the bundle holds no original; name the input file with --input (in Python: source=)")
@@ -112,7 +114,7 @@ def replay(
     image = session.open(given, page)
     if io.digest(image) != facts["inputs"]["picture"]["samples_sha256"]:
         raise ReceiptError("this is not the picture the receipt is about: its samples have another hash")
-    second = _second_inputs(account, dict(inputs or {}), session.limits)
+    second = _second_inputs(account, named, session.limits)
     mask = None
     if facts["mask"] is not None:
         if account.mask is None:
