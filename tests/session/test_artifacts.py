@@ -162,6 +162,17 @@ def test_a_scene_goes_all_the_way(photo, tmp_path):
     assert 'alt="The picture after"' not in page
 
 
+def test_steps_after_a_scene_go_on_from_it(photo):
+    result = make(photo, Lift(), LaySheet(), output="scene")
+    first, second = result.records
+    assert first.output_digest == second.input_digest == second.output_digest == result.main.digest()
+    assert set(result.outputs) == {"scene", "sheet"}
+    # a scene on the way to a picture is a link of the chain, and no output
+    on_the_way = make(photo, Lift(), Cut(64))
+    assert set(on_the_way.outputs) == {"picture"}
+    assert on_the_way.records[1].input_digest == first.output_digest
+
+
 def test_a_scene_that_was_touched_is_altered(photo, tmp_path):
     saved = tratto.save(make(photo, Lift(), output="scene"), tmp_path / "model.ply", source=photo)
     data = bytearray(saved.output.read_bytes())
