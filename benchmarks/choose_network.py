@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tratto.providers.restorer import open_restorer
-from tratto.session import Session
+from tratto.jobs import Session
+from tratto.providers.catalogue import open_provider
 from tratto.tasks.restore import RestoreOptions, prevailing
 from tratto_lab.simulate.degrade import jpeg
 from tratto_lab.training.held_out import held_out_crops
@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("photos", type=Path)
     clean = [crop for _, crop in held_out_crops(parser.parse_args().photos)]
     session = Session()
-    networks = [open_restorer("tratto", 1, params={"network": n}) for n in ("noise", "jpeg")]
+    networks = [open_provider("restorer", "tratto", scale=1, params={"network": n}) for n in ("noise", "jpeg")]
     out = [
         "| sigma | quality | as it is | noise network | JPEG network | chosen | better | single pixels | network |",
         "| --- " * 9 + "|",
@@ -92,7 +92,7 @@ def deblurred(session: Session, picture: np.ndarray, blur: float, sigma: float) 
     read = session.inspect(np.round(soft * 255).astype(np.uint8)).blur_sigma.value
     if read is None or read <= SHARP_BLUR:
         return None, 0.0
-    out = open_restorer("wiener", 1, params={"blur": float(read)}).restore(soft).image
+    out = open_provider("restorer", "wiener", scale=1, params={"blur": float(read)}).restore(soft).image
     return decibels(out, picture) - decibels(soft, picture), float(read)
 
 

@@ -21,8 +21,8 @@ import numpy as np
 
 from tratto.core.errors import TrattoError
 from tratto.imaging.io import read_image
+from tratto.jobs import Session
 from tratto.provenance.confidence import coverage, rank_correlation, sigma_from_confidence
-from tratto.session import Session
 from tratto.tasks.restore import make_options
 
 

@@ -19,7 +19,8 @@ from PIL import ImageDraw
 from tratto.imaging import io
 from tratto.imaging.color import view_rgb
 from tratto.imaging.masks import CLASSES
-from tratto.providers.damage_finder import find_damage, masks_of
+from tratto.providers.catalogue import open_provider
+from tratto.providers.damage import masks_of
 
 COLORS = {
     "crack": (230, 60, 50), "weathering": (70, 170, 70), "missing": (60, 110, 230), "dirt": (230, 200, 50),
@@ -67,7 +68,7 @@ def main():
     for path in files[: given.limit or None]:
         image = io.read_image(path)
         rgb = io.oriented(view_rgb(image), image.meta.orientation)
-        masks = masks_of(find_damage(rgb), given.threshold)
+        masks = masks_of(open_provider("damage").find(rgb), given.threshold)
         tile = Pil.fromarray(overlay(rgb, masks, given.classes))
         tile.save(given.out / f"{path.stem}.png")
         tiles.append(tile)

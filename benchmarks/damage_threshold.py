@@ -29,9 +29,9 @@ Chances = Callable[[np.ndarray], np.ndarray]
 
 def shipped(picture: np.ndarray) -> np.ndarray:
     """Return the chances (K, H, W) of the network that ships."""
-    from tratto.providers.damage_finder import find_damage
+    from tratto.providers.catalogue import open_provider
 
-    found = find_damage(picture)
+    found = open_provider("damage").find(picture)
     return np.stack([found[k] for k in CLASSES])
 
 

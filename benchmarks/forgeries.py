@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from PIL import Image as Pil
 
+from tratto.jobs import SaveOptions, Session
 from tratto.provenance import canonical, credentials, keys, notary
 from tratto.provenance.keys import Identity, Subject, certificate
 from tratto.provenance.ledger import Ledger, check
@@ -30,7 +31,6 @@ from tratto.provenance.receipt import FileFacts
 from tratto.provenance.seal import build_seal, hash_file
 from tratto.provenance.trust import Trust
 from tratto.provenance.verify import verify
-from tratto.session import SaveOptions, Session
 from tratto.tasks.restore import make_options
 
 BUNDLE_FILES = ("seal.json", "receipt.json", "edit-map.png", "confidence.png", "ledger.json")

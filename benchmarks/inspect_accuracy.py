@@ -97,7 +97,7 @@ def measure_noise(pictures: list[Picture], table: Table) -> None:
 def measure_opinion(pictures: list[Picture], table: Table) -> None:
     """What the network reads beside what single pixels show, where both are asked for the noise that was drawn."""
     from tratto.core.errors import UnavailableError
-    from tratto.providers.estimator import opinion
+    from tratto.providers.catalogue import open_provider
     from tratto.tasks.restore import make_options, plan
     from tratto_lab.simulate.degrade import grain_noise
 
@@ -124,7 +124,7 @@ def measure_opinion(pictures: list[Picture], table: Table) -> None:
             image = Image(np.ascontiguousarray(degrade(p, k)), ColorMode.RGB)
             seen = inspect_image(image)
             try:
-                said = opinion(image, seen)
+                said = open_provider("estimator").opinion(image, seen)
             except UnavailableError as e:
                 print(f"no second opinion: {e}", file=sys.stderr)
                 return
@@ -146,6 +146,7 @@ def measure_opinion(pictures: list[Picture], table: Table) -> None:
 
 def measure_treatment(pictures: list[Picture], table: Table) -> None:
     """How many pictures ``restore`` would clean of noise, by single pixels alone and with the network's opinion."""
+    from tratto.providers.catalogue import open_provider
     from tratto.providers.estimator import with_opinion
     from tratto.tasks.restore import make_options, plan
 
@@ -155,7 +156,7 @@ def measure_treatment(pictures: list[Picture], table: Table) -> None:
             image = Image(noisy(p, sigma, k), ColorMode.RGB)
             seen = inspect_image(image)
             alone.append(bool(plan(make_options(), seen).steps))
-            both.append(bool(plan(make_options(), with_opinion(image, seen)).steps))
+            both.append(bool(plan(make_options(), with_opinion(image, seen, lambda: open_provider("estimator"))).steps))
         what, target = f"white noise, sigma {sigma}", "0" if sigma == 0 else "1"
         table.add(what, "share that is treated, by single pixels", np.mean(alone), target, len(alone))
         table.add(what, "share that is treated, with the network", np.mean(both), target, len(both))

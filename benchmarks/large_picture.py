@@ -26,7 +26,7 @@ def peak_mb():
     line = next(l for l in Path("/proc/self/status").read_text().splitlines() if l.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 empty = peak_mb()
-from tratto.session import JobLimits, SaveOptions, Session
+from tratto.jobs import JobLimits, SaveOptions, Session
 from tratto.tasks.restore import make_options
 steps = []
 session = Session(progress=lambda stage, done, total: steps.append((stage, done, total)))

@@ -198,9 +198,9 @@ def flipped(data: bytes) -> Any:
 
 def flips(work: Path, key: SignerKey, options: argparse.Namespace) -> dict[str, Any]:
     """Every single bit of a small ledger; of a small signed picture, its seal, receipt, maps and proof."""
+    from tratto.jobs import SaveOptions, Session
     from tratto.provenance import credentials
     from tratto.provenance.verify import verify
-    from tratto.session import SaveOptions, Session
 
     folder = work / "flips"
     with Ledger.create(folder, key) as log:
@@ -296,10 +296,10 @@ def sign(work: Path, key: SignerKey, _: argparse.Namespace) -> dict[str, Any]:
 def sign_one(work: Path, side: int) -> dict[str, Any]:
     import c2pa
 
+    from tratto.jobs import SaveOptions, Session
     from tratto.provenance import canonical, credentials
     from tratto.provenance.edit_map import stats_of
     from tratto.provenance.verify import verify
-    from tratto.session import SaveOptions, Session
     from tratto.tasks.restore import make_options
 
     me = keys.identity("me")

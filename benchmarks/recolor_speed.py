@@ -6,7 +6,7 @@ A synthetic room: soft light, relief, noise, a picture frame and a plant in fron
 figure is the shortest of some runs by the clock, and in brackets the processor time of all threads, which other work
 on the machine hardly changes. ``fit`` looks at the picture; ``paint`` makes every row, for which up to 1.2
 megapixels need not be taken apart again; ``paint again`` is a replay's, from the fit's numbers alone. ``whole job`` is
-``tratto.session.recolor`` on samples in memory, with edit map, confidence, receipt and digests.
+``tratto.jobs.recolor`` on samples in memory, with edit map, confidence, receipt and digests.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> None:
 
     from tratto.imaging.color import srgb_to_lab, srgb_to_linear
     from tratto.imaging.repaint import Painter, Wish, look_at_wall
-    from tratto.session import recolor
+    from tratto.jobs import recolor
 
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, numpy {np.__version__}")
     print("| colour | megapixels | fit, s | paint, s | paint again, s | whole job, s |")

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tratto.imaging.fill import ErrorCurve, expected_error
-from tratto.providers.inpainter import open_inpainter
+from tratto.providers.catalogue import open_provider
 from tratto_lab.corpus.pack import HELD_OUT
 from tratto_lab.simulate.holes import large, medium, thin
 
@@ -23,7 +23,7 @@ REACHES = (0.7, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 
 def samples(method, photos, side=256, each=1500):
     """Return errors, contrasts and distances of filled pixels."""
-    painter = open_inpainter(method)
+    painter = open_provider("in-painter", method)
     rows = []
     for i, path in enumerate(photos):
         with Image.open(path) as opened:

@@ -23,8 +23,8 @@ import numpy as np
 import tratto
 from tratto.core.image import ColorMode, Image
 from tratto.imaging import io
-from tratto.providers.restorer import RESTORERS, availability
-from tratto.session import SaveOptions, Session
+from tratto.jobs import SaveOptions, Session
+from tratto.providers.catalogue import availability
 from tratto.tasks.restore import make_options
 
 KINDS = [("png", "rgb", 8), ("tif", "rgb", 16), ("png", "gray", 16), ("tif", "cmyk", 8), ("png", "rgb-alpha", 8)]
@@ -105,7 +105,7 @@ def main() -> int:
             counts["masked"] += mask is not None
             if tier != "A":
                 failures.append({"recipe": fields, "kind": kind, "tier": tier})
-    not_ready = sorted(set(RESTORERS) - {a.name for a in availability() if a.available})
+    not_ready = sorted(a.name for a in availability("restorer") if not a.available)
     sys.stdout.write(
         json.dumps({**counts, "covered": sorted(seen), "not_ready": not_ready, "failures": failures}, indent=2) + "\n"
     )

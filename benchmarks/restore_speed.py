@@ -26,7 +26,7 @@ import numpy as np
 from tratto.core.errors import UnavailableError
 from tratto.imaging import io
 from tratto.imaging.metrics import psnr
-from tratto.providers.restorer import open_restorer
+from tratto.providers.catalogue import open_provider
 from tratto_lab.evaluation.restore import Case, restorer_method
 
 SIGMA = 25.0
@@ -47,7 +47,7 @@ def pictures(folder: Path | None, side: int) -> list[np.ndarray]:
 
 def by_provider(name: str, scale: int, fast: bool = False, params: dict[str, Any] | None = None) -> Method:
     """Return a method that runs a provider over tiles as the product does."""
-    restore = restorer_method(open_restorer(name, scale, fast=fast, params=params or {}), told=True)
+    restore = restorer_method(open_provider("restorer", name, scale=scale, fast=fast, params=params or {}), told=True)
 
     def run(noisy: np.ndarray) -> np.ndarray:
         return restore(Case("noisy", noisy, noisy, sigma=SIGMA))[0]

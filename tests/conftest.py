@@ -36,12 +36,13 @@ class FakeServices:
     fast: bool = False
     stages: list = field(default_factory=list)
 
-    def choose_restorer(self, provider, scale, params):
-        return "fake" if provider == "auto" else provider
+    def settle(self, use):
+        assert use.capability == "restorer"
+        return replace(use, provider="fake") if use.provider == "auto" else use
 
-    def open_restorer(self, provider, scale, params):
-        one = self.restorers[provider]
-        return replace(one, info=replace(one.info, scale=scale))
+    def open(self, use):
+        one = self.restorers[self.settle(use).provider]
+        return replace(one, info=replace(one.info, scale=use.scale))
 
     def scratch(self, shape, dtype):
         return allocate(shape, dtype, in_memory=1000)

@@ -15,8 +15,8 @@ from PIL import ImageCms
 import tratto
 from tratto.core.image import ColorMode, Image, Metadata
 from tratto.imaging import io
+from tratto.jobs import SaveOptions, Session
 from tratto.provenance.xmp import read_marks
-from tratto.session import SaveOptions, Session
 
 H, W = 40, 56
 SESSION = Session()

@@ -8,7 +8,7 @@ from PIL import Image as Pil
 
 import tratto
 from tratto.core.errors import InputError, OptionError
-from tratto.session import Session
+from tratto.jobs import Session
 
 rng = np.random.default_rng(0)
 PAGES = [rng.integers(0, 256, (20 + k, 24, 3), np.uint8) for k in range(3)]

@@ -5,7 +5,7 @@ import pytest
 
 import tratto
 from tratto.core.errors import OptionError
-from tratto.session import JobLimits
+from tratto.jobs import JobLimits
 
 NOISY = np.clip(128 + np.random.default_rng(0).normal(0, 25, (40, 48, 3)), 0, 255).astype(np.uint8)
 

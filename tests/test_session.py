@@ -10,7 +10,7 @@ from PIL import Image as Pil
 import tratto
 from tratto.core.errors import InputError, OptionError, OutputError, PictureTooLarge, ReceiptError
 from tratto.imaging import io
-from tratto.session import JobLimits, SaveOptions, Session
+from tratto.jobs import JobLimits, SaveOptions, Session
 
 RNG = np.random.default_rng(0)
 NOISY = np.clip(128 + RNG.normal(0, 25, (48, 64, 3)), 0, 255).astype(np.uint8)
@@ -209,7 +209,7 @@ def test_replay_tells_the_tiers_apart(saved):
 )
 def test_replay_bounds(saved, monkeypatch, shift, tier):
     """A provider whose answer drifted: the tier follows from how far."""
-    from tratto.session.replaying import compare as _compare
+    from tratto.jobs.replaying import compare as _compare
 
     made, _ = saved
     image = io.read_image(made.output)
@@ -225,7 +225,7 @@ def test_replay_bounds(saved, monkeypatch, shift, tier):
 
 def test_the_tiers_bound_every_sample_and_not_only_the_mean():
     """PSNR over a whole picture does not see a small patch, and colours do not see alpha."""
-    from tratto.session.replaying import compare as _compare
+    from tratto.jobs.replaying import compare as _compare
 
     image = io.image_from_array(np.full((400, 400), 100, np.uint8))
     spot = image.pixels.copy()
@@ -277,8 +277,8 @@ def test_a_replay_names_a_patch_that_was_painted_in(saved):
 
 
 def test_a_replay_compares_a_jpeg_with_a_jpeg():
-    from tratto.session.replaying import as_jpeg as _as_jpeg
-    from tratto.session.replaying import compare as _compare
+    from tratto.jobs.replaying import as_jpeg as _as_jpeg
+    from tratto.jobs.replaying import compare as _compare
 
     rng = np.random.default_rng(2)
     fresh = io.image_from_array(np.clip(128 + rng.normal(0, 40, (64, 64, 3)), 0, 255).astype(np.uint8))

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from tratto.core.inspection import Inspection
     from tratto.core.recipe import Recipe
     from tratto.core.result import Result
-    from tratto.provenance.notary import Notary
-    from tratto.provenance.trust import Trust
-    from tratto.session import (
+    from tratto.jobs import (
         SaveOptions,
         Session,
         audit,
@@ -32,6 +30,8 @@ if TYPE_CHECKING:
         save,
         verify,
     )
+    from tratto.provenance.notary import Notary
+    from tratto.provenance.trust import Trust
     from tratto.tasks.recolor import RecolorOptions
     from tratto.tasks.repair import RepairOptions
     from tratto.tasks.restore import RestoreOptions
@@ -48,17 +48,17 @@ _HOMES = {
     "RecolorOptions": "tratto.tasks.recolor",
     "RepairOptions": "tratto.tasks.repair",
     "RestoreOptions": "tratto.tasks.restore",
-    "SaveOptions": "tratto.session",
-    "Session": "tratto.session",
-    "audit": "tratto.session",
-    "save": "tratto.session",
-    "inspect": "tratto.session",
-    "recolor": "tratto.session",
-    "repair": "tratto.session",
-    "replay": "tratto.session",
-    "restore": "tratto.session",
-    "revert": "tratto.session",
-    "verify": "tratto.session",
+    "SaveOptions": "tratto.jobs",
+    "Session": "tratto.jobs",
+    "audit": "tratto.jobs",
+    "save": "tratto.jobs",
+    "inspect": "tratto.jobs",
+    "recolor": "tratto.jobs",
+    "repair": "tratto.jobs",
+    "replay": "tratto.jobs",
+    "restore": "tratto.jobs",
+    "revert": "tratto.jobs",
+    "verify": "tratto.jobs",
 }
 
 __all__ = [

@@ -8,7 +8,7 @@ import pytest
 
 from tratto.backends import diffusion
 from tratto.backends.diffusion import DiffusionFolders, DiffusionRequest, DiffusionRuntime, open_diffusion
-from tratto.core.errors import MissingExtra, OptionError, WeightMismatch
+from tratto.core.errors import MissingExtra, OptionError, UnavailableError, WeightMismatch
 from tratto.models.folders import find_folder
 
 RNG = np.random.default_rng(5)
@@ -218,7 +218,7 @@ def test_a_gpu_that_is_not_there_is_told(tiny):
 
     if torch.cuda.is_available():
         pytest.skip("there is one")
-    with pytest.raises(OptionError, match="no GPU"):
+    with pytest.raises(UnavailableError, match="no GPU"):
         open_diffusion(folders(tiny, "sdxl"), DiffusionRuntime(device="cuda"))
     with pytest.raises(OptionError, match="no GPU"):
         open_diffusion(folders(tiny, "sdxl"), DiffusionRuntime(offload="model"))

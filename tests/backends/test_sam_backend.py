@@ -7,7 +7,8 @@ import pytest
 from PIL import Image as Pil
 from typer.testing import CliRunner
 
-from tratto.backends.sam import SamPrompt, missing_sam, open_sam
+from tratto.backends.sam import missing_sam, open_sam
+from tratto.core.capability import WallPrompt
 from tratto.core.errors import MissingExtra, OptionError, TrattoError, UnsupportedFormat, WeightMismatch
 
 torch = pytest.importorskip("torch")
@@ -51,21 +52,21 @@ def picture():
 
 def test_a_mask_has_the_pictures_size_and_repeats(folder, picture):
     sam = open_sam(folder, "cpu")
-    mask = sam.find(picture, SamPrompt(points=((10, 12),)))
+    mask = sam.find(picture, WallPrompt(points=((10, 12),)))
     assert mask.shape == (30, 50)
     assert mask.dtype == np.float32
     assert mask.min() >= 0
     assert mask.max() <= 1
-    np.testing.assert_array_equal(mask, open_sam(folder, "cpu").find(picture, SamPrompt(points=((10, 12),))))
+    np.testing.assert_array_equal(mask, open_sam(folder, "cpu").find(picture, WallPrompt(points=((10, 12),))))
 
 
 def test_points_their_label_and_the_box_count(folder, picture):
     sam = open_sam(folder, "cpu")
     prompts = (
-        SamPrompt(points=((10, 12), (30, 5))),
-        SamPrompt(points=((10, 12),), others=((30, 5),)),
-        SamPrompt(box=(5, 5, 40, 20)),
-        SamPrompt(points=((10, 12),), box=(5, 5, 40, 20)),
+        WallPrompt(points=((10, 12), (30, 5))),
+        WallPrompt(points=((10, 12),), others=((30, 5),)),
+        WallPrompt(box=(5, 5, 40, 20)),
+        WallPrompt(points=((10, 12),), box=(5, 5, 40, 20)),
     )
     masks = [sam.find(picture, p) for p in prompts]
     for i in range(4):
@@ -87,7 +88,7 @@ def test_it_is_what_plain_transformers_gives(folder, picture):
     want = torch.nn.functional.interpolate(
         made.pred_masks[0, 0, best][None, None], size=(64, 64), mode="bilinear", align_corners=False
     )
-    got = open_sam(folder, "cpu").find(square, SamPrompt(points=((20, 30),)))
+    got = open_sam(folder, "cpu").find(square, WallPrompt(points=((20, 30),)))
     np.testing.assert_allclose(got, torch.sigmoid(want)[0, 0].numpy(), atol=1e-4)
     assert np.ptp(got) > 0.01
 
@@ -99,17 +100,17 @@ def test_nothing_asks_the_network(folder, picture, monkeypatch):
         raise AssertionError("the network was asked")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    open_sam(folder, "cpu").find(picture, SamPrompt(points=((1, 1),)))
+    open_sam(folder, "cpu").find(picture, WallPrompt(points=((1, 1),)))
 
 
 def test_what_points_nowhere_is_refused(folder, picture):
     sam = open_sam(folder, "cpu")
     with pytest.raises(OptionError, match="needs a point"):
-        sam.find(picture, SamPrompt(others=((1, 1),)))
+        sam.find(picture, WallPrompt(others=((1, 1),)))
     with pytest.raises(OptionError, match="every point must lie in the picture of 50x30"):
-        sam.find(picture, SamPrompt(points=((50, 1),)))
+        sam.find(picture, WallPrompt(points=((50, 1),)))
     with pytest.raises(OptionError, match="a box is"):
-        sam.find(picture, SamPrompt(box=(5, 5, 4, 20)))
+        sam.find(picture, WallPrompt(box=(5, 5, 4, 20)))
 
 
 def test_other_folders_pickles_and_half_weights_are_told(folder, tmp_path):
@@ -151,7 +152,7 @@ def test_the_command_writes_a_mask(folder, picture, tmp_path):
     done = run.invoke(app, [*args, "--click", "10,12", "--not", "40,25"])
     assert done.exit_code == 0, done.output
     stored = np.asarray(Pil.open(out), np.float64)
-    want = open_sam(folder).find(np.asarray(Pil.open(room), np.float32) / 255, SamPrompt(((10, 12),), ((40, 25),)))
+    want = open_sam(folder).find(np.asarray(Pil.open(room), np.float32) / 255, WallPrompt(((10, 12),), ((40, 25),)))
     np.testing.assert_allclose(stored / (65535 if stored.max() > 255 else 255), want, atol=0.003)
     for wrong in ([*args[:-2], "-o", str(tmp_path / "b.png")], [*args[:5], "-o", str(out), "--click", "1,1"]):
         assert run.invoke(app, wrong).exit_code == 2

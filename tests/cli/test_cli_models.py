@@ -59,18 +59,21 @@ def test_list_shows_what_is_missing_with_its_remedy(arguments):
     result = call(*arguments)
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["provider", "scales", "ready", "what", "it", "is"]
+    assert lines[0].split() == ["capability", "provider", "scales", "ready", "what", "it", "is"]
+    for noun in ("restorer", "in-painter", "captioner", "damage detector", "wall detector", "scorer"):
+        assert any(line.startswith(noun) for line in lines)
     row = next(i for i, line in enumerate(lines) if line.startswith("depth-anything-v2-small "))
     assert lines[row].split()[1:6] == ["depth", "-", "Apache-2.0", "yes", "no"]
     assert lines[row].endswith("not used by a command yet")
     assert lines[row + 1].endswith("run: tratto models pull depth-anything-v2-small")
-    assert "auto takes the first that is ready: x1: tratto, nlm; x2: tratto, bicubic; x4: tratto, bicubic." in lines
+    assert "* auto takes the first of these that is ready." in lines
 
 
 @pytest.mark.parametrize("arguments", [["--json"], ["list", "--json"]])
 def test_list_as_json(arguments):
     data = json.loads(call(*arguments).stdout)
-    assert data["auto"]["1"] == ["tratto", "nlm"]
+    assert data["auto"]["restorer"] == ["tratto", "nlm", "bicubic"]
+    assert data["auto"]["depth"] == ["dpt", "geometric"]
     by_id = {m["id"]: m for m in data["models"]}
     assert by_id["sdxl-inpainting"] == {
         "id": "sdxl-inpainting",

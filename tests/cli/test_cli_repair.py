@@ -144,16 +144,16 @@ def test_wrong_drawings_are_told_in_one_line(photo, tmp_path, options, words):
 
 
 def test_find_proposes_masks_or_says_what_is_missing(photo, tmp_path, monkeypatch):
-    import tratto.providers.damage_finder as finder
+    import tratto.providers.damage as finder
 
-    def scratched(rgb, backend=None, card=None, kinds=()):
+    def scratched(self, rgb, kinds=()):
         chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
         chances["scratch"][20:23, 5:60] = 0.96
         chances["stain"][50:60, 50:60] = 0.4
         chances["stain"][55, 55] = 0.9  # sure enough for a threshold of 0.3, not for one of 0.5
         return chances
 
-    monkeypatch.setattr(finder, "find_damage", scratched)
+    monkeypatch.setattr(finder.NetworkDetector, "find", scratched)
     done = run.invoke(app, ["mask", "find", str(photo), "-o", str(tmp_path / "found"), "--json"])
     assert done.exit_code == 0, done.output
     assert sorted(p.name for p in (tmp_path / "found").iterdir()) == ["all.png", "scratch.png"]
@@ -171,14 +171,14 @@ def test_find_proposes_masks_or_says_what_is_missing(photo, tmp_path, monkeypatc
 
 
 def test_find_removes_no_input_and_nothing_before_it_can_write(photo, tmp_path, monkeypatch):
-    import tratto.providers.damage_finder as finder
+    import tratto.providers.damage as finder
 
-    def scratched(rgb, backend=None, card=None, kinds=()):
+    def scratched(self, rgb, kinds=()):
         chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
         chances["scratch"][20:23, 5:60] = 0.97
         return chances
 
-    monkeypatch.setattr(finder, "find_damage", scratched)
+    monkeypatch.setattr(finder.NetworkDetector, "find", scratched)
     folder = tmp_path / "masks"
     folder.mkdir()
     picture = folder / "crack.png"  # a picture that is called as a mask would be
@@ -206,12 +206,12 @@ def test_find_removes_no_input_and_nothing_before_it_can_write(photo, tmp_path, 
 
 
 def test_a_folder_in_the_way_of_a_mask_is_seen_before_any_mask_is_replaced(photo, tmp_path, monkeypatch):
-    import tratto.providers.damage_finder as finder
+    import tratto.providers.damage as finder
 
-    def folds(rgb, backend=None, card=None, kinds=()):
+    def folds(self, rgb, kinds=()):
         return {name: np.full(rgb.shape[:2], name == "fold", np.float32) for name in (*finder.CLASSES, "any")}
 
-    monkeypatch.setattr(finder, "find_damage", folds)
+    monkeypatch.setattr(finder.NetworkDetector, "find", folds)
     (tmp_path / "found" / "all.png").mkdir(parents=True)
     (tmp_path / "found" / "fold.png").write_bytes(b"mine")
     done = run.invoke(app, ["mask", "find", str(photo), "-o", str(tmp_path / "found"), "--overwrite"])
@@ -229,18 +229,18 @@ def test_what_only_an_own_model_has_is_refused_without_one(photo, tmp_path, opti
 
 
 def test_kinds_that_a_person_sees_are_told_to_the_finder(photo, tmp_path, monkeypatch):
-    import tratto.providers.damage_finder as finder
+    import tratto.providers.damage as finder
 
     told = []
 
-    def listening(rgb, backend=None, card=None, kinds=()):
+    def listening(self, rgb, kinds=()):
         told.append(tuple(kinds))
         return {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
 
     command = ["mask", "find", str(photo), "-o", str(tmp_path / "found"), "--kind", "scratch"]
     assert run.invoke(app, [*command, "--kind", "hole"]).exit_code == 2
     assert not (tmp_path / "found").exists()
-    monkeypatch.setattr(finder, "find_damage", listening)
+    monkeypatch.setattr(finder.NetworkDetector, "find", listening)
     assert run.invoke(app, [*command, "--kind", "fold"]).exit_code == 0
     assert told == [("scratch", "fold")]
     mine = run.invoke(app, [*command, "--model", "mine.onnx"])
@@ -249,7 +249,7 @@ def test_kinds_that_a_person_sees_are_told_to_the_finder(photo, tmp_path, monkey
 
 
 def test_find_without_weights_is_unavailable(photo, tmp_path, monkeypatch):
-    import tratto.providers.damage_finder as finder
+    import tratto.providers.damage as finder
 
     monkeypatch.setattr(finder, "CARD", "no-such-network")
     done = run.invoke(app, ["mask", "find", str(photo), "-o", str(tmp_path / "found")])
@@ -356,9 +356,9 @@ def test_a_folder_of_masks_for_other_pictures_is_no_folder_of_classes(photo, tmp
 
 
 def found_by_a_network(monkeypatch):
-    import tratto.providers.damage_finder as finder
+    import tratto.providers.damage as finder
 
-    def scratched(rgb, backend=None, card=None, kinds=()):
+    def scratched(self, rgb, kinds=()):
         chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
         chances["scratch"][20:23, 5:60] = 0.6
         chances["scratch"][21, 30] = 0.97
@@ -366,9 +366,9 @@ def found_by_a_network(monkeypatch):
         return chances
 
     model = {"id": "tratto-damage", "sha256": "0" * 64, "licence": "Apache-2.0", "commercial_use": True}
-    monkeypatch.setattr(finder, "find_damage", scratched)
+    monkeypatch.setattr(finder.NetworkDetector, "find", scratched)
     monkeypatch.setattr(
-        finder, "finder_facts", lambda: {"provider": "tratto-damage", "library": "onnxruntime 1", "models": [model]}
+        finder, "detector_facts", lambda info: {"provider": "tratto", "library": "onnxruntime 1", "models": [model]}
     )
 
 
@@ -381,7 +381,7 @@ def test_repair_with_a_mask_that_a_network_proposed_says_so(photo, tmp_path, mon
     assert any("proposed by a network" in w for w in told["warnings"])
     bundle = Path(told["bundle"])
     mask = json.loads((bundle / "receipt.json").read_text())["mask"]
-    assert mask["found_by"]["provider"] == "tratto-damage"
+    assert mask["found_by"]["provider"] == "tratto"
     assert mask["found_by"]["threshold"] == 0.5
     assert [(p["class"], p["pixels"]) for p in mask["parts"]] == [("scratch", 3 * 55)]  # a crack is sure nowhere
     assert "nobody is known to have looked" in (bundle / "report.html").read_text()
@@ -518,9 +518,10 @@ def test_a_caption_that_is_too_long_is_not_told_whole(photo, tmp_path):
 
 
 def test_damage_is_looked_for_in_the_upright_picture(tmp_path, monkeypatch):
-    import tratto.providers.damage_finder as finder
-    from tratto import Session
-    from tratto.session.masks import find_masks
+    import tratto.providers.damage as finder
+    from tratto.imaging.opening import open_picture
+    from tratto.jobs import Job
+    from tratto.tasks.masks import find_masks
 
     rng = np.random.default_rng(0)
     image = Pil.fromarray(rng.integers(0, 256, (40, 60, 3), np.uint8))
@@ -529,15 +530,15 @@ def test_damage_is_looked_for_in_the_upright_picture(tmp_path, monkeypatch):
     image.save(tmp_path / "turned.png", exif=exif)
     seen = []
 
-    def corner(rgb, backend=None, card=None, kinds=()):
+    def corner(self, rgb, kinds=()):
         seen.append(rgb.shape[:2])
         chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
         chances["scratch"][:5, :8] = 0.97  # the upper left of what a viewer shows
         return chances
 
-    monkeypatch.setattr(finder, "find_damage", corner)
-    session = Session()
-    masks, _ = find_masks(session.open(tmp_path / "turned.png"), 0.5)
+    monkeypatch.setattr(finder.NetworkDetector, "find", corner)
+    image = open_picture(tmp_path / "turned.png")
+    masks, _ = find_masks(image, 0.5, Job().services())
     assert seen == [(60, 40)]
     stored = masks["scratch"].values
     assert stored.shape == (40, 60)

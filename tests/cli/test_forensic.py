@@ -15,10 +15,11 @@ from tratto.cli.main import app
 from tratto.core.errors import ForbiddenStep
 from tratto.core.recipe import Recipe
 from tratto.imaging.io import read_image
+from tratto.imaging.opening import open_picture
+from tratto.jobs import Session
 from tratto.provenance import canonical, credentials, xmp
-from tratto.session import Session
-from tratto.session.account import Circumstances
 from tratto.steps import step_class, step_names
+from tratto.tasks import Prepared
 
 
 @pytest.fixture(autouse=True)
@@ -73,11 +74,11 @@ def test_what_could_invent_is_refused_before_anything_is_written(scan, line, why
 def test_every_step_that_says_it_invents_is_refused_by_the_engine(scan):
     """A recipe that comes from elsewhere, past the checks of the options."""
     made = tratto.repair(scan, mask=scan.with_name("mask.png"))
-    session = Session(forensic=True)
-    image = session.open(scan)
+    job = Session(forensic=True).job()
+    image = open_picture(scan)
     with pytest.raises(ForbiddenStep, match="inpaint puts in what the source does not hold"):
-        session.execute(made.resolved, image, session.inspect(image), Circumstances(made.mask))
-    inventing = {n for n in step_names() if getattr(step_class(n), "invents", False)}
+        job.execute(made.resolved, image, job.inspect(image), Prepared(None, made.mask))
+    inventing = {n for n in step_names() if step_class(n).invents}
     assert inventing == {"inpaint", "repaint", "diffuse"}
     assert set(step_names()) >= inventing | {"denoise", "upscale"}
 
@@ -85,10 +86,11 @@ def test_every_step_that_says_it_invents_is_refused_by_the_engine(scan):
 def test_a_step_that_only_says_so_afterwards_is_refused_too(scan, monkeypatch):
     made = tratto.repair(scan, mask=scan.with_name("mask.png"))
     monkeypatch.setattr(step_class("inpaint"), "invents", False)
-    session = Session(forensic=True)
-    image = session.open(scan)
+    monkeypatch.setattr("tratto.engine.run.forbid_generative", lambda info: None)
+    job = Session(forensic=True).job()
+    image = open_picture(scan)
     with pytest.raises(ForbiddenStep, match="inpaint puts in"):
-        session.execute(made.resolved, image, session.inspect(image), Circumstances(made.mask))
+        job.execute(made.resolved, image, job.inspect(image), Prepared(None, made.mask))
 
 
 def test_a_replay_in_forensic_mode_refuses_what_was_not(scan, tmp_path):

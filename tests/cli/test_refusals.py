@@ -107,7 +107,7 @@ def test_a_glob_passes_bundles_over(made):
 
 
 def test_a_dry_run_refuses_what_forensic_mode_refuses(tmp_path, monkeypatch):
-    from tratto.session import Session
+    from tratto.jobs import Session
 
     class Inventive:
         """Tells a picture's future from its past."""
@@ -194,7 +194,7 @@ def test_a_limit_is_told_with_enough_digits(tmp_path, option, value, told):
 
 
 def test_numbers_that_are_told_differ():
-    from tratto.session.cost import apart as _apart
+    from tratto.engine.cost import apart as _apart
 
     assert _apart(90.4, 60) == ("90", "60")
     assert _apart(60.04, 60) == ("60.04", "60.00")

@@ -150,8 +150,11 @@ def test_bf16_must_be_asked_for_and_stays_near(tiny, need_package):
 
 
 def test_refuses_other_devices_threads_and_runtimes(card, runtime):
-    with pytest.raises(OptionError, match="cuda"):
-        open_backend(card, device="cuda", runtime=runtime)
+    with pytest.raises(OptionError, match="device must be"):
+        open_backend(card, device="gpu", runtime=runtime)
+    if runtime != "onnx":  # for that, see tests/backends/test_devices.py
+        with pytest.raises(OptionError, match="CPU only"):
+            open_backend(card, device="cuda", runtime=runtime)
     with pytest.raises(OptionError, match="threads"):
         open_backend(card, threads=0, runtime=runtime)
     wrong = "onnx" if runtime == "ncnn" else "ncnn"

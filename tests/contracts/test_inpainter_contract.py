@@ -5,18 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tratto.core.capability import Inpainter
+from tratto.core.capability import Inpainter, Use
 from tratto.core.errors import OptionError, UnavailableError
-from tratto.providers.inpainter import FINE, INPAINTERS, LARGE, choose_inpainter, open_inpainter
+from tratto.providers.catalogue import CATALOGUE, LARGE, open_provider, settle
+
+INPAINTERS = CATALOGUE["in-painter"]
 
 
 def available():
     out = []
     for name, row in INPAINTERS.items():
-        if row.diffusion:  # what it paints is free; its own tests say what it keeps
+        if row.settles:  # what it paints is free; its own tests say what it keeps
             continue
         try:
-            out.append(choose_inpainter(name))
+            out.append(settle(Use("in-painter", name)).provider)
         except UnavailableError:
             continue
     return out
@@ -24,7 +26,7 @@ def available():
 
 @pytest.fixture(params=available())
 def painter(request):
-    return open_inpainter(request.param)
+    return open_provider("in-painter", request.param)
 
 
 def smooth(h=48, w=60):
@@ -100,8 +102,7 @@ def test_info_is_plausible(painter):
 
 
 def test_table():
-    assert set(FINE) <= set(INPAINTERS)
     assert LARGE in INPAINTERS
-    assert choose_inpainter("auto") in FINE
+    assert INPAINTERS[settle(Use("in-painter")).provider].auto
     with pytest.raises(OptionError, match="navier-stokes"):
-        choose_inpainter("magic")
+        settle(Use("in-painter", "magic"))

@@ -7,7 +7,7 @@ import pytest
 
 from tratto.core.capability import Restorer
 from tratto.core.errors import OptionError
-from tratto.providers.restorer import RESTORERS, open_restorer
+from tratto.providers.catalogue import CATALOGUE, open_provider
 from tratto.providers.restorer.tratto import open_card
 
 # (name, scale, parameters): what is opened. The tiny ones are our provider's code around a network made here.
@@ -54,7 +54,7 @@ def restorer(case, tiny, need_package):
     if name in ("waifu2x", "realesrgan"):
         need_package("ncnn")
     if case not in _opened:
-        _opened[case] = open_restorer(name, scale, params=params)
+        _opened[case] = open_provider("restorer", name, scale=scale, params=params)
     return _opened[case]
 
 
@@ -74,7 +74,7 @@ def test_info_is_plausible(restorer, case):
     info = restorer.info
     assert isinstance(restorer, Restorer)
     assert (info.provider, info.scale, info.params) == (name, scale, params)
-    assert info.generative == RESTORERS[name].generative == (name == "realesrgan")
+    assert info.generative == CATALOGUE["restorer"][name].generative == (name == "realesrgan")
     assert info.tile % info.multiple == 0
     assert info.tile > 2 * info.overlap
     assert 0.001 < info.megapixels_per_second < 1000
@@ -187,8 +187,8 @@ def test_time_estimates_count_what_tiles_overlap(tiny):
 @pytest.mark.parametrize("name", ["tratto", "tratto-openvino", "waifu2x", "nlm"])
 def test_a_run_leaves_the_arithmetic_of_this_thread_alone(name):
     """Runtimes like to switch a thread to flush subnormal numbers to zero; what runs next would compute differently."""
-    from tratto.providers.restorer import open_restorer
+    from tratto.providers.catalogue import open_provider
 
     tile = np.random.default_rng(0).random((64, 64, 3)).astype(np.float32)
-    open_restorer(name, 1, params={"noise": 1} if name == "waifu2x" else {}).restore(tile, 10.0)
+    open_provider("restorer", name, scale=1, params={"noise": 1} if name == "waifu2x" else {}).restore(tile, 10.0)
     assert np.float64(5e-324) * np.float64(1.0) == 5e-324

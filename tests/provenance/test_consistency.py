@@ -4,12 +4,12 @@ import json
 import pytest
 
 from tratto.core.errors import ReceiptError
+from tratto.jobs import known_models
 from tratto.models.store import all_cards
 from tratto.provenance import canonical
 from tratto.provenance.consistency import Known, KnownModel, basis_of, compare_models, contradictions
 from tratto.provenance.receipt import claim, validate_receipt
 from tratto.provenance.verify import verify
-from tratto.session import known_models
 
 ZERO = "0" * 64
 

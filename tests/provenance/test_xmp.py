@@ -14,10 +14,10 @@ import tratto
 from tratto.core.errors import ReceiptError
 from tratto.core.image import ColorMode, Image, Metadata
 from tratto.imaging.io import read_image, write_image
+from tratto.jobs import SaveOptions, Session
 from tratto.provenance import xmp
 from tratto.provenance.bundle import read_bundle
 from tratto.provenance.verify import verify
-from tratto.session import SaveOptions, Session
 from tratto.tasks.restore import make_options
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"

@@ -7,7 +7,7 @@ import skimage.data
 
 from tratto.core.errors import OptionError
 from tratto.imaging.metrics import psnr
-from tratto.providers.restorer import open_restorer
+from tratto.providers.catalogue import open_provider
 from tratto.providers.restorer.nlm import NonLocalMeans
 
 
@@ -19,7 +19,7 @@ def face():
 @pytest.mark.parametrize(("sigma", "gain"), [(10, 2.5), (25, 5.0)])
 def test_nlm_removes_noise(face, sigma, gain):
     noisy = np.clip(face + np.random.default_rng(0).normal(0, sigma / 255, face.shape), 0, 1).astype(np.float32)
-    out = open_restorer("nlm", 1).restore(noisy, float(sigma)).image
+    out = open_provider("restorer", "nlm", scale=1).restore(noisy, float(sigma)).image
     assert psnr(np.clip(out, 0, 1), face) > psnr(noisy, face) + gain
 
 
@@ -45,7 +45,7 @@ def test_nlm_refuses_senseless_noise(face, sigma):
 @pytest.mark.parametrize(("name", "kernel"), [("bicubic", "BICUBIC"), ("lanczos", "LANCZOS")])
 @pytest.mark.parametrize("scale", [2, 4])
 def test_kernels_agree_with_pillow_inside(face, name, kernel, scale):
-    out = open_restorer(name, scale).restore(face).image
+    out = open_provider("restorer", name, scale=scale).restore(face).image
     size = (face.shape[1] * scale, face.shape[0] * scale)
     for c in range(3):
         plane = PIL.Image.fromarray(face[..., c]).resize(size, getattr(PIL.Image.Resampling, kernel))

@@ -8,9 +8,9 @@ from tratto.core.errors import UnavailableError
 from tratto.core.image import ColorMode, Image
 from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
 from tratto.imaging.estimate import SPECTRUM_SIZE, inspect_image, rgb_windows
-from tratto.providers import estimator
-from tratto.providers.estimator import opinion, unsuited, with_opinion
-from tratto.session.replaying import _inspection_of
+from tratto.jobs.replaying import _inspection_of
+from tratto.providers.catalogue import availability, open_provider
+from tratto.providers.estimator import NetworkEstimator, unsuited, with_opinion
 from tratto_lab.simulate.degrade import gaussian_noise, grain_noise, jpeg, quantize
 
 
@@ -41,16 +41,15 @@ def grey(h, w, bits=8):
     )
 
 
-def test_the_network_is_shown_the_spectrum_and_what_was_read(monkeypatch):
-    monkeypatch.setattr(estimator, "get_card", lambda name: Card)
+def test_the_network_is_shown_the_spectrum_and_what_was_read():
     fake = Fake()
     image = grey(200, 300)
     seen = replace(inspect_image(image), jpeg_quality=Estimate(60.0, "estimated"))
-    found = opinion(image, seen, fake)
+    found = NetworkEstimator(Card, fake).opinion(image, seen)
     assert fake.shown[0].shape == (1, SPECTRUM_SIZE, 1, 1)
     np.testing.assert_allclose(fake.shown[0][0, -2:, 0, 0], [1, 0.4], atol=1e-6)
     assert found == Opinion(Trait(9.0, 1.0), Trait(1.25, 1.0), Trait(0.5, 1.0), "fake abababababab")
-    assert opinion(image, inspect_image(image), Fake(noise=2.0)).grain is None
+    assert NetworkEstimator(Card, Fake(noise=2.0)).opinion(image, inspect_image(image)).grain is None
 
 
 def test_windows_have_three_channels_of_any_picture():
@@ -67,8 +66,8 @@ def test_what_it_was_never_shown_is_not_judged():
     assert unsuited(grey(48, 48)) == ""
     seen = inspect_image(ink)
     with pytest.raises(UnavailableError, match="no second opinion"):
-        opinion(ink, seen, Fake())
-    assert with_opinion(ink, seen) is seen
+        NetworkEstimator(Card, Fake()).opinion(ink, seen)
+    assert with_opinion(ink, seen, lambda: NetworkEstimator(Card, Fake())) is seen
 
 
 def test_an_inspection_with_an_opinion_survives_its_receipt():
@@ -93,7 +92,7 @@ def scene(seed=0, side=320):
     return np.clip(cv2.GaussianBlur(picture, (0, 0), 0.6), 0, 1).astype(np.float32)
 
 
-@pytest.mark.skipif(estimator.missing() is not None, reason="the estimator's weights are not here")
+@pytest.mark.skipif(not availability("estimator")[0].available, reason="the estimator's weights are not here")
 @pytest.mark.parametrize(
     ("degrade", "noise", "grain", "off"),
     [
@@ -106,7 +105,7 @@ def scene(seed=0, side=320):
 def test_the_network_that_ships_reads_noise_grain_and_noise_under_jpeg(degrade, noise, grain, off):
     picture = quantize(degrade(scene(), np.random.default_rng(1)))
     image = Image(np.rint(picture * 255).astype(np.uint8), ColorMode.RGB)
-    said = with_opinion(image, inspect_image(image)).opinion
+    said = with_opinion(image, inspect_image(image), lambda: open_provider("estimator")).opinion
     assert said is not None
     assert said.noise.value == pytest.approx(noise, abs=off)
     if grain is None:

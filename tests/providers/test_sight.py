@@ -10,9 +10,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tratto.core.capability import Captioner, DepthEstimator, StructureFinder
 from tratto.core.errors import InputError, OptionError, UnsupportedFormat, WeightMismatch
 from tratto.core.image import Depth
-from tratto.providers.caption import QUESTION, MeasuredCaptions, open_captioner, settle_captioner
-from tratto.providers.depth import GeometricDepth, grey_of, open_depth
-from tratto.providers.structure import CannyAndLines, drawn, open_structure
+from tratto.providers.caption import QUESTION, MeasuredCaptions, captioner_use, settle_captioner
+from tratto.providers.catalogue import open_provider, open_settled, settle
+from tratto.providers.depth import GeometricDepth, grey_of
+from tratto.providers.structure import CannyAndLines, drawn
+
+
+def open_captioner(text):
+    return open_settled(settle(captioner_use(text)))
+
+
+def open_depth(name, folder=""):
+    return open_provider("depth", name, {"model": folder} if folder else {})
 
 
 def plain(color, size=(80, 120)):
@@ -70,9 +79,9 @@ def test_geometric_depth_is_far_in_the_middle():
     assert (found.unit, found.nearer_is) == ("relative", "larger")
     np.testing.assert_allclose(found.values, np.repeat([[0.75], [0.25], [0.25], [0.75]], 2, axis=1), rtol=1e-6)
     assert "looks at no pixel" in GeometricDepth().info.stand_in
-    with pytest.raises(OptionError, match="no folder"):
+    with pytest.raises(OptionError, match="no parameter"):
         open_depth("geometric", "somewhere")
-    with pytest.raises(OptionError, match="dpt, geometric or auto"):
+    with pytest.raises(OptionError, match="dpt, geometric"):
         open_depth("guess")
 
 
@@ -90,7 +99,7 @@ def test_depth_as_a_grey_picture_has_near_in_white():
 def test_a_square_has_four_lines_and_its_edges():
     picture = plain((0.2, 0.2, 0.2), (100, 120))
     picture[30:70, 40:90] = 0.8
-    made = open_structure()
+    made = open_provider("structure")
     assert isinstance(made, StructureFinder)
     found = made.find(picture)
     assert found.edges.dtype == bool
@@ -156,7 +165,6 @@ def test_depth_networks_are_opened_from_their_folders(sight, name):
     assert model.licence == "apache-2.0"
     assert len(model.sha256) == 64
     assert made.info.stand_in == ""
-    assert open_depth("auto", str(sight[name])).info.provider == "dpt"
 
 
 def test_a_picture_is_prepared_as_the_folder_says(sight):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tratto.core.errors import OptionError
-from tratto.providers.restorer import open_restorer
+from tratto.providers.catalogue import open_provider
 from tratto.providers.restorer.wiener import MOST, RATIO, SHARP, wiener_kernel
 
 
@@ -30,7 +30,7 @@ def test_a_blurred_photograph_comes_closer_by_a_decibel():
 
     clean = data.astronaut()[:256, :256].astype(np.float32) / 255
     soft = np.round(cv2.GaussianBlur(clean, (0, 0), 1.6) * 255).astype(np.float32) / 255
-    out = open_restorer("wiener", 1, params={"blur": 1.7}).restore(soft).image
+    out = open_provider("restorer", "wiener", scale=1, params={"blur": 1.7}).restore(soft).image
 
     def decibels(a):
         return -10 * np.log10(np.square(np.clip(a, 0, 1) - clean).mean())
@@ -40,6 +40,6 @@ def test_a_blurred_photograph_comes_closer_by_a_decibel():
 
 def test_what_it_cannot_take_is_refused():
     with pytest.raises(OptionError, match="blur"):
-        open_restorer("wiener", 1, params={"blur": -1})
+        open_provider("restorer", "wiener", scale=1, params={"blur": -1})
     with pytest.raises(OptionError, match="x1"):
-        open_restorer("wiener", 2)
+        open_provider("restorer", "wiener", scale=2)

@@ -31,9 +31,13 @@ class Services:
     def __init__(self, painter):
         self.painter, self.stages = painter, []
 
-    def open_inpainter(self, provider, params=None):
-        assert provider == "sdxl"
-        assert set(params) <= {"model", "lora", "controlnet", "dtype", "device", "offload", "tiling", "slicing"}
+    def settle(self, use):
+        return use
+
+    def open(self, use):
+        assert (use.capability, use.provider) == ("in-painter", "sdxl")
+        opened_with = {"model", "lora", "controlnet", "dtype", "device", "offload", "tiling", "slicing"}
+        assert set(use.params) <= opened_with
         return self.painter
 
     def scratch(self, shape, dtype):

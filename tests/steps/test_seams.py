@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tratto.imaging.tiling import TileJob, TileSpec, run_tiled
-from tratto.providers.restorer import open_restorer
+from tratto.providers.catalogue import open_provider
 
 
 def run(restorer, picture, tile):
@@ -30,7 +30,7 @@ def test_three_tile_sizes_against_untiled(scale, side):
     """Largest difference 1/255 anywhere, for noise that hides every edge and for a photograph."""
     from skimage import data
 
-    restorer = open_restorer("tratto", scale)
+    restorer = open_provider("restorer", "tratto", scale=scale)
     rng = np.random.default_rng(0)
     photo = data.astronaut()[:side, :side].astype(np.float32) / 255
     noisy = np.clip(photo + rng.normal(0, 25 / 255, photo.shape), 0, 1).astype(np.float32)

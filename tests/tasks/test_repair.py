@@ -8,7 +8,7 @@ import tratto
 from tratto.core.capability import Filled, InpainterInfo
 from tratto.core.errors import ForbiddenStep, OptionError
 from tratto.core.image import ColorMode
-from tratto.session import Session, replay, save, verify
+from tratto.jobs import Session, replay, save, verify
 from tratto.steps.inpaint import DEEP, HALF_DEEP, Inpaint, deep_pixels, fill_channels, find_parts
 from tratto.tasks.repair import RepairOptions, make_options, plan
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.backends.devices import check_device, torch_device
 from tratto.core.errors import MissingExtra, OptionError, WeightMismatch
 from tratto.models.folders import ModelFolder, pipeline_parts, read_json
 
@@ -86,8 +88,7 @@ class DiffusionRuntime:
             raise OptionError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
         if self.offload not in OFFLOADS:
             raise OptionError(f"offload must be one of {', '.join(OFFLOADS)}, got {self.offload!r}")
-        if self.device not in ("auto", "cpu", "cuda") and not self.device.removeprefix("cuda:").isdecimal():
-            raise OptionError(f"device must be auto, cpu, cuda or cuda:N, got {self.device!r}")
+        check_device(self.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +224,7 @@ class DiffusionBackend:
 
         self.pipe, self.folders = pipe, folders
         self.device, self.precision = facts
+        self._lock = threading.Lock()  # a pipeline keeps the state of the picture that it paints
         self.library = f"diffusers {diffusers.__version__}, torch {torch.__version__}"
         self.scheduler = type(pipe.scheduler).__name__
         sample = pipe.unet.config.sample_size
@@ -268,7 +270,7 @@ class DiffusionBackend:
                 progress(step + 1, total)
             return kept
 
-        with quiet(), torch.inference_mode(), _deterministic(torch):
+        with self._lock, quiet(), torch.inference_mode(), _deterministic(torch):
             if request.prompt is None:
                 extras |= self._empty_prompt()
             else:
@@ -354,14 +356,6 @@ def gpu_here() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if gpu_here() else "cpu"
-    if name != "cpu" and not gpu_here():
-        raise OptionError(f"device {name} was asked for, and torch finds no GPU here; use device=cpu")
-    return name
-
-
 def _dtype(name: str, device: str) -> tuple[str, Any]:
     import torch
 
@@ -394,7 +388,7 @@ def open_diffusion(folders: DiffusionFolders, runtime: DiffusionRuntime | None =
     found = family_of(folders.model)
     if found != folders.family:
         raise OptionError(f"{folders.model.path} is a model of the family {found}, and {folders.family} was asked for")
-    device = _device(runtime.device)
+    device = torch_device(runtime.device)
     precision, dtype = _dtype(runtime.dtype, device)
     if runtime.offload != "none" and device == "cpu":
         raise OptionError("offload moves parts between GPU and memory; there is no GPU at work, leave it away")

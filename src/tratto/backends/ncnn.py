@@ -83,7 +83,7 @@ class NcnnBackend:
         """The verified weights."""
         return self._opening.weights.ref
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[Any]]:
         """Run the network once; see :meth:`~tratto.backends.open.Backend.run`."""
         card = self._opening.card
         self._opening.check(inputs, (card.input,))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.backends.devices import onnx_providers
 from tratto.backends.runtime import require
 from tratto.core.capability import ModelRef
-from tratto.core.errors import InputError, OptionError, UnavailableError, WeightMismatch
+from tratto.core.errors import InputError, OptionError, TrattoError, UnavailableError, WeightMismatch
 
 if TYPE_CHECKING:
     from tratto.backends.open import Opening
@@ -40,9 +41,10 @@ class OnnxBackend:
         # Idle workers of the pool would spin and take a core from the tile reader.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session: Any = ort.InferenceSession(
-                opening.file(".onnx"), sess_options=options, providers=["CPUExecutionProvider"]
-            )
+            providers = onnx_providers(opening.device, opening.able)
+            self._session: Any = ort.InferenceSession(opening.file(".onnx"), sess_options=options, providers=providers)
+        except TrattoError:
+            raise
         except Exception as e:  # the runtime's exceptions have no common base but Exception
             raise WeightMismatch(f"ONNX Runtime {ort.__version__} cannot load {opening.card.id}: {e}") from e
         self._opening = opening
@@ -53,7 +55,8 @@ class OnnxBackend:
         # with many tile sizes would hold the sum of their fragments.
         self._shrink = ort.RunOptions()
         self._shrink.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        self._library = f"onnxruntime {ort.__version__}"
+        where = "" if providers[0][0].startswith("CPU") else " (CUDA)"
+        self._library = f"onnxruntime {ort.__version__}{where}"
 
     @property
     def library(self) -> str:
@@ -65,7 +68,7 @@ class OnnxBackend:
         """The verified weights."""
         return self._opening.weights.ref
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[Any]]:
         """Run the network once; see :meth:`~tratto.backends.open.Backend.run`."""
         self._opening.check(inputs, self._inputs)
         shapes = {k: v.shape for k, v in inputs.items()}
@@ -78,7 +81,12 @@ class OnnxBackend:
             if "INVALID_ARGUMENT" in text or "Invalid" in type(e).__name__:
                 raise OptionError(f"{self._opening.card.id} does not take inputs of {shapes}: {text}") from e
             raise UnavailableError(f"ONNX Runtime failed on {self._opening.card.id} with {shapes}: {text}") from e
-        return {k: np.asarray(v, np.float32) for k, v in zip(self._outputs, values, strict=True)}
+        return {k: as_float32(np.asarray(v)) for k, v in zip(self._outputs, values, strict=True)}
+
+
+def as_float32(values: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers of floating point as float32, all others as they are."""
+    return np.asarray(values, np.float32) if values.dtype.kind == "f" else values
 
 
 def library() -> str:

@@ -11,12 +11,14 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.backends.devices import check_device
 from tratto.core.capability import ModelRef
 from tratto.core.errors import MissingExtra, OptionError
-from tratto.models.card import ModelCard
+from tratto.models.card import DEVICES, ModelCard
 from tratto.models.store import Weights, open_weights
 
-Tensors = dict[str, NDArray[np.float32]]
+Array = NDArray[np.generic]
+Tensors = dict[str, NDArray[Any]]
 
 
 @runtime_checkable
@@ -38,18 +40,18 @@ class Backend(Protocol):
         """The verified weights."""
         ...
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> Tensors:
+    def run(self, inputs: Mapping[str, Array]) -> Tensors:
         """Run the network once.
 
         Parameters
         ----------
-        inputs : mapping of str to (1, C, H, W) float32 array
-            By tensor name. Not changed, not kept.
+        inputs : mapping of str to array
+            By tensor name: (1, C, H, W) float32, or of the type and shape that the card states. Not changed, not kept.
 
         Returns
         -------
-        dict of str to (1, C, H, W) float32 array
-            Fresh arrays.
+        dict of str to array
+            Fresh arrays; of floating point always float32.
 
         Raises
         ------
@@ -70,12 +72,15 @@ class Opening:
         Verified files.
     precision : str
     threads : int
+    device : str
+        See :mod:`tratto.backends.devices`.
     """
 
     card: ModelCard
     weights: Weights
     precision: str
     threads: int
+    device: str = "cpu"
 
     def file(self, suffix: str) -> str:
         """Return the path of the card's one file with this suffix."""
@@ -84,11 +89,24 @@ class Opening:
             raise OptionError(f"the card {self.card.id} must name exactly one {suffix} file, it names {len(found)}")
         return found[0]
 
-    def check(self, inputs: Mapping[str, NDArray[np.float32]], names: tuple[str, ...]) -> None:
-        """Raise OptionError unless ``inputs`` are float32 (1, C, H, W) arrays under exactly these names."""
+    @property
+    def able(self) -> tuple[str, ...]:
+        """Kinds of devices that the card allows."""
+        return self.card.devices or DEVICES
+
+    def check(self, inputs: Mapping[str, Array], names: tuple[str, ...]) -> None:
+        """Raise OptionError unless ``inputs`` are what the card promises, under exactly these names.
+
+        An input is a float32 (1, C, H, W) array that is not empty, unless the card states another type and shape.
+        """
         if set(inputs) != set(names):
             raise OptionError(f"{self.card.id} takes the inputs {', '.join(names)}; got {', '.join(inputs) or 'none'}")
         for name, value in inputs.items():
+            spec = self.card.tensors.get(name)
+            if spec is not None:
+                if not spec.fits(value.dtype.name, value.shape):
+                    raise OptionError(f"{self.card.id}: input {name} must be {spec}, got {value.dtype} {value.shape}")
+                continue
             ok = value.dtype == np.float32 and value.ndim == 4 and value.shape[0] == 1 and value.size > 0
             main = name == self.card.input
             # ncnn and OpenVINO do not refuse a wrong number of channels: they return nonsense
@@ -108,7 +126,7 @@ def default_threads() -> int:
 
 
 def open_backend(
-    card: ModelCard, device: str = "cpu", precision: str = "fp32", threads: int | None = None, runtime: str = ""
+    card: ModelCard, device: str = "auto", precision: str = "fp32", threads: int | None = None, runtime: str = ""
 ) -> Backend:
     """Verify a card's weights and open them.
 
@@ -116,7 +134,7 @@ def open_backend(
     ----------
     card : ModelCard
     device : str
-        ``"cpu"``.
+        ``"auto"`` (a GPU where runtime and card allow one), ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
     precision : str
         ``"fp32"``, or ``"bf16"`` with OpenVINO.
     threads : int or None
@@ -130,9 +148,9 @@ def open_backend(
     OptionError
         If device, precision or runtime do not go together.
     """
-    if device != "cpu":
-        raise OptionError(f"device must be 'cpu', got {device!r}; no other device is supported yet")
     name = runtime or card.backend
+    if check_device(device).startswith("cuda") and name != "onnx":
+        raise OptionError(f"{name} runs {card.id} on the CPU only, not on {device}; drop --device")
     if precision not in (("fp32", "bf16") if name == "openvino" else ("fp32",)):
         raise OptionError(
             f"{name} runs {card.id} in fp32{' or bf16' if name == 'openvino' else ''}, not in {precision!r}"
@@ -146,7 +164,7 @@ def open_backend(
         case "onnx":
             from tratto.backends.onnx import OnnxBackend
 
-            return _load(OnnxBackend, card, precision, threads)
+            return _load(OnnxBackend, card, precision, threads, device)
         case "openvino":
             from tratto.backends.openvino import OpenVinoBackend
 
@@ -158,9 +176,9 @@ def open_backend(
     raise OptionError(f"no backend runs {name!r} models; there are onnx, openvino and ncnn")
 
 
-def _load(kind: type[Any], card: ModelCard, precision: str, threads: int) -> Backend:
+def _load(kind: type[Any], card: ModelCard, precision: str, threads: int, device: str = "cpu") -> Backend:
     kind.require()  # first, so that a missing runtime is said before gigabytes are hashed
-    backend: Backend = kind(Opening(card, open_weights(card), precision, threads))
+    backend: Backend = kind(Opening(card, open_weights(card), precision, threads, device))
     return backend
 
 

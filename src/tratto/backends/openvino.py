@@ -6,12 +6,14 @@ pinned here; bf16 must be asked for.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.backends.onnx import as_float32
 from tratto.backends.runtime import require
 from tratto.core.capability import ModelRef
 from tratto.core.errors import OptionError, UnavailableError, WeightMismatch
@@ -43,6 +45,7 @@ class OpenVinoBackend:
             network = core.read_model(opening.file(".onnx"))
             compiled = core.compile_model(network, "CPU", config)
             self._request: Any = compiled.create_infer_request()
+            self._lock = threading.Lock()  # a request holds the tensors of one call
         except RuntimeError as e:
             raise WeightMismatch(f"OpenVINO {ov.__version__} cannot load {opening.card.id}: {e}") from e
         self._opening = opening
@@ -69,16 +72,17 @@ class OpenVinoBackend:
         """The verified weights."""
         return self._opening.weights.ref
 
-    def run(self, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[Any]]:
         """Run the network once; see :meth:`~tratto.backends.open.Backend.run`."""
         self._opening.check(inputs, self._inputs)
         feeds = {k: np.ascontiguousarray(v) for k, v in inputs.items()}
         try:
-            self._request.infer(feeds)
-            return {
-                name: np.array(self._request.get_output_tensor(i).data, np.float32)
-                for i, name in enumerate(self._outputs)
-            }
+            with self._lock:
+                self._request.infer(feeds)
+                return {
+                    name: as_float32(np.array(self._request.get_output_tensor(i).data))
+                    for i, name in enumerate(self._outputs)
+                }
         except RuntimeError as e:
             shapes = {k: v.shape for k, v in inputs.items()}
             if "incompatible" in str(e) or "shape" in str(e).lower():

@@ -16,35 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.backends.devices import torch_device
+from tratto.core.capability import WallPrompt
 from tratto.core.errors import MissingExtra, OptionError, WeightMismatch
 from tratto.models.folders import ModelFolder, find_folder, read_json
 
 Float = NDArray[np.float32]
 
-__all__ = ["SamBackend", "SamPrompt", "missing_sam", "open_sam"]
-
 #: Of ImageNet, which the published models were trained with; ``preprocessor_config.json`` may say otherwise.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NEEDS = ("torch", "transformers", "safetensors")
-
-
-@dataclass(frozen=True)
-class SamPrompt:
-    """What is to be found.
-
-    Attributes
-    ----------
-    points : tuple of (x, y)
-        On the wall, in pixels of the picture.
-    others : tuple of (x, y)
-        On other things.
-    box : (x0, y0, x1, y1) or None
-        Around the wall.
-    """
-
-    points: tuple[tuple[float, float], ...] = ()
-    others: tuple[tuple[float, float], ...] = ()
-    box: tuple[float, float, float, float] | None = None
 
 
 def missing_sam() -> MissingExtra | None:
@@ -62,7 +43,7 @@ def open_sam(folder: Path | str, device: str = "auto") -> SamBackend:
     folder : Path or str
         See the head of this module; names are looked for as :func:`tratto.models.folders.find_folder` does.
     device : str
-        ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
+        ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises
     ------
@@ -83,11 +64,7 @@ def open_sam(folder: Path | str, device: str = "auto") -> SamBackend:
     import torch
     import transformers
 
-    if device not in ("auto", "cpu", "cuda"):
-        raise OptionError(f"device is auto, cpu or cuda, got {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise OptionError("device=cuda needs an NVIDIA GPU, and none is here; use cpu")
-    where = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    where = torch_device(device)
     log = transformers.utils.logging
     before, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()
@@ -131,7 +108,7 @@ class SamBackend:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
-    def find(self, rgb: Float, prompt: SamPrompt) -> Float:
+    def find(self, rgb: Float, prompt: WallPrompt) -> Float:
         """Return how much of each pixel belongs to what the prompt points at.
 
         Of the three masks that the model offers for a single point, the one it thinks best of counts; for more points
@@ -141,7 +118,7 @@ class SamBackend:
         ----------
         rgb : (H, W, 3) float32
             Encoded sRGB in [0, 1].
-        prompt : SamPrompt
+        prompt : WallPrompt
 
         Returns
         -------
@@ -187,7 +164,7 @@ class SamBackend:
         return np.clip(share, 0, 1)
 
 
-def _check(prompt: SamPrompt, width: int, height: int) -> None:
+def _check(prompt: WallPrompt, width: int, height: int) -> None:
     if not prompt.points and prompt.box is None:
         raise OptionError("sam needs a point on the wall (--click) or a box around it (--box)")
 

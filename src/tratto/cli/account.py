@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def run_replay(receipt: Path, given: list[str] | None, as_json: bool) -> int:
     """Replay; return the exit code: 0 for tiers A, B and C, 9 for another result, 10 if not comparable."""
-    from tratto.session import Session
+    from tratto.jobs import Session
 
     inputs = inputs_of(given or [])
     source = inputs.pop("picture", None)
@@ -99,7 +99,7 @@ def roots_in(path: Path) -> bytes:
 
 def run_verify(path: Path, as_json: bool, trust: Trust | None = None) -> int:
     """Verify; return the exit code: 0 authentic, 9 altered, 10 unknown."""
-    from tratto.session import verify
+    from tratto.jobs import verify
 
     verdict = verify(path, trust)
     if as_json:

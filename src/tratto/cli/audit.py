@@ -28,15 +28,17 @@ class AuditCommand:
     again: bool
     as_json: bool
     only: tuple[str, ...] = ()
+    unsupported: bool = False
+    clip: Path | None = None
 
 
 def run_audit(command: AuditCommand) -> int:
     """Audit; return the exit code: 9 if anything is altered, else 10 if anything is unknown, else 0."""
     from tratto.imaging.io import atomic_file
+    from tratto.imaging.io.target import check_no_picture
+    from tratto.jobs import audit
     from tratto.provenance import audit as audits
     from tratto.provenance.canonical import dumps
-    from tratto.provenance.target import check_no_picture
-    from tratto.session import audit
 
     audits.narrowed([], command.only)  # a wrong name is told before any work
     for path in (command.out, command.page):
@@ -49,6 +51,8 @@ def run_audit(command: AuditCommand) -> int:
             command.trust,
             deep=not command.quick,
             replay=command.again,
+            unsupported=command.unsupported,
+            clip=command.clip or "",
             state=command.state,
             progress=lambda done, total: line("audit", done, total),
         )
@@ -79,6 +83,15 @@ def _table(document: dict, every: bool) -> None:  # type: ignore[type-arg]
             tier = f"  [{item['tier']}]" if item["tier"] else ""
             first = item["reasons"][0] if item["reasons"] else ""
             typer.echo(printable(f"{item['verdict']:9}  {item['path']:{min(width, 60)}}  {first}{tier}"))
+    for item in sorted((i for i in document["items"] if "unsupported" in i), key=lambda i: -i["unsupported"]["score"]):
+        found = item["unsupported"]
+        meaning = f", in meaning {100 * found['meaning_rate']:.3g} %" if "meaning_rate" in found else ""
+        typer.echo(
+            printable(
+                f"unsupported  {item['path']:{min(width, 60)}}  {100 * found['rate']:.3g} % of the pixels, score "
+                f"{found['score']:.2f}{meaning}"
+            )
+        )
     for change in document["changes"]:
         typer.echo(printable(f"changed    {change['path']}: {change['before']} -> {change['now']}"))
     if document["replay"]["count"]:

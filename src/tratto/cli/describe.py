@@ -39,17 +39,23 @@ def describe(
 
 
 def _describe(picture: Path, out: Path | None, how: tuple[str, str, str], overwrite: bool, as_json: bool) -> int:
+    from tratto.core.capability import Use
     from tratto.imaging import io
     from tratto.imaging.color import view_rgb
-    from tratto.providers.caption import open_captioner
-    from tratto.providers.depth import grey_of, open_depth
-    from tratto.providers.structure import drawn, open_structure
+    from tratto.jobs import Job
+    from tratto.providers.caption import captioner_use
+    from tratto.providers.depth import grey_of
+    from tratto.providers.structure import drawn
 
     if out is not None:
         _check_free(out, overwrite)
     image = io.read_image(picture)
     rgb = io.oriented(view_rgb(image), image.meta.orientation)
-    captions, depths, finder = open_captioner(how[0]), open_depth(how[1], how[2]), open_structure()
+    services = Job().services()
+    captions: Any = services.open(services.settle(captioner_use(how[0])))
+    depth_use: Any = Use("depth", "dpt" if how[2] and how[1] == "auto" else how[1], {"model": how[2]} if how[2] else {})
+    depths: Any = services.open(services.settle(depth_use))
+    finder: Any = services.open(Use("structure"))
     caption, deep, structure = captions.caption(rgb), depths.estimate(rgb), finder.find(rgb)
     told: dict[str, Any] = {
         "picture": picture.name,

@@ -60,8 +60,8 @@ def describe(inspection: Inspection, page: int = 1, pages: int = 1) -> list[str]
 
 def run_inspect(paths: list[str], page: int, as_json: bool) -> int:
     """Inspect; return the exit code."""
-    from tratto.batch.gather import gather
-    from tratto.session import Session
+    from tratto.jobs import Session
+    from tratto.jobs.gather import gather
 
     if page < 1:
         raise OptionError(f"--page counts from 1, got {page}")

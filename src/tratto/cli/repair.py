@@ -43,8 +43,8 @@ class RepairCommand:
 
 def run_repair(command: RepairCommand) -> int:
     """Repair; return the exit code."""
-    from tratto.batch.folder import FolderJob
-    from tratto.session import SaveOptions
+    from tratto.jobs import SaveOptions
+    from tratto.jobs.folder import FolderJob
     from tratto.tasks.repair import make_options
 
     if command.skip_existing and command.overwrite:

@@ -41,10 +41,10 @@ def run_report(path: Path, out: Path | None, overwrite: bool) -> int:
     from tratto.cli.show import printable
     from tratto.core.errors import OptionError, OutputError
     from tratto.imaging.io import atomic_file
+    from tratto.imaging.io.target import check_target
+    from tratto.jobs import known_models
     from tratto.provenance.bundle import find_bundle
     from tratto.provenance.printing import printed
-    from tratto.provenance.target import check_target
-    from tratto.session import known_models
 
     target = out
     if target is None:

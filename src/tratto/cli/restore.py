@@ -12,9 +12,9 @@ from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
 from tratto.core.errors import OptionError
 
 if TYPE_CHECKING:
-    from tratto.batch.folder import FolderJob
+    from tratto.jobs import JobLimits
+    from tratto.jobs.folder import FolderJob
     from tratto.provenance.notary import Notary
-    from tratto.session import JobLimits
     from tratto.tasks.restore import RestoreOptions
 
 
@@ -122,8 +122,8 @@ def _options(command: RestoreCommand) -> RestoreOptions:
 
 def run_restore(command: RestoreCommand) -> int:
     """Restore; return the exit code."""
-    from tratto.batch.folder import FolderJob
-    from tratto.session import SaveOptions
+    from tratto.jobs import SaveOptions
+    from tratto.jobs.folder import FolderJob
 
     limits = limits_of(command.max_output_megapixels, command.max_minutes)
     if command.skip_existing and command.overwrite:
@@ -176,7 +176,7 @@ def notary_of(ledger: Path | None, sign: str) -> Notary | None:
 
 def limits_of(megapixels: float, minutes: float) -> JobLimits:
     """Return the limits that the options of these names ask for."""
-    from tratto.session import JobLimits
+    from tratto.jobs import JobLimits
 
     for name, value in (("max-output-megapixels", megapixels), ("max-minutes", minutes)):
         if not value > 0:
@@ -188,8 +188,8 @@ def report_outcomes(
     job: FolderJob, limits: JobLimits, forensic: bool, dry_run: bool, as_json: bool, notary: Notary | None = None
 ) -> int:
     """Do a job, say what became of each picture, and return the exit code."""
-    from tratto.batch.folder import run_folder
-    from tratto.session import Session
+    from tratto.jobs import Session
+    from tratto.jobs.folder import run_folder
 
     outcomes = []
     with ProgressLine() as line:

@@ -62,61 +62,53 @@ def _wall(
 ) -> int:
     import numpy as np
 
+    from tratto.backends.sam import missing_sam
     from tratto.cli.mask import read_mask, write_mask
     from tratto.cli.recolor import numbers_of, picture_of
-    from tratto.imaging.wall_mask import adjust_mask, draw_points, wall_from_scribble
+    from tratto.core.capability import Use, WallPrompt
+    from tratto.imaging.wall_mask import adjust_mask
+    from tratto.jobs import Job
 
     picture, out, overwrite = files
     tolerance, grow, feather = numbers
+    sam = finder.provider == "sam"
     if finder.provider not in ("auto", "sam"):
         raise OptionError(f"--provider is auto or sam, got {finder.provider!r}")
-    if finder.provider == "auto" and (finder.model is not None or finder.box is not None):
+    if not sam and (finder.model is not None or finder.box is not None):
         raise OptionError("--model and --box belong to --provider sam")
     rgb = picture_of(picture)
     if not 0 < tolerance <= 10:
         raise OptionError(f"--tolerance lies above 0 and up to 10, got {tolerance}")
-    drawn = []
-    for flag, given, drawing in zip(("--click", "--not"), points, drawings, strict=True):
-        places = draw_points([numbers_of(p, 2, f"{flag} takes x,y") for p in given or ()], rgb.shape[:2])
-        if drawing is not None:
-            strokes = read_mask(drawing) > 0.5
-            if strokes.shape != places.shape:
-                raise OptionError(
-                    f"{drawing.name} is {strokes.shape[1]}x{strokes.shape[0]}, the picture as shown "
-                    f"{places.shape[1]}x{places.shape[0]}; they must be of one size"
-                )
-            places = places | strokes
-        drawn.append(places)
-    if finder.provider == "sam":
-        if any(d is not None for d in drawings):
-            raise OptionError("sam takes points and a box; drawings are for --provider auto")
-        found = _by_sam(rgb, points, finder)
-    elif not drawn[0].any():
+    on, off = (
+        tuple((a, b) for a, b in (numbers_of(p, 2, f"{flag} takes x,y") for p in given or ()))
+        for flag, given in zip(("--click", "--not"), points, strict=True)
+    )
+    strokes: list[Any] = [None if drawing is None else read_mask(drawing) > 0.5 for drawing in drawings]
+    for drawing, drawn in zip(drawings, strokes, strict=True):
+        if drawing is not None and drawn.shape != rgb.shape[:2]:
+            raise OptionError(
+                f"{drawing.name} is {drawn.shape[1]}x{drawn.shape[0]}, the picture as shown "
+                f"{rgb.shape[1]}x{rgb.shape[0]}; they must be of one size"
+            )
+    if sam and finder.model is None:
+        raise missing_sam() or OptionError(
+            "--provider sam needs --model FOLDER: a Segment Anything model; see docs/recolor.md"
+        )
+    if not sam and not on and (strokes[0] is None or not strokes[0].any()):
         raise OptionError("say where the wall is: --click x,y on it, or --scribble with a drawing")
-    else:
-        found = wall_from_scribble(rgb, drawn[0], drawn[1] if drawn[1].any() else None, tolerance)
+    box = None
+    if finder.box is not None:
+        x0, y0, x1, y1 = numbers_of(finder.box, 4, "--box takes x0,y0,x1,y1")
+        box = (x0, y0, x1, y1)
+    use: Use[Any] = (
+        Use("wall", "sam", {"model": str(finder.model)})
+        if sam
+        else Use("wall", "grow", {"tolerance": max(tolerance, 0.01)})
+    )
+    services = Job().services()
+    found = services.open(services.settle(use)).find(rgb, WallPrompt(on, off, box, strokes[0], strokes[1]))
     values = adjust_mask(found, grow, feather)
     inputs = [picture, *(d for d in drawings if d is not None)]
     told = write_mask(np.ascontiguousarray(values), out, inputs, overwrite)
     typer.echo(printable(f"{out}: {told['width']}x{told['height']}, {100 * told['share']:.3g} % is wall"))
     return 0
-
-
-def _by_sam(rgb: Any, points: tuple[list[str] | None, list[str] | None], finder: Finder) -> Any:
-    from tratto.backends.sam import SamPrompt, missing_sam, open_sam
-    from tratto.cli.recolor import numbers_of
-
-    error = missing_sam()
-    if error is not None:
-        raise error
-    if finder.model is None:
-        raise OptionError("--provider sam needs --model FOLDER: a Segment Anything model; see docs/recolor.md")
-    on, off = (
-        tuple((a, b) for a, b in (numbers_of(p, 2, f"{flag} takes x,y") for p in given or ()))
-        for flag, given in zip(("--click", "--not"), points, strict=True)
-    )
-    box = None
-    if finder.box is not None:
-        x0, y0, x1, y1 = numbers_of(finder.box, 4, "--box takes x0,y0,x1,y1")
-        box = (x0, y0, x1, y1)
-    return open_sam(finder.model).find(rgb, SamPrompt(on, off, box))

@@ -79,10 +79,10 @@ def run_sign(state: Path, name: str, request: Path, out: Path) -> int:
     """Sign; return the exit code."""
     from tratto.cli.show import printable
     from tratto.imaging.io import atomic_file
+    from tratto.imaging.io.target import check_no_picture
     from tratto.provenance import witness as witnesses
     from tratto.provenance.keys import signer
     from tratto.provenance.seal import read_limited
-    from tratto.provenance.target import check_no_picture
     from tratto.provenance.tiles import LedgerReader
 
     check_no_picture(out)

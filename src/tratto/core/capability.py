@@ -1,14 +1,59 @@
-"""Small protocols of what providers can do, so that steps and engine know them without knowing the providers."""
+"""Small protocols of what providers can do, so that steps and engine know them without knowing the providers.
+
+What a step needs it states as a :class:`Use`; who can do it stands in ``tratto.providers.catalogue``.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.image import Depth
+from tratto.core.image import Depth, Image
+
+if TYPE_CHECKING:
+    from tratto.core.inspection import Inspection, Opinion
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Use(Generic[T]):
+    """What a step needs of somebody else: a capability, by whom, and how. ``T`` is the capability's protocol.
+
+    Attributes
+    ----------
+    capability : str
+        A key of ``tratto.providers.catalogue.CATALOGUE``, such as ``"restorer"``.
+    provider : str
+        A name there, or ``"auto"``: the first that is ready here and invents nothing.
+    params : mapping
+        Parameters of the provider, JSON-able.
+    scale : int
+        Output side / input side.
+    fast : bool
+        Lower precision allowed.
+
+    Examples
+    --------
+    >>> Use("restorer", "nlm", {"sigma": 12}).key()
+    '["restorer","nlm",{"sigma":12},1,false]'
+    """
+
+    capability: str
+    provider: str = "auto"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    scale: int = 1
+    fast: bool = False
+
+    def key(self) -> str:
+        """Return a text that is equal for equal uses."""
+        parts = [self.capability, self.provider, dict(self.params), self.scale, self.fast]
+        return json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
 
 
 @dataclass(frozen=True)
@@ -23,6 +68,54 @@ class ModelRef:
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""
         return {"id": self.id, "sha256": self.sha256, "licence": self.licence, "commercial_use": self.commercial_use}
+
+
+class ProviderInfo(Protocol):
+    """What is known of every opened provider, whatever its capability."""
+
+    @property
+    def provider(self) -> str:
+        """Name in the catalogue."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """``"fp32"``, ``"bf16"``, ``"fp16"``, ``"fp64"``, ``"uint8"``."""
+        ...
+
+    @property
+    def library(self) -> str:
+        """Name and version of what runs it."""
+        ...
+
+    @property
+    def models(self) -> tuple[ModelRef, ...]:
+        """Weights in use."""
+        ...
+
+    @property
+    def stand_in(self) -> str:
+        """Not empty when it is a modest stand-in: says for what."""
+        ...
+
+    @property
+    def generative(self) -> bool:
+        """Whether it may invent detail."""
+        ...
+
+    @property
+    def megapixels_per_second(self) -> float:
+        """Speed on two cores, for estimates of time only."""
+        ...
+
+
+class Provider(Protocol):
+    """Anything that was opened from the catalogue."""
+
+    @property
+    def info(self) -> ProviderInfo:
+        """Facts about it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -111,6 +204,8 @@ class InpainterInfo:
         As for :class:`RestorerInfo`.
     megapixels_per_second : float
         Of windows with holes, on two cores; for estimates of time only.
+    generative : bool
+        True: whoever fills a hole puts in what was not there.
     """
 
     provider: str
@@ -122,6 +217,7 @@ class InpainterInfo:
     library: str = ""
     stand_in: str = ""
     megapixels_per_second: float = 1.0
+    generative: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +247,10 @@ class DescriberInfo:
     precision, library, stand_in : str
     models : tuple of ModelRef
         As for :class:`RestorerInfo`.
+    megapixels_per_second : float
+        On two cores; for estimates of time only.
+    generative : bool
+        False: words, depths and marks change no pixel.
     """
 
     provider: str
@@ -158,6 +258,8 @@ class DescriberInfo:
     library: str = ""
     stand_in: str = ""
     models: tuple[ModelRef, ...] = ()
+    megapixels_per_second: float = 4.0
+    generative: bool = False
 
 
 @runtime_checkable
@@ -239,6 +341,119 @@ class StructureFinder(Protocol):
         picture : (H, W, 3) float32 in [0, 1]
             Encoded sRGB.
         """
+        ...
+
+
+@runtime_checkable
+class DamageDetector(Protocol):
+    """Says where a picture is damaged: a probability for each class and pixel."""
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about this detector."""
+        ...
+
+    def find(self, picture: NDArray[np.float32], kinds: Sequence[str] = ()) -> Mapping[str, NDArray[np.float32]]:
+        """Look for damage.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) float32 in [0, 1]
+            Encoded sRGB, upright.
+        kinds : sequence of str
+            Classes that the picture is known to have; it has no others then. Empty: not known.
+
+        Returns
+        -------
+        mapping of str to (H, W) float32 in [0, 1]
+            By class.
+        """
+        ...
+
+
+@runtime_checkable
+class DegradationEstimator(Protocol):
+    """Reads how much noise, grain and blur a picture has."""
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about this estimator."""
+        ...
+
+    def opinion(self, image: Image, inspection: Inspection) -> Opinion:
+        """Judge a picture, knowing its classical estimates.
+
+        Raises
+        ------
+        UnavailableError
+            If it is no picture that can be judged.
+        """
+        ...
+
+
+@runtime_checkable
+class WallDetector(Protocol):
+    """Finds the wall that points lie on."""
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about this detector."""
+        ...
+
+    def find(self, picture: NDArray[np.float32], prompt: WallPrompt) -> NDArray[np.float32]:
+        """Find a wall.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) float32 in [0, 1]
+            Encoded sRGB.
+        prompt : WallPrompt
+            In pixels of ``picture``.
+
+        Returns
+        -------
+        (H, W) float32 in [0, 1]
+            How much of each pixel is wall.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class WallPrompt:
+    """Where a wall is and is not.
+
+    Attributes
+    ----------
+    points, others : tuple of (x, y)
+        On the wall; on other things.
+    box : (x0, y0, x1, y1) or None
+        Around the wall; not every detector takes one.
+    drawn, drawn_others : (H, W) bool or None
+        Strokes on the wall, on other things; likewise.
+    """
+
+    points: tuple[tuple[float, float], ...] = ()
+    others: tuple[tuple[float, float], ...] = ()
+    box: tuple[float, float, float, float] | None = None
+    drawn: NDArray[np.bool_] | None = None
+    drawn_others: NDArray[np.bool_] | None = None
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Says what pictures and words mean, as vectors of length 1 whose product is their likeness."""
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about this scorer."""
+        ...
+
+    def embed(self, pictures: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return the meaning of pictures ((H, W, 3) float32 in [0, 1]) as (N, D) float32."""
+        ...
+
+    def embed_words(self, words: str) -> NDArray[np.float32]:
+        """Return the meaning of words as (D,) float32."""
         ...
 
 

@@ -14,7 +14,8 @@
     │   ├── MissingWeights                   a weight file is not on this machine
     │   └── WeightMismatch                   a weight file is here, but is not the one its card names
     ├── ReceiptError                exit 6   a receipt, seal or bundle is malformed or does not match
-    └── ForbiddenStep               exit 7   refused by a policy (``--forensic``)
+    ├── ForbiddenStep               exit 7   refused by a policy (``--forensic``)
+    └── Cancelled                   exit 130 the job was told to stop
 
 Exit codes beside these: 0 done, 8 some files of several failed, 9 verify: altered, replay: different,
 10 verify: unknown, replay: not comparable, 130 interrupted. Standard output that takes no more is 4. Errors of other
@@ -95,3 +96,9 @@ class ForbiddenStep(TrattoError):
     """A policy refuses this step."""
 
     exit_code = 7
+
+
+class Cancelled(TrattoError):
+    """The job was told to stop."""
+
+    exit_code = 130

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from tratto.core.errors import InputError, OptionError
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
+#: How pixels are enlarged; see :mod:`tratto.imaging.resample`.
+Kernel = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
 class ColorMode(StrEnum):

@@ -2,50 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from tratto.core.capability import Captioner, Inpainter, Restorer
+from tratto.core.capability import Use
 
 if TYPE_CHECKING:
     from tratto.core.canvas import Canvas
     from tratto.core.recipe import Recipe
     from tratto.core.step import StepRecord
 
+T = TypeVar("T")
+
 
 class Services(Protocol):
-    """Provided by the session to every step."""
+    """Provided by a job to every step."""
 
     @property
     def seed(self) -> int:
         """The recipe's seed."""
         ...
 
-    @property
-    def fast(self) -> bool:
-        """True if lower precision is allowed (``--fast``)."""
+    def settle(self, use: Use[T]) -> Use[T]:
+        """Return a use with ``"auto"`` turned into a name and its parameters checked and completed.
+
+        Raises
+        ------
+        OptionError
+            If there is no such provider, or it does not offer this scale or these parameters.
+        UnavailableError
+            If it is not ready here; the message names the command that would change that.
+        """
         ...
 
-    def choose_restorer(self, provider: str, scale: int, params: dict[str, Any]) -> str:
-        """Turn ``"auto"`` into the name of the best provider present for this scale; check a name that is given."""
-        ...
+    def open(self, use: Use[T]) -> T:
+        """Return an opened provider: the one door for all capabilities.
 
-    def open_restorer(self, provider: str, scale: int, params: dict[str, Any]) -> Restorer:
-        """Open (or fetch from this session's cache) a restorer by its exact name."""
-        ...
-
-    def choose_inpainter(self, provider: str, params: dict[str, Any] | None = None) -> str:
-        """Turn ``"auto"`` into the name of the best in-painter of fine damage here; check a name that is given."""
-        ...
-
-    def open_inpainter(self, provider: str, params: dict[str, Any] | None = None) -> Inpainter:
-        """Open (or fetch from this session's cache) an in-painter by its exact name."""
-        ...
-
-    def open_captioner(self, provider: str) -> Captioner:
-        """Open a captioner by its name, or for ``"auto"`` the best that is here."""
+        Raises
+        ------
+        OptionError, UnavailableError
+            As :meth:`settle`.
+        """
         ...
 
     def scratch(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:

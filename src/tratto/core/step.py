@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from tratto.core.canvas import Canvas
-from tratto.core.capability import ModelRef
+from tratto.core.capability import ModelRef, Use
+from tratto.core.image import Kernel
 from tratto.core.services import Services
 
 
@@ -75,14 +76,97 @@ class StepRecord:
 
 @runtime_checkable
 class Step(Protocol):
-    """A small frozen dataclass of parameters that knows how to do one thing to a canvas."""
+    """A small frozen dataclass of parameters that knows how to do one thing to a canvas.
+
+    What the engine and the estimate of time ask for is declared here; :class:`BaseStep` gives each its usual value.
+
+    Attributes
+    ----------
+    name : str
+        In the step table.
+    invents : bool
+        True if it puts in what the source does not hold, whoever does it; refused by forensic mode.
+    megapixels_per_second : float or None
+        Speed on two cores, for estimates of time; None: that of the provider of its first use.
+    uses : tuple of Use
+        What it needs of the catalogue. After :meth:`resolve` no provider in it is ``"auto"``.
+    mask : str
+        Name of the mask of its own that it works under; empty: the whole edit mask.
+    strength : float
+        Share of the step that is in the picture, 0-1.
+    scale : int
+        How many times it enlarges.
+    kernel : str
+        How what may not change is enlarged; empty: as the step before.
+    """
 
     name: ClassVar[str]
+    invents: ClassVar[bool]
+
+    @property
+    def megapixels_per_second(self) -> float | None:
+        """Speed on two cores."""
+        ...
+
+    @property
+    def uses(self) -> tuple[Use[Any], ...]:
+        """What it needs of the catalogue."""
+        ...
+
+    @property
+    def mask(self) -> str:
+        """Name of its own mask."""
+        ...
+
+    @property
+    def strength(self) -> float:
+        """Share of it that is in the picture."""
+        ...
+
+    @property
+    def scale(self) -> int:
+        """How many times it enlarges."""
+        ...
+
+    @property
+    def kernel(self) -> Kernel | Literal[""]:
+        """How what may not change is enlarged."""
+        ...
 
     def resolve(self, canvas: Canvas, services: Services) -> Step:
         """Return the step with everything fixed that only the pixels or this machine can tell."""
         ...
 
+    def named(self, uses: tuple[Use[Any], ...]) -> Step:
+        """Return the step with its uses settled, as far as that needs no pixels; for estimates."""
+        ...
+
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Do it. The engine composites, digests and times; a step need not."""
         ...
+
+
+class BaseStep:
+    """The usual values of the contract; a step overrides what differs, as a field or a class variable."""
+
+    invents: ClassVar[bool] = False
+    #: Megapixels per second on two cores, of steps that state their own.
+    speed: ClassVar[float | None] = None
+    mask: str = ""
+    strength: float = 1.0
+    scale: int = 1
+    kernel: Kernel | Literal[""] = ""
+
+    @property
+    def megapixels_per_second(self) -> float | None:
+        """Speed on two cores, for estimates of time; None: that of the provider."""
+        return self.speed
+
+    @property
+    def uses(self) -> tuple[Use[Any], ...]:
+        """Nothing."""
+        return ()
+
+    def named(self, uses: tuple[Use[Any], ...]) -> Self:
+        """Return the step itself: it keeps no name of a provider."""
+        return self

@@ -6,15 +6,14 @@ import time
 from dataclasses import dataclass, replace
 
 from tratto.core.canvas import Canvas, whole_scale
-from tratto.core.capability import RestorerInfo
+from tratto.core.capability import ProviderInfo
 from tratto.core.errors import ForbiddenStep, OptionError
-from tratto.core.image import ColorMode, Image, Mask
+from tratto.core.image import ColorMode, Image, Kernel, Mask
 from tratto.core.recipe import Recipe
 from tratto.core.services import Services
 from tratto.core.step import Step, StepRecord
-from tratto.engine.composite import combine_sigma, composite, enlarge, keep_outside
+from tratto.imaging.composite import combine_sigma, composite, enlarge, keep_outside
 from tratto.imaging.io import digest
-from tratto.imaging.resample import Kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +51,7 @@ def _checked_mask(canvas: Canvas) -> Mask | None:
 
 def _own_mask(step: Step, canvas: Canvas) -> Mask | None:
     """Return the mask of a step that works under one of its own, a part of the whole; None: it has the whole."""
-    name = getattr(step, "mask", "")
+    name = step.mask
     if not name:
         return None
     own = canvas.masks.get(name)
@@ -99,12 +98,15 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
     for asked in recipe.steps:
         own = _own_mask(asked, canvas)
         seen = canvas if own is None else canvas.replace(masks={**canvas.masks, "edit": own})
-        step = asked.resolve(seen, services)
-        strength = float(getattr(step, "strength", 1.0))
+        step = asked.named(tuple(services.settle(u) for u in asked.uses)).resolve(seen, services)
+        strength = float(step.strength)
         if not 0.0 <= strength <= 1.0:
             raise OptionError(f"strength must lie in [0, 1], got {strength}")
-        kernel = getattr(step, "kernel", kernel)
-        _refuse_generative(step, services, allow_generative)
+        kernel = step.kernel or kernel
+        if not allow_generative:
+            forbid_inventing(step)
+            for use in step.uses:
+                forbid_generative(services.open(use).info)
         start = time.perf_counter()
         before = canvas
         after, record = step.apply(seen, services)
@@ -120,11 +122,11 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
             )
         scale, total = scale or 0, total or 0
         if strength < 1:
-            composite(after.image, enlarge(before.image, scale, kernel, services), strength, total)
+            composite(after.image, enlarge(before.image, scale, kernel, services.scratch), strength, total)
         if own is not None and after.image is not before.image:
-            composite(after.image, enlarge(before.image, scale, kernel, services), own, total)
+            composite(after.image, enlarge(before.image, scale, kernel, services.scratch), own, total)
         elif mask is not None and after.image is not before.image:
-            composite(after.image, enlarge(origin, total, kernel, services), mask, total)
+            composite(after.image, enlarge(origin, total, kernel, services.scratch), mask, total)
         if scale and after.sigma is not None and after.sigma is not before.sigma:
             if own is None:
                 combine_sigma(after.sigma, before.sigma, strength, mask, (scale, total))
@@ -148,7 +150,7 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
         records.append(record)
     resolved = replace(recipe, steps=tuple(steps))
     scale = whole_scale(canvas.image, origin)
-    baseline = None if scale is None else enlarge(origin, scale, kernel, services)
+    baseline = None if scale is None else enlarge(origin, scale, kernel, services.scratch)
     return Outcome(canvas, resolved, tuple(records), baseline, kernel)
 
 
@@ -165,27 +167,16 @@ def forbid_inventing(step: Step) -> None:
     ------
     ForbiddenStep
     """
-    if getattr(step, "invents", False):
+    if step.invents:
         raise ForbiddenStep(_INVENTS.format(step.name))
 
 
-def _refuse_generative(step: Step, services: Services, allowed: bool) -> None:
-    if allowed:
-        return
-    forbid_inventing(step)
-    provider = getattr(step, "provider", None)
-    if provider is None:
-        return
-    params = {**getattr(step, "params", {}), "fast": bool(getattr(step, "fast", False))}
-    forbid_generative(services.open_restorer(provider, int(getattr(step, "scale", 1)), params).info)
-
-
-def forbid_generative(info: RestorerInfo) -> None:
+def forbid_generative(info: ProviderInfo) -> None:
     """Refuse a provider that may invent detail; what forensic mode does, in a dry run, too.
 
     Parameters
     ----------
-    info : RestorerInfo
+    info : ProviderInfo
 
     Raises
     ------

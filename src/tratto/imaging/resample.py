@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
-from tratto.core.image import Image, Samples
+from tratto.core.image import Image, Kernel, Samples
 
-Kernel = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 KERNELS: tuple[Kernel, ...] = ("nearest", "bilinear", "bicubic", "lanczos")
 
 

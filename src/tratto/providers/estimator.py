@@ -7,16 +7,20 @@ shown both. It is told the spectrum of the calm parts and the JPEG quality, and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from tratto.backends.open import Backend, open_backend
+from tratto.core.capability import DegradationEstimator, DescriberInfo, Use
 from tratto.core.errors import UnavailableError
 from tratto.core.image import ColorMode, Image
 from tratto.core.inspection import Inspection, Opinion, Trait
+from tratto.core.services import Services
 from tratto.imaging.estimate import calm_spectrum, rgb_windows
-from tratto.models.store import get_card
+from tratto.models.card import ModelCard
+from tratto.providers.catalogue import Request
 from tratto.providers.restorer.network import missing_network
 
 CARD = "tratto-estimator"
@@ -26,9 +30,19 @@ SMALLEST = 48
 GRAIN_FROM = 3.0
 
 
-def missing() -> UnavailableError | None:
+def missing(request: Request) -> UnavailableError | None:
     """Return why the network cannot be used here, or None."""
-    return missing_network(CARD)
+    return missing_network(request, CARD)
+
+
+def open(request: Request) -> NetworkEstimator:
+    """Open the network that ships."""
+    return open_card(request.card(CARD), request.device)
+
+
+def open_card(card: ModelCard, device: str = "auto") -> NetworkEstimator:
+    """Open a card of capability ``estimator``."""
+    return NetworkEstimator(card, open_backend(card, device, runtime="onnx"))
 
 
 def unsuited(image: Image) -> str:
@@ -42,55 +56,77 @@ def unsuited(image: Image) -> str:
     return ""
 
 
-def opinion(image: Image, inspection: Inspection, backend: Backend | None = None) -> Opinion:
-    """Ask the network about a picture.
+class NetworkEstimator:
+    """Asks a network about pictures; see :class:`tratto.core.capability.DegradationEstimator`.
+
+    Parameters
+    ----------
+    card : ModelCard
+    backend : Backend
+        Opened with that card.
+    """
+
+    def __init__(self, card: ModelCard, backend: Backend) -> None:
+        self._card, self._backend = card, backend
+        self._info = DescriberInfo("tratto", backend.precision, backend.library, models=(backend.model,))
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about this estimator."""
+        return self._info
+
+    def opinion(self, image: Image, inspection: Inspection) -> Opinion:
+        """Ask the network about a picture.
+
+        Parameters
+        ----------
+        image : Image
+            Grey, RGB or palette, any depth; see :func:`unsuited`. Samples count as stored, whatever the profile.
+        inspection : Inspection
+            The classical estimates, of which the JPEG quality is told to the network.
+
+        Raises
+        ------
+        UnavailableError
+            If the picture is not one it can judge.
+        """
+        reason = unsuited(image)
+        spectrum = None
+        if not reason:
+            spectrum = calm_spectrum(rgb_windows(image), inspection.jpeg_quality.value)
+            reason = "" if spectrum is not None else "there are too few blocks in it that are not clipped"
+        if reason or spectrum is None:
+            raise UnavailableError(f"no second opinion on this picture: {reason}")
+        card = self._card
+        out = self._backend.run({card.input: spectrum[None, :, None, None]})
+        values, errors = (np.asarray(out[name]).reshape(len(TRAITS)) for name in (card.output, card.sigma_output))
+        noise, grain, blur = (
+            Trait(round(float(v), 3), round(float(e), 3)) for v, e in zip(values, errors, strict=True)
+        )
+        model = self._backend.model
+        return Opinion(noise, grain if noise.value >= GRAIN_FROM else None, blur, f"{model.id} {model.sha256[:12]}")
+
+
+def ask(services: Services) -> Callable[[], DegradationEstimator]:
+    """Return what opens the estimator when somebody asks it; nothing is opened before."""
+    return lambda: services.open(Use("estimator"))
+
+
+def with_opinion(image: Image, inspection: Inspection, ask: Callable[[], DegradationEstimator]) -> Inspection:
+    """Return an inspection with an estimator's opinion, or as it is where there can be none.
+
+    Where single pixels give no measure of noise (black, white, too small), nobody is asked.
 
     Parameters
     ----------
     image : Image
-        Grey, RGB or palette, any depth; see :func:`unsuited`. Samples count as stored, whatever the profile.
     inspection : Inspection
-        The classical estimates, of which the JPEG quality is told to the network.
-    backend : Backend or None
-        An opened network; None: opens the one that ships.
-
-    Returns
-    -------
-    Opinion
-
-    Raises
-    ------
-    UnavailableError
-        If the network or its runtime is missing, or the picture is not one it can judge.
+    ask : callable
+        Opens the estimator.
     """
-    reason = unsuited(image)
-    spectrum = None
-    if not reason:
-        spectrum = calm_spectrum(rgb_windows(image), inspection.jpeg_quality.value)
-        reason = "" if spectrum is not None else "there are too few blocks in it that are not clipped"
-    if reason or spectrum is None:
-        raise UnavailableError(f"no second opinion on this picture: {reason}")
-    card = get_card(CARD)
-    if backend is None:
-        error = missing()
-        if error is not None:
-            raise error
-        backend = open_backend(card, precision="fp32", runtime="onnx")
-    out = backend.run({card.input: spectrum[None, :, None, None]})
-    values, errors = (np.asarray(out[name]).reshape(len(TRAITS)) for name in (card.output, card.sigma_output))
-    noise, grain, blur = (Trait(round(float(v), 3), round(float(e), 3)) for v, e in zip(values, errors, strict=True))
-    model = backend.model
-    return Opinion(noise, grain if noise.value >= GRAIN_FROM else None, blur, f"{model.id} {model.sha256[:12]}")
-
-
-def with_opinion(image: Image, inspection: Inspection) -> Inspection:
-    """Return an inspection with the network's opinion, or as it is where there can be none.
-
-    Where single pixels give no measure of noise (black, white, too small), the network is not asked.
-    """
-    if inspection.noise_sigma.value is None or unsuited(image) or missing() is not None:
+    if inspection.noise_sigma.value is None or unsuited(image):
         return inspection
     try:
-        return replace(inspection, opinion=opinion(image, inspection))
+        return replace(inspection, opinion=ask().opinion(image, inspection))
     except UnavailableError:
         return inspection

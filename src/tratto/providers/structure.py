@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.capability import DescriberInfo, Structure, StructureFinder
-from tratto.core.errors import OptionError
+from tratto.core.errors import OptionError, UnavailableError
+from tratto.providers.catalogue import Request
 
 Float = NDArray[np.float32]
 
@@ -69,7 +70,12 @@ def _segments(gray: NDArray[np.uint8]) -> Float:
     return np.ascontiguousarray(lines[keep][order])
 
 
-def open_structure() -> StructureFinder:
+def missing(request: Request) -> UnavailableError | None:
+    """Return None: OpenCV is part of the base install."""
+    return None
+
+
+def open(request: Request) -> StructureFinder:
     """Open the finder of edges and lines."""
     return CannyAndLines()
 

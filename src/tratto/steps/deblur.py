@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from tratto.core.canvas import Canvas
+from tratto.core.capability import Restorer, Use
 from tratto.core.services import Services
-from tratto.core.step import StepRecord
+from tratto.core.step import BaseStep, StepRecord
 from tratto.steps.denoise import apply_restorer
 
 
 @dataclass(frozen=True)
-class Deblur:
+class Deblur(BaseStep):
     """Parameters of the step.
 
     Attributes
@@ -34,9 +35,18 @@ class Deblur:
     name: ClassVar[str] = "deblur"
 
     def resolve(self, canvas: Canvas, services: Services) -> Deblur:
-        """Check the provider."""
-        return replace(self, provider=services.choose_restorer(self.provider, 1, self.params))
+        """Nothing is left to fix."""
+        return self
+
+    @property
+    def uses(self) -> tuple[Use[Restorer], ...]:
+        """The restorer."""
+        return (Use("restorer", self.provider, self.params, 1, self.fast),)
+
+    def named(self, uses: tuple[Use[Any], ...]) -> Deblur:
+        """Return the step with its provider fixed."""
+        return replace(self, provider=uses[0].provider)
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Sharpen every tile at its own size."""
-        return apply_restorer(self, canvas, services, scale=1, noise_sigma=None)
+        return apply_restorer(self, canvas, services, noise_sigma=None)

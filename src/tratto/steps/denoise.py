@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from tratto.core.canvas import Canvas
-from tratto.core.capability import RestorerInfo
+from tratto.core.capability import Restorer, Use
 from tratto.core.errors import OptionError
 from tratto.core.services import Services
-from tratto.core.step import StepRecord
+from tratto.core.step import BaseStep, Step, StepRecord
+from tratto.engine.notes import provider_notes
 from tratto.steps.pixels import run_restorer
 
 Damage = Literal["noise", "jpeg"]
@@ -18,7 +19,7 @@ OWN = ("tratto", "tratto-openvino")
 
 
 @dataclass(frozen=True)
-class Denoise:
+class Denoise(BaseStep):
     """Parameters of the step.
 
     Attributes
@@ -58,65 +59,45 @@ class Denoise:
         object.__setattr__(self, "grid", grid)
 
     def resolve(self, canvas: Canvas, services: Services) -> Denoise:
-        """Fix the provider and the noise level."""
-        sigma = self.noise_sigma
-        if sigma is None and canvas.inspection is not None and canvas.inspection.noise_sigma.value is not None:
-            sigma = round(float(canvas.inspection.noise_sigma.value), 2)
-        return replace(self.by(services.choose_restorer(self.provider, 1, self.params)), noise_sigma=sigma)
+        """Fix the noise level."""
+        return replace(self, noise_sigma=seen_sigma(self.noise_sigma, canvas))
 
-    def by(self, provider: str) -> Denoise:
+    @property
+    def uses(self) -> tuple[Use[Restorer], ...]:
+        """The restorer."""
+        return (Use("restorer", self.provider, self.params, 1, self.fast),)
+
+    def named(self, uses: tuple[Use[Any], ...]) -> Denoise:
         """Return the step with its provider fixed, and with it which of our own networks is meant."""
-        params = self.params
+        provider, params = uses[0].provider, self.params
         if provider in OWN and "network" not in params:
             params = {**params, "network": self.damage}
         return replace(self, provider=provider, params=params)
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Restore every tile at its own size."""
-        return apply_restorer(self, canvas, services, scale=1, noise_sigma=self.noise_sigma, grid=self.grid)
+        return apply_restorer(self, canvas, services, noise_sigma=self.noise_sigma, grid=self.grid)
 
 
-def restorer_notes(info: RestorerInfo, fast: bool = False) -> tuple[str, ...]:
-    """Return what a user should know about a restorer: invented detail, stand-ins, licences, a speed it does not have.
-
-    Parameters
-    ----------
-    info : RestorerInfo
-    fast : bool
-        Whether lower precision was allowed.
-    """
-    notes = []
-    if info.generative:
-        notes.append(
-            f"{info.provider} invents detail: what it adds was never in the picture. Not for examination or evidence"
-        )
-    if info.stand_in:
-        notes.append(f"{info.provider} is a stand-in: {info.stand_in}")
-    notes.extend(
-        f"the weights of {m.id} are licensed {m.licence}: no commercial use"
-        for m in info.models
-        if not m.commercial_use
-    )
-    if fast and info.precision != "bf16":
-        notes.append(
-            f"fast changed nothing: {info.provider} computes in {info.precision} only; "
-            "the provider tratto-openvino has bf16"
-        )
-    return tuple(notes)
+def seen_sigma(stated: float | None, canvas: Canvas) -> float | None:
+    """Return the noise level (1/255) that was stated, or that the inspection saw; None: neither."""
+    if stated is None and canvas.inspection is not None and canvas.inspection.noise_sigma.value is not None:
+        return round(float(canvas.inspection.noise_sigma.value), 2)
+    return stated
 
 
 def apply_restorer(
-    step: Any,
+    step: Step,
     canvas: Canvas,
     services: Services,
-    scale: int,
     noise_sigma: float | None,
     grid: tuple[int, int] = (0, 0),
 ) -> tuple[Canvas, StepRecord]:
-    """Run the provider a step names and write its record; shared by the steps that are one restorer run."""
+    """Run the restorer that a step uses and write its record; shared by the steps that are one restorer run."""
     from tratto.core.recipe import step_params
 
-    restorer = services.open_restorer(step.provider, scale, {**step.params, "fast": step.fast})
+    use: Use[Restorer] = step.uses[0]
+    restorer = services.open(use)
     info = restorer.info
     done = run_restorer(canvas.image, restorer, services, step.name, noise_sigma, grid)
     record = StepRecord(
@@ -129,7 +110,7 @@ def apply_restorer(
         seed=services.seed,
         generative=info.generative,
         confidence_basis=done.basis,
-        notes=restorer_notes(info, step.fast),
+        notes=provider_notes(info, use.fast),
         observed={"tiles": done.tiles},
     )
     return canvas.replace(image=done.image, sigma=done.sigma), record

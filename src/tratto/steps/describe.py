@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tratto.core.canvas import Canvas
-from tratto.core.capability import ModelRef
+from tratto.core.capability import Captioner, ModelRef, Use
 from tratto.core.errors import OptionError
 from tratto.core.recipe import step_params
 from tratto.core.services import Services
-from tratto.core.step import StepRecord
+from tratto.core.step import BaseStep, StepRecord
 
 #: The word that asks for a caption to be made.
 AUTO = "auto"
@@ -20,7 +20,7 @@ LONGEST = 2000
 
 
 @dataclass(frozen=True)
-class Describe:
+class Describe(BaseStep):
     """Parameters of the step.
 
     Attributes
@@ -41,7 +41,7 @@ class Describe:
     stand_in: str = ""
     models: list[dict[str, Any]] = field(default_factory=list)
     name: ClassVar[str] = "describe"
-    megapixels_per_second: ClassVar[float] = 4.0
+    speed: ClassVar[float | None] = 4.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.caption, str) or not self.caption.strip() or len(self.caption) > LONGEST:
@@ -53,7 +53,7 @@ class Describe:
 
         if self.caption != AUTO:
             return replace(self, caption=" ".join(self.caption.split()), by=self.by or "given")
-        captioner = services.open_captioner(self.by or AUTO)
+        captioner: Captioner = services.open(self.uses[0])
         mask = canvas.masks.get("edit")
         damaged = None if mask is None else float(np.count_nonzero(mask.values)) / mask.values.size
         said = captioner.caption(view_rgb(canvas.image), damaged)
@@ -63,6 +63,14 @@ class Describe:
         return replace(
             self, caption=text, by=info.provider, library=info.library, stand_in=info.stand_in, models=models
         )
+
+    @property
+    def uses(self) -> tuple[Use[Captioner], ...]:
+        """The captioner, as long as there are no words."""
+        if self.caption != AUTO:
+            return ()
+        name, colon, folder = (self.by or AUTO).partition(":")
+        return (Use("captioner", name, {"model": folder} if colon else {}),)
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Put the words on the canvas."""

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.canvas import Canvas
-from tratto.core.capability import InpainterInfo
+from tratto.core.capability import DepthEstimator, InpainterInfo, Use
 from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Depth, Image, Samples
 from tratto.core.recipe import step_params
 from tratto.core.services import Services
-from tratto.core.step import StepRecord
+from tratto.core.step import BaseStep, StepRecord
 from tratto.imaging.scratch import release
 
 Float = NDArray[np.float32]
@@ -39,7 +39,7 @@ REFERENCE = 512
 
 
 @dataclass(frozen=True)
-class Diffuse:
+class Diffuse(BaseStep):
     """Parameters of the step. What is painted is the canvas's ``edit`` mask where it is above 0.
 
     Attributes
@@ -92,7 +92,7 @@ class Diffuse:
                 raise OptionError(f"a window has box, own, strength and again, got {str(window)[:80]!r}")
 
     @property
-    def megapixels_per_second(self) -> float:
+    def megapixels_per_second(self) -> float | None:
         """Speed for estimates of time: on a GPU as published, or on two cores."""
         from tratto.backends.diffusion import gpu_here, missing_diffusion
 
@@ -120,7 +120,7 @@ class Diffuse:
         if self.windows is None or self.prompt is None:
             raise OptionError("diffuse must be resolved before it is applied")
         painter, image, hole = self._painter(services), canvas.image, _hole(canvas)
-        depth, seer = self._depth(canvas, painter)
+        depth, seer = self._depth(canvas, painter, services)
         reference = self._reference(painter, canvas)
         share = coverage(canvas.masks["edit"].values) if self.coded else None
         out: Samples = services.scratch(image.pixels.shape, image.pixels.dtype)  # type: ignore[assignment]
@@ -166,10 +166,20 @@ class Diffuse:
         record = self._record((painter.info, seer), painter.side, hole, services)
         return canvas.replace(image=image.replace(pixels=out), sigma=sigma), record
 
-    def _painter(self, services: Services) -> Any:
+    @property
+    def uses(self) -> tuple[Use[Any], ...]:
+        """The model, opened with those of the parameters that it is opened with; then who estimates depth."""
         from tratto.providers.inpainter.diffusion import opening
 
-        return services.open_inpainter(self.method, opening(self.params))
+        model: Use[Any] = Use("in-painter", self.method, opening(self.params))
+        source = str(self.params.get("depth", ""))
+        if not source:
+            return (model,)
+        seer: Use[Any] = Use("depth", source) if source == "geometric" else Use("depth", "dpt", {"model": source})
+        return (model, seer)
+
+    def _painter(self, services: Services) -> Any:
+        return services.open(self.uses[0])
 
     def _wanted(self, depth: Float | None, reference: Float | None, window: dict[str, Any]) -> Any:
         from tratto.providers.inpainter.diffusion import Wanted
@@ -187,16 +197,13 @@ class Diffuse:
             reference_scale=float(p.get("reference_scale", 1.0)),
         )
 
-    def _depth(self, canvas: Canvas, painter: Any) -> tuple[Float | None, Any]:
+    def _depth(self, canvas: Canvas, painter: Any, services: Services) -> tuple[Float | None, Any]:
         """Return the depth map for a ControlNet, and facts about who estimated it."""
         if not painter.takes_depth:
             return None, None
         found, seer = canvas.depth, None
         if found is None:
-            from tratto.providers.depth import open_depth
-
-            source = str(self.params["depth"])
-            estimator = open_depth(source) if source == "geometric" else open_depth("dpt", source)
+            estimator: DepthEstimator = services.open(self.uses[1])
             image = canvas.image
             found, seer = estimator.estimate(shown(image, (0, 0, image.width, image.height))), estimator.info
         if found.values.shape != (canvas.image.height, canvas.image.width):

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.canvas import Canvas
-from tratto.core.capability import Inpainter
+from tratto.core.capability import Inpainter, Use
 from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Image, Samples
 from tratto.core.recipe import step_params
 from tratto.core.services import Services
-from tratto.core.step import StepRecord
+from tratto.core.step import BaseStep, StepRecord
 from tratto.imaging.scratch import release
 
 Float = NDArray[np.float32]
@@ -41,7 +41,7 @@ LARGE = "patch"
 
 
 @dataclass(frozen=True)
-class Inpaint:
+class Inpaint(BaseStep):
     """Parameters of the step. What is to be filled is the canvas's ``edit`` mask where it is above 0.
 
     Attributes
@@ -71,7 +71,7 @@ class Inpaint:
     #: Forensic mode refuses it.
     invents: ClassVar[bool] = True
     #: Speed on two cores, for estimates of time: of pictures with a few per cent of damage.
-    megapixels_per_second: ClassVar[float] = 0.4
+    speed: ClassVar[float | None] = 0.4
 
     def __post_init__(self) -> None:
         if not all(isinstance(v, str) for v in (self.method, self.fine, self.mask)):
@@ -84,17 +84,27 @@ class Inpaint:
         """Look at each part of the mask and fix who fills it."""
         if self.fine and self.regions is not None:
             return self
-        fine = services.choose_inpainter(self.method)
         hole = _hole(canvas)
         _check_something_is_known(hole)
         if self.method != "auto":
-            return replace(self, fine=fine, regions=[])
+            return replace(self, regions=[])
         regions: list[dict[str, Any]] = []
         for part in find_parts(hole):
             texture = surrounding_texture(canvas.image, hole, part.box)
             if part.depth > DEEP or texture > TEXTURED:
                 regions.append({**part.to_json(), "texture": round(texture, 4), "by": LARGE})
-        return replace(self, fine=fine, regions=regions)
+        return replace(self, regions=regions)
+
+    @property
+    def uses(self) -> tuple[Use[Inpainter], ...]:
+        """Who fills fine damage, then those that fill parts."""
+        others = dict.fromkeys(str(r["by"]) for r in self.regions or ())
+        names = (self.fine or self.method, *(n for n in others if n != self.fine))
+        return tuple(Use("in-painter", name) for name in names)
+
+    def named(self, uses: tuple[Use[Any], ...]) -> Inpaint:
+        """Return the step with the one who fills fine damage fixed."""
+        return replace(self, fine=uses[0].provider)
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Fill fine damage first, then the large parts, smallest first, so that each sees what is known by then."""
@@ -105,7 +115,7 @@ class Inpaint:
         out[:] = image.pixels
         sigma: NDArray[np.uint16] = services.scratch(image.pixels.shape[:2], np.uint16)  # type: ignore[assignment]
         labels, large = _large_parts(hole, self.regions)
-        fine = services.open_inpainter(self.fine)
+        fine = services.open(self.uses[0])
         work = _Work(image, out, sigma, services)
         fine_hole = hole & ~np.isin(labels, list(large)) if large else hole
         self._fill_fine(work, fine, hole, fine_hole)
@@ -114,7 +124,7 @@ class Inpaint:
         order = sorted(large, key=lambda k: int(large[k]["pixels"]) if "pixels" in large[k] else 0)
         for done, label in enumerate(order):
             who = str(large[label]["by"])
-            painter = users.setdefault(who, services.open_inpainter(who))
+            painter = users.setdefault(who, services.open(Use("in-painter", who)))
             work.fill(painter, _around(labels == label, hole.shape), rest, labels == label)
             rest &= labels != label
             services.progress(self.name, done + 1, len(order))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tratto.core.capability import Restorer
 from tratto.core.image import ColorMode, Image, Samples
 from tratto.core.services import Services
+from tratto.imaging.native_rows import NativeRows
 from tratto.imaging.scratch import release
 from tratto.imaging.tiling import TileJob, TileSpec, on_grid, run_tiled
 from tratto.provenance.confidence import local_std, spread_fit
@@ -124,18 +125,9 @@ def run_restorer(
         parts.append(np.zeros((*colour.shape[:2], 1), np.float32) if sig is None else sig[..., None])
         return np.concatenate(parts, axis=2)
 
-    def write(y0: int, rows: Float) -> None:
-        y1 = y0 + rows.shape[0]
-        native = np.clip(np.rint(rows[..., :-1] * full), 0, full).astype(out.dtype)
-        out[y0:y1] = native[..., 0] if image.mode is ColorMode.GRAY else native[..., :colours]
-        if alpha is not None:
-            alpha[y0:y1] = native[..., colours]
-        sigma[y0:y1] = np.clip(np.rint(rows[..., -1] * 65535), 0, 65535).astype(np.uint16)
-        for a in (image.pixels, image.alpha, out, alpha, sigma):
-            release(a)
-
+    rows = NativeRows(image, out, alpha, sigma)
     spec = TileSpec(info.tile, info.overlap, info.multiple, s, colours + int(with_alpha) + 1, info.border)
-    job = TileJob(read, process, write, lambda d, t: services.progress(stage, d, t))
+    job = TileJob(read, process, rows.write, lambda d, t: services.progress(stage, d, t))
     grown_h, grown_w, job = on_grid(h, w, spec, job, grid if info.multiple > 1 else (0, 0))
     tiles = run_tiled(grown_h, grown_w, spec, job)
     new = image.replace(pixels=out, alpha=alpha if with_alpha else image.alpha)

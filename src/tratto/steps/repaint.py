@@ -14,7 +14,7 @@ from tratto.core.image import ColorMode, Image
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import step_params
 from tratto.core.services import Services
-from tratto.core.step import StepRecord
+from tratto.core.step import BaseStep, StepRecord
 from tratto.imaging.color import delta_e_2000, linear_to_srgb, profile_is_used, srgb_to_lab, srgb_to_linear
 from tratto.imaging.matting import coverage
 from tratto.imaging.paint import HUE_CHROMA, circular_difference
@@ -31,7 +31,7 @@ BAND_PIXELS = 1 << 20
 
 
 @dataclass(frozen=True)
-class Repaint:
+class Repaint(BaseStep):
     """Parameters of the step. What may be repainted is the canvas's ``edit`` mask.
 
     Attributes
@@ -89,7 +89,7 @@ class Repaint:
     #: Forensic mode refuses it.
     invents: ClassVar[bool] = True
     #: Speed on two cores, for estimates of time.
-    megapixels_per_second: ClassVar[float] = 1.5
+    speed: ClassVar[float | None] = 1.5
 
     def __post_init__(self) -> None:
         if (self.color is None) == (self.texture == ""):

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from tratto.core.canvas import Canvas
+from tratto.core.capability import Restorer, Use
 from tratto.core.errors import OptionError
+from tratto.core.image import Kernel
 from tratto.core.services import Services
-from tratto.core.step import StepRecord
-from tratto.imaging.resample import KERNELS, Kernel
-from tratto.steps.denoise import apply_restorer
+from tratto.core.step import BaseStep, StepRecord
+from tratto.imaging.resample import KERNELS
+from tratto.steps.denoise import apply_restorer, seen_sigma
 
 
 @dataclass(frozen=True)
-class Upscale:
+class Upscale(BaseStep):
     """Parameters of the step.
 
     Attributes
@@ -51,13 +53,18 @@ class Upscale:
             raise OptionError(f"unknown kernel {self.kernel!r}; choose one of {', '.join(KERNELS)}")
 
     def resolve(self, canvas: Canvas, services: Services) -> Upscale:
-        """Fix the provider and the noise level."""
-        sigma = self.noise_sigma
-        if sigma is None and canvas.inspection is not None and canvas.inspection.noise_sigma.value is not None:
-            sigma = round(float(canvas.inspection.noise_sigma.value), 2)
-        chosen = services.choose_restorer(self.provider, self.scale, self.params)
-        return replace(self, provider=chosen, noise_sigma=sigma)
+        """Fix the noise level."""
+        return replace(self, noise_sigma=seen_sigma(self.noise_sigma, canvas))
+
+    @property
+    def uses(self) -> tuple[Use[Restorer], ...]:
+        """The restorer."""
+        return (Use("restorer", self.provider, self.params, self.scale, self.fast),)
+
+    def named(self, uses: tuple[Use[Any], ...]) -> Upscale:
+        """Return the step with its provider fixed."""
+        return replace(self, provider=uses[0].provider)
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Enlarge every tile."""
-        return apply_restorer(self, canvas, services, scale=self.scale, noise_sigma=self.noise_sigma)
+        return apply_restorer(self, canvas, services, noise_sigma=self.noise_sigma)

@@ -7,12 +7,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from tratto.core.capability import Use, WallDetector, WallPrompt
 from tratto.core.errors import OptionError
+from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
+from tratto.core.services import Services
 from tratto.core.step import Step
+from tratto.imaging.color import view_rgb
+from tratto.imaging.matting import coded
+from tratto.imaging.opening import open_inputs, open_mask
+from tratto.imaging.wall_mask import adjust_mask, stored_point
 from tratto.steps.diffuse import Diffuse
 from tratto.steps.repaint import Repaint
+from tratto.tasks import Given, Prepared
 
 #: An old paint whose channels are all below this (encoded) is refused: no wall is that black.
 DARKEST = 0.05
@@ -104,7 +112,7 @@ class RecolorOptions(BaseModel):
             if params:
                 raise OptionError(f"only sd15 takes parameters, got {', '.join(params)} for {provider}")
             return given
-        from tratto.providers.inpainter import settle_params
+        from tratto.providers.inpainter.diffusion import settle_params
 
         return {**given, "params": settle_params("sd15", params)}
 
@@ -147,6 +155,45 @@ class RecolorOptions(BaseModel):
         if self.texture == "" and (self.corners is not None or self.repeat is not None):
             raise ValueError("corners and repeat lay a texture; a plain color needs neither")
         return self
+
+
+#: Why forensic mode refuses it.
+NO_EVIDENCE = "another paint is not"
+
+
+def uses(options: RecolorOptions) -> tuple[Use[Any], ...]:
+    """Return what is needed whatever the picture, so that it is refused early where it is not here."""
+    return (Use("in-painter", options.provider, options.params),) if options.provider == "sd15" else ()
+
+
+def prepare(options: RecolorOptions, image: Image, given: Given, services: Services) -> Prepared:
+    """Open the wall's mask or find the wall from clicks, grow and feather it as asked; turn corners to stored pixels.
+
+    The share of wall is in the last bits of the mask's values; see :func:`tratto.imaging.matting.coded`.
+
+    Raises
+    ------
+    OptionError
+        If there is neither a mask nor a click, the mask does not fit, or the wallpaper is missing.
+    """
+    size, turn = (image.width, image.height), image.meta.orientation
+    if "mask" in given.inputs:
+        values = open_mask(given.inputs["mask"], image, given.limits).values
+    elif options.clicks:
+        points, others = (
+            tuple(stored_point(p, size, turn) for p in places) for places in (options.clicks, options.others)
+        )
+        detector: WallDetector = services.open(Use("wall"))
+        values = detector.find(view_rgb(image), WallPrompt(points, others))
+    else:
+        raise OptionError("recolor needs to know the wall: give a mask, or click points on it (--mask, --click)")
+    wall = Mask(coded(adjust_mask(values, options.grow, options.feather), options.edge))
+    if options.corners is not None:
+        corners = tuple(stored_point(p, size, turn) for p in options.corners)
+        options = options.model_copy(update={"corners": corners})
+    second = {role: picture for role, picture in given.inputs.items() if role != "mask"}
+    wanted = (options.texture,) if options.texture else ()
+    return Prepared(options, wall, inputs=open_inputs(second, given.limits, wanted))
 
 
 def plan(options: RecolorOptions, inspection: Inspection) -> Recipe:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tratto.core.capability import Use
 from tratto.core.errors import OptionError
+from tratto.core.image import Image
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.result import pass_name
+from tratto.core.services import Services
 from tratto.core.step import Step
 from tratto.imaging.masks import DAMAGE_CHANCE
-from tratto.providers.inpainter import is_diffusion
+from tratto.providers.inpainter.diffusion import is_diffusion
 from tratto.steps.describe import AUTO, Describe
 from tratto.steps.diffuse import Diffuse
 from tratto.steps.inpaint import Inpaint
+from tratto.tasks import Given, Prepared
+from tratto.tasks.masks import AUTO as FIND
+from tratto.tasks.masks import FOUND, find_masks, open_masks
 
 
 class RepairOptions(BaseModel):
@@ -61,7 +68,7 @@ class RepairOptions(BaseModel):
     @classmethod
     def _settled(cls, given: Any) -> Any:
         """Turn the paths of a diffusion model's folders into references, so that no recipe holds a path."""
-        from tratto.providers.inpainter import is_diffusion, settle_params
+        from tratto.providers.inpainter.diffusion import settle_params
 
         if not isinstance(given, dict):
             return given
@@ -76,6 +83,33 @@ class RepairOptions(BaseModel):
 
             given = {**given, "captioner": settle_captioner(captioner)}
         return given
+
+
+#: Why forensic mode refuses it.
+NO_EVIDENCE = "what fills a hole is not"
+
+
+def uses(options: RepairOptions) -> tuple[Use[Any], ...]:
+    """Return what is needed whatever the picture, so that it is refused early where it is not here."""
+    return (Use("in-painter", options.method, options.params),)
+
+
+def prepare(options: RepairOptions, image: Image, given: Given, services: Services) -> Prepared:
+    """Open the masks of all passes and classes, or have the damage found (``"auto"``), and adjust them.
+
+    Raises
+    ------
+    OptionError
+        If there is no mask, it does not fit, or no damage is found.
+    """
+    mask, found = given.inputs.get("mask"), None
+    if mask is None:
+        raise OptionError("repair needs to know what is damaged: give a mask, white where it is (--mask)")
+    if isinstance(mask, str) and mask == FIND:
+        mask, found = find_masks(image, options.threshold, services)
+    damage, parts = open_masks(mask, image, (options.grow, options.blend), given.limits)
+    options = options.model_copy(update={"passes": max(1, len(parts.of_passes()))})
+    return Prepared(options, damage, replace(parts, found_by=found), () if found is None else (FOUND,))
 
 
 def plan(options: RepairOptions, inspection: Inspection) -> Recipe:

@@ -15,13 +15,18 @@ from pydantic import (
     model_validator,
 )
 
+from tratto.core.capability import Use
 from tratto.core.errors import OptionError
+from tratto.core.image import Image
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
+from tratto.core.services import Services
 from tratto.core.step import Step
+from tratto.imaging.opening import open_mask
 from tratto.steps.deblur import Deblur
 from tratto.steps.denoise import Damage, Denoise
 from tratto.steps.upscale import Upscale
+from tratto.tasks import Given, Prepared
 
 #: Up to this noise (1/255) and from this JPEG quality on a picture counts as clean. Noise of sigma 2.5 leaves a picture
 #: 40 dB from its clean self: there is little to gain, while fine texture, which is easily read as a sigma of 1 to 2,
@@ -124,6 +129,21 @@ class RestoreOptions(BaseModel):
             return handler(data)
         except ValidationError as e:
             raise OptionError("; ".join(_complaints(e))) from e
+
+
+#: Forensic mode may run it.
+NO_EVIDENCE = ""
+
+
+def uses(options: RestoreOptions) -> tuple[Use[Any], ...]:
+    """Return what is needed whatever the picture, so that it is refused early where it is not here."""
+    return (Use("restorer", options.provider, options.params, options.scale, options.fast),)
+
+
+def prepare(options: RestoreOptions, image: Image, given: Given, services: Services) -> Prepared:
+    """Open the mask, if there is one."""
+    mask = given.inputs.get("mask")
+    return Prepared(options, None if mask is None else open_mask(mask, image, given.limits))
 
 
 def _complaints(error: ValidationError) -> list[str]:

@@ -124,7 +124,7 @@ def _eval_restore(
 
     from tratto.core.errors import InputError, OptionError
     from tratto.core.files import write_text
-    from tratto.providers.restorer import RESTORERS, open_restorer
+    from tratto.providers.catalogue import CATALOGUE, open_provider
     from tratto.steps.denoise import OWN
     from tratto_lab.evaluation.features import FeatureDistance, features_available
     from tratto_lab.evaluation.restore import (
@@ -141,6 +141,7 @@ def _eval_restore(
         untouched,
     )
 
+    RESTORERS = CATALOGUE["restorer"]
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
     sigmas, qualities, scales = cases
@@ -168,11 +169,11 @@ def _eval_restore(
             raise OptionError(f"{name} only enlarges; give {able}, too")
         for s in (1, *plan.scales):
             if s in RESTORERS[name].scales and f"{name} x{s}" not in methods:
-                methods[f"{name} x{s}"] = restorer_method(open_restorer(name, s), told=name == "nlm")
+                methods[f"{name} x{s}"] = restorer_method(open_provider("restorer", name, scale=s), told=name == "nlm")
                 fits[f"{name} x{s}"] = s
         if name in OWN and 1 in RESTORERS[name].scales:
             label = f"{name} x1, network=jpeg"
-            methods[label] = restorer_method(open_restorer(name, 1, params={"network": "jpeg"}))
+            methods[label] = restorer_method(open_provider("restorer", name, {"network": "jpeg"}))
             fits[label] = -3
     if bm3d:
         methods["BM3D (told)"], fits["BM3D (told)"] = bm3d_told, -1

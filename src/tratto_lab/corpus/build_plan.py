@@ -109,17 +109,16 @@ def open_tools(plan: BuildPlan) -> Tools:
     for option, name in (("--depth", plan.depth), ("--caption", plan.caption)):
         if name == "auto":
             raise OptionError(f"{option} takes a name, not auto: what that means may differ where a build goes on")
+    from tratto.providers.catalogue import open_provider
+
     found: dict[str, Any] = {}
     if plan.depth != "none":
-        from tratto.providers.depth import open_depth
-
         name, _, folder = plan.depth.partition(":")
-        estimator = open_depth(name, folder)
+        estimator = open_provider("depth", name, {"model": folder} if folder else {})
         found |= {"depth": estimator.estimate, "depth_by": _by(estimator.info)}
     if plan.caption != "none":
-        from tratto.providers.caption import open_captioner
-
-        captioner = open_captioner(plan.caption)
+        name, _, folder = plan.caption.partition(":")
+        captioner = open_provider("captioner", name, {"model": folder} if folder else {})
         found |= {"caption": captioner.caption, "caption_by": _by(captioner.info)}
     return Tools(**found)
 

@@ -176,26 +176,25 @@ def network_finder(threshold: float = DAMAGE_CHANCE) -> Finder:
     UnavailableError
         If it is not here.
     """
-    from tratto.providers.damage_finder import find_damage, masks_of, missing
+    from tratto.providers.catalogue import open_provider
+    from tratto.providers.damage import masks_of
 
-    error = missing()
-    if error is not None:
-        raise error
+    detector = open_provider("damage")
     if not 0 < threshold < 1:
         raise OptionError(f"a threshold is a number between 0 and 1, got {threshold}")
-    return lambda picture, kinds=(): masks_of(find_damage(picture, kinds=kinds), threshold)
+    return lambda picture, kinds=(): masks_of(detector.find(picture, kinds), threshold)
 
 
 def yolo_finder(path: Path, threshold: float = 0.5) -> Finder:
     """Return a user's YOLO segmentation model as a finder; classes with other names than ours count as any damage."""
-    from tratto.providers.damage_finder import find_with_yolo, open_yolo
+    from tratto.providers.damage import open_yolo
 
     model = open_yolo(path)
 
     def find(picture: Picture, kinds: Sequence[str] = ()) -> dict[str, NDArray[np.bool_]]:
         if kinds:
             raise OptionError(f"{path.name} cannot be told which kinds of damage there are")
-        chances = find_with_yolo(picture, model, model.outputs)
+        chances = model.find(picture)
         nothing = np.zeros(picture.shape[:2], bool)
         found = {name: chances[name] >= threshold if name in chances else nothing for name in CLASSES}
         others = [c >= threshold for name, c in chances.items() if name not in CLASSES]

@@ -160,7 +160,7 @@ def embedded(match: str = "seen", told: bool = False) -> Method:
     """Return the embedded repainting as a method; ``told`` gives it the old paint."""
 
     def run(sample: Sample) -> Bytes:
-        from tratto.session import recolor
+        from tratto.jobs import recolor
 
         was = sample.was if told else None
         result = recolor(sample.before, mask=sample.mask, color=sample.reference, match=match, was=was)
@@ -441,7 +441,7 @@ def checkpoint_method(folder: Path) -> tuple[int, Method]:
     params = {"model": model, "ip_adapter": prompt, "lora": str(folder / "adapter"), "lock": "none", "steps": steps}
 
     def method(sample: Sample) -> Bytes:
-        from tratto.session import recolor
+        from tratto.jobs import recolor
 
         result = recolor(sample.before, mask=sample.mask, color=sample.reference, provider="sd15", params=params)
         return np.asarray(result.image.pixels, np.uint8)

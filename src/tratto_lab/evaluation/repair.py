@@ -122,7 +122,7 @@ class RepairReport:
 def as_the_command() -> Method:
     """Make a method of what ``tratto repair`` does with a picture and a mask."""
     from tratto.core.result import CONFIDENCE_FULL
-    from tratto.session import Session
+    from tratto.jobs import Session
 
     session = Session()
 
@@ -136,9 +136,9 @@ def as_the_command() -> Method:
 
 def inpainter_method(name: str) -> Method:
     """Make a method of one in-painter, shown the whole picture."""
-    from tratto.providers.inpainter import open_inpainter
+    from tratto.providers.catalogue import open_provider
 
-    painter = open_inpainter(name)
+    painter = open_provider("in-painter", name)
 
     def run(picture: Picture, holes: Bool) -> tuple[Picture, NDArray[np.float32] | None]:
         done = painter.fill(picture, holes, 0)

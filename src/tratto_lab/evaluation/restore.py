@@ -238,8 +238,9 @@ def as_the_command(provider: str = "auto") -> Method:
     provider : str
         As in the command.
     """
-    from tratto.providers.restorer import choose_restorer, open_restorer
-    from tratto.session import Session
+    from tratto.core.capability import Use
+    from tratto.jobs import Session
+    from tratto.providers.catalogue import open_provider, settle
     from tratto.steps.deblur import Deblur
     from tratto.steps.denoise import OWN, Denoise
     from tratto.tasks.restore import make_options, plan
@@ -253,18 +254,18 @@ def as_the_command(provider: str = "auto") -> Method:
         recipe = plan(make_options(scale=case.scale, provider=provider), session.inspect(seen))
         picture, sigma = case.source, None
         for step in recipe.steps:
-            scale = int(getattr(step, "scale", 1))
+            scale = step.scale
             if isinstance(step, Deblur):
-                picture, sigma = restorer_method(open_restorer(step.provider, 1, params=step.params))(
+                picture, sigma = restorer_method(open_provider("restorer", step.provider, step.params))(
                     replace(case, source=picture)
                 )
                 continue
-            name = choose_restorer(provider, scale)
+            name = settle(Use("restorer", provider, scale=scale)).provider
             denoise = step if isinstance(step, Denoise) and name in OWN else None
             network = denoise.damage if denoise else ""
             if (name, scale, network) not in opened:
-                opened[name, scale, network] = open_restorer(
-                    name, scale, params={"network": network} if network else {}
+                opened[name, scale, network] = open_provider(
+                    "restorer", name, {"network": network} if network else {}, scale=scale
                 )
             grid = denoise.grid if denoise else (0, 0)
             method = restorer_method(opened[name, scale, network], grid=grid)

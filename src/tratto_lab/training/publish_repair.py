@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tratto.core.errors import OptionError
 from tratto.models.card import ModelCard, parse_card
-from tratto.providers.damage_finder import TOLD_OUTPUT
+from tratto.providers.damage import TOLD_OUTPUT
 from tratto_lab.networks.damage import DamageNet
 from tratto_lab.networks.inpaint import InpaintNet
 from tratto_lab.training.command import run_command

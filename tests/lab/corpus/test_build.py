@@ -18,8 +18,7 @@ from typer.testing import CliRunner
 from tratto.cli.main import app
 from tratto.core.errors import InputError, OptionError, OutputError
 from tratto.core.image import ColorMode, Depth, Image, Metadata
-from tratto.providers.caption import open_captioner
-from tratto.providers.depth import open_depth
+from tratto.providers.catalogue import open_provider
 from tratto_lab.corpus.build import build, list_pictures
 from tratto_lab.corpus.build_item import draw_damage, take_square
 from tratto_lab.corpus.build_plan import BuildPlan, Tools
@@ -270,12 +269,12 @@ def test_depth_and_caption_by_name_are_recorded_for_what_they_are(photos, tmp_pa
     assert files(tmp_path / "a") == files(tmp_path / "b")
     for item in Shards(tmp_path / "a"):
         assert item.depth is not None
-        same = open_depth("geometric").estimate(item.restored.astype(np.float32) / 255)
+        same = open_provider("depth", "geometric").estimate(item.restored.astype(np.float32) / 255)
         assert (item.depth.unit, item.depth.nearer_is) == (same.unit, same.nearer_is)
         assert np.ptp(same.values) > 0.5
         np.testing.assert_allclose(item.depth.values, same.values, atol=1e-4)  # 16 bits
         assert item.caption is not None
-        assert item.caption == open_captioner("measured").caption(item.restored.astype(np.float32) / 255)
+        assert item.caption == open_provider("captioner", "measured").caption(item.restored.astype(np.float32) / 255)
         assert item.meta["caption"]["text"] == item.caption
         assert "stand_in" in item.meta["depth"]
     card = json.loads((tmp_path / "a" / "card.json").read_text())

@@ -595,7 +595,7 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
     import onnxruntime
 
     from tratto.imaging.masks import decided
-    from tratto.providers.damage_finder import ANY, TOLD_OUTPUT, find_damage
+    from tratto.providers.damage import ANY, TOLD_OUTPUT, NetworkDetector
 
     folder = run(one, photos, tmp_path / "runs", pack)
     path = tmp_path / "finder.onnx"
@@ -610,6 +610,8 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     class Plain:
+        library, precision, model = "onnxruntime", "fp32", card.ref()
+
         def run(self, inputs):
             return dict(zip(("chance", TOLD_OUTPUT), session.run(None, inputs), strict=True))
 
@@ -619,12 +621,12 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
     if one is not FIND:
         net.calibrate(measured["calibration_margins"], measured["calibration_offsets"])
     rgb = np.random.default_rng(0).uniform(0, 1, (176, 192, 3)).astype(np.float32)
-    found = find_damage(rgb, Plain(), card)
+    found = NetworkDetector(card, Plain()).find(rgb)
     assert tuple(found) == (*CLASSES, ANY)
     with torch.no_grad():
         whole = torch.sigmoid(net.eval()(torch.from_numpy(rgb).permute(2, 0, 1)[None]))[0].numpy()
     np.testing.assert_allclose(found[ANY], whole[-1], atol=5e-3)  # which contains what fp16 weights cost
-    told = find_damage(rgb, Plain(), card, kinds=["fold"])
+    told = NetworkDetector(card, Plain()).find(rgb, kinds=["fold"])
     with torch.no_grad():
         plain = torch.sigmoid(net.parts(torch.from_numpy(rgb).permute(2, 0, 1)[None])[0])[0].numpy()
     np.testing.assert_allclose(told["fold"], plain[CLASSES.index("fold")], atol=5e-3)

@@ -8,10 +8,10 @@ import secrets
 from pathlib import Path
 
 from tratto.core.errors import OutputError, ReceiptError
+from tratto.imaging.io.target import check_name, check_target
 from tratto.provenance.bundle.read import find_original, read_bundle, some_bundle
 from tratto.provenance.receipt import FileFacts
 from tratto.provenance.seal import hash_file
-from tratto.provenance.target import check_name, check_target
 
 
 def revert(path: Path, to: Path) -> Path:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tratto.core.capability import Filled, Inpainter, InpainterInfo
 from tratto.core.errors import MissingExtra, OptionError, UnavailableError
 from tratto.imaging.fill import ErrorCurve, expected_error, plate_fill, smooth_fill
+from tratto.providers.catalogue import Request
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -19,9 +20,9 @@ Bool = NDArray[np.bool_]
 _Fill = Callable[[Float, Bool, int], Float]
 
 
-def missing(variant: str) -> UnavailableError | None:
+def missing(request: Request) -> UnavailableError | None:
     """Return why this in-painter cannot be used here, or None."""
-    if variant == "biharmonic" and importlib.util.find_spec("skimage") is None:
+    if request.variant == "biharmonic" and importlib.util.find_spec("skimage") is None:
         return MissingExtra("the biharmonic in-painter of scikit-image", "bench")
     return None
 
@@ -93,9 +94,11 @@ def _biharmonic(picture: Float, hole: Bool, seed: int) -> Float:
     return np.asarray(inpaint_biharmonic(picture, hole, channel_axis=2), np.float32)
 
 
-def open(variant: str) -> Inpainter:
+def open(request: Request) -> Inpainter:
     """Open one of the classical in-painters."""
     import cv2
+
+    variant = request.variant
 
     opencv, own = f"opencv {cv2.__version__}", f"numpy {np.__version__}"
     if variant == "patch":
@@ -117,9 +120,9 @@ def open(variant: str) -> Inpainter:
             _telea,
             ErrorCurve(1.09, 2.0),
         )
-    import skimage
+    from importlib.metadata import version
 
-    library = f"scikit-image {skimage.__version__}"
+    library = f"scikit-image {version('scikit-image')}"
     return ClassicalInpainter(
         InpainterInfo("biharmonic", 32, precision="fp64", library=library, megapixels_per_second=1.0),
         _biharmonic,

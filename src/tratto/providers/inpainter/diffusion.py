@@ -28,10 +28,12 @@ from tratto.backends.diffusion import (
     missing_diffusion,
     open_diffusion,
 )
-from tratto.core.capability import Filled, InpainterInfo
+from tratto.core.capability import Filled, InpainterInfo, Use
 from tratto.core.errors import MissingWeights, OptionError, UnavailableError
 from tratto.models.folders import ModelFolder, find_folder, read_json
 from tratto.models.store import get_card, locate
+from tratto.providers.catalogue import CATALOGUE, Request
+from tratto.providers.catalogue import settle as settle_use
 from tratto.providers.inpainter.classical import check_window
 
 Float = NDArray[np.float32]
@@ -79,8 +81,14 @@ def names_of(variant: str) -> tuple[str, ...]:
     return every if variant == "sd15" else tuple(n for n in every if n not in _ONLY_SD15)
 
 
-def missing(variant: str) -> UnavailableError | None:
-    """Return why the model that is taken where none is named cannot be used here, or None."""
+def missing(request: Request) -> UnavailableError | None:
+    """Return why a model cannot be used here, or None: the one named, or the one that is taken where none is."""
+    if request.params.get("model"):
+        return missing_diffusion(f"the in-painter {request.variant}")
+    return _default_missing(request.variant)
+
+
+def _default_missing(variant: str) -> UnavailableError | None:
     error = missing_diffusion(f"the in-painter {variant}")
     if error is not None:
         return error
@@ -94,19 +102,18 @@ def missing(variant: str) -> UnavailableError | None:
     return None
 
 
-def settle(variant: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def settle(request: Request) -> dict[str, Any]:
     """Check parameters, complete them, and turn paths into references that a recipe may keep.
 
     Parameters
     ----------
-    variant : str
-        ``sdxl`` or ``sd15``.
-    params : mapping
-        ``model``, ``controlnet``, ``ip_adapter``: folders. ``depth``, for a ControlNet: the folder of a depth network,
-        ``geometric`` (a stand-in), or ``auto``. ``lora``: folders or files, each with ``:SCALE`` behind it
-        if need be, separated by commas. ``steps`` 1-1000, ``guidance`` 1-50, ``strength`` (0, 1], ``refine`` 0-1 (of
-        parts painted at a smaller scale first; 0 = not), ``control_scale``, ``reference_scale`` 0-4, ``prompt``,
-        ``negative``, ``dtype``, ``device``, ``offload``, ``tiling``, ``slicing``, ``lock``.
+    request : Request
+        Of the variant ``sdxl`` or ``sd15``. Its parameters: ``model``, ``controlnet``, ``ip_adapter``: folders.
+        ``depth``, for a ControlNet: the folder of a depth network, ``geometric`` (a stand-in), or ``auto``. ``lora``:
+        folders or files, each with ``:SCALE`` behind it if need be, separated by commas. ``steps`` 1-1000,
+        ``guidance`` 1-50, ``strength`` (0, 1], ``refine`` 0-1 (of parts painted at a smaller scale first; 0 = not),
+        ``control_scale``, ``reference_scale`` 0-4, ``prompt``, ``negative``, ``dtype``, ``device``, ``offload``,
+        ``tiling``, ``slicing``, ``lock``.
 
     Returns
     -------
@@ -120,6 +127,7 @@ def settle(variant: str, params: Mapping[str, Any]) -> dict[str, Any]:
     UnavailableError
         If the extra is not installed or weights are not here.
     """
+    variant, params = request.variant, request.params
     known = names_of(variant)
     for name in params:
         if name not in (*known, "scheduler"):
@@ -141,7 +149,7 @@ def settle(variant: str, params: Mapping[str, Any]) -> dict[str, Any]:
     DiffusionRuntime(out["dtype"], out["device"], out["offload"])
     given = dict(params)
     if not given.get("model"):
-        error = missing(variant)
+        error = _default_missing(variant)
         if error is not None:
             raise error
         given["model"] = DEFAULT_CARD[variant]
@@ -176,6 +184,17 @@ def _depth_source(variant: str, value: Any, wanted: bool) -> str:
         except MissingWeights:
             return "geometric"
     return find_folder(value, "part").reference
+
+
+def is_diffusion(name: str) -> bool:
+    """Return whether an in-painter is a diffusion model, which works in windows of its own and takes parameters."""
+    row = CATALOGUE["in-painter"].get(name)
+    return row is not None and row.settles
+
+
+def settle_params(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the parameters of an in-painter and complete them; paths become references that a recipe may keep."""
+    return dict(settle_use(Use("in-painter", name, params)).params)
 
 
 def opening(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -279,9 +298,11 @@ class Wanted:
     reference_scale: float = 1.0
 
 
-def open(variant: str, params: Mapping[str, Any] | None = None) -> DiffusionInpainter:
-    """Open a model with the parameters of :func:`opening`."""
-    p = dict(params or {})
+def open(request: Request) -> DiffusionInpainter:
+    """Open a model; of its parameters those of :func:`opening` count."""
+    p, variant = opening(request.params), request.variant
+    if p.get("device", "auto") == "auto":
+        p["device"] = request.device
     if not p.get("model"):
         p["model"] = DEFAULT_CARD[variant]
     runtime = DiffusionRuntime(

@@ -10,26 +10,26 @@ from tratto.core.capability import Filled, Inpainter, InpainterInfo
 from tratto.core.errors import OptionError, UnavailableError, WeightMismatch
 from tratto.imaging.fill import plate_fill
 from tratto.models.card import ModelCard
-from tratto.models.store import get_card
+from tratto.providers.catalogue import Request
 from tratto.providers.inpainter.classical import check_window
 from tratto.providers.restorer.network import missing_network
 
 CARD = "tratto-inpaint"
 
 
-def missing(variant: str) -> UnavailableError | None:
+def missing(request: Request) -> UnavailableError | None:
     """Return why the network cannot be used here, or None."""
-    return missing_network(CARD)
+    return missing_network(request, CARD)
 
 
-def open(variant: str) -> Inpainter:
+def open(request: Request) -> Inpainter:
     """Open the network that ships."""
-    return open_card(get_card(CARD))
+    return open_card(request.card(CARD), request.device)
 
 
-def open_card(card: ModelCard) -> NetworkInpainter:
+def open_card(card: ModelCard, device: str = "auto") -> NetworkInpainter:
     """Open a card of capability ``in-painter``."""
-    return NetworkInpainter(card, open_backend(card, precision="fp32", runtime="onnx"))
+    return NetworkInpainter(card, open_backend(card, device, runtime="onnx"))
 
 
 class NetworkInpainter:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.capability import RestoredTile, Restorer, RestorerInfo
 from tratto.core.errors import UnavailableError
-from tratto.imaging.resample import Kernel, enlarge_rows
+from tratto.core.image import Kernel
+from tratto.imaging.resample import enlarge_rows
+from tratto.providers.catalogue import Request
 from tratto.providers.restorer.network import check_tile
 
 #: Three quarters of it cover the taps; a quarter is where tiles are blended.
 _OVERLAP = {"bicubic": 3, "lanczos": 4}
 
 
-def missing(scale: int, params: Mapping[str, Any], variant: str) -> UnavailableError | None:
+def missing(request: Request) -> UnavailableError | None:
     """Return None: it needs NumPy only."""
     return None
 
 
-def open(scale: int, fast: bool, params: Mapping[str, Any], variant: str) -> Restorer:
+def open(request: Request) -> Restorer:
     """Open it."""
-    return KernelRestorer(cast(Kernel, variant), scale)
+    return KernelRestorer(cast(Kernel, request.variant), request.scale)
 
 
 class KernelRestorer:

@@ -12,13 +12,14 @@ from tratto.backends.open import Backend, runtime_missing
 from tratto.core.capability import RestoredTile, RestorerInfo
 from tratto.core.errors import MissingWeights, OptionError, UnavailableError, WeightMismatch
 from tratto.models.card import ModelCard
-from tratto.models.store import get_card, locate
+from tratto.models.store import locate
+from tratto.providers.catalogue import Request
 
 
-def missing_network(card_id: str, runtime: str = "") -> UnavailableError | None:
+def missing_network(request: Request, card_id: str, runtime: str = "") -> UnavailableError | None:
     """Return why a network cannot be run here, or None. Reads no weights and imports no runtime."""
     try:
-        card = get_card(card_id)
+        card = request.card(card_id)
         locate(card)
     except OptionError:
         return MissingWeights(f"no model {card_id!r} ships with this version; run: git pull && pip install .")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from tratto.core.capability import RestoredTile, Restorer, RestorerInfo
 from tratto.core.errors import OptionError, UnavailableError
+from tratto.providers.catalogue import Request
 from tratto.providers.restorer.network import check_tile
 
 PATCH = 7
@@ -21,14 +21,14 @@ STRENGTH = 0.9
 DEFAULT_SIGMA = 10.0
 
 
-def missing(scale: int, params: Mapping[str, Any], variant: str) -> UnavailableError | None:
+def missing(request: Request) -> UnavailableError | None:
     """Return None: OpenCV is part of the base install."""
     return None
 
 
-def open(scale: int, fast: bool, params: Mapping[str, Any], variant: str) -> Restorer:
+def open(request: Request) -> Restorer:
     """Open it; ``params["sigma"]`` in 1/255 takes precedence over what the caller measures."""
-    sigma = params.get("sigma")
+    sigma = request.params.get("sigma")
     return NonLocalMeans(None if sigma is None else float(sigma))
 
 

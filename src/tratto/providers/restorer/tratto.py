@@ -9,7 +9,7 @@ from tratto.backends.open import open_backend
 from tratto.core.capability import Restorer
 from tratto.core.errors import OptionError, UnavailableError
 from tratto.models.card import ModelCard
-from tratto.models.store import get_card
+from tratto.providers.catalogue import Request
 from tratto.providers.restorer.network import NetworkRestorer, missing_network
 
 
@@ -22,23 +22,28 @@ def card_id(scale: int, params: Mapping[str, Any] | None = None) -> str:
     return f"tratto-restore-x{scale}"
 
 
-def missing(scale: int, params: Mapping[str, Any], variant: str) -> UnavailableError | None:
+def missing(request: Request) -> UnavailableError | None:
     """Return why this provider cannot be used here, or None."""
-    return missing_network(card_id(scale, params), variant)
+    return missing_network(request, card_id(request.scale, request.params), request.variant)
 
 
-def open(scale: int, fast: bool, params: Mapping[str, Any], variant: str) -> Restorer:
+def open(request: Request) -> Restorer:
     """Open the network of this scale."""
-    return open_card(get_card(card_id(scale, params)), fast, variant, params)
+    card = request.card(card_id(request.scale, request.params))
+    return open_card(card, request.fast, request.variant, request.params, request.device)
 
 
 def open_card(
-    card: ModelCard, fast: bool = False, variant: str = "onnx", params: Mapping[str, Any] | None = None
+    card: ModelCard,
+    fast: bool = False,
+    variant: str = "onnx",
+    params: Mapping[str, Any] | None = None,
+    device: str = "auto",
 ) -> NetworkRestorer:
     """Open a card as this provider; bf16 only with OpenVINO, and only when ``fast``."""
     name = "tratto" if variant == "onnx" else "tratto-openvino"
     precision = "bf16" if fast and variant == "openvino" else "fp32"
-    backend = open_backend(card, precision=precision, runtime=variant)
+    backend = open_backend(card, device, precision, runtime=variant)
     # The card's figure is ONNX Runtime's. A card may also give one for each other way to run it.
     own = float(card.speed.get(f"seconds_per_megapixel_{variant}_{precision}", 0.0))
     return NetworkRestorer(name, card, backend, params, seconds_per_megapixel=own)

@@ -8,7 +8,7 @@ from typing import Any
 from tratto.backends.open import open_backend
 from tratto.core.capability import Restorer
 from tratto.core.errors import OptionError, UnavailableError
-from tratto.models.store import get_card
+from tratto.providers.catalogue import Request
 from tratto.providers.restorer.network import NetworkRestorer, missing_network
 
 
@@ -32,12 +32,12 @@ def card_id(scale: int, params: Mapping[str, Any]) -> str:
     return f"waifu2x-{model}-x{scale}" + ("" if noise == "none" else f"-noise{noise}")
 
 
-def missing(scale: int, params: Mapping[str, Any], variant: str) -> UnavailableError | None:
+def missing(request: Request) -> UnavailableError | None:
     """Return why this provider cannot be used here, or None."""
-    return missing_network(card_id(scale, params))
+    return missing_network(request, card_id(request.scale, request.params))
 
 
-def open(scale: int, fast: bool, params: Mapping[str, Any], variant: str) -> Restorer:
+def open(request: Request) -> Restorer:
     """Open the network for these parameters."""
-    card = get_card(card_id(scale, params))
-    return NetworkRestorer("waifu2x", card, open_backend(card), params)
+    card = request.card(card_id(request.scale, request.params))
+    return NetworkRestorer("waifu2x", card, open_backend(card, request.device), request.params)

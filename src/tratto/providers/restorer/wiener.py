@@ -6,7 +6,6 @@ transfer function ``H``. It invents nothing: each output sample is one fixed wei
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from tratto.core.capability import RestoredTile, Restorer, RestorerInfo
 from tratto.core.errors import OptionError, UnavailableError
+from tratto.providers.catalogue import Request
 from tratto.providers.restorer.network import check_tile
 
 #: Noise-to-signal ratio. On six held-out photographs with Gaussian blur of 1.6 and 2.0 pixels and noise of sigma 0, 1
@@ -27,14 +27,14 @@ RADIUS = 12
 DEFAULT_BLUR = 1.5
 
 
-def missing(scale: int, params: Mapping[str, Any], variant: str) -> UnavailableError | None:
+def missing(request: Request) -> UnavailableError | None:
     """Return None: OpenCV is part of the base install."""
     return None
 
 
-def open(scale: int, fast: bool, params: Mapping[str, Any], variant: str) -> Restorer:
+def open(request: Request) -> Restorer:
     """Open it; ``params["blur"]`` is the softness of edges in pixels as the inspection states it."""
-    return Wiener(float(params.get("blur", DEFAULT_BLUR)))
+    return Wiener(float(request.params.get("blur", DEFAULT_BLUR)))
 
 
 @lru_cache(maxsize=16)

@@ -1,0 +1,80 @@
+"""A recipe on an opened picture, within limits: priced, run, and brought back to the picture's own mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tratto.core.canvas import Canvas
+from tratto.core.errors import ForbiddenStep
+from tratto.core.image import ColorMode, Image, Mask
+from tratto.core.inspection import Inspection
+from tratto.core.recipe import Recipe
+from tratto.core.services import Services
+from tratto.engine.cost import check_cost, estimate
+from tratto.engine.run import Outcome, run
+from tratto.imaging.palette import back_to_mode
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a run may be and cost.
+
+    Attributes
+    ----------
+    output_pixels : int
+        Largest number of pixels of a result.
+    minutes : float
+        Longest estimated time.
+    forensic : bool
+        Refuse generative steps and lower precision.
+    """
+
+    output_pixels: int
+    minutes: float
+    forensic: bool = False
+
+
+def perform(
+    recipe: Recipe,
+    image: Image,
+    inspection: Inspection,
+    masks: Mapping[str, Mask],
+    services: Services,
+    bounds: Bounds,
+    inputs: Mapping[str, Image] | None = None,
+) -> tuple[Outcome, Image]:
+    """Run a recipe on a picture as it was opened.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    image : Image
+        Of any mode; a palette is expanded first and brought back afterwards where the size stays.
+    inspection : Inspection
+    masks : mapping of str to Mask
+        ``"edit"`` is the one that is enforced.
+    services : Services
+    bounds : Bounds
+    inputs : mapping of str to Image, or None
+        What else the steps may look at, by role.
+
+    Returns
+    -------
+    Outcome
+    Image
+        The result in the source's mode.
+
+    Raises
+    ------
+    ForbiddenStep, PictureTooLarge, OptionError, UnavailableError
+    """
+    from tratto.imaging import io
+
+    if bounds.forensic and any(use.fast for step in recipe.steps for use in step.uses):
+        raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
+    check_cost(estimate(recipe, image, services, bounds.forensic), bounds.output_pixels, bounds.minutes)
+    working = io.expand_palette(image) if image.mode is ColorMode.PALETTE else image
+    canvas = Canvas(working, image, masks, inspection, inputs=inputs or {})
+    outcome = run(recipe, canvas, services, allow_generative=not bounds.forensic)
+    return outcome, back_to_mode(image, outcome.baseline, outcome.canvas.image)

@@ -1,0 +1,176 @@
+"""Maps and receipt of a job that is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tratto.core.artifact import Artifact, InputPicture, PictureArtifact
+from tratto.core.errors import OptionError
+from tratto.core.image import Image, Mask
+from tratto.core.inspection import Inspection
+from tratto.core.recipe import Recipe
+from tratto.core.result import MaskParts, Result
+from tratto.imaging.artifact import Picture, Sheet
+from tratto.imaging.opening import mask_warnings
+from tratto.imaging.scratch import allocate
+
+if TYPE_CHECKING:
+    from tratto.engine.run import Outcome
+    from tratto.provenance.receipt import FileFacts
+
+
+@dataclass(frozen=True, eq=False)
+class Circumstances:
+    """What a job was given besides the picture and the recipe.
+
+    Attributes
+    ----------
+    mask : Mask or None
+    origin : path, bytes or None
+        The file or bytes the picture came from; None for arrays.
+    page : int
+    forensic : bool
+    masks : MaskParts
+        What the mask was made of.
+    notes : tuple of str
+        Warnings from before the work.
+    inputs : mapping of str to InputPicture
+        What else it works with, by role.
+    output : str
+        Role of the result: ``"picture"`` or ``"scene"``.
+    statements : tuple of mapping
+        What somebody stated, such as consent; see :class:`tratto.provenance.receipt.ReceiptInputs`.
+    """
+
+    mask: Mask | None = None
+    origin: Any = None
+    page: int = 0
+    forensic: bool = False
+    masks: MaskParts = field(default_factory=MaskParts)
+    notes: tuple[str, ...] = ()
+    inputs: Mapping[str, InputPicture] = field(default_factory=dict)
+    output: str = "picture"
+    statements: tuple[Mapping[str, Any], ...] = ()
+
+
+def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspection, how: Circumstances) -> Result:
+    """Make the maps and the receipt of a finished run.
+
+    Parameters
+    ----------
+    asked : Recipe
+        As the user wished it, before providers were chosen.
+    outcome : Outcome
+    final : Image
+        Its picture, in the source's mode.
+    inspection : Inspection
+    how : Circumstances
+
+    Raises
+    ------
+    OptionError
+        If no step made what the job was to make.
+    """
+    from tratto.imaging import io
+    from tratto.provenance.confidence import confidence_map
+    from tratto.provenance.edit_map import EditStats, edit_map
+    from tratto.provenance.receipt import InputFacts, ReceiptInputs, build_receipt
+    from tratto.provenance.xmp import doubts
+
+    canvas, origin = outcome.canvas, how.origin
+    outputs = made_by(outcome, final, how.output)
+    stats: EditStats | None = None
+    edits: Any = None
+    sure: Any = None
+    made = outputs.get("picture")
+    if isinstance(made, PictureArtifact):
+        shape = (made.image.height, made.image.width)
+        if outcome.baseline is not None:
+            edits = allocate(shape, np.uint16)
+            before = canvas.source if canvas.scale == 1 else outcome.baseline
+            stats = edit_map(before, made.image, 1, None, edits)
+        sure = allocate(shape, np.uint16)
+        confidence_map(canvas.sigma, 1.0 if outcome.records else 0.0, sure)
+    notes = [*how.notes, *(n for r in outcome.records for n in r.notes)]
+    if how.mask is not None:
+        notes += mask_warnings(how.mask)
+    doubt = doubts(canvas.source.meta.xmp)
+    warnings = tuple(dict.fromkeys([*notes, doubt] if doubt else notes))
+    file = origin if isinstance(origin, bytes) else Path(origin) if isinstance(origin, (str, os.PathLike)) else None
+    file = bytes(origin) if isinstance(origin, bytearray) else file
+    inputs = {"picture": InputPicture(canvas.source, file, how.page), **how.inputs}
+    receipt = build_receipt(
+        ReceiptInputs(
+            asked=asked,
+            resolved=outcome.resolved,
+            records=outcome.records,
+            inspection=inspection,
+            inputs={r: InputFacts(g.image, io.digest(g.image), g.page, _file_facts(g)) for r, g in inputs.items()},
+            outputs=outputs,
+            edit=stats,
+            edit_map=edits,
+            confidence=sure,
+            kernel=outcome.kernel,
+            mask=how.mask,
+            masks=how.masks,
+            statements=how.statements,
+            forensic=how.forensic,
+            stand_ins=tuple(w for w in warnings if "stand-in" in w),
+            warnings=warnings,
+        )
+    )
+    return Result(
+        outputs=outputs,
+        inputs=inputs,
+        inspection=inspection,
+        asked=asked,
+        resolved=outcome.resolved,
+        records=outcome.records,
+        edit_map=edits,
+        confidence=sure,
+        receipt=receipt,
+        warnings=warnings,
+        mask=how.mask,
+        masks=how.masks,
+    )
+
+
+def made_by(outcome: Outcome, final: Image, role: str) -> dict[str, Artifact]:
+    """Return what a run made: the result of this role, and what came along with it.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    final : Image
+        Its picture, in the source's mode.
+    role : str
+
+    Raises
+    ------
+    OptionError
+        If it made nothing of this role.
+    """
+    canvas = outcome.canvas
+    made: dict[str, Artifact] = {}
+    if role == "picture":
+        made[role] = Picture(final)
+    elif role == "scene" and canvas.scene is not None:
+        made[role] = canvas.scene
+    else:
+        raise OptionError(f"the job was to make a {role}, and none of its steps made one")
+    return made if canvas.sheet is None else {**made, "sheet": Sheet(canvas.sheet)}
+
+
+def _file_facts(given: InputPicture) -> FileFacts | None:
+    from tratto.provenance.receipt import FileFacts
+    from tratto.provenance.seal import hash_file
+
+    if given.file is None:
+        return None
+    return FileFacts.of(given.file) if isinstance(given.file, bytes) else hash_file(given.file)

@@ -1,0 +1,376 @@
+"""Work on many files: plan everything first, then do one after the other; one bad file stops no other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
+from tratto.core.step import Step
+from tratto.imaging.io.part import sweep
+from tratto.imaging.io.target import check_name, check_target
+from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings, open_inputs
+from tratto.jobs.gather import SUFFIXES, Source, Target, check_targets, collisions, gather, output_path
+from tratto.jobs.options import ENDINGS, FORMATS, SaveOptions
+from tratto.jobs.session import Session
+from tratto.jobs.writing import format_notes
+from tratto.provenance.bundle import recover
+from tratto.provenance.receipt import maps_of
+from tratto.tasks import Given, task_of
+from tratto.tasks.masks import AUTO as AUTO_MASK
+from tratto.tasks.masks import holds_classes
+
+if TYPE_CHECKING:
+    from tratto.provenance.proof import LedgerProof
+
+#: Endings of pictures that are never written: as a name for an output folder they are a mistake.
+UNWRITABLE = (".gif", ".heic", ".heif", ".avif", ".apng", ".jpe", ".jp2", ".jxl", ".svg", ".psd", ".pdf")
+
+
+@dataclass(frozen=True)
+class FolderJob:
+    """What to work on and where to put it.
+
+    Attributes
+    ----------
+    paths : tuple of str
+        Files, folders, globs.
+    out : Path
+        Folder for the results, or a file name with a picture ending when there is exactly one input.
+    options : the options of a task
+        Which say which job it is.
+    save : SaveOptions
+    mask : Path, tuple of Path or "auto", or None
+        One mask for all, or a folder with a mask of the same relative stem for each input. Of a repair: a tuple with
+        one for each pass; each may also be a folder with a mask for each class (of one input, or in a folder of the
+        input's stem), or ``"auto"``: a network proposes it.
+    inputs : mapping of str to picture
+        What else the job works with, by role, the same for all pictures: ``"texture"``.
+    page : int or "all" or None
+        From 0. None: files with several pages are refused.
+    skip_existing, overwrite : bool
+    keep_ending : bool
+        ``photo.jpg`` becomes ``photo.jpg.png``, so that pictures that differ in the ending alone go together.
+    """
+
+    paths: tuple[str, ...]
+    out: Path
+    options: Any
+    save: SaveOptions = field(default_factory=SaveOptions)
+    mask: Path | tuple[Path | str, ...] | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    page: int | str | None = None
+    skip_existing: bool = False
+    overwrite: bool = False
+    keep_ending: bool = False
+
+
+@dataclass(frozen=True)
+class FileOutcome:
+    """What became of one picture.
+
+    Attributes
+    ----------
+    source : Path
+    output : Path or None
+    status : str
+        ``"done"``, ``"planned"``, ``"skipped"`` or ``"failed"``.
+    message : str
+        Why it failed, or what was done.
+    exit_code : int
+        Of the error, 0 otherwise.
+    details : dict
+        JSON-able facts: recipe, reasons, seconds, warnings.
+    """
+
+    source: Path
+    output: Path | None
+    status: str
+    message: str = ""
+    exit_code: int = 0
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary."""
+        return {
+            "source": str(self.source),
+            "output": None if self.output is None else str(self.output),
+            "status": self.status,
+            "message": self.message,
+            "exit_code": self.exit_code,
+            **self.details,
+        }
+
+
+def _pages(source: Source, job: FolderJob, session: Session) -> list[int | None]:
+    """Return the pages to make; None stands for the only page. Raises InputError for what cannot be read."""
+    count = session.count_pages(source.path)
+    if count == 1:
+        if isinstance(job.page, int) and job.page > 0:
+            raise InputError(f"{source.path} has one page, page {job.page + 1} was asked for")
+        return [None]
+    if job.page == "all":
+        return list(range(count))
+    if isinstance(job.page, int):
+        if job.page >= count:
+            raise InputError(f"{source.path} has {count} pages, page {job.page + 1} was asked for")
+        return [job.page]
+    raise OptionError(
+        f"{source.path} holds {count} pages or frames; choose one with --page N or make them all with --page all. "
+        "Nothing was written for it"
+    )
+
+
+def _silent(text: str) -> None:
+    return None
+
+
+def plan_jobs(
+    job: FolderJob, session: Session, note: Callable[[str], None] = _silent
+) -> tuple[list[Target], list[FileOutcome]]:
+    """Return the checked list of pictures to make, and the files that cannot be made.
+
+    A file that cannot be read, that has several pages without a word which to take, or whose result would have the
+    name of another's is left out, and the others are done.
+
+    Raises
+    ------
+    OptionError, OutputError, InputError
+        For what must stop the whole command before anything is written.
+    """
+    single = job.out.suffix.lower() in session.output_suffixes and not job.out.is_dir()
+    if job.out.suffix.lower() in UNWRITABLE and not job.out.is_dir():
+        raise OptionError(
+            f"{job.out} ends like a picture that is not written ({job.out.suffix}); name a folder, or a file that ends "
+            f"with one of {', '.join(session.output_suffixes)}"
+        )
+    check_target(job.out)
+    gathered = gather(list(job.paths), None if single else job.out, bundles=False)
+    sources = gathered.sources
+    if gathered.passed_over:
+        note(gathered.note())
+    if single and len(sources) != 1:
+        raise OptionError(f"{job.out} names one file but there are {len(sources)} inputs; name a folder")
+    jobs: list[Target] = []
+    failed: list[FileOutcome] = []
+    for source in sources:
+        try:
+            for page in _pages(source, job, session):
+                fmt = session.peek_format(source.path, job.save)
+                path = output_path(source, job.out, ENDINGS[fmt][0], page, job.keep_ending)
+                path = job.out if single and page is None else path
+                if path.suffix.lower() not in ENDINGS[fmt]:
+                    raise OptionError(
+                        f"{job.out} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}; change it or --format"
+                    )
+                item = Target(source.path, page or 0, path)
+                check_target(item.output)
+                for name in (item.output, item.bundle):
+                    check_name(name)
+                jobs.append(item)
+        except TrattoError as e:
+            failed.append(FileOutcome(source.path, None, "failed", str(e), e.exit_code))
+        except OSError as e:
+            failed.append(FileOutcome(source.path, None, "failed", _refused(e), InputError.exit_code))
+    for item, other in collisions(jobs).items():
+        jobs.remove(item)
+        remedy = "give them different names" if job.keep_ending else "use --keep-ending, which keeps them apart,"
+        failed.append(
+            FileOutcome(
+                item.source,
+                None,
+                "failed",
+                f"it and {other.source} would both write {item.output.stem} (picture or bundle); {remedy} or restore "
+                "them into different folders",
+                OutputError.exit_code,
+            )
+        )
+    check_targets(jobs, sources, job.skip_existing or job.overwrite)
+    for given in job.mask if isinstance(job.mask, tuple) else (job.mask,):
+        if isinstance(given, Path) and not given.exists():
+            raise InputError(f"the mask {given} does not exist")
+    return jobs, failed
+
+
+def _masks_for(job: FolderJob, item: Target, alone: bool) -> Any:
+    """Return the mask of a picture: a path; of a repair also ``"auto"`` or a list with one for each pass."""
+    if not isinstance(job.mask, tuple):
+        return _mask_for(job, job.mask, item)
+    passes = [m if isinstance(m, str) else _mask_for(job, m, item, classes=True, alone=alone) for m in job.mask]
+    return passes[0] if len(passes) == 1 else passes
+
+
+def _mask_for(
+    job: FolderJob, mask: Path | None, item: Target, classes: bool = False, alone: bool = False
+) -> Path | None:
+    if mask is None or not mask.is_dir():
+        return mask
+    below = Path() if item.output == job.out else item.output.parent.relative_to(job.out)
+    # photo.jpg.png before photo.png: with --keep-ending there may be a photo.tif, too
+    for stem in (item.source.name, item.source.stem):
+        for suffix in SUFFIXES:
+            candidate = mask / below / (stem + suffix)
+            if os.path.exists(candidate):  # a name too long for the system is not there, either
+                return candidate
+        if classes and os.path.isdir(mask / below / stem):
+            return mask / below / stem
+    if classes and alone and holds_classes(mask):
+        return mask
+    also = ", or a folder of that name with a mask for each class" if classes else ""
+    if classes and alone:
+        also += "; masks straight in it are taken if one of them is crack.png or has the name of another class"
+    raise InputError(
+        f"no mask for {item.source} in {mask}: expected {below / item.source.stem} with a picture ending{also}"
+    )
+
+
+def run_folder(
+    job: FolderJob, session: Session, dry_run: bool = False, note: Callable[[str], None] = _silent
+) -> Iterator[FileOutcome]:
+    """Do a job, yielding the outcome of each picture as it is known.
+
+    Parameters
+    ----------
+    job : FolderJob
+    session : Session
+    dry_run : bool
+        Plan and estimate, write nothing.
+    note : callable
+        Called with what a user should know about the whole job, such as files that were passed over.
+    """
+    session.check_options(job.options)
+    if session.notary is not None:
+        session.notary.check()
+    # opened once for all, and what cannot be read is told before any work
+    job = replace(_with_format(job), inputs=open_inputs(job.inputs, session.limits))
+    jobs, failed = plan_jobs(job, session, note)
+    yield from failed
+    for item in jobs:
+        try:
+            if job.skip_existing and not dry_run:
+                recover(item.output)  # a bundle that was finished, but not yet in its place, is one
+            skipped = _skipped(item) if job.skip_existing else None
+            if skipped is not None and session.notary is not None and (item.bundle / "seal.json").exists():
+                skipped = _recorded(skipped, session.notary.complete(item.bundle))
+            yield _one(job, item, session, dry_run, len(jobs) == 1) if skipped is None else skipped
+        except TrattoError as e:
+            yield FileOutcome(item.source, None, "failed", str(e), e.exit_code)
+        except MemoryError:
+            yield FileOutcome(item.source, None, "failed", "out of memory", 1)
+        except OSError as e:
+            yield FileOutcome(item.source, None, "failed", _refused(e), OutputError.exit_code)
+    if not dry_run:
+        # saving clears what killed runs left, but where everything was finished nothing is saved any more
+        for folder in {item.output.parent for item in jobs}:
+            sweep(folder)
+
+
+def _by(step: Step) -> str:
+    """Return a step and who does it, where one provider does it all."""
+    return f"{step.name} by {step.uses[0].provider}" if len(step.uses) == 1 else step.name
+
+
+def _refused(error: OSError) -> str:
+    """Say which file the system refused and why, in one line."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"the system refused: {where}{error.strerror or error}"
+
+
+def _told(mask: Any) -> str | list[str]:
+    return [str(m) for m in mask] if isinstance(mask, list) else str(mask)
+
+
+def _with_format(job: FolderJob) -> FolderJob:
+    """Return the job with the format that the ending of a named output file means, unless one was asked for."""
+    named = {ending: fmt for fmt, endings in ENDINGS.items() for ending in endings if fmt in FORMATS}
+    fmt = named.get(job.out.suffix.lower())
+    if fmt is None or job.save.format != "auto" or job.out.is_dir():
+        return job
+    return replace(job, save=replace(job.save, format=fmt))
+
+
+def _skipped(item: Target) -> FileOutcome | None:
+    """Return the outcome of a picture whose result is there; None if it is still to be made."""
+    from tratto.imaging.io import interrupted
+
+    there = item.output.exists()
+    if not there and not item.bundle.exists():
+        return None
+    if there and (item.bundle / "seal.json").exists():
+        return FileOutcome(item.source, item.output, "skipped", "the result exists")
+    if interrupted(item.output):
+        return None
+    if there:
+        message = "a picture of this name exists, without a complete account; --overwrite would replace it"
+        return FileOutcome(item.source, item.output, "skipped", message)
+    raise OutputError(f"{item.bundle} is there without {item.output.name}; --overwrite would replace it")
+
+
+def _recorded(outcome: FileOutcome, proof: LedgerProof | None) -> FileOutcome:
+    """Say that a result which was there before stands in the ledger only now."""
+    if proof is None:
+        return outcome
+    message = f"{outcome.message}; recorded now as entry {proof.index} of the ledger"
+    return replace(outcome, message=message, details={**outcome.details, "entry": proof.index})
+
+
+def _one(job: FolderJob, item: Target, session: Session, dry_run: bool, alone: bool) -> FileOutcome:
+    chosen = _masks_for(job, item, alone)
+    for one in chosen if isinstance(chosen, list) else (chosen,):
+        check_mask_is_another(one, item.source)
+    image = session.open(item.source, item.page)
+    fmt = session.output_format(image, job.save)
+    task: Any = import_module(task_of(job.options).module)
+    run = session.job()
+    inputs = {} if chosen is None else {"mask": chosen}
+    details: dict[str, Any] = {} if chosen is None else {"mask": _told(chosen)}
+    if dry_run:
+        options, mask = job.options, None
+        if inputs and chosen != AUTO_MASK:
+            prepared = task.prepare(options, image, Given(inputs, session.limits), run.services())
+            options, mask = prepared.options, prepared.mask
+            details["mask_share"] = round(mask_share(mask), 6)
+        estimated, inspection = run.plan(options, image)
+        session.check_cost(estimated)
+        recipe = estimated.recipe
+        details |= {
+            "recipe": recipe.to_json(),
+            "reasons": list(recipe.reasons),
+            "estimated_seconds": round(estimated.seconds, 1),
+            "width": estimated.width,
+            "height": estimated.height,
+            "warnings": [
+                *estimated.warnings,
+                *([] if mask is None else mask_warnings(mask)),
+                *format_notes(image, fmt, job.save),
+            ],
+            "inspection": inspection.to_json(),
+        }
+        what = "; ".join(recipe.reasons)
+        if recipe.steps:
+            steps = ", ".join(_by(step) for step in recipe.steps)
+            what = f"{what}: {steps}, about {estimated.seconds:.1f} s"
+        return FileOutcome(item.source, item.output, "planned", what, 0, details)
+    given = {"picture": image, **inputs, **job.inputs}
+    result = run.run(task_of(job.options).name, given, job.options, item.page, item.source)
+    if result.mask is not None:  # as grown, or as found
+        details["mask_share"] = round(mask_share(result.mask), 6)
+    saved = run.save(result, item.output, job.save, item.source, job.overwrite or job.skip_existing)
+    edit, _ = maps_of(result.receipt)
+    details |= {
+        "bundle": str(saved.bundle),
+        "receipt_sha256": saved.receipt_sha256,
+        "signed": saved.signed or None,
+        "entry": saved.entry,
+        "reasons": list(result.asked.reasons),
+        "steps": [r.to_json() for r in result.records],
+        "seconds": [r.observed.get("seconds") for r in result.records],
+        "warnings": list(result.warnings) + list(saved.warnings),
+        "inspection": result.inspection.to_json(),
+        "edit": edit["stats"] if edit is not None else None,
+    }
+    return FileOutcome(item.source, item.output, "done", "; ".join(result.asked.reasons), 0, details)

@@ -1,0 +1,170 @@
+"""A result as a picture with its bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tratto.core.errors import InputError, OptionError, OutputError
+from tratto.core.image import ColorMode, Image
+from tratto.core.result import Result
+from tratto.imaging.scratch import release
+from tratto.jobs.options import ENDINGS, Saved, SaveOptions, as_path
+
+if TYPE_CHECKING:
+    from tratto.jobs.job import Job
+
+
+def format_for(fmt: str, mode: ColorMode | None, save: SaveOptions) -> str:
+    """Return the format that a picture of a format and mode is written in."""
+    if save.format == "keep":
+        if fmt not in ENDINGS:
+            raise OptionError(f"{fmt or 'an array'} cannot be written; choose --format png, tiff, webp or jpeg")
+        return fmt
+    if save.format == "auto":
+        return "tiff" if fmt == "tiff" or mode is ColorMode.CMYK else "png"
+    return save.format
+
+
+def output_format(image: Image, save: SaveOptions) -> str:
+    """Return the format a result is written in; see :meth:`tratto.Session.output_format`."""
+    from tratto.imaging import io
+
+    fmt = format_for(image.meta.format, image.mode, save)
+    reason = io.writable(image, fmt)
+    if reason is not None:
+        raise OptionError(f"{fmt} cannot carry this picture: {reason}; choose --format tiff or png")
+    return fmt
+
+
+def peek_format(path: Path, save: SaveOptions) -> str:
+    """Return the output format for a file from its header alone."""
+    from tratto.imaging import io
+
+    with open(path, "rb") as f:
+        fmt = io.sniff(f.read(64)) or ""
+    mode = ColorMode.CMYK if fmt == "jpeg" and _has_four_inks(path) else None
+    return format_for(fmt, mode, save)
+
+
+def save(
+    job: Job,
+    result: Result,
+    output: Path | str,
+    save: SaveOptions | None = None,
+    source: Any = None,
+    overwrite: bool = False,
+) -> Saved:
+    """Write the result and, beside it, its bundle; see :meth:`tratto.Session.save`."""
+    from tratto.imaging import io
+    from tratto.imaging.io.target import check_name, check_target
+    from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
+
+    if not isinstance(result, Result):
+        raise InputError(f"save needs a Result, as restore and its like give it; got {type(result).__name__}")
+    output = as_path(output, f"the {result.main.role} to write")
+    fmt, save = _format_of(result, output, save)
+    check_target(output)
+    for name in (output, bundle_path(output)):
+        check_name(name)
+    if isinstance(source, (str, os.PathLike)) and output.exists() and os.path.samefile(source, output):
+        raise OutputError(f"{output} is the input; an input is never overwritten")
+    if not overwrite:
+        for path in (output, bundle_path(output)):
+            if os.path.lexists(path):
+                raise OutputError(f"{path} exists; choose another name, or replace it with overwrite=True")
+    warnings = [] if result.image is None else format_notes(result.image, fmt, save)
+    if save.keep_original and source is None and result.receipt["inputs"]["picture"]["file"] is not None:
+        warnings.append("the bundle holds no original, so nothing can be reverted: give the input file as source")
+    with io.part_folder(output) as folder:
+        part = folder / "picture"
+        job.report("write", 0, 2)
+        warnings += _write(result, part, fmt, save)
+        job.report("write", 1, 2)
+        receipt = write_bundle(
+            BundleParts(
+                result=result,
+                written=part,
+                output=output,
+                original=source,
+                original_name=Path(source).name if isinstance(source, (str, os.PathLike)) else "",
+                keep_original=save.keep_original,
+                strip_metadata=save.strip_metadata,
+                output_format=fmt,
+                identity=None if job.notary is None else job.notary.identity,
+                replace=overwrite,
+            )
+        )
+        job.report("write", 2, 2)
+    from tratto.provenance.canonical import dumps
+
+    digest = hashlib.sha256(dumps(receipt)).hexdigest()
+    proof = None if job.notary is None else job.notary.record(bundle_path(output))
+    entry = None if proof is None else proof.index
+    signed = "" if job.notary is None else job.notary.signs_as()
+    return Saved(output, bundle_path(output), digest, tuple(warnings), signed, entry)
+
+
+def _format_of(result: Result, output: Path, save: SaveOptions | None) -> tuple[str, SaveOptions]:
+    """Return the format that a result is written in, and how; the ending must be one of the format's."""
+    if result.image is None:
+        made = result.main
+        if output.suffix.lower() != f".{made.format}":
+            raise OptionError(f"{output.name} must end with .{made.format} to hold a {made.role}")
+        return made.format, save or SaveOptions()
+    if save is None:
+        by_ending = {e: f for f, ends in ENDINGS.items() for e in ends}
+        named = by_ending.get(output.suffix.lower())
+        if named is None:
+            raise OptionError(f"{output.name!r} does not end like a picture: {', '.join(by_ending)}")
+        save = SaveOptions(format=named)
+    fmt = output_format(result.image, save)
+    if output.suffix.lower() not in ENDINGS[fmt]:
+        raise OptionError(f"{output.name} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}")
+    return fmt, save
+
+
+def _write(result: Result, part: Path, fmt: str, save: SaveOptions) -> list[str]:
+    """Write the result itself; return what a user should know about it."""
+    from tratto.imaging import io
+    from tratto.provenance import xmp
+
+    if result.image is None:
+        result.main.write(part)
+        return []
+    # what the work did to the picture is no private matter, so the marks stay where metadata is stripped
+    bare = io.without_private(result.image) if save.strip_metadata else result.image
+    picture, note = xmp.mark(bare, result.receipt)
+    io.write_image(picture, part, fmt, io.WriteOptions(quality=save.quality, keep_tables=False))
+    release(result.image.pixels)
+    release(result.image.alpha)
+    return [note] if note else []
+
+
+def format_notes(image: Image, fmt: str, save: SaveOptions) -> list[str]:
+    """Return what a user should know about writing a picture in a format: what is lost, what has no effect."""
+    notes = []
+    if fmt == "jpeg":
+        notes.append("JPEG changes samples everywhere, outside a mask too; PNG, TIFF and WebP do not")
+    elif save.quality != SaveOptions.quality:
+        notes.append(f"a quality of {save.quality} has no effect: {fmt} is written without loss")
+    if fmt == "bmp" and not save.strip_metadata:
+        meta = image.meta
+        kinds = (("EXIF", meta.exif), ("XMP", meta.xmp), ("IPTC", meta.iptc), ("text", meta.text))
+        lost = ", ".join(name for name, value in kinds if value)
+        if lost:
+            notes.append(f"BMP has no place for {lost}: not in the result; PNG, TIFF and WebP keep what they can")
+    return notes
+
+
+def _has_four_inks(path: Path) -> bool:
+    """Return whether a JPEG is CMYK, from its header; False if that cannot be read (decoding will say why)."""
+    from PIL import Image as Pil
+
+    try:
+        with Pil.open(path) as picture:
+            return picture.mode == "CMYK"
+    except (OSError, ValueError, SyntaxError, Pil.DecompressionBombError):
+        return False

@@ -1,0 +1,521 @@
+"""The catalogue: every capability, and who can do it. Nothing of a provider is imported before it is asked for.
+
+To add a provider: write a module with ``missing(request)`` and ``open(request)`` (and ``settle(request)`` where its
+parameters need more than a look at the row), and add a row here. To add a capability: a protocol in
+:mod:`tratto.core.capability` and a row of rows here. ``tests/contracts`` say what each must keep.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar, cast
+
+from tratto.core.capability import Use
+from tratto.core.errors import OptionError, UnavailableError
+from tratto.models.card import ModelCard
+from tratto.models.store import get_card
+
+T = TypeVar("T")
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter that a provider takes.
+
+    Attributes
+    ----------
+    choices : tuple
+        The values allowed; empty: any of its kind.
+    kind : str
+        ``"number"``, ``"text"``, or ``"path"``: of a file or folder on this machine, never taken from a network.
+    low, high : float
+        Of a number.
+    about : str
+        One line.
+    """
+
+    choices: tuple[Any, ...] = ()
+    kind: str = "number"
+    low: float = 0.0
+    high: float = 255.0
+    about: str = ""
+
+    def check(self, provider: str, name: str, value: Any) -> None:
+        """Raise OptionError unless a value is one that is taken."""
+        if self.choices:
+            if isinstance(value, bool) or value not in self.choices:
+                raise OptionError(
+                    f"{provider}: {name} must be one of {', '.join(map(str, self.choices))}; got {value!r}"
+                )
+        elif self.kind == "number":
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not self.low <= value <= self.high:
+                raise OptionError(
+                    f"{provider}: {name} must be a number from {self.low:g} to {self.high:g}, got {value!r}"
+                )
+        elif not isinstance(value, str) or not value:
+            raise OptionError(f"{provider}: {name} must be a {self.kind}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One provider of a capability.
+
+    Attributes
+    ----------
+    module : str
+        Where ``missing`` and ``open`` are.
+    about : str
+        One line for lists.
+    params : mapping of str to Param
+        What it takes.
+    scales : tuple of int
+        Output side / input side that it offers.
+    auto : bool
+        Whether ``auto`` tries it, in the order of the rows. Never one that invents detail or sends a picture away.
+    variant : str
+        Handed to the module where one serves several rows.
+    generative : bool
+        True if it may invent detail.
+    stand_in : str
+        For what it stands in, where it does.
+    settles : bool
+        True if its module checks and completes the parameters itself (``settle``), such as folders of weights.
+    weight : int
+        How much of the pool's bound it takes, opened: 1 for small networks, more for those of gigabytes.
+    """
+
+    module: str
+    about: str
+    params: Mapping[str, Param] = field(default_factory=dict)
+    scales: tuple[int, ...] = (1,)
+    auto: bool = False
+    variant: str = ""
+    generative: bool = False
+    stand_in: str = ""
+    settles: bool = False
+    weight: int = 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a provider's module is asked for.
+
+    Attributes
+    ----------
+    use : Use
+        Its provider is named.
+    variant : str
+        Of the row.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+    pins : mapping of str to str
+        Ids of models to the SHA-256 that they must have: weights that were superseded are opened by it.
+    """
+
+    use: Use[Any]
+    variant: str = ""
+    device: str = "auto"
+    pins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def provider(self) -> str:
+        """Its name in the catalogue."""
+        return self.use.provider
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Parameters of the provider."""
+        return self.use.params
+
+    @property
+    def scale(self) -> int:
+        """Output side / input side."""
+        return self.use.scale
+
+    @property
+    def fast(self) -> bool:
+        """Whether lower precision is allowed."""
+        return self.use.fast
+
+    def card(self, card_id: str) -> ModelCard:
+        """Return a model's card: the present one, or the one with the weights that are asked for."""
+        return get_card(card_id, self.pins.get(card_id, ""))
+
+
+class _Module(Protocol):
+    def missing(self, request: Request) -> UnavailableError | None: ...
+
+    def open(self, request: Request) -> Any: ...
+
+    def settle(self, request: Request) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a provider can be used here.
+
+    Attributes
+    ----------
+    capability, name : str
+    scales : tuple of int
+        All that it offers.
+    available : bool
+        True if at least one of them is ready.
+    ready : tuple of int
+        Scales that are ready.
+    auto : bool
+        Whether ``auto`` tries it.
+    generative : bool
+    about, stand_in, why_not, fix : str
+        One line; for what it stands in; why some scale is not ready and the command that would change that, both empty
+        when all are.
+    """
+
+    capability: str
+    name: str
+    scales: tuple[int, ...]
+    available: bool
+    ready: tuple[int, ...]
+    auto: bool
+    generative: bool
+    about: str
+    stand_in: str
+    why_not: str
+    fix: str
+
+
+#: What one provider of each capability is called in messages; also the list of capabilities.
+NOUNS = {
+    "restorer": "restorer",
+    "in-painter": "in-painter",
+    "captioner": "captioner",
+    "depth": "depth estimator",
+    "structure": "finder of edges and lines",
+    "damage": "damage detector",
+    "estimator": "degradation estimator",
+    "wall": "wall detector",
+    "scorer": "scorer",
+}
+
+_P = "tratto.providers."
+_R = _P + "restorer."
+_I = _P + "inpainter."
+#: At x1: the network for noise or the one for JPEG traces; ``restore`` chooses by what the inspection found.
+_OWN = {"network": Param(("noise", "jpeg"))}
+_FOLDER = Param(kind="path", about="folder in the published layout")
+_DIFFUSION = {"model": _FOLDER}  # and many more: settle() of its module knows them
+
+CATALOGUE: dict[str, dict[str, Row]] = {
+    "restorer": {
+        "tratto": Row(
+            _R + "tratto", "our own networks, ONNX Runtime, fp32", _OWN, (1, 2, 4), auto=True, variant="onnx"
+        ),
+        "tratto-openvino": Row(
+            _R + "tratto",
+            "our own networks, OpenVINO, fp32 (bf16 with --fast)",
+            _OWN,
+            (1, 2, 4),
+            variant="openvino",
+        ),
+        "nlm": Row(_R + "nlm", "non-local means of OpenCV, 8 bit", {"sigma": Param()}, auto=True),
+        "wiener": Row(_R + "wiener", "one linear filter that takes back mild blur", {"blur": Param()}),
+        "bicubic": Row(_R + "kernel", "interpolation, Keys' cubic", scales=(2, 4), auto=True, variant="bicubic"),
+        "lanczos": Row(_R + "kernel", "interpolation, Lanczos with three lobes", scales=(2, 4), variant="lanczos"),
+        "waifu2x": Row(
+            _R + "waifu2x",
+            "waifu2x through ncnn: noise level 0-3 at x1, 'none' too at x2",
+            {"noise": Param(("none", 0, 1, 2, 3)), "model": Param(("photo", "cunet", "anime"))},
+            (1, 2),
+        ),
+        "realesrgan": Row(
+            _R + "realesrgan",
+            "Real-ESRGAN through ncnn; invents detail",
+            {"model": Param(("x4plus", "x4plus-anime", "animevideo"))},
+            (2, 3, 4),
+            generative=True,
+        ),
+    },
+    "in-painter": {
+        "tratto": Row(
+            _I + "network",
+            "our own network for thin and medium losses, ONNX Runtime, fp32",
+            auto=True,
+            generative=True,
+        ),
+        "patch": Row(
+            _I + "classical",
+            "copies texture from elsewhere in the picture, coarse to fine",
+            variant="patch",
+            generative=True,
+        ),
+        "plate": Row(
+            _I + "classical", "the smoothest continuation (thin plate)", auto=True, variant="plate", generative=True
+        ),
+        "navier-stokes": Row(
+            _I + "classical",
+            "continues lines of equal brightness (OpenCV)",
+            variant="navier-stokes",
+            generative=True,
+        ),
+        "telea": Row(_I + "classical", "fast marching (OpenCV), 8 bit", variant="telea", generative=True),
+        "biharmonic": Row(
+            _I + "classical", "biharmonic equation (scikit-image)", variant="biharmonic", generative=True
+        ),
+        "sdxl": Row(
+            _I + "diffusion",
+            "a diffusion model, SDXL: invents what fits",
+            _DIFFUSION,
+            variant="sdxl",
+            generative=True,
+            settles=True,
+            weight=6,
+        ),
+        "sd15": Row(
+            _I + "diffusion",
+            "a diffusion model, Stable Diffusion 1.5: invents what fits",
+            _DIFFUSION,
+            variant="sd15",
+            generative=True,
+            settles=True,
+            weight=6,
+        ),
+    },
+    "captioner": {
+        "joycaption": Row(
+            _P + "caption",
+            "a LLaVA network from a folder, such as JoyCaption: says what it believes to see",
+            {"model": _FOLDER},
+            variant="joycaption",
+            settles=True,
+            weight=6,
+        ),
+        "measured": Row(
+            _P + "caption",
+            "recognises nothing: size, colours, brightness, sharpness, share of damage",
+            auto=True,
+            variant="measured",
+            stand_in="a captioning network",
+        ),
+    },
+    "depth": {
+        "dpt": Row(
+            _P + "depth",
+            "DPT-Hybrid or Depth Anything from a folder, through transformers",
+            {"model": _FOLDER},
+            auto=True,
+            variant="dpt",
+            settles=True,
+            weight=3,
+        ),
+        "geometric": Row(
+            _P + "depth",
+            "looks at no pixel: the middle is far, floor and ceiling are near",
+            auto=True,
+            variant="geometric",
+            stand_in="a depth network",
+        ),
+    },
+    "structure": {
+        "canny": Row(_P + "structure", "edges (Canny) and straight lines (LSD), by OpenCV", auto=True),
+    },
+    "damage": {
+        "tratto": Row(_P + "damage", "our own network, ONNX Runtime, fp32", auto=True, variant="tratto"),
+        "yolo": Row(
+            _P + "damage",
+            "a segmentation model of the YOLO family that you trained, ONNX",
+            {
+                "model": Param(kind="path", about="the .onnx file"),
+                "classes": Param(kind="text", about="names of its classes, if it does not say: crack,stain,..."),
+                "score": Param(low=0.0, high=1.0, about="least score of a find"),
+            },
+            variant="yolo",
+        ),
+    },
+    "estimator": {
+        "tratto": Row(_P + "estimator", "our own network reads noise, grain and blur, ONNX Runtime", auto=True),
+    },
+    "wall": {
+        "grow": Row(
+            _P + "wall",
+            "region growing and GrabCut (OpenCV)",
+            {"tolerance": Param(low=0.01, high=10.0, about="above 1, less alike parts are taken in too")},
+            auto=True,
+            variant="grow",
+        ),
+        "sam": Row(
+            _P + "wall",
+            "Segment Anything from a folder, through transformers",
+            {"model": _FOLDER},
+            variant="sam",
+            settles=True,
+            weight=3,
+        ),
+    },
+    "scorer": {
+        "clip": Row(
+            _P + "scorer",
+            "CLIP from a folder, through transformers: likeness of pictures and words",
+            {"model": _FOLDER},
+            settles=True,
+            weight=2,
+        ),
+    },
+}
+#: Who fills large parts of a mask where ``repair`` chooses by itself.
+LARGE = "patch"
+
+
+def module_of(row: Row) -> _Module:
+    """Return the module of a row."""
+    return cast(_Module, importlib.import_module(row.module))
+
+
+def rows_of(capability: str) -> dict[str, Row]:
+    """Return the providers of a capability.
+
+    Raises
+    ------
+    OptionError
+        If there is no such capability.
+    """
+    if capability not in CATALOGUE:
+        raise OptionError(f"no capability is called {capability!r}; there are {', '.join(CATALOGUE)}")
+    return CATALOGUE[capability]
+
+
+def row_of(use: Use[Any]) -> Row:
+    """Return the row of a use whose provider is named.
+
+    Raises
+    ------
+    OptionError
+        If there is no such provider, or it does not offer this scale.
+    """
+    rows = rows_of(use.capability)
+    if use.provider not in rows:
+        raise OptionError(f"no {NOUNS[use.capability]} is called {use.provider!r}; choose auto, {', '.join(rows)}")
+    row = rows[use.provider]
+    if use.scale not in row.scales:
+        offered = ", ".join(f"x{s}" for s in row.scales)
+        raise OptionError(
+            f"{use.provider} works at {offered}, not at x{use.scale}; x{use.scale} is offered by: "
+            f"{_able(rows, use.scale)}"
+        )
+    return row
+
+
+def _able(rows: Mapping[str, Row], scale: int) -> str:
+    return ", ".join(n for n, row in rows.items() if scale in row.scales) or "none"
+
+
+def settle(use: Use[T], device: str = AUTO, pins: Mapping[str, str] | None = None) -> Use[T]:
+    """Return a use with ``auto`` turned into a name, its parameters checked and completed, and ready to be opened.
+
+    Parameters
+    ----------
+    use : Use
+    device : str
+        See :class:`Request`.
+    pins : mapping or None
+        Likewise.
+
+    Raises
+    ------
+    OptionError
+        If there is no such provider, or it does not offer this scale or these parameters.
+    UnavailableError
+        If it is not ready here; the message names the command that would change that.
+
+    Examples
+    --------
+    >>> settle(Use("structure")).provider
+    'canny'
+    """
+    if use.provider == AUTO:
+        return _first_ready(use, device, pins or {})
+    row = row_of(use)
+    request = Request(use, row.variant, device, pins or {})
+    if row.settles:
+        return replace(use, params=module_of(row).settle(request))
+    for name, value in use.params.items():
+        if name not in row.params:
+            known = ", ".join(row.params) or "none"
+            raise OptionError(f"{use.provider} has no parameter {name!r}; its parameters: {known}")
+        row.params[name].check(use.provider, name, value)
+    error = module_of(row).missing(request)
+    if error is not None:
+        raise error
+    return use
+
+
+def _first_ready(use: Use[T], device: str, pins: Mapping[str, str]) -> Use[T]:
+    rows = rows_of(use.capability)
+    if use.params:
+        raise OptionError(f"parameters ({', '.join(use.params)}) need a provider by name, not 'auto'")
+    tried = [name for name, row in rows.items() if row.auto and use.scale in row.scales]
+    if not tried:
+        scales = sorted({s for row in rows.values() if row.auto for s in row.scales})
+        raise OptionError(
+            f"'auto' works at {', '.join(f'x{s}' for s in scales)}, not at x{use.scale}; x{use.scale} is offered by: "
+            f"{_able(rows, use.scale)}"
+            if scales
+            else f"a {NOUNS[use.capability]} has to be named: {', '.join(rows)}"
+        )
+    error = None
+    for name in tried:
+        one = replace(use, provider=name)
+        row = rows[name]
+        error = module_of(row).missing(Request(one, row.variant, device, pins))
+        if error is None:
+            return settle(one, device, pins)
+    if error is not None and len(tried) == 1:
+        raise error
+    raise UnavailableError(f"no {NOUNS[use.capability]} is ready for x{use.scale}; run: tratto models list")
+
+
+def open_settled(use: Use[T], device: str = AUTO, pins: Mapping[str, str] | None = None) -> T:
+    """Open a provider that :func:`settle` gave; nothing is kept (see :class:`tratto.providers.pool.Pool`)."""
+    row = row_of(use)
+    opened: T = module_of(row).open(Request(use, row.variant, device, pins or {}))
+    return opened
+
+
+def open_provider(
+    capability: str,
+    provider: str = AUTO,
+    params: Mapping[str, Any] | None = None,
+    *,
+    scale: int = 1,
+    fast: bool = False,
+) -> Any:
+    """Settle and open a provider in one call.
+
+    Examples
+    --------
+    >>> open_provider("restorer", "bicubic", scale=2).info.scale
+    2
+    """
+    return open_settled(settle(Use(capability, provider, params or {}, scale, fast)))
+
+
+def availability(capability: str = "") -> list[Availability]:
+    """Say for every provider (of one capability, or of all) whether it is ready here, and what would change that."""
+    out = []
+    for kind, rows in CATALOGUE.items():
+        if capability not in ("", kind):
+            continue
+        for name, row in rows.items():
+            module = module_of(row)
+            errors = {s: module.missing(Request(Use(kind, name, {}, s), row.variant)) for s in row.scales}
+            ready = tuple(s for s, e in errors.items() if e is None)
+            first = next((e for e in errors.values() if e is not None), None)
+            why, _, fix = str(first).partition("; run: ") if first is not None else ("", "", "")
+            if first is not None and ready:
+                why = f"x{next(s for s, e in errors.items() if e is not None)}: {why}"
+            facts = (row.auto, row.generative, row.about, row.stand_in)
+            out.append(Availability(kind, name, row.scales, bool(ready), ready, *facts, why, fix))
+    return out

@@ -1,0 +1,70 @@
+"""How alike pictures and words are in meaning: CLIP from a folder that the user names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.backends.transformers import missing_transformers
+from tratto.core.capability import DescriberInfo, Scorer
+from tratto.core.errors import MissingWeights, OptionError, UnavailableError
+from tratto.models.folders import find_folder
+from tratto.providers.catalogue import Request
+
+Float = NDArray[np.float32]
+
+
+def missing(request: Request) -> UnavailableError | None:
+    """Return why the scorer cannot be used here, or None."""
+    return missing_transformers("the scorer clip") or (
+        None
+        if request.params.get("model")
+        else MissingWeights("clip needs a folder with a CLIP network (model=FOLDER); see docs/full-size.md")
+    )
+
+
+def settle(request: Request) -> dict[str, Any]:
+    """Check the folder; it becomes a reference that a recipe may keep."""
+    if set(request.params) != {"model"} or not request.params["model"]:
+        raise OptionError("clip needs a folder with a CLIP network, and nothing else (model=FOLDER)")
+    error = missing(request)
+    if error is not None:
+        raise error
+    return {"model": find_folder(str(request.params["model"]), "part").reference}
+
+
+def open(request: Request) -> Scorer:
+    """Open the scorer."""
+    return ClipScorer(str(request.params["model"]))
+
+
+class ClipScorer:
+    """A CLIP network; see :mod:`tratto.backends.clip`."""
+
+    def __init__(self, folder: str) -> None:
+        from tratto.backends.clip import open_clip
+        from tratto.backends.transformers import library
+
+        self._network: Any = open_clip(folder)
+        self._info = DescriberInfo("clip", library=library(), models=(self._network.folder.model,))
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about this scorer."""
+        return self._info
+
+    @property
+    def name(self) -> str:
+        """What a statement about a score names: folder, hash and libraries."""
+        return str(self._network.name)
+
+    def embed(self, pictures: Sequence[Float]) -> Float:
+        """Return the meaning of pictures as rows of length 1, (N, D)."""
+        return np.asarray(self._network.embed(pictures), np.float32)
+
+    def embed_words(self, words: str) -> Float:
+        """Return the meaning of words, (D,) of length 1."""
+        return np.asarray(self._network.embed_words(words), np.float32)

@@ -1,0 +1,180 @@
+import numpy as np
+import pytest
+
+from tratto.core.capability import DamageDetector, ModelRef
+from tratto.core.errors import OptionError, WeightMismatch
+from tratto.imaging.masks import CLASSES
+from tratto.models.card import parse_card
+from tratto.providers.damage import (
+    TOLD_OUTPUT,
+    NetworkDetector,
+    YoloDetector,
+    YoloOutput,
+    decode_yolo,
+    letterbox,
+)
+
+CARD = parse_card(
+    """
+id = "tiny-damage"
+file = "tiny.onnx"
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+licence = "Apache-2.0"
+commercial_use = true
+capability = "damage"
+backend = "onnx"
+overlap = 8
+multiple = 2
+input = "image"
+output = "chance"
+paper = "none"
+training_data = "none"
+command = "none"
+limits = "none"
+"""
+)
+
+
+class Brightness:
+    """Finds class 2 where it is bright."""
+
+    library, precision, model = "none", "fp32", ModelRef("tiny-damage", "0" * 64, "CC0-1.0")
+
+    def run(self, inputs):
+        (x,) = inputs.values()
+        out = np.zeros((1, len(CLASSES) + 1, *x.shape[2:]), np.float32)
+        out[0, 2] = x[0].mean(axis=0)
+        return {"chance": out}
+
+
+def test_there_is_one_plane_per_class_of_the_pictures_size():
+    rng = np.random.default_rng(0)
+    rgb = rng.uniform(0, 1, (701, 533, 3)).astype(np.float32)
+    found = NetworkDetector(CARD, Brightness()).find(rgb)
+    assert tuple(found) == (*CLASSES, "any")
+    np.testing.assert_allclose(found[CLASSES[2]], rgb.mean(axis=2), atol=1e-5)
+    assert found["crack"].max() == 0
+
+
+def test_a_large_picture_is_shown_smaller_and_answered_in_full_size():
+    seen = []
+
+    class Watching(Brightness):
+        def run(self, inputs):
+            seen.append(max(v.shape[2] * v.shape[3] for v in inputs.values()))
+            return super().run(inputs)
+
+    ramp = np.linspace(0, 1, 1800, dtype=np.float32)
+    rgb = np.repeat(np.repeat(ramp[None, :, None], 1800, 0), 3, 2)
+    found = NetworkDetector(CARD, Watching()).find(rgb)[CLASSES[2]]
+    assert found.shape == (1800, 1800)
+    np.testing.assert_allclose(found, rgb[..., 0], atol=2e-3)
+    assert len(seen) == 1
+    assert seen[0] <= (900 + CARD.multiple) ** 2
+
+
+def test_kinds_that_are_told_are_not_judged_and_others_are_not_found():
+    class Telling(Brightness):
+        def run(self, inputs):
+            (x,) = inputs.values()
+            every = np.full((1, len(CLASSES) + 1, *x.shape[2:]), 0.5, np.float32)
+            return {**super().run(inputs), TOLD_OUTPUT: every}
+
+    rgb = np.full((64, 80, 3), 0.25, np.float32)
+    judged = NetworkDetector(CARD, Telling()).find(rgb)
+    assert judged[CLASSES[2]].mean() == pytest.approx(0.25)
+    told = NetworkDetector(CARD, Telling()).find(rgb, kinds=("fold", "stain"))
+    assert {name for name, chance in told.items() if chance.any()} == {"fold", "stain", "any"}
+    assert told["fold"].mean() == pytest.approx(0.5)
+    with pytest.raises(OptionError, match="'hole'"):
+        NetworkDetector(CARD, Telling()).find(rgb, kinds=("hole",))
+    with pytest.raises(OptionError, match="cannot be told"):
+        NetworkDetector(CARD, Brightness()).find(rgb, kinds=("fold",))
+
+
+def test_a_network_of_other_classes_is_refused():
+    class Wrong(Brightness):
+        def run(self, inputs):
+            (x,) = inputs.values()
+            return {"chance": np.zeros((1, 3, *x.shape[2:]), np.float32)}
+
+    with pytest.raises(WeightMismatch, match="9 planes"):
+        NetworkDetector(CARD, Wrong()).find(np.zeros((64, 64, 3), np.float32))
+
+
+def output(rows, prototypes, **how):
+    return YoloOutput(
+        np.array(rows, np.float32).T[None], np.array(prototypes, np.float32)[None], ("crack", "stain"), **how
+    )
+
+
+def test_one_find_is_its_prototype_cut_to_its_box():
+    # 32 x 32 network, prototypes of a quarter of that: one that is on everywhere, one that is off
+    prototypes = np.stack([np.full((8, 8), 10.0), np.full((8, 8), -10.0)])
+    rows = [[16, 12, 8, 4, 0.1, 0.9, 1.0, 0.0]]
+    found = decode_yolo(output(rows, prototypes), (32, 32), (32, 32))
+    assert set(found) == {"stain"}
+    want = np.zeros((32, 32))
+    want[10:14, 12:20] = 1 / (1 + np.exp(-10))
+    np.testing.assert_allclose(found["stain"], want, atol=1e-4)
+
+
+def test_weak_finds_and_doubles_are_dropped():
+    prototypes = np.full((1, 8, 8), 10.0)
+    rows = [
+        [16, 12, 8, 4, 0.9, 0.0, 1.0],
+        [16, 12, 8, 4, 0.8, 0.0, -1.0],  # the same box, worse: would erase nothing, and must not be drawn
+        [16, 12, 8, 4, 0.0, 0.7, 1.0],  # another class may lie there
+        [4, 4, 4, 4, 0.2, 0.1, 1.0],  # too weak
+    ]
+    found = decode_yolo(output(rows, prototypes), (32, 32), (32, 32))
+    assert set(found) == {"crack", "stain"}
+    assert found["crack"][:8].max() == 0
+    np.testing.assert_allclose(found["crack"], found["stain"], atol=1e-6)
+
+
+def test_rows_may_lie_either_way_and_must_fit():
+    prototypes = np.full((1, 8, 8), 10.0)
+    rows = [[16, 12, 8, 4, 0.9, 0.0, 1.0]]
+    one = output(rows, prototypes)
+    other = YoloOutput(one.rows.transpose(0, 2, 1), one.prototypes, one.names)
+    a, b = decode_yolo(one, (32, 32), (32, 32)), decode_yolo(other, (32, 32), (32, 32))
+    np.testing.assert_array_equal(a["crack"], b["crack"])
+    with pytest.raises(OptionError, match="rows of 7"):
+        decode_yolo(YoloOutput(one.rows[:, :6], one.prototypes, one.names), (32, 32), (32, 32))
+    with pytest.raises(OptionError, match="gives"):
+        decode_yolo(YoloOutput(one.rows[0], one.prototypes, one.names), (32, 32), (32, 32))
+
+
+def test_letterbox_and_back():
+    y, x = np.mgrid[0:60, 0:120]
+    rgb = np.repeat(((x >= 40) & (x < 80) & (y >= 20) & (y < 40)).astype(np.float32)[..., None], 3, axis=2)
+    shown, scale, left, top = letterbox(rgb, (64, 64))
+    assert shown.shape == (64, 64, 3)
+    assert (left, top) == (0, 16)
+    assert scale == pytest.approx(64 / 120)
+    np.testing.assert_allclose(shown[:16], 114 / 255)
+    assert shown[32, 32, 0] == 1
+
+    class Bright:
+        """A YOLO whose one find is the whole picture and whose prototype is its brightness."""
+
+        def run(self, inputs, wanted):
+            assert wanted == ["rows", "prototypes"]
+            (z,) = inputs.values()
+            bright = np.where(z[0].mean(axis=0) > 0.9, 12.0, -12.0).astype(np.float32)
+            return {
+                "rows": np.array([[32, 32, 64, 64, 0.9, 1.0]], np.float32).T[None],
+                "prototypes": bright[None, None],
+            }
+
+    detector = YoloDetector(Bright(), ("x", "rows", "prototypes"), ("crack",), (64, 64))
+    assert isinstance(detector, DamageDetector)
+    with pytest.raises(OptionError, match="told"):
+        detector.find(rgb, ["crack"])
+    found = detector.find(rgb)["crack"]
+    assert found.shape == (60, 120)
+    np.testing.assert_array_equal(found[24:36, 46:74] > 0.5, True)
+    np.testing.assert_array_equal(found[:16] > 0.5, False)
+    np.testing.assert_array_equal(found[:, :36] > 0.5, False)
+    np.testing.assert_array_equal(found[:, 84:] > 0.5, False)
