@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -155,3 +156,31 @@ def test_the_share_that_may_change_is_that_of_the_mask_as_it_was_grown(folder):
     before, after = (np.asarray(Pil.open(folder / p / "room.png"), int) for p in (".", "out"))
     changed = np.abs(after - before).max(axis=2) > 0
     assert 100 < changed.sum() <= round(done["mask_share"] * changed.size) < 1.3 * 16 * 16
+
+
+@pytest.mark.parametrize("name", ["wall_p3.png", "wall_linear_named_srgb.tif"])
+def test_figures_are_those_of_the_picture_s_own_profile(tmp_path, name):
+    """A wall in Display P3, and one in linear light whose profile calls itself sRGB; Little CMS is the judge."""
+    import imagecodecs
+
+    from tratto.imaging.color import srgb_profile
+    from tratto.imaging.io import read_image
+
+    cases = Path(__file__).parents[1] / "cases"
+    tratto("recolor", cases / name, "--mask", cases / "wall.mask.png", "--color", "#b03a2e", "-o", tmp_path)
+    receipt = json.loads((tmp_path / f"{name[:-4]}.tratto/receipt.json").read_text())
+    (step,) = receipt["steps"]
+    assert step["scores"]["seen_lab_distance"] <= 0.1
+    assert step["notes"] == receipt["warnings"] == []
+
+    def lab(pixels, icc):
+        return imagecodecs.cms_transform(
+            pixels, icc, imagecodecs.cms_profile("lab4"), colorspace="rgb", outcolorspace="lab", outdtype="float32",
+            intent=1,
+        )  # fmt: skip
+
+    image = read_image(tmp_path / name)
+    wall = np.asarray(Pil.open(cases / "wall.mask.png").convert("L")) > 127
+    asked = lab(np.array([[[0xB0, 0x3A, 0x2E]]], np.uint8), srgb_profile())[0, 0]
+    seen = lab(np.ascontiguousarray(image.pixels), image.meta.icc)[wall].mean(axis=0)
+    assert np.linalg.norm(seen - asked) <= 0.1

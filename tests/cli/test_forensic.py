@@ -150,7 +150,7 @@ def test_the_stamp_stands_everywhere(scan, tmp_path):
     document.close()
     # XMP and credentials
     marks = xmp.read_marks(read_image(picture).meta.xmp)
-    assert (marks.stamp, marks.source_type) == (stamp, xmp.BY_MODEL)
+    assert (marks.stamp, marks.source_type) == (stamp, xmp.MADE_UP)
     assert stamp in marks.history[-1]["parameters"]
     import c2pa
 
@@ -163,6 +163,8 @@ def test_the_stamp_stands_everywhere(scan, tmp_path):
         if a["label"].startswith("c2pa.actions")
     )
     assert actions[-1]["parameters"]["org.tratto.stamp"] == stamp
+    assert actions[-1]["digitalSourceType"] == xmp.MADE_UP
+    assert xmp.MADE_UP.rpartition("/")[2] in (out / "scan.tratto/report.html").read_text()
     # verify: with the bundle, of the receipt alone, of the picture alone
     assert f"scan.png: authentic ({stamp})" in run("verify", picture)
     assert f"{stamp}: at least one step may have invented detail (hypothetical reconstruction)" in run(

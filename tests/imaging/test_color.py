@@ -198,3 +198,81 @@ def test_lab_of_light_is_lab_of_what_it_is_encoded_as():
     rgb = np.random.default_rng(5).uniform(0, 1, (7, 9, 3))
     np.testing.assert_allclose(color.linear_to_lab(color.srgb_to_linear(rgb)), color.srgb_to_lab(rgb), atol=1e-9)
     assert color.linear_to_lab(np.full((2, 3), 1.5, np.float32))[0, 0] == pytest.approx(100, abs=1e-3)
+
+
+#: Name, (white, primaries as x, y, Y), gamma.
+D65 = [0.3127, 0.3290, 1.0]
+SPACES = {
+    "display p3": ([0.680, 0.320, 1, 0.265, 0.690, 1, 0.150, 0.060, 1], 2.2),
+    "rec 2020": ([0.708, 0.292, 1, 0.170, 0.797, 1, 0.131, 0.046, 1], 2.4),
+    "linear srgb": ([0.64, 0.33, 1, 0.30, 0.60, 1, 0.15, 0.06, 1], 1.0),
+}
+
+
+def profile(name, called="RGB built-in"):
+    primaries, gamma = SPACES[name]
+    icc = imagecodecs.cms_profile("rgb", whitepoint=D65, primaries=primaries, gamma=gamma)
+    plain, other = ("RGB built-in".encode("utf-16-be"), called.ljust(12)[:12].encode("utf-16-be"))
+    assert plain in icc
+    return icc.replace(plain, other)
+
+
+def lab_by_definition(values, name):
+    """CIELAB of encoded values, from the chromaticities and gamma of the space alone (white: D65)."""
+    primaries, gamma = SPACES[name]
+    xyz = np.array([[x / y, 1, (1 - x - y) / y] for x, y in np.reshape(primaries, (3, 3))[:, :2]]).T
+    white = np.array([D65[0] / D65[1], 1, (1 - D65[0] - D65[1]) / D65[1]])
+    matrix = xyz * np.linalg.solve(xyz, white)
+    return skcolor.xyz2lab(
+        values**gamma @ matrix.T / white * skcolor.xyz_tristimulus_values(illuminant="D65", observer="2")
+    )
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_profile_is_judged_by_what_it_holds(name):
+    icc = profile(name, called="sRGB IEC619")
+    assert ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc))).startswith("sRGB")
+    x = np.random.default_rng(5).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    image = Image(x, ColorMode.RGB, meta=Metadata(icc=icc))
+    assert color.profile_is_used(image)
+    assert np.abs(color.view_rgb(image) - x / 255).max() > 0.05
+    # and the other way round: sRGB by any other name
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    other = srgb.replace("sRGB".encode("utf-16-be"), "Scan".encode("utf-16-be"))
+    assert other != srgb
+    assert not color.profile_is_used(Image(x, ColorMode.RGB, meta=Metadata(icc=other)))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("name", SPACES)
+def test_figures_are_those_of_the_space_outside_srgb_too(name, bits):
+    icc = profile(name)
+    dtype = np.uint8 if bits == 8 else np.uint16
+    x = np.random.default_rng(6).integers(0, 1 << bits, (32, 32, 3)).astype(dtype)
+    image = Image(x, ColorMode.RGB, bits, meta=Metadata(icc=icc))
+    ours, want = color.srgb_to_lab(color.view_wide(image)), lab_by_definition(x / ((1 << bits) - 1), name)
+    assert color.delta_e_2000(ours, want.astype(np.float32)).max() < 0.2
+    inside = ((color.view_wide(image) > 0) & (color.view_wide(image) < 1)).all(axis=2)
+    # what is shown passes through whole numbers and a grid, which fail in the dark and at the edge of what sRGB holds
+    apart = np.abs(color.view_wide(image)[inside] - color.view_rgb(image)[inside])
+    assert np.quantile(apart, 0.95) < 1.5 / 255
+    if name != "linear srgb":
+        assert (~inside).mean() > 0.1
+        lightest = color.view_wide(image)[~inside]
+        assert lightest.min() < -0.02 or lightest.max() > 1.02
+
+
+def test_light_by_lab_and_by_tables_agree():
+    icc = profile("display p3")
+    x = np.random.default_rng(7).integers(40, 200, (8, 8, 3)).astype(np.uint16) * np.uint16(257)
+    tables = color._light_tables(icc, "RGB", 16)
+    by_tables = sum(tables[c][x[..., c]] for c in range(3))
+    np.testing.assert_allclose(color._light_by_lab(x, icc, "RGB"), by_tables, atol=2e-3)
+
+
+def test_grey_and_few_bits_through_their_profile():
+    icc = imagecodecs.cms_profile("gray", whitepoint=D65, gamma=1.0)
+    x = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    image = Image(x, ColorMode.GRAY, 4, meta=Metadata(icc=icc))
+    want = color.linear_to_srgb(np.repeat((x / 15)[..., None], 3, axis=2))
+    np.testing.assert_allclose(color.view_wide(image), want, atol=2e-3)

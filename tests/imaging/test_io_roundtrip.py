@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 
@@ -327,9 +328,11 @@ def test_real_files(tmp_path, name):
         for key in ("icc", "exif", "xmp", "orientation", "dpi"):
             assert getattr(back.meta, key) == getattr(image.meta, key), (fmt, key)
         if fmt == "png":
-            assert back.meta.text == image.meta.text
+            comments = [b64decode(c).decode().replace("\0", "") for c in image.meta.extra.get("jpeg_comments", [])]
+            assert back.meta.text == (*image.meta.text, *(("Comment", c) for c in comments))
             if image.meta.format == "png":
-                assert back.meta.extra == image.meta.extra
+                told = {"notes"}  # of what a reader left out, there is nothing left to tell of the copy
+                assert back.meta.extra == {k: v for k, v in image.meta.extra.items() if k not in told}
 
 
 def test_reading_from_bytes_and_streams_is_the_same(tmp_path):

@@ -102,7 +102,8 @@ def test_what_is_written(make_bundle, studio):
     assert [a["action"] for a in actions["actions"]] == ["c2pa.opened", "c2pa.edited"]
     assert actions["actions"][0]["parameters"]["ingredients"][0]["url"].endswith(parents[0]["label"])
     edited = actions["actions"][1]
-    assert edited["digitalSourceType"].endswith("/compositeWithTrainedAlgorithmicMedia")
+    assert edited["digitalSourceType"].endswith("/algorithmicallyEnhanced")
+    assert edited["parameters"]["org.tratto.generative"] is False
     assert edited["parameters"]["org.tratto.models"] == ["mean-3"]
     assert ours["c2pa.ai-disclosure"]["data"]["modelName"] == "mean-3"
     assert manifest["claim_generator_info"][0]["name"] == "Tratto"

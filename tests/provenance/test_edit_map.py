@@ -3,8 +3,9 @@ import pytest
 from skimage import color, data
 
 from tratto.core.errors import OptionError
-from tratto.core.image import ColorMode, Image
+from tratto.core.image import ColorMode, Image, Metadata
 from tratto.core.result import EDIT_MAP_SCALE
+from tratto.imaging.color import delta_e_2000
 from tratto.imaging.resample import enlarge_rows
 from tratto.provenance.edit_map import EditStats, edit_map, stats_of
 
@@ -182,3 +183,33 @@ def test_wrong_sizes_are_refused():
         edit_map(a, a, 1, None, np.zeros((4, 4), np.uint8))
     with pytest.raises(OptionError, match="rows of 3 or 4"):
         edit_map(a, b, 2, lambda y0, y1: np.zeros((1, 8, 3), np.float32), blank(b))
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_differences_are_those_of_the_picture_s_own_profile(bits):
+    """Little CMS as the independent reader: saturated colours of a wide space do not collapse into those of sRGB."""
+    import imagecodecs
+
+    p3 = [0.680, 0.320, 1, 0.265, 0.690, 1, 0.150, 0.060, 1]
+    icc = imagecodecs.cms_profile("rgb", whitepoint=[0.3127, 0.3290, 1.0], primaries=p3, gamma=2.2)
+    top, dtype = (1 << bits) - 1, np.uint8 if bits == 8 else np.uint16
+    rng = np.random.default_rng(8)
+    a = (rng.uniform(0, 1, (24, 24, 3)) * top).astype(dtype)
+    a[:4] = (0, top, 0)
+    b = np.clip(a + rng.normal(0, 0.04 * top, a.shape), 0, top).astype(dtype)
+    b[:4] = (0, int(0.93 * top), 0)  # both greens lie outside sRGB
+    one, two = (Image(v, ColorMode.RGB, bits, meta=Metadata(icc=icc)) for v in (a, b))
+    out = blank(one)
+    edit_map(one, two, 1, None, out)
+    labs = [
+        imagecodecs.cms_transform(
+            v, icc, imagecodecs.cms_profile("lab4"), colorspace="rgb", outcolorspace="lab", outdtype="float32", intent=1
+        )
+        for v in (a, b)
+    ]
+    want = delta_e_2000(*labs)
+    got = out / EDIT_MAP_SCALE
+    # D65 here, D50 there
+    assert np.median(np.abs(got - want)) < 0.1
+    assert got[:4].mean() == pytest.approx(want[:4].mean(), rel=0.05)
+    assert want[:4].mean() > 3

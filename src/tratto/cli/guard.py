@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -37,14 +38,36 @@ def guarded(command: Callable[..., int], *arguments: Any, as_json: bool = False)
     except MemoryError:
         words = "out of memory; free some or choose a smaller picture or scale"
         code = refuse("OutOfMemory", words, 1, as_json)
+    except RecursionError:
+        words = "something that was given is nested too deep to be read"
+        code = refuse("InputError", words, 3, as_json)
     except Exception as e:
         code = deaf()
-        if code == 0:
+        if code == 0 and (words := _about_a_name(e)):
+            code = refuse("InputError", words, 3, as_json)
+        elif code == 0:
             if os.environ.get("TRATTO_DEBUG"):
                 raise
             words = f"a fault in tratto itself: {type(e).__name__}: {e}; please report it (TRATTO_DEBUG=1 shows where)"
             code = refuse("Fault", words, 1, as_json)
     raise typer.Exit(code)
+
+
+#: Errors of the system that are about what was named, wherever they came up.
+_NAMES = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.ENOTDIR, errno.ENOENT, errno.EILSEQ})
+
+
+def _about_a_name(error: Exception) -> str:
+    """Say what is wrong with a path that was given; empty: the error is about something else."""
+    if isinstance(error, ValueError) and "null" in str(error) and "embedded" in str(error):
+        return "a file name cannot contain a NUL character"
+    if isinstance(error, UnicodeEncodeError):
+        return "a name cannot be written in the encoding of this system; rename the file"
+    if not isinstance(error, OSError) or error.errno not in _NAMES or not isinstance(error.filename, str | bytes):
+        return ""
+    name = os.fsdecode(error.filename)
+    shown = name if len(name) <= 120 else name[:57] + "..." + name[-60:]
+    return f"{shown}: {error.strerror or error}"
 
 
 def refuse(kind: str, message: str, code: int, as_json: bool) -> int:

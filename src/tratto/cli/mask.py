@@ -6,7 +6,6 @@ two folders are combined name by name.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +15,7 @@ import typer
 from tratto.cli.guard import guarded
 from tratto.cli.show import argument_path, check_new_png, emit_json, make_folder, printable
 from tratto.core.errors import InputError, OptionError, OutputError
+from tratto.core.reading import parse_json, small_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -178,10 +178,7 @@ def _draw(
 def _shapes_of(path: Path) -> list[Any]:
     from tratto.imaging.masks import Shape
 
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as e:
-        raise InputError(f"{path}: cannot read shapes: {e}") from e
+    data = parse_json(small_text(path, 16 << 20), f"the shapes in {path.name}")
     if not isinstance(data, list):
         raise InputError(
             f'{path}: expected a JSON list of shapes such as {{"kind": "box", "points": [[1, 2], [3, 4]]}}'

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from functools import lru_cache
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from tratto.core.errors import ReceiptError
+from tratto.core.errors import OptionError, ReceiptError
 from tratto.core.step import Step
 
 SCHEMA = "tratto/recipe/1"
+#: Most steps of a recipe: more than any task plans, and few enough to be done.
+MOST_STEPS = 300
 
 
 #: How a picture inside a recipe begins: a PNG in base64.
@@ -113,23 +118,119 @@ class Recipe:
         Raises
         ------
         ReceiptError
-            If the schema is unknown, a step is unknown or its parameters do not fit it.
+            If the schema is unknown, a step is unknown, or a parameter is unknown or not of the kind its field has.
         """
         if data.get("schema") != SCHEMA:
             raise ReceiptError(f"expected a recipe of schema {SCHEMA!r}, got {data.get('schema')!r}")
+        if not isinstance(data.get("steps"), list) or len(data["steps"]) > MOST_STEPS:
+            raise ReceiptError(f"the recipe must hold a list of at most {MOST_STEPS} steps")
+        seed = data.get("seed")
+        if type(seed) is not int or not 0 <= seed < 2**53:
+            raise ReceiptError(f"the recipe's seed must be a whole number from 0, got {_short(seed)}")
         try:
-            steps = []
-            for item in data["steps"]:
-                name, params = as_now(str(item["step"]), item["params"])
-                steps.append(step_class(name)(**params))
             return cls(
                 task=str(data["task"]),
-                steps=tuple(steps),
-                seed=int(data["seed"]),
+                steps=tuple(_step(item, step_class) for item in data["steps"]),
+                seed=seed,
                 reasons=tuple(str(r) for r in data.get("reasons", ())),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as e:
+        except OptionError as e:
+            raise ReceiptError(f"the recipe cannot be done: {e}; it may come from another version of Tratto") from e
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError) as e:
             raise ReceiptError(f"the recipe is malformed: {e}; it may come from another version of Tratto") from e
+
+
+def _step(item: Any, step_class: Callable[[str], type]) -> Step:
+    """Make a step of what a recipe says of it; every parameter must be of the kind that its field has.
+
+    Raises
+    ------
+    ReceiptError
+        Naming the step and the parameter.
+    """
+    if not isinstance(item, Mapping) or not isinstance(item.get("step"), str):
+        raise ReceiptError(f"a step of a recipe has a name and parameters, got {_short(item)}")
+    params = item.get("params")
+    if not isinstance(params, Mapping):
+        raise ReceiptError(f"the parameters of {_short(item['step'])} must be a table, got {_short(params)}")
+    step, params = as_now(item["step"], params)
+    cls = step_class(step)
+    kinds = _kinds_of(cls)
+    values: dict[str, Any] = {}
+    for name, value in params.items():
+        if name not in kinds:
+            raise ReceiptError(f"{step} has no parameter {_short(name)}")
+        values[str(name)] = _fitted(value, kinds[name], f"{step}.{name}")
+    made: Step = cls(**values)
+    return made
+
+
+@lru_cache(maxsize=64)
+def _kinds_of(cls: type) -> dict[str, Any]:
+    """Return the kind of each field of a step."""
+    if not is_dataclass(cls):
+        raise TypeError(f"a step must be a dataclass, got {cls.__name__}")
+    hints = get_type_hints(cls)
+    return {f.name: hints.get(f.name, Any) for f in fields(cls) if f.init}
+
+
+def _fitted(value: Any, kind: Any, where: str) -> Any:
+    """Return a JSON value as one of a kind: a union, a literal, a number, text, list, tuple or table of kinds.
+
+    Raises
+    ------
+    ReceiptError
+    """
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind is Any or kind is object:
+        return value
+    if origin is Literal:
+        if any(type(value) is type(v) and value == v for v in inner):
+            return value
+    elif origin is Union or origin is UnionType:
+        for one in inner:
+            try:
+                return _fitted(value, one, where)
+            except ReceiptError:
+                continue
+    elif kind is None or kind is type(None):
+        if value is None:
+            return None
+    elif kind is float:
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
+            return value
+    elif kind in (int, bool, str):
+        if type(value) is kind:
+            return value
+    elif origin in (list, Sequence) and isinstance(value, list | tuple):
+        return [_fitted(v, inner[0] if inner else Any, f"{where}[{i}]") for i, v in enumerate(value)]
+    elif origin is tuple and isinstance(value, list | tuple):
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            return tuple(_fitted(v, inner[0], f"{where}[{i}]") for i, v in enumerate(value))
+        if len(inner) == len(value):
+            return tuple(_fitted(v, k, f"{where}[{i}]") for i, (v, k) in enumerate(zip(value, inner, strict=True)))
+    elif origin in (dict, Mapping) and isinstance(value, Mapping) and all(isinstance(k, str) for k in value):
+        return {k: _fitted(v, inner[1] if inner else Any, f"{where}.{k}") for k, v in value.items()}
+    elif kind in (list, dict) and isinstance(value, kind):
+        return value
+    raise ReceiptError(f"{where}: expected {_named(kind)}, got {_short(value)}")
+
+
+def _named(kind: Any) -> str:
+    plain = {float: "a number", int: "a whole number", bool: "true or false", str: "a text", type(None): "nothing"}
+    if kind in plain:
+        return plain[kind]
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return "one of " + ", ".join(map(repr, inner))
+    if origin is Union or origin is UnionType:
+        return " or ".join(_named(k) for k in inner)
+    return "a table" if origin in (dict, Mapping) else "a list"
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if not isinstance(value, list | dict) else f"{type(value).__name__} of {len(value)}"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def step_params(step: Step) -> dict[str, Any]:

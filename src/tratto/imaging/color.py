@@ -28,6 +28,7 @@ __all__ = [
     "to_float",
     "view_note",
     "view_rgb",
+    "view_wide",
     "working_groups",
 ]
 
@@ -409,23 +410,39 @@ _ICC_SPACE = {ColorMode.GRAY: "GRAY", ColorMode.RGB: "RGB", ColorMode.CMYK: "CMY
 _PIL_MODE = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 
 
+#: How far a profile may take a sample from sRGB and still count as sRGB: one step of 8 bit, which is how much the
+#: published sRGB profiles differ among each other (curves of 1024 points, rounded primaries, black point).
+_SRGB_TOLERANCE = 1.01 / 255
+
+
 @lru_cache(maxsize=8)
 def _profile_kind(icc: bytes, space: str) -> str:
-    """Say what an embedded profile is good for: ``"srgb"``, ``"convert"``, or a sentence on why it is not used."""
+    """Say what an embedded profile is good for: ``"srgb"``, ``"convert"``, or a sentence on why it is not used.
+
+    Whether it is sRGB is judged by what it does to samples. A name is anybody's: editors keep it when they change the
+    curves, and profiles of linear light are called "sRGB linear".
+    """
     from PIL import ImageCms
 
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         found = str(profile.profile.xcolor_space).strip()
-        text = ImageCms.getProfileDescription(profile).strip()
         if found != space:
             return f"the embedded profile is for {found} samples, the picture has {space}; profile ignored"
-        if space == "RGB" and text.lower().startswith("srgb"):
-            return "srgb"
         _transform(icc, space)
+        if space == "RGB" and _acts_as_srgb(icc):
+            return "srgb"
     except Exception as error:  # Pillow raises bare OSError, ValueError, TypeError and its own type for broken profiles
         return f"the embedded profile cannot be used ({type(error).__name__}); profile ignored"
     return "convert"
+
+
+def _acts_as_srgb(icc: bytes) -> bool:
+    """Return whether a profile leaves samples where sRGB has them, to the tolerance, all over the cube."""
+    steps = np.linspace(0, 65535, 17).astype(np.uint16)
+    cube = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(1, -1, 3)
+    moved = _deep(cube, icc, _srgb_profile(), "RGB", "rgb", "uint16").astype(np.float64) - cube
+    return bool(np.abs(moved).max() <= _SRGB_TOLERANCE * 65535)
 
 
 @lru_cache(maxsize=8)
@@ -525,6 +542,133 @@ def view_rgb(image: Image, y0: int = 0, y1: int | None = None) -> NDArray[np.flo
         light: NDArray[np.float32] = (np.float32(1) - v[..., :3]) * (np.float32(1) - v[..., 3:])
         return light
     return v
+
+
+def view_wide(image: Image, y0: int = 0, y1: int | None = None) -> NDArray[np.float32]:
+    """Show rows of a picture as sRGB without a bound, for figures: colours that sRGB cannot hold keep their place.
+
+    Values below 0 and above 1 stand for such colours (the curve is mirrored at 0, as :func:`srgb_to_linear` undoes it).
+    Where no profile is used, or it is sRGB, this is :func:`view_rgb`.
+
+    Parameters
+    ----------
+    image : Image
+    y0, y1 : int
+        First row and the row after the last; the whole height by default.
+
+    Returns
+    -------
+    (y1 - y0, W, 3) float32 array
+        Encoded sRGB, nominally in [0, 1].
+
+    Raises
+    ------
+    OptionError
+        If the rows do not lie inside the picture.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tratto.core.image import ColorMode, Image
+    >>> view_wide(Image(np.full((1, 1, 3), 51, np.uint8), ColorMode.RGB)).tolist()
+    [[[0.20000000298023224, 0.20000000298023224, 0.20000000298023224]]]
+    """
+    icc = image.meta.icc
+    if not icc or _profile_kind(icc, _ICC_SPACE[image.mode]) != "convert":
+        return view_rgb(image, y0, y1)
+    end = image.height if y1 is None else y1
+    if not 0 <= y0 < end <= image.height:
+        raise OptionError(f"rows {y0} to {end} do not lie inside a picture of {image.height} rows")
+    part: NDArray[Any] = np.asarray(image.pixels[y0:end])
+    bits = image.bits
+    if image.mode is ColorMode.PALETTE and image.palette is not None:
+        part, bits = image.palette[np.minimum(part, len(image.palette) - 1), :3], 8
+    elif bits < 8:
+        part, bits = from_float(to_float(part, bits), 8), 8
+    space = _ICC_SPACE[image.mode]
+    tables = _light_tables(icc, space, bits)
+    if tables is None:
+        light = _light_by_lab(part, icc, space)
+    elif part.ndim == 2:
+        light = tables[0][part]
+    else:
+        light = tables[0][part[..., 0]] + tables[1][part[..., 1]] + tables[2][part[..., 2]]
+    return np.asarray(linear_to_srgb(light), np.float32)
+
+
+# ICC.1:2022, 7.2.16: the light of the profile connection space, as its headers state it
+_WHITE_D50 = np.array([0.9642, 1.0, 0.8249])
+
+
+@lru_cache(maxsize=1)
+def _rgb_from_pcs() -> NDArray[np.float64]:
+    """Return the matrix from XYZ of the profile connection space to linear sRGB, by the sRGB profile itself."""
+    ends = _deep(np.eye(3, dtype=np.uint16)[None] * np.uint16(65535), _srgb_profile(), _pcs("xyz"), "RGB", "xyz")
+    return np.asarray(np.linalg.inv(ends.reshape(3, 3).astype(np.float64).T))
+
+
+@lru_cache(maxsize=8)
+def _light_tables(icc: bytes, space: str, bits: int) -> tuple[NDArray[np.float32], ...] | None:
+    """Return linear sRGB light for each value of each channel, whose sum is that of a colour; None if it is not one.
+
+    So it is with every profile of three curves and a matrix (Display P3, Adobe RGB, linear ones) and of one grey
+    curve. Light is then exact, without bounds, and a matter of looking up.
+    """
+    if space not in ("RGB", "GRAY"):
+        return None
+    count = 1 << bits
+    ramp = np.arange(count, dtype=np.uint8 if bits == 8 else np.uint16)
+    channels = 3 if space == "RGB" else 1
+    probe = np.random.default_rng(0).integers(0, count, (1, 512, channels)).astype(ramp.dtype)
+    alone = np.zeros((channels, count, channels), ramp.dtype)
+    for c in range(channels):
+        alone[c, :, c] = ramp
+    if channels == 1:
+        alone, probe = alone[..., 0], probe[..., 0]
+    xyz = _deep(alone, icc, _pcs("xyz"), space, "xyz").astype(np.float64)
+    xyz[1:] -= xyz[0, 0]  # black counts once
+    seen = _deep(probe, icc, _pcs("xyz"), space, "xyz").astype(np.float64)
+    added = sum(xyz[c][probe[..., c]] for c in range(3)) if channels == 3 else xyz[0][probe]
+    if float(np.abs(added - seen).max()) > 2e-4:
+        return None
+    light = xyz @ _rgb_from_pcs().T
+    return tuple(np.ascontiguousarray(t, np.float32) for t in light)
+
+
+def _light_by_lab(part: NDArray[Any], icc: bytes, space: str) -> NDArray[np.float32]:
+    """Return linear sRGB light by way of the profile's own CIELAB, 16 bit."""
+    lab = _deep(part, icc, _pcs("lab4"), space, "lab", "uint16").astype(np.float32)
+    fy = (lab[..., 0] * np.float32(100 / 65535) + np.float32(16)) / np.float32(116)
+    fx = fy + (lab[..., 1] / np.float32(257) - np.float32(128)) / np.float32(500)
+    fz = fy - (lab[..., 2] / np.float32(257) - np.float32(128)) / np.float32(200)
+    f = np.stack([fx, fy, fz], axis=-1)
+    knee = np.float32(6 / 29)
+    xyz = np.where(f > knee, f * f * f, (f - np.float32(16 / 116)) * np.float32(3 * (6 / 29) ** 2))
+    return np.asarray(xyz @ (_rgb_from_pcs() * _WHITE_D50).T.astype(np.float32), np.float32)
+
+
+@lru_cache(maxsize=4)
+def _pcs(name: str) -> bytes:
+    import imagecodecs
+
+    return bytes(imagecodecs.cms_profile(name))
+
+
+def _deep(part: NDArray[Any], icc: bytes, target: bytes, space: str, out: str, dtype: str = "float32") -> NDArray[Any]:
+    """Transform samples by Little CMS, relative colorimetric, in more than 8 bits."""
+    import imagecodecs
+
+    return np.asarray(
+        imagecodecs.cms_transform(
+            np.ascontiguousarray(part),
+            icc,
+            target,
+            colorspace={"GRAY": "gray", "RGB": "rgb", "CMYK": "cmyk"}[space],
+            outcolorspace=out,
+            outdtype=dtype,
+            intent=1,
+        )
+    )
 
 
 def _through_profile(part: NDArray[Any], bits: int, icc: bytes, space: str) -> NDArray[np.float32]:

@@ -239,6 +239,10 @@ def feather(mask: NDArray[np.float32], pixels: float) -> NDArray[np.float32]:
     return adjust_mask(mask, 0.0, float(pixels))
 
 
+#: Most points of a shape, and of all shapes of a drawing: filling an outline takes time by the square of its corners.
+MOST_POINTS = 20_000
+
+
 @dataclass(frozen=True)
 class Shape:
     """One shape of a drawing, in pixels of the picture as a viewer shows it; pixel centres are whole numbers.
@@ -265,6 +269,8 @@ class Shape:
         if self.kind not in least:
             raise OptionError(f"a shape is one of {', '.join(least)}, got {self.kind!r}")
         exact = self.kind in ("box", "disc")
+        if len(self.points) > MOST_POINTS:
+            raise OptionError(f"a {self.kind} takes at most {MOST_POINTS} points, got {len(self.points)}")
         if len(self.points) < least[self.kind] or (exact and len(self.points) != least[self.kind]):
             raise OptionError(
                 f"a {self.kind} takes {'' if exact else 'at least '}{least[self.kind]} points x,y, "
@@ -290,7 +296,7 @@ class Shape:
         try:
             points = tuple((float(x), float(y)) for x, y in data["points"])
             return cls(str(data["kind"]), points, float(data.get("width", 1.0)), bool(data.get("erase", False)))
-        except (KeyError, TypeError, ValueError) as e:
+        except (KeyError, TypeError, ValueError, OverflowError) as e:
             raise OptionError(f"a shape needs kind and points [[x, y], ...]: {str(data)[:80]!r}") from e
 
 
@@ -311,6 +317,9 @@ def draw(height: int, width: int, shapes: Sequence[Shape]) -> NDArray[np.float32
     """
     import cv2
 
+    many = sum(len(s.points) for s in shapes)
+    if many > MOST_POINTS or len(shapes) > MOST_POINTS:
+        raise OptionError(f"a drawing takes at most {MOST_POINTS} shapes and points, got {max(many, len(shapes))}")
     out = np.zeros((height, width), np.uint8)
     for s in shapes:
         ink = 0 if s.erase else 1

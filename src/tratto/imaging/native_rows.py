@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.image import Image, Samples
+from tratto.imaging.clear import premultiplied, within_alpha
 from tratto.imaging.scratch import release
 
 
@@ -48,6 +49,9 @@ class NativeRows:
         self.pixels[y0:y1] = native[..., 0] if self.pixels.ndim == 2 else native[..., :colours]
         if self.alpha is not None:
             self.alpha[y0:y1] = native[..., colours]
+        if premultiplied(self.source):
+            plane = self.source.alpha if self.alpha is None else self.alpha
+            within_alpha(self.pixels[y0:y1], np.asarray(plane)[y0:y1])
         self.sigma[y0:y1] = np.clip(np.rint(rows[..., -1] * 65535), 0, 65535).astype(np.uint16)
         for part in (self.source.pixels, self.source.alpha, self.pixels, self.alpha, self.sigma):
             release(part)

@@ -6,6 +6,7 @@ import filecmp
 import operator
 import os
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.artifact import InputPicture
-from tratto.core.errors import OptionError
+from tratto.core.errors import OptionError, PictureTooLarge
 from tratto.core.image import Image, Mask
 from tratto.imaging.scratch import allocate
 
@@ -99,7 +100,7 @@ def open_mask(mask: Any, image: Image, limits: Limits | None = None) -> Mask:
     if isinstance(mask, Mask):
         return in_16_bits(mask.values)
     if isinstance(mask, (str, os.PathLike)):
-        mask = io.read_image(Path(mask), limits or io.Limits())
+        mask = _mask_file(Path(mask), image, limits or io.Limits())
     elif hasattr(mask, "getbands"):
         mask = io.image_from_pil(mask)
     if isinstance(mask, Image):
@@ -113,6 +114,32 @@ def open_mask(mask: Any, image: Image, limits: Limits | None = None) -> Mask:
             f"{shown_size(image)}; they must be of one size"
         )
     return in_16_bits(stored)
+
+
+def _mask_file(path: Path, image: Image, limits: Limits) -> Image:
+    """Read a mask, whose size is compared with the picture's before anything is decoded.
+
+    Raises
+    ------
+    OptionError
+        If it is larger than the picture, or has several pages, so that it is not clear which one is meant.
+    """
+    from tratto.imaging import io
+
+    longest = max(image.width, image.height)
+    room = replace(limits, max_pixels=image.width * image.height, max_side=longest)
+    try:
+        pages = io.count_pages(path, room)
+        if pages > 1:
+            raise OptionError(
+                f"the mask {path.name} has {pages} pages; a mask is one picture: save the page that is meant as a PNG"
+            )
+        return io.read_image(path, room)
+    except PictureTooLarge as e:
+        raise OptionError(
+            f"the mask {path.name} is larger than the picture, which is {shown_size(image)} as shown; they must be of "
+            f"one size ({e})"
+        ) from e
 
 
 def in_16_bits(values: NDArray[Any]) -> Mask:

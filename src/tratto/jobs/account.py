@@ -97,7 +97,7 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
             stats = edit_map(before, made.image, 1, None, edits)
         sure = allocate(shape, np.uint16)
         confidence_map(canvas.sigma, 1.0 if outcome.records else 0.0, sure)
-    notes = [*how.notes, *(n for r in outcome.records for n in r.notes)]
+    notes = [*how.notes, *io.notes_of(canvas.source), *(n for r in outcome.records for n in r.notes)]
     if how.mask is not None:
         notes += mask_warnings(how.mask)
     doubt = doubts(canvas.source.meta.xmp)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto.core.step import Step
+from tratto.imaging.io.carried import notes_of
 from tratto.imaging.io.part import sweep
 from tratto.imaging.io.target import check_name, check_target
 from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings, open_inputs
@@ -344,6 +345,7 @@ def _one(job: FolderJob, item: Target, session: Session, dry_run: bool, alone: b
             "width": estimated.width,
             "height": estimated.height,
             "warnings": [
+                *notes_of(image),
                 *estimated.warnings,
                 *([] if mask is None else mask_warnings(mask)),
                 *format_notes(image, fmt, job.save),

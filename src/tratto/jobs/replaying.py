@@ -251,7 +251,8 @@ def _in_one_form(stored: Image, fresh: Image) -> tuple[Image, Image]:
     if ColorMode.PALETTE in (stored.mode, fresh.mode):
         # numbers of colours say nothing of how far the colours lie apart
         return io.expand_palette(stored, allocate), io.expand_palette(fresh, allocate)
-    back = as_stated(stored, {"mode": fresh.mode.value, "bits": fresh.bits})
+    form = {"mode": fresh.mode.value, "bits": fresh.bits, "alpha": fresh.alpha is not None}
+    back = as_stated(stored, form)
     return (stored if back is None else back), fresh
 
 

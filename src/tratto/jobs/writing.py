@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,8 @@ def save(
     with io.part_folder(output) as folder:
         part = folder / "picture"
         job.report("write", 0, 2)
-        warnings += _write(result, part, fmt, save)
+        result, told = _write(result, part, fmt, save)
+        warnings += told
         job.report("write", 1, 2)
         receipt = write_bundle(
             BundleParts(
@@ -126,37 +128,34 @@ def _format_of(result: Result, output: Path, save: SaveOptions | None) -> tuple[
     return fmt, save
 
 
-def _write(result: Result, part: Path, fmt: str, save: SaveOptions) -> list[str]:
-    """Write the result itself; return what a user should know about it."""
+def _write(result: Result, part: Path, fmt: str, save: SaveOptions) -> tuple[Result, list[str]]:
+    """Write the result itself; return it with what its receipt must warn of, and what a user should know about it."""
     from tratto.imaging import io
-    from tratto.provenance import xmp
+    from tratto.provenance.outgoing import outgoing, with_warnings
 
     if result.image is None:
         result.main.write(part)
-        return []
+        return result, []
     # what the work did to the picture is no private matter, so the marks stay where metadata is stripped
     bare = io.without_private(result.image) if save.strip_metadata else result.image
-    picture, note = xmp.mark(bare, result.receipt)
+    picture, warnings = outgoing(bare, result.receipt, fmt)
+    told = [*io.not_carried(bare, fmt), *warnings]
     io.write_image(picture, part, fmt, io.WriteOptions(quality=save.quality, keep_tables=False))
     release(result.image.pixels)
     release(result.image.alpha)
-    return [note] if note else []
+    return replace(result, receipt=with_warnings(result.receipt, told)) if told else result, warnings
 
 
 def format_notes(image: Image, fmt: str, save: SaveOptions) -> list[str]:
     """Return what a user should know about writing a picture in a format: what is lost, what has no effect."""
+    from tratto.imaging import io
+
     notes = []
     if fmt == "jpeg":
         notes.append("JPEG changes samples everywhere, outside a mask too; PNG, TIFF and WebP do not")
     elif save.quality != SaveOptions.quality:
         notes.append(f"a quality of {save.quality} has no effect: {fmt} is written without loss")
-    if fmt == "bmp" and not save.strip_metadata:
-        meta = image.meta
-        kinds = (("EXIF", meta.exif), ("XMP", meta.xmp), ("IPTC", meta.iptc), ("text", meta.text))
-        lost = ", ".join(name for name, value in kinds if value)
-        if lost:
-            notes.append(f"BMP has no place for {lost}: not in the result; PNG, TIFF and WebP keep what they can")
-    return notes
+    return notes + io.not_carried(io.without_private(image) if save.strip_metadata else image, fmt)
 
 
 def _has_four_inks(path: Path) -> bool:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tratto.core.capability import ModelRef
-from tratto.core.errors import OptionError
+from tratto.core.errors import InputError, OptionError
+from tratto.core.reading import parse_toml, small_text
 
 CAPABILITIES = (
     *("restorer", "in-painter", "damage", "depth", "estimator", "captioner", "structure", "wall", "scorer"),
@@ -295,9 +295,9 @@ def parse_card(text: str, where: str = "card") -> ModelCard:
         If the text is not TOML, or keys are unknown, missing, of the wrong type or out of range.
     """
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        raise OptionError(f"{where}: not a model card, since it is not valid TOML: {e}") from e
+        raw = parse_toml(text, where)
+    except InputError as e:
+        raise OptionError(f"{e}; so it is no model card") from e
     _check_keys(raw, where)
     source = _source(raw.get("source", {"kind": "embedded"}), where)
     files = _files(raw, source, where)
@@ -322,9 +322,9 @@ def parse_card(text: str, where: str = "card") -> ModelCard:
 def load_card(path: Path) -> ModelCard:
     """Read a card from a file; see :func:`parse_card`."""
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        raise OptionError(f"{path}: cannot read this model card: {e}") from e
+        text = small_text(path)
+    except InputError as e:
+        raise OptionError(f"cannot read this model card: {e}") from e
     return parse_card(text, path.name)
 
 

@@ -8,7 +8,6 @@ looked at, then ``TRATTO_MODELS`` and the current folder; the bytes are compared
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, Literal
 
 from tratto.core.capability import ModelRef
 from tratto.core.errors import InputError, MissingWeights, OptionError, UnsupportedFormat, WeightMismatch
+from tratto.core.reading import head_of_text, parse_json, small_text
 from tratto.models.card import combined_hash
 from tratto.models.store import all_cards, file_sha256, locate, user_folder
 
@@ -290,10 +290,8 @@ def read_json(path: Path, told: str) -> Mapping[str, Any]:
         If it is missing, unreadable or no object.
     """
     try:
-        if path.stat().st_size > 1 << 20:
-            raise ValueError("over a mebibyte")
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as e:
+        value = parse_json(small_text(path), path.name)
+    except InputError as e:
         raise OptionError(f"{path} cannot be read: {e}; {told}") from e
     if not isinstance(value, dict):
         raise OptionError(f"{path} holds no JSON object; {told}")
@@ -320,8 +318,8 @@ def read_licence(readme: Path) -> str:
         ``README.md`` of the folder; its head, between two lines of ``---``, has ``license: NAME``.
     """
     try:
-        text = readme.read_text("utf-8", errors="replace")[:20_000]
-    except OSError:
+        text = head_of_text(readme, 20_000)
+    except InputError:
         return "unknown"
     head = re.match(r"\s*---\n(.*?)\n---", text, re.DOTALL)
     if head is None:

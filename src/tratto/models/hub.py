@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from tratto._version import __version__
-from tratto.core.errors import MissingWeights, OptionError, OutputError, WeightMismatch
+from tratto.core.errors import InputError, MissingWeights, OptionError, OutputError, WeightMismatch
+from tratto.core.reading import parse_json, small_text
 from tratto.models.card import ModelCard
 from tratto.models.store import LOCK_NAME, Weights, file_sha256, open_weights, read_lock, repo_folder
 
@@ -428,8 +429,8 @@ def _remove(*paths: Path) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        value = parse_json(small_text(path, 16 << 20), path.name)
+    except InputError:
         return {}
     return value if isinstance(value, dict) else {}
 

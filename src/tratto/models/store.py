@@ -11,7 +11,6 @@ import contextlib
 import functools
 import hashlib
 import importlib.metadata
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -21,7 +20,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tratto.core.capability import ModelRef
-from tratto.core.errors import MissingWeights, OptionError, WeightMismatch
+from tratto.core.errors import InputError, MissingWeights, OptionError, WeightMismatch
+from tratto.core.reading import parse_json, small_text
 from tratto.models.card import ModelCard, combined_hash, load_card
 
 LOCK_NAME = "tratto-lock.json"
@@ -213,10 +213,10 @@ def read_lock(card: ModelCard) -> dict[str, Any]:
     """
     path = repo_folder(card) / LOCK_NAME
     try:
-        raw = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {"commit": "", "files": {}}
-    except (OSError, ValueError) as e:
+        if not path.exists():
+            return {"commit": "", "files": {}}
+        raw = parse_json(small_text(path, 16 << 20), path.name)
+    except (OSError, InputError) as e:
         raise WeightMismatch(
             f"{path}: cannot read the recorded hashes of {card.id}: {e}; delete it and pull again"
         ) from e

@@ -32,9 +32,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import MissingExtra, OptionError, OutputError
+from tratto.provenance.embedded import holds_credentials
 from tratto.provenance.keys import TEST_ORGANISATION, Identity
 from tratto.provenance.seal import open_regular
-from tratto.provenance.xmp import BY_FORMULA, BY_MODEL
+from tratto.provenance.xmp import step_source_type
 
 RECEIPT_LABEL = "org.tratto.receipt"
 DISCLOSURE_LABEL = "c2pa.ai-disclosure"
@@ -92,7 +93,8 @@ class Credentials:
     ----------
     state : str
         ``"none"``; ``"elsewhere"`` (the file only refers to credentials at some address, which is never visited);
-        ``"broken"`` (they do not fit the file, or are damaged); ``"untrusted"`` (they fit, but their signer is not
+        ``"broken"`` (they do not fit the file, or are damaged); ``"unread"`` (the library cannot parse the file, and
+        there are none in it as far as its container goes); ``"untrusted"`` (they fit, but their signer is not
         under a root that the reader named, or its certificate has expired); ``"trusted"``.
     signer : str
         Common name of the certificate, as it claims.
@@ -273,7 +275,7 @@ def read(path: Path, format_name: str, anchors: bytes = b"", sidecar: bytes | No
             with library.Reader(media or "application/octet-stream", f, sidecar, context) as reader:
                 return _told(json.loads(reader.json()), reader, bool(anchors))
         except library.C2paError as e:
-            return _refused(str(e), _first_bytes(path))
+            return _refused(str(e), sidecar is not None or holds_credentials(path, format_name))
 
 
 def _told(store: Mapping[str, Any], reader: Any, anchored: bool) -> Credentials:
@@ -304,17 +306,13 @@ def _receipt_in(manifest: Mapping[str, Any]) -> bytes | None:
     return None
 
 
-def _refused(message: str, start: bytes) -> Credentials:
+def _refused(message: str, there: bool) -> Credentials:
+    """Say what it means that the library could not read a file; ``there``: credentials are in it."""
     if message.startswith("ManifestNotFound"):
         return Credentials("none")
     if message.startswith("Remote"):
         return Credentials("elsewhere", problems=(message[:200],))
-    return Credentials("broken", problems=(message[:200],)) if start else Credentials("none")
-
-
-def _first_bytes(path: Path) -> bytes:
-    with open_regular(path, links=True) as f:
-        return f.read(1)
+    return Credentials("broken" if there else "unread", problems=(message[:200],))
 
 
 def _settings(anchors: bytes) -> dict[str, Any]:
@@ -346,7 +344,7 @@ def _definition(account: Account, media: str) -> dict[str, Any]:
                 "action": "c2pa.edited",
                 "description": f"{step['step']} by {step['provider']}" if step["provider"] else step["step"],
                 "softwareAgent": tool,
-                "digitalSourceType": BY_MODEL if step["models"] else BY_FORMULA,
+                "digitalSourceType": step_source_type(step),
                 "parameters": {
                     "org.tratto.step": i,
                     "org.tratto.generative": step["generative"],

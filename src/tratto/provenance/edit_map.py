@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Image
 from tratto.core.result import EDIT_MAP_SCALE
-from tratto.imaging.color import delta_e_2000, srgb_to_lab, view_rgb
+from tratto.imaging.color import delta_e_2000, srgb_to_lab, view_wide
 from tratto.imaging.scratch import release
 
 #: What ``resample_rows`` is: (y0, y1) -> those rows of the enlarged source.
@@ -73,10 +73,11 @@ def edit_map(
     ``resample_rows``: a pixel then counts as unchanged where the rows, rounded to the sample steps of ``after``, give
     the same samples. An unchanged pixel is exactly 0. A changed one is at least 1, so no change can round away.
 
-    The colours are compared in CIELAB through the sRGB view of each picture, which honours an embedded profile
-    (CIEDE2000: Sharma, Wu, Dalal, "The CIEDE2000 color-difference formula", 2005). Alpha counts too: it is compared
-    as if it were a grey picture (transparent = black, opaque = white), and the larger of the two differences stands in
-    the map. A missing alpha channel is opaque.
+    The colours are compared in CIELAB through the embedded profile of each picture, also where they lie outside
+    sRGB; without one that can be used they are taken as sRGB (CIEDE2000: Sharma, Wu, Dalal, "The CIEDE2000
+    color-difference formula", 2005). Alpha counts too: it is compared as if it were a grey picture (transparent =
+    black, opaque = white), and the larger of the two differences stands in the map. A missing alpha channel is
+    opaque.
 
     Parameters
     ----------
@@ -124,13 +125,14 @@ def edit_map(
             continue
         b_alpha: NDArray[np.float32] | None
         if resample_rows is None or scale == 1:
-            b, b_alpha = view_rgb(before, y0, y1), _alpha_rows(before, y0, y1)
+            b, b_alpha = view_wide(before, y0, y1), _alpha_rows(before, y0, y1)
         else:
             rows = resample_rows(y0, y1)
             if rows.ndim != 3 or rows.shape[:2] != (y1 - y0, width) or rows.shape[2] not in (3, 4):
                 raise OptionError(f"the enlarged source must give {(y1 - y0, width)} rows of 3 or 4, got {rows.shape}")
-            b, b_alpha = rows[..., :3], rows[..., 3] if rows.shape[2] == 4 else None
-        a = view_rgb(after, y0, y1)
+            # kernels overshoot
+            b, b_alpha = np.clip(rows[..., :3], 0.0, 1.0), rows[..., 3] if rows.shape[2] == 4 else None
+        a = view_wide(after, y0, y1)
         a_alpha = _alpha_rows(after, y0, y1)
         if has_alpha and scale > 1 and b_alpha is None:
             alpha = "not compared"
@@ -255,9 +257,7 @@ def _is_exact(values: NDArray[np.float32], image: Image) -> bool:
 
 
 def _delta_e(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
-    # views are within [0, 1] up to rounding; kernels overshoot
-    b, a = srgb_to_lab(np.clip(before, 0.0, 1.0)), srgb_to_lab(np.clip(after, 0.0, 1.0))
-    return np.asarray(delta_e_2000(b, a), dtype=np.float32)
+    return np.asarray(delta_e_2000(srgb_to_lab(before), srgb_to_lab(after)), dtype=np.float32)
 
 
 def _quantise(delta_e: NDArray[np.float32]) -> NDArray[np.uint16]:

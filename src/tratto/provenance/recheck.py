@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.artifact import Artifact, PictureArtifact, picture_facts
-from tratto.core.errors import InputError, ReceiptError, UnavailableError
+from tratto.core.errors import InputError, ReceiptError, UnavailableError, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, Kernel, Metadata
+from tratto.imaging.io.limits import MAX_MEGAPIXELS, usual_pixels
 from tratto.imaging.resample import KERNELS, enlarge_into
 from tratto.imaging.scratch import allocate, release
 from tratto.provenance import canonical
@@ -108,6 +109,10 @@ def recheck(bundle: Bundle, picture: Path | None, found: Findings) -> None:
     found : Findings
         Added to.
     """
+    large = _too_large(bundle.receipt)
+    if large:
+        found.refused.append(large)
+        return
     seen = _Seen()
     _maps(bundle, seen, found)
     if picture is not None:
@@ -122,6 +127,24 @@ def recheck(bundle: Bundle, picture: Path | None, found: Findings) -> None:
         _again(bundle, seen, found)
     _observed(bundle, found)
     _report(bundle, picture, seen, found)
+
+
+#: Most pixels of a picture or map that are decoded to check it, unless the user lets larger pictures in.
+MOST_PIXELS = 400_000_000
+
+
+def _too_large(receipt: Mapping[str, Any]) -> str:
+    """Say that a picture is too large to be looked at here; its size is stated by whoever made the bundle."""
+    most = max(MOST_PIXELS, usual_pixels())
+    every = [(f"{s} {r}", f) for s in ("inputs", "outputs") for r, f in sorted(receipt[s].items()) if "picture" in f]
+    for which, facts in every:
+        pixels = facts["picture"]["width"] * facts["picture"]["height"]
+        if pixels > most:
+            return (
+                f"its pictures and maps were not decoded: {which} is said to have {pixels / 1e6:.0f} megapixels, "
+                f"the limit is {most / 1e6:.0f}; if you trust it, set {MAX_MEGAPIXELS}={-(-pixels // 1_000_000)}"
+            )
+    return ""
 
 
 # --------------------------------------------------------------------------------------------------------------- maps
@@ -146,8 +169,7 @@ def _maps(bundle: Bundle, seen: _Seen, found: Findings) -> None:
                 found.wrong.append(f"the receipt knows no mask, but there is {MASK}")
                 return
             seen.mask = read_map(bundle, MASK, bundle.receipt["inputs"]["picture"]["picture"])
-            values = seen.mask.astype(np.float32) / np.float32(65535)
-            if array_digest(values) != mask["samples_sha256"]:
+            if _mask_digest(seen.mask) != mask["samples_sha256"]:
                 found.wrong.append(f"{MASK} is not the mask the receipt names: it was altered")
             if int(np.count_nonzero(seen.mask)) / seen.mask.size != mask["covered"]:
                 found.wrong.append(f"the share that the receipt says the mask covers does not follow from {MASK}")
@@ -167,7 +189,7 @@ def _mask_parts(bundle: Bundle, whole: NDArray[np.uint16], found: Findings) -> l
     for name, facts in zip(MASK_PARTS, parts, strict=False):
         values = read_map(bundle, name, size)
         read.append(values)
-        if array_digest(values.astype(np.float32) / np.float32(65535)) != facts["samples_sha256"]:
+        if _mask_digest(values) != facts["samples_sha256"]:
             found.wrong.append(f"{name} is not the mask the receipt names: it was altered")
         pixels = int(np.count_nonzero(values))
         if pixels != facts["pixels"] or pixels / values.size != facts["covered"]:
@@ -186,6 +208,15 @@ def _mask_parts(bundle: Bundle, whole: NDArray[np.uint16], found: Findings) -> l
     if parts and len(found.wrong) == before:
         found.checked.append(f"the {len(parts)} masks per class or pass are those the receipt names")
     return read
+
+
+def _mask_digest(samples: NDArray[np.uint16]) -> str:
+    """Return the digest of a mask as the work saw it (float32), band by band; see :func:`.receipt.array_digest`."""
+    h = hashlib.sha256(f"tratto/array/1 float32 {samples.shape[0]}x{samples.shape[1]}\n".encode())
+    for y0, y1 in _bands(samples.shape):
+        h.update((samples[y0:y1].astype("<f4") / np.float32(65535)).tobytes())
+        release(samples)
+    return h.hexdigest()
 
 
 def _outside(bundle: Bundle, seen: _Seen, found: Findings) -> None:
@@ -385,7 +416,11 @@ def _marks(bundle: Bundle, image: Image, found: Findings) -> None:
 
     if not bundle.receipt["steps"] or bundle.receipt["claim"]["status"] == EXISTING:
         return
-    wrong = contradicts(image.meta.xmp, bundle.receipt)
+    try:
+        wrong = contradicts(image.meta.xmp, bundle.receipt)
+    except ReceiptError as e:
+        found.notes.append(f"the XMP of the picture was not compared with the receipt, for it cannot be read: {e}")
+        return
     if wrong:
         found.wrong.append(wrong)
     elif image.meta.xmp:
@@ -429,9 +464,10 @@ def _result(bundle: Bundle, picture: Path, seen: _Seen, found: Findings) -> None
 
 
 def as_stated(image: Image, facts: Mapping[str, Any]) -> Image | None:
-    """Return a decoded result in the mode and depth it had before it was written, or None if it cannot be it.
+    """Return a decoded result in the form it had before it was written, or None if it cannot be it.
 
-    A format that has no grey holds it as RGB, one that has no 1, 2 or 4 bits holds them as 8.
+    A format that has no grey holds it as RGB, one that has no 1, 2 or 4 bits holds them as more or as a palette, and an
+    alpha plane that is opaque everywhere may be left out. None of that changes a colour.
 
     Parameters
     ----------
@@ -439,7 +475,13 @@ def as_stated(image: Image, facts: Mapping[str, Any]) -> Image | None:
     facts : mapping
         ``output.picture`` of the receipt.
     """
+    from tratto.imaging.io import expand_palette
+
     mode, bits = ColorMode(facts["mode"]), int(facts["bits"])
+    if image.palette is not None and mode is not ColorMode.PALETTE:
+        if int(image.pixels.max()) >= len(image.palette):
+            return None
+        image = expand_palette(image, allocate)
     if image.mode is ColorMode.RGB and mode is ColorMode.GRAY:
         px = image.pixels
         if not (np.array_equal(px[..., 0], px[..., 1]) and np.array_equal(px[..., 0], px[..., 2])):
@@ -449,20 +491,24 @@ def as_stated(image: Image, facts: Mapping[str, Any]) -> Image | None:
         return None
     if mode is ColorMode.PALETTE and image.bits != bits:
         return image.replace(bits=bits) if int(image.pixels.max()) < 1 << bits else None
-    if image.bits == 8 and bits < 8:
-        pixels = _fewer_bits(image.pixels, bits)
-        alpha = None if image.alpha is None else _fewer_bits(image.alpha, bits)
+    if mode is not ColorMode.PALETTE and facts.get("alpha") and image.alpha is None:
+        opaque: NDArray[Any] = allocate(image.pixels.shape[:2], image.pixels.dtype)
+        opaque[...] = image.max_value
+        image = image.replace(alpha=opaque)
+    if bits < image.bits <= 8:
+        pixels = _fewer_bits(image.pixels, image.bits, bits)
+        alpha = None if image.alpha is None else _fewer_bits(image.alpha, image.bits, bits)
         if pixels is None or (image.alpha is not None and alpha is None):
             return None
         return image.replace(pixels=pixels, alpha=alpha, bits=bits)
     return image if image.bits == bits else None
 
 
-def _fewer_bits(plane: NDArray[Any], bits: int) -> NDArray[np.uint8] | None:
-    top = (1 << bits) - 1
+def _fewer_bits(plane: NDArray[Any], have: int, bits: int) -> NDArray[np.uint8] | None:
+    full, top = (1 << have) - 1, (1 << bits) - 1
     wide = plane.astype(np.uint32)
-    back = (wide * top + 127) // 255
-    return back.astype(np.uint8) if np.array_equal((back * 255 + top // 2) // top, wide) else None
+    back = (wide * top + full // 2) // full
+    return back.astype(np.uint8) if np.array_equal((back * full + top // 2) // top, wide) else None
 
 
 def _source(bundle: Bundle, seen: _Seen, found: Findings) -> None:
@@ -549,9 +595,12 @@ def _made(path: Path, stated: Mapping[str, Any], found: Findings) -> Artifact | 
 def _decode(path: Path, size: Mapping[str, Any], page: int, found: Findings) -> Image | None:
     try:
         return read_picture(path, size["width"], size["height"], page)
-    except UnavailableError as e:
+    except (UnavailableError, UnsupportedFormat) as e:
         found.notes.append(f"{shown(path.name)} was not decoded: {e}")
     except InputError as e:
+        if isinstance(e.__cause__, MemoryError):  # that is about this machine
+            found.notes.append(f"{shown(path.name)} was not decoded: {e}")
+            return None
         found.wrong.append(f"{shown(path.name)} cannot be decoded as the receipt states: {e}")
     return None
 

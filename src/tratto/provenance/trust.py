@@ -124,7 +124,9 @@ def check_ledger(folder: Path, trust: Trust, found: Findings) -> None:
             _compare(entry, proof, trust, found, heard)
         except MissingExtra as e:
             found.notes.append(f"the ledger was not compared: {e}")
-        except (ReceiptError, InputError) as e:
+        except InputError as e:  # a ledger that cannot be opened says nothing of the bundle
+            found.notes.append(f"the ledger {shown(str(trust.ledger))} was not compared: {e}")
+        except ReceiptError as e:
             found.wrong.append(f"the ledger {shown(str(trust.ledger))}: {e}")
     _missing(trust, found, heard)
 
@@ -306,7 +308,7 @@ def check_credentials(bundle: Bundle, picture: Path | None, trust: Trust, found:
     except ReceiptError as e:
         found.wrong.append(str(e))
         return
-    if told.state in ("none", "elsewhere", "broken"):
+    if told.state in ("none", "unread", "elsewhere", "broken"):
         found.wrong.append(_bad(told))
     elif told.receipt != bundle.receipt_bytes:
         found.wrong.append(
@@ -335,6 +337,9 @@ def alone(path: Path, trust: Trust) -> tuple[Literal["authentic", "altered", "un
         return "unknown", (str(e),)
     if told.state == "none":
         return "unknown", ("it bears no content credentials",)
+    if told.state == "unread":
+        words = "the library that checks content credentials cannot read this file, and there are none in it"
+        return "unknown", (f"{words} as far as it goes ({shown(', '.join(told.problems))})",)
     if told.state == "elsewhere":
         return "unknown", (_bad(told),)
     if told.state == "broken":
@@ -353,7 +358,7 @@ _PADDING = (
 
 
 def _bad(told: credentials.Credentials) -> str:
-    if told.state == "none":
+    if told.state in ("none", "unread"):
         return "the content credentials that the seal speaks of are missing from the picture"
     if told.state == "elsewhere":
         return "the picture refers to content credentials at some address; nothing was fetched"

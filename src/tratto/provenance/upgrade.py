@@ -18,6 +18,8 @@ from tratto.provenance import canonical
 from tratto.provenance.schema import check, receipt_schema
 
 FIRST = "tratto/receipt/1"
+#: Every form that is read.
+FORMS = (FIRST, "tratto/receipt/2")
 #: Longest side of a wallpaper that a recipe held.
 _LARGEST_TILE = 512
 _LARGEST_TEXT = 4 << 20

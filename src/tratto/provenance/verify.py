@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ from tratto.provenance.receipt import FileFacts, main_output, maps_of, read_rece
 from tratto.provenance.recheck import Findings, recheck, shown
 from tratto.provenance.seal import EMBEDDED, MAX_SEAL, hash_file, read_limited, read_seal, sealed_credentials
 from tratto.provenance.trust import Trust, alone, check_credentials, check_ledger, in_ledger
-from tratto.provenance.upgrade import carried
+from tratto.provenance.upgrade import FORMS, carried
 
 Word = Literal["authentic", "altered", "unknown"]
 
@@ -148,7 +149,7 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
     found = Findings()
     bundle = _open(folder, found)
     if bundle is None:
-        return _verdict(found)
+        return Verdict("unknown", tuple(found.refused)) if found.refused and not found.wrong else _verdict(found)
     _files(bundle, found)
     if not found.wrong:
         check_ledger(folder, trust, found)
@@ -258,10 +259,31 @@ def _says_of_itself(path: Path) -> tuple[str, ...]:
     return (doubt.replace("the source", "its XMP", 1),) if doubt else ()
 
 
+_FORM = re.compile(rb'"schema"\s*:\s*"(tratto/receipt/[0-9]{1,6})"')
+
+
+def _form_of(data: bytes) -> str:
+    """Return the form that a receipt names for itself; empty: it is none of Tratto's."""
+    found = _FORM.search(data)
+    return "" if found is None else found[1].decode("ascii")
+
+
+def _other_form(form: str) -> str:
+    reads = " and ".join(FORMS)
+    return f"its receipt is of the form {form}, this version reads {reads}; use the version of Tratto that wrote it"
+
+
 def _lone_receipt(path: Path, known: Known | None, trust: Trust) -> Verdict:
+    data = b""
     try:
-        receipt = read_receipt(read_limited(path, canonical.MAX_BYTES))
+        data = read_limited(path, canonical.MAX_BYTES)
+        receipt = read_receipt(data)
     except ReceiptError as e:
+        form = _form_of(data)
+        if not form:
+            return Verdict("unknown", (f"{shown(path.name)} is no receipt of Tratto: {e}",))
+        if form not in FORMS:
+            return Verdict("unknown", (_other_form(form),))
         return Verdict("altered", (f"not a valid receipt: {e}",))
     found = Findings()
     _models(receipt, known, found)
@@ -313,7 +335,11 @@ def _open(folder: Path, found: Findings) -> Bundle | None:
         data = read_limited(folder / RECEIPT, canonical.MAX_BYTES)
         receipt = read_receipt(data)
     except ReceiptError as e:
-        found.wrong.append(f"{RECEIPT}: {e}")
+        form = _form_of(data)
+        if form not in ("", *FORMS) and seal is not None and FileFacts.of(data) == seal[0]:
+            found.refused.append(_other_form(form))  # as it was sealed, and not for this version to judge
+        else:
+            found.wrong.append(f"{RECEIPT}: {e}")
     if seal is None or receipt is None:
         return None
     return Bundle(folder, receipt, data, *seal, where, carried(data))
@@ -420,13 +446,23 @@ def _picture(bundle: Bundle, asked: Path | None, found: Findings) -> Path | Verd
         _must_open(path)
     else:
         path = asked
+        source = bundle.receipt["inputs"]["picture"]["file"]
+        sizes = {bundle.sealed_output.size, *([] if source is None else [source["bytes"]])}
         try:
-            facts = hash_file(path)
+            # a file of another size is another file, however long it would take to read
+            if path.stat().st_size not in sizes:
+                found.wrong.append(
+                    f"the picture {shown(path.name)} is not the one that was sealed: its size is another"
+                )
+                return path
+            facts = hash_file(path, limit=max(sizes))
+        except OSError as e:
+            found.wrong.append(f"the picture {shown(path.name)} cannot be read: {e.strerror or e}")
+            return path
         except ReceiptError as e:
             found.wrong.append(str(e))
             return path
         matches = facts == bundle.sealed_output
-        source = bundle.receipt["inputs"]["picture"]["file"]
         if not matches and not found.wrong and source is not None and facts.sha256 == source["sha256"]:
             return Verdict(
                 "unknown", (f"{shown(path.name)} is the untouched source of this bundle, not the result it seals",)

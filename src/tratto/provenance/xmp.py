@@ -12,7 +12,7 @@ anything is expanded; so is one that is nested or branched beyond reason.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from tratto.core.image import Image
 
 _SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-#: What was made of the pixels, in the words of IPTC's controlled vocabulary.
-BY_MODEL, BY_FORMULA = f"{_SOURCE}compositeWithTrainedAlgorithmicMedia", f"{_SOURCE}algorithmicallyEnhanced"
+#: What was made of the pixels, in the words of IPTC's controlled vocabulary: parts were put in that the source does not
+#: hold ("Edited using Generative AI" to those who show it), or what it holds was estimated better. A network that
+#: invents nothing belongs to the second kind.
+MADE_UP, ENHANCED = f"{_SOURCE}compositeWithTrainedAlgorithmicMedia", f"{_SOURCE}algorithmicallyEnhanced"
+#: Steps that show what never was, and yet put in no content: they calculate another colour for what is there.
+_RECOLOURS = frozenset({"repaint"})
 #: What a source may say of itself that no later work takes back: parts of it, or all, were never in front of a camera.
-_MADE_UP = frozenset(
+_NO_CAMERA = frozenset(
     _SOURCE + name
     for name in (
         "trainedAlgorithmicMedia",
@@ -86,7 +90,28 @@ def source_type(receipt: Mapping[str, Any]) -> str:
     """Return the IPTC digital source type that a receipt's steps give a picture; empty if nothing was done."""
     if not receipt["steps"]:
         return ""
-    return BY_MODEL if any(s["models"] for s in receipt["steps"]) else BY_FORMULA
+    return MADE_UP if any(step_source_type(s) == MADE_UP for s in receipt["steps"]) else ENHANCED
+
+
+def step_source_type(step: Mapping[str, Any]) -> str:
+    """Return the IPTC digital source type of what one step of a receipt did.
+
+    Parameters
+    ----------
+    step : mapping
+        An entry of the receipt's ``steps``.
+
+    Returns
+    -------
+    str
+        :data:`MADE_UP` for filled holes and for providers that may invent detail, else :data:`ENHANCED`.
+
+    Examples
+    --------
+    >>> step_source_type({"step": "denoise", "generative": False}).rpartition("/")[2]
+    'algorithmicallyEnhanced'
+    """
+    return MADE_UP if step["generative"] and step["step"] not in _RECOLOURS else ENHANCED
 
 
 def events(receipt: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -155,16 +180,25 @@ def marked(packet: bytes | None, receipt: Mapping[str, Any]) -> tuple[bytes, str
     note : str
         Why the source's packet was not kept; empty if it was.
     """
-    note = ""
+    if not packet:
+        return _with_marks(b"", receipt), ""
     try:
-        document = _document(packet or b"")
-        rdf = _rdf(document)
+        whole = _with_marks(packet, receipt)
+        # what cannot be read back as it was meant would be called a contradiction by whoever checks the result
+        wrong = contradicts(whole, receipt)
     except ReceiptError as e:
-        note = f"the XMP of the source is left out of the result: {e}; the original keeps it"
-        document = _document(b"")
-        rdf = _rdf(document)
+        wrong = str(e)
+    if not wrong:
+        return whole, ""
+    note = f"the XMP of the source is left out of the result: {wrong}; the original keeps it"
+    return _with_marks(b"", receipt), note
+
+
+def _with_marks(packet: bytes, receipt: Mapping[str, Any]) -> bytes:
+    document = _document(packet)
+    rdf = _rdf(document)
     before = _read(rdf)
-    kept = before.source_type if before.source_type in _MADE_UP else source_type(receipt)
+    kept = before.source_type if before.source_type in _NO_CAMERA else source_type(receipt)
     history = _take_history(rdf)
     for space, name in (
         (_IPTC_EXT, "DigitalSourceType"),
@@ -193,9 +227,7 @@ def marked(packet: bytes | None, receipt: Mapping[str, Any]) -> tuple[bytes, str
         item.setAttributeNS(_RDF, "rdf:parseType", "Resource")
         for name, value in event.items():
             _property(item, f"stEvt:{name}", value)
-    body = "".join(node.toxml() for node in document.childNodes)
-    whole = body if "<?xpacket" in body else _BEGIN + body + _END
-    return whole.encode("utf-8"), note
+    return _written(document)
 
 
 def read_marks(packet: bytes | None) -> Marks:
@@ -223,7 +255,7 @@ def doubts(packet: bytes | None) -> str:
         return ""
     if said.stamp or any("not for examination" in e.get("parameters", "") for e in said.history):
         return "the source says of itself that a step before may have invented detail: not for examination"
-    if said.source_type in _MADE_UP:
+    if said.source_type in _NO_CAMERA:
         return (
             f"the source says of itself that it was made or changed by machine ({said.source_type.rpartition('/')[2]})"
         )
@@ -231,17 +263,20 @@ def doubts(packet: bytes | None) -> str:
 
 
 def contradicts(packet: bytes | None, receipt: Mapping[str, Any]) -> str:
-    """Return how a picture's packet contradicts its receipt; empty if it does not, or says nothing."""
+    """Return how a picture's packet contradicts its receipt; empty if it does not, or says nothing.
+
+    Raises
+    ------
+    ReceiptError
+        If it cannot be read, so that it neither agrees nor contradicts.
+    """
     if not _worked(receipt):
         return ""
-    try:
-        said = read_marks(packet)
-    except ReceiptError as e:
-        return f"the XMP of the picture cannot be read: {e}"
+    said = read_marks(packet)
     claim = receipt["claim"]
     if said.status and (said.status != claim["status"] or (claim["stamp"] and said.stamp != claim["stamp"])):
         return "the XMP of the picture makes another claim than the receipt"
-    if said.status and said.source_type not in (source_type(receipt), *_MADE_UP):
+    if said.status and said.source_type not in (source_type(receipt), *_NO_CAMERA):
         return "the XMP of the picture names another digital source type than follows from the receipt"
     ours = events(receipt)
     if said.status and list(said.history[-len(ours) :]) != ours:
@@ -252,6 +287,151 @@ def contradicts(packet: bytes | None, receipt: Mapping[str, Any]) -> str:
 def _instance(digest: str) -> str:
     """Return an instance ID that follows from samples, in the form that XMP asks for."""
     return f"xmp.iid:{uuid.UUID(bytes=bytes.fromhex(digest)[:16], version=5)}"
+
+
+# ------------------------------------------------------------------------------------------------ what no longer holds
+
+_XMP = "http://ns.adobe.com/xap/1.0/"
+_TIFF, _EXIF = "http://ns.adobe.com/tiff/1.0/", "http://ns.adobe.com/exif/1.0/"
+_PANO = "http://ns.google.com/photos/1.0/panorama/"
+_CAMERA = "http://ns.google.com/photos/1.0/camera/"
+_NOTE = "http://ns.adobe.com/xmp/note/"
+#: Name spaces whose every property speaks of a gain map beside the picture, which no result carries.
+_GAIN = ("http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRGainMap/1.0/")
+#: Properties that speak of what lies behind or beside the picture: a name ending in ``*`` stands for all that begin so.
+_BESIDE = (
+    ("http://ns.google.com/photos/1.0/container/", "Directory", "further pictures in the file"),
+    (_CAMERA, "MotionPhoto*", "a film in the file"),
+    (_CAMERA, "MicroVideo*", "a film in the file"),
+    ("http://purl.org/dc/terms/", "provenance", "content credentials at some address"),
+)
+#: Properties that show the picture as it was.
+_SHOWN = (
+    (_XMP, "Thumbnails", "a thumbnail"),
+    ("http://ns.google.com/photos/1.0/image/", "*", "a picture as it was"),
+    ("http://ns.google.com/photos/1.0/depthmap/", "*", "a depth map"),
+)
+_SIZES = (
+    ((_TIFF, "ImageWidth"), (_TIFF, "ImageLength")),
+    ((_EXIF, "PixelXDimension"), (_EXIF, "PixelYDimension")),
+)
+_GROWING = ((_PANO, "*Pixels"), (_EXIF, "FocalPlaneXResolution"), (_EXIF, "FocalPlaneYResolution"))
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What became of a picture, as far as its XMP has to follow.
+
+    Attributes
+    ----------
+    width, height, scale : int
+        Of the result, and by how much it was enlarged.
+    changed : bool
+        True if a step changed it, so that what shows it as it was is stale.
+    extended : bool
+        True if its extended XMP is not carried on.
+    """
+
+    width: int
+    height: int
+    scale: int = 1
+    changed: bool = False
+    extended: bool = False
+
+
+def cleaned(packet: bytes | None, worked: Worked) -> tuple[bytes | None, list[str]]:
+    """Return a packet without statements that do not hold for a result, and what was taken out of it.
+
+    Parameters
+    ----------
+    packet : bytes or None
+        From anybody; one that cannot be read is returned as it is.
+    worked : Worked
+
+    Returns
+    -------
+    bytes or None
+        Byte by byte the same where nothing had to go.
+    list of str
+        In words.
+    """
+    if not packet:
+        return packet, []
+    try:
+        document = _document(packet)
+        rdf = _rdf(document)
+    except ReceiptError:
+        return packet, []
+    before = document.toxml()
+    taken: list[str] = []
+    rules = [*((space, "*", "a gain map") for space in _GAIN), *_BESIDE, *(_SHOWN if worked.changed else ())]
+    if worked.extended:
+        rules.append((_NOTE, "HasExtendedXMP", ""))
+    for description in list(_descriptions(rdf)):
+        for space, name, words in rules:
+            if _take_out(description, space, name) and words:
+                taken.append(words)
+    if worked.scale != 1:
+        for (space, across), (_, down) in _SIZES:
+            _restate(rdf, space, across, lambda _: str(worked.width))
+            _restate(rdf, space, down, lambda _: str(worked.height))
+        for space, name in _GROWING:
+            _restate(rdf, space, name, lambda v: _grown(v, worked.scale))
+    if document.toxml() == before:
+        return packet, []
+    return _written(document), list(dict.fromkeys(taken))
+
+
+def _fits(found: str | None, name: str) -> bool:
+    text = found or ""
+    if name.startswith("*"):
+        return text.endswith(name[1:])
+    return text.startswith(name[:-1]) if name.endswith("*") else text == name
+
+
+def _take_out(description: Element, space: str, name: str) -> bool:
+    found = False
+    for key in list(description.attributes.keysNS()):
+        if key[0] == space and _fits(key[1], name):
+            description.removeAttributeNS(*key)
+            found = True
+    for child in list(_elements(description)):
+        if child.namespaceURI == space and _fits(child.localName, name):
+            description.removeChild(child)
+            found = True
+    return found
+
+
+def _restate(rdf: Element, space: str, name: str, new: Callable[[str], str]) -> None:
+    """Give the properties of a name another value, where they stand and are text."""
+    for description in _descriptions(rdf):
+        for key in list(description.attributes.keysNS()):
+            if key[0] == space and _fits(key[1], name):
+                held = description.getAttributeNodeNS(*key)
+                if held is not None:
+                    held.value = new(held.value)
+        for child in _elements(description):
+            if child.namespaceURI == space and _fits(child.localName, name) and not list(_elements(child)):
+                words = new(_words(child))
+                while child.firstChild is not None:
+                    child.removeChild(child.firstChild)
+                document = child.ownerDocument
+                if document is not None:
+                    child.appendChild(document.createTextNode(words))
+
+
+def _grown(value: str, scale: int) -> str:
+    """Return a number or a fraction, times a scale; anything else as it is."""
+    top, slash, bottom = value.strip().partition("/")
+    if len(top) > 18 or not top.removeprefix("-").isdecimal():
+        return value
+    return f"{int(top) * scale}{slash}{bottom}"
+
+
+def _written(document: Document) -> bytes:
+    body = "".join(node.toxml() for node in document.childNodes)
+    whole = body if "<?xpacket" in body else _BEGIN + body + _END
+    return whole.encode("utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------------ reading

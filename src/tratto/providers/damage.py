@@ -417,12 +417,20 @@ def _names_of(text: str) -> tuple[str, ...]:
     import ast
 
     try:
-        value = ast.literal_eval(text) if text else ()
+        value = ast.literal_eval(text[:100_000]) if text else ()
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return ()
     if isinstance(value, dict):
-        value = [value[k] for k in sorted(value, key=int)] if all(str(k).isdecimal() for k in value) else ()
-    return tuple(str(n) for n in value) if isinstance(value, list | tuple) else ()
+        plain = all(isinstance(k, int | str) and str(k).isascii() and str(k).isdecimal() for k in value)
+        value = [value[k] for k in sorted(value, key=int)] if plain and len(value) <= MOST_CLASSES else ()
+    if not isinstance(value, list | tuple) or len(value) > MOST_CLASSES:
+        return ()
+    if not all(isinstance(n, str | int) for n in value):
+        return ()
+    try:
+        return tuple(str(n)[:60] for n in value)
+    except ValueError:  # a number of thousands of digits
+        return ()
 
 
 def _side_of(shape: Sequence[Any], text: str) -> tuple[int, int]:
@@ -432,8 +440,19 @@ def _side_of(shape: Sequence[Any], text: str) -> tuple[int, int]:
     sides = [s for s in shape if isinstance(s, int) and s > 0]
     if len(sides) != 2:
         try:
-            value = ast.literal_eval(text) if text else None
-        except (ValueError, SyntaxError):
+            value = ast.literal_eval(text[:1000]) if text else None
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             value = None
-        sides = [int(v) for v in value] if isinstance(value, list | tuple) and len(value) == 2 else [640, 640]
+        sides = list(value) if isinstance(value, list | tuple) and len(value) == 2 else []
+    if len(sides) != 2 or not all(map(_is_side, sides)):
+        return 640, 640
     return sides[0], sides[1]
+
+
+#: Most classes, and longest side in pixels, that a model of somebody's may state.
+MOST_CLASSES, LONGEST_SIDE = 1000, 8192
+
+
+def _is_side(value: Any) -> bool:
+    """Return whether a number can be a side of a network's input: the family works on multiples of 32."""
+    return type(value) is int and 32 <= value <= LONGEST_SIDE

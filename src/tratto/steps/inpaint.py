@@ -19,6 +19,7 @@ from tratto.core.image import ColorMode, Image, Samples
 from tratto.core.recipe import step_params
 from tratto.core.services import Services
 from tratto.core.step import BaseStep, StepRecord
+from tratto.imaging.clear import colours_under_clear, opaque_around, premultiplied, within_alpha
 from tratto.imaging.scratch import release
 
 Float = NDArray[np.float32]
@@ -112,7 +113,8 @@ class Inpaint(BaseStep):
             raise OptionError("inpaint must be resolved before it is applied")
         image, hole = canvas.image, _hole(canvas)
         out: Samples = services.scratch(image.pixels.shape, image.pixels.dtype)  # type: ignore[assignment]
-        out[:] = image.pixels
+        # a painter takes its colours from what can be seen; outside the hole the engine puts back what was there
+        out[:] = colours_under_clear(image, hole)
         sigma: NDArray[np.uint16] = services.scratch(image.pixels.shape[:2], np.uint16)  # type: ignore[assignment]
         labels, large = _large_parts(hole, self.regions)
         fine = services.open(self.uses[0])
@@ -128,7 +130,23 @@ class Inpaint(BaseStep):
             work.fill(painter, _around(labels == label, hole.shape), rest, labels == label)
             rest &= labels != label
             services.progress(self.name, done + 1, len(order))
-        return canvas.replace(image=image.replace(pixels=out), sigma=sigma), self._record(users, hole, large, services)
+        record = self._record(users, hole, large, services)
+        alpha = self._alpha(image, hole, out)
+        clear = 0 if alpha is None else int(np.count_nonzero(np.asarray(alpha)[hole] == 0))
+        if clear:
+            words = f"{clear} pixels of the mask stay transparent, as their surroundings are: their filling is not seen"
+            record = replace(record, notes=(*record.notes, words))
+        return canvas.replace(image=image.replace(pixels=out, alpha=alpha), sigma=sigma), record
+
+    def _alpha(self, image: Image, hole: Bool, out: Samples) -> Samples | None:
+        """Make opaque what was filled inside an opaque object; bring premultiplied colours under their alpha."""
+        if image.alpha is None:
+            return None
+        solid = opaque_around(image.alpha, hole, image.max_value)
+        alpha = np.where(solid, image.alpha.dtype.type(image.max_value), image.alpha)
+        if premultiplied(image):
+            within_alpha(out, alpha)
+        return alpha if solid.any() else image.alpha
 
     def _fill_fine(self, work: _Work, painter: Inpainter, hole: Bool, fine: Bool) -> None:
         """Fill in squares, each with its surroundings, those that hold any fine damage."""

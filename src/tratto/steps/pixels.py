@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tratto.core.capability import Restorer
 from tratto.core.image import ColorMode, Image, Samples
 from tratto.core.services import Services
+from tratto.imaging.clear import colours_under_clear, premultiplied
 from tratto.imaging.native_rows import NativeRows
 from tratto.imaging.scratch import release
 from tratto.imaging.tiling import TileJob, TileSpec, on_grid, run_tiled
@@ -106,8 +107,11 @@ def run_restorer(
         alpha = services.scratch((h * s, w * s), image.pixels.dtype)  # type: ignore[assignment]
     sigma: NDArray[np.uint16] = services.scratch((h * s, w * s), np.uint16)  # type: ignore[assignment]
 
+    # what lies under wholly clear pixels is nothing that can be seen, and must not grow into what can
+    visible = colours_under_clear(image) if with_alpha and not premultiplied(image) else image.pixels
+
     def read(y0: int, y1: int, x0: int, x1: int) -> Float:
-        window = np.asarray(image.pixels[y0:y1, x0:x1], np.float32)
+        window = np.asarray(visible[y0:y1, x0:x1], np.float32)
         window = window[..., None] if window.ndim == 2 else window
         if with_alpha and image.alpha is not None:
             window = np.concatenate([window, np.asarray(image.alpha[y0:y1, x0:x1], np.float32)[..., None]], axis=2)

@@ -15,7 +15,7 @@ from tratto.core.inspection import Inspection
 from tratto.core.recipe import step_params
 from tratto.core.services import Services
 from tratto.core.step import BaseStep, StepRecord
-from tratto.imaging.color import delta_e_2000, linear_to_srgb, profile_is_used, srgb_to_lab, srgb_to_linear
+from tratto.imaging.color import delta_e_2000, linear_to_srgb, profile_is_used, srgb_to_lab, srgb_to_linear, view_wide
 from tratto.imaging.matting import coverage
 from tratto.imaging.paint import HUE_CHROMA, circular_difference
 from tratto.imaging.repaint import MATCHES, PATTERNS, Fit, Match, Painter, Wish, look_at_wall
@@ -152,7 +152,8 @@ class Repaint(BaseStep):
             if self.strength < 1:
                 new = np.rint(old + np.float32(self.strength) * (new - old))
             shown = np.rint(old + mask.ravel()[wall, None] * (new - old))
-            lab = np.asarray(srgb_to_lab(shown / np.float32(image.max_value)))
+            # as the picture's own profile shows it
+            lab = np.asarray(srgb_to_lab(view_wide(image.replace(pixels=shown[None].astype(out.dtype), alpha=None))[0]))
             seen += np.array([lab[:, i].sum(dtype=np.float64) for i in range(3)])
             count += len(wall)
             for array in (out, sigma, image.pixels):

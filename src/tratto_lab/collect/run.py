@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError, UnavailableError
+from tratto.core.reading import parse_json, small_text
 from tratto_lab.collect.client import Broken, Client, Downloaded, Refused
 from tratto_lab.collect.journal import Journal
 from tratto_lab.collect.licences import FREE, Licence, licence_of
@@ -474,8 +475,8 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         If it cannot be read, or is none.
     """
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+        about = parse_json(small_text(path), path.name)
+    except InputError as e:
         raise InputError(f"{path}: cannot be read as the sidecar of a collected picture: {e}") from e
     needed = {"source": str, "id": str, "sha256": str, "licence": dict}
     ok = isinstance(about, dict) and about.get("format") == FORMAT

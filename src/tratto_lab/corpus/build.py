@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from tratto._version import __version__
 from tratto.core.errors import InputError, OptionError, OutputError
 from tratto.core.files import write_text
+from tratto.core.reading import parse_json, small_text
 from tratto_lab.collect.journal import take_lock
 from tratto_lab.corpus.build_card import write_card
 from tratto_lab.corpus.build_item import Skip, make_item
@@ -170,8 +171,8 @@ def _agree(out: Path, plan: dict[str, Any], names: list[str]) -> None:
         write_text(path, json.dumps(mine, indent=1) + "\n")
         return
     try:
-        theirs = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+        theirs = parse_json(small_text(path, 1 << 30), path.name)
+    except InputError as e:
         raise InputError(f"{path}: cannot be read: {e}; name a new folder") from e
     if theirs == mine:
         return

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import InputError, OptionError, OutputError
+from tratto.core.reading import parse_json, small_text
 
 HELD_OUT = (
     "budgie_casa-mila",
@@ -144,8 +145,8 @@ def pack_for(photos: Path, pack: Path, build: bool = True) -> Path:
 def _entries(folder: Path) -> tuple[Entry, ...]:
     path = folder / "index.json"
     try:
-        return tuple(Entry(**row) for row in json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as e:
+        return tuple(Entry(**row) for row in parse_json(small_text(path, 1 << 30), path.name))
+    except (InputError, TypeError) as e:
         raise InputError(f"{path} cannot be read: {e}; delete the pack to have it built anew") from e
 
 

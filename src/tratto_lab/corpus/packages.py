@@ -24,6 +24,7 @@ import numpy as np
 
 from tratto.core.errors import InputError, OptionError, OutputError, UnavailableError
 from tratto.core.files import write_text
+from tratto.core.reading import parse_json, small_text
 from tratto.imaging.io import atomic_file
 from tratto_lab.collect.client import Broken, Client, Refused, Where
 from tratto_lab.corpus.deb import copyright_of, pictures_of, stanza_of
@@ -190,8 +191,8 @@ def sources_in(folder: Path) -> tuple[Source, ...]:
     if not path.is_file():
         return ()
     try:
-        found = tuple(Source(**row) for row in json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, OSError) as e:
+        found = tuple(Source(**row) for row in parse_json(small_text(path, 1 << 30), path.name))
+    except (InputError, TypeError) as e:
         raise InputError(f"{path} is no list of sources: {e}") from e
     if not all(isinstance(value, str) for source in found for value in asdict(source).values()):
         raise InputError(f"{path} is no list of sources: not all of its values are texts")

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from tratto.core.errors import InputError, OptionError, OutputError
 from tratto.core.files import write_text
 from tratto.core.image import Depth
+from tratto.core.reading import parse_json, small_text
 
 #: What an index says it is.
 FORMAT = "tratto-shard/1"
@@ -181,8 +182,8 @@ def read_index(path: Path) -> dict[str, Any]:
         If it cannot be read, is none, or its shard is missing or of another size.
     """
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+        index = parse_json(small_text(path, 1 << 30), path.name)
+    except InputError as e:
         raise InputError(f"{path}: cannot be read as the index of a shard: {e}") from e
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise InputError(f"{path}: is not the index of a shard ({FORMAT})")
@@ -247,7 +248,7 @@ def decode(key: str, members: Mapping[str, bytes]) -> Item:
         If one is missing or cannot be decoded.
     """
     try:
-        meta = json.loads(members["json"])
+        meta = parse_json(members["json"], "the facts of a sample")
         restored, damaged = _picture(members["restored.png"]), _picture(members["damaged.png"])
         masks = {
             e.removeprefix("mask.").removesuffix(".png"): _picture(data, color=False)
@@ -509,8 +510,8 @@ def _not_on_card(folder: Path, there: set[str]) -> list[str]:
         plan = folder / "plan.json"
         return [f"{folder}: the build has not ended; give its command again"] if plan.exists() else []
     try:
-        named = [str(f["name"]) for f in json.loads(card.read_text(encoding="utf-8"))["files"]]
-    except (OSError, ValueError, KeyError, TypeError) as e:
+        named = [str(f["name"]) for f in parse_json(small_text(card, 1 << 30), card.name)["files"]]
+    except (InputError, KeyError, TypeError) as e:
         return [f"{card}: cannot be read as a data card: {e}; build again, which writes it anew"]
     return [
         f"{folder / n}: is named in card.json, but not there; build or copy it again" for n in named if n not in there

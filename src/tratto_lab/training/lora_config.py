@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tratto.core.errors import InputError, MissingExtra, OptionError
+from tratto.core.reading import parse_yaml, small_text
 from tratto_lab.training.config import execute
 
 TARGETS = ("to_k", "to_q", "to_v", "to_out.0")
@@ -173,13 +174,9 @@ def load_any(path: Path) -> Any:
     if path.suffix.lower() not in (".yaml", ".yml"):
         return execute(path).get("RUN")
     try:
-        import yaml
+        values = parse_yaml(small_text(path), str(path))
     except ImportError as e:
         raise MissingExtra("a run file in YAML", "diffusion") from e
-    try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise InputError(f"{path} is no YAML: {' '.join(str(e).split())}") from e
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold the fields of a run, one a line, such as name: my-run")
     return lora_run(values, str(path))

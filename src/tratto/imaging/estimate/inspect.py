@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Image
 from tratto.core.inspection import Estimate, Inspection
-from tratto.imaging.color import to_float
+from tratto.imaging.color import profile_is_used, to_float
 from tratto.imaging.estimate.blur import estimate_blur
 from tratto.imaging.estimate.jpeg import JpegTrace, jpeg_quality_from_pixels, jpeg_quality_from_tables
 from tratto.imaging.estimate.noise import NoiseEstimate, estimate_noise
@@ -206,6 +206,8 @@ def _noise_with_caveats(image: Image, noise: NoiseEstimate, quality: Estimate, u
         note += "; JPEG compression removes fine noise, so that there may have been more of it"
     if upscale.value is not None and upscale.value > 1:
         note += "; enlargement has smoothed the noise"
+    if profile_is_used(image):
+        note += "; in the samples as stored, which the profile of the picture shows otherwise than sRGB"
     if image.mode is ColorMode.PALETTE:
         note += "; dithering of a palette reads as noise"
     return Estimate(noise.sigma, "estimated", note)

@@ -6,6 +6,7 @@ carry. The decoding libraries are loaded when they are first needed.
 """
 
 from tratto.core.files import atomic_file, is_unfinished
+from tratto.imaging.io.carried import not_carried, notes_of
 from tratto.imaging.io.convert import (
     expand_palette,
     image_from_array,
@@ -38,6 +39,8 @@ __all__ = [
     "image_to_pil",
     "interrupted",
     "is_unfinished",
+    "not_carried",
+    "notes_of",
     "oriented",
     "part_folder",
     "read_image",

@@ -147,7 +147,8 @@ def parse(block: bytes) -> ExifBlock:
             if budget[0] < 0:
                 notes.append(f"EXIF: the fields of the {what} directory overlap; the rest is skipped")
                 break
-            fields[tag] = Entry(kind, items, to_little(kind, block[where : where + size], order == ">"))
+            # of a tag that comes twice the first counts
+            fields.setdefault(tag, Entry(kind, items, to_little(kind, block[where : where + size], order == ">")))
         following = struct.unpack_from(order + "I", block, end)[0] if end + 4 <= len(block) else 0
         return fields, following
 
@@ -390,3 +391,173 @@ def block_for(exif: bytes | None, orientation: int) -> bytes | None:
     if current == orientation:
         return exif
     return with_orientation(exif, orientation)
+
+
+# ------------------------------------------------------------------------------------------- what no longer holds
+
+MAKER_NOTE = 0x927C
+_OFFSETS = {0x0201: 0x0202, 0x0111: 0x0117}  # where the data of a thumbnail begin, and how long they are
+_JPEG = b"\xff\xd8\xff"
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """Where one field of a block stands."""
+
+    directory: str
+    tag: int
+    kind: int
+    count: int
+    at: int  # the twelve bytes of its entry
+    value: int
+    size: int
+
+
+def _spots(block: bytes | bytearray, order: str) -> tuple[list[_Spot], dict[str, tuple[int, int]]]:
+    """Return the fields of a block, and where each directory begins and its link to the next stands."""
+    spots: list[_Spot] = []
+    places: dict[str, tuple[int, int]] = {}
+    waiting = [("main", struct.unpack_from(order + "I", block, 4)[0])]
+    pointers = {EXIF_IFD: "exif", GPS_IFD: "gps", INTEROP_IFD: "interop"}
+    while waiting:
+        name, offset = waiting.pop()
+        if name in places or offset < 8 or offset + 2 > len(block):
+            continue
+        (count,) = struct.unpack_from(order + "H", block, offset)
+        end = offset + 2 + 12 * count
+        if end > len(block):
+            continue
+        places[name] = (offset, end)
+        for i in range(count):
+            at = offset + 2 + 12 * i
+            tag, kind, items = struct.unpack_from(order + "HHI", block, at)
+            size = TYPE_SIZES.get(kind, 0) * items
+            where = at + 8 if size <= 4 else struct.unpack_from(order + "I", block, at + 8)[0]
+            if kind not in TYPE_SIZES or where + size > len(block):
+                continue
+            spots.append(_Spot(name, tag, kind, items, at, where, size))
+            if tag in pointers and size == 4 and (name != "main" or tag != INTEROP_IFD):
+                waiting.append((pointers[tag], struct.unpack_from(order + "I", block, where)[0]))
+        if name == "main" and end + 4 <= len(block):
+            waiting.append(("thumbnail", struct.unpack_from(order + "I", block, end)[0]))
+    return spots, places
+
+
+def _number(block: bytes | bytearray, order: str, spot: _Spot) -> int | None:
+    code = {3: "H", 4: "I", 13: "I"}.get(spot.kind)
+    return struct.unpack_from(order + code, block, spot.value)[0] if code and spot.count == 1 else None
+
+
+def without_previews(block: bytes) -> tuple[bytes, list[str]]:
+    """Return a block without the small pictures in it, and what was taken out.
+
+    A thumbnail goes with its directory, its bytes become zeros. Notes of a maker that hold a picture of their own go as
+    a whole: their form is known to the maker alone. Nothing else moves.
+
+    Parameters
+    ----------
+    block : bytes
+        Without the ``Exif\\0\\0`` mark.
+
+    Returns
+    -------
+    bytes
+        The same block if there was nothing of the kind, or it is no TIFF structure.
+    list of str
+        ``"thumbnail"``, ``"maker notes"``.
+    """
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(bytes(block[:4]))
+    if order is None or len(block) < 8:
+        return block, []
+    out, taken = bytearray(block), []
+    spots, places = _spots(out, order)
+    main = places.get("main")
+    if main is not None and main[1] + 4 <= len(out) and out[main[1] : main[1] + 4] != b"\0\0\0\0":
+        small = {s.tag: s for s in spots if s.directory == "thumbnail"}
+        for start, length in _OFFSETS.items():
+            if start in small and length in small:
+                a, n = _number(out, order, small[start]), _number(out, order, small[length])
+                if a is not None and n is not None and a >= 8:
+                    out[a : a + n] = bytes(len(out[a : a + n]))
+        if "thumbnail" in places:
+            begin, end = places["thumbnail"]
+            out[begin : end + 4] = bytes(len(out[begin : end + 4]))
+        out[main[1] : main[1] + 4] = b"\0\0\0\0"
+        taken.append("thumbnail")
+    note = next((s for s in spots if s.directory == "exif" and s.tag == MAKER_NOTE), None)
+    if note is not None and _JPEG in out[8:]:
+        # its pictures may lie behind it, where only its own offsets point
+        out[note.value : note.value + note.size] = bytes(note.size)
+        _remove(out, order, note, places["exif"])
+        taken.append("maker notes")
+    # what is left is in nobody's field
+    used = [range(s.value, s.value + s.size) for s in spots if s is not note]
+    at = out.find(_JPEG, 8)
+    while at >= 0:
+        end = out.find(b"\xff\xd9", at)
+        inside = next((r for r in used if at in r), None)
+        stop = min(inside.stop if inside is not None else len(out), end + 2 if end >= 0 else len(out))
+        if inside is None or len(inside) > 64:  # a few letters of a text are no picture
+            out[at:stop] = bytes(stop - at)
+            taken.append("thumbnail")
+        at = out.find(_JPEG, max(stop, at + 1))
+    return bytes(out), list(dict.fromkeys(taken))
+
+
+def _remove(out: bytearray, order: str, spot: _Spot, place: tuple[int, int]) -> None:
+    """Take an entry out of its directory; those behind it move up."""
+    begin, end = place
+    tail = out[spot.at + 12 : end + 4]
+    (count,) = struct.unpack_from(order + "H", out, begin)
+    struct.pack_into(order + "H", out, begin, count - 1)
+    out[spot.at : spot.at + len(tail)] = tail
+    out[spot.at + len(tail) : spot.at + len(tail) + 12] = bytes(12)
+
+
+#: Fields that state the size of the picture, and whether it is the width.
+_WIDTHS = {("main", 0x0100), ("exif", 0xA002), ("interop", 0x1001)}
+_HEIGHTS = {("main", 0x0101), ("exif", 0xA003), ("interop", 0x1002)}
+#: Fields that count in its pixels, and grow with it.
+_GROWING = {("exif", 0x9214), ("exif", 0xA214), ("exif", 0xA20E), ("exif", 0xA20F)}
+
+
+def with_size(block: bytes, width: int, height: int, scale: int) -> bytes:
+    """Return a block whose statements of size hold for an enlarged picture; nothing else in it moves.
+
+    Parameters
+    ----------
+    block : bytes
+        Without the ``Exif\\0\\0`` mark.
+    width, height : int
+        Of the result, as stored.
+    scale : int
+        By how much it was enlarged; places and the resolution of the focal plane grow with it.
+
+    Returns
+    -------
+    bytes
+    """
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(bytes(block[:4]))
+    if order is None or len(block) < 8:
+        return block
+    out = bytearray(block)
+    for spot in _spots(out, order)[0]:
+        key = (spot.directory, spot.tag)
+        if key in _WIDTHS | _HEIGHTS and spot.count == 1 and spot.size <= 4:
+            size = width if key in _WIDTHS else height
+            struct.pack_into(order + "HHII", out, spot.at, spot.tag, 4, 1, size)
+        elif key in _GROWING:
+            _grow(out, order, spot, scale)
+    return bytes(out)
+
+
+def _grow(out: bytearray, order: str, spot: _Spot, scale: int) -> None:
+    if spot.kind == 3:
+        values = struct.unpack_from(f"{order}{spot.count}H", out, spot.value)
+        struct.pack_into(f"{order}{spot.count}H", out, spot.value, *(min(65535, v * scale) for v in values))
+    elif spot.kind == 5:
+        for i in range(spot.count):
+            top, bottom = struct.unpack_from(order + "II", out, spot.value + 8 * i)
+            whole = Fraction(top * scale, bottom) if bottom else Fraction(0)
+            if bottom and whole.numerator < 2**32:
+                struct.pack_into(order + "II", out, spot.value + 8 * i, whole.numerator, whole.denominator)

@@ -20,6 +20,7 @@ from tratto.core.errors import CorruptPicture, InputError, OutputError, PictureT
 from tratto.core.image import ColorMode, Image, JpegFacts, Metadata
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.icc import profile_notes
+from tratto.imaging.io.jpeg_damage import damage_of
 from tratto.imaging.io.source import ReadContext, rows_per_band
 
 _EXIF = b"Exif\0\0"
@@ -69,6 +70,9 @@ class Parsed:
     iptc: bytes = b""
     dpi: tuple[float, float] | None = None
     comments: list[bytes] = field(default_factory=list)
+    arithmetic: bool = False
+    coded: int = 0
+    others: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -105,6 +109,8 @@ def parse_jpeg(data: bytes, ctx: ReadContext) -> Parsed:
         if marker == 0xD9:
             if not out.components or not scans:
                 raise CorruptPicture(f"{name}: the JPEG holds no picture")
+            _enough_data(out, name)
+            _behind_the_end(data, at + 2, out)
             return out
         if marker == 0x01 or 0xD0 <= marker <= 0xD7:
             at += 2
@@ -129,12 +135,44 @@ def parse_jpeg(data: bytes, ctx: ReadContext) -> Parsed:
             found = _NEXT_MARKER.search(data, at)
             if found is None:
                 raise CorruptPicture(f"{name}: the JPEG ends early: there is no end mark")
+            out.coded += found.start() - at
             at = found.start()
         elif marker == 0xFE or 0xE0 <= marker <= 0xEF:
             used += len(body)
             ctx.limits.check_metadata(used, name)
             _application(marker, body, out)
     raise PictureTooLarge(f"{name}: has more than {MAX_SEGMENTS} JPEG segments")
+
+
+def _enough_data(out: Parsed, name: str) -> None:
+    """Refuse a picture whose data cannot fill a fraction of its size, before room is made for it.
+
+    Huffman coding spends at least one bit on every block of 8x8 samples (T.81, F.1.2), arithmetic coding about a
+    hundredth of one.
+
+    Raises
+    ------
+    CorruptPicture
+    """
+    most = max(h for h, _ in out.sampling), max(v for _, v in out.sampling)
+    blocks = sum(-(-out.width * h // (8 * most[0])) * -(-out.height * v // (8 * most[1])) for h, v in out.sampling)
+    need = blocks // (800 if out.arithmetic else 8)
+    if out.coded < need:
+        raise CorruptPicture(
+            f"{name}: the JPEG says {out.width}x{out.height} pixels and holds {out.coded} bytes of picture data, less "
+            f"than the {need} that so many take at least"
+        )
+
+
+def _behind_the_end(data: bytes, at: int, out: Parsed) -> None:
+    """Note what lies behind the end mark: a second picture, a film, whatever a maker puts there."""
+    rest = data[at:].strip(b"\0")
+    if rest:
+        what = "a film (a motion photo) among them" if b"ftyp" in rest[:64] or b"ftypmp4" in rest else ""
+        if not what and b"\xff\xd8\xff" in rest:
+            what = "another picture among them"
+        many = f"{len(data) - at} bytes behind the end mark of the JPEG are not carried on"
+        out.notes.append(many + (f", {what}" if what else ""))
 
 
 def _frame_header(marker: int, body: bytes, out: Parsed, ctx: ReadContext) -> None:
@@ -154,6 +192,7 @@ def _frame_header(marker: int, body: bytes, out: Parsed, ctx: ReadContext) -> No
         raise UnsupportedFormat(f"{ctx.name}: JPEG with {components} components is not read, expected 1, 3 or 4")
     out.width, out.height, out.components = width, height, components
     out.progressive = marker in (0xC2, 0xCA)
+    out.arithmetic = marker in (0xC9, 0xCA)
     pairs = [(body[7 + 3 * i] >> 4, body[7 + 3 * i] & 15) for i in range(components)]
     if any(not (1 <= h <= 4 and 1 <= v <= 4) for h, v in pairs):
         raise CorruptPicture(f"{ctx.name}: impossible JPEG sampling factors")
@@ -208,6 +247,12 @@ def _application(marker: int, body: bytes, out: Parsed) -> None:
         out.adobe_transform = body[11]
     elif marker == 0xFE:
         out.comments.append(body)
+    elif not (marker == 0xE0 and body[:5] in (b"JFIF\0", b"JFXX\0")) and marker != 0xEE:
+        name = body[:28].split(b"\0")[0].decode("latin-1")
+        name = "".join(c for c in name if c.isprintable())[:24]
+        shown = f"APP{marker - 0xE0}" + (f" {name}" if name else "")
+        if shown not in out.others and len(out.others) < 100:
+            out.others.append(shown)
 
 
 def _subsampling(sampling: tuple[tuple[int, int], ...]) -> str:
@@ -247,6 +292,11 @@ def read_jpeg(ctx: ReadContext) -> Image:
     if parsed.components > 1:
         shape = (*shape, parsed.components)
     pixels = ctx.new_array(shape, np.uint8)
+    damage = damage_of(data)
+    if damage:
+        parsed.notes.append(
+            f"the picture data of the JPEG are damaged: {damage}. Parts of the picture were made up by the decoder"
+        )
     decoded = imagecodecs.jpeg8_decode(data, out=pixels)
     if decoded.shape != shape:
         raise CorruptPicture(f"{ctx.name}: the decoder returned {decoded.shape}, the header says {shape}")
@@ -261,6 +311,9 @@ def read_jpeg(ctx: ReadContext) -> Image:
 
 def _metadata(parsed: Parsed, mode: ColorMode) -> Metadata:
     notes = list(parsed.notes)
+    if parsed.others:
+        listed = ", ".join(parsed.others[:12]) + (f" and {len(parsed.others) - 12} more" * (len(parsed.others) > 12))
+        notes.append(f"the JPEG has segments that are not carried on: {listed}")
     orientation, dpi = 1, parsed.dpi
     if parsed.exif:
         block = exif_blocks.parse(parsed.exif)
@@ -413,6 +466,7 @@ def _segments(image: Image) -> list[tuple[int, bytes]]:
             raise OutputError(f"the ICC profile has {len(meta.icc)} bytes, JPEG holds {255 * room}; write PNG or TIFF")
         out += [(0xE2, _ICC + bytes([n + 1, len(parts)]) + part) for n, part in enumerate(parts)]
     out += [(0xFE, base64.b64decode(c)) for c in meta.extra.get("jpeg_comments", [])]
+    out += [(0xFE, v.encode("utf-8", "replace")) for k, v in meta.text if k == "Comment" and 0 < len(v) < _SEGMENT // 4]
     return out
 
 

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import os
+from dataclasses import dataclass, field
 
-from tratto.core.errors import CorruptPicture, PictureTooLarge
+from tratto.core.errors import CorruptPicture, OptionError, PictureTooLarge
+
+#: Environment variable by which every command takes larger pictures; see :func:`usual_pixels`.
+MAX_MEGAPIXELS = "TRATTO_MAX_MEGAPIXELS"
+
+
+def usual_pixels() -> int:
+    """Return how many pixels a picture may have where nobody says otherwise: 250 million, or what the user set.
+
+    Raises
+    ------
+    OptionError
+        If the environment variable ``TRATTO_MAX_MEGAPIXELS`` is no number above 0.
+    """
+    given = os.environ.get(MAX_MEGAPIXELS, "").strip()
+    if not given:
+        return 250_000_000
+    try:
+        megapixels = float(given)
+    except ValueError:
+        megapixels = math.nan
+    if not 0 < megapixels <= 1e6:
+        raise OptionError(f"{MAX_MEGAPIXELS} must be a number of megapixels above 0, got {given[:40]!r}")
+    return int(megapixels * 1e6)
 
 
 @dataclass(frozen=True)
@@ -14,7 +39,7 @@ class Limits:
     Attributes
     ----------
     max_pixels : int
-        Width x height of one page.
+        Width x height of one page; :func:`usual_pixels`.
     max_bytes : int
         File size.
     max_side : int
@@ -25,7 +50,7 @@ class Limits:
         Pages of a TIFF, frames of an animation.
     """
 
-    max_pixels: int = 250_000_000
+    max_pixels: int = field(default_factory=usual_pixels)
     max_bytes: int = 2 * 1024**3
     max_side: int = 100_000
     max_metadata: int = 32 * 1024**2
@@ -52,13 +77,14 @@ class Limits:
             raise CorruptPicture(f"{name}: a picture needs at least one pixel, the header says {width}x{height}")
         if max(width, height) > self.max_side:
             raise PictureTooLarge(
-                f"{name}: {width}x{height} pixels is over the limit of {self.max_side} per side; raise the limit or "
-                "cut the picture into parts"
+                f"{name}: {width}x{height} pixels is over the limit of {self.max_side} per side; cut the picture into "
+                "parts"
             )
         if width * height > self.max_pixels:
             raise PictureTooLarge(
                 f"{name}: {width}x{height} is {width * height / 1e6:.1f} megapixels, the limit is "
-                f"{self.max_pixels / 1e6:.1f}; raise the pixel limit if you trust this file"
+                f"{self.max_pixels / 1e6:.1f}; if you trust this file, set {MAX_MEGAPIXELS}="
+                f"{math.ceil(width * height / 1e6)} before the command"
             )
 
     def check_pages(self, pages: int, name: str) -> None:
@@ -112,5 +138,5 @@ class Limits:
         if size > self.max_metadata:
             raise PictureTooLarge(
                 f"{name}: its metadata (profiles, EXIF, XMP, text) is over the limit of {self.max_metadata} bytes; "
-                "remove the oversized block or raise the limit"
+                "remove the oversized block"
             )

@@ -134,8 +134,8 @@ def read_png(ctx: ReadContext) -> Image:
 # ---------------------------------------------------------------------------------------------------------- chunks
 
 
-def _chunks(source: Source) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, offset of the data, length) up to IEND, with every check sum verified."""
+def _chunks(source: Source, notes: list[str]) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (type, offset of the data, length) up to IEND, with every check sum verified; note what lies behind."""
     at, count = len(SIGNATURE), 0
     while True:
         if at + 12 > source.size:
@@ -155,6 +155,8 @@ def _chunks(source: Source) -> Iterator[tuple[bytes, int, int]]:
             )
         yield kind, at + 8, length
         if kind == b"IEND":
+            if source.size > at + 12:
+                notes.append(f"{source.size - at - 12} bytes behind the end of the PNG are not carried on")
             return
         at += 12 + length
         count += 1
@@ -201,8 +203,9 @@ def parse_png(ctx: ReadContext) -> Parsed:
     parsed: Parsed | None = None
     meta: dict[str, Any] = {"text": [], "chunks": [], "notes": [], "itxt": {}}
     used = 0
+    others: dict[str, None] = {}
     ended_data = False
-    for kind, offset, length in _chunks(source):
+    for kind, offset, length in _chunks(source, meta["notes"]):
         if parsed is None:
             if kind != b"IHDR" or length != 13:
                 raise CorruptPicture(f"{name}: a PNG must begin with an IHDR chunk of 13 bytes")
@@ -239,10 +242,17 @@ def parse_png(ctx: ReadContext) -> Parsed:
             limits.check_metadata(used, name)
             if len(meta["text"]) + len(meta["chunks"]) + len(meta["notes"]) > MAX_TEXTS:
                 raise PictureTooLarge(f"{name}: has more than {MAX_TEXTS} texts")
+        elif kind == b"caBX":
+            meta["notes"].append("the file holds content credentials (caBX); they are not carried on")
+        elif kind[0] & 0x20 and kind != b"acTL":
+            others[kind.decode("ascii")] = None
         elif not kind[0] & 0x20 and kind != b"IEND":
             raise CorruptPicture(f"{name}: has the unknown critical chunk {kind.decode('ascii')}")
     if parsed is None or not parsed.data:
         raise CorruptPicture(f"{name}: the PNG has no picture data (IDAT)")
+    if others:
+        listed = ", ".join(list(others)[:12]) + (f" and {len(others) - 12} more" if len(others) > 12 else "")
+        meta["notes"].append(f"the PNG has chunks that are not carried on: {listed}")
     if parsed.color == 3 and parsed.palette is None:
         raise CorruptPicture(f"{name}: a palette picture without a palette (PLTE)")
     return parsed

@@ -321,6 +321,13 @@ def _tail_chunks(out: PngStream, image: Image) -> None:
     fields = meta.extra.get("png_itxt", {})
     for number, (key, value) in enumerate(meta.text):
         _text_chunk(out, key, value, fields.get(str(number)))
+    for comment in meta.extra.get("jpeg_comments", []):
+        raw = base64.b64decode(comment)
+        try:
+            words = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            words = raw.decode("latin-1")
+        _text_chunk(out, "Comment", words)
 
 
 def _text_chunk(out: PngStream, key: str, value: str, international: list[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,7 @@ RAW_EXIF = 65117
 MAX_TAGS = 200_000
 
 #: More strips or tiles than this are refused.
-MAX_SEGMENTS = 4_000_000
+MAX_SEGMENTS = 100_000
 
 COMPRESSIONS = {
     1: "none",
@@ -92,6 +92,9 @@ class TiffFile:
         )
         self._metadata_used = 0
         self._tags = 0
+        #: False as soon as a strip of fax data proved cut short, or one of JPEG data damaged.
+        self.fax_is_whole = True
+        self.jpeg_is_whole = True
         self.pages = self._chain(first)
 
     def directory(self, offset: int) -> tuple[Ifd, int]:
@@ -112,8 +115,8 @@ class TiffFile:
             items = struct.unpack_from(order + word, body, i * entry_size + 4)[0]
             value = body[i * entry_size + entry_size - inline_size : (i + 1) * entry_size]
             size = exif_blocks.TYPE_SIZES.get(kind, 0) * items
-            if kind not in exif_blocks.TYPE_SIZES:
-                continue  # TIFF 6.0: readers skip fields of unknown type
+            if kind not in exif_blocks.TYPE_SIZES or tag in ifd.fields:
+                continue  # TIFF 6.0: readers skip fields of unknown type; of a tag that comes twice the first counts
             if size <= inline_size:
                 ifd.fields[tag] = Field(kind, items, 0, value[:size])
             else:
@@ -127,6 +130,7 @@ class TiffFile:
 
     def _chain(self, offset: int) -> list[Ifd]:
         pages: list[Ifd] = []
+        small: list[Ifd] = []
         seen: set[int] = set()
         while offset:
             if offset in seen:
@@ -135,10 +139,11 @@ class TiffFile:
             self.ctx.limits.check_pages(len(seen), self.ctx.name)
             ifd, offset = self.directory(offset)
             kind = self.numbers(ifd, 254, (0,))[0]
-            # thumbnails (bit 0) and transparency masks (bit 2) are no pages of their own
-            if kind & 0b101 and pages:
-                continue
-            pages.append(ifd)
+            # reduced previews (bit 0) and transparency masks (bit 2) are no pages of their own
+            (small if kind & 0b101 else pages).append(ifd)
+        if not pages and small:
+            _refuse_preview(small[0], self.ctx.name)
+            pages = small[:1]  # a file of nothing but one small picture is that picture
         if not pages:
             raise CorruptPicture(f"{self.ctx.name}: the TIFF has no directory, so no picture")
         return pages
@@ -196,6 +201,25 @@ class TiffFile:
                     continue  # a value outside the file; the picture itself does not need it
                 out[tag] = exif_blocks.Entry(entry.kind, entry.count, data or b"")
         return out
+
+
+#: DNG version, and the private maker tags of the TIFF directories of other raw files.
+_RAW_TAGS = frozenset({50706, 50740, 50752, 33421, 33422})
+
+
+def _refuse_preview(ifd: Ifd, name: str) -> None:
+    """Refuse a file whose first picture is a preview and whose true one lies elsewhere.
+
+    Raises
+    ------
+    UnsupportedFormat
+    """
+    if 330 in ifd.fields or _RAW_TAGS & set(ifd.fields):
+        what = "a camera raw file" if _RAW_TAGS & set(ifd.fields) else "a file"
+        raise UnsupportedFormat(
+            f"{name}: the TIFF holds only a reduced preview where its picture should be; the picture is in a "
+            f"sub-directory, as in {what}: develop it with a raw converter first, and write a TIFF"
+        )
 
 
 @dataclass(frozen=True)
@@ -492,15 +516,30 @@ def _decompress(tiff: TiffFile, layout: Layout, data: bytes, rows: int) -> bytes
         # the limit is far above what TIFF writers use and far below what a hostile header can ask for
         return lzma.LZMADecompressor(memlimit=256 * 1024**2).decompress(data, need)
     shape = (rows, layout.segment_width)
-    if kind == "ccitt-rle":
-        bilevel = imagecodecs.ccittrle_decode(data, *shape)
-    elif kind == "ccitt-fax3":
-        bilevel = imagecodecs.ccittfax3_decode(data, *shape, t4options=layout.t4_options)
-    else:
-        bilevel = imagecodecs.ccittfax4_decode(data, *shape)
+
+    def unfold(code: bytes) -> NDArray[Any]:
+        if kind == "ccitt-rle":
+            return np.asarray(imagecodecs.ccittrle_decode(code, *shape))
+        if kind == "ccitt-fax3":
+            return np.asarray(imagecodecs.ccittfax3_decode(code, *shape, t4options=layout.t4_options))
+        return np.asarray(imagecodecs.ccittfax4_decode(code, *shape))
+
+    bilevel = unfold(data)
     if bilevel.shape != shape:
         raise CorruptPicture(f"{tiff.ctx.name}: a fax strip decodes to {bilevel.shape}, expected {shape}")
+    if tiff.fax_is_whole and not _ends_where_it_should(unfold, data, bilevel):
+        tiff.fax_is_whole = False
     return bitpack.pack(bilevel, 1).tobytes()
+
+
+def _ends_where_it_should(unfold: Callable[[bytes], NDArray[Any]], data: bytes, seen: NDArray[Any]) -> bool:
+    """Return whether fax data reaches to the last row: a decoder that still wants more takes what is put behind it."""
+    from tratto.imaging.io.jpeg_damage import CANARY
+
+    try:
+        return bool(np.array_equal(unfold(data + CANARY), seen))
+    except Exception:  # the library raises its own kind for codes that are none, and so it had come to them
+        return False
 
 
 def _decode_jpeg(tiff: TiffFile, layout: Layout, offset: int, size: int, rows: int) -> NDArray[Any]:
@@ -517,6 +556,11 @@ def _decode_jpeg(tiff: TiffFile, layout: Layout, offset: int, size: int, rows: i
     color = out = None
     if layout.per_segment == 3:
         color, out = ("YCbCr" if layout.photometric == 6 else "RGB"), "RGB"
+    if tiff.jpeg_is_whole:
+        from tratto.imaging.io.jpeg_damage import damage_of
+
+        tables = (layout.jpeg_tables or b"")[2:-2]
+        tiff.jpeg_is_whole = not damage_of(data[:2] + tables + data[2:])
     decoded = imagecodecs.jpeg8_decode(data, tables=layout.jpeg_tables, colorspace=color, outcolorspace=out)
     result: NDArray[Any] = decoded.reshape(shape)[:rows]
     return result
@@ -539,7 +583,7 @@ def _jpeg_shape(data: bytes, name: str) -> tuple[int, int, int]:
 def _samples(tiff: TiffFile, layout: Layout, data: bytes, rows: int) -> NDArray[Any]:
     """Turn decompressed bytes into native samples (rows, segment width, samples per segment)."""
     raw = np.frombuffer(data, np.uint8)
-    if layout.compression == 1 and layout.fill_order == 2 and layout.bits < 8:
+    if layout.compression == 1 and layout.fill_order == 2:
         import imagecodecs
 
         raw = np.frombuffer(bytes(imagecodecs.bitorder_decode(data)), np.uint8)
@@ -574,6 +618,10 @@ def _palette(tiff: TiffFile, ifd: Ifd, layout: Layout) -> tuple[NDArray[np.uint8
 
 def _metadata(tiff: TiffFile, ifd: Ifd, layout: Layout, mode: ColorMode, extra: dict[str, Any]) -> Metadata:
     notes: list[str] = []
+    if not tiff.fax_is_whole:
+        notes.append("the fax data of the TIFF are cut short: the rows that are missing were read as white")
+    if not tiff.jpeg_is_whole:
+        notes.append("the JPEG data of the TIFF are damaged; parts of the picture were made up by the decoder")
     extra = dict(extra)
     extra["tiff_compression"] = COMPRESSIONS[layout.compression]
     extra["tiff_predictor"] = layout.predictor
@@ -584,13 +632,16 @@ def _metadata(tiff: TiffFile, ifd: Ifd, layout: Layout, mode: ColorMode, extra: 
     orientation, note = exif_blocks.checked_orientation(tiff.numbers(ifd, 274, (1,)))
     if note:
         notes.append(note)
-    for tag, what in ((330, "sub-pictures"), (37724, "Photoshop layers")):
+    for tag, what in ((330, "sub-pictures"), (37724, "Photoshop layers"), (52545, "content credentials")):
         if tag in ifd.fields:
             notes.append(f"the page has {what} (tag {tag}); they are not carried on")
+    notes += _other_tags(tiff, ifd, extra)
     icc = tiff.raw(ifd, 34675)
     notes += profile_notes(icc, mode)
     exif = _exif(tiff, ifd, notes)
     resolution = tiff.entries(ifd, frozenset({282, 283, 296}))
+    if resolution and exif_blocks.resolution_of(resolution) is None:
+        extra["tiff_resolution"] = _as_json(resolution)
     if notes:
         extra["notes"] = notes
     return Metadata(
@@ -603,6 +654,40 @@ def _metadata(tiff: TiffFile, ifd: Ifd, layout: Layout, mode: ColorMode, extra: 
         dpi=exif_blocks.resolution_of(resolution),
         extra=extra,
     )
+
+
+#: Tags beside those of the EXIF block that hold for a picture whose samples were changed: what its colours mean, and
+#: what page of what document it is.
+KEPT_TAGS = frozenset({285, 286, 287, 297, 301, 318, 319, 337})
+#: Tags that are read here, that only say how the samples were stored, or that others speak of already.
+_KNOWN_TAGS = (
+    exif_blocks.DESCRIPTIVE
+    | frozenset(range(254, 267))
+    | frozenset({270, 273, 274, 277, 278, 279, 280, 281, 282, 283, 284, 288, 289, 290, 291, 292, 293, 296, 317, 320})
+    | frozenset({321, 322, 323, 324, 325, 330, 332, 334, 336, 338, 339, 347, 512, 513, 514, 529, 530, 531, 532, 559})
+    | frozenset({700, 33723, 34377, 34665, 34675, 34853, 37724, 40965, 52545, RAW_EXIF})
+)
+
+
+def _other_tags(tiff: TiffFile, ifd: Ifd, extra: dict[str, Any]) -> list[str]:
+    """Keep the tags that hold for a changed picture in ``extra``; return a note of the others."""
+    kept = tiff.entries(ifd, KEPT_TAGS)
+    if kept:
+        extra["tiff_tags"] = _as_json(kept)
+    others = sorted(set(ifd.fields) - _KNOWN_TAGS - set(kept))
+    if not others:
+        return []
+    shown = ", ".join(str(t) for t in others[:12]) + (f" and {len(others) - 12} more" if len(others) > 12 else "")
+    return [f"the page has TIFF tags that are not carried on: {shown}"]
+
+
+def _as_json(entries: dict[int, exif_blocks.Entry]) -> dict[str, list[Any]]:
+    return {str(t): [e.kind, e.count, base64.b64encode(e.data).decode("ascii")] for t, e in entries.items()}
+
+
+def from_json(entries: Mapping[str, list[Any]]) -> dict[int, exif_blocks.Entry]:
+    """Return entries as :class:`Metadata` keeps them in ``extra``; the inverse of what the reader did."""
+    return {int(t): exif_blocks.Entry(int(k), int(n), base64.b64decode(d)) for t, (k, n, d) in entries.items()}
 
 
 def _exif(tiff: TiffFile, ifd: Ifd, notes: list[str]) -> bytes | None:
@@ -645,11 +730,13 @@ def portable(block: exif_blocks.ExifBlock) -> exif_blocks.ExifBlock:
 
 
 def _photoshop(tiff: TiffFile, ifd: Ifd) -> bytes | None:
-    block = tiff.raw(ifd, 34377)
-    if block:
-        return block
-    iptc = tiff.raw(ifd, 33723)
-    if not iptc:
-        return None
-    # bare IPTC records; in the Photoshop block they are resource 0x0404
-    return b"8BIM\x04\x04\0\0" + struct.pack(">I", len(iptc)) + iptc + b"\0" * (len(iptc) % 2)
+    """Return the Photoshop resources, with bare IPTC records among them as resource 0x0404."""
+    block, iptc = tiff.raw(ifd, 34377) or b"", tiff.raw(ifd, 33723) or b""
+    if iptc and b"8BIM\x04\x04" not in block:
+        block += iptc_resource(iptc)
+    return block or None
+
+
+def iptc_resource(records: bytes) -> bytes:
+    """Return bare IPTC records as the Photoshop resource that holds them."""
+    return b"8BIM\x04\x04\0\0" + struct.pack(">I", len(records)) + records + b"\0" * (len(records) % 2)

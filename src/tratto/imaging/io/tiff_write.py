@@ -17,8 +17,9 @@ from tratto.core.image import ColorMode, Image
 from tratto.imaging.io import bits as bitpack
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.exif import Entry
+from tratto.imaging.io.photoshop import records_of
 from tratto.imaging.io.source import rows_per_band
-from tratto.imaging.io.tiff_read import RAW_EXIF, portable
+from tratto.imaging.io.tiff_read import RAW_EXIF, from_json, iptc_resource, portable
 
 _STRIP_BYTES = 1 << 20
 
@@ -171,9 +172,21 @@ class _Writer:
         if meta.dpi is not None:
             fields[282], fields[283] = _rational(meta.dpi[0]), _rational(meta.dpi[1])
             fields[296] = _short(2)
-        for tag, kind, block in ((34675, 7, meta.icc), (700, 1, meta.xmp), (34377, 7, meta.iptc)):
+        else:
+            fields |= from_json(meta.extra.get("tiff_resolution") or {})
+        records = records_of(meta.iptc)
+        # bare records stand in a tag of their own, where most readers look for them
+        resources = None if meta.iptc is not None and meta.iptc == iptc_resource(records) else meta.iptc
+        for tag, kind, block in (
+            (34675, 7, meta.icc),
+            (700, 1, meta.xmp),
+            (34377, 7, resources),
+            (33723, 7, records),
+        ):
             if block:
                 fields[tag] = Entry(kind, len(block), block)
+        for tag, entry in from_json(meta.extra.get("tiff_tags") or {}).items():
+            fields.setdefault(tag, entry)
         return fields
 
     def _sub_directories(self, image: Image, fields: dict[int, Entry]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -35,6 +35,8 @@ class Parsed:
     exif: bytes | None = None
     xmp: bytes | None = None
     end: int = 0
+    others: list[str] = field(default_factory=list)
+    behind: int = 0
 
     @property
     def pages(self) -> int:
@@ -103,11 +105,16 @@ def parse_webp(ctx: ReadContext) -> Parsed:
                 out.exif = out.exif or body.removeprefix(b"Exif\0\0")
             else:
                 out.xmp = out.xmp or body
+        elif kind not in (b"ALPH", b"ANIM"):
+            shown = "".join(c if c.isprintable() else "?" for c in kind.decode("latin-1"))
+            if shown not in out.others and len(out.others) < 100:
+                out.others.append(shown)
         if out.width:
             ctx.limits.check_size(out.width, out.height, name)
         at += 8 + size + size % 2
     if not out.width or not (still or out.frames):
         raise CorruptPicture(f"{name}: the WebP holds no picture")
+    out.behind = source.size - out.end
     return out
 
 
@@ -173,6 +180,14 @@ def read_webp(ctx: ReadContext) -> Image:
             alpha = ctx.new_array((parsed.height, parsed.width), np.uint8)
             alpha[...] = samples[..., 3]
     notes: list[str] = []
+    if "C2PA" in parsed.others:
+        notes.append("the file holds content credentials (C2PA); they are not carried on")
+    others = [k for k in parsed.others if k != "C2PA"]
+    if others:
+        listed = ", ".join(others[:12]) + (f" and {len(others) - 12} more" if len(others) > 12 else "")
+        notes.append(f"the WebP has chunks that are not carried on: {listed}")
+    if parsed.behind > 1:
+        notes.append(f"{parsed.behind} bytes behind the end of the WebP are not carried on")
     orientation, dpi = 1, None
     if parsed.exif:
         block = exif_blocks.parse(parsed.exif)

@@ -18,6 +18,7 @@ from tratto.provenance.receipt import (
 from tratto.provenance.report.inputs import ReportInputs
 from tratto.provenance.report.plain import delta, percent, sentence, shell_quoted
 from tratto.provenance.report.regions import Region, evidence, kind
+from tratto.provenance.xmp import step_source_type
 
 _STATUS_WORDS = {
     EXISTING: "Nothing was changed: the result holds the same samples as the source.",
@@ -290,6 +291,7 @@ def steps(steps: Sequence[Mapping[str, Any]]) -> list[StepWords]:
         if s["provider"]:
             kind = "may invent detail" if s["generative"] else "does not invent detail"
             rows.append(("Done by", f"{s['provider']} ({kind})", ""))
+            rows.append(("Digital source type", step_source_type(s).rpartition("/")[2], ""))
         if s["library"] or s["precision"]:
             rows.append(("Run with", ", ".join(v for v in (s["library"], s["precision"]) if v), ""))
         for m in s["models"]:
