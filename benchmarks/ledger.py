@@ -226,7 +226,10 @@ def flips(work: Path, key: SignerKey, options: argparse.Namespace) -> dict[str, 
         raise SystemExit("the small picture is not authentic")
     files = [saved.output, *(saved.bundle / n for n in (
         "seal.json", "receipt.json", "edit-map.png", "confidence.png", "ledger.json"))]  # fmt: skip
-    out["signed picture"] = {"bytes": saved.output.stat().st_size, "changed": result.receipt["maps"]["edit"]["stats"]}
+    out["signed picture"] = {
+        "bytes": saved.output.stat().st_size,
+        "changed": result.receipt["outputs"]["picture"]["maps"]["edit"]["stats"],
+    }
     counts = {p.name: {"bits": 0, "missed": 0} for p in files}
     asked = alone = 0
     every = [(p, at, bit) for p in files for at in range(p.stat().st_size) for bit in range(8)]

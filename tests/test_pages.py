@@ -39,7 +39,7 @@ def test_a_page_of_several_must_be_named(multi, job):
             do(given)
     done = do(multi, page=1)
     np.testing.assert_array_equal(done.source.pixels, PAGES[1])
-    assert done.receipt["input"]["page"] == 1
+    assert done.receipt["inputs"]["picture"]["page"] == 1
     with pytest.raises(InputError, match="page 3"):
         do(multi, page=3)
 
@@ -55,7 +55,7 @@ def test_what_is_no_page(multi, page):
 def test_an_array_has_no_pages(given):
     with pytest.raises(OptionError, match="one picture without pages, page 7 was asked for"):
         tratto.restore(given, provider="nlm", page=7)
-    assert tratto.restore(given, provider="nlm", force=True, page=0).receipt["input"]["page"] == 0
+    assert tratto.restore(given, provider="nlm", force=True, page=0).receipt["inputs"]["picture"]["page"] == 0
 
 
 def test_a_file_with_one_page_needs_no_word(tmp_path):

@@ -37,7 +37,7 @@ def test_arrays_and_pil_pictures_in_every_mode(picture, mode, bits, alpha):
     assert (result.image.mode.value, result.image.bits, result.image.alpha is not None) == (mode, bits, alpha)
     assert result.image.pixels.shape[:2] == (48, 64)
     assert result.edit_map.shape == result.confidence.shape == (48, 64)
-    assert result.receipt["input"]["file"] is None
+    assert result.receipt["inputs"]["picture"]["file"] is None
     assert result.to_numpy().shape[:2] == (48, 64)
 
 
@@ -257,9 +257,9 @@ def test_a_replay_names_a_patch_that_was_painted_in(saved):
     image = image.replace(pixels=pixels)
     io.write_image(image, made.output, "png")
     receipt = json.loads((made.bundle / "receipt.json").read_text())
-    receipt["output"]["samples_sha256"] = receipt["steps"][-1]["output_digest"] = io.digest(image)
+    receipt["outputs"]["picture"]["samples_sha256"] = receipt["steps"][-1]["output_digest"] = io.digest(image)
     facts = FileFacts.of(made.output.read_bytes())
-    receipt["output"]["file"] |= {**facts.to_json(), "decoded_samples_sha256": io.digest(image)}
+    receipt["outputs"]["picture"]["file"] |= {**facts.to_json(), "decoded_samples_sha256": io.digest(image)}
     (made.bundle / "receipt.json").write_bytes(canonical.dumps(receipt))
     sealed = {p.name: FileFacts.of(p.read_bytes()) for p in made.bundle.iterdir()}
     own = sealed.pop("receipt.json")

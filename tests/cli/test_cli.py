@@ -191,7 +191,7 @@ def test_json_of_a_restored_picture_states_the_edit(folder):
     done = tratto("restore", folder / "in" / "a.png", "-o", folder / "out", "--json", "--provider", "nlm")
     (answer,) = json.loads(done.stdout)
     receipt = json.loads((folder / "out" / "a.tratto" / "receipt.json").read_text())
-    assert answer["edit"] == receipt["maps"]["edit"]["stats"]
+    assert answer["edit"] == receipt["outputs"]["picture"]["maps"]["edit"]["stats"]
     assert answer["edit"]["mean"] > 0.5
 
 

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from tratto.core.errors import OptionError
+from tratto.core.image import Metadata
 from tratto.imaging.color import srgb_to_linear
-from tratto.imaging.texture import LARGEST_TILE, Tile, homography, pack_tile, unpack_tile
+from tratto.imaging.io import image_from_array
+from tratto.imaging.texture import LARGEST_TILE, Tile, homography, sample_of
 
 CORNERS = [(10.0, 20.0), (90.0, 30.0), (80.0, 95.0), (5.0, 70.0)]
 
@@ -47,12 +49,13 @@ def test_far_away_a_tile_is_its_mean():
     np.testing.assert_allclose(tile.mean, srgb_to_linear(rgb / 255).mean(axis=(0, 1)), atol=1e-6)
 
 
-def test_samples_travel_as_text():
+def test_a_sample_is_upright_and_reduced_to_its_longest_side():
     rgb = np.random.default_rng(2).integers(0, 256, (20, 30, 3)).astype(np.uint8)
-    np.testing.assert_array_equal(unpack_tile(pack_tile(rgb)), rgb)
-    big = unpack_tile(pack_tile(np.full((100, 3 * LARGEST_TILE, 3), 77, np.uint8)))
-    assert big.shape[1] == LARGEST_TILE
-    assert (big == 77).all()
-    for text in ("", "????", "aGVsbG8="):
-        with pytest.raises(OptionError):
-            unpack_tile(text)
+    np.testing.assert_array_equal(sample_of(image_from_array(rgb)), rgb)
+    lying = image_from_array(rgb).replace(meta=Metadata(orientation=6))
+    np.testing.assert_array_equal(sample_of(lying), np.rot90(rgb, -1))
+    big = np.full((100, 3 * LARGEST_TILE, 3), 77, np.uint8)
+    big[:, ::3] = 101  # a third of each mean
+    small = sample_of(image_from_array(big))
+    assert small.shape == (33, LARGEST_TILE, 3)
+    assert (small == 85).all()

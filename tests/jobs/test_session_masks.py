@@ -107,7 +107,7 @@ def test_passes_each_with_its_mask_are_steps_of_the_recipe(photo, tmp_path):
     assert [s["params"].get("mask") for s in receipt["steps"]] == [None, "pass-1", "pass-2"]
     assert receipt["steps"][0]["params"]["caption"] == "A wave."
     assert [(p["pass"], p["class"]) for p in receipt["mask"]["parts"]] == [(1, None), (2, None), (2, "stain")]
-    assert receipt["maps"]["confidence"]["basis"] == "model"
+    assert receipt["outputs"]["picture"]["maps"]["confidence"]["basis"] == "model"
     one = tratto.repair(path, mask=folder / "crack.png", method="plate").to_numpy()
     two = tratto.repair(one, mask=folder / "stain.png", method="plate").to_numpy()
     np.testing.assert_array_equal(result.to_numpy(), two)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from skimage import data
 
+from tratto.core.artifact import InputPicture
 from tratto.core.capability import ModelRef
 from tratto.core.image import ColorMode, Image, Mask, Metadata
 from tratto.core.inspection import Estimate, Inspection
@@ -13,11 +14,12 @@ from tratto.core.recipe import Recipe
 from tratto.core.result import Result
 from tratto.core.step import StepRecord
 from tratto.imaging import io
+from tratto.imaging.artifact import Picture
 from tratto.imaging.resample import enlarge_into
 from tratto.provenance.bundle import BundleParts, write_bundle
 from tratto.provenance.confidence import confidence_map
 from tratto.provenance.edit_map import edit_map
-from tratto.provenance.receipt import FileFacts, ReceiptInputs, build_receipt
+from tratto.provenance.receipt import FileFacts, InputFacts, ReceiptInputs, build_receipt
 
 
 @dataclass(frozen=True)
@@ -140,22 +142,19 @@ def build(job: Job, folder: Path) -> tuple[Result, Path]:
             resolved=recipe,
             records=records,
             inspection=inspection(w, h),
-            source=source,
-            source_digest=io.digest(source),
-            output=result_image,
-            output_digest=io.digest(result_image),
+            inputs={"picture": InputFacts(source, io.digest(source), 0, FileFacts.of(path.read_bytes()))},
+            outputs={"picture": Picture(result_image)},
             edit=stats,
             edit_map=edits,
             confidence=sure,
-            input_file=FileFacts.of(path.read_bytes()),
             mask=mask,
             warnings=job.notes,
             threads=2,
         )
     )
     result = Result(
-        image=result_image,
-        source=source,
+        outputs={"picture": Picture(result_image)},
+        inputs={"picture": InputPicture(source, path)},
         edit_map=edits,
         confidence=sure,
         inspection=inspection(w, h),

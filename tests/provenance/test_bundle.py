@@ -29,8 +29,8 @@ def test_what_lies_in_a_bundle(make_bundle):
     assert listing(made.output.parent) == ["photo.png", "photo.tratto"]
     receipt = read_receipt((made.bundle / "receipt.json").read_bytes())
     assert receipt == made.receipt
-    assert receipt["output"]["file"]["sha256"] == FileFacts.of(made.output.read_bytes()).sha256
-    assert receipt["output"]["file"]["format"] == "png"
+    assert receipt["outputs"]["picture"]["file"]["sha256"] == FileFacts.of(made.output.read_bytes()).sha256
+    assert receipt["outputs"]["picture"]["file"]["format"] == "png"
     sealed_receipt, sealed_output, files = read_seal((made.bundle / "seal.json").read_bytes())
     assert sealed_receipt == FileFacts.of((made.bundle / "receipt.json").read_bytes())
     assert sealed_output == FileFacts.of(made.output.read_bytes())
@@ -270,7 +270,7 @@ def test_the_hash_of_a_mask_is_computed_as_the_documents_say(make_bundle):
     assert hashlib.sha256(b"tratto/array/1 float32 48x64\n" + samples).hexdigest() == stated["samples_sha256"]
     assert stated["covered"] == 22 * 16 / (48 * 64)
     edits = np.asarray(Pil.open(made.bundle / "edit-map.png")).astype("<u2").tobytes()
-    stated = made.receipt["maps"]["edit"]
+    stated = made.receipt["outputs"]["picture"]["maps"]["edit"]
     assert hashlib.sha256(b"tratto/array/1 uint16 48x64\n" + edits).hexdigest() == stated["samples_sha256"]
 
 

@@ -41,8 +41,8 @@ def test_true_receipts_do_not_contradict_themselves(make_result):
     [
         (lambda r: r["steps"][0].update(input_digest=ZERO), "steps[0].input_digest: expected the digest of the input"),
         (lambda r: r["steps"][0].update(output_digest=ZERO), "steps[0].output_digest: expected the digest of the out"),
-        (lambda r: r["output"].update(samples_sha256=ZERO), "steps[0].output_digest"),
-        (lambda r: r["input"].update(samples_sha256=ZERO), "steps[0].input_digest"),
+        (lambda r: r["outputs"]["picture"].update(samples_sha256=ZERO), "steps[0].output_digest"),
+        (lambda r: r["inputs"]["picture"].update(samples_sha256=ZERO), "steps[0].input_digest"),
         (lambda r: (two_steps(r), r["steps"][1].update(input_digest=ZERO)), "steps[1].input_digest: expected the outp"),
         (lambda r: (two_steps(r), r["steps"].pop()), "expected the steps of recipe.resolved"),
         (lambda r: r["steps"].clear(), "expected the steps of recipe.resolved in their order, got none"),
@@ -51,8 +51,11 @@ def test_true_receipts_do_not_contradict_themselves(make_result):
         (lambda r: r["steps"][0]["params"].update(strength=0.5), "steps[0].params: expected those of recipe.resolved"),
         (lambda r: r["recipe"]["resolved"]["steps"][0]["params"].update(strength=0.5), "steps[0].params"),
         (lambda r: r["steps"][0].update(provider="nlm"), "steps[0].provider: expected 'mean'"),
-        (lambda r: r["output"].update(kernel="lanczos"), "output.kernel"),
-        (lambda r: r["maps"]["confidence"].update(basis="none"), "confidence.basis: expected 'model'"),
+        (lambda r: r["outputs"]["picture"].update(kernel="lanczos"), "picture.kernel"),
+        (
+            lambda r: r["outputs"]["picture"]["maps"]["confidence"].update(basis="none"),
+            "confidence.basis: expected 'model'",
+        ),
         (
             lambda r: (
                 r.update(forensic=True),
@@ -106,19 +109,19 @@ def test_change_needs_a_step(make_result):
     found = " ".join(contradictions(bad))
     assert "pixels changed, but no step was run" in found
     assert "without steps the result must hold the samples of the source" in found
-    bad["output"]["samples_sha256"] = bad["input"]["samples_sha256"]
+    bad["outputs"]["picture"]["samples_sha256"] = bad["inputs"]["picture"]["samples_sha256"]
     assert "pixels changed, but input and output have the same samples" in " ".join(contradictions(bad))
     calm = make_result()[0].receipt
-    calm = changed(calm, lambda r: r["maps"]["edit"]["stats"].update(changed_fraction=0))
+    calm = changed(calm, lambda r: r["outputs"]["picture"]["maps"]["edit"]["stats"].update(changed_fraction=0))
     assert "nothing changed, but input and output have different samples" in " ".join(contradictions(calm))
 
 
 @pytest.mark.parametrize(("same", "share", "fits"), [(True, 0.0, 1), (True, 0.1, 0), (False, 0.0, 0), (False, 0.1, 1)])
 def test_the_share_that_a_lossy_file_lost_agrees_with_its_digests(make_bundle, same, share, fits):
     def encoded(r):
-        file = r["output"]["file"]
+        file = r["outputs"]["picture"]["file"]
         file["recoded_fraction"] = share
-        file["decoded_samples_sha256"] = r["output"]["samples_sha256"] if same else ZERO
+        file["decoded_samples_sha256"] = r["outputs"]["picture"]["samples_sha256"] if same else ZERO
 
     assert len(contradictions(changed(make_bundle("photo.jpg").receipt, encoded))) == 1 - fits
 
@@ -132,12 +135,12 @@ def test_upscale_steps_give_the_scale(make_result):
     receipt = changed(make_result(scale=2)[0].receipt, renamed)
     assert contradictions(receipt) == []
     receipt = changed(make_result(scale=4, size=(20, 24))[0].receipt, renamed)
-    assert contradictions(receipt) == ["receipt.output.scale: expected 2 as follows from the steps"]
+    assert contradictions(receipt) == ["receipt.outputs.picture.scale: expected 2 as follows from the steps"]
 
 
 def test_the_digests_of_a_palette_picture_stand_outside_the_chain(make_result):
     def palette(r):
-        r["input"]["picture"]["mode"] = r["output"]["picture"]["mode"] = "palette"
+        r["inputs"]["picture"]["picture"]["mode"] = r["outputs"]["picture"]["picture"]["mode"] = "palette"
         r["steps"][0]["input_digest"] = r["steps"][0]["output_digest"] = "2" * 64
 
     assert contradictions(changed(make_result()[0].receipt, palette)) == []
@@ -242,7 +245,7 @@ def test_a_known_generative_model_cannot_be_denied(make_bundle, tmp_path, forens
 def test_a_known_generative_model_that_is_admitted(make_bundle):
     receipt = changed(make_bundle().receipt, by_realesrgan)
     receipt["steps"][0]["generative"] = True
-    share = receipt["maps"]["edit"]["stats"]["changed_fraction"]
+    share = receipt["outputs"]["picture"]["maps"]["edit"]["stats"]["changed_fraction"]
     receipt["claim"] = json.loads(canonical.dumps(claim(True, 1, share, "bicubic")))
     validate_receipt(receipt)
     assert compare_models(receipt, known_models()) == ([], [])

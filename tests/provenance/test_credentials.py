@@ -67,7 +67,7 @@ def test_every_format_is_signed_and_keeps_its_samples(make_bundle, studio, name)
     signed = make_bundle(name=name, save={"identity": identity})
     if not name.endswith("jpg"):
         assert np.array_equal(np.asarray(Pil.open(plain.output)), np.asarray(Pil.open(signed.output)))
-    stated = signed.receipt["output"]["file"]
+    stated = signed.receipt["outputs"]["picture"]["file"]
     fmt = stated["format"]
     assert signed.output.stat().st_size > stated["bytes"]
     told = credentials.read(signed.output, fmt, root)
@@ -119,7 +119,7 @@ def test_the_report_tells_the_hash_of_the_signed_file(make_bundle, studio):
     assert text.count(final) == 2  # in the commands and in the table
     assert "is signed with content credentials" in text
     assert "The picture is unsigned" in (plain.bundle / "report.html").read_text()
-    assert plain.receipt["output"]["file"]["sha256"] in (plain.bundle / "report.html").read_text()
+    assert plain.receipt["outputs"]["picture"]["file"]["sha256"] in (plain.bundle / "report.html").read_text()
 
 
 def account(edits, mask=None):
@@ -215,7 +215,7 @@ def test_who_cannot_sign_is_told_before_any_work(studio):
 def test_two_signatures_are_never_alike_but_the_samples_are(make_bundle, studio):
     a, b = (make_bundle(name=n, save={"identity": studio[0]}) for n in ("a.png", "b.png"))
     assert a.output.read_bytes() != b.output.read_bytes()
-    assert a.receipt["output"] == b.receipt["output"]
+    assert a.receipt["outputs"]["picture"] == b.receipt["outputs"]["picture"]
 
 
 # ----------------------------------------------------------------------------------------------------------- damage
@@ -293,10 +293,10 @@ def test_stripped_credentials_are_missed(make_bundle, studio):
     made = make_bundle(save={"identity": studio[0]})
     data = made.output.read_bytes()
     stripped = data[:8] + b"".join(c for c in chunks(data) if c[4:8] != b"caBX")
-    assert len(stripped) == made.receipt["output"]["file"]["bytes"]  # signing had only added this chunk
+    assert len(stripped) == made.receipt["outputs"]["picture"]["file"]["bytes"]  # signing had only added this chunk
     made.output.write_bytes(stripped)
     seal = json.loads((made.bundle / "seal.json").read_bytes())
-    stated = made.receipt["output"]["file"]
+    stated = made.receipt["outputs"]["picture"]["file"]
     seal["output"] = {"sha256": stated["sha256"], "bytes": stated["bytes"]}
     (made.bundle / "seal.json").write_bytes(canonical.dumps(seal))
     verdict = verify(made.output)

@@ -201,11 +201,12 @@ def reseal(done, change, raw=None):
     """Write receipt, report and seal anew with some facts changed, or with other bytes as the receipt."""
     bundle = read_bundle(done.bundle)
     forged = canonical.loads(bundle.receipt_bytes)
-    forged["output"]["file"] |= change.get("output", {}).get("file", {})
+    forged["outputs"]["picture"]["file"] |= change.get("output", {}).get("file", {})
     data = raw or canonical.dumps(forged)
     page = (done.bundle / "report.html").read_text()
     page = page.replace(FileFacts.of(bundle.receipt_bytes).sha256, FileFacts.of(data).sha256)
-    page = page.replace(bundle.receipt["output"]["file"]["sha256"], forged["output"]["file"]["sha256"])
+    was, now = (r["outputs"]["picture"]["file"]["sha256"] for r in (bundle.receipt, forged))
+    page = page.replace(was, now)
     (done.bundle / "report.html").write_text(page)
     (done.bundle / "receipt.json").write_bytes(data)
     files = dict(bundle.sealed_files) | {"report.html": FileFacts.of(page.encode())}

@@ -48,7 +48,11 @@ def test_all_of_it_is_on_a4_with_page_numbers(make_bundle):
         assert heading in text, heading
     joined = text.replace(" ", "")
     bundle = read_bundle(made.bundle)
-    for digest in (bundle.sealed_receipt.sha256, bundle.sealed_output.sha256, made.receipt["input"]["samples_sha256"]):
+    for digest in (
+        bundle.sealed_receipt.sha256,
+        bundle.sealed_output.sha256,
+        made.receipt["inputs"]["picture"]["samples_sha256"],
+    ):
         assert digest in joined
     assert "The answer was: authentic." in text
     assert "holds no proof that a ledger recorded it" in text
@@ -204,8 +208,9 @@ def receipt(generative=False, basis="model", scale=1, masked=True, params=None):
     return {
         "steps": [step],
         "mask": {} if masked else None,
-        "maps": {"confidence": {"basis": basis}},
-        "output": {"scale": scale, "kernel": "bicubic"},
+        "outputs": {
+            "picture": {"scale": scale, "kernel": "bicubic", "maps": {"edit": {}, "confidence": {"basis": basis}}}
+        },
     }
 
 
@@ -273,7 +278,7 @@ def test_rows_name_the_method_of_each_part(make_result):
         **result.receipt,
         **receipt(True, params={"fine": "plate", "regions": [{"box": [8, 8, 4, 4], "by": "patch"}]}),
     }
-    told["maps"] = result.receipt["maps"]
+    told["outputs"]["picture"]["maps"] = result.receipt["outputs"]["picture"]["maps"]
     inputs = ReportInputs(
         told, "", result.source, result.image, result.edit_map, result.confidence, "a.png", mask=result.mask.values
     )

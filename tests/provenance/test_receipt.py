@@ -43,7 +43,7 @@ def test_round_trip_through_bytes(make_result):
     result, _ = make_result()
     data = canonical.dumps(result.receipt)
     assert read_receipt(data) == result.receipt
-    assert json.loads(data)["schema"] == "tratto/receipt/1"
+    assert json.loads(data)["schema"] == "tratto/receipt/2"
 
 
 def test_same_job_same_bytes(make_result):
@@ -62,13 +62,13 @@ def test_no_names_times_or_paths(make_result, tmp_path):
 def test_facts(make_result):
     result, source = make_result(scale=2, masked=True)
     r = result.receipt
-    assert r["input"]["file"] == {
+    assert r["inputs"]["picture"]["file"] == {
         "sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
         "bytes": source.stat().st_size,
     }
-    assert (r["output"]["picture"]["width"], r["output"]["scale"]) == (128, 2)
+    assert (r["outputs"]["picture"]["picture"]["width"], r["outputs"]["picture"]["scale"]) == (128, 2)
     assert r["mask"]["covered"] == 16 * 22 / (48 * 64)
-    assert r["maps"]["confidence"]["basis"] == "model"
+    assert r["outputs"]["picture"]["maps"]["confidence"]["basis"] == "model"
     assert r["steps"][0]["scores"] == {"gain": 1.5}
     assert r["environment"]["threads"] == 2
     assert r["environment"]["libraries"]["numpy"] == np.__version__
@@ -87,7 +87,7 @@ def mutate(receipt_, path, value):
 
 
 MUTATIONS = [
-    (("schema",), "tratto/receipt/2"),
+    (("schema",), "tratto/receipt/3"),
     (("tool",), None),
     (("tool", "version"), 1),
     (("task",), ""),
@@ -102,19 +102,19 @@ MUTATIONS = [
     (("steps", 0, "models", 0, "sha256"), "AB" * 32),
     (("steps", 0, "scores", "gain"), "1"),
     (("steps", 0, "confidence_basis"), "guess"),
-    (("input", "samples_sha256"), "0" * 63),
-    (("input", "file", "bytes"), -1),
-    (("input", "file", "path"), "/home"),
-    (("input", "page"), True),
-    (("input", "picture", "mode"), "lab"),
-    (("input", "picture", "orientation"), 9),
-    (("input", "picture", "bits"), 12),
-    (("output", "file"), {}),
-    (("output", "kernel"), "x" * 41),
+    (("inputs", "picture", "samples_sha256"), "0" * 63),
+    (("inputs", "picture", "file", "bytes"), -1),
+    (("inputs", "picture", "file", "path"), "/home"),
+    (("inputs", "picture", "page"), True),
+    (("inputs", "picture", "picture", "mode"), "lab"),
+    (("inputs", "picture", "picture", "orientation"), 9),
+    (("inputs", "picture", "picture", "bits"), 12),
+    (("outputs", "picture", "file"), {}),
+    (("outputs", "picture", "kernel"), "x" * 41),
     (("mask",), 0),
-    (("maps", "edit", "steps_per_delta_e"), 256),
-    (("maps", "edit", "stats", "max"), -0.5),
-    (("maps", "confidence", "basis"), KeyError),
+    (("outputs", "picture", "maps", "edit", "steps_per_delta_e"), 256),
+    (("outputs", "picture", "maps", "edit", "stats", "max"), -0.5),
+    (("outputs", "picture", "maps", "confidence", "basis"), KeyError),
     (("environment", "cpu_flags"), ["x"] * 201),
     (("environment", "libraries", "numpy"), 2),
     (("environment", "host"), "box"),
@@ -141,10 +141,10 @@ def test_both_checkers_refuse_the_same(make_result, path, value):
         (("claim", "status"), "existing state", "expected 'evidence-based restoration'"),
         (("claim", "stamp"), "not for examination", "claim"),
         (("steps", 0, "generative"), True, "expected 'hypothetical reconstruction'"),
-        (("output", "picture", "width"), 65, "times the scale"),
-        (("output", "scale"), 2, "times the scale"),
+        (("outputs", "picture", "picture", "width"), 65, "times the scale"),
+        (("outputs", "picture", "scale"), 2, "times the scale"),
         (("task",), "repair", "task"),
-        (("maps", "edit", "stats", "max"), 0.0, "cannot exceed"),
+        (("outputs", "picture", "maps", "edit", "stats", "max"), 0.0, "cannot exceed"),
     ],
 )
 def test_contradictions_are_refused(make_result, path, value, message):
@@ -172,7 +172,7 @@ def test_values_without_json_form_are_refused(make_result, monkeypatch):
     monkeypatch.setattr(receipt, "environment", lambda threads: {"libraries": {"x": float("nan")}})
     inputs = receipt.ReceiptInputs(
         asked=result.asked, resolved=result.resolved, records=result.records, inspection=result.inspection,
-        source=result.source, source_digest="0" * 64, output=result.image, output_digest="0" * 64,
+        inputs={"picture": receipt.InputFacts(result.source, "0" * 64)}, outputs=result.outputs,
         edit=EditStats(0.5, 1.0, 2.0, 3.0, 2.0), edit_map=result.edit_map, confidence=result.confidence,
     )  # fmt: skip
     with pytest.raises(ReceiptError, match="nan"):

@@ -34,23 +34,23 @@ def forge(made, image=None, edits=None, change=None, report=True):
     receipt = json.loads(json.dumps(made.receipt))
     image = image or made.result.image
     edits = made.result.edit_map if edits is None else edits
-    fmt = receipt["output"]["file"]["format"]
+    fmt = receipt["outputs"]["picture"]["file"]["format"]
     io.write_image(image, made.output, fmt)
-    receipt["output"]["samples_sha256"] = io.digest(image)
+    receipt["outputs"]["picture"]["samples_sha256"] = io.digest(image)
     if receipt["steps"]:
         receipt["steps"][-1]["output_digest"] = io.digest(image)
     data = made.output.read_bytes()
-    receipt["output"]["file"] |= FileFacts.of(data).to_json()
-    receipt["output"]["file"]["decoded_samples_sha256"] = io.digest(io.read_image(made.output))
+    receipt["outputs"]["picture"]["file"] |= FileFacts.of(data).to_json()
+    receipt["outputs"]["picture"]["file"]["decoded_samples_sha256"] = io.digest(io.read_image(made.output))
     io.encode_png16_gray(made.bundle / "edit-map.png", edits, {}, image.meta.orientation)
-    stats = stats_of(edits, receipt["maps"]["edit"]["stats"]["alpha"])
-    receipt["maps"]["edit"] |= {
+    stats = stats_of(edits, receipt["outputs"]["picture"]["maps"]["edit"]["stats"]["alpha"])
+    receipt["outputs"]["picture"]["maps"]["edit"] |= {
         "samples_sha256": array_digest(edits),
         "file_sha256": FileFacts.of((made.bundle / "edit-map.png").read_bytes()).sha256,
         "stats": stats.to_json(),
     }
     generative = any(s["generative"] for s in receipt["steps"])
-    scale, kernel = receipt["output"]["scale"], receipt["output"]["kernel"]
+    scale, kernel = receipt["outputs"]["picture"]["scale"], receipt["outputs"]["picture"]["kernel"]
     receipt["claim"] = claim(generative, scale, stats.changed_fraction, kernel)
     if change is not None:
         change(receipt)
@@ -127,7 +127,7 @@ def test_a_mask_that_was_taken_out(make_bundle, deep):
 def test_a_share_that_belittles_what_the_encoding_changed(make_bundle):
     made = make_bundle("photo.jpg", changed=False, input_format="jpeg")
     receipt = json.loads(json.dumps(made.receipt))
-    receipt["output"]["file"]["recoded_fraction"] = 1e-5
+    receipt["outputs"]["picture"]["file"]["recoded_fraction"] = 1e-5
     seal_again(made, receipt)
     verdict = verify(made.output)
     assert verdict.word == "altered"
@@ -207,7 +207,7 @@ def test_a_lossless_file_must_hold_the_result(make_bundle):
     made = make_bundle()
 
     def other(receipt):
-        receipt["output"]["samples_sha256"] = receipt["steps"][-1]["output_digest"] = "0" * 64
+        receipt["outputs"]["picture"]["samples_sha256"] = receipt["steps"][-1]["output_digest"] = "0" * 64
 
     verdict = forge(made, change=other)
     assert verdict.word == "altered"
@@ -216,7 +216,7 @@ def test_a_lossless_file_must_hold_the_result(make_bundle):
 
 def test_facts_of_the_original_are_compared(make_bundle):
     made = make_bundle()
-    verdict = forge(made, change=lambda r: r["input"]["picture"].update(orientation=3, bits=16))
+    verdict = forge(made, change=lambda r: r["inputs"]["picture"]["picture"].update(orientation=3, bits=16))
     assert verdict.reasons == ("the receipt states another bits and orientation than original.png has",)
 
 
@@ -253,9 +253,11 @@ def test_a_palette_picture_is_followed_through_its_expansion(tmp_path, make_bund
 
 def make_palette(make_bundle, tmp_path, source, result, fmt, shown=None):
     """Write a job on a palette picture; ``shown`` is put in the place of its result afterwards."""
+    from tratto.core.artifact import InputPicture
     from tratto.core.recipe import Recipe
+    from tratto.imaging.artifact import Picture
     from tratto.provenance.bundle import BundleParts, write_bundle
-    from tratto.provenance.receipt import ReceiptInputs, build_receipt
+    from tratto.provenance.receipt import InputFacts, ReceiptInputs, build_receipt
 
     plain = make_bundle()
     path = tmp_path / "palette.png"
@@ -272,12 +274,25 @@ def make_palette(make_bundle, tmp_path, source, result, fmt, shown=None):
     recipe = Recipe("restore", plain.result.resolved.steps, 3)
     receipt = build_receipt(
         ReceiptInputs(
-            asked=recipe, resolved=recipe, records=(record,), inspection=plain.result.inspection, source=source,
-            source_digest=io.digest(source), output=final, output_digest=io.digest(final), edit=stats,
-            edit_map=edits, confidence=plain.result.confidence, input_file=FileFacts.of(path.read_bytes()),
+            asked=recipe,
+            resolved=recipe,
+            records=(record,),
+            inspection=plain.result.inspection,
+            inputs={"picture": InputFacts(source, io.digest(source), 0, FileFacts.of(path.read_bytes()))},
+            outputs={"picture": Picture(final)},
+            edit=stats,
+            edit_map=edits,
+            confidence=plain.result.confidence,
         )
-    )  # fmt: skip
-    done = replace(plain.result, image=final, source=source, edit_map=edits, records=(record,), receipt=receipt)
+    )
+    done = replace(
+        plain.result,
+        outputs={"picture": Picture(final)},
+        inputs={"picture": InputPicture(source, path)},
+        edit_map=edits,
+        records=(record,),
+        receipt=receipt,
+    )
     output = plain.output.with_name(f"palette.{'tif' if fmt == 'tiff' else fmt}")
     part = output.with_name(".palette.part")
     io.write_image(final, part, fmt)

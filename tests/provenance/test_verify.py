@@ -148,7 +148,7 @@ def test_receipt_alone(make_bundle, tmp_path):
     lone.write_bytes((made.bundle / "receipt.json").read_bytes())
     verdict = verify(lone)
     assert verdict.word == "unknown"
-    assert made.receipt["output"]["samples_sha256"] in verdict.reasons[1]
+    assert made.receipt["outputs"]["picture"]["samples_sha256"] in verdict.reasons[1]
     lone.write_bytes(lone.read_bytes() + b"\n")
     assert verify(lone).word == "altered"
 
@@ -181,19 +181,22 @@ def test_resealed_contradictions_are_found(make_bundle):
 
     zero = "0" * 64
     cases = [
-        (lambda r: r["output"]["file"].update(decoded_samples_sha256=zero), "samples of photo.png"),
-        (lambda r: r["input"].update(samples_sha256=zero), "receipt.steps[0].input_digest"),
+        (lambda r: r["outputs"]["picture"]["file"].update(decoded_samples_sha256=zero), "samples of photo.png"),
+        (lambda r: r["inputs"]["picture"].update(samples_sha256=zero), "receipt.steps[0].input_digest"),
         (
-            lambda r: (r["input"].update(samples_sha256=zero), r["steps"][0].update(input_digest=zero)),
+            lambda r: (r["inputs"]["picture"].update(samples_sha256=zero), r["steps"][0].update(input_digest=zero)),
             "samples of original.png",
         ),
-        (lambda r: r["input"]["file"].update(sha256=zero), "original.png"),
-        (lambda r: r["maps"]["edit"].update(samples_sha256=zero), "samples of edit-map.png"),
-        (lambda r: r["maps"]["confidence"].update(samples_sha256=zero), "samples of confidence.png"),
-        (lambda r: r["maps"]["edit"].update(file_sha256=zero), "edit-map.png"),
-        (lambda r: r["maps"]["edit"]["stats"].update(mean=0.01), "statistics"),
+        (lambda r: r["inputs"]["picture"]["file"].update(sha256=zero), "original.png"),
+        (lambda r: r["outputs"]["picture"]["maps"]["edit"].update(samples_sha256=zero), "samples of edit-map.png"),
+        (
+            lambda r: r["outputs"]["picture"]["maps"]["confidence"].update(samples_sha256=zero),
+            "samples of confidence.png",
+        ),
+        (lambda r: r["outputs"]["picture"]["maps"]["edit"].update(file_sha256=zero), "edit-map.png"),
+        (lambda r: r["outputs"]["picture"]["maps"]["edit"]["stats"].update(mean=0.01), "statistics"),
         (lambda r: r["mask"].update(samples_sha256=zero), "mask.png"),
-        (lambda r: r["output"]["file"].update(sha256=zero), "the picture"),
+        (lambda r: r["outputs"]["picture"]["file"].update(sha256=zero), "the picture"),
     ]
     for change, word in cases:
         got, reasons = altered_by(change)
@@ -245,7 +248,7 @@ def test_undecodable_though_sealed(make_bundle):
     made = make_bundle(save={"keep_original": False})
     (made.bundle / "confidence.png").write_bytes(b"not a picture")
     receipt = json.loads((made.bundle / "receipt.json").read_bytes())
-    receipt["maps"]["confidence"]["file_sha256"] = FileFacts.of(b"not a picture").sha256
+    receipt["outputs"]["picture"]["maps"]["confidence"]["file_sha256"] = FileFacts.of(b"not a picture").sha256
     reseal(made, receipt)
     assert "confidence.png cannot be read as a map of 64x48" in " ".join(verify(made.output).reasons)
 
@@ -254,7 +257,9 @@ def test_map_of_another_size_is_refused_before_it_is_decoded(make_bundle):
     made = make_bundle()
     io.encode_png16_gray(made.bundle / "confidence.png", np.zeros((3000, 3000), np.uint16), {}, 1)
     receipt = json.loads((made.bundle / "receipt.json").read_bytes())
-    receipt["maps"]["confidence"]["file_sha256"] = FileFacts.of((made.bundle / "confidence.png").read_bytes()).sha256
+    receipt["outputs"]["picture"]["maps"]["confidence"]["file_sha256"] = FileFacts.of(
+        (made.bundle / "confidence.png").read_bytes()
+    ).sha256
     reseal(made, receipt)
     assert "over the limit" in " ".join(verify(made.output).reasons)
 

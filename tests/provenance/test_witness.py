@@ -215,7 +215,7 @@ def test_a_bundle_and_its_ledger(make_bundle, tmp_path, log_key, me):
     assert any("not one you named" in r for r in verify(made[1].output).reasons)
     origin, index, size, output = standalone.check_bundle(str(made[1].bundle), log_key.verifier.text())
     assert (origin, index, size) == ("example.org/log", 1, 2)
-    assert output == made[1].receipt["output"]["file"]["sha256"]
+    assert output == made[1].receipt["outputs"]["picture"]["file"]["sha256"]
 
     # with a witness's signature
     note = LedgerReader(folder)

@@ -186,7 +186,7 @@ def receipt(generative=False, status="evidence-based restoration", stamp=None, m
         "tool": {"version": "0.2.0"},
         "steps": [step],
         "claim": {"status": status, "stamp": stamp},
-        "output": {"samples_sha256": "cd" * 32},
+        "outputs": {"picture": {"samples_sha256": "cd" * 32}},
     }
 
 
@@ -270,7 +270,7 @@ def test_a_forged_claim_in_the_picture_is_altered(tmp_path, make_bundle):
     write_image(image.replace(meta=replace(image.meta, xmp=lie)), done.output, "png")
     facts = hash_file(done.output)
     forged = canonical.loads(bundle.receipt_bytes)
-    forged["output"]["file"] |= facts.to_json()
+    forged["outputs"]["picture"]["file"] |= facts.to_json()
     data = canonical.dumps(forged)
     page = (done.bundle / "report.html").read_text()
     page = page.replace(bundle.sealed_output.sha256, facts.sha256).replace(

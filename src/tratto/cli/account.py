@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,11 +26,18 @@ StampAnchors = Annotated[Path | None, path_option("Root certificates (PEM) of ti
 
 def replay(
     receipt: Annotated[Path, path_argument("A receipt, its bundle or the picture beside it.", metavar="RECEIPT")],
-    source: Annotated[Path | None, path_option("The original, when the bundle holds none.", "--input")] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="[ROLE=]PATH",
+            help="The original, when the bundle holds none; texture=PATH: the wallpaper. Repeatable.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Do it again from the receipt and say how exactly the result agrees (tier A, B or C)."""
-    guarded(run_replay, receipt, source, as_json, as_json=as_json)
+    guarded(run_replay, receipt, given, as_json, as_json=as_json)
 
 
 def verify(
@@ -56,17 +64,50 @@ def revert(
     guarded(run_revert, path, out)
 
 
-def run_replay(receipt: Path, source: Path | None, as_json: bool) -> int:
+def run_replay(receipt: Path, given: list[str] | None, as_json: bool) -> int:
     """Replay; return the exit code: 0 for tiers A, B and C, 9 for another result, 10 if not comparable."""
     from tratto.jobs import Session
 
+    inputs = inputs_of(given or [])
+    source = inputs.pop("picture", None)
     with ProgressLine() as line:
-        verdict = Session(progress=line).replay(receipt, source)
+        verdict = Session(progress=line).replay(receipt, source, inputs)
     if as_json:
         emit_json(verdict.to_json())
     else:
         typer.echo(printable(verdict.sentence()))
     return verdict.exit_code
+
+
+def inputs_of(given: list[str]) -> dict[str, Path]:
+    """Return files by role: ``ROLE=FILE`` names both; a file alone is the picture.
+
+    Raises
+    ------
+    OptionError
+        If one is empty, or a role has two.
+
+    Examples
+    --------
+    >>> inputs_of(["photo.png", "texture=paper.png"])["texture"].name
+    'paper.png'
+    """
+    from tratto.core.errors import OptionError
+
+    found: dict[str, Path] = {}
+    for text in given:
+        role, equals, file = text.partition("=")
+        if not equals or not _ROLE.fullmatch(role) or Path(text).exists():
+            role, file = "picture", text
+        if not file:
+            raise OptionError("--input is empty; name a file, or a role and a file: texture=FILE")
+        if role in found:
+            raise OptionError(f"--input names two files for the {role}: {found[role]} and {file}")
+        found[role] = Path(file)
+    return found
+
+
+_ROLE = re.compile("[a-z][a-z0-9-]*")
 
 
 def trust_of(ledger: Path | None, keys: list[str] | None, anchors: Path | None, stamp_anchors: Path | None) -> Trust:

@@ -17,6 +17,63 @@ SCHEMA = "tratto/recipe/1"
 MOST_STEPS = 300
 
 
+#: How a picture inside a recipe begins: a PNG in base64.
+PACKED = "iVBORw0KGgo"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a wording of an older recipe reads now.
+
+    Attributes
+    ----------
+    step : str
+        Name of the step, as the older recipe has it.
+    param : str
+        Parameter of it, as the older recipe has it; empty: the step itself.
+    name : str
+        What the parameter, or the step, is called now; empty: it fell away.
+    value : callable or None
+        Turns the older value into what it is now; None: it stays.
+    """
+
+    step: str
+    param: str
+    name: str
+    value: Callable[[Any], Any] | None = None
+
+
+def _as_role(texture: Any) -> Any:
+    """Return the role of a sample that an older recipe held in itself; its receipt gives the sample."""
+    return "texture" if isinstance(texture, str) and texture.startswith(PACKED) else texture
+
+
+#: The one table of older wordings. A step that is renamed has the rows of its parameters under its older name.
+READINGS: tuple[Reading, ...] = (
+    Reading("repaint", "texture", "texture", _as_role),
+    Reading("diffuse", "texture", "texture", _as_role),
+)
+
+
+def as_now(step: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a step of a recipe and its parameters in the words of this version.
+
+    Examples
+    --------
+    >>> as_now("repaint", {"texture": "iVBORw0KGgoAAAA", "edge": 2})
+    ('repaint', {'texture': 'texture', 'edge': 2})
+    """
+    rows = {r.param: r for r in READINGS if r.step == step}
+    out: dict[str, Any] = {}
+    for param, value in params.items():
+        row = rows.get(param)
+        if row is None:
+            out[str(param)] = value
+        elif row.name:
+            out[row.name] = value if row.value is None else row.value(value)
+    return rows[""].name if "" in rows else step, out
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What to do, in order.
@@ -49,7 +106,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], step_class: Callable[[str], type]) -> Recipe:
-        """Rebuild a recipe.
+        """Rebuild a recipe, an older one in the words of this version (:data:`READINGS`).
 
         Parameters
         ----------
@@ -96,13 +153,14 @@ def _step(item: Any, step_class: Callable[[str], type]) -> Step:
     params = item.get("params")
     if not isinstance(params, Mapping):
         raise ReceiptError(f"the parameters of {_short(item['step'])} must be a table, got {_short(params)}")
-    cls = step_class(item["step"])
+    step, params = as_now(item["step"], params)
+    cls = step_class(step)
     kinds = _kinds_of(cls)
     values: dict[str, Any] = {}
     for name, value in params.items():
         if name not in kinds:
-            raise ReceiptError(f"{item['step']} has no parameter {_short(name)}")
-        values[str(name)] = _fitted(value, kinds[name], f"{item['step']}.{name}")
+            raise ReceiptError(f"{step} has no parameter {_short(name)}")
+        values[str(name)] = _fitted(value, kinds[name], f"{step}.{name}")
     made: Step = cls(**values)
     return made
 

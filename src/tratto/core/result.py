@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.artifact import Artifact, InputPicture, PictureArtifact, main_role
+from tratto.core.errors import OptionError
 from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
@@ -66,22 +68,23 @@ def pass_name(number: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A picture and the account of how it came about.
+    """What a job made, and the account of how it came about.
 
     Attributes
     ----------
-    image : Image
-        The result in its native encoding.
-    source : Image
-        What went in, as decoded.
-    edit_map : (H, W) uint16
-        Delta-E (CIEDE2000) between result and (resampled) source, times 512, in stored order of ``image``.
-    confidence : (H, W) uint16
-        65535 = sure, 0 = expected error of a quarter of full scale or more.
+    outputs : mapping of str to Artifact
+        By role: ``"picture"``, ``"scene"``, ``"sheet"``. The first of these that is there is the result.
+    inputs : mapping of str to InputPicture
+        What went in, by role; ``"picture"`` is the one that was worked on.
     inspection : Inspection
     asked, resolved : Recipe
         The recipe before and after :meth:`Step.resolve`.
     records : tuple of StepRecord
+    edit_map : (H, W) uint16 or None
+        Delta-E (CIEDE2000) between result and (resampled) source, times 512, in stored order of ``image``; None where
+        the result is no picture, or has another geometry than the source.
+    confidence : (H, W) uint16 or None
+        65535 = sure, 0 = expected error of a quarter of full scale or more; None where the result is no picture.
     receipt : dict
         Canonical receipt, JSON-able.
     warnings : tuple of str
@@ -92,23 +95,62 @@ class Result:
         What that mask was made of.
     """
 
-    image: Image
-    source: Image
-    edit_map: NDArray[np.uint16]
-    confidence: NDArray[np.uint16]
+    outputs: Mapping[str, Artifact]
+    inputs: Mapping[str, InputPicture]
     inspection: Inspection
     asked: Recipe
     resolved: Recipe
     records: tuple[StepRecord, ...]
+    edit_map: NDArray[np.uint16] | None = None
+    confidence: NDArray[np.uint16] | None = None
     receipt: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     mask: Mask | None = None
     masks: MaskParts = field(default_factory=MaskParts)
 
+    @property
+    def main(self) -> Artifact:
+        """The result itself, among what came along with it."""
+        return self.outputs[main_role(self.outputs)]
+
+    @property
+    def source(self) -> Image:
+        """The picture that was worked on, as decoded."""
+        return self.inputs["picture"].image
+
+    @property
+    def image(self) -> Image | None:
+        """The result in its native encoding; None where it is no picture."""
+        made = self.outputs.get("picture")
+        return made.image if isinstance(made, PictureArtifact) else None
+
+    @property
+    def picture(self) -> Image:
+        """The result in its native encoding.
+
+        Raises
+        ------
+        OptionError
+            If it is no picture.
+        """
+        if self.image is None:
+            raise OptionError(
+                f"this result is a {self.main.role}, not a picture; it stands in outputs[{self.main.role!r}], and save "
+                f"writes it as .{self.main.format}"
+            )
+        return self.image
+
     def to_numpy(self) -> NDArray[np.generic]:
-        """Return the result's samples as an array, (H, W), (H, W, C), alpha as last channel where there is one."""
-        px = np.asarray(self.image.pixels)
-        if self.image.alpha is None:
+        """Return the result's samples as an array, (H, W), (H, W, C), alpha as last channel where there is one.
+
+        Raises
+        ------
+        OptionError
+            If it is no picture.
+        """
+        image = self.picture
+        px = np.asarray(image.pixels)
+        if image.alpha is None:
             return px
         px = px[..., None] if px.ndim == 2 else px
-        return np.concatenate([px, self.image.alpha[..., None]], axis=2)
+        return np.concatenate([px, image.alpha[..., None]], axis=2)

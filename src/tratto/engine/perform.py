@@ -42,6 +42,7 @@ def perform(
     masks: Mapping[str, Mask],
     services: Services,
     bounds: Bounds,
+    inputs: Mapping[str, Image] | None = None,
 ) -> tuple[Outcome, Image]:
     """Run a recipe on a picture as it was opened.
 
@@ -55,6 +56,8 @@ def perform(
         ``"edit"`` is the one that is enforced.
     services : Services
     bounds : Bounds
+    inputs : mapping of str to Image, or None
+        What else the steps may look at, by role.
 
     Returns
     -------
@@ -72,5 +75,6 @@ def perform(
         raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
     check_cost(estimate(recipe, image, services, bounds.forensic), bounds.output_pixels, bounds.minutes)
     working = io.expand_palette(image) if image.mode is ColorMode.PALETTE else image
-    outcome = run(recipe, Canvas(working, image, masks, inspection), services, allow_generative=not bounds.forensic)
+    canvas = Canvas(working, image, masks, inspection, inputs=inputs or {})
+    outcome = run(recipe, canvas, services, allow_generative=not bounds.forensic)
     return outcome, back_to_mode(image, outcome.baseline, outcome.canvas.image)

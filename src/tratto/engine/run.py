@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from tratto.core.canvas import Canvas
+from tratto.core.canvas import Canvas, whole_scale
 from tratto.core.capability import ProviderInfo
 from tratto.core.errors import ForbiddenStep, OptionError
 from tratto.core.image import ColorMode, Image, Kernel, Mask
@@ -25,9 +25,9 @@ class Outcome:
     canvas : Canvas
     resolved : Recipe
     records : tuple of StepRecord
-    baseline : Image
+    baseline : Image or None
         The source (palette expanded), enlarged by the stated kernel to the size of the result: what the edit map
-        compares with.
+        compares with; None where the result has another geometry.
     kernel : str
         That kernel.
     """
@@ -35,7 +35,7 @@ class Outcome:
     canvas: Canvas
     resolved: Recipe
     records: tuple[StepRecord, ...]
-    baseline: Image
+    baseline: Image | None
     kernel: Kernel = "bicubic"
 
 
@@ -114,21 +114,30 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
             raise ForbiddenStep(_INVENTS.format(step.name))  # a step that says so only afterwards
         if own is not None:
             after = after.replace(masks=canvas.masks)
-        scale = after.image.width // before.image.width
-        total = after.image.width // origin.width
+        scale, total = whole_scale(after.image, before.image), whole_scale(after.image, origin)
+        if (scale is None and strength < 1) or (total is None and mask is not None):
+            raise OptionError(
+                f"{step.name} gives a picture of another geometry, where nothing can be kept or blended: leave the "
+                "mask away, and strength at 1"
+            )
+        scale, total = scale or 0, total or 0
         if strength < 1:
             composite(after.image, enlarge(before.image, scale, kernel, services.scratch), strength, total)
         if own is not None and after.image is not before.image:
             composite(after.image, enlarge(before.image, scale, kernel, services.scratch), own, total)
         elif mask is not None and after.image is not before.image:
             composite(after.image, enlarge(origin, total, kernel, services.scratch), mask, total)
-        if after.sigma is not None and after.sigma is not before.sigma:
+        if scale and after.sigma is not None and after.sigma is not before.sigma:
             if own is None:
                 combine_sigma(after.sigma, before.sigma, strength, mask, (scale, total))
             else:
                 combine_sigma(after.sigma, None, strength, own, (scale, total))
                 keep_outside(after.sigma, before.sigma, own, (scale, total))
-        after_digest = digest(after.image)
+        after_digest = before_digest
+        if after.image is not before.image:
+            after_digest = digest(after.image)
+        elif after.scene is not None and after.scene is not before.scene:
+            after_digest = after.scene.digest()
         seconds = time.perf_counter() - start
         record = replace(
             record,
@@ -140,7 +149,8 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
         steps.append(step)
         records.append(record)
     resolved = replace(recipe, steps=tuple(steps))
-    baseline = enlarge(origin, canvas.image.width // origin.width, kernel, services.scratch)
+    scale = whole_scale(canvas.image, origin)
+    baseline = None if scale is None else enlarge(origin, scale, kernel, services.scratch)
     return Outcome(canvas, resolved, tuple(records), baseline, kernel)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import filecmp
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.artifact import InputPicture
 from tratto.core.errors import OptionError, PictureTooLarge
 from tratto.core.image import Image, Mask
 from tratto.imaging.scratch import allocate
@@ -50,6 +51,45 @@ def open_picture(picture: Any, page: int | None = None, limits: Limits | None = 
     raise OptionError(
         f"a picture may be a path, bytes, a NumPy array, a PIL picture or a tratto.Image; got {type(picture).__name__}"
     )
+
+
+def open_inputs(
+    given: Mapping[str, Any] | None, limits: Limits | None = None, wanted: Collection[str] | None = None
+) -> dict[str, InputPicture]:
+    """Return what a job is given besides its picture, opened.
+
+    Parameters
+    ----------
+    given : mapping of str to picture, or None
+        By role; each as :func:`open_picture` takes it, or opened already.
+    limits : Limits or None
+        Of reading; None: the usual.
+    wanted : collection of str or None
+        The roles that the job's options name; None: not compared.
+
+    Raises
+    ------
+    OptionError
+        If one of these is missing, or another is given.
+    """
+    if wanted is not None and set(given or {}) != set(wanted):
+        missing = ", ".join(f"--{role}" for role in sorted(set(wanted) - set(given or {})))
+        extra = ", ".join(sorted(set(given or {}) - set(wanted)))
+        raise OptionError(
+            f"the job works with a picture that was not given: {missing}"
+            if missing
+            else (f"the job's options do not name what was given besides the picture: {extra}")
+        )
+    opened = {}
+    for role, picture in (given or {}).items():
+        if isinstance(picture, InputPicture):
+            opened[role] = picture
+            continue
+        file: Path | bytes | None = picture if isinstance(picture, bytes) else None
+        if isinstance(picture, (str, os.PathLike)):
+            file = Path(picture)
+        opened[role] = InputPicture(open_picture(picture, None, limits), file)
+    return opened
 
 
 def open_mask(mask: Any, image: Image, limits: Limits | None = None) -> Mask:

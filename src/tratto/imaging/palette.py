@@ -7,11 +7,12 @@ import numpy as np
 from tratto.core.image import ColorMode, Image
 
 
-def back_to_mode(source: Image, baseline: Image, after: Image) -> Image:
+def back_to_mode(source: Image, baseline: Image | None, after: Image) -> Image:
     """Return the working picture in the source's mode: palette pictures get their palette back at scale 1."""
     from tratto.imaging import io
 
-    if source.mode is not ColorMode.PALETTE or after.width != source.width:
+    same = (after.width, after.height) == (source.width, source.height)
+    if source.mode is not ColorMode.PALETTE or baseline is None or not same:
         return after
     changed = np.zeros((after.height, after.width), bool)
     for y in range(0, after.height, 256):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,53 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
-from tratto.imaging.color import srgb_to_linear
+from tratto.core.image import Image
+from tratto.imaging.color import srgb_to_linear, view_rgb
 
 Float = NDArray[np.float32]
 
-__all__ = ["LARGEST_TILE", "Tile", "homography", "pack_tile", "unpack_tile"]
+__all__ = ["LARGEST_TILE", "Tile", "homography", "sample_of"]
 
-#: Longest side a texture sample is kept at; it travels inside the recipe.
+#: Longest side that a texture sample is used at.
 LARGEST_TILE = 512
 
 
-def pack_tile(rgb: NDArray[np.uint8]) -> str:
-    """Return a sample as text for a recipe: a PNG in base64, at most ``LARGEST_TILE`` pixels on its longer side.
+def sample_of(image: Image) -> NDArray[np.uint8]:
+    """Return a picture of wallpaper as a sample to be laid: upright, in sRGB, at most 512 pixels on its longer side.
 
     Parameters
     ----------
-    rgb : (H, W, 3) uint8
-        sRGB.
+    image : Image
+        A profile is honoured; alpha is not.
+
+    Returns
+    -------
+    (h, w, 3) uint8
+        A larger picture is reduced by area means.
     """
     from PIL import Image as Pil
 
-    picture = Pil.fromarray(np.ascontiguousarray(rgb), "RGB")
+    from tratto.imaging import io
+
+    rgb = io.oriented(view_rgb(image), image.meta.orientation)
+    picture = Pil.fromarray(np.ascontiguousarray(np.rint(255 * rgb).astype(np.uint8)), "RGB")
     if max(picture.size) > LARGEST_TILE:
         ratio = LARGEST_TILE / max(picture.size)
         size = (max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio)))
         picture = picture.resize(size, Pil.Resampling.BOX)
-    out = io.BytesIO()
-    picture.save(out, "PNG", optimize=False, compress_level=9)
-    return base64.b64encode(out.getvalue()).decode("ascii")
-
-
-def unpack_tile(text: str) -> NDArray[np.uint8]:
-    """Return the sample of :func:`pack_tile`.
-
-    Raises
-    ------
-    OptionError
-        If the text holds no small PNG.
-    """
-    from PIL import Image as Pil
-
-    try:
-        with Pil.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=["PNG"]) as picture:
-            if max(picture.size) > LARGEST_TILE:
-                raise OptionError(f"a texture in a recipe is at most {LARGEST_TILE} pixels wide, got {picture.size}")
-            return np.asarray(picture.convert("RGB"))
-    except (ValueError, OSError, SyntaxError) as e:
-        raise OptionError(f"the recipe's texture cannot be read: {e}") from e
+    return np.asarray(picture)
 
 
 def homography(corners: Sequence[Sequence[float]], width: float, height: float) -> NDArray[np.float64]:

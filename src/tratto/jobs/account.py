@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tratto.core.artifact import Artifact, InputPicture, PictureArtifact
+from tratto.core.errors import OptionError
 from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.result import MaskParts, Result
+from tratto.imaging.artifact import Picture, Sheet
 from tratto.imaging.opening import mask_warnings
 from tratto.imaging.scratch import allocate
 
 if TYPE_CHECKING:
     from tratto.engine.run import Outcome
+    from tratto.provenance.receipt import FileFacts
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,12 @@ class Circumstances:
         What the mask was made of.
     notes : tuple of str
         Warnings from before the work.
+    inputs : mapping of str to InputPicture
+        What else it works with, by role.
+    output : str
+        Role of the result: ``"picture"`` or ``"scene"``.
+    statements : tuple of mapping
+        What somebody stated, such as consent; see :class:`tratto.provenance.receipt.ReceiptInputs`.
     """
 
     mask: Mask | None = None
@@ -44,6 +54,9 @@ class Circumstances:
     forensic: bool = False
     masks: MaskParts = field(default_factory=MaskParts)
     notes: tuple[str, ...] = ()
+    inputs: Mapping[str, InputPicture] = field(default_factory=dict)
+    output: str = "picture"
+    statements: tuple[Mapping[str, Any], ...] = ()
 
 
 def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspection, how: Circumstances) -> Result:
@@ -55,70 +68,109 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
         As the user wished it, before providers were chosen.
     outcome : Outcome
     final : Image
-        The result in the source's mode.
+        Its picture, in the source's mode.
     inspection : Inspection
     how : Circumstances
+
+    Raises
+    ------
+    OptionError
+        If no step made what the job was to make.
     """
     from tratto.imaging import io
     from tratto.provenance.confidence import confidence_map
-    from tratto.provenance.edit_map import edit_map
-    from tratto.provenance.receipt import FileFacts, ReceiptInputs, build_receipt
-    from tratto.provenance.seal import hash_file
+    from tratto.provenance.edit_map import EditStats, edit_map
+    from tratto.provenance.receipt import InputFacts, ReceiptInputs, build_receipt
     from tratto.provenance.xmp import doubts
 
-    mask, origin = how.mask, how.origin
-    canvas = outcome.canvas
-    shape = (final.height, final.width)
-    edits: NDArray[np.uint16] = allocate(shape, np.uint16)  # type: ignore[assignment]
-    sure: NDArray[np.uint16] = allocate(shape, np.uint16)  # type: ignore[assignment]
-    scale = canvas.scale
-    before = canvas.source if scale == 1 else outcome.baseline
-    stats = edit_map(before, final, 1, None, edits)
-    confidence_map(canvas.sigma, 1.0 if outcome.records else 0.0, sure)
-    input_file = None
-    if isinstance(origin, (str, os.PathLike)):
-        input_file = hash_file(Path(origin))
-    elif isinstance(origin, (bytes, bytearray)):
-        input_file = FileFacts.of(bytes(origin))
+    canvas, origin = outcome.canvas, how.origin
+    outputs = made_by(outcome, final, how.output)
+    stats: EditStats | None = None
+    edits: Any = None
+    sure: Any = None
+    made = outputs.get("picture")
+    if isinstance(made, PictureArtifact):
+        shape = (made.image.height, made.image.width)
+        if outcome.baseline is not None:
+            edits = allocate(shape, np.uint16)
+            before = canvas.source if canvas.scale == 1 else outcome.baseline
+            stats = edit_map(before, made.image, 1, None, edits)
+        sure = allocate(shape, np.uint16)
+        confidence_map(canvas.sigma, 1.0 if outcome.records else 0.0, sure)
     notes = [*how.notes, *io.notes_of(canvas.source), *(n for r in outcome.records for n in r.notes)]
-    if mask is not None:
-        notes += mask_warnings(mask)
+    if how.mask is not None:
+        notes += mask_warnings(how.mask)
     doubt = doubts(canvas.source.meta.xmp)
     warnings = tuple(dict.fromkeys([*notes, doubt] if doubt else notes))
+    file = origin if isinstance(origin, bytes) else Path(origin) if isinstance(origin, (str, os.PathLike)) else None
+    file = bytes(origin) if isinstance(origin, bytearray) else file
+    inputs = {"picture": InputPicture(canvas.source, file, how.page), **how.inputs}
     receipt = build_receipt(
         ReceiptInputs(
             asked=asked,
             resolved=outcome.resolved,
             records=outcome.records,
             inspection=inspection,
-            source=canvas.source,
-            source_digest=io.digest(canvas.source),
-            output=final,
-            output_digest=io.digest(final),
+            inputs={r: InputFacts(g.image, io.digest(g.image), g.page, _file_facts(g)) for r, g in inputs.items()},
+            outputs=outputs,
             edit=stats,
             edit_map=edits,
             confidence=sure,
             kernel=outcome.kernel,
-            page=how.page,
-            input_file=input_file,
-            mask=mask,
+            mask=how.mask,
             masks=how.masks,
+            statements=how.statements,
             forensic=how.forensic,
             stand_ins=tuple(w for w in warnings if "stand-in" in w),
             warnings=warnings,
         )
     )
     return Result(
-        image=final,
-        source=canvas.source,
-        edit_map=edits,
-        confidence=sure,
+        outputs=outputs,
+        inputs=inputs,
         inspection=inspection,
         asked=asked,
         resolved=outcome.resolved,
         records=outcome.records,
+        edit_map=edits,
+        confidence=sure,
         receipt=receipt,
         warnings=warnings,
-        mask=mask,
+        mask=how.mask,
         masks=how.masks,
     )
+
+
+def made_by(outcome: Outcome, final: Image, role: str) -> dict[str, Artifact]:
+    """Return what a run made: the result of this role, and what came along with it.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    final : Image
+        Its picture, in the source's mode.
+    role : str
+
+    Raises
+    ------
+    OptionError
+        If it made nothing of this role.
+    """
+    canvas = outcome.canvas
+    made: dict[str, Artifact] = {}
+    if role == "picture":
+        made[role] = Picture(final)
+    elif role == "scene" and canvas.scene is not None:
+        made[role] = canvas.scene
+    else:
+        raise OptionError(f"the job was to make a {role}, and none of its steps made one")
+    return made if canvas.sheet is None else {**made, "sheet": Sheet(canvas.sheet)}
+
+
+def _file_facts(given: InputPicture) -> FileFacts | None:
+    from tratto.provenance.receipt import FileFacts
+    from tratto.provenance.seal import hash_file
+
+    if given.file is None:
+        return None
+    return FileFacts.of(given.file) if isinstance(given.file, bytes) else hash_file(given.file)

@@ -15,12 +15,13 @@ from tratto.core.step import Step
 from tratto.imaging.io.carried import notes_of
 from tratto.imaging.io.part import sweep
 from tratto.imaging.io.target import check_name, check_target
-from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings
+from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings, open_inputs
 from tratto.jobs.gather import SUFFIXES, Source, Target, check_targets, collisions, gather, output_path
 from tratto.jobs.options import ENDINGS, FORMATS
 from tratto.jobs.session import Session
 from tratto.jobs.writing import format_notes
 from tratto.provenance.bundle import recover
+from tratto.provenance.receipt import maps_of
 from tratto.tasks import task_of
 from tratto.tasks.masks import AUTO as AUTO_MASK
 from tratto.tasks.masks import holds_classes
@@ -238,7 +239,9 @@ def run_folder(job: FolderJob, session: Session, note: Callable[[str], None] = _
     session.check_options(job.options)
     if session.notary is not None:
         session.notary.check()
-    job = _with_format(job)
+    # opened once for all, and what cannot be read is told before any work
+    second = open_inputs({role: v for role, v in job.inputs.items() if role != "mask"}, session.limits)
+    job = replace(_with_format(job), inputs={**job.inputs, **second})
     jobs, failed = plan_jobs(job, session, note)
     yield from failed
     for item in jobs:
@@ -348,10 +351,12 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
             steps = ", ".join(_by(step) for step in recipe.steps)
             what = f"{what}: {steps}, about {estimated.seconds:.1f} s"
         return FileOutcome(item.source, item.output, "planned", what, 0, details)
-    result = run.run(task_of(job.options).name, {"picture": image, **inputs}, job.options, item.page, item.source)
+    given = {"picture": image, **inputs}
+    result = run.run(task_of(job.options).name, given, job.options, item.page, item.source)
     if result.mask is not None:  # as grown, or as found
         details["mask_share"] = round(mask_share(result.mask), 6)
     saved = run.save(result, item.output, job.save, item.source, job.run.overwrite or job.run.skip_existing)
+    edit, _ = maps_of(result.receipt)
     details |= {
         "bundle": str(saved.bundle),
         "receipt_sha256": saved.receipt_sha256,
@@ -362,6 +367,6 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
         "seconds": [r.observed.get("seconds") for r in result.records],
         "warnings": list(result.warnings) + list(saved.warnings),
         "inspection": result.inspection.to_json(),
-        "edit": result.receipt["maps"]["edit"]["stats"],
+        "edit": edit["stats"] if edit is not None else None,
     }
     return FileOutcome(item.source, item.output, "done", "; ".join(result.asked.reasons), 0, details)

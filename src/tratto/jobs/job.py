@@ -249,9 +249,20 @@ class Job:
         named = {} if prepared.mask is None else {"edit": prepared.mask, **masks.of_passes()}
         bounds = Bounds(self.job_limits.output_pixels, self.job_limits.minutes, self.forensic)
         services = self.services(recipe.seed, pins)
-        outcome, final = perform(recipe, image, inspection, named, services, bounds)
+        second = {role: given.image for role, given in prepared.inputs.items()}
+        outcome, final = perform(recipe, image, inspection, named, services, bounds, second)
         self.check_cancelled()
-        how = Circumstances(prepared.mask, origin, page, self.forensic, masks, prepared.notes)
+        how = Circumstances(
+            mask=prepared.mask,
+            origin=origin,
+            page=page,
+            forensic=self.forensic,
+            masks=masks,
+            notes=prepared.notes,
+            inputs=prepared.inputs,
+            output=prepared.output,
+            statements=prepared.statements,
+        )
         result = account(recipe, outcome, final, inspection, how)
         self.check_cancelled()
         return result
@@ -269,8 +280,8 @@ class Job:
 
         return writing.save(self, result, output, save, source, overwrite)
 
-    def replay(self, receipt: Path | str, source: Any = None) -> Replayed:
+    def replay(self, receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
         """Do a job again from its receipt and compare; see :meth:`tratto.Session.replay`."""
         from tratto.jobs.replaying import replay
 
-        return replay(self, receipt, source)
+        return replay(self, receipt, source, inputs)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tratto.core.errors import ReceiptError
+from tratto.core.artifact import Artifact, InputPicture, PictureArtifact, Scene, main_role
+from tratto.core.errors import OptionError, ReceiptError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
 from tratto.core.recipe import Recipe
@@ -21,6 +23,7 @@ from tratto.tasks.prepared import Prepared
 if TYPE_CHECKING:
     from tratto.imaging.io import Limits
     from tratto.jobs.job import Job
+    from tratto.provenance.bundle import Account
 
 #: Replay bounds: largest sample difference of tiers B and C, and the smallest PSNR of tier C. PSNR alone would let a
 #: small patch of anything through, since it is a mean over the whole picture.
@@ -92,41 +95,105 @@ class Replayed:
         }
 
 
-def replay(job: Job, receipt: Path | str, source: Any = None) -> Replayed:
+def replay(job: Job, receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
     """Do a job again from its receipt and compare; see :meth:`tratto.Session.replay`."""
     from tratto.imaging import io
-    from tratto.provenance.bundle import open_account, read_picture
+    from tratto.provenance.bundle import open_account
+    from tratto.provenance.receipt import main_output
 
     account = open_account(as_path(receipt, "a bundle, a picture beside one, or a receipt"))
+    named = dict(inputs or {})
+    source = named.pop("picture", None) if source is None else source
     given = account.original if source is None else source
     if given is None:
         raise ReceiptError("the bundle holds no original; name the input file with --input (in Python: source=)")
     facts = account.receipt
-    image = open_picture(given, int(facts["input"]["page"]), job.limits)
-    if io.digest(image) != facts["input"]["samples_sha256"]:
+    page = int(facts["inputs"]["picture"]["page"])
+    image = open_picture(given, page, job.limits)
+    if io.digest(image) != facts["inputs"]["picture"]["samples_sha256"]:
         raise ReceiptError("this is not the picture the receipt is about: its samples have another hash")
+    second = _second_inputs(account, named, job.limits)
     mask = None
     if facts["mask"] is not None:
         if account.mask is None:
             raise ReceiptError("the job had a mask, and the bundle does not hold it; replay needs the whole bundle")
         mask = Mask(account.mask)
     recipe = Recipe.from_json(facts["recipe"]["resolved"], step_class)
-    prepared = Prepared(None, mask, account.masks)
-    page, pins = int(facts["input"]["page"]), pinned_models(facts)
-    done = job.execute(recipe, image, _inspection_of(facts), prepared, None, page, pins)
-    if done.receipt["output"]["samples_sha256"] == facts["output"]["samples_sha256"]:
-        return Replayed("A", 0.0, None, same_environment=_same_environment(facts, done.receipt))
+    prepared = Prepared(None, mask, account.masks, inputs=second, output=main_role(facts["outputs"]))
+    done = job.execute(recipe, image, _inspection_of(facts), prepared, None, page, pinned_models(facts))
     same = _same_environment(facts, done.receipt)
+    if main_output(done.receipt)["samples_sha256"] == main_output(facts)["samples_sha256"]:
+        return Replayed("A", 0.0, None, same_environment=same)
     step = ""
     for was, now in zip(facts["steps"], done.records, strict=False):
         if was["output_digest"] != now.output_digest:
-            step = f"{now.step} by {now.provider}"
+            step = f"{now.step} by {now.provider}" if now.provider else now.step
             break
     if account.output is None:
         return Replayed("not comparable", None, None, step, same)
-    size = facts["output"]["picture"]
-    before = read_picture(account.output, size["width"], size["height"])
-    return compare(before, done.image, step, same)
+    return _compared(account.output, main_output(facts), done.main, step, same)
+
+
+def _second_inputs(account: Account, given: dict[str, Any], limits: Limits | None) -> dict[str, InputPicture]:
+    """Open what else the job was given, from the bundle or as named now, and check that it is the same.
+
+    Raises
+    ------
+    OptionError
+        If a role is named that the job knows nothing of.
+    ReceiptError
+        If one is missing, or is another picture.
+    """
+    from tratto.imaging import io
+    from tratto.provenance.bundle import read_input
+
+    stated = {role: facts for role, facts in account.receipt["inputs"].items() if role != "picture"}
+    for role in given:
+        if role not in stated:
+            known = ", ".join(sorted(stated)) or "only the picture"
+            raise OptionError(f"the job was given no {role!r}; it worked with {known}")
+    opened = {}
+    for role, facts in stated.items():
+        page = int(facts["page"])
+        if role in given:
+            image = open_picture(given[role], page, limits)
+        elif role in account.inputs:
+            image = read_input(account.inputs[role], facts)
+        else:
+            raise ReceiptError(
+                f"the job was also given a {role}, and the bundle does not hold it; name the file with --input "
+                f"{role}=FILE (in Python: inputs={{{role!r}: path}})"
+            )
+        if io.digest(image) != facts["samples_sha256"]:
+            raise ReceiptError(f"this is not the {role} that the receipt names: its samples have another hash")
+        opened[role] = InputPicture(image, None, page)
+    return opened
+
+
+def _compared(stored: Path, facts: Mapping[str, Any], fresh: Artifact, step: str, same: bool) -> Replayed:
+    """Say how far the result as it was written is from that of a replay."""
+    from tratto.provenance.bundle import read_picture
+
+    if isinstance(fresh, Scene):
+        return compare_scenes(Scene.read(stored, facts["scene"]["points"]), fresh, step, same)
+    if not isinstance(fresh, PictureArtifact):
+        return Replayed("not comparable", None, None, step, same)
+    before = read_picture(stored, facts["picture"]["width"], facts["picture"]["height"])
+    return compare(before, fresh.image, step, same)
+
+
+def compare_scenes(stored: Scene, fresh: Scene, step: str, same: bool = False) -> Replayed:
+    """Say how far two scenes lie apart, point by point: positions by the size of the scene, colours by full scale."""
+    if stored.positions.shape != fresh.positions.shape:
+        return Replayed("different", 1.0, 0.0, step, same)
+    size = float(np.ptp(stored.positions, axis=0).max()) or 1.0
+    apart = np.concatenate(
+        [
+            (stored.positions.astype(np.float64) - fresh.positions) / size,
+            (stored.colors.astype(np.float64) - fresh.colors) / 255,
+        ]
+    )
+    return _tiered(float(np.abs(apart).max()), float((apart**2).sum()), apart.size, step, same)
 
 
 def pinned_models(receipt: dict[str, Any]) -> dict[str, str]:
@@ -165,6 +232,11 @@ def compare(stored: Image, fresh: Image, step: str, same: bool = False) -> Repla
             apart = np.abs(a[y : y + 256].astype(np.int32) - b[y : y + 256].astype(np.int32)) / fresh.max_value
             worst, squares = max(worst, float(apart.max())), squares + float((apart**2).sum())
             count += apart.size
+    return _tiered(worst, squares, count, step, same)
+
+
+def _tiered(worst: float, squares: float, count: int, step: str, same: bool) -> Replayed:
+    """Return the tier of a largest difference and a sum of squares, full scale = 1."""
     db = float(-10 * np.log10(squares / count)) if squares else None
     slack = 1e-9  # 2/255 in whole samples is not always the nearest number to 2/255
     alike = worst <= TIER_C + slack and (db is None or db >= TIER_C_PSNR)

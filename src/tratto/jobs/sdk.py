@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,9 +68,9 @@ def inspect(picture: Any, page: int = 0) -> Inspection:
     return Session().inspect(picture, page)
 
 
-def replay(receipt: Path | str, source: Any = None) -> Replayed:
+def replay(receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
     """Do a job again from its receipt and say how exactly it agrees; see :meth:`Session.replay`."""
-    return Session().replay(receipt, source)
+    return Session().replay(receipt, source, inputs)
 
 
 def verify(path: Path | str, trust: Trust | None = None) -> Verdict:

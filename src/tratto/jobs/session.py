@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,9 +188,10 @@ class Session:
         mask: Any = None,
         page: int | None = None,
         source: Any = None,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Result:
-        """Repaint the wall of one picture; see :func:`tratto.recolor`."""
-        return self.run("recolor", {"picture": picture, "mask": mask}, options, page, source)
+        """Repaint the wall of one picture; see :func:`tratto.recolor`. ``inputs`` may hold ``"texture"``."""
+        return self.run("recolor", {"picture": picture, "mask": mask, **(inputs or {})}, options, page, source)
 
     # -- results ------------------------------------------------------------------------------------------------
 
@@ -241,7 +243,7 @@ class Session:
         """
         return self.job().save(result, output, save, source, overwrite)
 
-    def replay(self, receipt: Path | str, source: Any = None) -> Replayed:
+    def replay(self, receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
         """Do a job again from its receipt and compare.
 
         Parameters
@@ -250,10 +252,14 @@ class Session:
             A bundle, the picture beside one, or a receipt alone.
         source : picture or None
             The original; None: the one in the bundle.
+        inputs : mapping of str to picture
+            What else the job was given, by role, where the bundle does not hold it.
 
         Raises
         ------
         ReceiptError
-            If there is no receipt or no original, or the original is another picture.
+            If there is no receipt, an input is missing, or one is another picture.
+        OptionError
+            If the job knows no input of a role that is given.
         """
-        return self.job().replay(receipt, source)
+        return self.job().replay(receipt, source, inputs)

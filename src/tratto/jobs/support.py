@@ -44,8 +44,10 @@ def measure_unsupported(job: Job, bundle: Path, clip: str = "") -> dict[str, flo
     facts: Any = account.receipt
     if account.original is None or account.output is None:
         raise ReceiptError(f"{bundle.name} holds no original, so nothing can be said of what its result adds")
-    size = facts["output"]["picture"]
-    source = view_rgb(open_picture(account.original, int(facts["input"]["page"]), job.limits))
+    if "picture" not in facts["outputs"]:
+        raise ReceiptError(f"{bundle.name} is the account of a scene, which cannot be compared with its source")
+    size = facts["outputs"]["picture"]["picture"]
+    source = view_rgb(open_picture(account.original, int(facts["inputs"]["picture"]["page"]), job.limits))
     result = view_rgb(read_picture(account.output, size["width"], size["height"]))
     asked_for = facts["task"] != "restore" and account.mask is not None
     supported = np.asarray(account.mask) > 0 if asked_for else None

@@ -58,24 +58,15 @@ def save(
     source: Any = None,
     overwrite: bool = False,
 ) -> Saved:
-    """Write the picture and, beside it, its bundle; see :meth:`tratto.Session.save`."""
+    """Write the result and, beside it, its bundle; see :meth:`tratto.Session.save`."""
     from tratto.imaging import io
     from tratto.imaging.io.target import check_name, check_target
     from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
-    from tratto.provenance.outgoing import outgoing, with_warnings
 
     if not isinstance(result, Result):
         raise InputError(f"save needs a Result, as restore and its like give it; got {type(result).__name__}")
-    output = as_path(output, "the picture to write")
-    if save is None:
-        by_ending = {e: f for f, ends in ENDINGS.items() for e in ends}
-        named = by_ending.get(output.suffix.lower())
-        if named is None:
-            raise OptionError(f"{output.name!r} does not end like a picture: {', '.join(by_ending)}")
-        save = SaveOptions(format=named)  # type: ignore[arg-type]  # an ending's format is one
-    fmt = output_format(result.image, save)
-    if output.suffix.lower() not in ENDINGS[fmt]:
-        raise OptionError(f"{output.name} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}")
+    output = as_path(output, f"the {result.main.role} to write")
+    fmt, save = _format_of(result, output, save)
     check_target(output)
     for name in (output, bundle_path(output)):
         check_name(name)
@@ -85,22 +76,14 @@ def save(
         for path in (output, bundle_path(output)):
             if os.path.lexists(path):
                 raise OutputError(f"{path} exists; choose another name, or replace it with overwrite=True")
-    warnings = format_notes(result.image, fmt, save)
-    if save.keep_original and source is None and result.receipt["input"]["file"] is not None:
+    warnings = [] if result.image is None else format_notes(result.image, fmt, save)
+    if save.keep_original and source is None and result.receipt["inputs"]["picture"]["file"] is not None:
         warnings.append("the bundle holds no original, so nothing can be reverted: give the input file as source")
     with io.part_folder(output) as folder:
         part = folder / "picture"
-        options = io.WriteOptions(quality=save.quality, keep_tables=False)
         job.report("write", 0, 2)
-        # what the work did to the picture is no private matter, so the marks stay where metadata is stripped
-        bare = io.without_private(result.image) if save.strip_metadata else result.image
-        picture, told = outgoing(bare, result.receipt, fmt)
+        result, told = _write(result, part, fmt, save)
         warnings += told
-        told = [*io.not_carried(bare, fmt), *told]
-        result = replace(result, receipt=with_warnings(result.receipt, told)) if told else result
-        io.write_image(picture, part, fmt, options)
-        release(result.image.pixels)
-        release(result.image.alpha)
         job.report("write", 1, 2)
         receipt = write_bundle(
             BundleParts(
@@ -124,6 +107,43 @@ def save(
     entry = None if proof is None else proof.index
     signed = "" if job.notary is None else job.notary.signs_as()
     return Saved(output, bundle_path(output), digest, tuple(warnings), signed, entry)
+
+
+def _format_of(result: Result, output: Path, save: SaveOptions | None) -> tuple[str, SaveOptions]:
+    """Return the format that a result is written in, and how; the ending must be one of the format's."""
+    if result.image is None:
+        made = result.main
+        if output.suffix.lower() != f".{made.format}":
+            raise OptionError(f"{output.name} must end with .{made.format} to hold a {made.role}")
+        return made.format, save or SaveOptions()
+    if save is None:
+        by_ending = {e: f for f, ends in ENDINGS.items() for e in ends}
+        named = by_ending.get(output.suffix.lower())
+        if named is None:
+            raise OptionError(f"{output.name!r} does not end like a picture: {', '.join(by_ending)}")
+        save = SaveOptions(format=named)  # type: ignore[arg-type]  # an ending's format is one
+    fmt = output_format(result.image, save)
+    if output.suffix.lower() not in ENDINGS[fmt]:
+        raise OptionError(f"{output.name} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}")
+    return fmt, save
+
+
+def _write(result: Result, part: Path, fmt: str, save: SaveOptions) -> tuple[Result, list[str]]:
+    """Write the result itself; return it with what its receipt must warn of, and what a user should know about it."""
+    from tratto.imaging import io
+    from tratto.provenance.outgoing import outgoing, with_warnings
+
+    if result.image is None:
+        result.main.write(part)
+        return result, []
+    # what the work did to the picture is no private matter, so the marks stay where metadata is stripped
+    bare = io.without_private(result.image) if save.strip_metadata else result.image
+    picture, warnings = outgoing(bare, result.receipt, fmt)
+    told = [*io.not_carried(bare, fmt), *warnings]
+    io.write_image(picture, part, fmt, io.WriteOptions(quality=save.quality, keep_tables=False))
+    release(result.image.pixels)
+    release(result.image.alpha)
+    return replace(result, receipt=with_warnings(result.receipt, told)) if told else result, warnings
 
 
 def format_notes(image: Image, fmt: str, save: SaveOptions) -> list[str]:

@@ -216,13 +216,16 @@ def _fingerprint(path: Path) -> str:
     h = hashlib.sha256()
     files = [path]
     if path.suffix == SUFFIX:
-        files = sorted(p for p in (*path.glob("*"), *path.parent.glob(f"{_escaped(path.stem)}.*")) if p.is_file())
+        found = (*path.glob("*"), *path.glob("*/*"), *path.parent.glob(f"{_escaped(path.stem)}.*"))
+        files = sorted(p for p in found if p.is_file())
     for p in files:
         try:
             seen = p.stat()
         except OSError:
             continue
-        h.update(f"{os.fsencode(p.name)!r} {seen.st_size} {seen.st_mtime_ns} {seen.st_ino}\n".encode())
+        h.update(
+            f"{os.fsencode(p.relative_to(path.parent))!r} {seen.st_size} {seen.st_mtime_ns} {seen.st_ino}\n".encode()
+        )
     return h.hexdigest()[:32]
 
 

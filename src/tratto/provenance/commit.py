@@ -21,7 +21,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tratto.core.errors import OutputError
-from tratto.core.files import is_unfinished
 
 _LEFTOVER = re.compile(r"\..*\.[0-9a-f]{12}-[0-9a-f]{12}\.(part|old)", re.DOTALL)
 #: Where folders cannot be locked, one that was touched within so many seconds may still be in use.
@@ -44,7 +43,7 @@ def leftovers(target: Path) -> list[Path]:
     return sorted((p for p in found if p.is_dir() and not p.is_symlink()), key=lambda p: (p.suffix != ".part", p.name))
 
 
-def recover(target: Path, fits: Callable[[Path], bool], may_hold: frozenset[str]) -> None:
+def recover(target: Path, fits: Callable[[Path], bool], may_hold: Callable[[Path], bool]) -> None:
     """Finish or clear what stopped saves of a bundle left.
 
     If the bundle is missing, the first leftover that fits takes its place: the new one if its picture was put in place
@@ -58,14 +57,14 @@ def recover(target: Path, fits: Callable[[Path], bool], may_hold: frozenset[str]
         The bundle.
     fits : callable
         Whether a folder is a whole bundle of the picture beside ``target``.
-    may_hold : set of str
-        Names that may stand in a bundle.
+    may_hold : callable
+        Whether a folder holds only what may stand in a bundle, and files that were being written.
     """
     with contextlib.ExitStack() as stack:
         mine = []
         for p in leftovers(target):
             if stack.enter_context(held(p)) and p.is_dir():
-                if {n for n in os.listdir(p) if not is_unfinished(n)} <= may_hold:
+                if may_hold(p):
                     mine.append(p)
         if not os.path.lexists(target):
             chosen = next((p for p in mine if fits(p)), None)
@@ -119,8 +118,8 @@ def commit(folder: Path, target: Path, written: Path, output: Path, replace: boo
     OutputError
         If ``replace`` is false and a picture or a bundle of this name is there. Nothing has changed then.
     """
-    for name in os.listdir(folder):
-        _sync(folder / name)
+    for path in sorted(folder.rglob("*"), reverse=True):
+        _sync(path)
     _sync(folder)
     if not replace:
         _publish(folder, target, written, output)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from tratto.core.artifact import main_role
+
 
 @dataclass(frozen=True)
 class KnownModel:
@@ -100,14 +102,16 @@ def _recipe(receipt: Mapping[str, Any]) -> list[str]:
                 f"one (fast), got {record['precision']!r}"
             )
         kernel = params.get("kernel", kernel)
-    if kernel != receipt["output"]["kernel"]:
-        out.append("receipt.output.kernel: expected that of the last step which names one")
+    made = receipt["outputs"].get("picture")
+    if made is not None and kernel != made["kernel"]:
+        out.append("receipt.outputs.picture.kernel: expected that of the last step which names one")
     scale = 1
     for s in steps:
         if s["step"] == "upscale" and isinstance(s["params"].get("scale"), int):
             scale *= s["params"]["scale"]
-    if any(s["step"] == "upscale" for s in steps) and scale != receipt["output"]["scale"]:
-        out.append(f"receipt.output.scale: expected {scale} as follows from the steps")
+    if made is not None and made["scale"] is not None and any(s["step"] == "upscale" for s in steps):
+        if scale != made["scale"]:
+            out.append(f"receipt.outputs.picture.scale: expected {scale} as follows from the steps")
     return out
 
 
@@ -130,18 +134,19 @@ def _chain(receipt: Mapping[str, Any]) -> list[str]:
     A palette picture is worked on as RGB and turned back at the end, so its own digests stand outside the chain: the
     first is checked where the original is at hand (:mod:`.recheck`), the last where it was enlarged and stays RGB.
     """
-    steps, source, out = receipt["steps"], receipt["input"], receipt["output"]
+    steps, source, role = receipt["steps"], receipt["inputs"]["picture"], main_role(receipt["outputs"])
+    out = receipt["outputs"][role]
     palette = source["picture"]["mode"] == "palette"
     if not steps:
-        same = source["samples_sha256"] == out["samples_sha256"] and out["scale"] == 1
-        return [] if same else ["receipt.output: without steps the result must hold the samples of the source"]
+        same = role == "picture" and source["samples_sha256"] == out["samples_sha256"] and out["scale"] == 1
+        return [] if same else ["receipt.outputs: without steps the result must hold the samples of the source"]
     wrong = []
     if not palette and steps[0]["input_digest"] != source["samples_sha256"]:
-        wrong.append("receipt.steps[0].input_digest: expected the digest of the input's samples")
+        wrong.append("receipt.steps[0].input_digest: expected the digest of the input picture's samples")
     for i, (one, two) in enumerate(pairwise(steps)):
         if one["output_digest"] != two["input_digest"]:
             wrong.append(f"receipt.steps[{i + 1}].input_digest: expected the output of the step before")
-    back_in_palette = palette and out["picture"]["mode"] == "palette"
+    back_in_palette = palette and role == "picture" and out["picture"]["mode"] == "palette"
     if not back_in_palette and steps[-1]["output_digest"] != out["samples_sha256"]:
         wrong.append(f"receipt.steps[{len(steps) - 1}].output_digest: expected the digest of the output's samples")
     return wrong
@@ -149,35 +154,42 @@ def _chain(receipt: Mapping[str, Any]) -> list[str]:
 
 def _change(receipt: Mapping[str, Any]) -> list[str]:
     """Compare how much changed with whether anything was done."""
-    changed = receipt["maps"]["edit"]["stats"]["changed_fraction"]
-    source, out, steps = receipt["input"], receipt["output"], receipt["steps"]
+    out = receipt["outputs"].get("picture")
+    if out is None:
+        return []
+    source, steps, maps = receipt["inputs"]["picture"], receipt["steps"], out["maps"]
+    # where no pixel lies over one of the source, all of it is new
+    changed = 1.0 if maps["edit"] is None else maps["edit"]["stats"]["changed_fraction"]
+    at = "receipt.outputs.picture.maps"
     wrong = []
     if changed > 0 and not steps:
-        wrong.append("receipt.maps.edit: pixels changed, but no step was run")
+        wrong.append(f"{at}.edit: pixels changed, but no step was run")
     same = source["samples_sha256"] == out["samples_sha256"]
     if same and changed > 0:
-        wrong.append("receipt.maps.edit: pixels changed, but input and output have the same samples")
+        wrong.append(f"{at}.edit: pixels changed, but input and output have the same samples")
     kind = ("mode", "bits", "alpha", "width")
     alike = all(source["picture"][k] == out["picture"][k] for k in kind) and out["picture"]["mode"] != "palette"
     if alike and changed == 0 and not same:
-        wrong.append("receipt.maps.edit: nothing changed, but input and output have different samples")
+        wrong.append(f"{at}.edit: nothing changed, but input and output have different samples")
     basis = basis_of([s["confidence_basis"] for s in steps], changed)
-    if receipt["maps"]["confidence"]["basis"] != basis:
-        wrong.append(f"receipt.maps.confidence.basis: expected {basis!r} as follows from the steps")
+    if maps["confidence"] is not None and maps["confidence"]["basis"] != basis:
+        wrong.append(f"{at}.confidence.basis: expected {basis!r} as follows from the steps")
     return wrong
 
 
 def _encoding(receipt: Mapping[str, Any]) -> list[str]:
     """Compare what is said of a lossy file with its digests."""
-    out = receipt["output"]
+    out = receipt["outputs"][main_role(receipt["outputs"])]
     share = None if out["file"] is None else out["file"].get("recoded_fraction")
     if share is None:
         return []
     same = out["file"]["decoded_samples_sha256"] == out["samples_sha256"]
     # fewer bits and palettes have another digest in the form that a lossy format holds
-    plain = out["picture"]["bits"] == 8 and out["picture"]["mode"] != "palette"
+    plain = "picture" in out and out["picture"]["bits"] == 8 and out["picture"]["mode"] != "palette"
     if (same and share > 0) or (plain and not same and share == 0):
-        return ["receipt.output.file.recoded_fraction: expected one that agrees with the digests of the samples"]
+        return [
+            "receipt.outputs.picture.file.recoded_fraction: expected one that agrees with the digests of the samples"
+        ]
     return []
 
 

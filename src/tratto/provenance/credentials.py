@@ -55,7 +55,7 @@ _LABELS = [
     DISCLOSURE_LABEL,
     RECEIPT_LABEL,
 ]
-_MAP_TITLES = ("Tratto edit map", "Tratto confidence map")
+_MAP_TITLES = {"edit-map": "Tratto edit map", "confidence": "Tratto confidence map"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +67,10 @@ class Account:
     receipt : mapping
     receipt_bytes : bytes
         Canonical.
-    maps : (Path, Path)
-        Edit map and confidence map, PNG.
-    edits : (H, W) uint16 array
-        The edit map, from which the regions of change are told.
+    maps : (Path or None, Path or None)
+        Edit map and confidence map, PNG; None where there is none.
+    edits : (H, W) uint16 array or None
+        The edit map, from which the regions of change are told; None: everything is new.
     mask : (h, w) array or None
         Where the input was allowed to change; above 0 counts.
     original : Path, bytes or None
@@ -79,8 +79,8 @@ class Account:
 
     receipt: Mapping[str, Any]
     receipt_bytes: bytes
-    maps: tuple[Path, Path]
-    edits: NDArray[np.uint16]
+    maps: tuple[Path | None, Path | None]
+    edits: NDArray[np.uint16] | None
     mask: NDArray[Any] | None = None
     original: Path | bytes | None = None
 
@@ -192,7 +192,7 @@ def sign(source: Path, target: Path, format_name: str, account: Account, identit
         with contextlib.ExitStack() as stack:
             context = stack.enter_context(library.Context.from_dict(_settings(b"")))
             builder = stack.enter_context(library.Builder.from_json(_definition(account, media), context))
-            for uri, path in zip(("edit-map", "confidence"), account.maps, strict=True):
+            for uri, path in _labelled(account):
                 builder.add_resource(uri, stack.enter_context(open(path, "rb")))
             _add_original(library, builder, account, stack)
             if format_name not in EMBEDS:
@@ -372,13 +372,13 @@ def _definition(account: Account, media: str) -> dict[str, Any]:
         assertions.append({"label": DISCLOSURE_LABEL, "data": data})
     maps = [
         {
-            "title": title,
+            "title": _MAP_TITLES[uri],
             "format": "image/png",
             "relationship": "inputTo",
             "label": uri,
             "data": {"format": "image/png", "identifier": uri},
         }
-        for title, uri in zip(_MAP_TITLES, ("edit-map", "confidence"), strict=True)
+        for uri, _ in _labelled(account)
     ]
     parent = [] if account.original is not None else [_parent("application/octet-stream")]
     return {
@@ -390,6 +390,11 @@ def _definition(account: Account, media: str) -> dict[str, Any]:
     }
 
 
+def _labelled(account: Account) -> list[tuple[str, Path]]:
+    """Return the maps that there are, each with its label."""
+    return [(uri, path) for uri, path in zip(_MAP_TITLES, account.maps, strict=True) if path is not None]
+
+
 def _parent(media: str) -> dict[str, Any]:
     return {"title": "original", "format": media, "relationship": "parentOf", "label": "original"}
 
@@ -398,7 +403,7 @@ def _add_original(library: Any, builder: Any, account: Account, stack: contextli
     """Add the original as the parent; credentials that it bears itself are kept with it where they can be read."""
     if account.original is None:
         return
-    media = EMBEDS.get(account.receipt["input"]["picture"]["format"], "application/octet-stream")
+    media = EMBEDS.get(account.receipt["inputs"]["picture"]["picture"]["format"], "application/octet-stream")
     for kind in dict.fromkeys((media, "application/octet-stream")):
         f: BinaryIO
         if isinstance(account.original, bytes):
@@ -418,9 +423,9 @@ def regions(account: Account) -> list[dict[str, Any]]:
     """Return the rectangles that changed, in stored pixels of the result: those of the mask, else of the edit map."""
     import cv2
 
-    height, width = account.edits.shape
-    if not account.edits.any():
+    if account.edits is None or not account.edits.any():
         return []
+    height, width = account.edits.shape
     boxes: list[tuple[int, int, int, int]] = []
     if account.mask is not None:
         scale = height // account.mask.shape[0]
@@ -459,7 +464,7 @@ def maps_in(path: Path, format_name: str, sidecar: bytes | None = None) -> Itera
         with library.Reader(media, f, sidecar, context) as reader:
             store = json.loads(reader.json())
             for ingredient in store["manifests"][store["active_manifest"]].get("ingredients", []):
-                if ingredient.get("title") in _MAP_TITLES and "data" in ingredient:
+                if ingredient.get("title") in _MAP_TITLES.values() and "data" in ingredient:
                     out = io.BytesIO()
                     reader.resource_to_stream(ingredient["data"]["identifier"], out)
                     yield ingredient["title"], out.getvalue()

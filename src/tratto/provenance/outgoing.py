@@ -41,13 +41,14 @@ def outgoing(image: Image, receipt: Mapping[str, Any], fmt: str) -> tuple[Image,
     """
     meta, notes = image.meta, []
     changed = bool(receipt["steps"]) and receipt["claim"]["status"] != EXISTING
-    scale = int(receipt["output"]["scale"])
+    # of another geometry only the size is known; places in it are left as they were
+    scale = receipt["outputs"]["picture"]["scale"] or 1
     exif, iptc, extra = meta.exif, meta.iptc, dict(meta.extra)
     taken: list[str] = []
     if exif is not None and changed:
         exif, gone = exif_blocks.without_previews(exif)
         taken += [f"the {what} in the EXIF data" for what in gone]
-    if exif is not None and scale != 1:
+    if exif is not None and receipt["outputs"]["picture"]["geometry"] != "same":
         exif = exif_blocks.with_size(exif, image.width, image.height, scale)
     if iptc is not None and changed:
         iptc, found = photoshop.without_stale(iptc)

@@ -1,4 +1,4 @@
-"""The receipt: what was done to one picture, in one canonical JSON document.
+"""The receipt: what a job was given, what was done and what came of it, in one canonical JSON document.
 
 Everything in it is a function of the input, the recipe and the machine's software. Times, hosts, paths and names stand
 in ``observed.json`` beside it, which nothing in the receipt refers to.
@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.artifact import Artifact, PictureArtifact, main_role, picture_facts
+from tratto.core.canvas import whole_scale
 from tratto.core.errors import ReceiptError
-from tratto.core.image import ColorMode, Image, Mask
+from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, MaskParts
@@ -30,7 +32,7 @@ from tratto.provenance.consistency import basis_of, contradictions
 from tratto.provenance.edit_map import EditStats
 from tratto.provenance.schema import check, receipt_schema
 
-SCHEMA = "tratto/receipt/1"
+SCHEMA = "tratto/receipt/2"
 
 EXISTING = "existing state"
 EVIDENCE = "evidence-based restoration"
@@ -38,7 +40,7 @@ HYPOTHETICAL = "hypothetical reconstruction"
 STAMP = "not for examination"
 
 #: Formats of results that keep every colour. Tratto writes WebP without loss only.
-LOSSLESS_OUTPUT = ("png", "tiff", "webp", "bmp")
+LOSSLESS_OUTPUT = ("png", "tiff", "webp", "bmp", "ply")
 
 #: Libraries whose version can change a result.
 LIBRARIES = ("numpy", "pillow", "tifffile", "imagecodecs", "opencv-python-headless", "onnxruntime", "openvino", "ncnn")
@@ -86,6 +88,37 @@ class OutputFile:
 
 
 @dataclass(frozen=True, eq=False)
+class InputFacts:
+    """What a receipt says of a picture that the job was given.
+
+    Attributes
+    ----------
+    image : Image
+        As decoded.
+    digest : str
+        Of its samples (:func:`tratto.imaging.io.digest`).
+    page : int
+        Which page of the file.
+    file : FileFacts or None
+        None when it was an array.
+    """
+
+    image: Image
+    digest: str
+    page: int = 0
+    file: FileFacts | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary."""
+        return {
+            "picture": picture_facts(self.image),
+            "page": self.page,
+            "samples_sha256": self.digest,
+            "file": None if self.file is None else self.file.to_json(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
 class ReceiptInputs:
     """Everything a receipt is made of.
 
@@ -94,21 +127,19 @@ class ReceiptInputs:
     asked, resolved : Recipe
     records : tuple of StepRecord
     inspection : Inspection
-    source, output : Image
-        As decoded, and the result.
-    source_digest, output_digest : str
-        Their sample digests (:func:`tratto.imaging.io.digest`).
-    edit : EditStats
-    edit_map, confidence : (H, W) uint16 arrays
+    inputs : mapping of str to InputFacts
+        By role; ``"picture"`` is the one that was worked on.
+    outputs : mapping of str to Artifact
+    edit : EditStats or None
+    edit_map, confidence : (H, W) uint16 arrays or None
+        None where none can be made: of what is no picture, and the edit map of a picture of another geometry.
     kernel : str
         How the source was enlarged for comparison; of no account at scale 1.
-    page : int
-        Which page of the input file.
-    input_file : FileFacts or None
-        None when the input was an array.
     mask : Mask or None
     masks : MaskParts
         What it was made of.
+    statements : tuple of mapping
+        ``kind``, ``by``, ``text`` and, if a document says more, its ``sha256``.
     forensic : bool
     stand_ins, warnings : tuple of str
     threads : int or None
@@ -119,22 +150,19 @@ class ReceiptInputs:
     resolved: Recipe
     records: tuple[StepRecord, ...]
     inspection: Inspection
-    source: Image
-    source_digest: str
-    output: Image
-    output_digest: str
-    edit: EditStats
-    edit_map: NDArray[np.uint16]
-    confidence: NDArray[np.uint16]
+    inputs: Mapping[str, InputFacts]
+    outputs: Mapping[str, Artifact]
+    edit: EditStats | None = None
+    edit_map: NDArray[np.uint16] | None = None
+    confidence: NDArray[np.uint16] | None = None
     kernel: str = "bicubic"
-    page: int = 0
-    input_file: FileFacts | None = None
     mask: Mask | None = None
+    masks: MaskParts = field(default_factory=MaskParts)
+    statements: tuple[Mapping[str, Any], ...] = ()
     forensic: bool = False
     stand_ins: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     threads: int | None = None
-    masks: MaskParts = field(default_factory=MaskParts)
 
 
 def build_receipt(inputs: ReceiptInputs) -> dict[str, Any]:
@@ -150,45 +178,25 @@ def build_receipt(inputs: ReceiptInputs) -> dict[str, Any]:
     ReceiptError
         If something in it has no JSON form, or the parts contradict each other.
     """
-    scale = inputs.output.width // inputs.source.width
     generative = any(r.generative for r in inputs.records)
+    main = inputs.outputs[main_role(inputs.outputs)]
+    source, scale = inputs.inputs["picture"].image, None
+    if isinstance(main, PictureArtifact):
+        scale = whole_scale(main.image, source)
+    changed = None if inputs.edit is None else inputs.edit.changed_fraction
     raw = {
         "schema": SCHEMA,
         "tool": {"name": "tratto", "version": _version()},
         "task": inputs.asked.task,
         "forensic": inputs.forensic,
-        "claim": claim(generative, scale, inputs.edit.changed_fraction, inputs.kernel),
+        "claim": claim(generative, scale, changed, inputs.kernel),
         "recipe": {"asked": inputs.asked.to_json(), "resolved": inputs.resolved.to_json()},
         "steps": [r.to_json() for r in inputs.records],
         "inspection": inputs.inspection.to_json(),
-        "input": {
-            "picture": picture_facts(inputs.source),
-            "page": inputs.page,
-            "samples_sha256": inputs.source_digest,
-            "file": None if inputs.input_file is None else inputs.input_file.to_json(),
-        },
-        "output": {
-            "picture": picture_facts(inputs.output),
-            "scale": scale,
-            "kernel": inputs.kernel,
-            "samples_sha256": inputs.output_digest,
-            "file": None,
-        },
+        "inputs": {role: given.to_json() for role, given in inputs.inputs.items()},
+        "outputs": {role: _made(made, inputs) for role, made in inputs.outputs.items()},
+        "statements": [dict(s) for s in inputs.statements],
         "mask": None if inputs.mask is None else _mask_facts(inputs.mask, inputs.masks),
-        "maps": {
-            "edit": {
-                "samples_sha256": array_digest(inputs.edit_map),
-                "file_sha256": None,
-                "steps_per_delta_e": int(EDIT_MAP_SCALE),
-                "stats": inputs.edit.to_json(),
-            },
-            "confidence": {
-                "samples_sha256": array_digest(inputs.confidence),
-                "file_sha256": None,
-                "full_error": CONFIDENCE_FULL,
-                "basis": confidence_basis(inputs.records, inputs.edit),
-            },
-        },
         "environment": environment(inputs.threads),
         "stand_ins": list(inputs.stand_ins),
         "warnings": list(inputs.warnings),
@@ -198,8 +206,66 @@ def build_receipt(inputs: ReceiptInputs) -> dict[str, Any]:
     return receipt
 
 
+#: Why a picture has no edit map.
+OTHER_GEOMETRY = (
+    "the result has another geometry than the source, so that no pixel of one belongs to a pixel of the other"
+)
+
+
+def _made(made: Artifact, inputs: ReceiptInputs) -> dict[str, Any]:
+    """Return what is said of an output; of the picture also how it lies over the source, and its maps."""
+    facts = {**made.facts(), "samples_sha256": made.digest(), "file": None}
+    if made.role != "picture" or not isinstance(made, PictureArtifact):
+        return facts
+    scale = whole_scale(made.image, inputs.inputs["picture"].image)
+    edit = confidence = None
+    if inputs.edit is not None and inputs.edit_map is not None:
+        edit = {
+            "samples_sha256": array_digest(inputs.edit_map),
+            "file_sha256": None,
+            "steps_per_delta_e": int(EDIT_MAP_SCALE),
+            "stats": inputs.edit.to_json(),
+        }
+    if inputs.confidence is not None:
+        confidence = {
+            "samples_sha256": array_digest(inputs.confidence),
+            "file_sha256": None,
+            "full_error": CONFIDENCE_FULL,
+            "basis": confidence_basis(inputs.records, inputs.edit),
+        }
+    missing = {} if edit is not None else {"edit": OTHER_GEOMETRY}
+    if confidence is None:
+        missing["confidence"] = "nothing estimated an error"
+    return facts | {
+        "geometry": geometry_of(scale),
+        "scale": scale,
+        "kernel": inputs.kernel,
+        "maps": {"edit": edit, "confidence": confidence, "missing": missing},
+    }
+
+
+def geometry_of(scale: int | None) -> str:
+    """Return how a picture that is so many times as large lies over its source."""
+    return "other" if scale is None else "same" if scale == 1 else "enlarged"
+
+
+def main_output(receipt: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a receipt says of the result itself, among what came along with it."""
+    outputs: Mapping[str, dict[str, Any]] = receipt["outputs"]
+    return outputs[main_role(outputs)]
+
+
+def maps_of(receipt: Mapping[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Return what a receipt says of the edit map and of the confidence map of its picture; None where there is none."""
+    picture = receipt["outputs"].get("picture")
+    return (None, None) if picture is None else (picture["maps"]["edit"], picture["maps"]["confidence"])
+
+
 def with_files(
-    receipt: Mapping[str, Any], output: OutputFile, edit_map_sha256: str, confidence_sha256: str
+    receipt: Mapping[str, Any],
+    outputs: Mapping[str, OutputFile],
+    edit_map_sha256: str | None = None,
+    confidence_sha256: str | None = None,
 ) -> dict[str, Any]:
     """Return a copy of a receipt with the hashes of the files that were written.
 
@@ -207,19 +273,22 @@ def with_files(
     ----------
     receipt : mapping
         As from :func:`build_receipt`.
-    output : OutputFile
-    edit_map_sha256, confidence_sha256 : str
-        Of ``edit-map.png`` and ``confidence.png``.
+    outputs : mapping of str to OutputFile
+        By role.
+    edit_map_sha256, confidence_sha256 : str or None
+        Of ``edit-map.png`` and ``confidence.png``; None where there is none.
     """
     new: dict[str, Any] = canonical.loads(canonical.dumps(dict(receipt)))
-    new["output"]["file"] = {
-        **output.facts.to_json(),
-        "format": output.format,
-        "decoded_samples_sha256": output.decoded_digest,
-        **({} if output.recoded_fraction is None else {"recoded_fraction": output.recoded_fraction}),
-    }
-    new["maps"]["edit"]["file_sha256"] = edit_map_sha256
-    new["maps"]["confidence"]["file_sha256"] = confidence_sha256
+    for role, output in outputs.items():
+        new["outputs"][role]["file"] = {
+            **output.facts.to_json(),
+            "format": output.format,
+            "decoded_samples_sha256": output.decoded_digest,
+            **({} if output.recoded_fraction is None else {"recoded_fraction": output.recoded_fraction}),
+        }
+    for facts, digest in zip(maps_of(new), (edit_map_sha256, confidence_sha256), strict=True):
+        if facts is not None:
+            facts["file_sha256"] = digest
     validate_receipt(new)
     return new
 
@@ -227,49 +296,57 @@ def with_files(
 def read_receipt(data: bytes) -> dict[str, Any]:
     """Read ``receipt.json`` strictly: it must be valid and in canonical form, byte by byte.
 
+    Returns
+    -------
+    dict
+        In the present form, whichever it was written in. Hashes and seals are of ``data``.
+
     Raises
     ------
     ReceiptError
         If it is not.
     """
-    receipt = canonical.loads(data)
+    from tratto.provenance.upgrade import upgraded
+
+    stated = canonical.loads(data)
+    receipt: dict[str, Any] = upgraded(stated)
     validate_receipt(receipt)
-    if canonical.dumps(receipt) != data:
+    if canonical.dumps(stated) != data:
         raise ReceiptError(
             "the receipt is not in canonical form (RFC 8785): it was written or edited by something else"
         )
-    valid: dict[str, Any] = receipt
-    return valid
+    return receipt
 
 
 def validate_receipt(receipt: Any) -> None:
-    """Check a receipt against the published schema and against itself.
+    """Check a receipt, of either form, against the published schema and against itself.
 
     Raises
     ------
     ReceiptError
         Naming the place, what was expected and what came.
     """
+    from tratto.provenance.upgrade import upgraded
+
+    receipt = upgraded(receipt)
     check(receipt, receipt_schema(), "receipt")
-    out, source = receipt["output"], receipt["input"]["picture"]
-    for side in ("width", "height"):
-        if out["picture"][side] != source[side] * out["scale"]:
-            raise ReceiptError(
-                f"receipt.output.picture.{side}: expected {source[side]} times the scale {out['scale']}, "
-                f"got {out['picture'][side]}"
-            )
+    if not any(role in receipt["outputs"] for role in ("picture", "scene")):
+        raise ReceiptError("receipt.outputs: expected a picture or a scene")
     generative = any(s["generative"] for s in receipt["steps"])
     if generative and receipt["forensic"]:
         raise ReceiptError("receipt.steps: a forensic receipt must not hold a generative step")
-    stats = receipt["maps"]["edit"]["stats"]
-    expected = claim(generative, out["scale"], stats["changed_fraction"], out["kernel"])
+    picture = receipt["outputs"].get("picture")
+    if picture is not None:
+        _check_picture(picture, receipt["inputs"]["picture"]["picture"])
+    edit, _ = maps_of(receipt)
+    changed = None if edit is None else edit["stats"]["changed_fraction"]
+    scale, kernel = (None, "") if picture is None else (picture["scale"], picture["kernel"])
+    expected = claim(generative, scale, changed, kernel)
     if receipt["claim"] != expected:
         raise ReceiptError(
             f"receipt.claim: expected {expected['status']!r} as follows from the steps and the edit map, "
             f"got {receipt['claim']['status']!r} or other regions"
         )
-    if not stats["mean"] <= stats["max"] or not stats["p95"] <= stats["max"]:
-        raise ReceiptError("receipt.maps.edit.stats: mean and p95 cannot exceed max")
     if (
         receipt["recipe"]["asked"]["task"] != receipt["task"]
         or receipt["recipe"]["resolved"]["task"] != receipt["task"]
@@ -280,18 +357,52 @@ def validate_receipt(receipt: Any) -> None:
         raise ReceiptError("; ".join(wrong[:10]))
 
 
-def claim(generative: bool, scale: int, changed_fraction: float, kernel: str) -> dict[str, Any]:
+def _check_picture(out: Mapping[str, Any], source: Mapping[str, Any]) -> None:
+    """Compare the size of a picture with its scale, and its maps with both.
+
+    Raises
+    ------
+    ReceiptError
+    """
+    at, scale, maps = "receipt.outputs.picture", out["scale"], out["maps"]
+    sides = ("width", "height")
+    whole = max(1, out["picture"]["width"] // source["width"])
+    if scale is None and all(out["picture"][side] == source[side] * whole for side in sides):
+        raise ReceiptError(f"{at}.scale: expected {whole}, since it is {whole} times as large as the source, got null")
+    for side in sides if scale is not None else ():
+        if out["picture"][side] != source[side] * scale:
+            raise ReceiptError(
+                f"{at}.picture.{side}: expected {source[side]} times the scale {scale}, got {out['picture'][side]}"
+            )
+    if out["geometry"] != geometry_of(scale):
+        raise ReceiptError(f"{at}.geometry: expected {geometry_of(scale)!r} at the scale {scale}")
+    if (maps["edit"] is None) != (scale is None):
+        raise ReceiptError(f"{at}.maps.edit: expected a map exactly where the geometry is that of the source")
+    for name in ("edit", "confidence"):
+        if (maps[name] is None) != (name in maps["missing"]):
+            raise ReceiptError(f"{at}.maps.missing: expected why there is no {name} map, exactly where there is none")
+    if maps["edit"] is not None:
+        stats = maps["edit"]["stats"]
+        if not stats["mean"] <= stats["max"] or not stats["p95"] <= stats["max"]:
+            raise ReceiptError(f"{at}.maps.edit.stats: mean and p95 cannot exceed max")
+
+
+def claim(generative: bool, scale: int | None, changed_fraction: float | None, kernel: str) -> dict[str, Any]:
     """Return what status a result may claim (London Charter for the computer-based visualisation of heritage, 4.4).
 
     Parameters
     ----------
     generative : bool
         True if any step may have invented pixels.
-    scale : int
-        Enlargement.
-    changed_fraction : float
-        Share of pixels that differ from the source (enlarged by ``kernel`` where ``scale`` > 1).
+    scale : int or None
+        Enlargement; None: the result does not lie over the source.
+    changed_fraction : float or None
+        Share of pixels that differ from the source (enlarged by ``kernel`` where ``scale`` > 1); None as for ``scale``.
     """
+    if scale is None or changed_fraction is None:
+        status = HYPOTHETICAL if generative else EVIDENCE
+        everything = {"where": "the whole result, which has another form than the source", "share": 1, "status": status}
+        return {"status": status, "stamp": STAMP if generative else None, "regions": [everything]}
     changed_status = HYPOTHETICAL if generative else EVIDENCE
     same_status = EXISTING if scale == 1 else EVIDENCE
     same = "pixels equal to the source" if scale == 1 else f"pixels equal to the source enlarged by the {kernel} kernel"
@@ -310,9 +421,9 @@ def claim(generative: bool, scale: int, changed_fraction: float, kernel: str) ->
     }
 
 
-def confidence_basis(records: Sequence[StepRecord], edit: EditStats) -> str:
+def confidence_basis(records: Sequence[StepRecord], edit: EditStats | None) -> str:
     """Return where the error estimate comes from: one word for all steps."""
-    return basis_of([r.confidence_basis for r in records], edit.changed_fraction)
+    return basis_of([r.confidence_basis for r in records], 1.0 if edit is None else edit.changed_fraction)
 
 
 def recoded_fraction(result: Image, decoded: Image) -> float:
@@ -341,28 +452,13 @@ def recoded_fraction(result: Image, decoded: Image) -> float:
 
 def recoded(receipt: Mapping[str, Any]) -> bool:
     """Return whether the picture file holds other samples than the result, for its format loses something."""
-    file = receipt["output"]["file"]
+    out = main_output(receipt)
+    file = out["file"]
     if file is None or file["format"] in LOSSLESS_OUTPUT:
         return False
-    differs: bool = file["decoded_samples_sha256"] != receipt["output"]["samples_sha256"]
+    differs: bool = file["decoded_samples_sha256"] != out["samples_sha256"]
     # the same colours in another form are no loss
     return differs and file.get("recoded_fraction") != 0
-
-
-def picture_facts(image: Image) -> dict[str, Any]:
-    """Return what a receipt says of a picture besides its samples."""
-    alpha = image.alpha is not None or (image.palette is not None and bool((image.palette[:, 3] != 255).any()))
-    icc = image.meta.icc
-    return {
-        "width": image.width,
-        "height": image.height,
-        "mode": str(ColorMode(image.mode).value),
-        "bits": image.bits,
-        "alpha": alpha,
-        "format": image.meta.format,
-        "orientation": image.meta.orientation,
-        "icc_sha256": None if icc is None else hashlib.sha256(icc).hexdigest(),
-    }
 
 
 def array_digest(values: NDArray[Any]) -> str:

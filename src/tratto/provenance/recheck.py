@@ -15,6 +15,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.artifact import Artifact, PictureArtifact, picture_facts
 from tratto.core.errors import InputError, ReceiptError, UnavailableError, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, Kernel, Metadata
 from tratto.imaging.io.limits import MAX_MEGAPIXELS, usual_pixels
@@ -24,12 +25,16 @@ from tratto.provenance import canonical
 from tratto.provenance.bundle import (
     CONFIDENCE,
     EDIT_MAP,
+    INPUTS,
     MASK,
     MASK_PARTS,
     OBSERVED,
+    OUTPUTS,
     REPORT,
     Bundle,
     find_original,
+    read_artifact,
+    read_input,
     read_map,
     read_picture,
 )
@@ -39,7 +44,8 @@ from tratto.provenance.receipt import (
     LOSSLESS_OUTPUT,
     FileFacts,
     array_digest,
-    picture_facts,
+    main_output,
+    maps_of,
     recoded_fraction,
 )
 from tratto.provenance.schema import check, observed_schema
@@ -82,6 +88,8 @@ class _Seen:
     sure: NDArray[np.uint16] | None = None
     mask: NDArray[np.uint16] | None = None
     parts: list[NDArray[np.uint16]] = field(default_factory=list)
+    inputs: dict[str, Image] = field(default_factory=dict)  # second inputs, if their samples are the stated ones
+    sheet: Image | None = None
     before: Image | None = None  # the original, if its samples are the stated ones
     before_kept: bool = False  # the bundle holds one
     after: Image | None = None  # the result as the receipt describes it
@@ -110,6 +118,8 @@ def recheck(bundle: Bundle, picture: Path | None, found: Findings) -> None:
     if picture is not None:
         _result(bundle, picture, seen, found)
     _source(bundle, seen, found)
+    _inputs(bundle, seen, found)
+    _outputs(bundle, seen, found)
     if not found.wrong:
         found.checked.append("the samples of the pictures and maps are those the receipt names")
     if seen.edits is not None:
@@ -126,12 +136,12 @@ MOST_PIXELS = 400_000_000
 def _too_large(receipt: Mapping[str, Any]) -> str:
     """Say that a picture is too large to be looked at here; its size is stated by whoever made the bundle."""
     most = max(MOST_PIXELS, usual_pixels())
-    for side in ("input", "output"):
-        facts = receipt[side]["picture"]
-        pixels = facts["width"] * facts["height"]
+    every = [(f"{s} {r}", f) for s in ("inputs", "outputs") for r, f in sorted(receipt[s].items()) if "picture" in f]
+    for which, facts in every:
+        pixels = facts["picture"]["width"] * facts["picture"]["height"]
         if pixels > most:
             return (
-                f"its pictures and maps were not decoded: the {side} is said to have {pixels / 1e6:.0f} megapixels, "
+                f"its pictures and maps were not decoded: {which} is said to have {pixels / 1e6:.0f} megapixels, "
                 f"the limit is {most / 1e6:.0f}; if you trust it, set {MAX_MEGAPIXELS}={-(-pixels // 1_000_000)}"
             )
     return ""
@@ -141,21 +151,24 @@ def _too_large(receipt: Mapping[str, Any]) -> str:
 
 
 def _maps(bundle: Bundle, seen: _Seen, found: Findings) -> None:
-    maps, out, mask = bundle.receipt["maps"], bundle.receipt["output"], bundle.receipt["mask"]
+    (edit, confidence), mask = maps_of(bundle.receipt), bundle.receipt["mask"]
+    size = bundle.receipt["outputs"].get("picture", {}).get("picture", {})
     try:
-        seen.edits = read_map(bundle, EDIT_MAP, out["picture"])
-        if array_digest(seen.edits) != maps["edit"]["samples_sha256"]:
-            found.wrong.append(f"the samples of {EDIT_MAP} are not those the receipt names")
-        if stats_of(seen.edits, maps["edit"]["stats"]["alpha"]).to_json() != maps["edit"]["stats"]:
-            found.wrong.append(f"the edit statistics of the receipt do not follow from {EDIT_MAP}")
-        seen.sure = read_map(bundle, CONFIDENCE, out["picture"])
-        if array_digest(seen.sure) != maps["confidence"]["samples_sha256"]:
-            found.wrong.append(f"the samples of {CONFIDENCE} are not those the receipt names")
+        if edit is not None:
+            seen.edits = read_map(bundle, EDIT_MAP, size)
+            if array_digest(seen.edits) != edit["samples_sha256"]:
+                found.wrong.append(f"the samples of {EDIT_MAP} are not those the receipt names")
+            if stats_of(seen.edits, edit["stats"]["alpha"]).to_json() != edit["stats"]:
+                found.wrong.append(f"the edit statistics of the receipt do not follow from {EDIT_MAP}")
+        if confidence is not None:
+            seen.sure = read_map(bundle, CONFIDENCE, size)
+            if array_digest(seen.sure) != confidence["samples_sha256"]:
+                found.wrong.append(f"the samples of {CONFIDENCE} are not those the receipt names")
         if MASK in bundle.sealed_files:
             if mask is None:
                 found.wrong.append(f"the receipt knows no mask, but there is {MASK}")
                 return
-            seen.mask = read_map(bundle, MASK, bundle.receipt["input"]["picture"])
+            seen.mask = read_map(bundle, MASK, bundle.receipt["inputs"]["picture"]["picture"])
             if _mask_digest(seen.mask) != mask["samples_sha256"]:
                 found.wrong.append(f"{MASK} is not the mask the receipt names: it was altered")
             if int(np.count_nonzero(seen.mask)) / seen.mask.size != mask["covered"]:
@@ -168,7 +181,7 @@ def _maps(bundle: Bundle, seen: _Seen, found: Findings) -> None:
 def _mask_parts(bundle: Bundle, whole: NDArray[np.uint16], found: Findings) -> list[NDArray[np.uint16]]:
     """Compare the masks per class and pass with the receipt, and their union with the whole; return them."""
     read: list[NDArray[np.uint16]] = []
-    size = bundle.receipt["input"]["picture"]
+    size = bundle.receipt["inputs"]["picture"]["picture"]
     parts = (bundle.receipt["mask"] or {}).get("parts", [])
     passes: NDArray[np.uint16] | None = None
     classes: NDArray[np.uint16] | None = None
@@ -210,7 +223,7 @@ def _outside(bundle: Bundle, seen: _Seen, found: Findings) -> None:
     """Check that the edit map is 0 where the mask is."""
     if seen.mask is None or seen.edits is None:
         return
-    scale = bundle.receipt["output"]["scale"]
+    scale = main_output(bundle.receipt)["scale"]
     count = 0
     for y0, y1 in _bands(seen.edits.shape):
         rows = np.repeat(seen.mask[np.arange(y0, y1) // scale], scale, axis=1)
@@ -234,11 +247,12 @@ def _again(bundle: Bundle, seen: _Seen, found: Findings) -> None:
         return
     if seen.before is None or seen.after is None or seen.edits is None:
         return
-    stated = receipt["output"]["kernel"]
+    out = main_output(receipt)
+    stated = out["kernel"]
     if stated not in KERNELS:
         found.wrong.append("the receipt names a kernel that does not exist")
         return
-    before, after = _enlarged(seen.before, receipt["output"]["scale"], cast(Kernel, stated)), seen.after
+    before, after = _enlarged(seen.before, out["scale"], cast(Kernel, stated)), seen.after
     if seen.after_is == "as shown":
         from tratto.imaging.io import expand_palette
 
@@ -255,7 +269,7 @@ def _again(bundle: Bundle, seen: _Seen, found: Findings) -> None:
         found.wrong.append(
             f"{EDIT_MAP} states another difference from the original than there is in {_pixels(far)} of the picture"
         )
-    if seen.after_is == "exact" and alpha != receipt["maps"]["edit"]["stats"]["alpha"]:
+    if seen.after_is == "exact" and alpha != out["maps"]["edit"]["stats"]["alpha"]:
         found.wrong.append("the receipt is wrong about whether alpha was compared")
     if not hidden and not invented and not far:
         found.checked.append(f"{EDIT_MAP}, made again from the original and the picture, is the same")
@@ -263,11 +277,11 @@ def _again(bundle: Bundle, seen: _Seen, found: Findings) -> None:
 
 def _recoded(bundle: Bundle, seen: _Seen, found: Findings) -> None:
     """Where the result is the source itself, count again how much of it the encoding changed."""
-    out = bundle.receipt["output"]
+    out = main_output(bundle.receipt)
     stated = out["file"].get("recoded_fraction")
     if stated is None or seen.before is None or seen.after is None or seen.other_decoder:
         return
-    if out["samples_sha256"] != bundle.receipt["input"]["samples_sha256"]:
+    if out["samples_sha256"] != bundle.receipt["inputs"]["picture"]["samples_sha256"]:
         return  # the result before the loss is not at hand
     if recoded_fraction(seen.before, seen.after) != stated:
         found.wrong.append("the receipt states another share of samples that the encoding changed than there is")
@@ -288,7 +302,7 @@ def _unchanged_blocks(bundle: Bundle, seen: _Seen, found: Findings) -> None:
     may be further off than half a step. Where samples were clipped, which spreads over all coefficients but only brings
     them nearer, the distance of the whole block is bounded instead.
     """
-    facts, out = seen.after.meta.jpeg if seen.after is not None else None, bundle.receipt["output"]
+    facts, out = seen.after.meta.jpeg if seen.after is not None else None, main_output(bundle.receipt)
     if facts is None or seen.before is None or seen.after is None or seen.edits is None or out["kernel"] not in KERNELS:
         return
     before = _enlarged(seen.before, out["scale"], cast(Kernel, out["kernel"]))
@@ -344,7 +358,9 @@ def _why_not(receipt: Mapping[str, Any], seen: _Seen) -> str:
             return "the bundle holds no original"
         return "the original could not be decoded as it was then"
     if seen.after_is == "lossy":
-        return f"the picture is a {receipt['output']['file']['format'].upper()}, which lost some of the result it shows"
+        return (
+            f"the picture is a {main_output(receipt)['file']['format'].upper()}, which lost some of the result it shows"
+        )
     if seen.after is None:
         return "the picture is not at hand"
     return ""
@@ -415,7 +431,10 @@ def _result(bundle: Bundle, picture: Path, seen: _Seen, found: Findings) -> None
     """Decode the picture; compare its samples with those of the file and of the result."""
     from tratto.imaging.io import digest, expand_palette
 
-    out = bundle.receipt["output"]
+    out = main_output(bundle.receipt)
+    if "scene" in out:
+        _made(picture, out, found)
+        return
     file, facts = out["file"], out["picture"]
     image = _decode(picture, facts, 0, found)
     if image is None:
@@ -500,7 +519,7 @@ def _source(bundle: Bundle, seen: _Seen, found: Findings) -> None:
     if name is None:
         return
     seen.before_kept = True
-    source, steps = bundle.receipt["input"], bundle.receipt["steps"]
+    source, steps = bundle.receipt["inputs"]["picture"], bundle.receipt["steps"]
     image = _decode(bundle.folder / name, source["picture"], source["page"], found)
     if image is None:
         return
@@ -519,6 +538,58 @@ def _source(bundle: Bundle, seen: _Seen, found: Findings) -> None:
         if digest(expand_palette(image, allocate)) != steps[0]["input_digest"]:
             found.wrong.append(f"the first step did not begin with the colours of {name}")
     seen.before = image
+
+
+def _inputs(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+    """Decode what else the job was given; compare its samples and facts with the receipt."""
+    from tratto.imaging.io import digest
+
+    files: dict[str, Path | bytes] = {r: bundle.folder / n for r, n in bundle.in_folder(INPUTS).items()}
+    for role, source in sorted({**bundle.carried, **files}.items()):
+        stated, name = bundle.receipt["inputs"][role], shown(source.name) if isinstance(source, Path) else role
+        try:
+            image = read_input(source, stated)
+        except UnavailableError as e:
+            found.notes.append(f"{name} was not decoded: {e}")
+            continue
+        except InputError as e:
+            found.wrong.append(f"{name} cannot be decoded as the receipt states: {e}")
+            continue
+        if digest(image) != stated["samples_sha256"]:
+            if stated["file"] is not None and stated["picture"]["format"] in LOSSY:
+                found.notes.append(_other_decoder(Path(name)))
+            else:
+                found.wrong.append(f"the samples of {name} are not those the receipt names")
+            continue
+        # an array has no format of its own, and is kept as PNG or TIFF
+        skip = {"format"} if stated["file"] is None else set()
+        wrong = [k for k, v in picture_facts(image).items() if k not in skip and stated["picture"][k] != v]
+        if wrong:
+            found.wrong.append(f"the receipt states another {' and '.join(wrong)} than {name} has")
+            continue
+        seen.inputs[role] = image
+
+
+def _outputs(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+    """Decode what the job made besides the result, and compare."""
+    for role, name in sorted(bundle.in_folder(OUTPUTS).items()):
+        made = _made(bundle.folder / name, bundle.receipt["outputs"][role], found)
+        if role == "sheet" and isinstance(made, PictureArtifact):
+            seen.sheet = made.image
+
+
+def _made(path: Path, stated: Mapping[str, Any], found: Findings) -> Artifact | None:
+    try:
+        made = read_artifact(path, stated)
+    except InputError as e:
+        found.wrong.append(f"{shown(path.name)} cannot be read as the receipt states: {e}")
+        return None
+    facts, digest = made.facts(), made.digest()
+    if digest != stated["samples_sha256"] or digest != stated["file"]["decoded_samples_sha256"]:
+        found.wrong.append(f"what {shown(path.name)} holds is not what the receipt names")
+    elif "scene" in facts and facts["scene"] != stated["scene"]:
+        found.wrong.append(f"the receipt states another box around the points than {shown(path.name)} has")
+    return made
 
 
 def _decode(path: Path, size: Mapping[str, Any], page: int, found: Findings) -> Image | None:
@@ -577,6 +648,7 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
         ReportInputs,
         as_named,
         compare_reports,
+        input_alt,
         named_in,
         render_report,
     )
@@ -584,9 +656,9 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
     if REPORT not in bundle.sealed_files:
         found.wrong.append(f"the seal names no {REPORT}; every bundle has one")
         return
-    if found.wrong or seen.edits is None or seen.sure is None:
-        return  # it would be made from statements that are wrong already
     receipt = bundle.receipt
+    if found.wrong or tuple(m is None for m in maps_of(receipt)) != (seen.edits is None, seen.sure is None):
+        return  # it would be made from statements that are wrong already
     ours = _version()
     if receipt["tool"]["version"] != ours:
         found.notes.append(
@@ -600,16 +672,20 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
         found.wrong.append(f"{REPORT} cannot be read: {e}")
         return
     name = named_in(stored)
-    skip: set[int] = set()
-    after = to_show(seen.after, receipt["output"]["picture"], seen.before)
-    before = to_show(seen.before, receipt["input"]["picture"], None)
-    if after is None or before is None:
+    skip: set[str] = set()
+    made = receipt["outputs"].get("picture")
+    mapped = seen.edits is not None
+    after = None if made is None else to_show(seen.after, made["picture"], seen.before, mapped)
+    before = to_show(seen.before, receipt["inputs"]["picture"]["picture"], None, mapped)
+    second = {r: seen.inputs.get(r) for r in receipt["inputs"] if r != "picture"}
+    if before is None or (after is None and made is not None):
         found.notes.append(f"{REPORT} was not compared: the colour profile it was shown through is not at hand")
         return
     if seen.before is None:
         skip |= SHOWS_BEFORE
     if seen.after is None or seen.after_is == "lossy":
         skip |= SHOWS_AFTER
+    skip |= {input_alt(role) for role, image in second.items() if image is None}
     fresh = render_report(
         ReportInputs(
             receipt=receipt,
@@ -624,6 +700,9 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
             signed=bundle.sealed_output if bundle.credentials else None,
             mask=seen.mask,
             parts=tuple(seen.parts),
+            inputs={r: small_blank(receipt["inputs"][r]["picture"]) if i is None else i for r, i in second.items()},
+            sheet=seen.sheet,
+            files=tuple(sorted(n for n in bundle.sealed_files if "/" in n)),
         )
     )
     wrong, alike = compare_reports(stored, fresh, frozenset(skip))
@@ -637,21 +716,41 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
     if alike:
         found.notes.append(f"the pictures in {REPORT} are alike, not byte by byte the same: another library version")
     for some, what in ((SHOWS_BEFORE, "before"), (SHOWS_AFTER, "after")):
-        if skip & some:
+        if skip & some and (made is not None or some is SHOWS_BEFORE):
             found.notes.append(f"the pictures of the state {what} in {REPORT} could not be compared")
     if picture is not None and name != as_named(picture.name.encode("utf-8", "replace").decode("utf-8")[:500]):
         found.notes.append(f"{REPORT} calls the picture {shown(name)}: it was renamed")
 
 
-def to_show(image: Image | None, facts: Mapping[str, Any], other: Image | None) -> Image | None:
-    """Return a picture as the report showed it, a black one if it is missing, None if its profile is."""
+def to_show(image: Image | None, facts: Mapping[str, Any], other: Image | None, mapped: bool = True) -> Image | None:
+    """Return a picture as the report showed it, a black one if it is missing, None if its profile is.
+
+    Parameters
+    ----------
+    image : Image or None
+    facts : mapping
+        What the receipt says of it.
+    other : Image or None
+        One that may have the same profile.
+    mapped : bool
+        True if there is an edit map of its geometry, which bounds its size: then a missing one is as large as stated.
+    """
     if image is None:
-        image = _blank(facts)
+        image = _blank(facts) if mapped else small_blank(facts)
     candidates = [image.meta.icc, None if other is None else other.meta.icc, None]
     for icc in candidates:
         if (None if icc is None else hashlib.sha256(icc).hexdigest()) == facts["icc_sha256"]:
             return image.replace(meta=replace(image.meta, icc=icc, orientation=facts["orientation"]))
     return None
+
+
+def small_blank(facts: Mapping[str, Any]) -> Image:
+    """Return a black picture of the size of a preview: what a receipt states of a size alone is bounded by nothing."""
+    from tratto.provenance.report import PREVIEW
+
+    factor = max(1.0, max(facts["width"], facts["height"]) / PREVIEW)
+    sides = {side: max(1, round(facts[side] / factor)) for side in ("width", "height")}
+    return _blank({**facts, **sides})
 
 
 def _blank(facts: Mapping[str, Any]) -> Image:

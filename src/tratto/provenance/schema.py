@@ -1,6 +1,6 @@
 """Checks JSON values against the published schema, without a library at run time.
 
-Understands the part of JSON Schema (draft 2020-12) that ``receipt.schema.json`` uses, and refuses a schema that uses
+Understands the part of JSON Schema (draft 2020-12) that the schemas beside it use, and refuses a schema that uses
 more, so that no rule is passed over in silence.
 """
 
@@ -18,15 +18,21 @@ from tratto.provenance import canonical
 _NOTES = {"$schema", "$id", "$defs", "title", "description"}
 _KNOWN = {
     "$ref", "type", "const", "enum", "anyOf", "pattern", "minLength", "maxLength", "minimum", "maximum", "items",
-    "maxItems", "properties", "required", "additionalProperties",
+    "minItems", "maxItems", "properties", "required", "additionalProperties", "maxProperties", "propertyNames",
 }  # fmt: skip
 
 
-@lru_cache(maxsize=1)
-def receipt_schema() -> dict[str, Any]:
-    """Return the published schema of receipts."""
-    data = resources.files("tratto.provenance").joinpath("receipt.schema.json").read_bytes()
-    schema: dict[str, Any] = canonical.loads(data)
+@lru_cache(maxsize=2)
+def receipt_schema(form: int = 2) -> dict[str, Any]:
+    """Return the published schema of receipts.
+
+    Parameters
+    ----------
+    form : int
+        2, the present one; or 1, which Tratto wrote until November 2026.
+    """
+    name = {1: "receipt.schema.json", 2: "receipt-2.schema.json"}[form]
+    schema: dict[str, Any] = canonical.loads(resources.files("tratto.provenance").joinpath(name).read_bytes())
     return schema
 
 
@@ -71,8 +77,9 @@ def _check(value: Any, rule: Mapping[str, Any], root: Mapping[str, Any], at: str
     elif _is_number(value):
         _range(value, rule, at)
     elif isinstance(value, list):
-        if len(value) > rule.get("maxItems", len(value)):
-            raise ReceiptError(f"{at}: expected at most {rule['maxItems']} entries, got {len(value)}")
+        low, high = rule.get("minItems", 0), rule.get("maxItems", len(value))
+        if not low <= len(value) <= high:
+            raise ReceiptError(f"{at}: expected {low} to {high} entries, got {len(value)}")
         for i, item in enumerate(value):
             _check(item, rule.get("items", {}), root, f"{at}[{i}]")
     elif isinstance(value, dict):
@@ -121,6 +128,11 @@ def _range(value: float, rule: Mapping[str, Any], at: str) -> None:
 
 def _object(value: dict[str, Any], rule: Mapping[str, Any], root: Mapping[str, Any], at: str) -> None:
     properties = rule.get("properties", {})
+    if len(value) > rule.get("maxProperties", len(value)):
+        raise ReceiptError(f"{at}: expected at most {rule['maxProperties']} entries, got {len(value)}")
+    if "propertyNames" in rule:
+        for key in value:
+            _check(key, rule["propertyNames"], root, f"{at}, the name {_shown(key)}")
     for key in rule.get("required", ()):
         if key not in value:
             raise ReceiptError(f"{at}: {key!r} is missing")

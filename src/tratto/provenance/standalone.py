@@ -11,7 +11,7 @@ Formats: RFC 6962 (hashes), C2SP signed-note, tlog-checkpoint, tlog-tiles, tlog-
 import base64
 import hashlib
 import json
-import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,10 @@ def check_bundle(where: str, key: str = "") -> tuple[str, int, int, str]:
     seal_bytes, kept = (folder / "seal.json").read_bytes(), json.loads((folder / "ledger.json").read_bytes())
     seal: dict[str, Any] = json.loads(seal_bytes)
     for name, stated in [("receipt.json", seal["receipt"]), *seal["files"].items()]:
-        if os.path.basename(name) != name or sha((folder / name).read_bytes()).hex() != stated["sha256"]:
+        if (
+            not re.fullmatch(r"((in|out)puts/)?[a-z0-9-]+\.[a-z0-9]+", name)
+            or sha((folder / name).read_bytes()).hex() != stated["sha256"]
+        ):
             raise Wrong(f"{name} is not the file that was sealed")
     head, _, note = kept["proof"].partition("\n\n")
     _, index, *path = head.split("\n")

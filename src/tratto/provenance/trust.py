@@ -17,6 +17,7 @@ from tratto.provenance import credentials, merkle
 from tratto.provenance.bundle import LEDGER, Bundle
 from tratto.provenance.note import WITNESS, VerifierKey
 from tratto.provenance.proof import MAX_PROOF, LedgerProof, entry_of, facts_of, read_proof
+from tratto.provenance.receipt import main_output
 from tratto.provenance.recheck import Findings, shown
 from tratto.provenance.seal import SIDECAR, hash_file, read_limited
 from tratto.provenance.tiles import LedgerReader
@@ -298,7 +299,7 @@ def check_credentials(bundle: Bundle, picture: Path | None, trust: Trust, found:
         sidecar = None
         if bundle.credentials == SIDECAR:
             sidecar = read_limited(bundle.folder / SIDECAR, credentials.MAX_SIDECAR)
-        told = credentials.read(picture, bundle.receipt["output"]["file"]["format"], trust.anchors, sidecar)
+        told = credentials.read(picture, main_output(bundle.receipt)["file"]["format"], trust.anchors, sidecar)
     except MissingExtra as e:
         found.notes.append(f"the content credentials were not checked: {e}")
         if trust.anchors:

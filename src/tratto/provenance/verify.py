@@ -11,30 +11,35 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from tratto.core.artifact import main_role
 from tratto.core.errors import InputError, ReceiptError, TrattoError
 from tratto.provenance import canonical
 from tratto.provenance.bundle import (
-    CLUTTER,
     CONFIDENCE,
     EDIT_MAP,
+    INPUTS,
     MASK,
     MASK_PARTS,
     NAMES,
     OBSERVED,
+    OUTPUTS,
     RECEIPT,
     SEAL,
     UNSEALED,
     Bundle,
+    belongs,
+    files_in,
     find_bundle,
     find_original,
     find_output,
     is_lone_receipt,
 )
 from tratto.provenance.consistency import Known, compare_models
-from tratto.provenance.receipt import SCHEMA, FileFacts, read_receipt
+from tratto.provenance.receipt import FileFacts, main_output, maps_of, read_receipt
 from tratto.provenance.recheck import Findings, recheck, shown
 from tratto.provenance.seal import EMBEDDED, MAX_SEAL, hash_file, read_limited, read_seal, sealed_credentials
 from tratto.provenance.trust import Trust, alone, check_credentials, check_ledger, in_ledger
+from tratto.provenance.upgrade import FORMS, carried
 
 Word = Literal["authentic", "altered", "unknown"]
 
@@ -139,7 +144,7 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
         return _without_bundle(path, str(e), trust)
     if not any(os.path.lexists(folder / n) for n in (RECEIPT, SEAL)):
         return Verdict("unknown", (f"{folder.name} is not a bundle: it holds neither {RECEIPT} nor {SEAL}",))
-    for name in sorted(NAMES):
+    for name in (*sorted(NAMES), INPUTS, OUTPUTS):
         _must_open(folder / name)
     found = Findings()
     bundle = _open(folder, found)
@@ -156,7 +161,7 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
 def _of_bundle(bundle: Bundle, path: Path, deep: bool, trust: Trust, found: Findings) -> Verdict:
     """Go on with the picture, its signature and, with ``deep``, all that can be computed again."""
     folder = bundle.folder
-    asked = None if path.is_dir() or path.absolute().parent == folder.absolute() else path
+    asked = None if path.is_dir() or folder.absolute() in path.absolute().parents else path
     picture = _picture(bundle, asked, found)
     if isinstance(picture, Verdict):
         return picture
@@ -172,7 +177,12 @@ def _of_bundle(bundle: Bundle, path: Path, deep: bool, trust: Trust, found: Find
     if found.wrong or picture is not None:
         return _verdict(found)
     return Verdict(
-        "unknown", ("the bundle is unaltered, but its picture is not beside it", *found.checked, *found.notes)
+        "unknown",
+        (
+            f"the bundle is unaltered, but its {main_role(bundle.receipt['outputs'])} is not beside it",
+            *found.checked,
+            *found.notes,
+        ),
     )
 
 
@@ -259,7 +269,8 @@ def _form_of(data: bytes) -> str:
 
 
 def _other_form(form: str) -> str:
-    return f"its receipt is of the form {form}, this version reads {SCHEMA}; use the version of Tratto that wrote it"
+    reads = " and ".join(FORMS)
+    return f"its receipt is of the form {form}, this version reads {reads}; use the version of Tratto that wrote it"
 
 
 def _lone_receipt(path: Path, known: Known | None, trust: Trust) -> Verdict:
@@ -271,7 +282,7 @@ def _lone_receipt(path: Path, known: Known | None, trust: Trust) -> Verdict:
         form = _form_of(data)
         if not form:
             return Verdict("unknown", (f"{shown(path.name)} is no receipt of Tratto: {e}",))
-        if form != SCHEMA:
+        if form not in FORMS:
             return Verdict("unknown", (_other_form(form),))
         return Verdict("altered", (f"not a valid receipt: {e}",))
     found = Findings()
@@ -286,7 +297,7 @@ def _lone_receipt(path: Path, known: Known | None, trust: Trust) -> Verdict:
         "unknown",
         (
             "a well-formed receipt in canonical form, but alone: without its seal and picture nothing can be compared",
-            f"it is about samples {receipt['output']['samples_sha256']}",
+            f"it is about samples {main_output(receipt)['samples_sha256']}",
             *found.checked,
             *found.notes,
         ),
@@ -325,27 +336,21 @@ def _open(folder: Path, found: Findings) -> Bundle | None:
         receipt = read_receipt(data)
     except ReceiptError as e:
         form = _form_of(data)
-        if form not in ("", SCHEMA) and seal is not None and FileFacts.of(data) == seal[0]:
+        if form not in ("", *FORMS) and seal is not None and FileFacts.of(data) == seal[0]:
             found.refused.append(_other_form(form))  # as it was sealed, and not for this version to judge
         else:
             found.wrong.append(f"{RECEIPT}: {e}")
     if seal is None or receipt is None:
         return None
-    return Bundle(folder, receipt, data, *seal, where)
+    return Bundle(folder, receipt, data, *seal, where, carried(data))
 
 
 def _names(folder: Path, found: Findings) -> None:
-    with os.scandir(folder) as entries:
-        for i, entry in enumerate(entries):
-            if i > 1000:
-                found.wrong.append("the bundle holds more than a thousand files")
-                return
-            if entry.name in CLUTTER:
-                continue
-            if entry.name not in NAMES:
-                found.wrong.append(f"{shown(entry.name)} does not belong in a bundle")
-            elif not entry.is_file(follow_symlinks=False):
-                found.wrong.append(f"{entry.name} is not a plain file")
+    for name, wrong in files_in(folder):
+        if wrong:
+            found.wrong.append(wrong)
+        elif "/" in name:
+            _must_open(folder / name)
 
 
 def _files(bundle: Bundle, found: Findings) -> None:
@@ -353,7 +358,7 @@ def _files(bundle: Bundle, found: Findings) -> None:
     if FileFacts.of(bundle.receipt_bytes) != bundle.sealed_receipt:
         found.wrong.append(f"{RECEIPT} is not the one that was sealed")
     for name, facts in bundle.sealed_files.items():
-        if name not in NAMES - UNSEALED:
+        if not belongs(name) or name in UNSEALED:
             found.wrong.append(f"the seal names {shown(name)}, which does not belong in a bundle")
             continue
         if not os.path.lexists(bundle.folder / name):
@@ -364,13 +369,12 @@ def _files(bundle: Bundle, found: Findings) -> None:
                 found.wrong.append(f"{name} is not the one that was sealed")
         except ReceiptError as e:
             found.wrong.append(f"{name} is not the one that was sealed: {e}")
-    for name in sorted(NAMES - UNSEALED - set(bundle.sealed_files)):
-        if os.path.lexists(bundle.folder / name):
+    for name in sorted(n for n, wrong in files_in(bundle.folder) if not wrong):
+        if name not in UNSEALED and name not in bundle.sealed_files:
             found.wrong.append(f"{name} was added after the bundle was sealed")
-    maps = bundle.receipt["maps"]
-    for key, name in (("edit", EDIT_MAP), ("confidence", CONFIDENCE)):
+    for told, name in zip(maps_of(bundle.receipt), (EDIT_MAP, CONFIDENCE), strict=True):
         sealed = bundle.sealed_files.get(name)
-        if sealed is None or sealed.sha256 != maps[key]["file_sha256"]:
+        if (None if sealed is None else sealed.sha256) != (None if told is None else told["file_sha256"]):
             found.wrong.append(f"the receipt and the seal name different files for {name}")
     if bundle.receipt["mask"] is not None and MASK not in bundle.sealed_files:
         found.wrong.append(f"the receipt names a mask, but the bundle holds no {MASK}: it was taken out")
@@ -384,11 +388,12 @@ def _files(bundle: Bundle, found: Findings) -> None:
     except ReceiptError as e:
         found.wrong.append(str(e))
         return
+    _folders(bundle, found)
     if original is not None:
-        stated = bundle.receipt["input"]["file"]
+        stated = bundle.receipt["inputs"]["picture"]["file"]
         if stated is None or bundle.sealed_files[original] != FileFacts(stated["sha256"], stated["bytes"]):
             found.wrong.append(f"the receipt and the seal name different files for {original}")
-    elif bundle.receipt["input"]["file"] is not None:
+    elif bundle.receipt["inputs"]["picture"]["file"] is not None:
         found.notes.append("the bundle holds no original: it was left out or removed, and nothing can be given back")
     if OBSERVED not in bundle.sealed_files:
         found.notes.append(f"the bundle holds no {OBSERVED}: times and names were left out or removed")
@@ -398,13 +403,41 @@ def _files(bundle: Bundle, found: Findings) -> None:
         )
 
 
+def _folders(bundle: Bundle, found: Findings) -> None:
+    """Compare what came along, given or made, with the receipt."""
+    receipt = bundle.receipt
+    try:
+        given, made = bundle.in_folder(INPUTS), bundle.in_folder(OUTPUTS)
+    except ReceiptError as e:
+        found.wrong.append(str(e))
+        return
+    stated = {r: f for r, f in receipt["inputs"].items() if r != "picture"}
+    others = {r: f for r, f in receipt["outputs"].items() if r != main_role(receipt["outputs"])}
+    for role, name in given.items():
+        if role not in stated:
+            found.wrong.append(f"the receipt knows nothing of {name}")
+        elif stated[role]["file"] is not None and not _is(bundle, name, stated[role]["file"]):
+            found.wrong.append(f"the receipt and the seal name different files for {name}")
+    for role in sorted(set(stated) - set(given) - set(bundle.carried)):
+        found.notes.append(
+            f"the bundle holds no {INPUTS}/{role}: it was left out or removed; a replay must be given it"
+        )
+    for role in sorted({*others, *made}):
+        if role not in others or role not in made or not _is(bundle, made[role], others[role]["file"]):
+            found.wrong.append(f"the receipt and the seal name different files for {OUTPUTS}/{role}")
+
+
+def _is(bundle: Bundle, name: str, stated: Mapping[str, Any] | None) -> bool:
+    return stated is not None and bundle.sealed_files[name] == FileFacts(stated["sha256"], stated["bytes"])
+
+
 def _picture(bundle: Bundle, asked: Path | None, found: Findings) -> Path | Verdict | None:
     """Find the picture and compare its hash; None if there is none."""
-    stated = bundle.receipt["output"]["file"]
+    stated, what = main_output(bundle.receipt)["file"], main_role(bundle.receipt["outputs"])
     unsigned = stated is not None and bundle.sealed_output == FileFacts(stated["sha256"], stated["bytes"])
     # signing puts the credentials into the file, so that it is another one than the receipt knows
     if stated is None or (not unsigned and bundle.credentials != EMBEDDED):
-        found.wrong.append("the receipt and the seal name different files for the picture")
+        found.wrong.append(f"the receipt and the seal name different files for the {what}")
         return asked
     if asked is None:
         path, matches = find_output(bundle)
@@ -413,7 +446,7 @@ def _picture(bundle: Bundle, asked: Path | None, found: Findings) -> Path | Verd
         _must_open(path)
     else:
         path = asked
-        source = bundle.receipt["input"]["file"]
+        source = bundle.receipt["inputs"]["picture"]["file"]
         sizes = {bundle.sealed_output.size, *([] if source is None else [source["bytes"]])}
         try:
             # a file of another size is another file, however long it would take to read
@@ -435,7 +468,7 @@ def _picture(bundle: Bundle, asked: Path | None, found: Findings) -> Path | Verd
                 "unknown", (f"{shown(path.name)} is the untouched source of this bundle, not the result it seals",)
             )
     if matches:
-        found.checked.append("the picture is the one that was sealed, byte by byte")
+        found.checked.append(f"the {what} is the one that was sealed, byte by byte")
     else:
-        found.wrong.append(f"the picture {shown(path.name)} is not the one that was sealed")
+        found.wrong.append(f"the {what} {shown(path.name)} is not the one that was sealed")
     return path

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 from tratto.core.errors import ReceiptError
-from tratto.provenance.receipt import EXISTING
+from tratto.provenance.receipt import EXISTING, main_output
 
 if TYPE_CHECKING:
     from xml.dom.minidom import Document, Element
@@ -127,7 +127,7 @@ def events(receipt: Mapping[str, Any]) -> list[dict[str, str]]:
         out.append(
             {
                 "action": "edited",
-                "instanceID": _instance(step["output_digest"] or receipt["output"]["samples_sha256"]),
+                "instanceID": _instance(step["output_digest"] or main_output(receipt)["samples_sha256"]),
                 "softwareAgent": agent,
                 "changed": "/content",
                 "parameters": "; ".join(words),
@@ -214,7 +214,7 @@ def _with_marks(packet: bytes, receipt: Mapping[str, Any]) -> bytes:
         ours.setAttributeNS(_XMLNS, f"xmlns:{prefix}", space)
     rdf.appendChild(ours)
     _property(ours, "Iptc4xmpExt:DigitalSourceType", kept)
-    _property(ours, "xmpMM:InstanceID", _instance(receipt["output"]["samples_sha256"]))
+    _property(ours, "xmpMM:InstanceID", _instance(main_output(receipt)["samples_sha256"]))
     _property(ours, "tratto:Status", receipt["claim"]["status"])
     stamp = receipt["claim"]["stamp"] or before.stamp  # what was invented before stays invented
     if stamp:

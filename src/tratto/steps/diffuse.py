@@ -55,7 +55,7 @@ class Diffuse(BaseStep):
     color : list of 3 floats or None
         Paint that an IP-Adapter is shown, encoded sRGB in [0, 1].
     texture : str
-        Or a sample, as :func:`tratto.imaging.texture.pack_tile` makes it.
+        Or the role of the input that is a sample of it.
     coded : bool
         The mask is one of :func:`tratto.imaging.matting.coded`: light is mixed by the coverage it holds.
     blend, grow : float
@@ -121,7 +121,7 @@ class Diffuse(BaseStep):
             raise OptionError("diffuse must be resolved before it is applied")
         painter, image, hole = self._painter(services), canvas.image, _hole(canvas)
         depth, seer = self._depth(canvas, painter, services)
-        reference = self._reference(painter)
+        reference = self._reference(painter, canvas)
         share = coverage(canvas.masks["edit"].values) if self.coded else None
         out: Samples = services.scratch(image.pixels.shape, image.pixels.dtype)  # type: ignore[assignment]
         out[:] = image.pixels
@@ -210,13 +210,15 @@ class Diffuse(BaseStep):
             raise OptionError("the depth map must have the size of the picture")
         return near_is_one(found), seer
 
-    def _reference(self, painter: Any) -> Float | None:
-        from tratto.imaging.texture import unpack_tile
+    def _reference(self, painter: Any, canvas: Canvas) -> Float | None:
+        from tratto.imaging.texture import sample_of
 
         if not painter.takes_reference:
             return None
         if self.texture:
-            return (unpack_tile(self.texture) / np.float32(255)).astype(np.float32)
+            if self.texture not in canvas.inputs:
+                raise OptionError(f"diffuse is to go by the input {self.texture!r}, and it was not given")
+            return (sample_of(canvas.inputs[self.texture]) / np.float32(255)).astype(np.float32)
         if self.color is None:
             raise OptionError("an IP-Adapter needs a picture to go by: a color or a texture")
         return np.broadcast_to(np.asarray(self.color, np.float32), (REFERENCE, REFERENCE, 3)).copy()

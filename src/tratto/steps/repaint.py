@@ -21,7 +21,7 @@ from tratto.imaging.paint import HUE_CHROMA, circular_difference
 from tratto.imaging.repaint import MATCHES, PATTERNS, Fit, Match, Painter, Wish, look_at_wall
 from tratto.imaging.scratch import release
 from tratto.imaging.shading import largest
-from tratto.imaging.texture import Tile, homography, unpack_tile
+from tratto.imaging.texture import Tile, homography, sample_of
 from tratto.imaging.working import from_linear, rounded, to_linear
 
 Float = NDArray[np.float32]
@@ -39,7 +39,7 @@ class Repaint(BaseStep):
     color : list of 3 floats or None
         Encoded sRGB in [0, 1]. None when there is a texture.
     texture : str
-        A sample as :func:`tratto.imaging.texture.pack_tile` makes it; empty for a plain colour.
+        Role of the input that is the sample, such as ``texture``; empty for a plain colour.
     corners : list of four [x, y] or None
         Corners of a rectangle on the wall, in pixels of the picture as stored: where the texture's perspective comes
         from. None: the texture lies flat in the picture.
@@ -113,7 +113,8 @@ class Repaint(BaseStep):
             noise = _noise(canvas.inspection)
         if self.fit is not None:
             return replace(self, noise=noise)
-        painter = look_at_wall(window.rows, window.share, self._wish(window, noise), window.mask > 0)
+        wish = self._wish(window, noise, self._sample(canvas))
+        painter = look_at_wall(window.rows, window.share, wish, window.mask > 0)
         found = replace(self, noise=noise, fit=_plain(asdict(painter.fit)))
         # what was seen serves once more, in apply; it is no parameter, and nothing depends on it but time
         object.__setattr__(found, "_ready", (canvas.image, canvas.masks["edit"], window, painter))
@@ -125,7 +126,7 @@ class Repaint(BaseStep):
             raise OptionError("repaint must be resolved before it is applied")
         image, fit = canvas.image, _fit_of(self.fit)
         window, painter = self._again(canvas)
-        tile = self._tile(window)
+        tile = self._tile(window, self._sample(canvas))
         if painter is None:
             painter = Painter(window.rows, window.share, fit, tile, window.mask > 0)
         out: NDArray[Any] = services.scratch(image.pixels.shape, image.pixels.dtype)
@@ -181,10 +182,17 @@ class Repaint(BaseStep):
             return window, painter
         return _window(canvas, self.coded), None
 
-    def _tile(self, window: _Window) -> Tile | None:
+    def _sample(self, canvas: Canvas) -> NDArray[np.uint8] | None:
+        """Return the sample of wallpaper; None for a plain colour."""
         if not self.texture:
             return None
-        sample = unpack_tile(self.texture)
+        if self.texture not in canvas.inputs:
+            raise OptionError(f"repaint lays the input {self.texture!r}, and it was not given; name it with --texture")
+        return sample_of(canvas.inputs[self.texture])
+
+    def _tile(self, window: _Window, sample: NDArray[np.uint8] | None) -> Tile | None:
+        if sample is None:
+            return None
         across, down = self.repeat or [4.0, 4.0 * window.height / window.width * sample.shape[1] / sample.shape[0]]
         corners = self.corners
         if corners is None:
@@ -201,8 +209,8 @@ class Repaint(BaseStep):
         color = np.asarray(self.color, np.float64)
         return srgb_to_linear(color).astype(np.float32), np.asarray(srgb_to_lab(color))
 
-    def _wish(self, window: _Window, noise: float) -> Wish:
-        tile = self._tile(window)
+    def _wish(self, window: _Window, noise: float, sample: NDArray[np.uint8] | None) -> Wish:
+        tile = self._tile(window, sample)
         paint, lab = self._reference(tile)
         was = None if self.was is None else srgb_to_linear(np.asarray(self.was, np.float64)).astype(np.float32)
         match: Match = "seen" if self.match == "seen" else "paint"

@@ -155,7 +155,7 @@ TASKS: tuple[Task, ...] = (
         (
             Input("picture", "A room, RGB."),
             Input("swatch", "Picture of the paint: its median counts.", becomes="color"),
-            Input("texture", "Wallpaper sample, laid in tiles.", becomes="texture"),
+            Input("texture", "Wallpaper sample, laid in tiles."),
             Input("mask", "Grey picture, white where the wall is{folder}.", kind="mask"),
         ),
     ),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tratto.core.artifact import InputPicture
 from tratto.core.image import Mask
 from tratto.core.result import MaskParts
 
@@ -43,9 +44,18 @@ class Prepared:
         What it was made of.
     notes : tuple of str
         Warnings that the result carries.
+    inputs : mapping of str to InputPicture
+        Second inputs, opened, by role.
+    output : str
+        Role of the result: ``"picture"`` or ``"scene"``.
+    statements : tuple of mapping
+        What somebody stated, such as consent: ``kind``, ``by``, ``text``, perhaps the ``sha256`` of a document.
     """
 
     options: Any = None
     mask: Mask | None = None
     masks: MaskParts = field(default_factory=MaskParts)
     notes: tuple[str, ...] = ()
+    inputs: Mapping[str, InputPicture] = field(default_factory=dict)
+    output: str = "picture"
+    statements: tuple[Mapping[str, Any], ...] = ()

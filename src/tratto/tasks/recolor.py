@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 #: An old paint whose channels are all below this (encoded) is refused: no wall is that black.
 DARKEST = 0.05
+#: Role of the wallpaper sample among a job's inputs.
+TEXTURE = "texture"
 
-#: How a wallpaper begins that a recipe holds: a PNG in base64.
-PACKED = "iVBORw0KGgo"
 PAINT = "a color: #c8d4e0, rgb(200, 212, 224) or lab(84, -2, -7)"
 #: JSON schema of a color as text.
 WRITTEN = {"pattern": "^(#|rgb|lab)"}
@@ -50,7 +50,7 @@ class RecolorOptions(TaskOptions):
     color: Color | None = option(
         None, "New paint: #c8d4e0, rgb(200, 212, 224) or lab(84, -2, -7).", expected=PAINT, http=WRITTEN
     )
-    texture: str = option("", "A wallpaper sample as a recipe holds it.", doors=())
+    texture: str = option("", "Role of the input that is a wallpaper sample.", doors=())
     clicks: tuple[Point, ...] = option((), "A point x,y on the wall to search it from.", "--click", **POINTS)
     others: tuple[Point, ...] = option((), "A point x,y on something else, to help {clicks}.", "--not", **POINTS)
     corners: tuple[Point, Point, Point, Point] | None = option(
@@ -93,7 +93,7 @@ class RecolorOptions(TaskOptions):
 
     @classmethod
     def of(cls, fields: Mapping[str, Any], inputs: Mapping[str, Any], read: Callable[[Any], Any]) -> Self:
-        """Return options; a swatch becomes a color, and a wallpaper what a recipe holds of it."""
+        """Return options; a swatch becomes a color, and a wallpaper is named by its role."""
         from tratto.imaging.paint import dominant_color
 
         swatch, texture = inputs.get("swatch"), inputs.get("texture")
@@ -102,8 +102,7 @@ class RecolorOptions(TaskOptions):
         if swatch is not None:
             fields = {**fields, "color": dominant_color(_opaque(read(swatch)))}
         elif texture is not None:
-            held = isinstance(texture, str) and texture.startswith(PACKED)
-            fields = {**fields, "texture": texture if held else _packed(read(texture))}
+            fields = {**fields, "texture": TEXTURE}
         return cls(**fields)
 
     def check(self, inputs: Mapping[str, Any]) -> None:
@@ -170,13 +169,13 @@ def prepare(options: RecolorOptions, image: Image, given: Given, services: Servi
     Raises
     ------
     OptionError
-        If there is neither a mask nor a click, or the mask does not fit.
+        If there is neither a mask nor a click, the mask does not fit, or the wallpaper is missing.
     """
     from tratto.core.capability import Use, WallPrompt
     from tratto.core.image import Mask
     from tratto.imaging.color import view_rgb
     from tratto.imaging.matting import coded
-    from tratto.imaging.opening import open_mask
+    from tratto.imaging.opening import open_inputs, open_mask
     from tratto.imaging.wall_mask import adjust_mask, stored_point
     from tratto.tasks.prepared import Prepared
 
@@ -195,7 +194,9 @@ def prepare(options: RecolorOptions, image: Image, given: Given, services: Servi
     if options.corners is not None:
         corners = tuple(stored_point(p, size, turn) for p in options.corners)
         options = options.model_copy(update={"corners": corners})
-    return Prepared(options, wall)
+    second = {role: picture for role, picture in given.inputs.items() if role != "mask"}
+    wanted = (options.texture,) if options.texture else ()
+    return Prepared(options, wall, inputs=open_inputs(second, given.limits, wanted))
 
 
 def plan(options: RecolorOptions, inspection: Inspection) -> Recipe:
@@ -258,18 +259,6 @@ def plan(options: RecolorOptions, inspection: Inspection) -> Recipe:
         reasons.append("the wall was searched from " + ", ".join(f"{x:g},{y:g}" for x, y in options.clicks))
     locks = options.provider != "sd15" or options.params["lock"] != "none"
     return Recipe("recolor", (*painted, *((step,) if locks else ())), options.seed, tuple(reasons))
-
-
-def _packed(sample: Image) -> str:
-    """Return a wallpaper as a recipe holds it."""
-    import numpy as np
-
-    from tratto.imaging import io
-    from tratto.imaging.color import view_rgb
-    from tratto.imaging.texture import pack_tile
-
-    shown = io.oriented(view_rgb(sample), sample.meta.orientation)
-    return pack_tile(np.rint(255 * shown).astype(np.uint8))
 
 
 def _opaque(swatch: Image) -> NDArray[np.float32]:

@@ -2,19 +2,21 @@
 
 ``OUT/photo.png`` has ``OUT/photo.tratto/`` with
 
-====================  ===================================================================================
-``receipt.json``      what was done; canonical JSON, hashed by the seal
-``edit-map.png``      Delta-E times 512, 16 bit
-``confidence.png``    65535 = sure, 16 bit
-``mask.png``          where the picture was allowed to change, 16 bit; only if there was a mask
-``mask-01.png`` ...   what it was made of, per class and pass, as listed in the receipt; only if there were several
-``original.<ext>``    the input file, byte by byte (left out on request)
-``report.html``       the same for people, self-contained
-``observed.json``     times and names; sealed, but nothing in the receipt depends on it (left out on request)
-``seal.json``         hashes of all of these and of the picture
-``credentials.c2pa``  content credentials, where the picture's format cannot carry them (only if it was signed)
-``ledger.json``       proof that the seal stands in a ledger; made after the seal, so not in it (only with a ledger)
-====================  ===================================================================================
+====================== ============================================================================================
+``receipt.json``       what was done; canonical JSON, hashed by the seal
+``edit-map.png``       Delta-E times 512, 16 bit; only of a picture in the geometry of its source
+``confidence.png``     65535 = sure, 16 bit; only of a picture
+``mask.png``           where the picture was allowed to change, 16 bit; only if there was a mask
+``mask-01.png`` ...    what it was made of, per class and pass, as listed in the receipt; only if there were several
+``original.<ext>``     the input file, byte by byte (left out on request)
+``inputs/ROLE.<ext>``  what else the job was given, such as a wallpaper, byte by byte (left out with the original)
+``outputs/ROLE.<ext>`` what it made besides the result, such as a contact sheet
+``report.html``        the same for people, self-contained
+``observed.json``      times and names; sealed, but nothing in the receipt depends on it (left out on request)
+``seal.json``          hashes of all of these and of the picture
+``credentials.c2pa``   content credentials, where the picture's format cannot carry them (only if it was signed)
+``ledger.json``        proof that the seal stands in a ledger; made after the seal, so not in it (only with a ledger)
+====================== ============================================================================================
 
 A bundle may come from anybody. Names in it are taken from this list only, links are not followed, sizes are limited.
 """
@@ -24,6 +26,7 @@ from tratto.provenance.bundle.names import (
     CLUTTER,
     CONFIDENCE,
     EDIT_MAP,
+    INPUTS,
     LEDGER,
     MASK,
     MASK_PARTS,
@@ -31,24 +34,27 @@ from tratto.provenance.bundle.names import (
     NAMES,
     OBSERVED,
     ORIGINAL_ENDINGS,
+    OUTPUTS,
     RECEIPT,
     REPORT,
     SEAL,
     SUFFIX,
     UNSEALED,
+    belongs,
     bundle_path,
     original_name,
 )
 from tratto.provenance.bundle.read import (
     Bundle,
     check_names,
+    files_in,
     find_bundle,
     find_original,
     find_output,
     is_lone_receipt,
     read_bundle,
 )
-from tratto.provenance.bundle.samples import limits_for, read_digest, read_map, read_picture
+from tratto.provenance.bundle.samples import limits_for, read_artifact, read_digest, read_input, read_map, read_picture
 from tratto.provenance.bundle.undo import revert
 from tratto.provenance.bundle.write import OBSERVED_SCHEMA, BundleParts, recover, write_bundle
 
@@ -56,6 +62,7 @@ __all__ = [
     "CLUTTER",
     "CONFIDENCE",
     "EDIT_MAP",
+    "INPUTS",
     "LEDGER",
     "MASK",
     "MASK_PARTS",
@@ -64,6 +71,7 @@ __all__ = [
     "OBSERVED",
     "OBSERVED_SCHEMA",
     "ORIGINAL_ENDINGS",
+    "OUTPUTS",
     "RECEIPT",
     "REPORT",
     "SEAL",
@@ -72,8 +80,10 @@ __all__ = [
     "Account",
     "Bundle",
     "BundleParts",
+    "belongs",
     "bundle_path",
     "check_names",
+    "files_in",
     "find_bundle",
     "find_original",
     "find_output",
@@ -81,8 +91,10 @@ __all__ = [
     "limits_for",
     "open_account",
     "original_name",
+    "read_artifact",
     "read_bundle",
     "read_digest",
+    "read_input",
     "read_map",
     "read_picture",
     "recover",

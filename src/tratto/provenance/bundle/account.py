@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from tratto.core.errors import ReceiptError
 from tratto.core.image import Mask
 from tratto.core.result import MaskPart, MaskParts
 from tratto.provenance import canonical
-from tratto.provenance.bundle.names import MASK, MASK_PARTS
+from tratto.provenance.bundle.names import INPUTS, MASK, MASK_PARTS
 from tratto.provenance.bundle.read import Bundle, find_original, find_output, is_lone_receipt, read_bundle, some_bundle
 from tratto.provenance.bundle.samples import mask_values, read_map
 from tratto.provenance.receipt import array_digest, read_receipt
 from tratto.provenance.seal import read_limited
+from tratto.provenance.upgrade import carried
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,8 @@ class Account:
         The picture beside the bundle, if it is the sealed one.
     masks : MaskParts
         What the mask was made of; likewise checked.
+    inputs : mapping of str to Path or bytes
+        Second inputs that are at hand, by role; whoever reads one checks it against the receipt, as with the original.
     """
 
     receipt: dict[str, Any]
@@ -43,6 +47,7 @@ class Account:
     mask: NDArray[np.float32] | None = None
     output: Path | None = None
     masks: MaskParts = field(default_factory=MaskParts)
+    inputs: Mapping[str, Path | bytes] = field(default_factory=dict)
 
 
 def open_account(path: Path) -> Account:
@@ -54,17 +59,21 @@ def open_account(path: Path) -> Account:
         If there is no receipt, or something in the bundle is malformed or does not match.
     """
     if is_lone_receipt(path):
-        return Account(read_receipt(read_limited(path, canonical.MAX_BYTES)))
+        data = read_limited(path, canonical.MAX_BYTES)
+        return Account(read_receipt(data), inputs=carried(data))
     bundle = read_bundle(some_bundle(path))
     original = find_original(bundle)
     mask = None
     if MASK in bundle.sealed_files and bundle.receipt["mask"] is not None:
-        mask = mask_values(read_map(bundle, MASK, bundle.receipt["input"]["picture"]))
+        mask = mask_values(read_map(bundle, MASK, bundle.receipt["inputs"]["picture"]["picture"]))
         if array_digest(mask) != bundle.receipt["mask"]["samples_sha256"]:
             raise ReceiptError(f"{MASK} is not the mask the receipt names: it was altered")
     output, matches = find_output(bundle)
     kept = None if original is None else bundle.folder / original
-    return Account(bundle.receipt, kept, mask, output if matches else None, _parts(bundle))
+    inputs = {role: bundle.folder / name for role, name in bundle.in_folder(INPUTS).items()}
+    return Account(
+        bundle.receipt, kept, mask, output if matches else None, _parts(bundle), {**bundle.carried, **inputs}
+    )
 
 
 def _parts(bundle: Bundle) -> MaskParts:
@@ -80,7 +89,7 @@ def _parts(bundle: Bundle) -> MaskParts:
     for name, facts in zip(MASK_PARTS, stated.get("parts", ()), strict=False):
         if name not in bundle.sealed_files:
             raise ReceiptError(f"the receipt names {name}, and the bundle does not hold it; replay needs all of it")
-        values = mask_values(read_map(bundle, name, bundle.receipt["input"]["picture"]))
+        values = mask_values(read_map(bundle, name, bundle.receipt["inputs"]["picture"]["picture"]))
         if array_digest(values) != facts["samples_sha256"]:
             raise ReceiptError(f"{name} is not the mask the receipt names: it was altered")
         parts.append(MaskPart(Mask(values), facts["class"] or "", facts["pass"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tratto.core.errors import ReceiptError
@@ -19,7 +20,13 @@ MASK_PARTS = tuple(f"mask-{k:02d}.png" for k in range(1, MOST_PARTS + 1))
 UNSEALED = frozenset({RECEIPT, SEAL, LEDGER})
 #: Endings an ``original`` may have.
 ORIGINAL_ENDINGS = ("png", "jpg", "jpeg", "jpe", "tif", "tiff", "webp", "bmp", "dib", "heic", "heif", "avif")
-#: Every name that may stand in a bundle.
+#: Endings that a result may have: those of pictures, and of scenes.
+OUTPUT_ENDINGS = (*ORIGINAL_ENDINGS, "ply")
+#: Folders in a bundle: what the job was given besides the picture, and what it made besides the result.
+INPUTS, OUTPUTS = "inputs", "outputs"
+#: Most files that one of these folders may hold.
+MOST_IN_FOLDER = 64
+#: Every name that may stand in a bundle itself.
 NAMES = frozenset(
     {
         RECEIPT,
@@ -56,6 +63,32 @@ def original_name(name: str, format_name: str) -> str:
     if not ending:
         raise ReceiptError(f"cannot keep an original of format {format_name!r}; leave it out (--no-original)")
     return f"original.{ending}"
+
+
+_IN_FOLDER = re.compile(
+    f"{INPUTS}/[a-z][a-z0-9-]{{0,39}}\\.({'|'.join(ORIGINAL_ENDINGS)})|{OUTPUTS}/(scene\\.ply|sheet\\.(png|tif))"
+)
+
+
+def belongs(name: str) -> bool:
+    """Return whether a name may stand in a bundle, or in one of its folders.
+
+    Examples
+    --------
+    >>> belongs("seal.json"), belongs("inputs/texture.jpg"), belongs("inputs/../seal.json")
+    (True, True, False)
+    """
+    return name in NAMES or _IN_FOLDER.fullmatch(name) is not None
+
+
+def role_of(name: str) -> str:
+    """Return the role of a file in one of a bundle's folders: ``inputs/texture.jpg`` to ``texture``."""
+    return name.rpartition("/")[2].partition(".")[0]
+
+
+def input_name(role: str, file_name: str, format_name: str) -> str:
+    """Return the name of a second input inside a bundle: ``inputs/ROLE.`` and its ending."""
+    return f"{INPUTS}/{role}.{original_name(file_name, format_name).rpartition('.')[2]}"
 
 
 def clean(name: str) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,25 @@ from tratto.provenance import canonical, commit
 from tratto.provenance.bundle.names import (
     CLUTTER,
     FORMAT_OF,
+    INPUTS,
+    MOST_IN_FOLDER,
     NAMES,
-    ORIGINAL_ENDINGS,
+    OUTPUT_ENDINGS,
+    OUTPUTS,
     RECEIPT,
     SEAL,
     SUFFIX,
     UNSEALED,
+    belongs,
     bundle_path,
+    role_of,
 )
-from tratto.provenance.receipt import FileFacts, read_receipt
+from tratto.provenance.receipt import FileFacts, main_output, read_receipt
 from tratto.provenance.seal import MAX_SEAL, hash_file, read_limited, read_seal, sealed_credentials
+from tratto.provenance.upgrade import carried
+
+#: Most entries of a folder that are looked at; a bundle has far fewer.
+MOST_ENTRIES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +54,8 @@ class Bundle:
     sealed_files : dict of str to FileFacts
     credentials : str
         Where the content credentials are: ``"embedded"``, ``"credentials.c2pa"``, or empty.
+    carried : dict of str to bytes
+        Second inputs that lie in the receipt itself, by role; see :mod:`tratto.provenance.upgrade`.
     """
 
     folder: Path
@@ -53,6 +65,23 @@ class Bundle:
     sealed_output: FileFacts
     sealed_files: dict[str, FileFacts]
     credentials: str = ""
+    carried: dict[str, bytes] = field(default_factory=dict)
+
+    def in_folder(self, folder: str) -> dict[str, str]:
+        """Return the sealed files of one of the bundle's folders, by role.
+
+        Raises
+        ------
+        ReceiptError
+            If a role has more than one.
+        """
+        found: dict[str, str] = {}
+        for name in self.sealed_files:
+            if name.startswith(f"{folder}/"):
+                if role_of(name) in found:
+                    raise ReceiptError(f"the seal names more than one file for {folder}/{role_of(name)}")
+                found[role_of(name)] = name
+        return found
 
 
 def find_bundle(path: Path) -> Path:
@@ -69,8 +98,11 @@ def find_bundle(path: Path) -> Path:
         raise ReceiptError(f"{path.name} is left over from a stopped save and no bundle; save the picture again")
     if path.is_dir():
         return path
-    if path.name in NAMES and path.absolute().parent.suffix == SUFFIX:
-        return path.absolute().parent
+    here = path.absolute().parent
+    if path.name in NAMES and here.suffix == SUFFIX:
+        return here
+    if belongs(f"{here.name}/{path.name}") and here.parent.suffix == SUFFIX:
+        return here.parent
     folder = bundle_path(path)
     if folder.is_symlink():
         raise ReceiptError(f"{folder.name} is a symbolic link; a bundle is a plain folder")
@@ -106,9 +138,61 @@ def read_bundle(folder: Path) -> Bundle:
     seal = read_limited(folder / SEAL, MAX_SEAL)
     sealed_receipt, sealed_output, sealed_files = read_seal(seal)
     for name in sealed_files:
-        if name not in NAMES - UNSEALED:
+        if not belongs(name) or name in UNSEALED:
             raise ReceiptError(f"the seal names {name[:60]!r}, which does not belong in a bundle")
-    return Bundle(folder, receipt, receipt_bytes, sealed_receipt, sealed_output, sealed_files, sealed_credentials(seal))
+    sealed = (sealed_receipt, sealed_output, sealed_files)
+    return Bundle(folder, receipt, receipt_bytes, *sealed, sealed_credentials(seal), carried(receipt_bytes))
+
+
+def files_in(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield what a bundle folder holds, in its own folders too: each name as the seal spells it, and what is wrong.
+
+    Nothing is opened, no link is followed, and after a thousand entries one more with a complaint is the last.
+
+    Yields
+    ------
+    name : str
+        ``"seal.json"``, ``"inputs/texture.png"``.
+    wrong : str
+        Why it is no plain file that may stand there; empty if it is one.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
+    """
+    count = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            count += 1
+            if count > MOST_ENTRIES:
+                yield entry.name, "the bundle holds more than a thousand files"
+                return
+            if entry.name in CLUTTER:
+                continue
+            if entry.name not in (INPUTS, OUTPUTS):
+                yield entry.name, _what_is_wrong(entry.name, entry)
+            elif not entry.is_dir(follow_symlinks=False):
+                yield entry.name, f"{entry.name} in the bundle is not a plain folder"
+            else:
+                yield from _files_below(folder / entry.name)
+
+
+def _files_below(folder: Path) -> Iterator[tuple[str, str]]:
+    with os.scandir(folder) as entries:
+        for count, entry in enumerate(entries):
+            name = f"{folder.name}/{entry.name}"
+            if count >= MOST_IN_FOLDER:
+                yield name, f"{folder.name} in the bundle holds more than {MOST_IN_FOLDER} files"
+                return
+            if entry.name not in CLUTTER:
+                yield name, _what_is_wrong(name, entry)
+
+
+def _what_is_wrong(name: str, entry: os.DirEntry[str]) -> str:
+    if not belongs(name):
+        return f"the bundle holds {name[:60]!r}, which does not belong in a bundle"
+    return "" if entry.is_file(follow_symlinks=False) else f"{name} in the bundle is not a plain file"
 
 
 def check_names(folder: Path) -> None:
@@ -119,14 +203,9 @@ def check_names(folder: Path) -> None:
     ReceiptError
     """
     try:
-        with os.scandir(folder) as entries:
-            for i, entry in enumerate(entries):
-                if entry.name in CLUTTER and i < 1000:
-                    continue
-                if entry.name not in NAMES:
-                    raise ReceiptError(f"the bundle holds {entry.name[:60]!r}, which does not belong in a bundle")
-                if not entry.is_file(follow_symlinks=False):
-                    raise ReceiptError(f"{entry.name} in the bundle is not a plain file")
+        for _, wrong in files_in(folder):
+            if wrong:
+                raise ReceiptError(wrong)
     except OSError as e:
         raise ReceiptError(f"the bundle {folder.name} cannot be read: {e.strerror or e}") from e
 
@@ -146,7 +225,7 @@ def find_original(bundle: Bundle) -> str | None:
 
 
 def find_output(bundle: Bundle) -> tuple[Path | None, bool]:
-    """Look for the picture that a bundle is about, beside it.
+    """Look for the picture, or whatever else the result is, that a bundle is about, beside it.
 
     Returns
     -------
@@ -155,11 +234,11 @@ def find_output(bundle: Bundle) -> tuple[Path | None, bool]:
     matches : bool
         True if it is the sealed one, byte by byte.
     """
-    file = bundle.receipt["output"]["file"]
+    file = main_output(bundle.receipt)["file"]
     if file is None:
         return None, False
     folder = bundle.folder.absolute()
-    endings = {e for e in ORIGINAL_ENDINGS if FORMAT_OF.get(e, e) == file["format"]}
+    endings = {e for e in OUTPUT_ENDINGS if FORMAT_OF.get(e, e) == file["format"]}
     found: Path | None = None
     for path in sorted(folder.parent.glob(f"{glob.escape(folder.stem)}.*")):
         if path.stem != folder.stem or path.suffix.lower().lstrip(".") not in endings or not path.is_file():

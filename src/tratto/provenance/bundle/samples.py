@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.artifact import Artifact, Scene
 from tratto.core.errors import InputError, ReceiptError
 from tratto.core.image import Image
+from tratto.imaging.artifact import Picture
 from tratto.imaging.scratch import allocate
 from tratto.provenance.bundle.read import Bundle
 from tratto.provenance.seal import open_regular
@@ -53,6 +56,52 @@ def limits_for(path: Path, width: int, height: int) -> Limits:
     return Limits(
         max_pixels=width * height, max_bytes=size, max_side=max(width, height), max_metadata=usual.max_metadata
     )
+
+
+def read_input(path: Path | bytes, facts: Mapping[str, Any]) -> Image:
+    """Read a picture that came along, such as a second input, bounded by what the receipt states and by the usual.
+
+    Parameters
+    ----------
+    path : Path or bytes
+        A file of a bundle, or its content.
+    facts : mapping
+        What the receipt says of it: ``picture``, and ``page`` of a file of several.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is larger than stated, or than what is read of anybody's files.
+    """
+    from tratto.imaging.io import Limits, read_image
+
+    size = facts["picture"]
+    limits = Limits()
+    limits = replace(
+        limits,
+        max_pixels=min(limits.max_pixels, size["width"] * size["height"]),
+        max_side=min(limits.max_side, max(size["width"], size["height"])),
+    )
+    return read_image(path, limits, facts.get("page", 0), allocate)
+
+
+def read_artifact(path: Path, facts: Mapping[str, Any]) -> Artifact:
+    """Read a file that holds an output: a scene or a picture, as the receipt states it.
+
+    Parameters
+    ----------
+    path : Path
+    facts : mapping
+        What the receipt says of it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or holds more than stated.
+    """
+    if "scene" in facts:
+        return Scene.read(path, facts["scene"]["points"])
+    return Picture(read_input(path, facts))
 
 
 def read_map(bundle: Bundle, name: str, size: Mapping[str, Any]) -> NDArray[np.uint16]:

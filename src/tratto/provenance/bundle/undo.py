@@ -39,7 +39,7 @@ def revert(path: Path, to: Path) -> Path:
     """
     bundle = read_bundle(some_bundle(path))
     name = find_original(bundle)
-    stated = bundle.receipt["input"]["file"]
+    stated = bundle.receipt["inputs"]["picture"]["file"]
     if name is None or stated is None:
         raise ReceiptError("this bundle was written without the original (--no-original), so nothing can be given back")
     target = to / name if to.is_dir() else to

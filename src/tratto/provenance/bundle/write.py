@@ -12,29 +12,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tratto.core.artifact import InputPicture, PictureArtifact
 from tratto.core.errors import OutputError, ReceiptError
+from tratto.core.files import is_unfinished
 from tratto.core.image import Mask
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, Result
+from tratto.imaging.artifact import Picture
 from tratto.provenance import canonical, commit
 from tratto.provenance.bundle.names import (
-    CLUTTER,
     CONFIDENCE,
     EDIT_MAP,
     FORMAT_OF,
     MASK,
     MASK_PARTS,
-    NAMES,
     OBSERVED,
+    OUTPUTS,
     RECEIPT,
     REPORT,
     SEAL,
+    belongs,
     bundle_path,
     clean,
+    input_name,
     original_name,
 )
-from tratto.provenance.bundle.read import read_bundle
-from tratto.provenance.bundle.samples import mask_values, read_digest, read_picture
-from tratto.provenance.receipt import LOSSLESS_OUTPUT, FileFacts, OutputFile, recoded_fraction, with_files
+from tratto.provenance.bundle.read import files_in, read_bundle
+from tratto.provenance.bundle.samples import mask_values, read_artifact, read_digest, read_picture
+from tratto.provenance.receipt import (
+    LOSSLESS_OUTPUT,
+    FileFacts,
+    OutputFile,
+    main_output,
+    recoded_fraction,
+    with_files,
+)
 from tratto.provenance.seal import EMBEDDED, SIDECAR, build_seal, hash_file
 
 if TYPE_CHECKING:
@@ -53,7 +64,7 @@ class BundleParts:
     result : Result
         With its receipt.
     written : Path
-        The finished picture file as it lies on the disk now; may have a temporary name.
+        The finished file of the result as it lies on the disk now; may have a temporary name.
     output : Path
         Its final name. Where it differs from ``written``, :func:`write_bundle` renames it as part of the commit.
     output_format : str
@@ -66,6 +77,7 @@ class BundleParts:
     original_name : str
         Base name of the input, for the report and ``observed.json``.
     keep_original : bool
+        False leaves out what else the job was given, too.
     strip_metadata : bool
         Leaves out ``observed.json`` and the input's name.
     observed : mapping
@@ -135,7 +147,6 @@ def _signing_place(parts: BundleParts) -> Iterator[Path | None]:
 
 
 def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, Any]:
-    from tratto.imaging.io import digest, encode_png16_gray
     from tratto.provenance.report import ReportInputs, render_report
 
     result = parts.result
@@ -143,38 +154,16 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
     original = _copy_original(folder, parts)
     if original is not None:
         files[original] = hash_file(folder / original)
-    orientation = result.image.meta.orientation
-    edit_text = {
-        "Title": "Tratto edit map",
-        "Description": f"CIEDE2000 difference from the source = value / {EDIT_MAP_SCALE:g}; 0 = unchanged",
-    }
-    encode_png16_gray(folder / EDIT_MAP, result.edit_map, edit_text, orientation)
-    confidence_text = {
-        "Title": "Tratto confidence map",
-        "Description": f"expected one-sigma error, full scale = 1: {CONFIDENCE_FULL:g} * (1 - value / 65535)",
-    }
-    encode_png16_gray(folder / CONFIDENCE, result.confidence, confidence_text, orientation)
-    files[EDIT_MAP], files[CONFIDENCE] = hash_file(folder / EDIT_MAP), hash_file(folder / CONFIDENCE)
-    text = "65535 = may change, 0 = must stay bit-identical"
-    if result.mask is not None:
-        _write_mask(folder / MASK, result.mask, text, result)
-        files[MASK] = hash_file(folder / MASK)
-    for name, part in zip(MASK_PARTS, result.masks.parts, strict=False):
-        whole = f"the mask of pass {part.number}: {text}"
-        marks = f"marked as {clean(part.kind)} for pass {part.number}: 65535 = wholly, 0 = not"
-        _write_mask(folder / name, part.mask, marks if part.kind else whole, result)
+    for name in _copy_inputs(folder, parts):
+        files[name] = hash_file(folder / name)
+    for name in _write_maps(folder, parts):
         files[name] = hash_file(folder / name)
 
     output = hash_file(parts.written)
-    ending = parts.output.suffix.lstrip(".").lower()
-    fmt = parts.output_format or FORMAT_OF.get(ending, ending)
-    decoded, recoded = parts.decoded_digest, None
-    if decoded is None:
-        again = read_picture(parts.written, result.image.width, result.image.height)
-        decoded = digest(again)
-        recoded = recoded_fraction(result.image, again) if fmt not in LOSSLESS_OUTPUT else None
-    picture = OutputFile(output, fmt, decoded, recoded)
-    receipt = with_files(result.receipt, picture, files[EDIT_MAP].sha256, files[CONFIDENCE].sha256)
+    made = {result.main.role: _as_written(parts, output), **_write_outputs(folder, result, files)}
+    receipt = with_files(
+        result.receipt, made, *(files[n].sha256 if n in files else None for n in (EDIT_MAP, CONFIDENCE))
+    )
     receipt_bytes = canonical.dumps(receipt)
     (folder / RECEIPT).write_bytes(receipt_bytes)
     receipt_facts = FileFacts.of(receipt_bytes)
@@ -185,6 +174,7 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
         if where != EMBEDDED:
             files[where] = hash_file(folder / where)
 
+    sheet = result.outputs.get("sheet")
     report = render_report(
         ReportInputs(
             receipt=receipt,
@@ -199,6 +189,9 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
             signed=output if where else None,
             mask=None if result.mask is None else result.mask.values,
             parts=tuple(p.mask.values for p in result.masks.parts),
+            inputs={role: given.image for role, given in result.inputs.items() if role != "picture"},
+            sheet=sheet.image if isinstance(sheet, PictureArtifact) else None,
+            files=tuple(sorted(n for n in files if "/" in n)),
         )
     )
     (folder / REPORT).write_text(report, encoding="utf-8", newline="\n")
@@ -208,6 +201,64 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
         files[OBSERVED] = hash_file(folder / OBSERVED)
     (folder / SEAL).write_bytes(canonical.dumps(build_seal(receipt_facts, output, files, where)))
     return receipt
+
+
+def _write_maps(folder: Path, parts: BundleParts) -> list[str]:
+    """Write the maps and masks that there are; return their names."""
+    from tratto.imaging.io import encode_png16_gray
+
+    result, names = parts.result, []
+    orientation = 1 if result.image is None else result.image.meta.orientation
+    edit = f"CIEDE2000 difference from the source = value / {EDIT_MAP_SCALE:g}; 0 = unchanged"
+    error = f"expected one-sigma error, full scale = 1: {CONFIDENCE_FULL:g} * (1 - value / 65535)"
+    for name, values, title, words in (
+        (EDIT_MAP, result.edit_map, "Tratto edit map", edit),
+        (CONFIDENCE, result.confidence, "Tratto confidence map", error),
+    ):
+        if values is not None:
+            encode_png16_gray(folder / name, values, {"Title": title, "Description": words}, orientation)
+            names.append(name)
+    text = "65535 = may change, 0 = must stay bit-identical"
+    if result.mask is not None:
+        _write_mask(folder / MASK, result.mask, text, result)
+        names.append(MASK)
+    for name, part in zip(MASK_PARTS, result.masks.parts, strict=False):
+        whole = f"the mask of pass {part.number}: {text}"
+        marks = f"marked as {clean(part.kind)} for pass {part.number}: 65535 = wholly, 0 = not"
+        _write_mask(folder / name, part.mask, marks if part.kind else whole, result)
+        names.append(name)
+    return names
+
+
+def _as_written(parts: BundleParts, output: FileFacts) -> OutputFile:
+    """Read the file of the result back, and return what a receipt says of it."""
+    from tratto.imaging.io import digest
+
+    result = parts.result
+    ending = parts.output.suffix.lstrip(".").lower()
+    fmt = parts.output_format or FORMAT_OF.get(ending, ending)
+    if parts.decoded_digest is not None:
+        return OutputFile(output, fmt, parts.decoded_digest)
+    if result.image is None:
+        return OutputFile(output, fmt, read_artifact(parts.written, main_output(result.receipt)).digest())
+    again = read_picture(parts.written, result.image.width, result.image.height)
+    recoded = recoded_fraction(result.image, again) if fmt not in LOSSLESS_OUTPUT else None
+    return OutputFile(output, fmt, digest(again), recoded)
+
+
+def _write_outputs(folder: Path, result: Result, files: dict[str, FileFacts]) -> dict[str, OutputFile]:
+    """Write what the job made besides the result; add it to the files."""
+    made = {}
+    for role, artifact in result.outputs.items():
+        if artifact is result.main:
+            continue
+        (folder / OUTPUTS).mkdir(exist_ok=True)
+        name = f"{OUTPUTS}/{role}.{'tif' if artifact.format == 'tiff' else artifact.format}"
+        artifact.write(folder / name)
+        files[name] = hash_file(folder / name)
+        decoded = read_artifact(folder / name, result.receipt["outputs"][role]).digest()
+        made[role] = OutputFile(files[name], artifact.format, decoded)
+    return made
 
 
 def _sign(folder: Path, parts: BundleParts, signed: Path, receipt: dict[str, Any]) -> str:
@@ -225,18 +276,21 @@ def _sign(folder: Path, parts: BundleParts, signed: Path, receipt: dict[str, Any
     account = credentials.Account(
         receipt=receipt,
         receipt_bytes=(folder / RECEIPT).read_bytes(),
-        maps=(folder / EDIT_MAP, folder / CONFIDENCE),
+        maps=(
+            None if parts.result.edit_map is None else folder / EDIT_MAP,
+            None if parts.result.confidence is None else folder / CONFIDENCE,
+        ),
         edits=parts.result.edit_map,
         mask=None if parts.result.mask is None else parts.result.mask.values,
         original=parts.original,
     )
-    file = receipt["output"]["file"]
+    file = main_output(receipt)["file"]
     manifest = credentials.sign(parts.written, signed, file["format"], account, parts.identity)
     _sync_file(signed)
     if file["format"] not in credentials.EMBEDS:
         (folder / SIDECAR).write_bytes(manifest)
         return SIDECAR
-    size = parts.result.image.width, parts.result.image.height
+    size = parts.result.picture.width, parts.result.picture.height
     if read_digest(signed, *size) != file["decoded_samples_sha256"]:
         raise OutputError(f"signing changed the samples of {parts.output.name}; save it unsigned (--sign none)")
     return EMBEDDED
@@ -272,23 +326,56 @@ def _write_mask(path: Path, mask: Mask, description: str, result: Result) -> Non
 
 def _copy_original(folder: Path, parts: BundleParts) -> str | None:
     """Copy the input file, or only hash it; return its name in the bundle."""
-    stated = parts.result.receipt["input"]["file"]
+    stated = parts.result.receipt["inputs"]["picture"]["file"]
     if parts.original is None:
         return None
     name = original_name(parts.original_name, parts.result.source.meta.format) if parts.keep_original else None
-    if isinstance(parts.original, bytes):
-        facts = FileFacts.of(parts.original)
-        if name is not None:
-            (folder / name).write_bytes(parts.original)
-    else:
-        if name is None:
-            facts = hash_file(parts.original)
-        else:
-            with open(folder / name, "xb") as f:
-                facts = hash_file(parts.original, copy=f.write)
+    facts = _copied(parts.original, None if name is None else folder / name)
     if stated is None or stated["sha256"] != facts.sha256:
         raise ReceiptError("the input file is not the one the receipt was made for; it changed while it was worked on")
     return name
+
+
+def _copied(source: Path | bytes, target: Path | None) -> FileFacts:
+    """Hash a file, and copy it on the way if there is a target."""
+    if isinstance(source, bytes):
+        if target is not None:
+            target.write_bytes(source)
+        return FileFacts.of(source)
+    if target is None:
+        return hash_file(Path(source))
+    with open(target, "xb") as f:
+        return hash_file(Path(source), copy=f.write)
+
+
+def _copy_inputs(folder: Path, parts: BundleParts) -> list[str]:
+    """Lay what else the job was given into the bundle, unless it is to be left out; return the names there.
+
+    Raises
+    ------
+    ReceiptError
+        If a file is no longer the one that was read.
+    """
+    names = []
+    for role, given in parts.result.inputs.items():
+        if role == "picture" or not parts.keep_original:
+            continue
+        name = _input_name(role, given)
+        (folder / name).parent.mkdir(exist_ok=True)
+        if given.file is None:
+            Picture(given.image).write(folder / name)
+        else:
+            stated = parts.result.receipt["inputs"][role]["file"]
+            if stated is None or _copied(given.file, folder / name).sha256 != stated["sha256"]:
+                raise ReceiptError(f"the {role} is not the file that was read; it changed while it was worked with")
+        names.append(name)
+    return names
+
+
+def _input_name(role: str, given: InputPicture) -> str:
+    if given.file is None:
+        return input_name(role, "", Picture(given.image).format)
+    return input_name(role, "" if isinstance(given.file, bytes) else Path(given.file).name, given.image.meta.format)
 
 
 def _observed(parts: BundleParts) -> dict[str, Any]:
@@ -320,7 +407,7 @@ def _check_target(target: Path) -> None:
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise OutputError(f"{target} is in the way and is not a folder; move it or choose another output folder")
     if target.is_dir():
-        strange = sorted(set(os.listdir(target)) - NAMES - CLUTTER)
+        strange = sorted(name for name, wrong in files_in(target) if wrong and not belongs(name))
         if strange:
             raise OutputError(
                 f"{target} holds {strange[0]!r}, which does not belong in a bundle; move it away or choose another "
@@ -338,7 +425,15 @@ def recover(output: Path) -> None:
     output : Path
         The picture.
     """
-    commit.recover(bundle_path(output), lambda folder: _is_of(folder, output), NAMES | CLUTTER)
+    commit.recover(bundle_path(output), lambda folder: _is_of(folder, output), _only_ours)
+
+
+def _only_ours(folder: Path) -> bool:
+    """Return whether a folder holds only what a bundle may hold, and files that were being written."""
+    try:
+        return all(belongs(name) or is_unfinished(name.rpartition("/")[2]) for name, wrong in files_in(folder) if wrong)
+    except OSError:
+        return False
 
 
 def _is_of(folder: Path, output: Path) -> bool:

@@ -4,7 +4,14 @@ Names, notes and metadata may come from anybody, so every text is escaped, and a
 everything but the inlined pictures, the style sheet and the one script whose hash it names.
 """
 
-from tratto.provenance.report.compare import SHOWS_AFTER, SHOWS_BEFORE, as_named, compare_reports, named_in
+from tratto.provenance.report.compare import (
+    SHOWS_AFTER,
+    SHOWS_BEFORE,
+    as_named,
+    compare_reports,
+    input_alt,
+    named_in,
+)
 from tratto.provenance.report.inputs import ReportInputs
 from tratto.provenance.report.page import render_report
 from tratto.provenance.report.plain import delta, percent, text
@@ -21,6 +28,7 @@ __all__ = [
     "as_named",
     "compare_reports",
     "delta",
+    "input_alt",
     "inspection_words",
     "named_in",
     "percent",

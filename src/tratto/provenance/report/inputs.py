@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,11 @@ class ReportInputs:
     receipt : mapping
         Final, valid.
     receipt_sha256 : str
-    source, result : Image
-    edit_map, confidence : (H, W) uint16 arrays
-        In the geometry of ``result``.
+    source : Image
+    result : Image or None
+        None if it is no picture.
+    edit_map, confidence : (H, W) uint16 arrays or None
+        In the geometry of ``result``; None where there is none.
     output_name : str
         File name of the picture.
     original_name : str
@@ -37,17 +39,26 @@ class ReportInputs:
         Where the source was allowed to change: above 0.
     parts : tuple of (h, w) arrays
         The masks per class and pass that it is made of, in the order of ``mask.parts`` in the receipt.
+    inputs : mapping of str to Image
+        What else the job was given, by role.
+    sheet : Image or None
+        Contact sheet that came along.
+    files : tuple of str
+        Names of the files in the bundle's folders, such as ``inputs/texture.png``.
     """
 
     receipt: Mapping[str, Any]
     receipt_sha256: str
     source: Image
-    result: Image
-    edit_map: NDArray[np.uint16]
-    confidence: NDArray[np.uint16]
+    result: Image | None
+    edit_map: NDArray[np.uint16] | None
+    confidence: NDArray[np.uint16] | None
     output_name: str
     original_name: str = ""
     original_file: str | None = None
     signed: FileFacts | None = None
     mask: NDArray[Any] | None = None
     parts: tuple[NDArray[Any], ...] = ()
+    inputs: Mapping[str, Image] = field(default_factory=dict)
+    sheet: Image | None = None
+    files: tuple[str, ...] = ()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from importlib import resources
 from string import Template
 from typing import Any
 
 from tratto.provenance.receipt import HYPOTHETICAL
+from tratto.provenance.report.compare import input_alt
 from tratto.provenance.report.inputs import ReportInputs
 from tratto.provenance.report.plain import code_block, hash_span, listed, percent, sentence, table_rows, text
 from tratto.provenance.report.previews import pictures_of
@@ -25,10 +27,17 @@ from tratto.provenance.report.words import (
     figures,
     hashes,
     how_to_check,
+    input_words,
     inspection_words,
     limits,
     made_from,
+    maps_head,
+    maps_note,
+    no_edit_map,
     region_rows,
+    scene_rows,
+    sections,
+    statement_rows,
     status_of,
     steps,
     warnings,
@@ -75,7 +84,6 @@ def render_report(inputs: ReportInputs) -> str:
     source enlarged by the kernel the receipt states.
     """
     receipt = inputs.receipt
-    regions = regions_of(receipt, inputs.edit_map, inputs.confidence, inputs.mask, inputs.parts)
     values = {
         "script": _SCRIPT,
         "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode("ascii"),
@@ -94,8 +102,6 @@ def render_report(inputs: ReportInputs) -> str:
         "inspection": table_rows(inspection_words(receipt["inspection"])),
         "reasons": listed(receipt["recipe"]["resolved"]["reasons"], "Why: "),
         "steps": f"<p>{FORENSIC_WORDS}</p>" * receipt["forensic"] + _steps(receipt),
-        "region_heads": "".join(f"<th>{text(h)}</th>" for h in REGION_HEADS),
-        "region_rows": table_rows(region_rows(inputs, regions)),
         "claim_rows": table_rows((r["where"], percent(r["share"]), r["status"]) for r in receipt["claim"]["regions"]),
         "limits": "".join(f"<li>{text(s)}</li>" for s in limits(inputs)),
         "howto": "".join(map(_passage, how_to_check(inputs))),
@@ -105,15 +111,39 @@ def render_report(inputs: ReportInputs) -> str:
             "This report explains the receipt; where the two differ, receipt.json counts. Previews in it are reduced "
             "copies. It loads nothing from anywhere."
         ),
-        "basis_words": text(basis_words(receipt)),
+        "maps_head": text(maps_head(inputs)),
+        "maps_note": text(maps_note(inputs)),
+        "basis_words": text(basis_words(receipt)) if inputs.confidence is not None else "",
+        "no_edit_map": text(no_edit_map(receipt)),
+        "scene_rows": _facts((k, text(v)) for k, v in scene_rows(receipt)),
+        "statement_rows": table_rows(statement_rows(receipt)),
         **pictures_of(inputs),
     }
-    return _template().substitute(values)
+    if inputs.edit_map is not None and inputs.confidence is not None:
+        regions = regions_of(receipt, inputs.edit_map, inputs.confidence, inputs.mask, inputs.parts)
+        values["region_heads"] = "".join(f"<th>{text(h)}</th>" for h in REGION_HEADS)
+        values["region_rows"] = table_rows(region_rows(inputs, regions))
+    values["input_figures"] = "".join(
+        f'<figure><img src="{values[f"input {role}"]}" alt="{text(input_alt(role))}">'
+        f"<figcaption>{text(input_words(inputs, role))}</figcaption></figure>"
+        for role in sorted(inputs.inputs)
+    )
+    return Template(_with_sections(_template(), sections(inputs))).substitute(values)
+
+
+_SECTION = re.compile(r"<!--section ([a-z-]+)-->\n((?:(?!<!--section ).)*?)<!--end-->\n", re.DOTALL)
+
+
+def _with_sections(page: str, kept: Collection[str]) -> str:
+    """Return the template with those of its sections that apply; the innermost are looked at first."""
+    while _SECTION.search(page):
+        page = _SECTION.sub(lambda m: m.group(2) if m.group(1) in kept else "", page)
+    return page
 
 
 @lru_cache(maxsize=1)
-def _template() -> Template:
-    return Template(resources.files("tratto.provenance").joinpath("report.html").read_text(encoding="utf-8"))
+def _template() -> str:
+    return resources.files("tratto.provenance").joinpath("report.html").read_text(encoding="utf-8")
 
 
 def _facts(rows: Iterable[tuple[str, str]]) -> str:

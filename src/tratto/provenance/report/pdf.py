@@ -28,10 +28,16 @@ from tratto.provenance.report.words import (
     figures,
     hashes,
     how_to_check,
+    input_words,
     inspection_words,
     limits,
     made_from,
+    maps_head,
+    no_edit_map,
     region_rows,
+    scene_rows,
+    sections,
+    statement_rows,
     status_of,
     steps,
     warnings,
@@ -261,17 +267,22 @@ class _Drawn:
         if notes:
             listed = [self.para("Please note", self.sub), *(self.para(f"· {n}") for n in notes)]
             out.append(self.box(listed, _STOP, "#fbf1ec"))
-        out += [self.figure_row(), *self.before_and_after(shown), *self.maps(shown), *self.closest(shown)]
-
-        rows: list[Sequence[str]] = [REGION_HEADS]
-        found = regions_of(receipt, report.edit_map, report.confidence, report.mask, report.parts)
-        rows += region_rows(report, found)
-        note = (
-            "Columns and rows count from 0 in the file as stored. Regions are connected parts of the mask, without one "
-            "of what changed. The expected error is a mean over the region."
-        )
-        out += [CondPageBreak(30 * _MM), self.para("Region by region", self.section)]
-        out += [self.table(rows, (20, 9, 17, 14, 12, 17, 13), head=True), self.para(note, self.small)]
+        out.append(self.figure_row())
+        parts = sections(report)
+        drawn = {
+            "before-and-after": self.before_and_after,
+            "source-and-result": self.side_by_side_alone,
+            "source-alone": self.side_by_side_alone,
+            "scene": self.scene,
+            "sheet": self.sheet,
+            "inputs": self.second_inputs,
+            "maps": self.maps,
+            "closest": self.closest,
+        }
+        for name, draw in drawn.items():
+            out += draw(shown) if name in parts else []
+        out += self.region_table() if "closest" in parts else []
+        out += self.statements() if "statements" in parts else []
 
         out += [CondPageBreak(35 * _MM), self.para("What was found in the source", self.section)]
         looked = [("Looked at", "Found", "In words", "How it is known"), *inspection_words(receipt["inspection"])]
@@ -323,6 +334,78 @@ class _Drawn:
         out += [Spacer(1, 6), self.para(closing, self.small)]
         return out
 
+    def region_table(self) -> list[Any]:
+        from reportlab.platypus import CondPageBreak
+
+        report = self.report
+        if report.edit_map is None or report.confidence is None:
+            return []
+        rows: list[Sequence[str]] = [REGION_HEADS]
+        found = regions_of(self.receipt, report.edit_map, report.confidence, report.mask, report.parts)
+        rows += region_rows(report, found)
+        note = (
+            "Columns and rows count from 0 in the file as stored. Regions are connected parts of the mask, without one "
+            "of what changed. The expected error is a mean over the region."
+        )
+        table = self.table(rows, (20, 9, 17, 14, 12, 17, 13), head=True)
+        return [
+            CondPageBreak(30 * _MM),
+            self.para("Region by region", self.section),
+            table,
+            self.para(note, self.small),
+        ]
+
+    def statements(self) -> list[Any]:
+        from reportlab.platypus import CondPageBreak
+
+        rows = [("Of what", "By whom", "In words"), *statement_rows(self.receipt)]
+        words = "Nobody checked these statements; they stand here as they were made when the work began."
+        return [
+            CondPageBreak(30 * _MM),
+            self.para("What was stated", self.section),
+            self.para(words),
+            self.table(rows, (18, 25, 57), head=True),
+        ]
+
+    def side_by_side_alone(self, shown: dict[str, str]) -> list[Any]:
+        """Return source and result that do not lie over each other, or the source alone."""
+        from reportlab.platypus import KeepTogether
+
+        both = [(n, w) for n, w in (("before", "Source"), ("after", "Result")) if n in shown]
+        columns = [
+            [self.picture(_decoded(shown[n]), _INNER / 2 - 8, 95 * _MM), self.para(w, self.small)] for n, w in both
+        ]
+        head = "Source and result" if len(both) == 2 else "Source"
+        notes = [n for n in (no_edit_map(self.receipt), _plain(shown["preview_note"])) if n]
+        return [
+            KeepTogether(
+                [
+                    self.para(head, self.section),
+                    self.side_by_side(columns, [_INNER / 2] * len(columns)),
+                    *(self.para(n, self.small) for n in notes),
+                ]
+            )
+        ]
+
+    def scene(self, shown: dict[str, str]) -> list[Any]:
+        return [self.para("The scene", self.section), self.facts(scene_rows(self.receipt))]
+
+    def sheet(self, shown: dict[str, str]) -> list[Any]:
+        from reportlab.platypus import KeepTogether
+
+        picture = self.picture(_decoded(shown["sheet"]), _INNER, 120 * _MM)
+        return [KeepTogether([self.para("Contact sheet", self.section), picture])]
+
+    def second_inputs(self, shown: dict[str, str]) -> list[Any]:
+        from reportlab.platypus import KeepTogether
+
+        out: list[Any] = []
+        for i, role in enumerate(sorted(self.report.inputs)):
+            head = [self.para("What else went in", self.section)] if i == 0 else []
+            picture = self.picture(_decoded(shown[f"input {role}"]), 44 * _MM, 44 * _MM)
+            out.append(KeepTogether([*head, picture, self.para(input_words(self.report, role), self.small)]))
+        return out
+
     def stamped(self) -> Any:
         from reportlab.lib.styles import ParagraphStyle
         from reportlab.platypus import Paragraph
@@ -339,7 +422,7 @@ class _Drawn:
         cells = [[self.para(b, self.big), self.para(s, self.small)] for b, s in figures(self.receipt)]
         style: list[tuple[Any, ...]] = [("VALIGN", (0, 0), (-1, -1), "TOP")]
         style += [("BOX", (0, 0), (-1, -1), 0.5, _LINE), ("INNERGRID", (0, 0), (-1, -1), 0.5, _LINE)]
-        return Table([cells], [_INNER / 4] * 4, style=style, spaceBefore=4, spaceAfter=2)
+        return Table([cells], [_INNER / len(cells)] * len(cells), style=style, spaceBefore=4, spaceAfter=2)
 
     def before_and_after(self, shown: dict[str, str]) -> list[Any]:
         from reportlab.platypus import KeepTogether
@@ -367,20 +450,20 @@ class _Drawn:
     def maps(self, shown: dict[str, str]) -> list[Any]:
         from reportlab.platypus import KeepTogether
 
-        first, second = (
-            self.picture(_decoded(shown[k]), _INNER / 2 - 8, 80 * _MM) for k in ("edit_map", "confidence_map")
-        )
-        width = first.drawWidth
-        edit = [first]
-        edit += self.legend(_decoded(shown["edit_legend"]), _ticks(shown["edit_ticks"]), width)
-        edit.append(
-            self.para(
-                "Edit map: difference from the source in ∆E (CIEDE2000). Black is unchanged; 1 is about the least that "
-                "a trained eye sees side by side; 5 is plain to anyone.",
-                self.small,
+        columns = []
+        if "edit_map" in shown:
+            edit: list[Any] = [self.picture(_decoded(shown["edit_map"]), _INNER / 2 - 8, 80 * _MM)]
+            edit += self.legend(_decoded(shown["edit_legend"]), _ticks(shown["edit_ticks"]), edit[0].drawWidth)
+            edit.append(
+                self.para(
+                    "Edit map: difference from the source in ∆E (CIEDE2000). Black is unchanged; 1 is about the least "
+                    "that a trained eye sees side by side; 5 is plain to anyone.",
+                    self.small,
+                )
             )
-        )
-        sure = [second]
+            columns.append(edit)
+        sure: list[Any] = [self.picture(_decoded(shown["confidence_map"]), _INNER / 2 - 8, 80 * _MM)]
+        width = sure[0].drawWidth
         sure += self.legend(_decoded(shown["confidence_legend"]), _ticks(shown["confidence_ticks"]), width)
         sure.append(
             self.para(
@@ -389,8 +472,9 @@ class _Drawn:
                 self.small,
             )
         )
-        head = self.para("What changed, and how sure that is", self.section)
-        return [KeepTogether([head, self.side_by_side([edit, sure], [width + 12, width + 4])])]
+        columns.append(sure)
+        head = self.para(maps_head(self.report), self.section)
+        return [KeepTogether([head, self.side_by_side(columns, [width + 12, width + 4][-len(columns) :])])]
 
     def closest(self, shown: dict[str, str]) -> list[Any]:
         from reportlab.platypus import KeepTogether

@@ -8,40 +8,63 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.image import Image
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE
 from tratto.imaging.color import view_note
 from tratto.provenance import pictures as pic
-from tratto.provenance.receipt import recoded
+from tratto.provenance.receipt import main_output, maps_of, recoded
 from tratto.provenance.report.inputs import ReportInputs
 from tratto.provenance.report.plain import delta, percent, text
 
 PREVIEW = 1400  # longest side of the before and after previews, pixels
 MAP_PREVIEW = 900  # of the maps
 CROP = 240  # side of the details
+SMALL = 240  # longest side of the previews of second inputs
 
 
 def pictures_of(inputs: ReportInputs) -> dict[str, str]:
-    """Return the previews, maps, legends and crops, with the words beside them."""
-    receipt = inputs.receipt
-    scale, kernel = receipt["output"]["scale"], receipt["output"]["kernel"]
-    turn = _turner(inputs.result.meta.orientation)
-    after_view = pic.view_of(inputs.result)
-    before_view = pic.enlarged_view(inputs.source, scale, kernel)
+    """Return the previews, maps, legends and crops that there are, with the words beside them."""
+    shown = _outer(inputs)
+    if inputs.confidence is not None and inputs.result is not None:
+        turn = _turner(inputs.result.meta.orientation)
+        errors = pic.shrink(pic.map_view(inputs.confidence, _error), MAP_PREVIEW)[..., 0]
+        error_top = _nice_top(errors, (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64))
+        shown |= {
+            "confidence_map": pic.ramp_uri(turn(errors), error_top, pic.CONFIDENCE_RAMP),
+            "confidence_legend": pic.legend_uri(pic.CONFIDENCE_RAMP),
+            "confidence_ticks": _ticks(error_top, "/255"),
+        }
+    if inputs.edit_map is not None and inputs.result is not None:
+        shown |= _edits(inputs, inputs.result, inputs.edit_map)
+    for role, image in inputs.inputs.items():
+        shown[f"input {role}"] = _preview(image, SMALL)
+    if inputs.sheet is not None:
+        shown["sheet"] = _preview(inputs.sheet, PREVIEW)
+    return shown
+
+
+def _preview(image: Image, limit: int) -> str:
+    """Return a picture, reduced and upright, as an address."""
+    return pic.jpeg_uri(_turner(image.meta.orientation)(pic.on_checkers(pic.shrink(pic.view_of(image), limit))))
+
+
+def _outer(inputs: ReportInputs) -> dict[str, str]:
+    """Return the source and, where it is a picture, the result; side by side alike where one lies over the other."""
+    receipt, result = inputs.receipt, inputs.result
+    if result is None or inputs.edit_map is None:
+        before = _turner(inputs.source.meta.orientation)(
+            pic.on_checkers(pic.shrink(pic.view_of(inputs.source), PREVIEW))
+        )
+        shown = {"before": pic.jpeg_uri(before), "shape": "wide", "preview_note": text(_preview_note(inputs))}
+        return shown if result is None else shown | {"after": _preview(result, PREVIEW)}
+    scale, kernel = main_output(receipt)["scale"], main_output(receipt)["kernel"]
+    turn = _turner(result.meta.orientation)
     # a source larger than the preview would only be enlarged to be reduced again
     fits = max(inputs.source.width, inputs.source.height) >= PREVIEW
-    before = turn(pic.on_checkers(pic.shrink(pic.view_of(inputs.source) if fits else before_view, PREVIEW)))
-    after = turn(pic.on_checkers(pic.shrink(after_view, PREVIEW)))
+    view = pic.view_of(inputs.source) if fits else pic.enlarged_view(inputs.source, scale, kernel)
+    before = turn(pic.on_checkers(pic.shrink(view, PREVIEW)))
+    after = turn(pic.on_checkers(pic.shrink(pic.view_of(result), PREVIEW)))
     height, width = after.shape[:2]
-
-    edits = pic.shrink(pic.map_view(inputs.edit_map, _delta_e), MAP_PREVIEW)[..., 0]
-    errors = pic.shrink(pic.map_view(inputs.confidence, _error), MAP_PREVIEW)[..., 0]
-    edit_top = _nice_top(edits, (1, 2, 3, 4, 6, 8, 12, 16, 20, 30, 40, 60, 80, 120))
-    error_top = _nice_top(errors, (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64))
-
-    y0, y1, x0, x1 = pic.busiest(inputs.edit_map, CROP)
-    crop_edit = _delta_e(np.asarray(inputs.edit_map[y0:y1, x0:x1]))
-    share, mean = pic.thirds(inputs.edit_map)
-    unchanged = receipt["maps"]["edit"]["stats"]["changed_fraction"] == 0
     return {
         "before": pic.jpeg_uri(before),
         "after": pic.jpeg_uri(after),
@@ -50,16 +73,29 @@ def pictures_of(inputs: ReportInputs) -> dict[str, str]:
         "aspect": f"{width / height:.5f}",
         "shape": "tall" if height > width * 1.05 else "wide",
         "before_note": text(f", enlarged {scale} times by the {kernel} kernel" if scale > 1 else ""),
-        "preview_note": text(_preview_note(inputs, max(height, width))),
+        "preview_note": text(_preview_note(inputs)),
+    }
+
+
+def _edits(inputs: ReportInputs, result: Image, edit_map: NDArray[np.uint16]) -> dict[str, str]:
+    """Return the edit map, and the part that changed most."""
+    receipt = inputs.receipt
+    turn = _turner(result.meta.orientation)
+    before_view = pic.enlarged_view(inputs.source, main_output(receipt)["scale"], main_output(receipt)["kernel"])
+    edits = pic.shrink(pic.map_view(edit_map, _delta_e), MAP_PREVIEW)[..., 0]
+    edit_top = _nice_top(edits, (1, 2, 3, 4, 6, 8, 12, 16, 20, 30, 40, 60, 80, 120))
+    y0, y1, x0, x1 = pic.busiest(edit_map, CROP)
+    crop_edit = _delta_e(np.asarray(edit_map[y0:y1, x0:x1]))
+    share, mean = pic.thirds(edit_map)
+    edit, _ = maps_of(receipt)
+    unchanged = edit is not None and edit["stats"]["changed_fraction"] == 0
+    return {
         "edit_map": pic.ramp_uri(turn(edits), edit_top, pic.EDIT_RAMP),
         "edit_legend": pic.legend_uri(pic.EDIT_RAMP),
         "edit_ticks": _ticks(edit_top, " ΔE"),
-        "confidence_map": pic.ramp_uri(turn(errors), error_top, pic.CONFIDENCE_RAMP),
-        "confidence_legend": pic.legend_uri(pic.CONFIDENCE_RAMP),
-        "confidence_ticks": _ticks(error_top, "/255"),
-        "crop_words": text(_crop_words(inputs, (y0, y1, x0, x1), unchanged)),
+        "crop_words": text(_crop_words((y0, y1, x0, x1), unchanged)),
         "crop_before": pic.png_uri(turn(_crop(before_view, (y0, y1, x0, x1)))),
-        "crop_after": pic.png_uri(turn(_crop(after_view, (y0, y1, x0, x1)))),
+        "crop_after": pic.png_uri(turn(_crop(pic.view_of(result), (y0, y1, x0, x1)))),
         "crop_edit": pic.ramp_uri(turn(crop_edit), edit_top, pic.EDIT_RAMP),
         "regions": _regions(turn(share), turn(mean)),
         "mask_words": _mask_words(receipt),
@@ -107,7 +143,7 @@ def _crop(view: pic.View, box: tuple[int, int, int, int]) -> NDArray[np.float32]
     return pic.on_checkers(part)
 
 
-def _crop_words(inputs: ReportInputs, box: tuple[int, int, int, int], unchanged: bool) -> str:
+def _crop_words(box: tuple[int, int, int, int], unchanged: bool) -> str:
     y0, y1, x0, x1 = box
     if unchanged:
         return "Nothing changed, so this is simply the top left corner, one picture point to one screen point."
@@ -115,18 +151,20 @@ def _crop_words(inputs: ReportInputs, box: tuple[int, int, int, int], unchanged:
     return f"The part that changed most, one picture point to one screen point: {where}."
 
 
-def _preview_note(inputs: ReportInputs, side: int) -> str:
+def _preview_note(inputs: ReportInputs) -> str:
     note = "The previews are JPEG copies"
-    if side < max(inputs.result.width, inputs.result.height):
-        note += f" reduced to {side} points on the longer side"
-    return f"{note}. How they are shown: {view_note(inputs.result)}."
+    last = inputs.source if inputs.result is None else inputs.result
+    facts = inputs.receipt["inputs" if inputs.result is None else "outputs"]["picture"]["picture"]
+    if max(facts["width"], facts["height"]) > PREVIEW:
+        note += f" reduced to {PREVIEW} points on the longer side"
+    return f"{note}. How they are shown: {view_note(last)}."
 
 
 def _mask_words(receipt: Mapping[str, Any]) -> str:
     mask = receipt["mask"]
     if mask is None:
         return ""
-    source = "the source" if receipt["output"]["scale"] == 1 else "the enlarged source"
+    source = "the source" if main_output(receipt)["scale"] == 1 else "the enlarged source"
     return (
         f"<p>A mask allowed change in {text(percent(mask['covered']))} of the picture. Outside it, every sample is "
         f"that of {source}{', before it was encoded in the file' if recoded(receipt) else ''}.</p>"

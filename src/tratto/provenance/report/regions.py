@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, pass_name
 from tratto.imaging.scratch import release
-from tratto.provenance.receipt import EVIDENCE, EXISTING, HYPOTHETICAL
+from tratto.provenance.receipt import EVIDENCE, EXISTING, HYPOTHETICAL, main_output, maps_of
 
 #: Most regions that have a row of their own; the smaller ones share one.
 MOST = 12
@@ -97,7 +97,8 @@ def regions_of(
     sums = _sums(edit_map, confidence, mask, cell)
     count, labels, boxes, _ = cv2.connectedComponentsWithStats((sums.pixels > 0).astype(np.uint8), connectivity=8)
     reached = _reached(receipt, parts, edit_map.shape[0], cell)
-    estimated = receipt["maps"]["confidence"]["basis"] not in ("none", "not edited")
+    _, stated = maps_of(receipt)
+    estimated = stated is not None and stated["basis"] not in ("none", "not edited")
     made_up = any(s["generative"] for s in receipt["steps"])
     order = sorted(range(1, count), key=lambda i: (-int(sums.pixels[labels == i].sum()), i))
     groups = [[i] for i in order[:MOST]] + ([order[MOST:]] if order[MOST:] else [])
@@ -189,7 +190,7 @@ def kind(receipt: Mapping[str, Any], region: Region) -> str:
         named_pass = isinstance(mask, str) and mask.startswith("pass-")
         if region.passes and named_pass and mask not in {pass_name(n) for n in region.passes}:
             continue  # its mask does not reach here
-        methods = _methods(step["params"], region.box, receipt["output"]["scale"]) or [step["provider"]]
+        methods = _methods(step["params"], region.box, main_output(receipt)["scale"]) or [step["provider"]]
         named += [step["step"] + (f" by {m}" if m else "") for m in methods]
     return ", ".join(dict.fromkeys(named))
 

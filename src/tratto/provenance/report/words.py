@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tratto.provenance.receipt import EVIDENCE, EXISTING, HYPOTHETICAL, recoded
+from tratto.core.artifact import main_role
+from tratto.provenance.receipt import (
+    EVIDENCE,
+    EXISTING,
+    HYPOTHETICAL,
+    main_output,
+    maps_of,
+    recoded,
+)
 from tratto.provenance.report.inputs import ReportInputs
 from tratto.provenance.report.plain import delta, percent, sentence, shell_quoted
 from tratto.provenance.report.regions import Region, evidence, kind
@@ -23,14 +31,22 @@ _STATUS_WORDS = {
         "not read fine detail in the changed parts as evidence."
     ),
 }
+#: The same of a result that does not lie over its source, so that there are no changed parts.
+_STATUS_WORDS_OF_ALL = {
+    EVIDENCE: "All of it is computed from the source itself. No step was of a kind that invents detail.",
+    HYPOTHETICAL: (
+        "At least one step may have put in detail that the source does not hold. It may look right and be wrong. Do "
+        "not read fine detail in it as evidence."
+    ),
+}
 
 
 def status_of(receipt: Mapping[str, Any]) -> tuple[str, str]:
     """Return the headline and what it means."""
-    status = receipt["claim"]["status"]
+    status, (edit, _) = receipt["claim"]["status"], maps_of(receipt)
     if status != EXISTING or not recoded(receipt):
-        return sentence(status), _STATUS_WORDS[status]
-    kind = receipt["output"]["file"]["format"].upper()
+        return sentence(status), (_STATUS_WORDS if edit is not None else _STATUS_WORDS_OF_ALL)[status]
+    kind = main_output(receipt)["file"]["format"].upper()
     return (
         f"Existing state, encoded again as {kind}",
         f"No step changed anything, but the picture was encoded again as {kind}, and {recoded_words(receipt)} from "
@@ -40,7 +56,7 @@ def status_of(receipt: Mapping[str, Any]) -> tuple[str, str]:
 
 def recoded_words(receipt: Mapping[str, Any]) -> str:
     """Return how much the encoding of the file changed."""
-    share = receipt["output"]["file"].get("recoded_fraction")
+    share = main_output(receipt)["file"].get("recoded_fraction")
     return "samples differ" if share is None else f"{percent(share)} of its samples differ"
 
 
@@ -54,8 +70,11 @@ _BASIS_WORDS = {
 
 
 def basis_words(receipt: Mapping[str, Any]) -> str:
-    """Return where the error estimate comes from."""
-    basis = receipt["maps"]["confidence"]["basis"]
+    """Return where the error estimate comes from; nothing where there is no confidence map."""
+    _, confidence = maps_of(receipt)
+    if confidence is None:
+        return ""
+    basis = confidence["basis"]
     if basis == "not edited" and recoded(receipt):
         return "Nothing was edited. What the encoding of the file lost is not in this map."
     return _BASIS_WORDS[basis]
@@ -75,7 +94,7 @@ TITLES = {"restore": "Restoration", "repair": "Repair", "recolor": "Recolouring"
 def made_from(inputs: ReportInputs) -> str:
     """Return what the picture was made from."""
     parts = [f"Made from {inputs.original_name}" if inputs.original_name else "The name of the source was left out"]
-    page = inputs.receipt["input"]["page"]
+    page = inputs.receipt["inputs"]["picture"]["page"]
     if page:
         parts.append(f"page {page + 1}")
     return ", ".join(parts)
@@ -88,12 +107,15 @@ def warnings(receipt: Mapping[str, Any]) -> list[str]:
 
 def figures(receipt: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the figures at the head, each with what it is."""
-    stats, source, out = receipt["maps"]["edit"]["stats"], receipt["input"]["picture"], receipt["output"]["picture"]
-    turned = out["orientation"] >= 5
-    before = f"{source['height']} × {source['width']}" if turned else f"{source['width']} × {source['height']}"
-    after = f"{out['height']} × {out['width']}" if turned else f"{out['width']} × {out['height']}"
-    kind = f"{_MODES[out['mode']]}, {out['bits']} bit" + (", with alpha" if out["alpha"] else "")
-    scale = receipt["output"]["scale"]
+    (edit, _), source = maps_of(receipt), receipt["inputs"]["picture"]["picture"]
+    if main_role(receipt["outputs"]) != "picture":
+        points = main_output(receipt)["scene"]["points"]
+        return [(f"{points}", "points"), (_size(source), f"points of the source, {_kind(source)}")]
+    out, scale = receipt["outputs"]["picture"]["picture"], receipt["outputs"]["picture"]["scale"]
+    after, before = _size(out), _size(source, out["orientation"])
+    if edit is None or scale is None:
+        return [(after, f"points, {_kind(out)}"), (_size(source), f"points of the source, {_kind(source)}")]
+    stats = edit["stats"]
     return [
         (
             percent(stats["changed_fraction"]),
@@ -101,8 +123,82 @@ def figures(receipt: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         (f"{delta(stats['mean'])} ΔE", f"mean change; 95 % of pixels at or below {delta(stats['p95'])}"),
         (f"{delta(stats['max'])} ΔE", "largest change"),
-        (after, f"points, {kind}" + (f"; {scale} times the source's {before}" if scale > 1 else ", as the source")),
+        (
+            after,
+            f"points, {_kind(out)}" + (f"; {scale} times the source's {before}" if scale > 1 else ", as the source"),
+        ),
     ]
+
+
+def _size(picture: Mapping[str, Any], orientation: int | None = None) -> str:
+    turned = (picture["orientation"] if orientation is None else orientation) >= 5
+    width, height = picture["width"], picture["height"]
+    return f"{height} × {width}" if turned else f"{width} × {height}"
+
+
+def _kind(picture: Mapping[str, Any]) -> str:
+    return f"{_MODES[picture['mode']]}, {picture['bits']} bit" + (", with alpha" if picture["alpha"] else "")
+
+
+def sections(inputs: ReportInputs) -> frozenset[str]:
+    """Return which parts of a report there are, besides those that every one has."""
+    with_edits = inputs.edit_map is not None and inputs.confidence is not None
+    if inputs.result is None:
+        kept = {"source-alone", "scene"}
+    elif with_edits:
+        kept = {"before-and-after", "edit-map", "closest"}
+    else:
+        kept = {"source-and-result"}
+    optional = {
+        "maps": inputs.confidence is not None,
+        "inputs": bool(inputs.inputs),
+        "sheet": inputs.sheet is not None,
+        "statements": bool(inputs.receipt["statements"]),
+    }
+    return frozenset(kept | {name for name, there in optional.items() if there})
+
+
+def maps_head(inputs: ReportInputs) -> str:
+    """Return the head above the maps."""
+    return "What changed, and how sure that is" if inputs.edit_map is not None else "How sure it is"
+
+
+def maps_note(inputs: ReportInputs) -> str:
+    """Return what is said below the maps."""
+    files = "edit-map.png and confidence.png" if inputs.edit_map is not None else "confidence.png"
+    return f"Reduced by averaging. The exact values, 16 bit, are in {files} in the bundle."
+
+
+def no_edit_map(receipt: Mapping[str, Any]) -> str:
+    """Return why there is no edit map; empty if there is one."""
+    picture = receipt["outputs"].get("picture")
+    why = None if picture is None else picture["maps"]["missing"].get("edit")
+    return f"There is no edit map: {why}." if why else ""
+
+
+def scene_rows(receipt: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what is known of a scene; nothing if there is none."""
+    if "scene" not in receipt["outputs"]:
+        return []
+    scene = receipt["outputs"]["scene"]["scene"]
+    low, high = (", ".join(f"{v:g}" for v in scene[k]) for k in ("low", "high"))
+    return [("Points", str(scene["points"])), ("Lowest x, y, z", low), ("Highest x, y, z", high)]
+
+
+def statement_rows(receipt: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return what somebody stated when the work began."""
+    return [
+        (s["kind"], s["by"], s["text"] + (f" (document: {s['sha256']})" if "sha256" in s else ""))
+        for s in receipt["statements"]
+    ]
+
+
+def input_words(inputs: ReportInputs, role: str) -> str:
+    """Return what is known of a second input: what it is, and how to tell it."""
+    facts = inputs.receipt["inputs"][role]
+    told = f"file {facts['file']['sha256']}" if facts["file"] else f"samples {facts['samples_sha256']}"
+    page = f", page {facts['page'] + 1}" if facts["page"] else ""
+    return f"{sentence(role)}: {_size(facts['picture'])} points, {_kind(facts['picture'])}{page}; {told}"
 
 
 _MODES = {"gray": "grey", "rgb": "RGB", "cmyk": "CMYK", "palette": "palette"}
@@ -255,13 +351,19 @@ def limits(inputs: ReportInputs) -> list[str]:
         "The same recipe gives the same samples on the same kind of machine with the same library versions; elsewhere "
         "the last digit may differ.",
     ]
-    if receipt["maps"]["confidence"]["basis"] == "self-ensemble":
+    edit, confidence = maps_of(receipt)
+    out = main_output(receipt)
+    if edit is None:
+        limits = [s for s in limits if not s.startswith("The edit map")]
+    if confidence is None:
+        limits = [s for s in limits if not s.startswith("The confidence map")]
+    if confidence is not None and confidence["basis"] == "self-ensemble":
         limits.append("Errors that all runs of the self-ensemble share do not show in the confidence map.")
-    if receipt["maps"]["edit"]["stats"]["alpha"] == "not compared":
+    if edit is not None and edit["stats"]["alpha"] == "not compared":
         limits.append("The alpha channel was enlarged and not compared.")
-    if receipt["output"]["scale"] > 1:
+    if (out.get("scale") or 1) > 1:
         limits.append("Enlarging adds pixels, not knowledge: fine detail in them is inferred from the coarser source.")
-    file = receipt["output"]["file"]
+    file = out["file"]
     if file is not None and file["format"] == "jpeg":
         limits.append(
             f"The picture was written as JPEG, which loses some of it: {recoded_words(receipt)} from those of the "
@@ -291,11 +393,14 @@ def how_to_check(inputs: ReportInputs) -> list[Passage]:
     folder = name.rpartition(".")[0] + ".tratto"
     receipt = inputs.receipt
     picture, bundle = shell_quoted(name), shell_quoted(folder)
-    source = receipt["input"]["file"]
+    source = receipt["inputs"]["picture"]["file"]
     ending = (inputs.original_file or "original").rpartition(".")[2]
     replay = f"tratto replay {bundle}"
     if inputs.original_file is None:
         replay += f" --input {shell_quoted(inputs.original_name or 'THE-SOURCE-FILE')}"
+    kept = {name.rpartition("/")[2].partition(".")[0] for name in inputs.files if name.startswith("inputs/")}
+    for role in sorted(set(receipt["inputs"]) - {"picture"} - kept):
+        replay += f" --input {role}=THE-{role.upper()}-FILE"
     parts = [Passage("With Tratto, in the folder of the picture. Nothing is sent anywhere.")]
     commands = [f"tratto verify {picture}", replay]
     if inputs.original_file is not None:
@@ -314,12 +419,17 @@ def how_to_check(inputs: ReportInputs) -> list[Passage]:
     )
     parts.append(Passage("Without Tratto, on any system with `sha256sum` (each line prints the fingerprint shown):"))
     plain = [f"{inputs.receipt_sha256}  {shell_quoted(folder + '/receipt.json')}"]
-    file = receipt["output"]["file"]
+    file = main_output(receipt)["file"]
     if file is not None:
         plain.append(f"{file['sha256'] if inputs.signed is None else inputs.signed.sha256}  {picture}")
-    for key, map_name in (("edit", "edit-map.png"), ("confidence", "confidence.png")):
-        if receipt["maps"][key]["file_sha256"]:
-            plain.append(f"{receipt['maps'][key]['file_sha256']}  {shell_quoted(f'{folder}/{map_name}')}")
+    for facts, map_name in zip(maps_of(receipt), ("edit-map.png", "confidence.png"), strict=True):
+        if facts is not None and facts["file_sha256"]:
+            plain.append(f"{facts['file_sha256']}  {shell_quoted(f'{folder}/{map_name}')}")
+    for path in inputs.files:
+        where, _, rest = path.partition("/")
+        facts = receipt[where][rest.partition(".")[0]]
+        if facts["file"] is not None:
+            plain.append(f"{facts['file']['sha256']}  {shell_quoted(f'{folder}/{path}')}")
     if inputs.original_file is not None and source is not None:
         plain.append(f"{source['sha256']}  {shell_quoted(f'{folder}/{inputs.original_file}')}")
     checks = []
@@ -355,7 +465,7 @@ def how_to_check(inputs: ReportInputs) -> list[Passage]:
 def hashes(inputs: ReportInputs) -> list[tuple[str, str | None]]:
     """Return the fingerprints; None where there was no file."""
     receipt = inputs.receipt
-    out, source, maps = receipt["output"], receipt["input"], receipt["maps"]
+    out, source, (edit, confidence) = main_output(receipt), receipt["inputs"]["picture"], maps_of(receipt)
     rows: list[tuple[str, str | None]] = [
         ("Receipt (receipt.json)", inputs.receipt_sha256),
         ("Source file", source["file"]["sha256"] if source["file"] else None),
@@ -363,11 +473,19 @@ def hashes(inputs: ReportInputs) -> list[tuple[str, str | None]]:
         ("Result samples", out["samples_sha256"]),
         ("Result file" + (", before signing" if inputs.signed else ""), out["file"]["sha256"] if out["file"] else None),
         *([("Result file, signed", inputs.signed.sha256)] if inputs.signed else []),
-        ("Edit map samples", maps["edit"]["samples_sha256"]),
-        ("Edit map file", maps["edit"]["file_sha256"]),
-        ("Confidence samples", maps["confidence"]["samples_sha256"]),
-        ("Confidence file", maps["confidence"]["file_sha256"]),
     ]
+    for name, facts in (("Edit map", edit), ("Confidence", confidence)):
+        if facts is not None:
+            rows += [(f"{name} samples", facts["samples_sha256"]), (f"{name} file", facts["file_sha256"])]
+    for role, facts in sorted(receipt["inputs"].items()):
+        if role != "picture":
+            rows += [
+                (f"Input {role}, file", facts["file"]["sha256"] if facts["file"] else None),
+                (f"Input {role}, samples", facts["samples_sha256"]),
+            ]
+    for role, facts in sorted(receipt["outputs"].items()):
+        if facts is not out:
+            rows.append((f"Output {role}, samples", facts["samples_sha256"]))
     if receipt["mask"]:
         rows.append(("Mask samples", receipt["mask"]["samples_sha256"]))
     return rows
@@ -391,7 +509,8 @@ REGION_HEADS = ("Region", "Of the picture", "Changed in it", "Kind", "Expected e
 def region_rows(inputs: ReportInputs, regions: Sequence[Region]) -> list[tuple[str, ...]]:
     """Return the rows of the table of regions, the last one for all that stands outside of them."""
     receipt = inputs.receipt
-    basis = receipt["maps"]["confidence"]["basis"]
+    _, confidence = maps_of(receipt)
+    basis = "none" if confidence is None else confidence["basis"]
     rows: list[tuple[str, ...]] = []
     for i, r in enumerate(regions, 1):
         if r.box is None:
@@ -404,11 +523,11 @@ def region_rows(inputs: ReportInputs, regions: Sequence[Region]) -> list[tuple[s
         rows.append((where, percent(r.share), changed, kind(receipt, r), error, evidence(receipt, r.status), r.status))
     rest = 1 - sum(r.share for r in regions)
     if not regions or rest > 1e-9:
-        scale = receipt["output"]["scale"]
+        scale = main_output(receipt)["scale"]
         last = receipt["claim"]["regions"][0]["status"] if not regions or scale > 1 else EXISTING
         enlarged = "the source itself, unchanged"
         if scale > 1:
-            enlarged = f"the source, enlarged by the {receipt['output']['kernel']} kernel"
+            enlarged = f"the source, enlarged by the {main_output(receipt)['kernel']} kernel"
         where = "everywhere else" if regions else "the whole picture"
         rows.append(
             (where, percent(max(0.0, rest)), "0 %", "enlarged" if scale > 1 else "unchanged", "none", enlarged, last)
