@@ -26,7 +26,7 @@ from tratto.imaging.opening import open_picture
 from tratto.jobs.job import Job
 from tratto.provenance.receipt import read_receipt, validate_receipt
 from tratto.provenance.schema import receipt_schema
-from tratto.tasks import Prepared
+from tratto.tasks.prepared import Prepared
 
 
 class Plain(BaseStep):

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.artifact import Artifact, InputPicture, PictureArtifact, main_role
+from tratto.core.canvas import Canvas
 from tratto.core.errors import OptionError
-from tratto.core.image import Image, Mask
+from tratto.core.image import Image, Kernel, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.step import StepRecord
@@ -64,6 +65,29 @@ class MaskParts:
 def pass_name(number: int) -> str:
     """Return the name of the mask of a pass, from 1."""
     return f"pass-{number}"
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run of the engine leaves.
+
+    Attributes
+    ----------
+    canvas : Canvas
+    resolved : Recipe
+    records : tuple of StepRecord
+    baseline : Image or None
+        The source (palette expanded), enlarged by the stated kernel to the size of the result: what the edit map
+        compares with; None where the result has another geometry.
+    kernel : str
+        That kernel.
+    """
+
+    canvas: Canvas
+    resolved: Recipe
+    records: tuple[StepRecord, ...]
+    baseline: Image | None
+    kernel: Kernel = "bicubic"
 
 
 @dataclass(frozen=True, eq=False)

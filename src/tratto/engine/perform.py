@@ -10,9 +10,10 @@ from tratto.core.errors import ForbiddenStep
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
+from tratto.core.result import Outcome
 from tratto.core.services import Services
 from tratto.engine.cost import check_cost, estimate
-from tratto.engine.run import Outcome, run
+from tratto.engine.run import run
 from tratto.imaging.palette import back_to_mode
 
 

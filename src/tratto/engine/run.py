@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tratto.core.canvas import Canvas, whole_scale
 from tratto.core.capability import ProviderInfo
 from tratto.core.errors import ForbiddenStep, OptionError
-from tratto.core.image import ColorMode, Image, Kernel, Mask
+from tratto.core.image import ColorMode, Kernel, Mask
 from tratto.core.recipe import Recipe
+from tratto.core.result import Outcome
 from tratto.core.services import Services
 from tratto.core.step import Step, StepRecord
 from tratto.imaging.composite import combine_sigma, composite, enlarge, keep_outside
 from tratto.imaging.io import digest
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a run leaves.
-
-    Attributes
-    ----------
-    canvas : Canvas
-    resolved : Recipe
-    records : tuple of StepRecord
-    baseline : Image or None
-        The source (palette expanded), enlarged by the stated kernel to the size of the result: what the edit map
-        compares with; None where the result has another geometry.
-    kernel : str
-        That kernel.
-    """
-
-    canvas: Canvas
-    resolved: Recipe
-    records: tuple[StepRecord, ...]
-    baseline: Image | None
-    kernel: Kernel = "bicubic"
 
 
 def _checked_mask(canvas: Canvas) -> Mask | None:

@@ -243,7 +243,7 @@ class Job:
         pins : mapping or None
             Weights that must be opened instead of the present ones: ids of models to SHA-256.
         """
-        from tratto.jobs.account import Circumstances, account
+        from tratto.provenance.accounting import Circumstances, account
 
         masks = prepared.masks
         named = {} if prepared.mask is None else {"edit": prepared.mask, **masks.of_passes()}

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tratto.core.errors import InputError, OptionError, OutputError
 from tratto.core.image import ColorMode, Image
 from tratto.core.result import Result
-from tratto.imaging.scratch import release
 from tratto.jobs.options import ENDINGS, Saved, SaveOptions, as_path
 
 if TYPE_CHECKING:
@@ -62,11 +60,13 @@ def save(
     from tratto.imaging import io
     from tratto.imaging.io.target import check_name, check_target
     from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
+    from tratto.provenance.outgoing import write_result
 
     if not isinstance(result, Result):
         raise InputError(f"save needs a Result, as restore and its like give it; got {type(result).__name__}")
     output = as_path(output, f"the {result.main.role} to write")
     fmt, save = _format_of(result, output, save)
+    warnings = [] if result.image is None else format_notes(result.image, fmt, save)
     check_target(output)
     for name in (output, bundle_path(output)):
         check_name(name)
@@ -76,13 +76,12 @@ def save(
         for path in (output, bundle_path(output)):
             if os.path.lexists(path):
                 raise OutputError(f"{path} exists; choose another name, or replace it with overwrite=True")
-    warnings = [] if result.image is None else format_notes(result.image, fmt, save)
     if save.keep_original and source is None and result.receipt["inputs"]["picture"]["file"] is not None:
         warnings.append("the bundle holds no original, so nothing can be reverted: give the input file as source")
     with io.part_folder(output) as folder:
         part = folder / "picture"
         job.report("write", 0, 2)
-        result, told = _write(result, part, fmt, save)
+        result, told = write_result(result, part, fmt, save)
         warnings += told
         job.report("write", 1, 2)
         receipt = write_bundle(
@@ -126,24 +125,6 @@ def _format_of(result: Result, output: Path, save: SaveOptions | None) -> tuple[
     if output.suffix.lower() not in ENDINGS[fmt]:
         raise OptionError(f"{output.name} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}")
     return fmt, save
-
-
-def _write(result: Result, part: Path, fmt: str, save: SaveOptions) -> tuple[Result, list[str]]:
-    """Write the result itself; return it with what its receipt must warn of, and what a user should know about it."""
-    from tratto.imaging import io
-    from tratto.provenance.outgoing import outgoing, with_warnings
-
-    if result.image is None:
-        result.main.write(part)
-        return result, []
-    # what the work did to the picture is no private matter, so the marks stay where metadata is stripped
-    bare = io.without_private(result.image) if save.strip_metadata else result.image
-    picture, warnings = outgoing(bare, result.receipt, fmt)
-    told = [*io.not_carried(bare, fmt), *warnings]
-    io.write_image(picture, part, fmt, io.WriteOptions(quality=save.quality, keep_tables=False))
-    release(result.image.pixels)
-    release(result.image.alpha)
-    return replace(result, receipt=with_warnings(result.receipt, told)) if told else result, warnings
 
 
 def format_notes(image: Image, fmt: str, save: SaveOptions) -> list[str]:

@@ -11,11 +11,15 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from tratto.core.image import Image
+from tratto.core.options import SaveOptions
+from tratto.core.result import Result
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io import photoshop
+from tratto.imaging.scratch import release
 from tratto.provenance import canonical, xmp
 from tratto.provenance.receipt import EXISTING, validate_receipt
 
@@ -85,3 +89,20 @@ def with_warnings(receipt: Mapping[str, Any], notes: Sequence[str]) -> dict[str,
     new["warnings"] = list(dict.fromkeys([*new["warnings"], *notes]))
     validate_receipt(new)
     return new
+
+
+def write_result(result: Result, part: Path, fmt: str, save: SaveOptions) -> tuple[Result, list[str]]:
+    """Write the result itself; return it with what its receipt must warn of, and what a user should know about it."""
+    from tratto.imaging import io
+
+    if result.image is None:
+        result.main.write(part)
+        return result, []
+    # what the work did to the picture is no private matter, so the marks stay where metadata is stripped
+    bare = io.without_private(result.image) if save.strip_metadata else result.image
+    picture, warnings = outgoing(bare, result.receipt, fmt)
+    told = [*io.not_carried(bare, fmt), *warnings]
+    io.write_image(picture, part, fmt, io.WriteOptions(quality=save.quality, keep_tables=False))
+    release(result.image.pixels)
+    release(result.image.alpha)
+    return replace(result, receipt=with_warnings(result.receipt, told)) if told else result, warnings

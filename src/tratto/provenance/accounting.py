@@ -15,13 +15,12 @@ from tratto.core.errors import OptionError
 from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
-from tratto.core.result import MaskParts, Result
+from tratto.core.result import MaskParts, Outcome, Result
 from tratto.imaging.artifact import Picture, Sheet
 from tratto.imaging.opening import mask_warnings
 from tratto.imaging.scratch import allocate
 
 if TYPE_CHECKING:
-    from tratto.engine.run import Outcome
     from tratto.provenance.receipt import FileFacts
 
 
