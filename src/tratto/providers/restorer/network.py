@@ -20,9 +20,12 @@ def missing_network(request: Request, card_id: str, runtime: str = "") -> Unavai
     """Return why a network cannot be run here, or None. Reads no weights and imports no runtime."""
     try:
         card = request.card(card_id)
-        locate(card)
     except OptionError:
         return MissingWeights(f"no model {card_id!r} ships with this version; run: git pull && pip install .")
+    except MissingWeights as e:  # of weights that a receipt names
+        return e
+    try:
+        locate(card)
     except UnavailableError as e:
         return runtime_missing(card, runtime) or e  # one extra may bring both
     return runtime_missing(card, runtime)
