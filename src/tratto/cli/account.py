@@ -63,11 +63,11 @@ def roots_in(path: Path) -> bytes:
     return pem
 
 
-def run_verify(path: Path, as_json: bool, trust: Trust | None = None) -> int:
+def run_verify(path: Path, as_json: bool, trust: Trust | None = None, bundle: Path | None = None) -> int:
     """Verify; return the exit code: 0 authentic, 9 altered, 10 unknown."""
     from tratto.session import verify
 
-    verdict = verify(path, trust)
+    verdict = verify(path, trust, bundle)
     if as_json:
         told = verdict.to_json()
         told.pop("exit_code")

@@ -345,13 +345,17 @@ def verify(
         Path | None,
         typer.Option(parser=argument_path, metavar="PATH", help="Root certificates (PEM) of time-stamp authorities."),
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(parser=argument_path, metavar="DIR", help="The picture's bundle, if it is not beside it."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say whether a result and its account are unchanged: authentic, altered or unknown. Works offline."""
     from tratto.cli.account import run_verify, trust_of
 
     def run() -> int:
-        return run_verify(path, as_json, trust_of(ledger, key, anchors, stamp_anchors))
+        return run_verify(path, as_json, trust_of(ledger, key, anchors, stamp_anchors), bundle)
 
     guarded(run, as_json=as_json)
 

@@ -171,11 +171,11 @@ def replay(receipt: Path | str, source: Any = None) -> Replayed:
     return Session().replay(receipt, source)
 
 
-def verify(path: Path | str, trust: Trust | None = None) -> Verdict:
+def verify(path: Path | str, trust: Trust | None = None, bundle: Path | str | None = None) -> Verdict:
     """Say whether a result and its account are unchanged; see ``tratto.provenance.verify``."""
     from tratto.provenance.verify import verify as check
 
-    return check(path, known=known_models(), trust=trust)
+    return check(path, known=known_models(), trust=trust, bundle=bundle)
 
 
 def audit(

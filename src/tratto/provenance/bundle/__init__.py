@@ -41,6 +41,7 @@ from tratto.provenance.bundle.names import (
 )
 from tratto.provenance.bundle.read import (
     Bundle,
+    bundle_by_hash,
     check_names,
     find_bundle,
     find_original,
@@ -72,6 +73,7 @@ __all__ = [
     "Account",
     "Bundle",
     "BundleParts",
+    "bundle_by_hash",
     "bundle_path",
     "check_names",
     "find_bundle",
