@@ -149,7 +149,6 @@ def test_the_missing_picture_is_the_first_reason(folder, tmp_path):
     from tratto.provenance.trust import Trust
     from tratto.provenance.verify import verify
 
-    tratto("keys", "new")
     for trust in (Trust(), Trust(ledger=tmp_path / "no-ledger")):
         verdict = verify(tmp_path / "out/a.tratto", trust=trust)
         assert verdict.word == "unknown"
