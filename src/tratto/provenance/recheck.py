@@ -33,6 +33,7 @@ from tratto.provenance.bundle import (
     read_map,
     read_picture,
 )
+from tratto.provenance.bundle.samples import MOST_PIXELS
 from tratto.provenance.edit_map import edit_map, stats_of
 from tratto.provenance.receipt import (
     EXISTING,
@@ -117,10 +118,6 @@ def recheck(bundle: Bundle, picture: Path | None, found: Findings) -> None:
         _again(bundle, seen, found)
     _observed(bundle, found)
     _report(bundle, picture, seen, found)
-
-
-#: Most pixels of a picture or map that are decoded to check it, unless the user lets larger pictures in.
-MOST_PIXELS = 400_000_000
 
 
 def _too_large(receipt: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tratto.core.errors import ReceiptError
+from tratto.core.errors import ReceiptError, TrattoError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
 from tratto.core.recipe import Recipe
@@ -110,7 +110,13 @@ def replay(session: Session, receipt: Path | str, source: Any = None) -> Replaye
         mask = Mask(account.mask)
     recipe = Recipe.from_json(facts["recipe"]["resolved"], step_class)
     given = (mask, None, int(facts["input"]["page"]))
-    done = session.execute(recipe, image, _inspection_of(facts), given, account.masks)
+    try:
+        done = session.execute(recipe, image, _inspection_of(facts), given, account.masks)
+    except (TrattoError, MemoryError):
+        raise
+    except Exception as e:
+        # every parameter is of the kind its field has; what is in a table of them anybody may have written
+        raise ReceiptError(f"the recipe cannot be done as it stands ({type(e).__name__}: {e})") from e
     if done.receipt["output"]["samples_sha256"] == facts["output"]["samples_sha256"]:
         return Replayed("A", 0.0, None, same_environment=_same_environment(facts, done.receipt))
     same = _same_environment(facts, done.receipt)

@@ -225,6 +225,7 @@ def known_models() -> Known:
     from tratto.providers.caption import CAPTIONERS
     from tratto.providers.inpainter import INPAINTERS
     from tratto.providers.restorer import RESTORERS
+    from tratto.steps import step_class
 
     cards = all_cards()
     return Known(
@@ -234,6 +235,7 @@ def known_models() -> Known:
         | dict.fromkeys((*CAPTIONERS, "given"), False)  # words change no pixel
         | {n: row.generative for n, row in RESTORERS.items()},
         version=__version__,
+        steps=step_class,
     )
 
 
