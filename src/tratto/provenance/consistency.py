@@ -85,9 +85,12 @@ def _recipe(receipt: Mapping[str, Any]) -> list[str]:
         return out
     if done != [s["step"] for s in asked]:
         out.append("receipt.recipe: asked and resolved must hold the same steps in the same order")
+    seed = receipt["recipe"]["resolved"]["seed"]
     kernel = "bicubic"
     for i, (record, planned) in enumerate(zip(steps, resolved, strict=True)):
         params = record["params"]
+        if record["seed"] != seed:
+            out.append(f"receipt.steps[{i}].seed: expected {seed} as in recipe.resolved, got {record['seed']}")
         if params != planned["params"]:
             out.append(f"receipt.steps[{i}].params: expected those of recipe.resolved")
         if isinstance(params.get("provider"), str) and params["provider"] != record["provider"]:

@@ -417,6 +417,9 @@ def _result(bundle: Bundle, picture: Path, seen: _Seen, found: Findings) -> None
     image = _decode(picture, facts, 0, found)
     if image is None:
         return
+    if image.meta.format != file["format"]:
+        found.wrong.append(f"{shown(picture.name)} is of the format {image.meta.format}, the receipt states another")
+        return
     _marks(bundle, image, found)
     same = digest(image) == file["decoded_samples_sha256"]
     if file["format"] not in LOSSLESS_OUTPUT:
