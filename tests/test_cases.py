@@ -75,6 +75,8 @@ def test_every_note_of_the_reader_is_heard_everywhere(tmp_path, name):
     assert words in report
     as_json = tratto("restore", CASES / name, "-o", tmp_path / "b", "--force", "--provider", "nlm", "--json").stdout
     assert any(words in w for w in json.loads(as_json)[0]["warnings"])
+    looked = tratto("inspect", CASES / name, "--json").stdout
+    assert any(words in w for w in json.loads(looked)[0]["notes"])
     planned = tratto("restore", CASES / name, "-o", tmp_path / "c", "--dry-run", "--json").stdout
     assert any(words in w for w in json.loads(planned)[0]["warnings"])
 

@@ -22,7 +22,8 @@ def folder(make_bundle, tmp_path):
     made = make_bundle(name="c.png")
     shutil.move(made.output, below / "c.png")
     shutil.move(made.bundle, below / "c.tratto")
-    shutil.copy(made.output.parent / "a.png", below / "lone.png")
+    # a picture that no bundle seals
+    (below / "lone.png").write_bytes((made.output.parent / "a.png").read_bytes() + b"x")
     (made.output.parent / "notes.txt").write_text("not a picture")
     (made.output.parent / ".hidden").mkdir()
     shutil.copy(below / "lone.png", made.output.parent / ".hidden/x.png")

@@ -182,6 +182,26 @@ def test_a_packet_at_the_limit_gives_a_result_that_is_authentic(tmp_path, given,
     assert any("left out" in w for w in done.warnings) != kept
 
 
+def test_a_report_of_before_a_row_was_told_is_not_altered(tmp_path):
+    """Bundles of this version exist whose report does not name the digital source type of a step."""
+    import re
+
+    source = Image(picture("rgb", 8, "none").pixels, ColorMode.RGB)
+    write_image(source, tmp_path / "in.png", "png")
+    session = Session()
+    result = session.restore(tmp_path / "in.png", RestoreOptions(force=True, provider="nlm"))
+    done = session.save(result, tmp_path / "out.png", source=tmp_path / "in.png")
+    page = done.bundle / "report.html"
+    older, count = re.subn(r"<tr><th>Digital source type</th><td>\w*</td></tr>", "", page.read_text())
+    assert count == 1
+    page.write_text(older)
+    reseal(done, {})
+    assert verify(done.output).word == "authentic"
+    page.write_text(older.replace("nlm", "nlx"))
+    reseal(done, {})
+    assert verify(done.output).word == "altered"
+
+
 def test_a_packet_that_cannot_be_read_is_compared_with_nothing(tmp_path):
     """The picture of a bundle that was made whole with a packet that breaks off."""
     source = Image(picture("rgb", 8, "none").pixels, ColorMode.RGB)

@@ -46,12 +46,13 @@ def verify(
     key: Keys = None,
     anchors: Anchors = None,
     stamp_anchors: StampAnchors = None,
+    bundle: Annotated[Path | None, path_option("The picture's bundle, if it is not beside it.", metavar="DIR")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say whether a result and its account are unchanged: authentic, altered or unknown. Works offline."""
 
     def run() -> int:
-        return run_verify(path, as_json, trust_of(ledger, key, anchors, stamp_anchors))
+        return run_verify(path, as_json, trust_of(ledger, key, anchors, stamp_anchors), bundle)
 
     guarded(run, as_json=as_json)
 
@@ -147,11 +148,11 @@ def roots_in(path: Path) -> bytes:
     return pem
 
 
-def run_verify(path: Path, as_json: bool, trust: Trust | None = None) -> int:
+def run_verify(path: Path, as_json: bool, trust: Trust | None = None, bundle: Path | None = None) -> int:
     """Verify; return the exit code: 0 authentic, 9 altered, 10 unknown."""
     from tratto import jobs
 
-    verdict = jobs.verify(path, trust)
+    verdict = jobs.verify(path, trust, bundle)
     if as_json:
         told = verdict.to_json()
         told.pop("exit_code")

@@ -94,6 +94,15 @@ def refuse(kind: str, message: str, code: int, as_json: bool) -> int:
     return code
 
 
+def speak_any_name() -> None:
+    """Have names that the console's encoding lacks shown as escapes: a file's name must not end a run."""
+    for stream in (sys.stdout, sys.stderr):
+        change = getattr(stream, "reconfigure", None)
+        if change is not None and getattr(stream, "errors", "") in ("strict", "surrogateescape"):
+            with contextlib.suppress(OSError, ValueError):
+                change(errors="backslashreplace")
+
+
 def complain(text: str) -> None:
     """Print on standard error; where nobody listens, work goes on."""
     with contextlib.suppress(OSError, ValueError):
@@ -170,6 +179,7 @@ class GuardedGroup(TyperGroup):
     ) -> Any:
         """Run; see ``typer.core.TyperGroup.main``."""
         extra["windows_expand_args"] = windows_expand_args
+        speak_any_name()
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         given = sys.argv[1:] if args is None else list(args)

@@ -70,6 +70,7 @@ def describe(inspection: Inspection, page: int = 1, pages: int = 1) -> list[str]
 
 def run_inspect(paths: list[str], page: int, as_json: bool) -> int:
     """Inspect; return the exit code."""
+    from tratto.imaging.io import notes_of
     from tratto.jobs import Session
     from tratto.jobs.gather import gather
 
@@ -87,18 +88,23 @@ def run_inspect(paths: list[str], page: int, as_json: bool) -> int:
                 pages = session.count_pages(source.path)
                 if page > pages:
                     raise InputError(f"it has {pages} page{'s' * (pages > 1)}, page {page} was asked for")
-                found = session.inspect(Path(source.path), page - 1)
+                image = session.open(Path(source.path), page - 1)
+                found, notes = session.inspect(image), notes_of(image)
             except TrattoError as e:
                 codes.append(e.exit_code)
                 answers.append({"source": str(source.path), "error": str(e), "exit_code": e.exit_code})
                 line.note(f"tratto: {about(source.path, str(e))}")
                 continue
             codes.append(0)
-            answers.append({"source": str(source.path), "page": page, "pages": pages, **found.to_json()})
+            answers.append(
+                {"source": str(source.path), "page": page, "pages": pages, **found.to_json(), "notes": notes}
+            )
             if not as_json:
                 typer.echo(printable(source.path))
                 for text in describe(found, page, pages):
                     typer.echo(printable(text))
+            for note in notes:
+                line.note(f"  note: {note}")
     if as_json:
         emit_json(answers)
     return overall(codes)

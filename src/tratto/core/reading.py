@@ -124,7 +124,7 @@ def _parsed(
         raise InputError(f"{where}: is nested too deep to be read as {kind}") from e
     except (ValueError, OverflowError, TypeError, KeyError, AttributeError, own) as e:
         words = " ".join(str(e).split())[:200]
-        raise InputError(f"{where}: is not valid {kind}: {words}") from e
+        raise InputError(f"{where}: is no {kind}, or not valid {kind}: {words}") from e
     _check_depth(value, where, kind)
     return value
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import mmap
+import os
 import tempfile
 
 import numpy as np
@@ -37,7 +39,7 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, in_memory: int = IN_MEMOR
         return np.zeros(shape, dt)
     try:
         with tempfile.TemporaryFile(prefix="tratto-") as f:
-            f.truncate(size)
+            _reserve(f.fileno(), size)
             view = mmap.mmap(f.fileno(), size)
     except OSError as e:
         raise OutputError(
@@ -45,6 +47,22 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, in_memory: int = IN_MEMOR
             f"({e}); free some or point TMPDIR elsewhere"
         ) from e
     return np.frombuffer(view, dtype=dt, count=count).reshape(shape)
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Give a file its size with all the room it takes: a page for which there is none would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+            return
+        except OSError as e:
+            if e.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+    os.truncate(descriptor, size)
+    if hasattr(os, "statvfs"):
+        room = os.fstatvfs(descriptor)
+        if room.f_bavail * room.f_frsize < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def release(array: NDArray[np.generic] | None) -> None:

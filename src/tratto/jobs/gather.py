@@ -100,12 +100,17 @@ def _walk(folder: Path, skip: Path | None) -> tuple[list[Path], list[Path]]:
     """Return the pictures below a folder, and the other files."""
     found: list[Path] = []
     other: list[Path] = []
-    for root, folders, files in os.walk(folder):
+
+    def shut(error: OSError) -> None:
+        # what cannot be looked into is told like a picture that cannot be read; the top is told by whoever opens it
+        found.append(Path(str(error.filename)))
+
+    for root, folders, files in os.walk(folder, onerror=shut):
         here = Path(root)
         folders[:] = sorted(
             f
             for f in folders
-            if not f.endswith(BUNDLE) and not f.startswith(".") and (skip is None or (here / f).resolve() != skip)
+            if not f.endswith(BUNDLE) and not f.startswith(".") and (skip is None or real(here / f) != skip)
         )
         for f in sorted(f for f in files if not f.startswith(".")):
             (found if f.lower().endswith(SUFFIXES) else other).append(here / f)
@@ -132,7 +137,7 @@ def gather(patterns: list[str], out: Path | None, bundles: bool = True) -> Gathe
     InputError
         If a path does not exist, a glob matches nothing, a folder holds no picture, or a bundle is named.
     """
-    skip = out.resolve() if out is not None else None
+    skip = real(out) if out is not None else None
     sources: list[Source] = []
     passed_over: list[Path] = []
     for pattern in patterns:
@@ -174,8 +179,16 @@ def gather(patterns: list[str], out: Path | None, bundles: bool = True) -> Gathe
                 sources.append(Source(m, Path(m.name)))
     unique: dict[Path, Source] = {}
     for s in sources:
-        unique.setdefault(s.path.resolve(), s)
+        unique.setdefault(real(s.path), s)
     return Gathered(list(unique.values()), list(dict.fromkeys(passed_over)))
+
+
+def real(path: Path) -> Path:
+    """Return where a path leads; one whose links go round in a circle leads to itself, and opening it will say so."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        return path.absolute()
 
 
 def _short(text: str, limit: int = 200) -> str:
@@ -211,9 +224,9 @@ def check_targets(jobs: list[Target], sources: list[Source], replace: bool) -> N
     OutputError
         A job that would overwrite an input, or a result or bundle that exists.
     """
-    inputs = {s.path.resolve() for s in sources}
+    inputs = {real(s.path) for s in sources}
     for job in jobs:
-        if job.output.resolve() in inputs:
+        if real(job.output) in inputs:
             raise OutputError(
                 f"{job.output} is an input; an input is never overwritten. Choose another folder with -o. "
                 "Nothing was written"

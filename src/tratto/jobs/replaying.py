@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tratto.core.artifact import Artifact, InputPicture, PictureArtifact, Scene, main_role
-from tratto.core.errors import OptionError, ReceiptError
+from tratto.core.errors import OptionError, ReceiptError, TrattoError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
 from tratto.core.recipe import Recipe
@@ -120,7 +120,13 @@ def replay(job: Job, receipt: Path | str, source: Any = None, inputs: Mapping[st
         mask = Mask(account.mask)
     recipe = Recipe.from_json(facts["recipe"]["resolved"], step_class)
     prepared = Prepared(None, mask, account.masks, inputs=second, output=main_role(facts["outputs"]))
-    done = job.execute(recipe, image, _inspection_of(facts), prepared, None, page, pinned_models(facts))
+    try:
+        done = job.execute(recipe, image, _inspection_of(facts), prepared, None, page, pinned_models(facts))
+    except (TrattoError, MemoryError):
+        raise
+    except Exception as e:
+        # every parameter is of the kind its field has; what is in a table of them anybody may have written
+        raise ReceiptError(f"the recipe cannot be done as it stands ({type(e).__name__}: {e})") from e
     same = _same_environment(facts, done.receipt)
     if main_output(done.receipt)["samples_sha256"] == main_output(facts)["samples_sha256"]:
         return Replayed("A", 0.0, None, same_environment=same)

@@ -73,11 +73,11 @@ def replay(receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | 
     return Session().replay(receipt, source, inputs)
 
 
-def verify(path: Path | str, trust: Trust | None = None) -> Verdict:
+def verify(path: Path | str, trust: Trust | None = None, bundle: Path | str | None = None) -> Verdict:
     """Say whether a result and its account are unchanged; see ``tratto.provenance.verify``."""
     from tratto.provenance.verify import verify as check
 
-    return check(path, known=known_models(), trust=trust)
+    return check(path, known=known_models(), trust=trust, bundle=bundle)
 
 
 def audit(
@@ -133,6 +133,7 @@ def known_models() -> Known:
     from tratto.models.store import all_cards
     from tratto.provenance.consistency import Known, KnownModel
     from tratto.providers.catalogue import CATALOGUE, Row
+    from tratto.steps import step_class
 
     cards = all_cards()
     former: dict[str, tuple[str, ...]] = {}
@@ -152,6 +153,7 @@ def known_models() -> Known:
         # claim of less could contradict is only what every provider of that name does
         providers={n: all(r.generative for r in rs) for n, rs in by_name.items()} | {"given": False},
         version=__version__,
+        steps=step_class,
     )
 
 

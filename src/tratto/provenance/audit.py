@@ -123,10 +123,11 @@ def find_bundles(path: Path) -> Iterator[Path]:
 def find_items(folder: Path) -> Iterator[Path]:
     """Yield every bundle below a folder and every picture that has none beside it, in a stable order.
 
-    Hidden folders and what stopped saves left are passed over.
+    Hidden folders and what stopped saves left are passed over. Folders that may not be read come last, as themselves.
     """
     endings = {f".{e}" for e in ORIGINAL_ENDINGS}
-    for here, folders, files in os.walk(folder):
+    shut: list[Path] = []
+    for here, folders, files in os.walk(folder, onerror=lambda e: shut.append(Path(str(e.filename)))):
         bundles = sorted(f for f in folders if f.endswith(SUFFIX) and not is_leftover(Path(f)))
         stems = {b.removesuffix(SUFFIX) for b in bundles}
         for name in bundles:
@@ -136,6 +137,7 @@ def find_items(folder: Path) -> Iterator[Path]:
             if path.suffix.lower() in endings and not name.startswith(".") and path.stem not in stems:
                 yield path
         folders[:] = sorted(f for f in folders if not f.endswith(SUFFIX) and not f.startswith("."))
+    yield from shut  # nobody knows what is in them, and somebody has to be told
 
 
 def audit(
@@ -176,7 +178,7 @@ def audit(
     try:
         with open(os.devnull if state is None else state, "a", encoding="utf-8") as remember:
             for i, path in enumerate(items):
-                name = path.relative_to(folder).as_posix()
+                name = _utf8(path.relative_to(folder).as_posix())
                 print_ = _fingerprint(path)
                 row = done.get((name, print_))
                 if row is None:
@@ -196,7 +198,7 @@ def _row(path: Path, name: str, fingerprint: str, options: AuditOptions) -> Audi
     try:
         verdict = verify(path, options.deep, options.known, options.trust)
     except TrattoError as e:
-        return AuditRow(name, "unknown", (str(e),), fingerprint)
+        return AuditRow(name, "unknown", (_utf8(str(e)),), fingerprint)
     tier = ""
     if options.replay is not None and path.suffix == SUFFIX and verdict.word != "altered":
         try:
@@ -208,7 +210,12 @@ def _row(path: Path, name: str, fingerprint: str, options: AuditOptions) -> Audi
         with contextlib.suppress(TrattoError):  # without an original there is nothing to compare with
             found = options.unsupported(path)
     claim = (verdict.status, verdict.stamp, verdict.forensic)
-    return AuditRow(name, verdict.word, verdict.reasons, fingerprint, tier, *claim, found)
+    return AuditRow(name, verdict.word, tuple(map(_utf8, verdict.reasons)), fingerprint, _utf8(tier), *claim, found)
+
+
+def _utf8(text: str) -> str:
+    """Return text with the bytes of names that are not UTF-8 as escapes, so that it can be written anywhere."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def _fingerprint(path: Path) -> str:

@@ -6,12 +6,14 @@ one and begin the next. Somebody who changes one statement has to change all of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from tratto.core.artifact import main_role
+from tratto.core.errors import ReceiptError
+from tratto.core.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,15 @@ class Known:
         Name of each provider: may it invent detail?
     version : str
         Version of Tratto that all this belongs to.
+    steps : callable or None
+        Name of a step to its class; None: recipes are not compared with the fields of their steps.
     """
 
     models: Mapping[str, KnownModel] = field(default_factory=dict)
     providers: Mapping[str, bool] = field(default_factory=dict)
     version: str = ""
+    # an audit remembers by what it was asked with, and a function prints with its place in memory
+    steps: Callable[[str], type] | None = field(default=None, repr=False)
 
 
 def contradictions(receipt: Mapping[str, Any]) -> list[str]:
@@ -83,9 +89,12 @@ def _recipe(receipt: Mapping[str, Any]) -> list[str]:
         return out
     if done != [s["step"] for s in asked]:
         out.append("receipt.recipe: asked and resolved must hold the same steps in the same order")
+    seed = receipt["recipe"]["resolved"]["seed"]
     kernel = "bicubic"
     for i, (record, planned) in enumerate(zip(steps, resolved, strict=True)):
         params = record["params"]
+        if record["seed"] != seed:
+            out.append(f"receipt.steps[{i}].seed: expected {seed} as in recipe.resolved, got {record['seed']}")
         if params != planned["params"]:
             out.append(f"receipt.steps[{i}].params: expected those of recipe.resolved")
         if isinstance(params.get("provider"), str) and params["provider"] != record["provider"]:
@@ -220,6 +229,14 @@ def compare_models(receipt: Mapping[str, Any], known: Known) -> tuple[list[str],
     """
     wrong: list[str] = []
     notes: list[str] = []
+    if known.steps is not None:
+        try:
+            Recipe.from_json(receipt["recipe"]["resolved"], known.steps)
+        except ReceiptError as e:
+            if receipt["tool"]["version"] == known.version:
+                wrong.append(f"receipt.recipe.resolved: {e}")
+            else:
+                notes.append(f"the recipe was not compared with the steps of this version: {e}")
     # the same weights under another name are the same weights
     inventive = {m.sha256: name for name, m in known.models.items() if m.generative and m.sha256}
     for i, step in enumerate(receipt["steps"]):

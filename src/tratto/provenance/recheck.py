@@ -7,6 +7,7 @@ map is made anew from the original and the result, the report from the receipt.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,6 +39,7 @@ from tratto.provenance.bundle import (
     read_map,
     read_picture,
 )
+from tratto.provenance.bundle.samples import MOST_PIXELS
 from tratto.provenance.edit_map import edit_map, stats_of
 from tratto.provenance.receipt import (
     EXISTING,
@@ -127,10 +129,6 @@ def recheck(bundle: Bundle, picture: Path | None, found: Findings) -> None:
         _again(bundle, seen, found)
     _observed(bundle, found)
     _report(bundle, picture, seen, found)
-
-
-#: Most pixels of a picture or map that are decoded to check it, unless the user lets larger pictures in.
-MOST_PIXELS = 400_000_000
 
 
 def _too_large(receipt: Mapping[str, Any]) -> str:
@@ -439,6 +437,9 @@ def _result(bundle: Bundle, picture: Path, seen: _Seen, found: Findings) -> None
     image = _decode(picture, facts, 0, found)
     if image is None:
         return
+    if image.meta.format != file["format"]:
+        found.wrong.append(f"{shown(picture.name)} is of the format {image.meta.format}, the receipt states another")
+        return
     _marks(bundle, image, found)
     same = digest(image) == file["decoded_samples_sha256"]
     if file["format"] not in LOSSLESS_OUTPUT:
@@ -640,6 +641,10 @@ def read_observed(bundle: Bundle) -> dict[str, Any]:
     return seen
 
 
+#: The row of a step's table that says its digital source type.
+_KIND = re.compile(r"<tr><th>Digital source type</th><td>[A-Za-z]*</td></tr>")
+
+
 def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) -> None:
     """Make the report again and compare."""
     from tratto.provenance.report import (
@@ -705,6 +710,8 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
             files=tuple(sorted(n for n in bundle.sealed_files if "/" in n)),
         )
     )
+    if _KIND.search(stored) is None:  # reports of before did not say it, and are no less true
+        fresh = _KIND.sub("", fresh)
     wrong, alike = compare_reports(stored, fresh, frozenset(skip))
     if wrong:
         found.wrong.append(f"{REPORT} is not what follows from the receipt: {wrong}")

@@ -28,6 +28,7 @@ from tratto.provenance.bundle import (
     UNSEALED,
     Bundle,
     belongs,
+    bundle_by_hash,
     files_in,
     find_bundle,
     find_original,
@@ -93,7 +94,13 @@ def _verdict(found: Findings) -> Verdict:
     return Verdict("authentic", (*found.checked, *found.notes))
 
 
-def verify(path: Path | str, deep: bool = True, known: Known | None = None, trust: Trust | None = None) -> Verdict:
+def verify(
+    path: Path | str,
+    deep: bool = True,
+    known: Known | None = None,
+    trust: Trust | None = None,
+    bundle: Path | str | None = None,
+) -> Verdict:
     """Check a result against what was sealed.
 
     Hashes are compared for every file of the bundle and the picture; names, form and schema of the receipt and the
@@ -116,6 +123,9 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
         The models and providers known here; None: they are not compared, and the reasons say so.
     trust : Trust or None
         Keys, roots and a ledger that the reader brings along; None: nobody is trusted. Nothing is ever fetched.
+    bundle : path or None
+        The bundle of the picture ``path``, wherever it lies; None: beside it. A picture that was renamed is recognised
+        by its hash among the bundles beside it.
 
     Returns
     -------
@@ -136,26 +146,45 @@ def verify(path: Path | str, deep: bool = True, known: Known | None = None, trus
     except OSError as e:
         raise _unreadable(path, e) from e
     _must_open(path, links=True)
-    if is_lone_receipt(path):
+    if bundle is None and is_lone_receipt(path):
         return _lone_receipt(path, known, trust)
+    found = Findings()
     try:
-        folder = find_bundle(path)
+        folder = find_bundle(path) if bundle is None else _named_bundle(path, Path(bundle))
     except ReceiptError as e:
-        return _without_bundle(path, str(e), trust)
+        renamed = bundle_by_hash(path) if bundle is None else None
+        if renamed is None:
+            return _without_bundle(path, str(e), trust)
+        folder = renamed
+        found.notes.append(f"the picture was renamed: the bundle that seals it is {shown(folder.name)}")
     if not any(os.path.lexists(folder / n) for n in (RECEIPT, SEAL)):
         return Verdict("unknown", (f"{folder.name} is not a bundle: it holds neither {RECEIPT} nor {SEAL}",))
     for name in (*sorted(NAMES), INPUTS, OUTPUTS):
         _must_open(folder / name)
-    found = Findings()
-    bundle = _open(folder, found)
-    if bundle is None:
+    read = _open(folder, found)
+    if read is None:
         return Verdict("unknown", tuple(found.refused)) if found.refused and not found.wrong else _verdict(found)
-    _files(bundle, found)
+    _files(read, found)
     if not found.wrong:
         check_ledger(folder, trust, found)
-    _models(bundle.receipt, known, found)
-    _claim(bundle.receipt, found)
-    return _claiming(_of_bundle(bundle, path, deep, trust, found), bundle.receipt)
+    _models(read.receipt, known, found)
+    _claim(read.receipt, found)
+    return _claiming(_of_bundle(read, path, deep, trust, found), read.receipt)
+
+
+def _named_bundle(path: Path, bundle: Path) -> Path:
+    """Return the bundle that a picture is to be compared with.
+
+    Raises
+    ------
+    InputError
+        If it is none, or the other is no picture.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: with a bundle of its own, a picture is compared; name the picture")
+    if not bundle.is_dir():
+        raise InputError(f"{bundle}: there is no such bundle; a bundle is a folder whose name ends with .tratto")
+    return bundle
 
 
 def _of_bundle(bundle: Bundle, path: Path, deep: bool, trust: Trust, found: Findings) -> Verdict:
@@ -172,18 +201,12 @@ def _of_bundle(bundle: Bundle, path: Path, deep: bool, trust: Trust, found: Find
         return _verdict(found)
     if deep:
         recheck(bundle, picture, found)
-    if found.refused and not found.wrong:
-        return Verdict("unknown", (*found.refused, *found.checked, *found.notes))
-    if found.wrong or picture is not None:
+    if found.wrong or (picture is not None and not found.refused):
         return _verdict(found)
-    return Verdict(
-        "unknown",
-        (
-            f"the bundle is unaltered, but its {main_role(bundle.receipt['outputs'])} is not beside it",
-            *found.checked,
-            *found.notes,
-        ),
-    )
+    # what is missing is the first reason, whatever else nobody vouches for
+    made = main_role(bundle.receipt["outputs"])
+    gone = () if picture is not None else (f"the bundle is unaltered, but its {made} is not beside it",)
+    return Verdict("unknown", (*gone, *found.refused, *found.checked, *found.notes))
 
 
 def _claim(receipt: Mapping[str, Any], found: Findings) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import threading
 import time
@@ -32,6 +33,8 @@ from tratto_lab.corpus.build_card import write_card
 from tratto_lab.corpus.build_item import Skip, make_item
 from tratto_lab.corpus.build_plan import BuildPlan, Tools, open_tools
 from tratto_lab.corpus.shards import ShardWriter, read_index
+
+logger = logging.getLogger(__name__)
 
 #: What a plan says it is.
 FORMAT = "tratto-build/1"
@@ -141,8 +144,13 @@ def list_pictures(folder: Path) -> list[str]:
     for path in folder.rglob("*"):
         if path.suffix.lower() in SUFFIXES and path.is_file():
             name = path.relative_to(folder)
-            if not any(p.startswith(".") for p in name.parts):
-                found.append(name.as_posix())
+            if any(p.startswith(".") for p in name.parts):
+                continue
+            if not name.as_posix().isprintable() and any("\ud800" <= c <= "\udfff" for c in name.as_posix()):
+                shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+                logger.warning("left out, for its name is not UTF-8 and no list could hold it: %s", shown)
+                continue
+            found.append(name.as_posix())
     if not found:
         raise InputError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")
     return sorted(found)

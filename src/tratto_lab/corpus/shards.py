@@ -248,7 +248,7 @@ def decode(key: str, members: Mapping[str, bytes]) -> Item:
         If one is missing or cannot be decoded.
     """
     try:
-        meta = parse_json(members["json"], "the facts of a sample")
+        meta = parse_json(members["json"], f"{key}: the item is broken")
         restored, damaged = _picture(members["restored.png"]), _picture(members["damaged.png"])
         masks = {
             e.removeprefix("mask.").removesuffix(".png"): _picture(data, color=False)

@@ -196,6 +196,10 @@ def _open_file(path: str | os.PathLike[str], limits: Limits) -> Iterator[Source]
         # looked at before opening as well: opening some devices has side effects
         kind = os.stat(raw).st_mode
         if stat.S_ISDIR(kind):
+            if not os.access(raw, os.R_OK | os.X_OK):
+                raise InputError(
+                    f"{name}: the folder may not be read (permission denied), so nothing in it was looked at"
+                )
             raise InputError(f"{name}: is a folder, expected a picture file")
         if not stat.S_ISREG(kind):
             raise InputError(f"{name}: is a device, pipe or socket, expected a regular file")

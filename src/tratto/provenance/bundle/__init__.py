@@ -46,6 +46,7 @@ from tratto.provenance.bundle.names import (
 )
 from tratto.provenance.bundle.read import (
     Bundle,
+    bundle_by_hash,
     check_names,
     files_in,
     find_bundle,
@@ -81,6 +82,7 @@ __all__ = [
     "Bundle",
     "BundleParts",
     "belongs",
+    "bundle_by_hash",
     "bundle_path",
     "check_names",
     "files_in",

@@ -224,13 +224,54 @@ def find_original(bundle: Bundle) -> str | None:
     return found[0] if found else None
 
 
+#: Most bundles, or pictures, of a folder that are looked at to find what was renamed.
+_MOST = 2000
+
+
+def bundle_by_hash(picture: Path) -> Path | None:
+    """Return the bundle beside a picture that seals exactly this file, whatever the two are called; None if none does.
+
+    Parameters
+    ----------
+    picture : Path
+    """
+    try:
+        size = picture.stat().st_size
+        beside = sorted(p for p in picture.absolute().parent.iterdir() if p.suffix == SUFFIX and not p.is_symlink())
+    except OSError:
+        return None
+    facts: FileFacts | None = None
+    for folder in beside[:_MOST]:
+        try:
+            sealed = read_seal(read_limited(folder / SEAL, MAX_SEAL))[1]
+            if sealed.size != size:
+                continue
+            facts = facts or hash_file(picture, limit=size)
+        except ReceiptError:
+            continue
+        if facts == sealed:
+            return folder
+    return None
+
+
+def _renamed_output(bundle: Bundle, endings: set[str]) -> Path | None:
+    """Return the picture beside a bundle that it seals, under another name."""
+    beside = sorted(p for p in bundle.folder.absolute().parent.iterdir() if p.suffix.lower().lstrip(".") in endings)
+    for path in beside[:_MOST]:
+        with contextlib.suppress(ReceiptError, OSError):
+            if path.is_file() and path.stat().st_size == bundle.sealed_output.size:
+                if hash_file(path, limit=bundle.sealed_output.size, links=False) == bundle.sealed_output:
+                    return path
+    return None
+
+
 def find_output(bundle: Bundle) -> tuple[Path | None, bool]:
     """Look for the picture, or whatever else the result is, that a bundle is about, beside it.
 
     Returns
     -------
     path : Path or None
-        None if no file there has the name and the format.
+        None if no file there has the name and the format, and none is the sealed one under another name.
     matches : bool
         True if it is the sealed one, byte by byte.
     """
@@ -247,6 +288,10 @@ def find_output(bundle: Bundle) -> tuple[Path | None, bool]:
         with contextlib.suppress(ReceiptError):
             if hash_file(path, limit=bundle.sealed_output.size, links=False) == bundle.sealed_output:
                 return path, True
+    if found is None:
+        with contextlib.suppress(OSError):
+            found = _renamed_output(bundle, endings)
+        return found, found is not None
     return found, False
 
 

@@ -14,12 +14,17 @@ from tratto.core.artifact import Artifact, Scene
 from tratto.core.errors import InputError, ReceiptError
 from tratto.core.image import Image
 from tratto.imaging.artifact import Picture
+from tratto.imaging.io.limits import MAX_MEGAPIXELS, usual_pixels
 from tratto.imaging.scratch import allocate
 from tratto.provenance.bundle.read import Bundle
 from tratto.provenance.seal import open_regular
 
 if TYPE_CHECKING:
     from tratto.imaging.io import Limits
+
+
+#: Most pixels of a map that is decoded, unless the user lets larger pictures in; its size anybody can state.
+MOST_PIXELS = 400_000_000
 
 
 def mask_values(samples: NDArray[np.uint16]) -> NDArray[np.float32]:
@@ -122,6 +127,12 @@ def read_map(bundle: Bundle, name: str, size: Mapping[str, Any]) -> NDArray[np.u
     from tratto.imaging.io import read_image
 
     path = bundle.folder / name
+    most = max(MOST_PIXELS, usual_pixels())
+    if size["width"] * size["height"] > most:
+        raise ReceiptError(
+            f"{name} is said to have {size['width']}x{size['height']} pixels, the limit is {most / 1e6:.0f} million; "
+            f"set {MAX_MEGAPIXELS} if you trust it"
+        )
     open_regular(path).close()
     try:
         image = read_image(path, limits_for(path, size["width"], size["height"]), 0, allocate)
