@@ -81,13 +81,13 @@ def test_cards_of_anything(tmp_path, given):
     "text", ["[" * 9000, "{1: 2, 'a': 3}", "{'²': 'a'}", "[1e400]", "['a'] * 9", str(list(range(5000)))]
 )
 def test_names_in_a_model_are_believed_only_as_names(text):
-    from tratto.providers.damage_finder import _names_of
+    from tratto.providers.damage import _names_of
 
     assert _names_of(text) == ()
 
 
 def test_the_side_of_a_model_is_one_that_a_network_has():
-    from tratto.providers.damage_finder import _side_of
+    from tratto.providers.damage import _side_of
 
     for text in (
         "[" * 9000,
