@@ -182,10 +182,10 @@ class Diffuse(BaseStep):
         return services.open(self.uses[0])
 
     def _wanted(self, depth: Float | None, reference: Float | None, window: dict[str, Any]) -> Any:
-        from tratto.providers.inpainter.diffusion import Wanted
+        from tratto.providers.inpainter.diffusion import InpaintRequest
 
         p = self.params
-        return Wanted(
+        return InpaintRequest(
             prompt=self.prompt or None,
             negative=str(p["negative"]),
             steps=_all_steps(p, window),
