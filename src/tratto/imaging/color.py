@@ -29,7 +29,6 @@ __all__ = [
     "view_note",
     "view_rgb",
     "view_wide",
-    "working_groups",
 ]
 
 _BAND_PIXELS = 1 << 16  # temporaries of one band stay inside the second-level cache
@@ -106,29 +105,6 @@ def from_float(values: NDArray[np.floating[Any]], bits: int) -> Samples:
 def _check_bits(bits: int) -> None:
     if bits not in (1, 2, 4, 8, 16):
         raise OptionError(f"bit depth must be 1, 2, 4, 8 or 16, got {bits}")
-
-
-def working_groups(mode: ColorMode) -> tuple[tuple[int, int, int], ...]:
-    """Channels that a three-channel restorer is fed together, one group per pass.
-
-    Gray is shown to it three times over; RGB goes as it is; of CMYK the three inks go together and the key alone,
-    three times over. A channel repeated inside a group is read back as the mean of its three results. Palette
-    pictures are expanded to RGB first.
-
-    Parameters
-    ----------
-    mode : ColorMode
-
-    Returns
-    -------
-    tuple of (int, int, int)
-        Channel numbers; every channel of the mode is in exactly one group.
-    """
-    if mode is ColorMode.GRAY:
-        return ((0, 0, 0),)
-    if mode is ColorMode.CMYK:
-        return ((0, 1, 2), (3, 3, 3))
-    return ((0, 1, 2),)
 
 
 # ------------------------------------------------------------------------------------------------------------ sRGB
