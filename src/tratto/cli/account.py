@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits, guarded
 from tratto.cli.show import ProgressLine, emit_json, path_argument, path_option, printable
 
 if TYPE_CHECKING:
@@ -23,13 +23,22 @@ Anchors = Annotated[Path | None, path_option("Root certificates (PEM) whose cont
 StampAnchors = Annotated[Path | None, path_option("Root certificates (PEM) of time-stamp authorities.")]
 
 
+@exits
 def replay(
     receipt: Annotated[Path, path_argument("A receipt, its bundle or the picture beside it.", metavar="RECEIPT")],
     source: Annotated[Path | None, path_option("The original, when the bundle holds none.", "--input")] = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Do it again from the receipt and say how exactly the result agrees (tier A, B or C)."""
-    guarded(run_replay, receipt, source, as_json, as_json=as_json)
+    from tratto.jobs import Session
+
+    with ProgressLine() as line:
+        verdict = Session(progress=line).replay(receipt, source)
+    if as_json:
+        emit_json(verdict.to_json())
+    else:
+        typer.echo(printable(verdict.sentence()))
+    return verdict.exit_code
 
 
 def verify(
@@ -48,25 +57,17 @@ def verify(
     guarded(run, as_json=as_json)
 
 
+@exits
 def revert(
     path: Annotated[Path, path_argument("A result or its bundle.")],
     out: Annotated[Path, path_option("File to write the original to.", "--out", "-o")],
-) -> None:
+) -> int:
     """Give back the exact bytes of the original."""
-    guarded(run_revert, path, out)
+    from tratto.provenance import bundle
 
-
-def run_replay(receipt: Path, source: Path | None, as_json: bool) -> int:
-    """Replay; return the exit code: 0 for tiers A, B and C, 9 for another result, 10 if not comparable."""
-    from tratto.jobs import Session
-
-    with ProgressLine() as line:
-        verdict = Session(progress=line).replay(receipt, source)
-    if as_json:
-        emit_json(verdict.to_json())
-    else:
-        typer.echo(printable(verdict.sentence()))
-    return verdict.exit_code
+    written = bundle.revert(path, out)
+    typer.echo(printable(f"{written}: the original, byte for byte"))
+    return 0
 
 
 def trust_of(ledger: Path | None, keys: list[str] | None, anchors: Path | None, stamp_anchors: Path | None) -> Trust:
@@ -121,12 +122,3 @@ def run_verify(path: Path, as_json: bool, trust: Trust | None = None) -> int:
         for reason in verdict.reasons:
             typer.echo(printable(f"  {reason}"))
     return verdict.exit_code
-
-
-def run_revert(path: Path, out: Path) -> int:
-    """Write the original; return the exit code."""
-    from tratto.provenance import bundle
-
-    written = bundle.revert(path, out)
-    typer.echo(printable(f"{written}: the original, byte for byte"))
-    return 0

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits, guarded
 
 keys_app = typer.Typer(
     help="Make and list the keys of identities, ledgers and witnesses.",
@@ -31,6 +31,7 @@ def _list(as_json: _Json = False) -> None:
 
 
 @keys_app.command("new")
+@exits
 def _new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it here.")] = "default",
     kind: Annotated[
@@ -40,9 +41,23 @@ def _new(
         str, typer.Option(help="Name that a ledger or witness signs with, such as example.org/log.")
     ] = "",
     as_json: _Json = False,
-) -> None:
+) -> int:
     """Make a key. It is never replaced, and the private half never leaves its folder."""
-    guarded(run_new, name, kind, origin, as_json, as_json=as_json)
+    from tratto.cli.show import emit_json, printable
+    from tratto.provenance.keys import new_key
+
+    made = new_key(name, kind, origin)
+    if as_json:
+        emit_json(made.to_json())
+        return 0
+    typer.echo(printable(f"{made.folder}: key of kind {made.kind}"))
+    typer.echo(printable(f"  public: {made.public}"))
+    if kind == "identity":
+        typer.echo(
+            "  a test identity: nobody vouches for it, and verify says so. It signs pictures with: "
+            f"tratto restore --sign {name}"
+        )
+    return 0
 
 
 def run_list(as_json: bool) -> int:
@@ -60,23 +75,4 @@ def run_list(as_json: bool) -> int:
         typer.echo(printable(f"cannot be read: {name}"), err=True)
     if not found and not spoilt and not as_json:
         typer.echo(printable(f"no keys in {keys_folder()}; make one with: tratto keys new"))
-    return 0
-
-
-def run_new(name: str, kind: str, origin: str, as_json: bool) -> int:
-    """Make a key; return the exit code."""
-    from tratto.cli.show import emit_json, printable
-    from tratto.provenance.keys import new_key
-
-    made = new_key(name, kind, origin)
-    if as_json:
-        emit_json(made.to_json())
-        return 0
-    typer.echo(printable(f"{made.folder}: key of kind {made.kind}"))
-    typer.echo(printable(f"  public: {made.public}"))
-    if kind == "identity":
-        typer.echo(
-            "  a test identity: nobody vouches for it, and verify says so. It signs pictures with: "
-            f"tratto restore --sign {name}"
-        )
     return 0

