@@ -16,7 +16,7 @@ def test_the_reference_page_is_as_rendered():
 
 
 def test_the_types_are_as_rendered():
-    """After a change: python -m tratto.cli.reference types > src/tratto/session/functions.pyi."""
+    """After a change: python -m tratto.cli.reference types > src/tratto/jobs/functions.pyi."""
     assert (ROOT / "src" / "tratto" / "session" / "functions.pyi").read_text(encoding="utf-8") == type_stub()
 
 

@@ -182,13 +182,10 @@ def _shape(kind: str, text: str) -> Any:
 
 def _one(name: str, about: str, default: float, told: str, flag: str = "--by") -> None:
     """Add a command that changes one mask, or each of a folder, by so many pixels."""
+    pixels: Any = typer.Option(default, flag, help=told)
 
     def command(
-        mask: MaskPath,
-        out: Out,
-        by: Annotated[float, typer.Option(flag, help=told)] = default,
-        overwrite: Overwrite = False,
-        as_json: AsJson = False,
+        mask: MaskPath, out: Out, by: float = pixels, overwrite: Overwrite = False, as_json: AsJson = False
     ) -> int:
         from tratto.imaging import masks
 
