@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tratto.core.errors import InputError, ReceiptError, TrattoError
+from tratto.core.text import shown
 from tratto.provenance import canonical
 from tratto.provenance.bundle import (
     CLUTTER,
@@ -32,7 +33,7 @@ from tratto.provenance.bundle import (
 )
 from tratto.provenance.consistency import Known, compare_models
 from tratto.provenance.receipt import SCHEMA, FileFacts, read_receipt
-from tratto.provenance.recheck import Findings, recheck, shown
+from tratto.provenance.recheck import Findings, recheck
 from tratto.provenance.seal import EMBEDDED, MAX_SEAL, hash_file, read_limited, read_seal, sealed_credentials
 from tratto.provenance.trust import Trust, alone, check_credentials, check_ledger, in_ledger
 
