@@ -136,10 +136,7 @@ def _status(card: ModelCard) -> dict[str, Any]:
         "id": card.id,
         "capability": card.capability,
         "scale": card.scale if card.capability == "restorer" else None,
-        "licence": card.licence,
-        "commercial_use": card.commercial_use,
-        "generative": card.generative,
-        "used_by": card.used_by,
+        **_told(card, "licence", "commercial_use", "generative", "used_by"),
         "available": error is None,
         "why_not": why,
         "fix": fix,
@@ -225,18 +222,13 @@ def _facts(card: ModelCard) -> dict[str, Any]:
         "backend": card.backend,
         "source": places[source.kind],
         "size_bytes": card.size_bytes or None,
-        "paper": card.paper,
-        "training_data": card.training_data,
-        "command": card.command,
+        **_told(card, "paper", "training_data", "command"),
         "files": {name: digest or "pinned at the first pull" for name, digest in card.files.items()},
     }
     if card.capability == "restorer":
-        facts |= {
-            "tile": card.tile,
-            "overlap": card.overlap,
-            "multiple": card.multiple,
-            "border": card.border,
-            "seam_exact": card.seam_exact,
-            "has_sigma": card.has_sigma,
-        }
+        facts |= _told(card, "tile", "overlap", "multiple", "border", "seam_exact", "has_sigma")
     return facts | {"quality": dict(card.quality), "speed": dict(card.speed), "limits": list(card.limits)}
+
+
+def _told(card: ModelCard, *names: str) -> dict[str, Any]:
+    return {name: getattr(card, name) for name in names}

@@ -11,28 +11,11 @@ from string import Template
 from typing import Any
 
 from tratto.provenance.receipt import HYPOTHETICAL
+from tratto.provenance.report import words as say
 from tratto.provenance.report.inputs import ReportInputs
 from tratto.provenance.report.plain import code_block, hash_span, listed, percent, sentence, table_rows, text
 from tratto.provenance.report.previews import pictures_of
 from tratto.provenance.report.regions import regions_of
-from tratto.provenance.report.words import (
-    FORENSIC_WORDS,
-    REGION_HEADS,
-    TITLES,
-    Passage,
-    basis_words,
-    environment,
-    figures,
-    hashes,
-    how_to_check,
-    inspection_words,
-    limits,
-    made_from,
-    region_rows,
-    status_of,
-    steps,
-    warnings,
-)
 
 # Where scripts may not run, the two pictures simply stand side by side.
 _SCRIPT = """(function () {
@@ -82,30 +65,30 @@ def render_report(inputs: ReportInputs) -> str:
         "footer_name": _in_css(inputs.output_name),
         "title": text(f"{inputs.output_name}: Tratto report"),
         "version": text(receipt["tool"]["version"]),
-        "task": text(TITLES.get(receipt["task"], sentence(receipt["task"]))),
+        "task": text(say.TITLES.get(receipt["task"], sentence(receipt["task"]))),
         "output_name": text(inputs.output_name),
-        "from_line": text(made_from(inputs)),
+        "from_line": text(say.made_from(inputs)),
         "stamp": f'<div class="stamp">{text(receipt["claim"]["stamp"])}</div>' if receipt["claim"]["stamp"] else "",
-        "status": text(status_of(receipt)[0]),
+        "status": text(say.status_of(receipt)[0]),
         "status_kind": "made-up" if receipt["claim"]["status"] == HYPOTHETICAL else "",
-        "status_words": text(status_of(receipt)[1]),
+        "status_words": text(say.status_of(receipt)[1]),
         "warnings": _warnings(receipt),
-        "figures": "".join(f"<div><b>{text(b)}</b><span>{text(s)}</span></div>" for b, s in figures(receipt)),
-        "inspection": table_rows(inspection_words(receipt["inspection"])),
+        "figures": "".join(f"<div><b>{text(b)}</b><span>{text(s)}</span></div>" for b, s in say.figures(receipt)),
+        "inspection": table_rows(say.inspection_words(receipt["inspection"])),
         "reasons": listed(receipt["recipe"]["resolved"]["reasons"], "Why: "),
-        "steps": f"<p>{FORENSIC_WORDS}</p>" * receipt["forensic"] + _steps(receipt),
-        "region_heads": "".join(f"<th>{text(h)}</th>" for h in REGION_HEADS),
-        "region_rows": table_rows(region_rows(inputs, regions)),
+        "steps": f"<p>{say.FORENSIC_WORDS}</p>" * receipt["forensic"] + _steps(receipt),
+        "region_heads": "".join(f"<th>{text(h)}</th>" for h in say.REGION_HEADS),
+        "region_rows": table_rows(say.region_rows(inputs, regions)),
         "claim_rows": table_rows((r["where"], percent(r["share"]), r["status"]) for r in receipt["claim"]["regions"]),
-        "limits": "".join(f"<li>{text(s)}</li>" for s in limits(inputs)),
-        "howto": "".join(map(_passage, how_to_check(inputs))),
-        "hashes": _facts((k, hash_span(v) if v else "none: there was no file") for k, v in hashes(inputs)),
-        "environment": _facts((k, text(v)) for k, v in environment(receipt["environment"])),
+        "limits": "".join(f"<li>{text(s)}</li>" for s in say.limits(inputs)),
+        "howto": "".join(map(_passage, say.how_to_check(inputs))),
+        "hashes": _facts((k, hash_span(v) if v else "none: there was no file") for k, v in say.hashes(inputs)),
+        "environment": _facts((k, text(v)) for k, v in say.environment(receipt["environment"])),
         "footer": text(
             "This report explains the receipt; where the two differ, receipt.json counts. Previews in it are reduced "
             "copies. It loads nothing from anywhere."
         ),
-        "basis_words": text(basis_words(receipt)),
+        "basis_words": text(say.basis_words(receipt)),
         **pictures_of(inputs),
     }
     return _template().substitute(values)
@@ -121,7 +104,7 @@ def _facts(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def _warnings(receipt: Mapping[str, Any]) -> str:
-    every = warnings(receipt)
+    every = say.warnings(receipt)
     if not every:
         return ""
     return '<div class="warn"><b>Please note</b><ul>' + "".join(f"<li>{text(w)}</li>" for w in every) + "</ul></div>"
@@ -131,7 +114,7 @@ def _steps(receipt: Mapping[str, Any]) -> str:
     if not receipt["steps"]:
         return "<p>No step was run: the picture was left alone.</p>"
     out = []
-    for step in steps(receipt["steps"]):
+    for step in say.steps(receipt["steps"]):
         body = _facts(
             (k, "<br>".join(v for v in (text(words), hash_span(digest) if digest else "") if v))
             for k, words, digest in step.rows
@@ -142,7 +125,7 @@ def _steps(receipt: Mapping[str, Any]) -> str:
     return "".join(out)
 
 
-def _passage(passage: Passage) -> str:
+def _passage(passage: say.Passage) -> str:
     if passage.lines:
         return code_block(passage.lines)
     parts = (text(p) if i % 2 == 0 else f"<code>{text(p)}</code>" for i, p in enumerate(passage.words.split("`")))
