@@ -279,7 +279,14 @@ class DiffusionInpainter:
         folders = backend.folders
         more = [folder for folder, _ in folders.adapters]
         more += [f for f in (folders.controlnet, folders.image_prompt) if f is not None]
-        self._info = InpainterInfo(
+        #: Side of the squares that the model was trained on.
+        self.side = backend.size
+        #: Whether a ControlNet is there, which needs a depth map.
+        self.takes_depth = folders.controlnet is not None
+        #: Whether an IP-Adapter is there, which needs a picture to go by.
+        self.takes_reference = folders.image_prompt is not None
+        #: Facts about this in-painter.
+        self.info = InpainterInfo(
             provider=variant,
             context=0,
             channels=3,
@@ -289,29 +296,9 @@ class DiffusionInpainter:
             megapixels_per_second=0.15 if backend.device != "cpu" else 0.0005,
         )
 
-    @property
-    def info(self) -> InpainterInfo:
-        """Facts about this in-painter."""
-        return self._info
-
-    @property
-    def side(self) -> int:
-        """Side of the squares that the model was trained on."""
-        return self._backend.size
-
-    @property
-    def takes_depth(self) -> bool:
-        """Whether a ControlNet is there, which needs a depth map."""
-        return self._backend.folders.controlnet is not None
-
-    @property
-    def takes_reference(self) -> bool:
-        """Whether an IP-Adapter is there, which needs a picture to go by."""
-        return self._backend.folders.image_prompt is not None
-
     def fill(self, picture: Float, hole: Bool, seed: int = 0) -> Filled:
         """Fill the holes of a window without being told what it shows."""
-        check_window(picture, hole, self._info.provider)
+        check_window(picture, hole, self.info.provider)
         return Filled(self.paint(picture, hole, InpaintRequest(), seed))
 
     def paint(
@@ -337,7 +324,7 @@ class DiffusionInpainter:
         """
         from tratto.imaging.fill import plate_fill
 
-        check_window(picture, hole, self._info.provider)
+        check_window(picture, hole, self.info.provider)
         if not hole.any():
             return picture.copy()
         height, width = self.window(hole.shape[0], hole.shape[1])
