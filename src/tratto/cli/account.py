@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tratto.cli.guard import exits, guarded
+from tratto.cli.guard import exits
 from tratto.cli.show import ProgressLine, emit_json, path_argument, path_option, printable
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def replay(
     return verdict.exit_code
 
 
+@exits
 def verify(
     path: Annotated[Path, path_argument("A result, its bundle or a receipt.")],
     ledger: Ledger = None,
@@ -48,13 +49,21 @@ def verify(
     anchors: Anchors = None,
     stamp_anchors: StampAnchors = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Say whether a result and its account are unchanged: authentic, altered or unknown. Works offline."""
+    from tratto import jobs
 
-    def run() -> int:
-        return run_verify(path, as_json, trust_of(ledger, key, anchors, stamp_anchors))
-
-    guarded(run, as_json=as_json)
+    verdict = jobs.verify(path, trust_of(ledger, key, anchors, stamp_anchors))
+    if as_json:
+        told = verdict.to_json()
+        told.pop("exit_code")
+        emit_json({"path": str(path), **told})
+    else:
+        stamp = f" ({verdict.stamp})" if verdict.stamp else ""
+        typer.echo(printable(f"{path}: {verdict.word}{stamp}"))
+        for reason in verdict.reasons:
+            typer.echo(printable(f"  {reason}"))
+    return verdict.exit_code
 
 
 @exits
@@ -105,20 +114,3 @@ def roots_in(path: Path) -> bytes:
     except InputError as e:
         raise InputError(f"{path}: {e}") from e
     return pem
-
-
-def run_verify(path: Path, as_json: bool, trust: Trust | None = None) -> int:
-    """Verify; return the exit code: 0 authentic, 9 altered, 10 unknown."""
-    from tratto import jobs
-
-    verdict = jobs.verify(path, trust)
-    if as_json:
-        told = verdict.to_json()
-        told.pop("exit_code")
-        emit_json({"path": str(path), **told})
-    else:
-        stamp = f" ({verdict.stamp})" if verdict.stamp else ""
-        typer.echo(printable(f"{path}: {verdict.word}{stamp}"))
-        for reason in verdict.reasons:
-            typer.echo(printable(f"  {reason}"))
-    return verdict.exit_code

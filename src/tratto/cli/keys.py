@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tratto.cli.guard import exits, guarded
+from tratto.cli.guard import exits
 
 keys_app = typer.Typer(
     help="Make and list the keys of identities, ledgers and witnesses.",
@@ -21,13 +21,27 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def _default(context: typer.Context, as_json: _Json = False) -> None:
     """Make and list the keys of identities, ledgers and witnesses."""
     if context.invoked_subcommand is None:
-        guarded(run_list, as_json, as_json=as_json)
+        _list(as_json=as_json)
 
 
 @keys_app.command("list")
-def _list(as_json: _Json = False) -> None:
+@exits
+def _list(as_json: _Json = False) -> int:
     """List the keys that are here."""
-    guarded(run_list, as_json, as_json=as_json)
+    from tratto.cli.show import emit_json, printable
+    from tratto.provenance.keys import keys_folder, list_keys
+
+    spoilt: list[str] = []
+    found = list(list_keys(spoilt))
+    if as_json:
+        emit_json([k.to_json() for k in found])
+    for key in () if as_json else found:
+        typer.echo(printable(f"{key.name}: {key.kind}, {key.public}"))
+    for name in spoilt:
+        typer.echo(printable(f"cannot be read: {name}"), err=True)
+    if not found and not spoilt and not as_json:
+        typer.echo(printable(f"no keys in {keys_folder()}; make one with: tratto keys new"))
+    return 0
 
 
 @keys_app.command("new")
@@ -57,22 +71,4 @@ def _new(
             "  a test identity: nobody vouches for it, and verify says so. It signs pictures with: "
             f"tratto restore --sign {name}"
         )
-    return 0
-
-
-def run_list(as_json: bool) -> int:
-    """List; return the exit code."""
-    from tratto.cli.show import emit_json, printable
-    from tratto.provenance.keys import keys_folder, list_keys
-
-    spoilt: list[str] = []
-    found = list(list_keys(spoilt))
-    if as_json:
-        emit_json([k.to_json() for k in found])
-    for key in () if as_json else found:
-        typer.echo(printable(f"{key.name}: {key.kind}, {key.public}"))
-    for name in spoilt:
-        typer.echo(printable(f"cannot be read: {name}"), err=True)
-    if not found and not spoilt and not as_json:
-        typer.echo(printable(f"no keys in {keys_folder()}; make one with: tratto keys new"))
     return 0

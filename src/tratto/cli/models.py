@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tratto.cli.guard import exits, guarded
+from tratto.cli.guard import exits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,13 +23,55 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def _default(context: typer.Context, as_json: _Json = False) -> None:
     """Show, check and fetch models."""
     if context.invoked_subcommand is None:
-        guarded(run_list, as_json, as_json=as_json)
+        _list(as_json=as_json)
 
 
 @models_app.command("list")
-def _list(as_json: _Json = False) -> None:
+@exits
+def _list(as_json: _Json = False) -> int:
     """List providers and models, whether each is ready here, and if not, what would make it so."""
-    guarded(run_list, as_json, as_json=as_json)
+    from dataclasses import asdict
+
+    from tratto.cli.show import emit_json
+    from tratto.models.store import all_cards
+    from tratto.providers.catalogue import CATALOGUE, NOUNS, availability
+
+    models = [_status(card) for card in all_cards().values()]
+    providers = [asdict(a) for a in availability()]
+    if as_json:
+        auto = {kind: [n for n, row in rows.items() if row.auto] for kind, rows in CATALOGUE.items()}
+        emit_json({"providers": providers, "auto": auto, "models": models})
+        return 0
+    rows = [
+        (
+            NOUNS[p["capability"]] if i == 0 or providers[i - 1]["capability"] != p["capability"] else "",
+            p["name"] + (" *" if p["auto"] else ""),
+            " ".join(f"x{s}" for s in p["scales"]) if p["capability"] == "restorer" else "",
+            "yes" if len(p["ready"]) == len(p["scales"]) else "in part" if p["ready"] else "no",
+            p["about"] + (f"; a stand-in for {p['stand_in']}" if p["stand_in"] else ""),
+        )
+        for i, p in enumerate(providers)
+    ]
+    _table(("capability", "provider", "scales", "ready", "what it is"), rows, [_remedy(p) for p in providers])
+    typer.echo()
+    typer.echo("* auto takes the first of these that is ready.")
+    typer.echo("A provider that invents detail is used only when it is named.")
+    typer.echo()
+    cells = [
+        (
+            m["id"],
+            m["capability"],
+            f"x{m['scale']}" if m["scale"] else "-",
+            m["licence"],
+            "yes" if m["commercial_use"] else "NO",
+            "yes" if m["available"] else "no",
+            m["used_by"] or "not used by a command yet",
+        )
+        for m in models
+    ]
+    heads = ("model", "capability", "scale", "licence", "commercial use", "available", "used by")
+    _table(heads, cells, [_remedy(m) for m in models])
+    return 0
 
 
 @models_app.command("show")
@@ -141,52 +183,6 @@ def _status(card: ModelCard) -> dict[str, Any]:
         "why_not": why,
         "fix": fix,
     }
-
-
-def run_list(as_json: bool) -> int:
-    """List; return the exit code."""
-    from dataclasses import asdict
-
-    from tratto.cli.show import emit_json
-    from tratto.models.store import all_cards
-    from tratto.providers.catalogue import CATALOGUE, NOUNS, availability
-
-    models = [_status(card) for card in all_cards().values()]
-    providers = [asdict(a) for a in availability()]
-    if as_json:
-        auto = {kind: [n for n, row in rows.items() if row.auto] for kind, rows in CATALOGUE.items()}
-        emit_json({"providers": providers, "auto": auto, "models": models})
-        return 0
-    rows = [
-        (
-            NOUNS[p["capability"]] if i == 0 or providers[i - 1]["capability"] != p["capability"] else "",
-            p["name"] + (" *" if p["auto"] else ""),
-            " ".join(f"x{s}" for s in p["scales"]) if p["capability"] == "restorer" else "",
-            "yes" if len(p["ready"]) == len(p["scales"]) else "in part" if p["ready"] else "no",
-            p["about"] + (f"; a stand-in for {p['stand_in']}" if p["stand_in"] else ""),
-        )
-        for i, p in enumerate(providers)
-    ]
-    _table(("capability", "provider", "scales", "ready", "what it is"), rows, [_remedy(p) for p in providers])
-    typer.echo()
-    typer.echo("* auto takes the first of these that is ready.")
-    typer.echo("A provider that invents detail is used only when it is named.")
-    typer.echo()
-    cells = [
-        (
-            m["id"],
-            m["capability"],
-            f"x{m['scale']}" if m["scale"] else "-",
-            m["licence"],
-            "yes" if m["commercial_use"] else "NO",
-            "yes" if m["available"] else "no",
-            m["used_by"] or "not used by a command yet",
-        )
-        for m in models
-    ]
-    heads = ("model", "capability", "scale", "licence", "commercial use", "available", "used by")
-    _table(heads, cells, [_remedy(m) for m in models])
-    return 0
 
 
 def _remedy(row: dict[str, Any]) -> str:
