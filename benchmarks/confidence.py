@@ -22,8 +22,9 @@ import numpy as np
 from tratto.core.errors import TrattoError
 from tratto.imaging.io import read_image
 from tratto.jobs import Session
-from tratto.provenance.confidence import coverage, rank_correlation, sigma_from_confidence
+from tratto.provenance.confidence import sigma_from_confidence
 from tratto.tasks.restore import RestoreOptions
+from tratto_lab.evaluation.honesty import coverage, rank_correlation
 
 
 def degrade(clean: np.ndarray, kind: str) -> np.ndarray:

@@ -25,8 +25,8 @@ import numpy as np
 
 from tratto.core.errors import UnavailableError
 from tratto.imaging import io
-from tratto.imaging.metrics import psnr
 from tratto.providers.catalogue import open_provider
+from tratto_lab.evaluation.metrics import psnr
 from tratto_lab.evaluation.restore import Case, restorer_method
 
 SIGMA = 25.0

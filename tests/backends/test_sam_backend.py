@@ -136,7 +136,7 @@ def test_other_folders_pickles_and_half_weights_are_told(folder, tmp_path):
 
 
 def test_a_missing_library_names_the_extra(folder, monkeypatch):
-    monkeypatch.setattr("tratto.backends.sam.NEEDS", ("not_there_at_all",))
+    monkeypatch.setattr("tratto.backends.transformers.NEEDS", ("not_there_at_all",))
     assert isinstance(missing_sam(), MissingExtra)
     with pytest.raises(MissingExtra, match=r"pip install 'tratto\[diffusion\]'"):
         open_sam(folder)

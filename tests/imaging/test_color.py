@@ -125,13 +125,6 @@ def test_from_float_clips_rounds_half_up_and_survives_nan():
         color.to_float(got, 12)
 
 
-def test_working_groups_cover_every_channel_once():
-    assert color.working_groups(ColorMode.GRAY) == ((0, 0, 0),)
-    assert color.working_groups(ColorMode.RGB) == ((0, 1, 2),)
-    assert color.working_groups(ColorMode.CMYK) == ((0, 1, 2), (3, 3, 3))
-    assert color.working_groups(ColorMode.PALETTE) == ((0, 1, 2),)
-
-
 def test_view_without_profile():
     gray = Image(np.array([[0, 1], [1, 0]], np.uint8), ColorMode.GRAY, bits=1)
     np.testing.assert_array_equal(color.view_rgb(gray)[..., 2], [[0, 1], [1, 0]])

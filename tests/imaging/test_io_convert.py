@@ -21,7 +21,6 @@ from tratto.imaging.io import (
     expand_palette,
     image_from_array,
     image_from_pil,
-    image_to_pil,
     oriented,
     read_image,
     to_eight_bits,
@@ -92,7 +91,7 @@ def test_bad_arrays(bad):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
-def test_pillow_there_and_back(mode):
+def test_samples_of_pillow(mode):
     photo = Pillow.fromarray(skimage.data.astronaut()[:30, :40])
     if mode == "P":
         picture = photo.quantize(100)
@@ -101,11 +100,10 @@ def test_pillow_there_and_back(mode):
     else:
         picture = photo.convert(mode)
     image = image_from_pil(picture)
-    back = image_to_pil(image)
-    assert back.mode == picture.mode
-    assert np.array_equal(np.asarray(back), np.asarray(picture))
+    samples = image.pixels if image.alpha is None else np.dstack([image.pixels, image.alpha])
+    assert np.array_equal(samples, np.asarray(picture))
     if mode == "P":
-        assert np.array_equal(np.asarray(back.convert("RGB")), np.asarray(picture.convert("RGB")))
+        assert np.array_equal(image.palette[image.pixels, :3], np.asarray(picture.convert("RGB")))
 
 
 def test_pillow_metadata():
@@ -118,8 +116,6 @@ def test_pillow_metadata():
     assert image.meta.orientation == 5
     assert image.meta.exif == exif.tobytes()[6:]
     assert image.meta.icc == b"profile"
-    assert image_to_pil(image).info["icc_profile"] == b"profile"
-    assert image_to_pil(image).getexif()[0x0112] == 5
 
 
 def test_pillow_transparency_of_a_colour():
@@ -153,10 +149,10 @@ def test_pillow_wide_integers():
         image_from_pil(Pillow.fromarray(np.array([[0, 65536]], np.int32)))
 
 
-def test_sixteen_bit_colour_is_rounded_for_pillow():
+def test_sixteen_bit_colour_is_rounded_to_eight():
     image = Image(np.array([[[0, 128, 129], [65535, 32768, 257]]], np.uint16), ColorMode.RGB, 16)
     # 128 / 257 = 0.498, 129 / 257 = 0.502
-    assert np.asarray(image_to_pil(image)).tolist() == [[[0, 0, 1], [255, 128, 1]]]
+    assert to_eight_bits(image).pixels.tolist() == [[[0, 0, 1], [255, 128, 1]]]
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 16])

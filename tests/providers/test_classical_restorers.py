@@ -6,9 +6,9 @@ import pytest
 import skimage.data
 
 from tratto.core.errors import OptionError
-from tratto.imaging.metrics import psnr
 from tratto.providers.catalogue import open_provider
 from tratto.providers.restorer.nlm import NonLocalMeans
+from tratto_lab.evaluation.metrics import psnr
 
 
 @pytest.fixture(scope="module")

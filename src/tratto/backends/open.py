@@ -28,17 +28,14 @@ class Backend(Protocol):
     @property
     def library(self) -> str:
         """Name and version, such as ``"onnxruntime 1.20.0"``."""
-        ...
 
     @property
     def precision(self) -> str:
         """What the arithmetic is done in: ``"fp32"`` or ``"bf16"``."""
-        ...
 
     @property
     def model(self) -> ModelRef:
         """The verified weights."""
-        ...
 
     def run(self, inputs: Mapping[str, Array]) -> Tensors:
         """Run the network once.
@@ -58,7 +55,6 @@ class Backend(Protocol):
         OptionError
             If a name, type or shape is not what the network takes.
         """
-        ...
 
 
 @dataclass(frozen=True)

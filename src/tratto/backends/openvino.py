@@ -55,22 +55,15 @@ class OpenVinoBackend:
         self._outputs = tuple(
             next((n for n in sorted(o.get_names()) if n in promised), o.get_any_name()) for o in compiled.outputs
         )
-        self._library = f"openvino {ov.__version__.split('-')[0]}"
-
-    @property
-    def library(self) -> str:
-        """Name and version."""
-        return self._library
+        #: The verified weights.
+        self.model: ModelRef = opening.weights.ref
+        #: Name and version.
+        self.library = f"openvino {ov.__version__.split('-')[0]}"
 
     @property
     def precision(self) -> str:
         """``"fp32"`` or ``"bf16"``."""
         return self._opening.precision
-
-    @property
-    def model(self) -> ModelRef:
-        """The verified weights."""
-        return self._opening.weights.ref
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[Any]]:
         """Run the network once; see :meth:`~tratto.backends.open.Backend.run`."""

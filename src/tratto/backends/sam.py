@@ -7,7 +7,6 @@ wants them: the longer side brought to its size, mean and standard deviation tak
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,22 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.backends.devices import torch_device
+from tratto.backends.transformers import load_network, missing_transformers
 from tratto.core.capability import WallPrompt
-from tratto.core.errors import MissingExtra, OptionError, WeightMismatch
+from tratto.core.errors import MissingExtra, OptionError
 from tratto.models.folders import ModelFolder, find_folder, read_json
 
 Float = NDArray[np.float32]
 
 #: Of ImageNet, which the published models were trained with; ``preprocessor_config.json`` may say otherwise.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-NEEDS = ("torch", "transformers", "safetensors")
 
 
 def missing_sam() -> MissingExtra | None:
     """Return why the network cannot be run here, or None. Imports nothing heavy."""
-    if any(importlib.util.find_spec(name) is None for name in NEEDS):
-        return MissingExtra("the wall finder sam", "diffusion")
-    return None
+    return missing_transformers("the wall finder sam")
 
 
 def open_sam(folder: Path | str, device: str = "auto") -> SamBackend:
@@ -58,34 +55,12 @@ def open_sam(folder: Path | str, device: str = "auto") -> SamBackend:
     if error is not None:
         raise error
     found = find_folder(str(folder), "part")
-    config = read_json(found.path / "config.json", "a folder in the published layout has a config.json")
-    if config.get("model_type") != "sam":
-        raise OptionError(f"{found.path} holds a network of type {config.get('model_type')!r}; expected sam")
-    import torch
-    import transformers
-
+    model = load_network(found, "SamModel", ("sam",), "sam")
     where = torch_device(device)
-    log = transformers.utils.logging
-    before, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity_error()
-    log.disable_progress_bar()
-    try:
-        model, info = transformers.SamModel.from_pretrained(
-            found.path, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype=torch.float32
-        )
-    except Exception as e:  # safetensors and torch have errors of their own without a common base
-        raise WeightMismatch(f"{found.path} cannot be used as sam: {' '.join(str(e).split())[:300]}") from e
-    finally:
-        log.set_verbosity(before)
-        if bars:
-            log.enable_progress_bar()
-    lost = sorted(map(str, [*(info.get("missing_keys") or ()), *(info.get("mismatched_keys") or ())]))
-    if lost:
-        raise WeightMismatch(f"the weights in {found.path} do not fill the network: {', '.join(lost[:3])} ...")
     stated = found.path / "preprocessor_config.json"
     facts = read_json(stated, "a preprocessor_config.json") if stated.is_file() else {}
     return SamBackend(
-        found, model.to(where).eval(), where, _three(facts.get("image_mean"), MEAN), _three(facts.get("image_std"), STD)
+        found, model.to(where), where, _three(facts.get("image_mean"), MEAN), _three(facts.get("image_std"), STD)
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def model_type(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def _mapped(path: Path, what: str) -> Iterator[None]:
+def quiet(path: Path, what: str) -> Iterator[None]:
     """Turn what the libraries raise about a broken folder into one of our errors, and keep them quiet."""
     import transformers
 
@@ -79,6 +79,46 @@ def _check_complete(info: Mapping[str, Any], path: Path) -> None:
         raise WeightMismatch(f"the weights in {path} do not fill the network: {', '.join((lost + wrong)[:3])} ...")
 
 
+def load_network(folder: ModelFolder, name: str, kinds: Sequence[str], what: str, dtype: Any = None) -> Any:
+    """Return a network of transformers, ready to answer.
+
+    Parameters
+    ----------
+    folder : ModelFolder
+    name : str
+        Of the class.
+    kinds : sequence of str
+        Model types of ``config.json`` that it takes.
+    what : str
+        For errors: "a depth network".
+    dtype : Any
+        None: float32.
+
+    Raises
+    ------
+    OptionError
+        If the folder holds another kind of network.
+    WeightMismatch
+        If it cannot be opened, or its weights do not fill it.
+    """
+    kind = model_type(folder.path)
+    if kind not in kinds:
+        raise OptionError(f"{folder.path} holds a network of type {kind}; expected {' or '.join(kinds)}")
+    import torch
+    import transformers
+
+    with quiet(folder.path, what):
+        network, info = getattr(transformers, name).from_pretrained(
+            folder.path,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=dtype or torch.float32,
+            output_loading_info=True,
+        )
+        _check_complete(info, folder.path)
+    return network.eval()
+
+
 def library() -> str:
     """Return names and versions of what runs these networks."""
     import torch
@@ -103,21 +143,12 @@ class DepthNetwork:
     """
 
     def __init__(self, folder: ModelFolder) -> None:
-        kind = model_type(folder.path)
-        if kind not in DEPTH_TYPES:
-            raise OptionError(f"{folder.path} holds a network of type {kind}; depth takes {' or '.join(DEPTH_TYPES)}")
+        self._network = load_network(folder, "AutoModelForDepthEstimation", DEPTH_TYPES, "a depth network")
         import torch
-        from transformers import AutoModelForDepthEstimation
 
         self.folder, self._torch = folder, torch
         self._preparation = preparation(folder.path)
-        with _mapped(folder.path, "a depth network"):
-            network, info = AutoModelForDepthEstimation.from_pretrained(
-                folder.path, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-            )
-            _check_complete(info, folder.path)
-        self._network = network.eval()
-        self.metric = getattr(network.config, "depth_estimation_type", "relative") == "metric"
+        self.metric = getattr(self._network.config, "depth_estimation_type", "relative") == "metric"
 
     def estimate(self, picture: Float) -> Float:
         """Return what the network says of a picture, (H, W) float32 at the picture's size.
@@ -127,7 +158,7 @@ class DepthNetwork:
         import cv2
 
         pixels = prepared(picture, self._preparation)
-        with self._torch.inference_mode(), _mapped(self.folder.path, "a depth network"):
+        with self._torch.inference_mode(), quiet(self.folder.path, "a depth network"):
             out = self._network(pixel_values=self._torch.from_numpy(pixels)).predicted_depth
         values = np.asarray(out.float().numpy()).reshape(out.shape[-2:])
         return np.asarray(
@@ -142,23 +173,15 @@ class SpeakingNetwork:
     """
 
     def __init__(self, folder: ModelFolder) -> None:
-        kind = model_type(folder.path)
-        if kind not in SPEAKING_TYPES:
-            raise OptionError(
-                f"{folder.path} holds a network of type {kind}; captions take {', '.join(SPEAKING_TYPES)}"
-            )
+        what = "a network that sees and speaks"
+        self._network = load_network(folder, "LlavaForConditionalGeneration", SPEAKING_TYPES, what, "auto")
         import torch
-        from transformers import AutoTokenizer, LlavaForConditionalGeneration
+        from transformers import AutoTokenizer
 
         self.folder, self._torch = folder, torch
         self._preparation = preparation(folder.path)
-        with _mapped(folder.path, "a network that sees and speaks"):
+        with quiet(folder.path, what):
             self._tokenizer = AutoTokenizer.from_pretrained(folder.path, local_files_only=True)
-            network, info = LlavaForConditionalGeneration.from_pretrained(
-                folder.path, local_files_only=True, use_safetensors=True, dtype="auto", output_loading_info=True
-            )
-            _check_complete(info, folder.path)
-        self._network = network.eval()
 
     @property
     def precision(self) -> str:
@@ -178,7 +201,7 @@ class SpeakingNetwork:
         torch, config = self._torch, self._network.config
         token = int(getattr(config, "image_token_index", None) or config.image_token_id)
         pixels = prepared(picture, self._preparation)
-        with torch.inference_mode(), _mapped(self.folder.path, "a network that sees and speaks"):
+        with torch.inference_mode(), quiet(self.folder.path, "a network that sees and speaks"):
             mark = self._tokenizer.convert_ids_to_tokens(token)
             ids = self._tokenizer(self._prompt(question, system, mark), add_special_tokens=False)["input_ids"]
             start = [] if self._tokenizer.bos_token_id in (None, *ids[:1]) else [self._tokenizer.bos_token_id]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits
 from tratto.cli.show import ProgressLine, emit_json, path_argument, path_option, printable
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ Anchors = Annotated[Path | None, path_option("Root certificates (PEM) whose cont
 StampAnchors = Annotated[Path | None, path_option("Root certificates (PEM) of time-stamp authorities.")]
 
 
+@exits
 def replay(
     receipt: Annotated[Path, path_argument("A receipt, its bundle or the picture beside it.", metavar="RECEIPT")],
     given: Annotated[
@@ -35,38 +36,8 @@ def replay(
         ),
     ] = None,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Do it again from the receipt and say how exactly the result agrees (tier A, B or C)."""
-    guarded(run_replay, receipt, given, as_json, as_json=as_json)
-
-
-def verify(
-    path: Annotated[Path, path_argument("A result, its bundle or a receipt.")],
-    ledger: Ledger = None,
-    key: Keys = None,
-    anchors: Anchors = None,
-    stamp_anchors: StampAnchors = None,
-    bundle: Annotated[Path | None, path_option("The picture's bundle, if it is not beside it.", metavar="DIR")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say whether a result and its account are unchanged: authentic, altered or unknown. Works offline."""
-
-    def run() -> int:
-        return run_verify(path, as_json, trust_of(ledger, key, anchors, stamp_anchors), bundle)
-
-    guarded(run, as_json=as_json)
-
-
-def revert(
-    path: Annotated[Path, path_argument("A result or its bundle.")],
-    out: Annotated[Path, path_option("File to write the original to.", "--out", "-o")],
-) -> None:
-    """Give back the exact bytes of the original."""
-    guarded(run_revert, path, out)
-
-
-def run_replay(receipt: Path, given: list[str] | None, as_json: bool) -> int:
-    """Replay; return the exit code: 0 for tiers A, B and C, 9 for another result, 10 if not comparable."""
     from tratto.jobs import Session
 
     inputs = inputs_of(given or [])
@@ -78,6 +49,45 @@ def run_replay(receipt: Path, given: list[str] | None, as_json: bool) -> int:
     else:
         typer.echo(printable(verdict.sentence()))
     return verdict.exit_code
+
+
+@exits
+def verify(
+    path: Annotated[Path, path_argument("A result, its bundle or a receipt.")],
+    ledger: Ledger = None,
+    key: Keys = None,
+    anchors: Anchors = None,
+    stamp_anchors: StampAnchors = None,
+    bundle: Annotated[Path | None, path_option("The picture's bundle, if it is not beside it.", metavar="DIR")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Say whether a result and its account are unchanged: authentic, altered or unknown. Works offline."""
+    from tratto import jobs
+
+    verdict = jobs.verify(path, trust_of(ledger, key, anchors, stamp_anchors), bundle)
+    if as_json:
+        told = verdict.to_json()
+        told.pop("exit_code")
+        emit_json({"path": str(path), **told})
+    else:
+        stamp = f" ({verdict.stamp})" if verdict.stamp else ""
+        typer.echo(printable(f"{path}: {verdict.word}{stamp}"))
+        for reason in verdict.reasons:
+            typer.echo(printable(f"  {reason}"))
+    return verdict.exit_code
+
+
+@exits
+def revert(
+    path: Annotated[Path, path_argument("A result or its bundle.")],
+    out: Annotated[Path, path_option("File to write the original to.", "--out", "-o")],
+) -> int:
+    """Give back the exact bytes of the original."""
+    from tratto.provenance import bundle
+
+    written = bundle.revert(path, out)
+    typer.echo(printable(f"{written}: the original, byte for byte"))
+    return 0
 
 
 def inputs_of(given: list[str]) -> dict[str, Path]:
@@ -146,29 +156,3 @@ def roots_in(path: Path) -> bytes:
     except InputError as e:
         raise InputError(f"{path}: {e}") from e
     return pem
-
-
-def run_verify(path: Path, as_json: bool, trust: Trust | None = None, bundle: Path | None = None) -> int:
-    """Verify; return the exit code: 0 authentic, 9 altered, 10 unknown."""
-    from tratto import jobs
-
-    verdict = jobs.verify(path, trust, bundle)
-    if as_json:
-        told = verdict.to_json()
-        told.pop("exit_code")
-        emit_json({"path": str(path), **told})
-    else:
-        stamp = f" ({verdict.stamp})" if verdict.stamp else ""
-        typer.echo(printable(f"{path}: {verdict.word}{stamp}"))
-        for reason in verdict.reasons:
-            typer.echo(printable(f"  {reason}"))
-    return verdict.exit_code
-
-
-def run_revert(path: Path, out: Path) -> int:
-    """Write the original; return the exit code."""
-    from tratto.provenance import bundle
-
-    written = bundle.revert(path, out)
-    typer.echo(printable(f"{written}: the original, byte for byte"))
-    return 0

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from tratto.cli.account import Anchors, Keys, Ledger, StampAnchors, trust_of
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits
 from tratto.cli.show import ProgressLine, emit_json, path_argument, path_option, printable
 
 
+@exits
 def audit(
     folder: Annotated[Path, path_argument("Everything below it is verified.", metavar="FOLDER")],
     ledger: Ledger = None,
@@ -35,50 +36,46 @@ def audit(
     ] = False,
     clip: Annotated[Path | None, path_option("A CLIP network to compare meanings with, too.", metavar="FOLDER")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
-) -> None:
+) -> int:
     """Verify everything below a folder: table, JSON and HTML. Works offline."""
+    from tratto.imaging.io import atomic_file
+    from tratto.imaging.io.target import check_no_picture
+    from tratto.jobs import audit as audit_below
+    from tratto.provenance import audit as audits
+    from tratto.provenance.canonical import dumps
 
-    def run() -> int:
-        from tratto.imaging.io import atomic_file
-        from tratto.imaging.io.target import check_no_picture
-        from tratto.jobs import audit as audit_below
-        from tratto.provenance import audit as audits
-        from tratto.provenance.canonical import dumps
-
-        trust = trust_of(ledger, key, anchors, stamp_anchors)
-        shown = tuple(only or ())
-        audits.narrowed([], shown)  # a wrong name is told before any work
-        for path in (out, page):
-            if path is not None:
-                check_no_picture(path)
-        before = [] if since is None else audits.read_audit(since)
-        with ProgressLine() as line:
-            rows = audit_below(
-                folder,
-                trust,
-                deep=not quick,
-                replay=again,
-                unsupported=unsupported,
-                clip=clip or "",
-                state=state,
-                progress=lambda done, total: line("audit", done, total),
-            )
-        rows = audits.narrowed(rows, shown)
-        document = audits.summary(rows, audits.narrowed(before, shown))
-        for path, data in (
-            (out, dumps(document) if out else b""),
-            (page, audits.page(folder.name, document).encode() if page else b""),
-        ):
-            if path is not None:
-                with atomic_file(path) as f:
-                    f.write(data)
-        if as_json:
-            emit_json(document)
-        else:
-            _table(document, bool(shown))
-        return audits.exit_code(rows)  # 9 if anything is altered, else 10 if anything is unknown, else 0
-
-    guarded(run, as_json=as_json)
+    trust = trust_of(ledger, key, anchors, stamp_anchors)
+    shown = tuple(only or ())
+    audits.narrowed([], shown)  # a wrong name is told before any work
+    for path in (out, page):
+        if path is not None:
+            check_no_picture(path)
+    before = [] if since is None else audits.read_audit(since)
+    with ProgressLine() as line:
+        rows = audit_below(
+            folder,
+            trust,
+            deep=not quick,
+            replay=again,
+            unsupported=unsupported,
+            clip=clip or "",
+            state=state,
+            progress=lambda done, total: line("audit", done, total),
+        )
+    rows = audits.narrowed(rows, shown)
+    document = audits.summary(rows, audits.narrowed(before, shown))
+    for path, data in (
+        (out, dumps(document) if out else b""),
+        (page, audits.page(folder.name, document).encode() if page else b""),
+    ):
+        if path is not None:
+            with atomic_file(path) as f:
+                f.write(data)
+    if as_json:
+        emit_json(document)
+    else:
+        _table(document, bool(shown))
+    return audits.exit_code(rows)  # 9 if anything is altered, else 10 if anything is unknown, else 0
 
 
 def _table(document: dict, every: bool) -> None:  # type: ignore[type-arg]

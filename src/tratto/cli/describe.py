@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tratto.cli.guard import exits
 from tratto.cli.show import argument_path, emit_json, make_folder, path_argument, printable
 from tratto.core.errors import OptionError, OutputError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 FILES = ("caption.txt", "depth.png", "edges.png", "description.json")
 
 
+@exits
 def describe(
     picture: Annotated[Path, path_argument("Picture to describe.", metavar="PICTURE")],
     out: Annotated[
@@ -31,14 +33,8 @@ def describe(
     depth_model: Annotated[str, typer.Option(help="Folder of dpt: DPT-Hybrid or Depth Anything.")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+) -> int:
     """Say what a picture shows, how far away it is and where its edges and lines are; change nothing."""
-    from tratto.cli.guard import guarded
-
-    guarded(_describe, picture, out, (captioner, depth, depth_model), overwrite, as_json, as_json=as_json)
-
-
-def _describe(picture: Path, out: Path | None, how: tuple[str, str, str], overwrite: bool, as_json: bool) -> int:
     from tratto.core.capability import Use
     from tratto.imaging import io
     from tratto.imaging.color import view_rgb
@@ -52,8 +48,9 @@ def _describe(picture: Path, out: Path | None, how: tuple[str, str, str], overwr
     image = io.read_image(picture)
     rgb = io.oriented(view_rgb(image), image.meta.orientation)
     services = Job().services()
-    captions: Any = services.open(services.settle(captioner_use(how[0])))
-    depth_use: Any = Use("depth", "dpt" if how[2] and how[1] == "auto" else how[1], {"model": how[2]} if how[2] else {})
+    captions: Any = services.open(services.settle(captioner_use(captioner)))
+    named = "dpt" if depth_model and depth == "auto" else depth
+    depth_use: Any = Use("depth", named, {"model": depth_model} if depth_model else {})
     depths: Any = services.open(services.settle(depth_use))
     finder: Any = services.open(Use("structure"))
     caption, deep, structure = captions.caption(rgb), depths.estimate(rgb), finder.find(rgb)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -11,6 +12,16 @@ from typing import Any, TextIO
 
 import typer
 from typer.core import TyperGroup
+
+
+def exits(command: Callable[..., int]) -> Callable[..., None]:
+    """Make a command of a function that returns the exit code: it runs guarded, with its own signature."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **given: Any) -> None:
+        guarded(functools.partial(command, *arguments, **given), as_json=bool(given.get("as_json")))
+
+    return run
 
 
 def guarded(command: Callable[..., int], *arguments: Any, as_json: bool = False) -> None:
@@ -41,6 +52,8 @@ def guarded(command: Callable[..., int], *arguments: Any, as_json: bool = False)
     except RecursionError:
         words = "something that was given is nested too deep to be read"
         code = refuse("InputError", words, 3, as_json)
+    except typer.BadParameter:
+        raise
     except Exception as e:
         code = deaf()
         if code == 0 and (words := _about_a_name(e)):

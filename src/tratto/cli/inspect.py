@@ -8,19 +8,57 @@ from typing import Annotated, Any
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits
 from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
 from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
 
 
+@exits
 def inspect(
     paths: Annotated[list[str], typer.Argument(help="Pictures, folders or globs.", metavar="PATH")],
     page: Annotated[int, typer.Option(help="Page of files with several, from 1.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
-) -> None:
+) -> int:
     """Say what is wrong with a picture: noise, compression, blur, earlier enlargement, clipping."""
-    guarded(run_inspect, paths, page, as_json, as_json=as_json)
+    from tratto.imaging.io import notes_of
+    from tratto.jobs import Session
+    from tratto.jobs.gather import gather
+
+    if page < 1:
+        raise OptionError(f"--page counts from 1, got {page}")
+    session = Session()
+    answers: list[dict[str, Any]] = []
+    codes: list[int] = []
+    with ProgressLine(enabled=False) as line:
+        gathered = gather(paths, None)
+        if gathered.passed_over:
+            line.note(f"note: {gathered.note()}")
+        for source in gathered.sources:
+            try:
+                pages = session.count_pages(source.path)
+                if page > pages:
+                    raise InputError(f"it has {pages} page{'s' * (pages > 1)}, page {page} was asked for")
+                image = session.open(Path(source.path), page - 1)
+                found, notes = session.inspect(image), notes_of(image)
+            except TrattoError as e:
+                codes.append(e.exit_code)
+                answers.append({"source": str(source.path), "error": str(e), "exit_code": e.exit_code})
+                line.note(f"tratto: {about(source.path, str(e))}")
+                continue
+            codes.append(0)
+            answers.append(
+                {"source": str(source.path), "page": page, "pages": pages, **found.to_json(), "notes": notes}
+            )
+            if not as_json:
+                typer.echo(printable(source.path))
+                for text in describe(found, page, pages):
+                    typer.echo(printable(text))
+            for note in notes:
+                line.note(f"  note: {note}")
+    if as_json:
+        emit_json(answers)
+    return overall(codes)
 
 
 def _lines(name: str, e: Estimate, unit: str) -> list[str]:
@@ -66,45 +104,3 @@ def describe(inspection: Inspection, page: int = 1, pages: int = 1) -> list[str]
         *_opinion(i.opinion),
         f"  {'clipped':<16}{100 * i.clipped_low:.2f} % at black, {100 * i.clipped_high:.2f} % at white",
     ]
-
-
-def run_inspect(paths: list[str], page: int, as_json: bool) -> int:
-    """Inspect; return the exit code."""
-    from tratto.imaging.io import notes_of
-    from tratto.jobs import Session
-    from tratto.jobs.gather import gather
-
-    if page < 1:
-        raise OptionError(f"--page counts from 1, got {page}")
-    session = Session()
-    answers: list[dict[str, Any]] = []
-    codes: list[int] = []
-    with ProgressLine(enabled=False) as line:
-        gathered = gather(paths, None)
-        if gathered.passed_over:
-            line.note(f"note: {gathered.note()}")
-        for source in gathered.sources:
-            try:
-                pages = session.count_pages(source.path)
-                if page > pages:
-                    raise InputError(f"it has {pages} page{'s' * (pages > 1)}, page {page} was asked for")
-                image = session.open(Path(source.path), page - 1)
-                found, notes = session.inspect(image), notes_of(image)
-            except TrattoError as e:
-                codes.append(e.exit_code)
-                answers.append({"source": str(source.path), "error": str(e), "exit_code": e.exit_code})
-                line.note(f"tratto: {about(source.path, str(e))}")
-                continue
-            codes.append(0)
-            answers.append(
-                {"source": str(source.path), "page": page, "pages": pages, **found.to_json(), "notes": notes}
-            )
-            if not as_json:
-                typer.echo(printable(source.path))
-                for text in describe(found, page, pages):
-                    typer.echo(printable(text))
-            for note in notes:
-                line.note(f"  note: {note}")
-    if as_json:
-        emit_json(answers)
-    return overall(codes)

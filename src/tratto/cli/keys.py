@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits
 
 keys_app = typer.Typer(
     help="Make and list the keys of identities, ledgers and witnesses.",
@@ -21,32 +21,13 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def _default(context: typer.Context, as_json: _Json = False) -> None:
     """Make and list the keys of identities, ledgers and witnesses."""
     if context.invoked_subcommand is None:
-        guarded(run_list, as_json, as_json=as_json)
+        _list(as_json=as_json)
 
 
 @keys_app.command("list")
-def _list(as_json: _Json = False) -> None:
+@exits
+def _list(as_json: _Json = False) -> int:
     """List the keys that are here."""
-    guarded(run_list, as_json, as_json=as_json)
-
-
-@keys_app.command("new")
-def _new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it here.")] = "default",
-    kind: Annotated[
-        str, typer.Option(help="identity (a test identity that signs pictures), ledger or witness.")
-    ] = "identity",
-    origin: Annotated[
-        str, typer.Option(help="Name that a ledger or witness signs with, such as example.org/log.")
-    ] = "",
-    as_json: _Json = False,
-) -> None:
-    """Make a key. It is never replaced, and the private half never leaves its folder."""
-    guarded(run_new, name, kind, origin, as_json, as_json=as_json)
-
-
-def run_list(as_json: bool) -> int:
-    """List; return the exit code."""
     from tratto.cli.show import emit_json, printable
     from tratto.provenance.keys import keys_folder, list_keys
 
@@ -63,8 +44,19 @@ def run_list(as_json: bool) -> int:
     return 0
 
 
-def run_new(name: str, kind: str, origin: str, as_json: bool) -> int:
-    """Make a key; return the exit code."""
+@keys_app.command("new")
+@exits
+def _new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it here.")] = "default",
+    kind: Annotated[
+        str, typer.Option(help="identity (a test identity that signs pictures), ledger or witness.")
+    ] = "identity",
+    origin: Annotated[
+        str, typer.Option(help="Name that a ledger or witness signs with, such as example.org/log.")
+    ] = "",
+    as_json: _Json = False,
+) -> int:
+    """Make a key. It is never replaced, and the private half never leaves its folder."""
     from tratto.cli.show import emit_json, printable
     from tratto.provenance.keys import new_key
 

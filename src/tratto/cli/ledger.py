@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits
 from tratto.cli.show import path_argument, path_option
 
 if TYPE_CHECKING:
@@ -28,98 +28,13 @@ _Out = Annotated[Path, path_option("File to write.", "--out", "-o")]
 
 
 @ledger_app.command("new")
+@exits
 def _new(
     folder: _Folder,
     name: Annotated[str, typer.Option("--key-name", help="Key to use or make; see tratto keys.")] = "ledger",
     origin: Annotated[str, typer.Option(help="Name the ledger signs with, if the key is made now.")] = "",
-) -> None:
+) -> int:
     """Begin a ledger."""
-    guarded(run_new, folder, name, origin)
-
-
-@ledger_app.command("add")
-def _add(
-    folder: _Folder,
-    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Results, their bundles, or folders of them.")],
-    as_json: _Json = False,
-) -> None:
-    """Record results, each once, and lay a proof of the newest state into each bundle."""
-    guarded(run_add, folder, paths, as_json, as_json=as_json)
-
-
-@ledger_app.command("show")
-def _show(folder: _Folder, key: _Key = None, as_json: _Json = False) -> None:
-    """Show what a ledger says of itself."""
-    guarded(run_show, folder, key, as_json, as_json=as_json)
-
-
-@ledger_app.command("check")
-def _check(
-    folder: _Folder,
-    key: _Key = None,
-    since: Annotated[Path | None, path_option("An older checkpoint, or a bundle's ledger.json.")] = None,
-    as_json: _Json = False,
-) -> None:
-    """Read every byte of a ledger and compare it with what was signed."""
-    guarded(run_check, folder, key, since, as_json, as_json=as_json)
-
-
-@ledger_app.command("request")
-def _request(
-    folder: _Folder,
-    out: _Out,
-    since: Annotated[int, typer.Option("--since", help="How many entries the witness has signed before.")] = 0,
-) -> None:
-    """Write what a witness is asked to sign; carry it there by whatever way."""
-    guarded(run_request, folder, out, since)
-
-
-@ledger_app.command("cosign")
-def _cosign(
-    folder: _Folder,
-    witness: Annotated[str, typer.Option("--key", help="The witness's public key, or a file that holds it.")],
-    answer: Annotated[Path | None, path_option("The witness's answer, as a file.")] = None,
-    url: Annotated[
-        str | None, typer.Option(help="Or where the witness serves; the only network call there is.")
-    ] = None,
-) -> None:
-    """Publish a witness's signature below the checkpoint."""
-    guarded(run_cosign, folder, witness, answer, url)
-
-
-@ledger_app.command("stamp")
-def _stamp(
-    folder: _Folder,
-    query: Annotated[Path | None, path_option("Write the query for an authority here.")] = None,
-    answer: Annotated[Path | None, path_option("Take the authority's answer from here.")] = None,
-    anchors: Annotated[Path | None, path_option("Root certificates (PEM) of authorities.")] = None,
-) -> None:
-    """Have the checkpoint time-stamped (RFC 3161): write the query, or take the answer."""
-    guarded(run_stamp, folder, query, answer, anchors)
-
-
-@ledger_app.command("verifier")
-def _verifier(out: _Out) -> None:
-    """Write the verifier that works without Tratto: one Python file to keep or hand on."""
-    guarded(run_verifier, out)
-
-
-def key_of(text: str | None) -> VerifierKey | None:
-    """Return the key that an option names: the key itself, or a file that holds it."""
-    from tratto.core.errors import OptionError
-    from tratto.provenance.note import VerifierKey, read_key_file
-
-    if text is None:
-        return None
-    if "+" not in text or Path(text).is_file():
-        if not Path(text).is_file():
-            raise OptionError(f"{text[:80]!r} is neither a public key (name+hash+base64) nor a file that holds one")
-        return read_key_file(Path(text))
-    return VerifierKey.parse(text)
-
-
-def run_new(folder: Path, name: str, origin: str) -> int:
-    """Begin a ledger; return the exit code."""
     from tratto.cli.show import printable
     from tratto.core.errors import InputError, OptionError
     from tratto.provenance import keys
@@ -138,8 +53,14 @@ def run_new(folder: Path, name: str, origin: str) -> int:
     return 0
 
 
-def run_add(folder: Path, paths: list[str], as_json: bool) -> int:
-    """Record; return the exit code."""
+@ledger_app.command("add")
+@exits
+def _add(
+    folder: _Folder,
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Results, their bundles, or folders of them.")],
+    as_json: _Json = False,
+) -> int:
+    """Record results, each once, and lay a proof of the newest state into each bundle."""
     from tratto.cli.show import emit_json, printable
     from tratto.provenance.audit import find_bundles
     from tratto.provenance.notary import record
@@ -157,8 +78,10 @@ def run_add(folder: Path, paths: list[str], as_json: bool) -> int:
     return 0
 
 
-def run_show(folder: Path, key: str | None, as_json: bool) -> int:
-    """Show; return the exit code."""
+@ledger_app.command("show")
+@exits
+def _show(folder: _Folder, key: _Key = None, as_json: _Json = False) -> int:
+    """Show what a ledger says of itself."""
     from tratto.cli.show import emit_json, printable
     from tratto.provenance.notary import witnesses_of
     from tratto.provenance.tiles import LedgerReader
@@ -181,8 +104,15 @@ def run_show(folder: Path, key: str | None, as_json: bool) -> int:
     return 0
 
 
-def run_check(folder: Path, key: str | None, since: Path | None, as_json: bool) -> int:
-    """Check; return the exit code: 0, or 9 if anything is wrong."""
+@ledger_app.command("check")
+@exits
+def _check(
+    folder: _Folder,
+    key: _Key = None,
+    since: Annotated[Path | None, path_option("An older checkpoint, or a bundle's ledger.json.")] = None,
+    as_json: _Json = False,
+) -> int:
+    """Read every byte of a ledger and compare it with what was signed."""
     from tratto.cli.show import emit_json, printable
     from tratto.provenance.ledger import check
     from tratto.provenance.proof import older_checkpoint
@@ -207,8 +137,14 @@ def run_check(folder: Path, key: str | None, since: Path | None, as_json: bool) 
     return 9 if wrong else 0
 
 
-def run_request(folder: Path, out: Path, since: int) -> int:
-    """Write a request to a witness; return the exit code."""
+@ledger_app.command("request")
+@exits
+def _request(
+    folder: _Folder,
+    out: _Out,
+    since: Annotated[int, typer.Option("--since", help="How many entries the witness has signed before.")] = 0,
+) -> int:
+    """Write what a witness is asked to sign; carry it there by whatever way."""
     from tratto.imaging.io import atomic_file
     from tratto.imaging.io.target import check_no_picture
     from tratto.provenance.tiles import LedgerReader
@@ -221,8 +157,17 @@ def run_request(folder: Path, out: Path, since: int) -> int:
     return 0
 
 
-def run_cosign(folder: Path, witness: str, answer: Path | None, url: str | None) -> int:
-    """Take a witness's signature; return the exit code."""
+@ledger_app.command("cosign")
+@exits
+def _cosign(
+    folder: _Folder,
+    witness: Annotated[str, typer.Option("--key", help="The witness's public key, or a file that holds it.")],
+    answer: Annotated[Path | None, path_option("The witness's answer, as a file.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Or where the witness serves; the only network call there is.")
+    ] = None,
+) -> int:
+    """Publish a witness's signature below the checkpoint."""
     from tratto.cli.show import printable
     from tratto.core.errors import OptionError
     from tratto.provenance import notary
@@ -250,8 +195,15 @@ def run_cosign(folder: Path, witness: str, answer: Path | None, url: str | None)
     return 0
 
 
-def run_stamp(folder: Path, query: Path | None, answer: Path | None, anchors: Path | None) -> int:
-    """Write a time-stamp query or take its answer; return the exit code."""
+@ledger_app.command("stamp")
+@exits
+def _stamp(
+    folder: _Folder,
+    query: Annotated[Path | None, path_option("Write the query for an authority here.")] = None,
+    answer: Annotated[Path | None, path_option("Take the authority's answer from here.")] = None,
+    anchors: Annotated[Path | None, path_option("Root certificates (PEM) of authorities.")] = None,
+) -> int:
+    """Have the checkpoint time-stamped (RFC 3161): write the query, or take the answer."""
     from tratto.cli.show import printable
     from tratto.core.errors import OptionError
     from tratto.imaging.io import atomic_file
@@ -277,8 +229,10 @@ def run_stamp(folder: Path, query: Path | None, answer: Path | None, anchors: Pa
     return 0
 
 
-def run_verifier(out: Path) -> int:
-    """Write the stand-alone verifier; return the exit code."""
+@ledger_app.command("verifier")
+@exits
+def _verifier(out: _Out) -> int:
+    """Write the verifier that works without Tratto: one Python file to keep or hand on."""
     from importlib import resources
 
     from tratto.imaging.io import atomic_file
@@ -289,3 +243,17 @@ def run_verifier(out: Path) -> int:
     with atomic_file(out) as f:
         f.write(data)
     return 0
+
+
+def key_of(text: str | None) -> VerifierKey | None:
+    """Return the key that an option names: the key itself, or a file that holds it."""
+    from tratto.core.errors import OptionError
+    from tratto.provenance.note import VerifierKey, read_key_file
+
+    if text is None:
+        return None
+    if "+" not in text or Path(text).is_file():
+        if not Path(text).is_file():
+            raise OptionError(f"{text[:80]!r} is neither a public key (name+hash+base64) nor a file that holds one")
+        return read_key_file(Path(text))
+    return VerifierKey.parse(text)

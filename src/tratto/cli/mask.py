@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits
 from tratto.cli.show import argument_path, check_new_png, emit_json, make_folder, path_argument, path_option, printable
 from tratto.cli.wall import wall
 from tratto.core.errors import InputError, OptionError, OutputError
@@ -118,6 +118,7 @@ def _combined(
 
 
 @mask_app.command()
+@exits
 def draw(
     picture: Annotated[Path, path_argument("Picture it is for.", metavar="PICTURE")],
     out: Out,
@@ -129,43 +130,31 @@ def draw(
     marked: Annotated[Path | None, path_option("Copy of the picture, painted over in any program.")] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
-) -> None:
-    """Draw a mask: from shapes, or from a copy of the picture that was painted over where it is damaged."""
-    given = {"line": line, "polygon": polygon, "box": box, "disc": disc}
-    guarded(_draw, picture, out, (shapes, given, marked), overwrite, as_json, as_json=as_json)
-
-
-def _draw(
-    picture: Path,
-    out: Path,
-    what: tuple[Path | None, dict[str, list[str] | None], Path | None],
-    overwrite: bool,
-    as_json: bool,
 ) -> int:
+    """Draw a mask: from shapes, or from a copy of the picture that was painted over where it is damaged."""
     from tratto.imaging import io, masks
     from tratto.imaging.color import view_rgb
 
-    file, given, painted = what
     image = io.read_image(picture)
     turned = image.meta.orientation >= 5
     size = (image.width, image.height) if turned else (image.height, image.width)
-    drawn = [] if file is None else _shapes_of(file)
-    drawn += [_shape(kind, text) for kind, texts in given.items() for text in texts or []]
-    if not drawn and painted is None:
+    drawn = [] if shapes is None else _shapes_of(shapes)
+    for kind, texts in (("line", line), ("polygon", polygon), ("box", box), ("disc", disc)):
+        drawn += [_shape(kind, text) for text in texts or []]
+    if not drawn and marked is None:
         raise OptionError("nothing to draw: give --shapes, --line, --polygon, --box, --disc or --marked")
-    values = masks.draw(*size, [s for s in drawn if not s.erase] if painted else drawn)
-    if painted is not None:
-        other = io.read_image(painted)
+    values = masks.draw(*size, [s for s in drawn if not s.erase] if marked else drawn)
+    if marked is not None:
+        other = io.read_image(marked)
         before = io.oriented(view_rgb(image), image.meta.orientation)
         found = masks.marked(before, io.oriented(view_rgb(other), other.meta.orientation))
-        values = masks.union([values, found])
         erased = [masks.Shape(s.kind, s.points, s.width) for s in drawn if s.erase]
-        values = masks.subtract(values, [masks.draw(*size, erased)])
+        values = masks.subtract(masks.union([values, found]), [masks.draw(*size, erased)])
     if not values.any():
-        what_is_empty = "the painted copy does not differ from the picture" if painted else "nothing that is drawn"
-        where = "" if painted else f" lies in the picture, which is {size[1]}x{size[0]}"
+        what_is_empty = "the painted copy does not differ from the picture" if marked else "nothing that is drawn"
+        where = "" if marked else f" lies in the picture, which is {size[1]}x{size[0]}"
         raise OptionError(f"{what_is_empty}{where}: the mask would be empty")
-    inputs = [p for p in (picture, file, painted) if p is not None]
+    inputs = [p for p in (picture, shapes, marked) if p is not None]
     return _tell([write_mask(values, out, inputs, overwrite)], as_json)
 
 
@@ -191,54 +180,32 @@ def _shape(kind: str, text: str) -> Any:
         raise OptionError(f'--{kind} takes "{FORMS[kind]}" in pixels, got {text!r}') from None
 
 
-@mask_app.command()
-def grow(
-    mask: MaskPath,
-    out: Out,
-    by: Annotated[float, typer.Option(help="Pixels.")] = 2.0,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
-) -> None:
-    """Grow a mask by a distance."""
-    from tratto.imaging import masks
+def _one(name: str, about: str, default: float, told: str, flag: str = "--by") -> None:
+    """Add a command that changes one mask, or each of a folder, by so many pixels."""
+    pixels: Any = typer.Option(default, flag, help=told)
 
-    guarded(_each, mask, out, overwrite, as_json, lambda m: masks.grow(m, by), as_json=as_json)
+    def command(
+        mask: MaskPath, out: Out, by: float = pixels, overwrite: Overwrite = False, as_json: AsJson = False
+    ) -> int:
+        from tratto.imaging import masks
+
+        return _each(mask, out, overwrite, as_json, lambda m: getattr(masks, name)(m, by))
+
+    mask_app.command(name, help=about)(exits(command))
 
 
-@mask_app.command()
-def shrink(
-    mask: MaskPath,
-    out: Out,
-    by: Annotated[float, typer.Option(help="Pixels.")] = 2.0,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
-) -> None:
-    """Shrink a mask by a distance."""
-    from tratto.imaging import masks
-
-    guarded(_each, mask, out, overwrite, as_json, lambda m: masks.shrink(m, by), as_json=as_json)
+_one("grow", "Grow a mask by a distance.", 2.0, "Pixels.")
+_one("shrink", "Shrink a mask by a distance.", 2.0, "Pixels.")
+_one("feather", "Soften a mask's edge.", 4.0, "Pixels from black to white, half of them outside the mask.", "--width")
 
 
 @mask_app.command()
-def feather(
-    mask: MaskPath,
-    out: Out,
-    width: Annotated[float, typer.Option(help="Pixels from black to white, half of them outside the mask.")] = 4.0,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
-) -> None:
-    """Soften a mask's edge."""
-    from tratto.imaging import masks
-
-    guarded(_each, mask, out, overwrite, as_json, lambda m: masks.feather(m, width), as_json=as_json)
-
-
-@mask_app.command()
-def invert(mask: MaskPath, out: Out, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
+@exits
+def invert(mask: MaskPath, out: Out, overwrite: Overwrite = False, as_json: AsJson = False) -> int:
     """Exchange white and black."""
     from tratto.imaging import masks
 
-    guarded(_each, mask, out, overwrite, as_json, masks.invert, as_json=as_json)
+    return _each(mask, out, overwrite, as_json, masks.invert)
 
 
 MaskPaths = Annotated[
@@ -246,31 +213,24 @@ MaskPaths = Annotated[
 ]
 
 
-@mask_app.command()
-def union(masks: MaskPaths, out: Out, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
-    """Join masks: white where any of them is."""
-    from tratto.imaging import masks as m
+def _several(name: str, about: str, combine: Callable[[Any, list[Values]], Values]) -> None:
+    """Add a command that makes one mask of several."""
 
-    guarded(_combined, masks, out, overwrite, as_json, m.union, as_json=as_json)
+    def command(masks: MaskPaths, out: Out, overwrite: Overwrite = False, as_json: AsJson = False) -> int:
+        from tratto.imaging import masks as m
 
+        return _combined(masks, out, overwrite, as_json, lambda values: combine(m, values))
 
-@mask_app.command()
-def subtract(masks: MaskPaths, out: Out, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
-    """Take the other masks away from the first one."""
-    from tratto.imaging import masks as m
-
-    guarded(_combined, masks, out, overwrite, as_json, lambda v: m.subtract(v[0], v[1:]), as_json=as_json)
+    mask_app.command(name, help=about)(exits(command))
 
 
-@mask_app.command()
-def intersect(masks: MaskPaths, out: Out, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
-    """Keep what all masks have in common."""
-    from tratto.imaging import masks as m
-
-    guarded(_combined, masks, out, overwrite, as_json, m.intersection, as_json=as_json)
+_several("union", "Join masks: white where any of them is.", lambda m, v: m.union(v))
+_several("subtract", "Take the other masks away from the first one.", lambda m, v: m.subtract(v[0], v[1:]))
+_several("intersect", "Keep what all masks have in common.", lambda m, v: m.intersection(v))
 
 
 @mask_app.command()
+@exits
 def find(
     picture: Annotated[Path, path_argument("Damaged picture.", metavar="PICTURE")],
     out: Annotated[Path, path_option("Folder for a mask of each class found.", "--out", "-o", metavar="DIR")],
@@ -290,29 +250,11 @@ def find(
     ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
-) -> None:
+) -> int:
     """Propose masks of damage, one for each class and all.png for their union; look at them before they are used.
 
     With --overwrite the masks of kinds that are not found this time are removed from the folder.
     """
-    own = None if model is None else (model, classes, 0.25 if score is None else score)
-    if model is None and classes is not None:
-        raise typer.BadParameter("--classes names the classes of --model")
-    if model is None and score is not None:
-        raise typer.BadParameter("--score is for the finds of --model; the network that ships has --threshold")
-    if model is not None and kind:
-        raise typer.BadParameter("--kind is for the network that ships, not for --model")
-    guarded(_find, picture, out, (threshold, kind or []), own, overwrite, as_json, as_json=as_json)
-
-
-def _find(
-    picture: Path,
-    out: Path,
-    how: tuple[float, list[str]],
-    own: tuple[Path, str | None, float] | None,
-    overwrite: bool,
-    as_json: bool,
-) -> int:
     import numpy as np
 
     from tratto.core.capability import Use
@@ -321,20 +263,23 @@ def _find(
     from tratto.jobs import Job
     from tratto.providers.damage import masks_of
 
-    threshold, kinds = how
-    if not 0 < threshold < 1:
-        raise OptionError(f"--threshold takes a number between 0 and 1, got {threshold}")
+    if model is None and classes is not None:
+        raise typer.BadParameter("--classes names the classes of --model")
+    if model is None and score is not None:
+        raise typer.BadParameter("--score is for the finds of --model; the network that ships has --threshold")
+    if model is not None and kind:
+        raise typer.BadParameter("--kind is for the network that ships, not for --model")
+    for flag, number in (("--threshold", threshold), ("--score", 0.25 if score is None else score)):
+        if not 0 < number < 1:
+            raise OptionError(f"{flag} takes a number between 0 and 1, got {number}")
     image = io.read_image(picture)
     shown = io.oriented(view_rgb(image), image.meta.orientation)
-    if own is None:
-        use: Use[Any] = Use("damage")
-    else:
-        path, names, score = own
-        if not 0 < score < 1:
-            raise OptionError(f"--score takes a number between 0 and 1, got {score}")
-        use = Use("damage", "yolo", {"model": str(path), "score": score} | ({"classes": names} if names else {}))
-    chances = Job().services().open(use).find(shown, kinds)
-    if own is None:
+    use: Use[Any] = Use("damage")
+    if model is not None:
+        params = {"model": str(model), "score": 0.25 if score is None else score}
+        use = Use("damage", "yolo", params | ({"classes": classes} if classes else {}))
+    chances = Job().services().open(use).find(shown, kind or [])
+    if model is None:
         found = masks_of(chances, threshold)
     else:
         found = {_file_name(n): c >= threshold for n, c in chances.items()}

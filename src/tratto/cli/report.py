@@ -7,30 +7,17 @@ from typing import Annotated
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits
 from tratto.cli.show import path_argument, path_option
 
 
+@exits
 def report(
     path: Annotated[Path, path_argument("A result or its bundle.")],
     out: Annotated[Path | None, path_option("The PDF; NAME-report.pdf beside the bundle.", "--out", "-o")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a PDF that exists.")] = False,
-) -> None:
+) -> int:
     """Print the report of a result as a PDF on A4; the same bundle gives the same file."""
-    guarded(run_report, path, out, overwrite)
-
-
-def run_report(path: Path, out: Path | None, overwrite: bool) -> int:
-    """Print; return the exit code.
-
-    Raises
-    ------
-    OutputError
-        If the file exists, does not end with .pdf, or cannot be written.
-    ReceiptError
-        If there is no bundle, or it was altered.
-    MissingExtra
-    """
     import os
 
     from tratto.cli.show import printable

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits
 from tratto.cli.show import path_argument, path_option, printable
 from tratto.core.errors import OptionError
 
 
+@exits
 def wall(
     picture: Annotated[Path, path_argument("Picture of a room.", metavar="PICTURE")],
     out: Annotated[Path, path_option("PNG to write.", "--out", "-o")],
@@ -31,29 +31,8 @@ def wall(
     grow: Annotated[float, typer.Option(help="Grow by this many pixels; negative shrinks.")] = 0.0,
     feather: Annotated[float, typer.Option(help="Soften the edge over this many pixels.")] = 0.0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
-) -> None:
-    """Find a wall from points or a rough drawing on it, and write its mask for tratto recolor."""
-    finder = Finder(provider, model, box)
-    drawn = (scribble, scribble_not)
-    guarded(_wall, (picture, out, overwrite), (click, other), drawn, (tolerance, grow, feather), finder)
-
-
-@dataclass(frozen=True)
-class Finder:
-    """Who looks for the wall, with which weights, and the box that only some understand."""
-
-    provider: str
-    model: Path | None
-    box: str | None
-
-
-def _wall(
-    files: tuple[Path, Path, bool],
-    points: tuple[list[str] | None, list[str] | None],
-    drawings: tuple[Path | None, Path | None],
-    numbers: tuple[float, float, float],
-    finder: Finder,
 ) -> int:
+    """Find a wall from points or a rough drawing on it, and write its mask for tratto recolor."""
     import numpy as np
 
     from tratto.backends.sam import missing_sam
@@ -64,12 +43,10 @@ def _wall(
     from tratto.imaging.wall_mask import adjust_mask
     from tratto.jobs import Job
 
-    picture, out, overwrite = files
-    tolerance, grow, feather = numbers
-    sam = finder.provider == "sam"
-    if finder.provider not in ("auto", "sam"):
-        raise OptionError(f"--provider is auto or sam, got {finder.provider!r}")
-    if not sam and (finder.model is not None or finder.box is not None):
+    sam = provider == "sam"
+    if provider not in ("auto", "sam"):
+        raise OptionError(f"--provider is auto or sam, got {provider!r}")
+    if not sam and (model is not None or box is not None):
         raise OptionError("--model and --box belong to --provider sam")
     image = io.read_image(picture)
     rgb = io.oriented(view_rgb(image), image.meta.orientation)
@@ -77,8 +54,9 @@ def _wall(
         raise OptionError(f"--tolerance lies above 0 and up to 10, got {tolerance}")
     on, off = (
         tuple((a, b) for a, b in (_numbers(p, 2, f"{flag} takes x,y") for p in given or ()))
-        for flag, given in zip(("--click", "--not"), points, strict=True)
+        for flag, given in (("--click", click), ("--not", other))
     )
+    drawings = (scribble, scribble_not)
     strokes: list[Any] = [None if drawing is None else read_mask(drawing) > 0.5 for drawing in drawings]
     for drawing, drawn in zip(drawings, strokes, strict=True):
         if drawing is not None and drawn.shape != rgb.shape[:2]:
@@ -86,23 +64,21 @@ def _wall(
                 f"{drawing.name} is {drawn.shape[1]}x{drawn.shape[0]}, the picture as shown "
                 f"{rgb.shape[1]}x{rgb.shape[0]}; they must be of one size"
             )
-    if sam and finder.model is None:
+    if sam and model is None:
         raise missing_sam() or OptionError(
             "--provider sam needs --model FOLDER: a Segment Anything model; see docs/recolor.md"
         )
     if not sam and not on and (strokes[0] is None or not strokes[0].any()):
         raise OptionError("say where the wall is: --click x,y on it, or --scribble with a drawing")
-    box = None
-    if finder.box is not None:
-        x0, y0, x1, y1 = _numbers(finder.box, 4, "--box takes x0,y0,x1,y1")
-        box = (x0, y0, x1, y1)
+    corners = None
+    if box is not None:
+        x0, y0, x1, y1 = _numbers(box, 4, "--box takes x0,y0,x1,y1")
+        corners = (x0, y0, x1, y1)
     use: Use[Any] = (
-        Use("wall", "sam", {"model": str(finder.model)})
-        if sam
-        else Use("wall", "grow", {"tolerance": max(tolerance, 0.01)})
+        Use("wall", "sam", {"model": str(model)}) if sam else Use("wall", "grow", {"tolerance": max(tolerance, 0.01)})
     )
     services = Job().services()
-    found = services.open(services.settle(use)).find(rgb, WallPrompt(on, off, box, strokes[0], strokes[1]))
+    found = services.open(services.settle(use)).find(rgb, WallPrompt(on, off, corners, strokes[0], strokes[1]))
     values = adjust_mask(found, grow, feather)
     inputs = [picture, *(d for d in drawings if d is not None)]
     told = write_mask(np.ascontiguousarray(values), out, inputs, overwrite)

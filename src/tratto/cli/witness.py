@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits
 from tratto.cli.show import path_argument, path_option
 
 witness_app = typer.Typer(
@@ -22,39 +22,13 @@ _Name = Annotated[str, typer.Option("--key-name", help="The witness's key; see t
 
 
 @witness_app.command("watch")
+@exits
 def _watch(
     state: _State,
     key: Annotated[str, typer.Argument(metavar="KEY", help="Public key of a ledger, or a file that holds it.")],
     name: _Name = "witness",
-) -> None:
+) -> int:
     """Begin to watch a ledger."""
-    guarded(run_watch, state, name, key)
-
-
-@witness_app.command("sign")
-def _sign(
-    state: _State,
-    request: Annotated[Path, path_argument("A request, or a ledger's folder.")],
-    out: Annotated[Path, path_option("File for the answer.", "--out", "-o")],
-    name: _Name = "witness",
-) -> None:
-    """Sign one checkpoint and stop: for witnesses without a network."""
-    guarded(run_sign, state, name, request, out)
-
-
-@witness_app.command("serve")
-def _serve(
-    state: _State,
-    host: Annotated[str, typer.Option(help="Where to listen; the default is this machine only.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8765,
-    name: _Name = "witness",
-) -> None:
-    """Answer over HTTP until interrupted."""
-    guarded(run_serve, state, name, host, port)
-
-
-def run_watch(state: Path, name: str, key: str) -> int:
-    """Watch; return the exit code."""
     from tratto.cli.ledger import key_of
     from tratto.cli.show import printable
     from tratto.core.errors import OptionError
@@ -69,8 +43,15 @@ def run_watch(state: Path, name: str, key: str) -> int:
     return 0
 
 
-def run_sign(state: Path, name: str, request: Path, out: Path) -> int:
-    """Sign; return the exit code."""
+@witness_app.command("sign")
+@exits
+def _sign(
+    state: _State,
+    request: Annotated[Path, path_argument("A request, or a ledger's folder.")],
+    out: Annotated[Path, path_option("File for the answer.", "--out", "-o")],
+    name: _Name = "witness",
+) -> int:
+    """Sign one checkpoint and stop: for witnesses without a network."""
     from tratto.cli.show import printable
     from tratto.imaging.io import atomic_file
     from tratto.imaging.io.target import check_no_picture
@@ -94,8 +75,15 @@ def run_sign(state: Path, name: str, request: Path, out: Path) -> int:
     return 0
 
 
-def run_serve(state: Path, name: str, host: str, port: int) -> int:
-    """Serve until interrupted; return the exit code."""
+@witness_app.command("serve")
+@exits
+def _serve(
+    state: _State,
+    host: Annotated[str, typer.Option(help="Where to listen; the default is this machine only.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8765,
+    name: _Name = "witness",
+) -> int:
+    """Answer over HTTP until interrupted."""
     from tratto.cli.show import printable
     from tratto.provenance import witness as witnesses
     from tratto.provenance.keys import signer

@@ -76,37 +76,30 @@ class ProviderInfo(Protocol):
     @property
     def provider(self) -> str:
         """Name in the catalogue."""
-        ...
 
     @property
     def precision(self) -> str:
         """``"fp32"``, ``"bf16"``, ``"fp16"``, ``"fp64"``, ``"uint8"``."""
-        ...
 
     @property
     def library(self) -> str:
         """Name and version of what runs it."""
-        ...
 
     @property
     def models(self) -> tuple[ModelRef, ...]:
         """Weights in use."""
-        ...
 
     @property
     def stand_in(self) -> str:
         """Not empty when it is a modest stand-in: says for what."""
-        ...
 
     @property
     def generative(self) -> bool:
         """Whether it may invent detail."""
-        ...
 
     @property
     def megapixels_per_second(self) -> float:
         """Speed on two cores, for estimates of time only."""
-        ...
 
 
 class Provider(Protocol):
@@ -115,7 +108,6 @@ class Provider(Protocol):
     @property
     def info(self) -> ProviderInfo:
         """Facts about it."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -262,14 +254,17 @@ class DescriberInfo:
     generative: bool = False
 
 
-@runtime_checkable
-class Captioner(Protocol):
-    """Says in words what a picture shows."""
+class Describer(Protocol):
+    """Whoever looks at a picture and says something of it."""
 
     @property
     def info(self) -> DescriberInfo:
-        """Facts about this captioner."""
-        ...
+        """Facts about it."""
+
+
+@runtime_checkable
+class Captioner(Describer, Protocol):
+    """Says in words what a picture shows."""
 
     def caption(self, picture: NDArray[np.float32], damaged: float | None = None) -> str:
         """Describe a picture.
@@ -281,17 +276,11 @@ class Captioner(Protocol):
         damaged : float or None
             Share of it that is marked as damaged; None: not known.
         """
-        ...
 
 
 @runtime_checkable
-class DepthEstimator(Protocol):
+class DepthEstimator(Describer, Protocol):
     """Estimates how far away what a picture shows is."""
-
-    @property
-    def info(self) -> DescriberInfo:
-        """Facts about this estimator."""
-        ...
 
     def estimate(self, picture: NDArray[np.float32]) -> Depth:
         """Estimate the depth of a picture.
@@ -306,7 +295,6 @@ class DepthEstimator(Protocol):
         Depth
             Of the picture's size, with unit and direction stated.
         """
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,13 +313,8 @@ class Structure:
 
 
 @runtime_checkable
-class StructureFinder(Protocol):
+class StructureFinder(Describer, Protocol):
     """Finds edges and straight lines."""
-
-    @property
-    def info(self) -> DescriberInfo:
-        """Facts about this finder."""
-        ...
 
     def find(self, picture: NDArray[np.float32]) -> Structure:
         """Find the structure of a picture.
@@ -341,17 +324,11 @@ class StructureFinder(Protocol):
         picture : (H, W, 3) float32 in [0, 1]
             Encoded sRGB.
         """
-        ...
 
 
 @runtime_checkable
-class DamageDetector(Protocol):
+class DamageDetector(Describer, Protocol):
     """Says where a picture is damaged: a probability for each class and pixel."""
-
-    @property
-    def info(self) -> DescriberInfo:
-        """Facts about this detector."""
-        ...
 
     def find(self, picture: NDArray[np.float32], kinds: Sequence[str] = ()) -> Mapping[str, NDArray[np.float32]]:
         """Look for damage.
@@ -368,17 +345,11 @@ class DamageDetector(Protocol):
         mapping of str to (H, W) float32 in [0, 1]
             By class.
         """
-        ...
 
 
 @runtime_checkable
-class DegradationEstimator(Protocol):
+class DegradationEstimator(Describer, Protocol):
     """Reads how much noise, grain and blur a picture has."""
-
-    @property
-    def info(self) -> DescriberInfo:
-        """Facts about this estimator."""
-        ...
 
     def opinion(self, image: Image, inspection: Inspection) -> Opinion:
         """Judge a picture, knowing its classical estimates.
@@ -388,17 +359,11 @@ class DegradationEstimator(Protocol):
         UnavailableError
             If it is no picture that can be judged.
         """
-        ...
 
 
 @runtime_checkable
-class WallDetector(Protocol):
+class WallDetector(Describer, Protocol):
     """Finds the wall that points lie on."""
-
-    @property
-    def info(self) -> DescriberInfo:
-        """Facts about this detector."""
-        ...
 
     def find(self, picture: NDArray[np.float32], prompt: WallPrompt) -> NDArray[np.float32]:
         """Find a wall.
@@ -415,7 +380,6 @@ class WallDetector(Protocol):
         (H, W) float32 in [0, 1]
             How much of each pixel is wall.
         """
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -440,21 +404,14 @@ class WallPrompt:
 
 
 @runtime_checkable
-class Scorer(Protocol):
+class Scorer(Describer, Protocol):
     """Says what pictures and words mean, as vectors of length 1 whose product is their likeness."""
-
-    @property
-    def info(self) -> DescriberInfo:
-        """Facts about this scorer."""
-        ...
 
     def embed(self, pictures: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return the meaning of pictures ((H, W, 3) float32 in [0, 1]) as (N, D) float32."""
-        ...
 
     def embed_words(self, words: str) -> NDArray[np.float32]:
         """Return the meaning of words as (D,) float32."""
-        ...
 
 
 @runtime_checkable
@@ -464,7 +421,6 @@ class Inpainter(Protocol):
     @property
     def info(self) -> InpainterInfo:
         """Facts about this in-painter."""
-        ...
 
     def fill(self, picture: NDArray[np.float32], hole: NDArray[np.bool_], seed: int = 0) -> Filled:
         """Fill the holes of a window.
@@ -478,7 +434,6 @@ class Inpainter(Protocol):
         seed : int
             Of everything random.
         """
-        ...
 
 
 @runtime_checkable
@@ -488,7 +443,6 @@ class Restorer(Protocol):
     @property
     def info(self) -> RestorerInfo:
         """Facts about this restorer."""
-        ...
 
     def restore(self, tile: NDArray[np.float32], noise_sigma: float | None = None) -> RestoredTile:
         """Restore one tile.
@@ -500,4 +454,3 @@ class Restorer(Protocol):
         noise_sigma : float or None
             Noise level in 1/255 for providers that take one; None = blind.
         """
-        ...

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tratto.core.errors import InputError
+from tratto.core.text import shown
 
 #: Most bytes of a file that is read as text, unless told otherwise; deepest nesting; most values in one document.
 MAX_TEXT, MAX_DEPTH, MAX_VALUES = 1 << 20, 64, 1_000_000
@@ -152,5 +153,4 @@ def _check_depth(value: Any, where: str, kind: str) -> None:
 def _shown(path: str | os.PathLike[str]) -> str:
     raw = os.fspath(path)
     name = Path(raw).name or raw
-    clean = "".join(c if c.isprintable() else "?" for c in name)
-    return clean if len(clean) <= 120 else clean[:100] + "..."
+    return shown(name, 120)

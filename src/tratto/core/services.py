@@ -23,7 +23,6 @@ class Services(Protocol):
     @property
     def seed(self) -> int:
         """The recipe's seed."""
-        ...
 
     def settle(self, use: Use[T]) -> Use[T]:
         """Return a use with ``"auto"`` turned into a name and its parameters checked and completed.
@@ -35,7 +34,6 @@ class Services(Protocol):
         UnavailableError
             If it is not ready here; the message names the command that would change that.
         """
-        ...
 
     def open(self, use: Use[T]) -> T:
         """Return an opened provider: the one door for all capabilities.
@@ -45,16 +43,12 @@ class Services(Protocol):
         OptionError, UnavailableError
             As :meth:`settle`.
         """
-        ...
 
     def scratch(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
         """Return a zeroed array, memory-mapped from a temporary file when large."""
-        ...
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Report progress; also the place where a cancelled job stops."""
-        ...
 
     def run(self, recipe: Recipe, canvas: Canvas) -> tuple[Canvas, tuple[StepRecord, ...]]:
         """Run a nested recipe through the engine."""
-        ...

@@ -106,44 +106,35 @@ class Step(Protocol):
     @property
     def megapixels_per_second(self) -> float | None:
         """Speed on two cores."""
-        ...
 
     @property
     def uses(self) -> tuple[Use[Any], ...]:
         """What it needs of the catalogue."""
-        ...
 
     @property
     def mask(self) -> str:
         """Name of its own mask."""
-        ...
 
     @property
     def strength(self) -> float:
         """Share of it that is in the picture."""
-        ...
 
     @property
     def scale(self) -> int:
         """How many times it enlarges."""
-        ...
 
     @property
     def kernel(self) -> Kernel | Literal[""]:
         """How what may not change is enlarged."""
-        ...
 
     def resolve(self, canvas: Canvas, services: Services) -> Step:
         """Return the step with everything fixed that only the pixels or this machine can tell."""
-        ...
 
     def named(self, uses: tuple[Use[Any], ...]) -> Step:
         """Return the step with its uses settled, as far as that needs no pixels; for estimates."""
-        ...
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Do it. The engine composites, digests and times; a step need not."""
-        ...
 
 
 class BaseStep:

@@ -29,7 +29,6 @@ __all__ = [
     "view_note",
     "view_rgb",
     "view_wide",
-    "working_groups",
 ]
 
 _BAND_PIXELS = 1 << 16  # temporaries of one band stay inside the second-level cache
@@ -108,29 +107,6 @@ def _check_bits(bits: int) -> None:
         raise OptionError(f"bit depth must be 1, 2, 4, 8 or 16, got {bits}")
 
 
-def working_groups(mode: ColorMode) -> tuple[tuple[int, int, int], ...]:
-    """Channels that a three-channel restorer is fed together, one group per pass.
-
-    Gray is shown to it three times over; RGB goes as it is; of CMYK the three inks go together and the key alone,
-    three times over. A channel repeated inside a group is read back as the mean of its three results. Palette
-    pictures are expanded to RGB first.
-
-    Parameters
-    ----------
-    mode : ColorMode
-
-    Returns
-    -------
-    tuple of (int, int, int)
-        Channel numbers; every channel of the mode is in exactly one group.
-    """
-    if mode is ColorMode.GRAY:
-        return ((0, 0, 0),)
-    if mode is ColorMode.CMYK:
-        return ((0, 1, 2), (3, 3, 3))
-    return ((0, 1, 2),)
-
-
 # ------------------------------------------------------------------------------------------------------------ sRGB
 
 
@@ -189,6 +165,16 @@ def _check_triples(v: NDArray[Any], what: str) -> None:
         raise OptionError(f"{what} must have three values on its last axis, got shape {v.shape}")
 
 
+def _lab_of(xyz: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+    """Fill ``out`` with CIELAB of XYZ relative to white."""
+    t = xyz.dtype.type
+    f = np.where(xyz > t(_LAB_EPSILON), np.cbrt(xyz), t(_LAB_KAPPA) * xyz + t(16 / 116))
+    out[..., 0] = t(116) * f[..., 1] - t(16)
+    out[..., 1] = t(500) * (f[..., 0] - f[..., 1])
+    out[..., 2] = t(200) * (f[..., 1] - f[..., 2])
+    return out
+
+
 def srgb_to_lab(rgb: ArrayLike) -> NDArray[Any]:
     """CIELAB of encoded sRGB (CIE 15:2004, white point D65).
 
@@ -210,16 +196,11 @@ def srgb_to_lab(rgb: ArrayLike) -> NDArray[Any]:
     v = _floats(rgb)
     _check_triples(v, "rgb")
     flat = v.reshape(-1, 3)
-    t = v.dtype.type
     m = (_XYZ_FROM_RGB / _WHITE_D65[:, None]).T.astype(v.dtype)
     out = np.empty_like(flat)
     for i in range(0, len(flat), _BAND_PIXELS):
         xyz = srgb_to_linear(flat[i : i + _BAND_PIXELS]) @ m
-        f = np.where(xyz > t(_LAB_EPSILON), np.cbrt(xyz), t(_LAB_KAPPA) * xyz + t(16 / 116))
-        o = out[i : i + _BAND_PIXELS]
-        o[:, 0] = t(116) * f[:, 1] - t(16)
-        o[:, 1] = t(500) * (f[:, 0] - f[:, 1])
-        o[:, 2] = t(200) * (f[:, 1] - f[:, 2])
+        _lab_of(xyz, out[i : i + _BAND_PIXELS])
     return out.reshape(v.shape)
 
 
@@ -243,14 +224,8 @@ def linear_to_lab(rgb: ArrayLike) -> NDArray[Any]:
     """
     v = np.clip(_floats(rgb), 0, 1)
     _check_triples(v, "rgb")
-    t = v.dtype.type
     xyz = v @ (_XYZ_FROM_RGB / _WHITE_D65[:, None]).T.astype(v.dtype)
-    f = np.where(xyz > t(_LAB_EPSILON), np.cbrt(xyz), t(_LAB_KAPPA) * xyz + t(16 / 116))
-    out: NDArray[Any] = np.empty_like(f)
-    out[..., 0] = t(116) * f[..., 1] - t(16)
-    out[..., 1] = t(500) * (f[..., 0] - f[..., 1])
-    out[..., 2] = t(200) * (f[..., 1] - f[..., 2])
-    return out
+    return _lab_of(xyz, np.empty_like(xyz))
 
 
 def lab_to_srgb(lab: ArrayLike) -> NDArray[Any]:

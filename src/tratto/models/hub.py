@@ -26,6 +26,7 @@ from typing import Any
 
 from tratto._version import __version__
 from tratto.core.errors import InputError, MissingWeights, OptionError, OutputError, WeightMismatch
+from tratto.core.files import write_text
 from tratto.core.reading import parse_json, small_text
 from tratto.models.card import ModelCard
 from tratto.models.store import LOCK_NAME, Weights, file_sha256, open_weights, read_lock, repo_folder
@@ -40,10 +41,6 @@ _LFS_HASH = re.compile(r"[0-9a-f]{64}")
 
 #: ``progress(path, done_bytes, total_bytes)``; the total is 0 while it is not known. May raise to stop.
 Progress = Callable[[str, int, int], None]
-
-
-def _silent(text: str) -> None:
-    return None
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class PullOptions:
     timeout: float = 30.0
     first_attempts: int = 3
     first_timeout: float = 10.0
-    say: Callable[[str], None] = field(default=_silent)
+    say: Callable[[str], None] = field(default=lambda text: None)
 
 
 @dataclass(frozen=True)
@@ -243,12 +240,14 @@ class _Session:
     def _download(self, path: str, part: Path, state: Path) -> str:
         failures, wait = 0, self.options.wait
         while True:
-            before = part.stat().st_size if part.exists() else 0
+            before = _size(part)
             try:
                 return self._attempt(path, part, state)
             except _BrokenError as e:
-                now = part.stat().st_size if part.exists() else 0
-                failures, wait = (0, self.options.wait) if now > before else (failures + 1, wait)
+                if _size(part) > before:
+                    failures, wait = 0, self.options.wait
+                else:
+                    failures += 1
                 allowed = self.options.attempts if self.answered else self.options.first_attempts
                 if failures >= allowed:
                     raise MissingWeights(
@@ -256,20 +255,14 @@ class _Session:
                         f"arrived is kept, run again: tratto models pull {self.card.id}"
                     ) from e
                 pause = min(wait, 30.0)
-                self.options.say(
-                    f"{path}: {e}; "
-                    + (f"try {failures + 1} of {allowed}" if failures else "going on")
-                    + f" in {pause:.0f} s"
-                )
+                what = f"try {failures + 1} of {allowed}" if failures else "going on"
+                self.options.say(f"{path}: {e}; {what} in {pause:.0f} s")
                 time.sleep(pause)
                 wait *= 2
 
     def _attempt(self, path: str, part: Path, state: Path) -> str:
-        have = part.stat().st_size if part.exists() else 0
-        known = _read_json(state)
-        etag = str(known.get("etag", ""))
-        if have and not etag:
-            have = 0  # nothing says which file this is the beginning of
+        etag = str(_read_json(state).get("etag", ""))
+        have = _size(part) if etag else 0  # else nothing says which file this is the beginning of
         answer = self._get(path, have, etag)
         with contextlib.closing(answer.body):
             self._take_commit(answer.commit)
@@ -314,10 +307,8 @@ class _Session:
 
     def _get(self, path: str, have: int, etag: str) -> _Answer:
         revision = self.commit or self.card.source.revision
-        quoted = "/".join(
-            urllib.parse.quote(p, safe="") for p in (*self.card.source.repo.split("/"), "resolve", revision)
-        )
-        url = f"{self.base}/{quoted}/{urllib.parse.quote(path)}"
+        quoted = urllib.parse.quote(revision, safe="")
+        url = f"{self.base}/{urllib.parse.quote(self.card.source.repo)}/resolve/{quoted}/{urllib.parse.quote(path)}"
         home = urllib.parse.urlsplit(url)
         commit = lfs = tag = ""
         for _ in range(_MAX_REDIRECTS + 1):
@@ -422,6 +413,10 @@ def _content_range(text: str) -> tuple[int, int]:
     return int(match[1]), 0 if match[3] == "*" else int(match[3])
 
 
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
 def _remove(*paths: Path) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
@@ -441,6 +436,4 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def _write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tratto.new")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)
+    write_text(path, text)

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
+from tratto.core.text import shown
 from tratto.provenance import canonical
 from tratto.provenance.bundle import ORIGINAL_ENDINGS, SUFFIX, find_bundle
 from tratto.provenance.commit import is_leftover
 from tratto.provenance.consistency import Known
-from tratto.provenance.recheck import shown
 from tratto.provenance.trust import Trust
 from tratto.provenance.verify import Word, verify
 
@@ -437,7 +437,7 @@ def _told(state: Sequence[str | None] | None) -> str:
 
 def _clean(text: str) -> str:
     # lone surrogates of file names cannot be written; what steers terminals and bidirectional text is shown as ?
-    return shown(text) if len(text) <= 80 else "".join(c if c.isprintable() else "?" for c in text)[:2000]
+    return shown(text, 2000)
 
 
 def _csp_hash(style: str) -> str:

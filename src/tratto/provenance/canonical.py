@@ -11,6 +11,8 @@ import math
 import re
 from typing import Any
 
+import rfc8785
+
 from tratto.core.errors import ReceiptError
 
 #: Integers beyond this are not exact in every JSON reader (RFC 7493, section 2.2).
@@ -20,8 +22,6 @@ MAX_DEPTH = 64
 #: Longest document that :func:`loads` accepts unless told otherwise, in bytes.
 MAX_BYTES = 16 * 1024 * 1024
 
-_SHORT = {0x08: "\\b", 0x09: "\\t", 0x0A: "\\n", 0x0C: "\\f", 0x0D: "\\r", 0x22: '\\"', 0x5C: "\\\\"}
-_ESCAPES = {**{c: f"\\u{c:04x}" for c in range(0x20)}, **_SHORT}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -43,9 +43,13 @@ def dumps(obj: Any) -> bytes:
     ReceiptError
         If something in ``obj`` has no canonical form.
     """
-    parts: list[str] = []
-    _write(obj, parts, 0)
-    return "".join(parts).encode("utf-8")
+    _check(obj, 0)
+    try:
+        return rfc8785.dumps(obj)
+    except ValueError as e:
+        raise ReceiptError(
+            f"no canonical JSON: {e}; numbers must be finite, integers within ±(2**53 - 1) and keys strings"
+        ) from e
 
 
 def loads(data: bytes, max_bytes: int = MAX_BYTES) -> Any:
@@ -90,90 +94,6 @@ def is_canonical(data: bytes) -> bool:
         return False
 
 
-def number(value: float) -> str:
-    """Write a finite double as ECMAScript's ``Number.prototype.toString`` does (ECMA-262, 6.1.6.1.20).
-
-    Raises
-    ------
-    ReceiptError
-        For NaN and infinities.
-    """
-    if not math.isfinite(value):
-        raise ReceiptError(f"JSON has no way to write {value}; expected a finite number")
-    if value == 0:
-        return "0"  # also for -0
-    # repr gives the shortest digits that read back exactly, which is what ECMAScript asks for; only the layout differs
-    sign, body = ("-", repr(-value)) if value < 0 else ("", repr(value))
-    mantissa, _, exp = body.partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    point = len(whole) + int(exp or 0)  # value = 0.DIGITS * 10**point, after leading zeros are dropped
-    digits = whole + fraction
-    stripped = digits.lstrip("0")
-    point -= len(digits) - len(stripped)
-    digits = stripped.rstrip("0")
-    k = len(digits)
-    if k <= point <= 21:
-        out = digits + "0" * (point - k)
-    elif 0 < point <= 21:
-        out = digits[:point] + "." + digits[point:]
-    elif -6 < point <= 0:
-        out = "0." + "0" * -point + digits
-    else:
-        e = point - 1
-        out = digits[0] + ("." + digits[1:] if k > 1 else "") + "e" + ("+" if e > 0 else "-") + str(abs(e))
-    return sign + out
-
-
-def _write(obj: Any, parts: list[str], depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise ReceiptError(f"nested deeper than {MAX_DEPTH} levels (or a structure that contains itself)")
-    if obj is None:
-        parts.append("null")
-    elif obj is True:
-        parts.append("true")
-    elif obj is False:
-        parts.append("false")
-    elif type(obj) is str or isinstance(obj, str):
-        parts.append(_string(obj))
-    elif isinstance(obj, int):
-        if abs(obj) > MAX_SAFE_INTEGER:
-            raise ReceiptError(f"the integer {obj} is beyond ±(2**53 - 1); write it as a string")
-        parts.append(str(int(obj)))
-    elif isinstance(obj, float):
-        parts.append(number(float(obj)))
-    elif isinstance(obj, list | tuple):
-        parts.append("[")
-        for i, item in enumerate(obj):
-            if i:
-                parts.append(",")
-            _write(item, parts, depth + 1)
-        parts.append("]")
-    elif isinstance(obj, dict):
-        for key in obj:
-            if not isinstance(key, str):
-                raise ReceiptError(f"JSON keys must be strings, got {type(key).__name__} {key!r}")
-        parts.append("{")
-        for i, key in enumerate(sorted(obj, key=_utf16)):
-            if i:
-                parts.append(",")
-            parts.append(_string(key) + ":")
-            _write(obj[key], parts, depth + 1)
-        parts.append("}")
-    else:
-        raise ReceiptError(f"{type(obj).__name__} has no JSON form; convert it to a number, string, list or dict first")
-
-
-def _utf16(key: str) -> bytes:
-    # big-endian UTF-16 compares byte by byte exactly as its code units do
-    return key.encode("utf-16-be", "surrogatepass")
-
-
-def _string(s: str) -> str:
-    if _SURROGATE.search(s):
-        raise ReceiptError(f"the string {s!r} holds a lone surrogate, which UTF-8 cannot carry")
-    return '"' + s.translate(_ESCAPES) + '"'
-
-
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     out = dict(pairs)
     if len(out) != len(pairs):
@@ -192,7 +112,7 @@ def _read_int(text: str) -> int | float:
             return value
     # a large double is spelt without exponent up to 1e21; accept it only if it is exactly such a spelling
     as_float = float(text) if len(text) <= 24 else math.inf
-    if not math.isfinite(as_float) or number(as_float) != text:
+    if not math.isfinite(as_float) or dumps(as_float).decode() != text:
         raise ReceiptError(f"the integer {text[:40]} is beyond ±(2**53 - 1) and not exact as a double")
     return as_float
 
@@ -210,11 +130,11 @@ def _no_constant(text: str) -> Any:
 
 def _check(obj: Any, depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise ReceiptError(f"the JSON document is nested deeper than {MAX_DEPTH} levels")
+        raise ReceiptError(f"the JSON document is nested deeper than {MAX_DEPTH} levels (or contains itself)")
     if isinstance(obj, str):
         if _SURROGATE.search(obj):
-            raise ReceiptError("the JSON document holds a lone surrogate")
-    elif isinstance(obj, list):
+            raise ReceiptError(f"the string {obj!r} holds a lone surrogate, which UTF-8 cannot carry")
+    elif isinstance(obj, list | tuple):
         for item in obj:
             _check(item, depth + 1)
     elif isinstance(obj, dict):

@@ -14,6 +14,7 @@ from typing import Any
 from tratto.core.artifact import main_role
 from tratto.core.errors import ReceiptError
 from tratto.core.recipe import Recipe
+from tratto.core.text import shown
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,7 @@ def compare_models(receipt: Mapping[str, Any], known: Known) -> tuple[list[str],
         at = f"step {i + 1}"
         generative = known.providers.get(step["provider"])
         if generative is None and step["provider"]:
-            notes.append(f"{at}: the provider {_short(step['provider'])} is unknown here, so nothing is known of it")
+            notes.append(f"{at}: the provider {shown(step['provider'], 60)} is unknown here, so nothing is known of it")
         elif generative and not step["generative"]:
             wrong.append(f"{at}: {step['provider']} may invent detail, but the receipt says that the step does not")
         for model in step["models"]:
@@ -263,7 +264,7 @@ def _model(
     model: Mapping[str, Any], generative: bool, inventive: Mapping[str, str], ours: tuple[Known, str]
 ) -> tuple[list[str], list[str]]:
     known, version = ours
-    name = _short(model["id"])
+    name = shown(model["id"], 60)
     card = known.models.get(model["id"])
     invents = card is not None and card.generative
     if not generative and (invents or model["sha256"] in inventive):
@@ -277,16 +278,11 @@ def _model(
         words = f"the weights are not those that the card of {name} names"
         if version == known.version:
             return [words], []
-        return [], [f"{words} here (version {known.version}; the receipt is of version {_short(version)})"]
+        return [], [f"{words} here (version {known.version}; the receipt is of version {shown(version, 60)})"]
     if (card.licence, card.commercial_use) != (model["licence"], model["commercial_use"]):
         return [f"the licence of {name} is not the one its card names"], []
     return [], []
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(_short(n) for n in names[:5]) or "none"
-
-
-def _short(name: str) -> str:
-    clean = "".join(c if c.isprintable() else "?" for c in name)
-    return clean if len(clean) <= 60 else clean[:57] + "..."
+    return ", ".join(shown(n, 60) for n in names[:5]) or "none"

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tratto.core.artifact import Artifact, PictureArtifact, picture_facts
 from tratto.core.errors import InputError, ReceiptError, UnavailableError, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, Kernel, Metadata
+from tratto.core.text import shown
 from tratto.imaging.io.limits import MAX_MEGAPIXELS, usual_pixels
 from tratto.imaging.resample import KERNELS, enlarge_into
 from tratto.imaging.scratch import allocate, release
@@ -772,9 +773,3 @@ def _version() -> str:
     from tratto._version import __version__
 
     return __version__
-
-
-def shown(name: str) -> str:
-    """Return a name fit for a terminal: short, and without control characters."""
-    clean = "".join(c if c.isprintable() else "?" for c in name)
-    return clean if len(clean) <= 80 else clean[:77] + "..."

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Literal
 
 from tratto.core.errors import InputError, MissingExtra, ReceiptError
+from tratto.core.text import shown
 from tratto.provenance import credentials, merkle
 from tratto.provenance.bundle import LEDGER, Bundle
 from tratto.provenance.note import WITNESS, VerifierKey
 from tratto.provenance.proof import MAX_PROOF, LedgerProof, entry_of, facts_of, read_proof
 from tratto.provenance.receipt import main_output
-from tratto.provenance.recheck import Findings, shown
+from tratto.provenance.recheck import Findings
 from tratto.provenance.seal import SIDECAR, hash_file, read_limited
 from tratto.provenance.tiles import LedgerReader
 

@@ -115,7 +115,6 @@ class Embedder(Protocol):
 
     def embed(self, pictures: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return (N, D) rows of length 1 for pictures of (H, W, 3) float32 in [0, 1]."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from tratto.core.artifact import main_role
 from tratto.core.errors import InputError, ReceiptError, TrattoError
+from tratto.core.text import shown
 from tratto.provenance import canonical
 from tratto.provenance.bundle import (
     CONFIDENCE,
@@ -37,7 +38,7 @@ from tratto.provenance.bundle import (
 )
 from tratto.provenance.consistency import Known, compare_models
 from tratto.provenance.receipt import FileFacts, main_output, maps_of, read_receipt
-from tratto.provenance.recheck import Findings, recheck, shown
+from tratto.provenance.recheck import Findings, recheck
 from tratto.provenance.seal import EMBEDDED, MAX_SEAL, hash_file, read_limited, read_seal, sealed_credentials
 from tratto.provenance.trust import Trust, alone, check_credentials, check_ledger, in_ledger
 from tratto.provenance.upgrade import FORMS, carried

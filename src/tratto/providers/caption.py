@@ -78,12 +78,8 @@ class SpokenCaptions:
 
         found = find_folder(folder, "part")
         self._network = SpeakingNetwork(found)
-        self._info = DescriberInfo("joycaption", self._network.precision, library(), models=(found.model,))
-
-    @property
-    def info(self) -> DescriberInfo:
-        """Facts about this captioner."""
-        return self._info
+        #: Facts about this captioner.
+        self.info = DescriberInfo("joycaption", self._network.precision, library(), models=(found.model,))
 
     def caption(self, picture: Float, damaged: float | None = None) -> str:
         """Describe a picture; see :class:`tratto.core.capability.Captioner`."""

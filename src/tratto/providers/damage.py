@@ -80,12 +80,8 @@ class NetworkDetector:
 
     def __init__(self, card: ModelCard, backend: Backend) -> None:
         self._card, self._backend = card, backend
-        self._info = DescriberInfo("tratto", backend.precision, backend.library, models=(backend.model,))
-
-    @property
-    def info(self) -> DescriberInfo:
-        """Facts about this detector."""
-        return self._info
+        #: Facts about this detector.
+        self.info = DescriberInfo("tratto", backend.precision, backend.library, models=(backend.model,))
 
     def find(self, picture: Float, kinds: Sequence[str] = ()) -> Mapping[str, Float]:
         """Return the probability of each class of damage, and of any, for every pixel.

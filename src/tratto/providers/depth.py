@@ -56,12 +56,8 @@ class NetworkDepth:
 
         found = find_folder(folder, "part")
         self._network = DepthNetwork(found)
-        self._info = DescriberInfo("dpt", library=library(), models=(found.model,))
-
-    @property
-    def info(self) -> DescriberInfo:
-        """Facts about this estimator."""
-        return self._info
+        #: Facts about this estimator.
+        self.info = DescriberInfo("dpt", library=library(), models=(found.model,))
 
     def estimate(self, picture: Float) -> Depth:
         """Estimate the depth of a picture; see :class:`tratto.core.capability.DepthEstimator`."""

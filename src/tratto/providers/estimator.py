@@ -68,12 +68,8 @@ class NetworkEstimator:
 
     def __init__(self, card: ModelCard, backend: Backend) -> None:
         self._card, self._backend = card, backend
-        self._info = DescriberInfo("tratto", backend.precision, backend.library, models=(backend.model,))
-
-    @property
-    def info(self) -> DescriberInfo:
-        """Facts about this estimator."""
-        return self._info
+        #: Facts about this estimator.
+        self.info = DescriberInfo("tratto", backend.precision, backend.library, models=(backend.model,))
 
     def opinion(self, image: Image, inspection: Inspection) -> Opinion:
         """Ask the network about a picture.

@@ -49,12 +49,8 @@ class ClipScorer:
         from tratto.backends.transformers import library
 
         self._network: Any = open_clip(folder)
-        self._info = DescriberInfo("clip", library=library(), models=(self._network.folder.model,))
-
-    @property
-    def info(self) -> DescriberInfo:
-        """Facts about this scorer."""
-        return self._info
+        #: Facts about this scorer.
+        self.info = DescriberInfo("clip", library=library(), models=(self._network.folder.model,))
 
     @property
     def name(self) -> str:

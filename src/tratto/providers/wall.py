@@ -87,12 +87,8 @@ class SamDetector:
         from tratto.backends.transformers import library
 
         self._network = network
-        self._info = DescriberInfo("sam", library=library(), models=(network.folder.model,))
-
-    @property
-    def info(self) -> DescriberInfo:
-        """Facts about this detector."""
-        return self._info
+        #: Facts about this detector.
+        self.info = DescriberInfo("sam", library=library(), models=(network.folder.model,))
 
     def find(self, picture: Float, prompt: WallPrompt) -> Float:
         """Find a wall from points and a box."""

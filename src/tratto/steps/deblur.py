@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from tratto.core.canvas import Canvas
-from tratto.core.capability import Restorer, Use
-from tratto.core.services import Services
-from tratto.core.step import BaseStep, StepRecord
-from tratto.steps.denoise import apply_restorer
+from tratto.steps.denoise import RestorerStep
 
 
 @dataclass(frozen=True)
-class Deblur(BaseStep):
+class Deblur(RestorerStep):
     """Parameters of the step.
 
     Attributes
@@ -33,20 +29,3 @@ class Deblur(BaseStep):
     fast: bool = False
     params: dict[str, Any] = field(default_factory=dict)
     name: ClassVar[str] = "deblur"
-
-    def resolve(self, canvas: Canvas, services: Services) -> Deblur:
-        """Nothing is left to fix."""
-        return self
-
-    @property
-    def uses(self) -> tuple[Use[Restorer], ...]:
-        """The restorer."""
-        return (Use("restorer", self.provider, self.params, 1, self.fast),)
-
-    def named(self, uses: tuple[Use[Any], ...]) -> Deblur:
-        """Return the step with its provider fixed."""
-        return replace(self, provider=uses[0].provider)
-
-    def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
-        """Sharpen every tile at its own size."""
-        return apply_restorer(self, canvas, services, noise_sigma=None)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from tratto.core.canvas import Canvas
 from tratto.core.capability import Restorer, Use
 from tratto.core.errors import OptionError
+from tratto.core.recipe import step_params
 from tratto.core.services import Services
-from tratto.core.step import BaseStep, Step, StepRecord
+from tratto.core.step import BaseStep, StepRecord
 from tratto.engine.notes import provider_notes
 from tratto.steps.pixels import run_restorer
 
@@ -18,8 +19,59 @@ Damage = Literal["noise", "jpeg"]
 OWN = ("tratto", "tratto-openvino")
 
 
+def seen_sigma(stated: float | None, canvas: Canvas) -> float | None:
+    """Return the noise level (1/255) that was stated, or that the inspection saw; None: neither."""
+    if stated is None and canvas.inspection is not None and canvas.inspection.noise_sigma.value is not None:
+        return round(float(canvas.inspection.noise_sigma.value), 2)
+    return stated
+
+
+class RestorerStep(BaseStep):
+    """A step that is one run of a restorer over the picture."""
+
+    provider: str
+    fast: bool
+    params: dict[str, Any]
+    noise_sigma: float | None = None
+    grid: tuple[int, int] = (0, 0)
+    name: ClassVar[str]
+
+    def resolve(self, canvas: Canvas, services: Services) -> Self:
+        """Return the step itself: nothing is left to fix."""
+        return self
+
+    @property
+    def uses(self) -> tuple[Use[Restorer], ...]:
+        """The restorer."""
+        return (Use("restorer", self.provider, self.params, self.scale, self.fast),)
+
+    def named(self, uses: tuple[Use[Any], ...]) -> Self:
+        """Return the step with its provider fixed."""
+        return replace(self, provider=uses[0].provider)  # type: ignore[type-var]
+
+    def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
+        """Run the restorer on every tile and write the record."""
+        restorer = services.open(self.uses[0])
+        info = restorer.info
+        done = run_restorer(canvas.image, restorer, services, self.name, self.noise_sigma, self.grid)
+        record = StepRecord(
+            step=self.name,
+            params=step_params(self),
+            provider=info.provider,
+            precision=info.precision,
+            library=info.library,
+            models=info.models,
+            seed=services.seed,
+            generative=info.generative,
+            confidence_basis=done.basis,
+            notes=provider_notes(info, self.fast),
+            observed={"tiles": done.tiles},
+        )
+        return canvas.replace(image=done.image, sigma=done.sigma), record
+
+
 @dataclass(frozen=True)
-class Denoise(BaseStep):
+class Denoise(RestorerStep):
     """Parameters of the step.
 
     Attributes
@@ -62,55 +114,9 @@ class Denoise(BaseStep):
         """Fix the noise level."""
         return replace(self, noise_sigma=seen_sigma(self.noise_sigma, canvas))
 
-    @property
-    def uses(self) -> tuple[Use[Restorer], ...]:
-        """The restorer."""
-        return (Use("restorer", self.provider, self.params, 1, self.fast),)
-
     def named(self, uses: tuple[Use[Any], ...]) -> Denoise:
         """Return the step with its provider fixed, and with it which of our own networks is meant."""
         provider, params = uses[0].provider, self.params
         if provider in OWN and "network" not in params:
             params = {**params, "network": self.damage}
         return replace(self, provider=provider, params=params)
-
-    def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
-        """Restore every tile at its own size."""
-        return apply_restorer(self, canvas, services, noise_sigma=self.noise_sigma, grid=self.grid)
-
-
-def seen_sigma(stated: float | None, canvas: Canvas) -> float | None:
-    """Return the noise level (1/255) that was stated, or that the inspection saw; None: neither."""
-    if stated is None and canvas.inspection is not None and canvas.inspection.noise_sigma.value is not None:
-        return round(float(canvas.inspection.noise_sigma.value), 2)
-    return stated
-
-
-def apply_restorer(
-    step: Step,
-    canvas: Canvas,
-    services: Services,
-    noise_sigma: float | None,
-    grid: tuple[int, int] = (0, 0),
-) -> tuple[Canvas, StepRecord]:
-    """Run the restorer that a step uses and write its record; shared by the steps that are one restorer run."""
-    from tratto.core.recipe import step_params
-
-    use: Use[Restorer] = step.uses[0]
-    restorer = services.open(use)
-    info = restorer.info
-    done = run_restorer(canvas.image, restorer, services, step.name, noise_sigma, grid)
-    record = StepRecord(
-        step=step.name,
-        params=step_params(step),
-        provider=info.provider,
-        precision=info.precision,
-        library=info.library,
-        models=info.models,
-        seed=services.seed,
-        generative=info.generative,
-        confidence_basis=done.basis,
-        notes=provider_notes(info, use.fast),
-        observed={"tiles": done.tiles},
-    )
-    return canvas.replace(image=done.image, sigma=done.sigma), record

@@ -23,6 +23,7 @@ from tratto.core.recipe import step_params
 from tratto.core.services import Services
 from tratto.core.step import BaseStep, StepRecord
 from tratto.imaging.scratch import release
+from tratto.steps.inpaint import hole_of
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -104,7 +105,7 @@ class Diffuse(BaseStep):
         """Open the model, and fix precision, prompt and windows."""
         if self.windows is not None and self.prompt is not None:
             return self
-        hole = _hole(canvas)
+        hole = hole_of(canvas, "diffuse")
         painter = self._painter(services)
         params = {**self.params, "dtype": painter.info.precision}
         caption = self.caption or canvas.caption or ""
@@ -119,7 +120,7 @@ class Diffuse(BaseStep):
 
         if self.windows is None or self.prompt is None:
             raise OptionError("diffuse must be resolved before it is applied")
-        painter, image, hole = self._painter(services), canvas.image, _hole(canvas)
+        painter, image, hole = self._painter(services), canvas.image, hole_of(canvas, "diffuse")
         depth, seer = self._depth(canvas, painter, services)
         reference = self._reference(painter, canvas)
         share = coverage(canvas.masks["edit"].values) if self.coded else None
@@ -182,10 +183,10 @@ class Diffuse(BaseStep):
         return services.open(self.uses[0])
 
     def _wanted(self, depth: Float | None, reference: Float | None, window: dict[str, Any]) -> Any:
-        from tratto.providers.inpainter.diffusion import Wanted
+        from tratto.providers.inpainter.diffusion import InpaintRequest
 
         p = self.params
-        return Wanted(
+        return InpaintRequest(
             prompt=self.prompt or None,
             negative=str(p["negative"]),
             steps=_all_steps(p, window),
@@ -459,12 +460,3 @@ def _all_steps(params: dict[str, Any], window: dict[str, Any]) -> int:
 
 def _steps(params: dict[str, Any], window: dict[str, Any]) -> int:
     return max(1, int(_all_steps(params, window) * min(1.0, float(window["strength"]))))
-
-
-def _hole(canvas: Canvas) -> Bool:
-    mask = canvas.masks.get("edit")
-    if mask is None:
-        raise OptionError("a mask is needed: white where the picture is to be painted anew")
-    if canvas.scale != 1:
-        raise OptionError("diffuse works at the size of the source; enlarge afterwards")
-    return np.asarray(mask.values > 0)

@@ -85,7 +85,7 @@ class Inpaint(BaseStep):
         """Look at each part of the mask and fix who fills it."""
         if self.fine and self.regions is not None:
             return self
-        hole = _hole(canvas)
+        hole = hole_of(canvas, "inpaint")
         _check_something_is_known(hole)
         if self.method != "auto":
             return replace(self, regions=[])
@@ -111,7 +111,7 @@ class Inpaint(BaseStep):
         """Fill fine damage first, then the large parts, smallest first, so that each sees what is known by then."""
         if not self.fine or self.regions is None:
             raise OptionError("inpaint must be resolved before it is applied")
-        image, hole = canvas.image, _hole(canvas)
+        image, hole = canvas.image, hole_of(canvas, "inpaint")
         out: Samples = services.scratch(image.pixels.shape, image.pixels.dtype)  # type: ignore[assignment]
         # a painter takes its colours from what can be seen; outside the hole the engine puts back what was there
         out[:] = colours_under_clear(image, hole)
@@ -396,11 +396,11 @@ def surrounding_texture(image: Image, hole: Bool, box: tuple[int, int, int, int]
     return float(np.sqrt(np.mean(np.square((gray - blur)[ring])))) if ring.any() else 0.0
 
 
-def _hole(canvas: Canvas) -> Bool:
-    """Return where the picture is to be filled."""
+def hole_of(canvas: Canvas, step: str) -> Bool:
+    """Return where the picture is to be filled by a step that works at the size of the source."""
     mask = canvas.masks.get("edit")
     if mask is None:
-        raise OptionError("repair needs a mask: white where the picture is damaged")
+        raise OptionError(f"{step} needs a mask: white where the picture is to be painted anew")
     if canvas.scale != 1:
-        raise OptionError("inpaint works at the size of the source; repair first, then enlarge")
+        raise OptionError(f"{step} works at the size of the source; enlarge afterwards")
     return np.asarray(mask.values > 0)

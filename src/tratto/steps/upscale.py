@@ -6,17 +6,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from tratto.core.canvas import Canvas
-from tratto.core.capability import Restorer, Use
 from tratto.core.errors import OptionError
 from tratto.core.image import Kernel
 from tratto.core.services import Services
-from tratto.core.step import BaseStep, StepRecord
 from tratto.imaging.resample import KERNELS
-from tratto.steps.denoise import apply_restorer, seen_sigma
+from tratto.steps.denoise import RestorerStep, seen_sigma
 
 
 @dataclass(frozen=True)
-class Upscale(BaseStep):
+class Upscale(RestorerStep):
     """Parameters of the step.
 
     Attributes
@@ -55,16 +53,3 @@ class Upscale(BaseStep):
     def resolve(self, canvas: Canvas, services: Services) -> Upscale:
         """Fix the noise level."""
         return replace(self, noise_sigma=seen_sigma(self.noise_sigma, canvas))
-
-    @property
-    def uses(self) -> tuple[Use[Restorer], ...]:
-        """The restorer."""
-        return (Use("restorer", self.provider, self.params, self.scale, self.fast),)
-
-    def named(self, uses: tuple[Use[Any], ...]) -> Upscale:
-        """Return the step with its provider fixed."""
-        return replace(self, provider=uses[0].provider)
-
-    def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
-        """Enlarge every tile."""
-        return apply_restorer(self, canvas, services, noise_sigma=self.noise_sigma)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits, guarded
 from tratto.cli.show import ProgressLine, argument_path, emit_json, printable
 from tratto.core.errors import InputError
 
@@ -112,14 +112,11 @@ def _build(command: BuildCommand) -> int:
     return 0
 
 
+@exits
 def check(
     shards: Annotated[Path, typer.Argument(parser=argument_path, metavar="DIR", help="Folder of shards.")],
-) -> None:
+) -> int:
     """Compare every shard of a data set with its hash."""
-    guarded(_check, shards)
-
-
-def _check(shards: Path) -> int:
     from tratto_lab.corpus.shards import verify
 
     count, wrong = verify(shards)

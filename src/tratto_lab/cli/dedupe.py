@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from tratto.cli.guard import guarded
+from tratto.cli.guard import exits
 from tratto.cli.show import argument_path, emit_json, printable
 from tratto.core.errors import OptionError, OutputError
 
 
+@exits
 def dedupe(
     folder: Annotated[Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Folder, with sub-folders.")],
     radius: Annotated[int, typer.Option(help="Bits of 64 in which perceptual hashes may differ, 0-15.")] = 6,
@@ -28,21 +29,15 @@ def dedupe(
     ] = None,
     delete: Annotated[bool, typer.Option("--delete", help="Delete all but the best of each group.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+) -> int:
     """Find equal and nearly equal pictures and say why; nothing is moved or deleted unless asked."""
-    guarded(_dedupe, folder, (radius, turned, parts), (move_to, delete), as_json, as_json=as_json)
-
-
-def _dedupe(folder: Path, how: tuple[int, bool, bool], then: tuple[Path | None, bool], as_json: bool) -> int:
     from tratto_lab.corpus.dedupe import dedupe as find
     from tratto_lab.corpus.dedupe import find_pictures
 
-    move_to, delete = then
     if move_to is not None and delete:
         raise OptionError("--move-to and --delete contradict each other")
-    if not 0 <= how[0] <= 15:
-        raise OptionError(f"--radius takes 0 to 15, got {how[0]}")
-    radius, turned, parts = how
+    if not 0 <= radius <= 15:
+        raise OptionError(f"--radius takes 0 to 15, got {radius}")
     paths = find_pictures(folder)
     if move_to is not None:  # what was moved away before is no part of the folder
         paths = [p for p in paths if not p.resolve().is_relative_to(move_to.resolve())]

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from tratto.cli.guard import exits
 from tratto.cli.show import argument_path, make_folder
 
 
+@exits
 def eval_repair(
     folder: Annotated[Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Folder of clean pictures.")],
     method: Annotated[
@@ -21,16 +23,8 @@ def eval_repair(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="For report.md and .json.")
     ] = None,
-) -> None:
-    """Cut holes into clean pictures, fill them, and say how close each method comes."""
-    from tratto.cli.guard import guarded
-
-    guarded(_eval_repair, folder, method, holes, (seed, limit), out)
-
-
-def _eval_repair(
-    folder: Path, names: list[str] | None, holes: list[str] | None, numbers: tuple[int, int], out: Path | None
 ) -> int:
+    """Cut holes into clean pictures, fill them, and say how close each method comes."""
     from tratto.core.errors import InputError
     from tratto.core.files import write_text
     from tratto_lab.evaluation.features import FeatureDistance, features_available
@@ -46,11 +40,11 @@ def _eval_repair(
 
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
-    plan = RepairPlan(tuple(holes or SIZES), *numbers)
+    plan = RepairPlan(tuple(holes or SIZES), seed, limit)
     if out is not None:
         make_folder(out)  # now: what cannot be written should not be measured for hours first
     methods: dict[str, Method] = {}
-    for name in names or ["auto", "telea", "navier-stokes", "biharmonic", "patch"]:
+    for name in method or ["auto", "telea", "navier-stokes", "biharmonic", "patch"]:
         methods["tratto repair" if name == "auto" else name] = (
             as_the_command() if name == "auto" else inpainter_method(name)
         )
@@ -64,6 +58,7 @@ def _eval_repair(
     return 0
 
 
+@exits
 def eval_damage(
     folder: Annotated[Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Folder of clean pictures.")],
     threshold: Annotated[
@@ -82,26 +77,18 @@ def eval_damage(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="For report.md and .json.")
     ] = None,
-) -> None:
-    """Damage clean pictures, have the damage found, and say how much of it was: F1 for each class."""
-    from tratto.cli.guard import guarded
-
-    if model is not None and told:
-        raise typer.BadParameter("--told is for the network that ships, not for --model")
-    guarded(_eval_damage, folder, (threshold, model), (seed, limit, kinds, told), out)
-
-
-def _eval_damage(
-    folder: Path, how: tuple[float, Path | None], numbers: tuple[int, int, int, bool], out: Path | None
 ) -> int:
+    """Damage clean pictures, have the damage found, and say how much of it was: F1 for each class."""
     from tratto.core.errors import InputError
     from tratto.core.files import write_text
     from tratto_lab.evaluation.damage import DamagePlan, evaluate_damage, network_finder, to_markdown, yolo_finder
 
+    if model is not None and told:
+        raise typer.BadParameter("--told is for the network that ships, not for --model")
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
-    plan = DamagePlan(seed=numbers[0], limit=numbers[1], kinds=numbers[2], told=numbers[3])
-    finder = network_finder(how[0]) if how[1] is None else yolo_finder(how[1], how[0])
+    plan = DamagePlan(seed=seed, limit=limit, kinds=kinds, told=told)
+    finder = network_finder(threshold) if model is None else yolo_finder(model, threshold)
     if out is not None:
         make_folder(out)  # now: what cannot be written should not be measured for hours first
     report = evaluate_damage(folder, finder, plan, lambda name: typer.echo(name, err=True))
@@ -113,6 +100,7 @@ def _eval_damage(
     return 0
 
 
+@exits
 def damage_preview(
     picture: Annotated[Path, typer.Argument(parser=argument_path, metavar="PICTURE", help="Clean picture to damage.")],
     out: Annotated[
@@ -122,20 +110,13 @@ def damage_preview(
     toned: Annotated[bool, typer.Option("--toned", help="Tone the picture like an old print first.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never the input).")] = False,
-) -> None:
+) -> int:
     """Draw a contact sheet of every kind of simulated damage."""
-    from tratto.cli.guard import guarded
-
-    guarded(_damage_preview, picture, out, (severity, toned, seed), overwrite)
-
-
-def _damage_preview(picture: Path, out: Path, how: tuple[float, bool, int], overwrite: bool) -> int:
     from tratto.cli.show import check_new_png, make_folder
     from tratto.imaging import io
     from tratto_lab.simulate.damage_sheet import damage_sheet
 
     check_new_png(out, [picture], overwrite, "a sheet")
-    severity, toned, seed = how
     sheet = damage_sheet(io.read_image(picture), severity, seed, toned=toned)
     make_folder(out.parent)
     io.write_image(sheet, out, "png")

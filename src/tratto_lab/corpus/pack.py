@@ -221,7 +221,7 @@ def _write_samples(
     how: tuple[int, int, tuple[int, ...]],
 ) -> None:
     """Decode, shrink and render into `sink`; add to `entries`. ``how`` is text pages, seed and shrinks."""
-    from tratto.imaging.plain import encoded_rgb
+    from tratto_lab.corpus.plain import encoded_rgb
     from tratto_lab.corpus.text_pages import render_page
 
     text_pages, seed, shrinks = how

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import InputError, OptionError
-from tratto.imaging.metrics import psnr, ssim
-from tratto.imaging.plain import encoded_rgb
+from tratto_lab.corpus.plain import encoded_rgb
+from tratto_lab.evaluation.metrics import psnr, ssim
 from tratto_lab.evaluation.restore import SUFFIXES, Measure, Picture, measured
 from tratto_lab.evaluation.restore_methods import AUTO, COMMAND, known
 

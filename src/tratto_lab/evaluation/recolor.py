@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 
 from tratto.core.errors import InputError
 from tratto.imaging.color import lab_to_srgb, linear_to_srgb, srgb_to_lab, srgb_to_linear
-from tratto.imaging.metrics import psnr
-from tratto.imaging.paint import ColourScore, Summary, mean_lab, parse_color, score_color, summarise
+from tratto.imaging.paint import parse_color
 from tratto_lab.evaluation.depth import depth_picture
+from tratto_lab.evaluation.metrics import psnr
+from tratto_lab.evaluation.paint import ColourScore, Summary, mean_lab, score_color, summarise
 
 Bytes = NDArray[np.uint8]
 #: ``method(sample)`` returns the repainted picture, (H, W, 3) uint8.

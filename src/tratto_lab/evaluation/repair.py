@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
-from tratto.imaging.metrics import psnr, ssim
+from tratto_lab.evaluation.metrics import psnr, ssim
 from tratto_lab.evaluation.restore import half_width, load_pictures
 from tratto_lab.simulate.holes import SIZES, hole
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from tratto.core.capability import Restorer
 from tratto.core.errors import InputError, OptionError
-from tratto.imaging.metrics import psnr, rgb_to_y, ssim
+from tratto_lab.evaluation.metrics import psnr, rgb_to_y, ssim
 
 Picture = NDArray[np.float32]
 Measure = Callable[[Picture, Picture], float]
@@ -242,7 +242,7 @@ def load_pictures(folder: Path, limit: int = 0) -> list[tuple[str, Picture, bool
     TrattoError
         If one cannot be read.
     """
-    from tratto.imaging.plain import encoded_rgb
+    from tratto_lab.corpus.plain import encoded_rgb
 
     files = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
     if not files:

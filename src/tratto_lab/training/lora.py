@@ -538,7 +538,7 @@ def _painted(state: _State, sample: dict[str, Any], seed: int) -> NDArray[np.flo
 
 
 def _scores(task: str, sample: dict[str, Any], output: NDArray[np.float32]) -> dict[str, float | None]:
-    from tratto.imaging.paint import score_color
+    from tratto_lab.evaluation.paint import score_color
 
     mask = sample["mask"] > 0.5
     if task == "repair":

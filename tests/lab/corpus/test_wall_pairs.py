@@ -6,7 +6,7 @@ from PIL import Image as Pil
 
 from tratto.core.errors import InputError, OptionError
 from tratto.imaging.color import srgb_to_lab
-from tratto.imaging.paint import dominant_color, score_color
+from tratto.imaging.paint import dominant_color
 from tratto_lab.corpus.wall_pairs import (
     WallPairOptions,
     WallPairs,
@@ -18,6 +18,7 @@ from tratto_lab.corpus.wall_pairs import (
     random_color,
     repainted,
 )
+from tratto_lab.evaluation.paint import score_color
 
 WALL = np.array([0.8, 0.7, 0.5])
 

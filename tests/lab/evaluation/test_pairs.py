@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from tratto.core.errors import InputError, OptionError
-from tratto.imaging.metrics import psnr
 from tratto_lab.evaluation import pairs as p
+from tratto_lab.evaluation.metrics import psnr
 
 
 def scene(seed=0, side=64):

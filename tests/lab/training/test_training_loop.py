@@ -336,7 +336,7 @@ def test_decibels_average_over_samples_not_pixels():
 
 
 def test_ssim_loss_matches_the_metric():
-    from tratto.imaging.metrics import ssim
+    from tratto_lab.evaluation.metrics import ssim
 
     rng = np.random.default_rng(0)
     a = rng.random((32, 40, 3), dtype=np.float32)

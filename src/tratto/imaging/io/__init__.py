@@ -11,7 +11,6 @@ from tratto.imaging.io.convert import (
     expand_palette,
     image_from_array,
     image_from_pil,
-    image_to_pil,
     to_eight_bits,
     to_palette,
 )
@@ -36,7 +35,6 @@ __all__ = [
     "expand_palette",
     "image_from_array",
     "image_from_pil",
-    "image_to_pil",
     "interrupted",
     "is_unfinished",
     "not_carried",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tratto.core.image import Image
+from tratto.core.text import shown
 
 #: Most notes of one file that are passed on, and their longest; what a hostile file can make a reader say is bounded.
 MOST_NOTES, LONGEST_NOTE = 40, 300
@@ -70,8 +71,7 @@ def notes_of(image: Image) -> list[str]:
 
 
 def _bounded(notes: Iterable[str]) -> list[str]:
-    clean = dict.fromkeys("".join(c if c.isprintable() else "?" for c in n) for n in notes)
-    kept = [n if len(n) <= LONGEST_NOTE else n[: LONGEST_NOTE - 3] + "..." for n in clean]
+    kept = list(dict.fromkeys(shown(n, LONGEST_NOTE) for n in notes))
     more = len(kept) - MOST_NOTES
     return kept if more <= 0 else [*kept[:MOST_NOTES], f"{more} more notes about the file are left out"]
 

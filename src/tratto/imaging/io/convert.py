@@ -181,58 +181,6 @@ def _pillow_metadata(picture: PillowImage) -> Metadata:
     )
 
 
-def image_to_pil(image: Image) -> PillowImage:
-    """Make a Pillow picture, with ICC profile, EXIF, XMP and resolution in ``info``.
-
-    Parameters
-    ----------
-    image : Image
-
-    Returns
-    -------
-    PIL.Image.Image
-        Mode 1, L, LA, P, RGB, RGBA, CMYK or I;16. Pillow has no 16-bit colour and no 16-bit grey with alpha: those are
-        rounded to 8 bits. Grey below 8 bits is scaled to 8, except 1 bit without alpha.
-
-    Raises
-    ------
-    UnsupportedFormat
-        For CMYK with alpha, which Pillow cannot hold.
-    """
-    from PIL import Image as Pillow
-
-    if image.mode is ColorMode.CMYK and image.alpha is not None:
-        raise UnsupportedFormat("PIL cannot hold CMYK with alpha")
-    if image.bits == 16 and not (image.mode is ColorMode.GRAY and image.alpha is None):
-        image = to_eight_bits(image)
-    if image.mode is ColorMode.PALETTE and image.palette is not None:
-        out = Pillow.fromarray(np.ascontiguousarray(image.pixels)).copy()
-        out.putpalette(image.palette[:, :3].tobytes(), "RGB")
-        if (image.palette[:, 3] != 255).any():
-            out.info["transparency"] = image.palette[:, 3].tobytes()
-    elif image.mode is ColorMode.GRAY and image.bits == 1 and image.alpha is None:
-        out = Pillow.fromarray(image.pixels.astype(bool))
-    elif image.bits == 16:
-        out = Pillow.fromarray(np.ascontiguousarray(image.pixels))
-    else:
-        image = to_eight_bits(image)
-        samples = image.pixels if image.alpha is None else np.dstack([image.pixels, image.alpha])
-        if image.mode is ColorMode.CMYK:
-            out = Pillow.frombytes("CMYK", (image.width, image.height), np.ascontiguousarray(samples).tobytes())
-        else:
-            out = Pillow.fromarray(np.ascontiguousarray(samples))
-    exif = exif_blocks.block_for(image.meta.exif, image.meta.orientation)
-    for key, value in (
-        ("icc_profile", image.meta.icc),
-        ("exif", exif),
-        ("xmp", image.meta.xmp),
-        ("dpi", image.meta.dpi),
-    ):
-        if value:
-            out.info[key] = value
-    return out
-
-
 def to_eight_bits(image: Image) -> Image:
     """Return the picture with 8 bits per sample: exact from 1, 2 and 4 bits, rounded from 16.
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 #: Bytes that are no marker and no code of nothing: put where a decoder must not come to.
 CANARY = bytes(b & 0x7F | 0x11 for b in hashlib.sha512(b"tratto canary").digest())
 
-_START_OF_SCAN = b"\xff\xda"
 _MARKER = re.compile(rb"\xff+[^\x00\xff]")
 #: So many last bytes are exchanged: more than one block can take, so that the mean of one is among them.
 _LAST = 320

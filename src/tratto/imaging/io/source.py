@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tratto.core.errors import CorruptPicture, InputError, PictureTooLarge, TrattoError
+from tratto.core.text import shown
 from tratto.imaging.io.limits import Limits
 
 logger = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ def _check_bytes(size: int, limits: Limits, name: str) -> None:
 @contextmanager
 def _open_file(path: str | os.PathLike[str], limits: Limits) -> Iterator[Source]:
     raw = os.fspath(path)
-    name = _printable(raw)
+    name = shown(Path(raw).name or raw, 120)
     if "\x00" in raw:
         raise InputError(f"{name}: a file name cannot contain a NUL character")
     # without O_NONBLOCK, opening a pipe that nobody writes to would wait forever
@@ -212,12 +213,6 @@ def _open_file(path: str | os.PathLike[str], limits: Limits) -> Iterator[Source]
             raise InputError(f"{name}: is not a regular file")
         _check_bytes(facts.st_size, limits, name)
         yield Source(stream, facts.st_size, name)
-
-
-def _printable(name: str) -> str:
-    shown = Path(name).name or name
-    shown = "".join(c if c.isprintable() else "?" for c in shown)
-    return shown if len(shown) <= 120 else shown[:100] + "..."
 
 
 def _why(error: OSError | ValueError) -> str:

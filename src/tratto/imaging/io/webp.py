@@ -15,9 +15,6 @@ from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.icc import profile_notes
 from tratto.imaging.io.source import ReadContext, Source, quiet
 
-#: Longest side of a WebP picture.
-MAX_SIDE = 16383
-
 #: More RIFF chunks than this are refused.
 MAX_CHUNKS = 100_000
 

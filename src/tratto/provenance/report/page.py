@@ -12,36 +12,13 @@ from string import Template
 from typing import Any
 
 from tratto.provenance.receipt import HYPOTHETICAL
+from tratto.provenance.report import words as say
 from tratto.provenance.report.compare import input_alt
 from tratto.provenance.report.inputs import ReportInputs
 from tratto.provenance.report.plain import code_block, hash_span, listed, percent, sentence, table_rows, text
 from tratto.provenance.report.previews import pictures_of
 from tratto.provenance.report.regions import regions_of
-from tratto.provenance.report.words import (
-    FORENSIC_WORDS,
-    REGION_HEADS,
-    TITLES,
-    Passage,
-    basis_words,
-    environment,
-    figures,
-    hashes,
-    how_to_check,
-    input_words,
-    inspection_words,
-    limits,
-    made_from,
-    maps_head,
-    maps_note,
-    no_edit_map,
-    region_rows,
-    scene_rows,
-    sections,
-    statement_rows,
-    status_of,
-    steps,
-    warnings,
-)
+from tratto.provenance.report.words import Passage
 
 # Where scripts may not run, the two pictures simply stand side by side.
 _SCRIPT = """(function () {
@@ -90,45 +67,45 @@ def render_report(inputs: ReportInputs) -> str:
         "footer_name": _in_css(inputs.output_name),
         "title": text(f"{inputs.output_name}: Tratto report"),
         "version": text(receipt["tool"]["version"]),
-        "task": text(TITLES.get(receipt["task"], sentence(receipt["task"]))),
+        "task": text(say.TITLES.get(receipt["task"], sentence(receipt["task"]))),
         "output_name": text(inputs.output_name),
-        "from_line": text(made_from(inputs)),
+        "from_line": text(say.made_from(inputs)),
         "stamp": f'<div class="stamp">{text(receipt["claim"]["stamp"])}</div>' if receipt["claim"]["stamp"] else "",
-        "status": text(status_of(receipt)[0]),
+        "status": text(say.status_of(receipt)[0]),
         "status_kind": "made-up" if receipt["claim"]["status"] == HYPOTHETICAL else "",
-        "status_words": text(status_of(receipt)[1]),
+        "status_words": text(say.status_of(receipt)[1]),
         "warnings": _warnings(receipt),
-        "figures": "".join(f"<div><b>{text(b)}</b><span>{text(s)}</span></div>" for b, s in figures(receipt)),
-        "inspection": table_rows(inspection_words(receipt["inspection"])),
+        "figures": "".join(f"<div><b>{text(b)}</b><span>{text(s)}</span></div>" for b, s in say.figures(receipt)),
+        "inspection": table_rows(say.inspection_words(receipt["inspection"])),
         "reasons": listed(receipt["recipe"]["resolved"]["reasons"], "Why: "),
-        "steps": f"<p>{FORENSIC_WORDS}</p>" * receipt["forensic"] + _steps(receipt),
+        "steps": f"<p>{say.FORENSIC_WORDS}</p>" * receipt["forensic"] + _steps(receipt),
         "claim_rows": table_rows((r["where"], percent(r["share"]), r["status"]) for r in receipt["claim"]["regions"]),
-        "limits": "".join(f"<li>{text(s)}</li>" for s in limits(inputs)),
-        "howto": "".join(map(_passage, how_to_check(inputs))),
-        "hashes": _facts((k, hash_span(v) if v else "none: there was no file") for k, v in hashes(inputs)),
-        "environment": _facts((k, text(v)) for k, v in environment(receipt["environment"])),
+        "limits": "".join(f"<li>{text(s)}</li>" for s in say.limits(inputs)),
+        "howto": "".join(map(_passage, say.how_to_check(inputs))),
+        "hashes": _facts((k, hash_span(v) if v else "none: there was no file") for k, v in say.hashes(inputs)),
+        "environment": _facts((k, text(v)) for k, v in say.environment(receipt["environment"])),
         "footer": text(
             "This report explains the receipt; where the two differ, receipt.json counts. Previews in it are reduced "
             "copies. It loads nothing from anywhere."
         ),
-        "maps_head": text(maps_head(inputs)),
-        "maps_note": text(maps_note(inputs)),
-        "basis_words": text(basis_words(receipt)) if inputs.confidence is not None else "",
-        "no_edit_map": text(no_edit_map(receipt)),
-        "scene_rows": _facts((k, text(v)) for k, v in scene_rows(receipt)),
-        "statement_rows": table_rows(statement_rows(receipt)),
+        "maps_head": text(say.maps_head(inputs)),
+        "maps_note": text(say.maps_note(inputs)),
+        "basis_words": text(say.basis_words(receipt)) if inputs.confidence is not None else "",
+        "no_edit_map": text(say.no_edit_map(receipt)),
+        "scene_rows": _facts((k, text(v)) for k, v in say.scene_rows(receipt)),
+        "statement_rows": table_rows(say.statement_rows(receipt)),
         **pictures_of(inputs),
     }
     if inputs.edit_map is not None and inputs.confidence is not None:
         regions = regions_of(receipt, inputs.edit_map, inputs.confidence, inputs.mask, inputs.parts)
-        values["region_heads"] = "".join(f"<th>{text(h)}</th>" for h in REGION_HEADS)
-        values["region_rows"] = table_rows(region_rows(inputs, regions))
+        values["region_heads"] = "".join(f"<th>{text(h)}</th>" for h in say.REGION_HEADS)
+        values["region_rows"] = table_rows(say.region_rows(inputs, regions))
     values["input_figures"] = "".join(
         f'<figure><img src="{values[f"input {role}"]}" alt="{text(input_alt(role))}">'
-        f"<figcaption>{text(input_words(inputs, role))}</figcaption></figure>"
+        f"<figcaption>{text(say.input_words(inputs, role))}</figcaption></figure>"
         for role in sorted(inputs.inputs)
     )
-    return Template(_with_sections(_template(), sections(inputs))).substitute(values)
+    return Template(_with_sections(_template(), say.sections(inputs))).substitute(values)
 
 
 _SECTION = re.compile(r"<!--section ([a-z-]+)-->\n((?:(?!<!--section ).)*?)<!--end-->\n", re.DOTALL)
@@ -151,7 +128,7 @@ def _facts(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def _warnings(receipt: Mapping[str, Any]) -> str:
-    every = warnings(receipt)
+    every = say.warnings(receipt)
     if not every:
         return ""
     return '<div class="warn"><b>Please note</b><ul>' + "".join(f"<li>{text(w)}</li>" for w in every) + "</ul></div>"
@@ -161,7 +138,7 @@ def _steps(receipt: Mapping[str, Any]) -> str:
     if not receipt["steps"]:
         return "<p>No step was run: the picture was left alone.</p>"
     out = []
-    for step in steps(receipt["steps"]):
+    for step in say.steps(receipt["steps"]):
         body = _facts(
             (k, "<br>".join(v for v in (text(words), hash_span(digest) if digest else "") if v))
             for k, words, digest in step.rows

@@ -15,33 +15,11 @@ from typing import Any
 
 from tratto.core.errors import MissingExtra
 from tratto.provenance.receipt import HYPOTHETICAL
+from tratto.provenance.report import words as say
 from tratto.provenance.report.inputs import ReportInputs
 from tratto.provenance.report.plain import percent, sentence, text
 from tratto.provenance.report.previews import pictures_of
 from tratto.provenance.report.regions import regions_of
-from tratto.provenance.report.words import (
-    FORENSIC_WORDS,
-    REGION_HEADS,
-    TITLES,
-    basis_words,
-    environment,
-    figures,
-    hashes,
-    how_to_check,
-    input_words,
-    inspection_words,
-    limits,
-    made_from,
-    maps_head,
-    no_edit_map,
-    region_rows,
-    scene_rows,
-    sections,
-    statement_rows,
-    status_of,
-    steps,
-    warnings,
-)
 
 _INK, _SOFT, _LINE, _WASH, _ACCENT, _STOP = "#1c1c1a", "#56544e", "#d5d1c7", "#f5f2ea", "#1b4b72", "#8f2d12"
 _MM = 72 / 25.4
@@ -106,6 +84,7 @@ class _Drawn:
 
     def __init__(self, inputs: PdfInputs) -> None:
         import reportlab
+        from reportlab import platypus
         from reportlab.lib.styles import ParagraphStyle
         from reportlab.pdfbase import pdfmetrics
         from reportlab.pdfbase.ttfonts import TTFont
@@ -118,6 +97,7 @@ class _Drawn:
             "Tratto", normal="Tratto", bold="Tratto-Bold", italic="Tratto", boldItalic="Tratto-Bold"
         )
         self.glyphs = pdfmetrics.getFont("Tratto").face.charToGlyph
+        self.p: Any = platypus
         self.inputs, self.report, self.receipt = inputs, inputs.report, inputs.report.receipt
         self.stamp = self.receipt["claim"]["stamp"] or ""
 
@@ -150,35 +130,27 @@ class _Drawn:
         return text(self.fit(value))
 
     def para(self, value: object, style: Any = None) -> Any:
-        from reportlab.platypus import Paragraph
-
-        return Paragraph(self.words(value), style or self.body)
+        return self.p.Paragraph(self.words(value), style or self.body)
 
     def coded(self, value: str, style: Any = None) -> Any:
         """Return a paragraph in which what stands between back-quotes is shown as typed."""
-        from reportlab.platypus import Paragraph
-
         parts = [
             self.words(p) if i % 2 == 0 else f'<font face="Courier">{self.words(p)}</font>'
             for i, p in enumerate(value.split("`"))
         ]
-        return Paragraph("".join(parts), style or self.body)
+        return self.p.Paragraph("".join(parts), style or self.body)
 
     def typed(self, line: str) -> Any:
-        from reportlab.platypus import Paragraph
-
         face = "Courier" if line.isascii() else "Tratto"
         # spaces at the front mean something, and every place is as good as any other to break a long line
         lead = len(line) - len(line.lstrip())
-        return Paragraph(f'<font face="{face}">{"&nbsp;" * lead}{self.words(line.lstrip())}</font>', self.code)
+        return self.p.Paragraph(f'<font face="{face}">{"&nbsp;" * lead}{self.words(line.lstrip())}</font>', self.code)
 
     # -------------------------------------------------------------------------------------------------------- blocks
 
     def table(
         self, rows: Sequence[Sequence[Any]], widths: Sequence[float], head: bool = False, size: Any = None
     ) -> Any:
-        from reportlab.platypus import Table
-
         made = []
         for i, row in enumerate(rows):
             kind = self.head if head and i == 0 else size or self.cell
@@ -194,7 +166,7 @@ class _Drawn:
         if head:
             lines.append(("LINEBELOW", (0, 0), (-1, 0), 0.8, _INK))
         total = sum(widths)
-        return Table(
+        return self.p.Table(
             made, [w / total * _INNER for w in widths], repeatRows=1 if head else 0, style=lines, hAlign="LEFT"
         )
 
@@ -202,8 +174,6 @@ class _Drawn:
         return self.table([[self.para(k, self.bold), v] for k, v in rows], (22, 78))
 
     def box(self, inside: Sequence[Any], edge: str, wash: str) -> Any:
-        from reportlab.platypus import Table
-
         style = [
             ("BACKGROUND", (0, 0), (-1, -1), wash),
             ("LINEBEFORE", (0, 0), (0, -1), 3, edge),
@@ -211,22 +181,19 @@ class _Drawn:
             ("TOPPADDING", (0, 0), (-1, -1), 5),
             ("BOTTOMPADDING", (0, 0), (-1, -1), 5),
         ]
-        return Table([[list(inside)]], [_INNER], style=style, spaceBefore=5, spaceAfter=3)
+        return self.p.Table([[list(inside)]], [_INNER], style=style, spaceBefore=5, spaceAfter=3)
 
     def picture(self, data: bytes, width: float, height: float) -> Any:
         from PIL import Image as Pil
-        from reportlab.platypus import Image
 
         with Pil.open(io.BytesIO(data)) as seen:
             w, h = seen.size
         scale = min(width / w, height / h)
-        made = Image(io.BytesIO(data), w * scale, h * scale)
+        made = self.p.Image(io.BytesIO(data), w * scale, h * scale)
         made.hAlign = "LEFT"
         return made
 
     def side_by_side(self, columns: Sequence[Sequence[Any]], widths: Sequence[float] | None = None) -> Any:
-        from reportlab.platypus import Table
-
         style = [
             ("VALIGN", (0, 0), (-1, -1), "TOP"),
             ("LEFTPADDING", (0, 0), (-1, -1), 0),
@@ -235,40 +202,36 @@ class _Drawn:
             ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
         ]
         each = widths or [_INNER / len(columns)] * len(columns)
-        return Table([[list(c) for c in columns]], list(each), style=style, hAlign="LEFT")
+        return self.p.Table([[list(c) for c in columns]], list(each), style=style, hAlign="LEFT")
 
     def legend(self, strip: bytes, ticks: str, width: float) -> list[Any]:
-        from reportlab.platypus import Image
-
-        shown = Image(io.BytesIO(strip), width, 6)
+        shown = self.p.Image(io.BytesIO(strip), width, 6)
         shown.hAlign = "LEFT"
         return [shown, self.para(ticks, self.small)]
 
     # --------------------------------------------------------------------------------------------------------- story
 
     def story(self) -> list[Any]:
-        from reportlab.platypus import CondPageBreak, KeepTogether, Spacer
-
         receipt, report = self.receipt, self.report
         shown = {**pictures_of(report), **dict(self.inputs.stored)}
         out: list[Any] = []
-        task = TITLES.get(receipt["task"], sentence(receipt["task"]))
+        task = say.TITLES.get(receipt["task"], sentence(receipt["task"]))
         out.append(self.para(f"Tratto {receipt['tool']['version']} · {task} report".upper(), self.small))
-        out += [self.para(report.output_name, self.title), self.para(made_from(report), self.small)]
+        out += [self.para(report.output_name, self.title), self.para(say.made_from(report), self.small)]
         if self.stamp:
             out.append(self.stamped())
-        head, words = status_of(receipt)
+        head, words = say.status_of(receipt)
         edge = _STOP if receipt["claim"]["status"] == HYPOTHETICAL else _ACCENT
         inside = [self.para(head, self.sub), self.para(words)]
         if receipt["forensic"]:
-            inside.append(self.para(FORENSIC_WORDS))
+            inside.append(self.para(say.FORENSIC_WORDS))
         out.append(self.box(inside, edge, _WASH))
-        notes = warnings(receipt)
+        notes = say.warnings(receipt)
         if notes:
             listed = [self.para("Please note", self.sub), *(self.para(f"· {n}") for n in notes)]
             out.append(self.box(listed, _STOP, "#fbf1ec"))
         out.append(self.figure_row())
-        parts = sections(report)
+        parts = say.sections(report)
         drawn = {
             "before-and-after": self.before_and_after,
             "source-and-result": self.side_by_side_alone,
@@ -284,84 +247,80 @@ class _Drawn:
         out += self.region_table() if "closest" in parts else []
         out += self.statements() if "statements" in parts else []
 
-        out += [CondPageBreak(35 * _MM), self.para("What was found in the source", self.section)]
-        looked = [("Looked at", "Found", "In words", "How it is known"), *inspection_words(receipt["inspection"])]
+        out += [self.p.CondPageBreak(35 * _MM), self.para("What was found in the source", self.section)]
+        looked = [("Looked at", "Found", "In words", "How it is known"), *say.inspection_words(receipt["inspection"])]
         out.append(self.table(looked, (16, 18, 26, 40), head=True))
 
-        out += [CondPageBreak(30 * _MM), self.para("What was done", self.section)]
+        out += [self.p.CondPageBreak(30 * _MM), self.para("What was done", self.section)]
         reasons = receipt["recipe"]["resolved"]["reasons"]
         if reasons:
             out.append(self.para("Why: " + "; ".join(reasons) + "."))
         if not receipt["steps"]:
             out.append(self.para("No step was run: the picture was left alone."))
-        for step in steps(receipt["steps"]):
+        for step in say.steps(receipt["steps"]):
             told = [
                 (k, [*([self.para(w, self.cell)] if w else []), *([self.typed(d)] if d else [])])
                 for k, w, d in step.rows
             ]
-            out += [CondPageBreak(32 * _MM), self.para(step.title, self.sub), self.facts(told)]
+            out += [self.p.CondPageBreak(32 * _MM), self.para(step.title, self.sub), self.facts(told)]
 
-        out += [CondPageBreak(30 * _MM), self.para("What this result claims, and its limits", self.section)]
+        out += [self.p.CondPageBreak(30 * _MM), self.para("What this result claims, and its limits", self.section)]
         claims = [("Where", "Share", "Status")]
         claims += [(r["where"], percent(r["share"]), r["status"]) for r in receipt["claim"]["regions"]]
-        out += [self.table(claims, (50, 15, 35), head=True), Spacer(1, 3)]
-        out += [self.para(f"· {line}") for line in limits(report)]
+        out += [self.table(claims, (50, 15, 35), head=True), self.p.Spacer(1, 3)]
+        out += [self.para(f"· {line}") for line in say.limits(report)]
 
-        out += [CondPageBreak(30 * _MM), self.para("Checked when this page was made", self.section)]
+        out += [self.p.CondPageBreak(30 * _MM), self.para("Checked when this page was made", self.section)]
         out.append(self.para(f"The answer was: {self.inputs.verdict}. No key, root or ledger was named as trusted."))
         out += [self.para(f"· {r}", self.cell) for r in self.inputs.reasons]
-        out += [CondPageBreak(30 * _MM), self.para("Proof of the ledger", self.section)]
+        out += [self.p.CondPageBreak(30 * _MM), self.para("Proof of the ledger", self.section)]
         if self.inputs.proof:
             out.append(self.facts([(k, self.typed(v)) for k, v in self.inputs.proof]))
         else:
             out.append(self.para("This bundle holds no proof that a ledger recorded it."))
 
-        out += [CondPageBreak(40 * _MM), self.para("Check, repeat, undo", self.section)]
-        passages = how_to_check(report)
+        out += [self.p.CondPageBreak(40 * _MM), self.para("Check, repeat, undo", self.section)]
+        passages = say.how_to_check(report)
         for passage, after in zip(passages, [*passages[1:], None], strict=True):
             if passage.words:
                 out.append(self.coded(passage.words, self.lead if after is not None and after.lines else None))
             else:
                 out.append(self.box([self.typed(line) for line in passage.lines], _LINE, _WASH))
-        prints = [(k, self.typed(v) if v else "none: there was no file") for k, v in hashes(report)]
-        out.append(KeepTogether([self.para("Fingerprints (SHA-256)", self.section), self.facts(prints)]))
-        made = environment(receipt["environment"])
-        out.append(KeepTogether([self.para("Made with", self.section), self.facts(made)]))
+        prints = [(k, self.typed(v) if v else "none: there was no file") for k, v in say.hashes(report)]
+        out.append(self.p.KeepTogether([self.para("Fingerprints (SHA-256)", self.section), self.facts(prints)]))
+        made = say.environment(receipt["environment"])
+        out.append(self.p.KeepTogether([self.para("Made with", self.section), self.facts(made)]))
         closing = (
             "This report explains the receipt; where the two differ, receipt.json counts. Pictures in it are reduced "
             "copies. It is not sealed itself: the files that it names are."
         )
-        out += [Spacer(1, 6), self.para(closing, self.small)]
+        out += [self.p.Spacer(1, 6), self.para(closing, self.small)]
         return out
 
     def region_table(self) -> list[Any]:
-        from reportlab.platypus import CondPageBreak
-
         report = self.report
         if report.edit_map is None or report.confidence is None:
             return []
-        rows: list[Sequence[str]] = [REGION_HEADS]
+        rows: list[Sequence[str]] = [say.REGION_HEADS]
         found = regions_of(self.receipt, report.edit_map, report.confidence, report.mask, report.parts)
-        rows += region_rows(report, found)
+        rows += say.region_rows(report, found)
         note = (
             "Columns and rows count from 0 in the file as stored. Regions are connected parts of the mask, without one "
             "of what changed. The expected error is a mean over the region."
         )
         table = self.table(rows, (20, 9, 17, 14, 12, 17, 13), head=True)
         return [
-            CondPageBreak(30 * _MM),
+            self.p.CondPageBreak(30 * _MM),
             self.para("Region by region", self.section),
             table,
             self.para(note, self.small),
         ]
 
     def statements(self) -> list[Any]:
-        from reportlab.platypus import CondPageBreak
-
-        rows = [("Of what", "By whom", "In words"), *statement_rows(self.receipt)]
+        rows = [("Of what", "By whom", "In words"), *say.statement_rows(self.receipt)]
         words = "Nobody checked these statements; they stand here as they were made when the work began."
         return [
-            CondPageBreak(30 * _MM),
+            self.p.CondPageBreak(30 * _MM),
             self.para("What was stated", self.section),
             self.para(words),
             self.table(rows, (18, 25, 57), head=True),
@@ -369,16 +328,14 @@ class _Drawn:
 
     def side_by_side_alone(self, shown: dict[str, str]) -> list[Any]:
         """Return source and result that do not lie over each other, or the source alone."""
-        from reportlab.platypus import KeepTogether
-
         both = [(n, w) for n, w in (("before", "Source"), ("after", "Result")) if n in shown]
         columns = [
             [self.picture(_decoded(shown[n]), _INNER / 2 - 8, 95 * _MM), self.para(w, self.small)] for n, w in both
         ]
         head = "Source and result" if len(both) == 2 else "Source"
-        notes = [n for n in (no_edit_map(self.receipt), _plain(shown["preview_note"])) if n]
+        notes = [n for n in (say.no_edit_map(self.receipt), _plain(shown["preview_note"])) if n]
         return [
-            KeepTogether(
+            self.p.KeepTogether(
                 [
                     self.para(head, self.section),
                     self.side_by_side(columns, [_INNER / 2] * len(columns)),
@@ -388,45 +345,36 @@ class _Drawn:
         ]
 
     def scene(self, shown: dict[str, str]) -> list[Any]:
-        return [self.para("The scene", self.section), self.facts(scene_rows(self.receipt))]
+        return [self.para("The scene", self.section), self.facts(say.scene_rows(self.receipt))]
 
     def sheet(self, shown: dict[str, str]) -> list[Any]:
-        from reportlab.platypus import KeepTogether
-
         picture = self.picture(_decoded(shown["sheet"]), _INNER, 120 * _MM)
-        return [KeepTogether([self.para("Contact sheet", self.section), picture])]
+        return [self.p.KeepTogether([self.para("Contact sheet", self.section), picture])]
 
     def second_inputs(self, shown: dict[str, str]) -> list[Any]:
-        from reportlab.platypus import KeepTogether
-
         out: list[Any] = []
         for i, role in enumerate(sorted(self.report.inputs)):
             head = [self.para("What else went in", self.section)] if i == 0 else []
             picture = self.picture(_decoded(shown[f"input {role}"]), 44 * _MM, 44 * _MM)
-            out.append(KeepTogether([*head, picture, self.para(input_words(self.report, role), self.small)]))
+            out.append(self.p.KeepTogether([*head, picture, self.para(say.input_words(self.report, role), self.small)]))
         return out
 
     def stamped(self) -> Any:
         from reportlab.lib.styles import ParagraphStyle
-        from reportlab.platypus import Paragraph
 
         style = ParagraphStyle(
             "stamp", fontName="Tratto-Bold", fontSize=11, leading=14, textColor=_STOP, borderColor=_STOP, borderWidth=2,
             borderPadding=(5, 8, 5, 8), spaceBefore=10, spaceAfter=9, leftIndent=9, rightIndent=_INNER - 190,
         )  # fmt: skip
-        return Paragraph(self.words(self.stamp.upper()), style)
+        return self.p.Paragraph(self.words(self.stamp.upper()), style)
 
     def figure_row(self) -> Any:
-        from reportlab.platypus import Table
-
-        cells = [[self.para(b, self.big), self.para(s, self.small)] for b, s in figures(self.receipt)]
+        cells = [[self.para(b, self.big), self.para(s, self.small)] for b, s in say.figures(self.receipt)]
         style: list[tuple[Any, ...]] = [("VALIGN", (0, 0), (-1, -1), "TOP")]
         style += [("BOX", (0, 0), (-1, -1), 0.5, _LINE), ("INNERGRID", (0, 0), (-1, -1), 0.5, _LINE)]
-        return Table([cells], [_INNER / len(cells)] * len(cells), style=style, spaceBefore=4, spaceAfter=2)
+        return self.p.Table([cells], [_INNER / len(cells)] * len(cells), style=style, spaceBefore=4, spaceAfter=2)
 
     def before_and_after(self, shown: dict[str, str]) -> list[Any]:
-        from reportlab.platypus import KeepTogether
-
         before, after = _decoded(shown["before"]), _decoded(shown["after"])
         laid = _overlay(after, _decoded(shown["edit_map"]))
         one, two = (self.picture(data, _INNER / 2 - 8, 95 * _MM) for data in (before, after))
@@ -443,13 +391,11 @@ class _Drawn:
             self.para("The edit map laid over the result in grey; its colours are those of the map.", self.small)
         )
         return [
-            KeepTogether([self.para("Before and after", self.section), pair, *note]),
-            KeepTogether([self.para("Where it changed", self.section), *over]),
+            self.p.KeepTogether([self.para("Before and after", self.section), pair, *note]),
+            self.p.KeepTogether([self.para("Where it changed", self.section), *over]),
         ]
 
     def maps(self, shown: dict[str, str]) -> list[Any]:
-        from reportlab.platypus import KeepTogether
-
         columns = []
         if "edit_map" in shown:
             edit: list[Any] = [self.picture(_decoded(shown["edit_map"]), _INNER / 2 - 8, 80 * _MM)]
@@ -468,23 +414,21 @@ class _Drawn:
         sure.append(
             self.para(
                 "Confidence: how far the result may be off (one sigma, in 255ths of full scale). Dark blue is sure, "
-                f"yellow is unsure. {basis_words(self.receipt)}",
+                f"yellow is unsure. {say.basis_words(self.receipt)}",
                 self.small,
             )
         )
         columns.append(sure)
-        head = self.para(maps_head(self.report), self.section)
-        return [KeepTogether([head, self.side_by_side(columns, [width + 12, width + 4][-len(columns) :])])]
+        head = self.para(say.maps_head(self.report), self.section)
+        return [self.p.KeepTogether([head, self.side_by_side(columns, [width + 12, width + 4][-len(columns) :])])]
 
     def closest(self, shown: dict[str, str]) -> list[Any]:
-        from reportlab.platypus import KeepTogether
-
         names = (("crop_before", "Before"), ("crop_after", "After"), ("crop_edit", "Edit map"))
         side = 44 * _MM
         columns = [[self.picture(_decoded(shown[k]), side, side), self.para(v, self.small)] for k, v in names]
         head = self.para("Closest look", self.section)
         row = self.side_by_side(columns, [side + 8] * 3)
-        return [KeepTogether([head, self.para(_plain(shown["crop_words"])), row])]
+        return [self.p.KeepTogether([head, self.para(_plain(shown["crop_words"])), row])]
 
     def numbered(self) -> Any:
         """Return a canvas that knows how many pages there are when it draws their feet."""

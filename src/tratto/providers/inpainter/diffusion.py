@@ -12,24 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from tratto.backends.diffusion import (
-    DTYPES,
-    OFFLOADS,
     DiffusionBackend,
     DiffusionFolders,
     DiffusionRequest,
     DiffusionRuntime,
-    Family,
     missing_diffusion,
     open_diffusion,
 )
 from tratto.core.capability import Filled, InpainterInfo, Use
 from tratto.core.errors import MissingWeights, OptionError, UnavailableError
+from tratto.core.options import Validated, option
 from tratto.models.folders import ModelFolder, find_folder, read_json
 from tratto.models.store import get_card, locate
 from tratto.providers.catalogue import CATALOGUE, Request
@@ -50,35 +49,59 @@ DEPTH_CARD = "depth-anything-v2-small"
 MOST_SCALE = 4.0
 
 
-@dataclass(frozen=True)
-class _Number:
-    low: float
-    high: float
-    default: float
-    whole: bool = False
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_NUMBERS = {
-    "steps": _Number(1, 1000, 50, whole=True),
-    "guidance": _Number(1, 50, 7.5),
-    "strength": _Number(0.01, 1, 1.0),
-    "refine": _Number(0, 1, 0.4),
-    "control_scale": _Number(0, MOST_SCALE, 1.0),
-    "reference_scale": _Number(0, MOST_SCALE, 1.0),
-}
-_CHOICES = {"dtype": (*DTYPES,), "offload": (*OFFLOADS,), "lock": ("seen", "paint", "none")}
-_FLAGS = ("tiling", "slicing")
-_TEXTS = ("prompt", "negative", "device")
-_FOLDERS = ("model", "lora", "controlnet", "depth", "ip_adapter")
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+_Whole = Annotated[int, BeforeValidator(_whole), Field(strict=True)]
+_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+_Text = Annotated[str, BeforeValidator(_as_text)]
+
+
+class SdxlParameters(Validated, BaseModel):
+    """Parameters of a repair; folders as paths, or as references that a recipe may keep."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    model: str = option("", "Folder of the model.")
+    lora: str | list[str] = option(
+        "", "Adapters, each with :SCALE behind it if need be, separated by commas.",
+        expected="FOLDER or FOLDER:SCALE, several with commas",
+    )  # fmt: skip
+    controlnet: str = option("", "Folder of a ControlNet that goes by depth.")
+    depth: str = option("", "For it: the folder of a depth network, geometric (a stand-in), or auto.")
+    steps: _Whole = option(50, "Steps in which noise is taken away.", ge=1, le=1000)
+    guidance: _Number = option(7.5, "Weight of the prompt; 1 is none.", ge=1, le=50)
+    strength: _Number = option(1.0, "Share of the way to noise at which it starts.", ge=0.01, le=1)
+    refine: _Number = option(0.4, "As strength, of parts painted at a smaller scale first; 0: not.", ge=0, le=1)
+    control_scale: _Number = option(1.0, "Influence of the ControlNet.", ge=0, le=MOST_SCALE)
+    prompt: _Text = option(REPAIR_PROMPT, "What is to be seen.", max_length=2000)
+    negative: _Text = option(NEGATIVE, "What is not.", max_length=2000)
+    dtype: str = option("auto", "Type of the numbers.")
+    device: str = option("auto", "Where it runs.")
+    offload: str = option("none", "What waits in main memory.")
+    tiling: bool = option(False, "Decode in tiles.")
+    slicing: bool = option(False, "Decode in slices.")
+    scheduler: str = option("", "The model's own; it cannot be chosen.")
+
+
+class Sd15Parameters(SdxlParameters):
+    """Parameters of a wall that is painted after a picture of the paint."""
+
+    prompt: _Text = option("", "What is to be seen.", max_length=2000)
+    negative: _Text = option("", "What is not.", max_length=2000)
+    ip_adapter: str = option("", "Folder of an IP-Adapter.")
+    reference_scale: _Number = option(1.0, "Influence of the picture that it goes by.", ge=0, le=MOST_SCALE)
+    lock: Literal["seen", "paint", "none"] = option("seen", "What of the wall's colour is held fast.")
+
+
+PARAMETERS: dict[str, type[SdxlParameters]] = {"sdxl": SdxlParameters, "sd15": Sd15Parameters}
 #: Those a model has to be opened with; the others may differ from picture to picture.
-_OPENING = ("model", "lora", "controlnet", "ip_adapter", "dtype", "device", "offload", "tiling", "slicing")
-_ONLY_SD15 = ("ip_adapter", "reference_scale", "lock")
-
-
-def names_of(variant: str) -> tuple[str, ...]:
-    """Return the parameters that a family takes."""
-    every = (*_FOLDERS, *_NUMBERS, *_TEXTS, *_CHOICES, *_FLAGS)
-    return every if variant == "sd15" else tuple(n for n in every if n not in _ONLY_SD15)
+_RUNTIME = ("dtype", "device", "offload", "tiling", "slicing")
+_OPENING = ("model", "lora", "controlnet", "ip_adapter", *_RUNTIME)
 
 
 def missing(request: Request) -> UnavailableError | None:
@@ -108,12 +131,7 @@ def settle(request: Request) -> dict[str, Any]:
     Parameters
     ----------
     request : Request
-        Of the variant ``sdxl`` or ``sd15``. Its parameters: ``model``, ``controlnet``, ``ip_adapter``: folders.
-        ``depth``, for a ControlNet: the folder of a depth network, ``geometric`` (a stand-in), or ``auto``. ``lora``:
-        folders or files, each with ``:SCALE`` behind it if need be, separated by commas. ``steps`` 1-1000,
-        ``guidance`` 1-50, ``strength`` (0, 1], ``refine`` 0-1 (of parts painted at a smaller scale first; 0 = not),
-        ``control_scale``, ``reference_scale`` 0-4, ``prompt``, ``negative``, ``dtype``, ``device``, ``offload``,
-        ``tiling``, ``slicing``, ``lock``.
+        Of the variant ``sdxl`` or ``sd15``, with the parameters of :class:`SdxlParameters` or :class:`Sd15Parameters`.
 
     Returns
     -------
@@ -127,63 +145,40 @@ def settle(request: Request) -> dict[str, Any]:
     UnavailableError
         If the extra is not installed or weights are not here.
     """
-    variant, params = request.variant, request.params
-    known = names_of(variant)
-    for name in params:
-        if name not in (*known, "scheduler"):
-            raise OptionError(f"{variant} has no parameter {name!r}; its parameters: {', '.join(known)}")
-    out: dict[str, Any] = {}
-    for name, number in _NUMBERS.items():
-        if name in known:
-            out[name] = _number(variant, name, params.get(name, number.default), number)
-    for name in _FLAGS:
-        out[name] = _flag(variant, name, params.get(name, False))
-    for name, allowed in _CHOICES.items():
-        if name in known:
-            out[name] = str(params.get(name, allowed[0]))
-            if out[name] not in allowed:
-                raise OptionError(f"{variant}: {name} must be one of {', '.join(allowed)}; got {out[name]!r}")
-    out["prompt"] = _text(variant, "prompt", params.get("prompt", REPAIR_PROMPT if variant == "sdxl" else ""))
-    out["negative"] = _text(variant, "negative", params.get("negative", NEGATIVE if variant == "sdxl" else ""))
-    out["device"] = str(params.get("device", "auto"))
-    DiffusionRuntime(out["dtype"], out["device"], out["offload"])
-    given = dict(params)
-    if not given.get("model"):
-        error = _default_missing(variant)
-        if error is not None:
-            raise error
-        given["model"] = DEFAULT_CARD[variant]
-    elif (error := missing_diffusion(f"the in-painter {variant}")) is not None:
+    given = PARAMETERS[request.variant](**request.params)
+    DiffusionRuntime(given.dtype, given.device, given.offload)
+    error = missing(request)
+    if error is not None:
         raise error
-    folders = _folders(variant, given)
-    out["model"] = folders.model.reference
-    out["lora"] = [f"{folder.reference}:{scale:g}" for folder, scale in folders.adapters]
-    out["controlnet"] = folders.controlnet.reference if folders.controlnet else ""
-    out["depth"] = _depth_source(variant, params.get("depth", ""), folders.controlnet is not None)
-    if variant == "sd15":
-        out["ip_adapter"] = folders.image_prompt.reference if folders.image_prompt else ""
-    out["scheduler"] = _scheduler(folders.model)
-    if params.get("scheduler", out["scheduler"]) != out["scheduler"]:
-        raise OptionError(f"the scheduler is the model's own, {out['scheduler']}; it cannot be chosen")
-    return out
+    folders = _folders(request.variant, given)
+    scheduler = _scheduler(folders.model)
+    if given.scheduler not in ("", scheduler):
+        raise OptionError(f"the scheduler is the model's own, {scheduler}; it cannot be chosen")
+    settled = {
+        **given.model_dump(),
+        "model": folders.model.reference,
+        "lora": [f"{folder.reference}:{scale:g}" for folder, scale in folders.adapters],
+        "controlnet": folders.controlnet.reference if folders.controlnet else "",
+        "depth": _depth_source(given.depth, folders.controlnet is not None),
+        "scheduler": scheduler,
+    }
+    if isinstance(given, Sd15Parameters):
+        settled["ip_adapter"] = folders.image_prompt.reference if folders.image_prompt else ""
+    return settled
 
 
-def _depth_source(variant: str, value: Any, wanted: bool) -> str:
+def _depth_source(value: str, wanted: bool) -> str:
     """Return who estimates depth: a reference to a folder, ``geometric``, or nothing where nobody asks."""
-    if not isinstance(value, str):
-        raise OptionError(f"{variant}: depth takes a folder, geometric or auto, got {value!r}")
     if not wanted:
         if value not in ("", "auto"):
-            raise OptionError(f"{variant}: depth is for a ControlNet; name one with controlnet=FOLDER")
+            raise OptionError("depth is for a ControlNet; name one with controlnet=FOLDER")
         return ""
-    if value == "geometric":
-        return value
     if value in ("", "auto"):
         try:
-            return find_folder(str(locate(get_card(DEPTH_CARD))["config.json"].parent), "part").reference
+            value = str(locate(get_card(DEPTH_CARD))["config.json"].parent)
         except MissingWeights:
             return "geometric"
-    return find_folder(value, "part").reference
+    return value if value == "geometric" else find_folder(value, "part").reference
 
 
 def is_diffusion(name: str) -> bool:
@@ -202,66 +197,27 @@ def opening(params: Mapping[str, Any]) -> dict[str, Any]:
     return {k: params[k] for k in _OPENING if k in params}
 
 
-def _number(variant: str, name: str, value: Any, rule: _Number) -> float | int:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and rule.low <= value <= rule.high
-    if not good or (rule.whole and value != int(value)):
-        what = "a whole number" if rule.whole else "a number"
-        raise OptionError(f"{variant}: {name} must be {what} from {rule.low:g} to {rule.high:g}, got {value!r}")
-    return int(value) if rule.whole else float(value)
-
-
-def _flag(variant: str, name: str, value: Any) -> bool:
-    words = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
-    key = str(value).lower()
-    if key not in words:
-        raise OptionError(f"{variant}: {name} must be yes or no, got {value!r}")
-    return words[key]
-
-
-def _text(variant: str, name: str, value: Any) -> str:
-    if not isinstance(value, str | int | float) or isinstance(value, bool) or len(str(value)) > 2000:
-        raise OptionError(f"{variant}: {name} must be a text of at most 2000 characters, got {str(value)[:60]!r}")
-    return str(value)
-
-
-def _folders(variant: str, params: Mapping[str, Any]) -> DiffusionFolders:
-    for name in ("model", "controlnet", "ip_adapter"):
-        if not isinstance(params.get(name, ""), str):
-            raise OptionError(f"{variant}: {name} takes a folder, got {params[name]!r}")
-    control, image = params.get("controlnet", ""), params.get("ip_adapter", "")
+def _folders(variant: str, given: SdxlParameters) -> DiffusionFolders:
+    image = given.ip_adapter if isinstance(given, Sd15Parameters) else ""
+    lora = given.lora.split(",") if isinstance(given.lora, str) else given.lora
     return DiffusionFolders(
-        family=_family(variant),
-        model=find_folder(params["model"], "pipeline"),
-        adapters=tuple(_adapter(variant, text) for text in _listed(variant, params.get("lora", ""))),
-        controlnet=find_folder(control, "part") if control else None,
+        family="sdxl" if variant == "sdxl" else "sd15",
+        model=find_folder(given.model or DEFAULT_CARD[variant], "pipeline"),
+        adapters=tuple(_adapter(text.strip()) for text in lora if text.strip()),
+        controlnet=find_folder(given.controlnet, "part") if given.controlnet else None,
         image_prompt=find_folder(image, "image-prompt") if image else None,
     )
 
 
-def _family(variant: str) -> Family:
-    return "sdxl" if variant == "sdxl" else "sd15"
-
-
-def _listed(variant: str, value: Any) -> list[str]:
-    items = value.split(",") if isinstance(value, str) else value
-    if not isinstance(items, list | tuple) or not all(isinstance(v, str) for v in items):
-        raise OptionError(f"{variant}: lora takes FOLDER or FOLDER:SCALE, several with commas, got {value!r}")
-    return [v.strip() for v in items if v.strip()]
-
-
-def _adapter(variant: str, text: str) -> tuple[ModelFolder, float]:
+def _adapter(text: str) -> tuple[ModelFolder, float]:
     path, colon, tail = text.rpartition(":")
-    scale = 1.0
-    if colon:
-        try:
-            scale = float(tail)
-        except ValueError:
-            path = text  # the colon is part of the path
-    else:
-        path = text
+    try:
+        scale = float(tail) if colon else 1.0
+    except ValueError:  # the colon is part of the path
+        colon, scale = "", 1.0
     if not (np.isfinite(scale) and -MOST_SCALE <= scale <= MOST_SCALE):
-        raise OptionError(f"{variant}: the scale of a LoRA lies between {-MOST_SCALE:g} and {MOST_SCALE:g}, got {tail}")
-    return find_folder(path, "adapter"), scale
+        raise OptionError(f"lora: its scale lies between {-MOST_SCALE:g} and {MOST_SCALE:g}, got {tail}")
+    return find_folder(path if colon else text, "adapter"), scale
 
 
 def _scheduler(model: ModelFolder) -> str:
@@ -270,7 +226,7 @@ def _scheduler(model: ModelFolder) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class InpaintRequest:
     """What one window is asked for.
 
     Attributes
@@ -300,19 +256,12 @@ class Wanted:
 
 def open(request: Request) -> DiffusionInpainter:
     """Open a model; of its parameters those of :func:`opening` count."""
-    p, variant = opening(request.params), request.variant
-    if p.get("device", "auto") == "auto":
-        p["device"] = request.device
-    if not p.get("model"):
-        p["model"] = DEFAULT_CARD[variant]
-    runtime = DiffusionRuntime(
-        dtype=p.get("dtype", "auto"),
-        device=p.get("device", "auto"),
-        offload=p.get("offload", "none"),
-        tiling=bool(p.get("tiling", False)),
-        slicing=bool(p.get("slicing", False)),
-    )
-    return DiffusionInpainter(open_diffusion(_folders(variant, p), runtime), variant)
+    given = PARAMETERS[request.variant](**opening(request.params))
+    runtime = {name: getattr(given, name) for name in _RUNTIME}
+    if given.device == "auto":
+        runtime["device"] = request.device
+    folders = _folders(request.variant, given)
+    return DiffusionInpainter(open_diffusion(folders, DiffusionRuntime(**runtime)), request.variant)
 
 
 class DiffusionInpainter:
@@ -330,7 +279,14 @@ class DiffusionInpainter:
         folders = backend.folders
         more = [folder for folder, _ in folders.adapters]
         more += [f for f in (folders.controlnet, folders.image_prompt) if f is not None]
-        self._info = InpainterInfo(
+        #: Side of the squares that the model was trained on.
+        self.side = backend.size
+        #: Whether a ControlNet is there, which needs a depth map.
+        self.takes_depth = folders.controlnet is not None
+        #: Whether an IP-Adapter is there, which needs a picture to go by.
+        self.takes_reference = folders.image_prompt is not None
+        #: Facts about this in-painter.
+        self.info = InpainterInfo(
             provider=variant,
             context=0,
             channels=3,
@@ -340,33 +296,13 @@ class DiffusionInpainter:
             megapixels_per_second=0.15 if backend.device != "cpu" else 0.0005,
         )
 
-    @property
-    def info(self) -> InpainterInfo:
-        """Facts about this in-painter."""
-        return self._info
-
-    @property
-    def side(self) -> int:
-        """Side of the squares that the model was trained on."""
-        return self._backend.size
-
-    @property
-    def takes_depth(self) -> bool:
-        """Whether a ControlNet is there, which needs a depth map."""
-        return self._backend.folders.controlnet is not None
-
-    @property
-    def takes_reference(self) -> bool:
-        """Whether an IP-Adapter is there, which needs a picture to go by."""
-        return self._backend.folders.image_prompt is not None
-
     def fill(self, picture: Float, hole: Bool, seed: int = 0) -> Filled:
         """Fill the holes of a window without being told what it shows."""
-        check_window(picture, hole, self._info.provider)
-        return Filled(self.paint(picture, hole, Wanted(), seed))
+        check_window(picture, hole, self.info.provider)
+        return Filled(self.paint(picture, hole, InpaintRequest(), seed))
 
     def paint(
-        self, picture: Float, hole: Bool, wanted: Wanted, seed: int = 0,
+        self, picture: Float, hole: Bool, wanted: InpaintRequest, seed: int = 0,
         progress: Callable[[int, int], None] | None = None,
     ) -> Float:  # fmt: skip
         """Paint the holes of a window.
@@ -376,7 +312,7 @@ class DiffusionInpainter:
         picture : (h, w, 3) float32 in [0, 1]
             Encoded sRGB, of any size: it is brought to the model's size, and what was painted back.
         hole : (h, w) bool
-        wanted : Wanted
+        wanted : InpaintRequest
         seed : int
         progress : callable or None
             ``progress(done, total)`` after each step.
@@ -388,27 +324,20 @@ class DiffusionInpainter:
         """
         from tratto.imaging.fill import plate_fill
 
-        check_window(picture, hole, self._info.provider)
+        check_window(picture, hole, self.info.provider)
         if not hole.any():
             return picture.copy()
         height, width = self.window(hole.shape[0], hole.shape[1])
         shown = picture
         if wanted.strength == 1.0:  # else what is there is meant to count
             shown = plate_fill(np.where(hole[..., None], np.float32(0), picture), hole)
+        depth = None if wanted.depth is None else np.clip(_resized(wanted.depth, height, width), 0, 1)
         painted = self._backend.run(
             DiffusionRequest(
                 picture=np.clip(_resized(shown, height, width), 0, 1),
                 hole=_resized(hole.astype(np.float32), height, width) > 0,
-                prompt=wanted.prompt,
-                negative=wanted.negative,
-                steps=wanted.steps,
-                guidance=wanted.guidance,
-                strength=wanted.strength,
                 seed=seed,
-                depth=None if wanted.depth is None else np.clip(_resized(wanted.depth, height, width), 0, 1),
-                control_scale=wanted.control_scale,
-                reference=wanted.reference,
-                reference_scale=wanted.reference_scale,
+                **{**vars(wanted), "depth": depth},
             ),
             progress,
         )

@@ -47,7 +47,8 @@ class NetworkInpainter:
         if card.capability != "in-painter" or card.channels != 4:
             raise OptionError(f"{card.id} is no in-painter of picture and hole (capability {card.capability})")
         self._card, self._backend = card, backend
-        self._info = InpainterInfo(
+        #: Facts about this in-painter.
+        self.info = InpainterInfo(
             provider="tratto",
             context=card.overlap,
             channels=3,
@@ -57,11 +58,6 @@ class NetworkInpainter:
             library=backend.library,
             megapixels_per_second=1 / float(card.speed["seconds_per_megapixel"]),
         )
-
-    @property
-    def info(self) -> InpainterInfo:
-        """Facts about this in-painter."""
-        return self._info
 
     def fill(self, picture: NDArray[np.float32], hole: NDArray[np.bool_], seed: int = 0) -> Filled:
         """Fill the holes of a window; see :class:`~tratto.core.capability.Inpainter`.
@@ -74,9 +70,9 @@ class NetworkInpainter:
             If the network returns another size than its card promises.
         """
         card = self._card
-        check_window(picture, hole, self._info.provider)
+        check_window(picture, hole, self.info.provider)
         if picture.shape[2] != 3:
-            raise OptionError(f"{self._info.provider} takes three channels, got {picture.shape[2]}")
+            raise OptionError(f"{self.info.provider} takes three channels, got {picture.shape[2]}")
         h, w = hole.shape
         first = plate_fill(np.where(hole[..., None], np.float32(0), picture), hole)
         m = card.multiple

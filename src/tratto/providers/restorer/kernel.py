@@ -40,7 +40,8 @@ class KernelRestorer:
 
     def __init__(self, kernel: Kernel, scale: int) -> None:
         self._kernel: Kernel = kernel
-        self._info = RestorerInfo(
+        #: Facts about this restorer.
+        self.info = RestorerInfo(
             provider=kernel,
             scale=scale,
             tile=512,
@@ -49,13 +50,8 @@ class KernelRestorer:
             megapixels_per_second=4.0 / scale**2,
         )
 
-    @property
-    def info(self) -> RestorerInfo:
-        """Facts about this restorer."""
-        return self._info
-
     def restore(self, tile: NDArray[np.float32], noise_sigma: float | None = None) -> RestoredTile:
         """Enlarge one tile; see :class:`~tratto.core.capability.Restorer`."""
         check_tile(tile, self._kernel, 1)
-        scale = self._info.scale
+        scale = self.info.scale
         return RestoredTile(enlarge_rows(tile, 0, tile.shape[0] * scale, scale, self._kernel))  # type: ignore[arg-type]

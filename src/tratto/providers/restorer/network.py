@@ -73,7 +73,8 @@ class NetworkRestorer:
         seconds = seconds_per_megapixel or float(card.speed["seconds_per_megapixel"])
         # The card counts pixels of tiles; a caller has a picture, of which the overlaps are computed several times.
         overlapping = (card.tile / (card.tile - 2 * card.overlap)) ** 2
-        self._info = RestorerInfo(
+        #: Facts about this restorer.
+        self.info = RestorerInfo(
             provider=provider,
             scale=card.scale,
             tile=card.tile,
@@ -89,11 +90,6 @@ class NetworkRestorer:
             params=dict(params or {}),
         )
 
-    @property
-    def info(self) -> RestorerInfo:
-        """Facts about this restorer."""
-        return self._info
-
     def restore(self, tile: NDArray[np.float32], noise_sigma: float | None = None) -> RestoredTile:
         """Restore one tile; see :class:`~tratto.core.capability.Restorer`.
 
@@ -107,7 +103,7 @@ class NetworkRestorer:
             If the network returns another size than its card promises.
         """
         card = self._card
-        check_tile(tile, self._info.provider, card.multiple)
+        check_tile(tile, self.info.provider, card.multiple)
         h, w = tile.shape[:2]
         # Unpadded convolutions eat a border. Reflecting it here keeps the contract "what comes back is scale times
         # what went in"; within the overlap that the engine discards, nobody sees the reflected pixels.

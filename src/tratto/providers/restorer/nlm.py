@@ -50,7 +50,8 @@ class NonLocalMeans:
 
         self._cv2: Any = cv2
         self._sigma = sigma
-        self._info = RestorerInfo(
+        #: Facts about this restorer.
+        self.info = RestorerInfo(
             provider="nlm",
             scale=1,
             tile=512,
@@ -60,11 +61,6 @@ class NonLocalMeans:
             megapixels_per_second=0.4,
             params={} if sigma is None else {"sigma": sigma},
         )
-
-    @property
-    def info(self) -> RestorerInfo:
-        """Facts about this restorer."""
-        return self._info
 
     def restore(self, tile: NDArray[np.float32], noise_sigma: float | None = None) -> RestoredTile:
         """Denoise one tile; see :class:`~tratto.core.capability.Restorer`."""

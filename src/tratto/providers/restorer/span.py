@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.backends.open import open_backend
-from tratto.core.capability import RestoredTile, Restorer, RestorerInfo
+from tratto.core.capability import RestoredTile, Restorer
 from tratto.core.errors import UnavailableError
 from tratto.imaging.resample import enlarge_rows, shrink
 from tratto.providers.catalogue import Request
@@ -93,16 +93,12 @@ class CheckedRestorer:
 
     def __init__(self, network: NetworkRestorer, stand_in: NetworkRestorer) -> None:
         self._network, self._stand_in = network, stand_in
-        self._info = replace(network.info, models=(*network.info.models, *stand_in.info.models))
-
-    @property
-    def info(self) -> RestorerInfo:
-        """Facts about this restorer."""
-        return self._info
+        #: Facts about this restorer.
+        self.info = replace(network.info, models=(*network.info.models, *stand_in.info.models))
 
     def restore(self, tile: NDArray[np.float32], noise_sigma: float | None = None) -> RestoredTile:
         """Enlarge one tile; see :class:`~tratto.core.capability.Restorer`."""
-        done, scale = self._network.restore(tile), self._info.scale
+        done, scale = self._network.restore(tile), self.info.scale
         share = trouble(tile, done.image, scale)
         if not share.any():
             return done

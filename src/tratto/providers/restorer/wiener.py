@@ -80,7 +80,8 @@ class Wiener:
             raise OptionError(f"the blur must be a number of pixels of at least 0, got {blur}")
         self._cv2: Any = cv2
         self._kernel = wiener_kernel(blur)
-        self._info = RestorerInfo(
+        #: Facts about this restorer.
+        self.info = RestorerInfo(
             provider="wiener",
             scale=1,
             tile=512,
@@ -89,11 +90,6 @@ class Wiener:
             megapixels_per_second=5.0,
             params={"blur": blur},
         )
-
-    @property
-    def info(self) -> RestorerInfo:
-        """Facts about this restorer."""
-        return self._info
 
     def restore(self, tile: NDArray[np.float32], noise_sigma: float | None = None) -> RestoredTile:
         """Sharpen one tile; see :class:`~tratto.core.capability.Restorer`."""

@@ -8,7 +8,7 @@ from skimage import data
 from skimage.metrics import structural_similarity
 
 from tratto.core.errors import OptionError
-from tratto.imaging.metrics import psnr, rgb_to_y, ssim
+from tratto_lab.evaluation.metrics import psnr, rgb_to_y, ssim
 
 
 def test_psnr_closed_forms():
