@@ -116,6 +116,8 @@ class Data:
 class Optim:
     """How weights move: AdamW (0.9, 0.99), linear warm-up, cosine to `lr_end`, gradient clipping, EMA.
 
+    The cosine takes the last `decay_share` of the steps; before, the rate stays at `lr`, so that a run whose end is not
+    known yet can be given more steps at any time and goes on as if they had been planned.
     `charbonnier` is that loss's epsilon; `fft`, `decibels`, `ssim`, `sigma_weight` and `presence_weight` (telling the
     kinds of damage in a whole crop, beside finding their pixels) are weights of further losses.
     Parameters whose names begin with `slow` move at `slow_rate` times the learning rate, such as ready-made features.
@@ -132,6 +134,7 @@ class Optim:
     decibels: float = 0.0
     ssim: float = 0.0
     ssim_share: float = 0.2
+    decay_share: float = 1.0
     sigma_weight: float = 0.01
     presence_weight: float = 0.2
     slow: str = ""
@@ -168,6 +171,8 @@ class Run:
         Further runs whose EMA weights are mixed into those of `initial`, each with its share; `initial` has the rest.
         Weights of a run and of its fine-tuning may be averaged (Wortsman et al. 2022, "Robust fine-tuning of
         zero-shot models") to choose a point between what each is good at.
+    grow : bool
+        `initial` is a smaller network: begin with its function (:func:`tratto_lab.networks.grow.grow`).
     train_only : str
         Prefix of the parameters that move, such as ``"sigma"``; the others stay as they are. Empty: all move.
     ships_as : str
@@ -194,6 +199,7 @@ class Run:
     precision: Precision = "no"
     initial: str = ""
     blend: tuple[tuple[str, float], ...] = ()
+    grow: bool = False
     train_only: str = ""
     ships_as: str = ""
     calibrate_on: tuple[str, ...] = ()
@@ -219,6 +225,8 @@ class Run:
             _whole(label, getattr(self, label), 0)
         if self.blend and (not self.initial or sum(share for _, share in self.blend) > 1):
             raise OptionError("blend needs initial, and shares of at most one together")
+        if self.grow and (self.network != "restorer" or not self.initial or self.blend):
+            raise OptionError("grow is for a restorer that begins with the weights of one other network: initial")
         if not 0 < self.optim.ema < 1:
             raise OptionError(f"the EMA factor lies between 0 and 1; got {self.optim.ema}")
         o = self.optim
@@ -226,6 +234,7 @@ class Run:
             raise OptionError(f"the learning rate must be a positive number; got {o.lr}")
         for label in ("lr_end", "weight_decay", "clip", "fft", "decibels", "ssim", "sigma_weight", "slow_rate"):
             _number(f"optim.{label}", getattr(o, label), 0, math.inf)
+        _number("optim.decay_share", o.decay_share, 0, 1)
         _whole("optim.warmup", o.warmup, 0)
 
     @property
