@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from tratto_lab.networks.restorer import RestorerUNet, UNetConfig
-from tratto_lab.training.loop import ema_weights
+from tratto_lab.simulate.degrade import Mix
+from tratto_lab.training.config import Data, Run
+from tratto_lab.training.loop import HeldOut, ema_weights
 
 Array = NDArray[np.float32]
 
@@ -118,6 +120,21 @@ def measure_white(network: RestorerUNet, folder: Path, every: int) -> dict[str, 
     return out | {"as_it_is": round(float(np.mean(finite)), 2), "as_it_is_worst": round(min(finite), 2)}
 
 
+@torch.no_grad()
+def measure_held_out(network: RestorerUNet, photos: Path) -> dict[str, float]:
+    """Mean PSNR over the held-out photographs, white and simulated real noise, as the trainer checks it."""
+    mix = Mix(photograph=1.0)  # whoever trains on photographs is checked on them, too
+    checks = HeldOut(photos, Run(name="checks", network="restorer", steps=1, data=Data(mix=mix)))
+    out = {}
+    for case, pairs in checks.cases.items():
+        values = []
+        for source, target in pairs:
+            error = network(source)[0].clamp(0, 1) - target
+            values.append(-10 * np.log10(max(error.square().mean().item(), 1e-10)))
+        out[case] = round(float(np.mean(values)), 3)
+    return out
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -126,6 +143,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="names of pairs, * for any characters")
     parser.add_argument("--without", nargs="*", default=[])
     parser.add_argument("--benchmarks", type=Path, help="folder with CBSD68")
+    parser.add_argument("--photos", type=Path, help="folder with the held-out photographs")
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture of CBSD68")
     parser.add_argument("--json", type=Path, help="also write what was measured")
     given = parser.parse_args()
@@ -135,6 +153,8 @@ def main() -> None:
         row: dict[str, object] = {}
         if given.pairs:
             row["real"] = measure_pairs(network, pairs_in(given.pairs, given.only, given.without))
+        if given.photos:
+            row["held_out"] = measure_held_out(network, given.photos)
         if given.benchmarks:
             row["white"] = measure_white(network, given.benchmarks / "CBSD68", given.every)
         report[str(path)] = row
