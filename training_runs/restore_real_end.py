@@ -1,6 +1,6 @@
 """The end of a stage of the network for real noise: the rate falls to nothing, and a decibel on a clean picture counts.
 
-Begins with the EMA weights of restore_real.py, which goes on from where it is; this one is what can ship.
+Begins with the EMA weights of restore_real.py.
 """
 
 from dataclasses import replace

@@ -115,18 +115,18 @@ def octave_noise(picture: Picture, noise: OctaveNoise, rng: np.random.Generator)
     return picture + field * strength[..., None] * (np.array(noise.gains, np.float32) / np.float32(255))
 
 
-def random_octaves(rng: np.random.Generator, low: float = 1.0, high: float = 22.0) -> OctaveNoise:
+def random_octaves(rng: np.random.Generator, low: float = 1.0, high: float = 18.0) -> OctaveNoise:
     """Draw noise of five octaves that falls by 0.45 to 0.95 from one to the next.
 
-    Its root mean square is log-uniform in [low, high] on the 0-255 scale. In half of the cases the finest octave is
-    damped, as by a camera's own denoising; colour is common to all channels in a tenth, and the coarser the octave the
+    Its root mean square is log-uniform in [low, high] on the 0-255 scale. In seven of ten cases the finest octaves are
+    damped, as by a camera's own denoising and JPEG; colour is common to all channels in a tenth, and the coarser the octave the
     more of it is colour. Strength goes with brightness in a random mixture of constant, photon-like, dark and middle.
     """
     decay = float(rng.uniform(0.45, 0.95))
     amplitudes = decay ** np.arange(5.0)
-    if rng.uniform() < 0.5:
-        amplitudes[0] *= rng.uniform(0.1, 1.0)
-        amplitudes[1] *= rng.uniform(0.5, 1.0)
+    if rng.uniform() < 0.7:
+        amplitudes[0] *= rng.uniform(0.05, 1.0)
+        amplitudes[1] *= rng.uniform(0.4, 1.0)
     amplitudes *= np.exp(rng.normal(0.0, 0.15, 5))
     total = float(np.exp(rng.uniform(np.log(low), np.log(high))))
     amplitudes *= total / np.sqrt(np.square(amplitudes).sum())
