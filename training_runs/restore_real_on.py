@@ -1,4 +1,4 @@
-"""The network for real noise, on from the weights that are kept in the repository: for any machine, as long as it takes.
+"""The network for real noise, on from the weights kept in the repository: for any machine, as long as it takes.
 
 The rate falls over the last fifth: give `steps` what there is time for. 2 200 steps were an hour of one shared core.
 """

@@ -1,6 +1,6 @@
 """Keep a run's weights where it can go on from on another machine: EMA weights in fp16, and what they came to.
 
-``python -m tratto_lab.training.keep RUN_FILE --runs FOLDER --out FOLDER --go-on-with RUN_FILE [--figures FILE]``
+``python -m tratto_lab.training.keep RUN_FILE [EARLIER_RUN_FILE ...] --runs FOLDER --go-on-with RUN_FILE``
 """
 
 from __future__ import annotations
@@ -71,21 +71,21 @@ def effort(run: Run, log: Path) -> Effort:
     return Effort(before, round(pixels, 1), round(hours, 2), round(cpu, 2))
 
 
-def keep(run: Run, folder: Path, out: Path, figures: dict[str, Any], go_on: str) -> Path:
+def keep(run: Run, runs: Path, out: Path, told: dict[str, Any], earlier: tuple[Run, ...] = ()) -> Path:
     """Write ``<run name>.safetensors`` and ``.json``.
 
     Parameters
     ----------
     run : Run
         The run.
-    folder : Path
-        Its folder, with checkpoint and log.
+    runs : Path
+        The folder that holds the run's folder, with checkpoint and log, and those of earlier runs.
     out : Path
         Folder to write into; made if missing.
-    figures : dict
-        What was measured with these weights.
-    go_on : str
-        The command that goes on from them.
+    told : dict
+        What else the JSON file says: what was measured, and how to go on.
+    earlier : tuple of Run
+        Runs that led to this one; what they cost is added to what it cost.
 
     Returns
     -------
@@ -99,26 +99,25 @@ def keep(run: Run, folder: Path, out: Path, figures: dict[str, Any], go_on: str)
     OutputError
         If the weights would be larger than :data:`LARGEST`.
     """
-    weights = {f"ema.{k}": v.to(torch.float16).contiguous() for k, v in ema_weights(folder).items()}
+    weights = {f"ema.{k}": v.to(torch.float16).contiguous() for k, v in ema_weights(runs / run.name).items()}
     size = sum(v.numel() * 2 for v in weights.values())
     if size > LARGEST:
         raise OutputError(f"{run.name}: {size} bytes of weights; at most {LARGEST} are kept in a repository")
-    step, _ = read_checkpoint(folder)
-    cost = effort(run, folder / "log.jsonl")
+    step, _ = read_checkpoint(runs / run.name)
+    costs = [effort(one, runs / one.name / "log.jsonl") for one in (*earlier, run)]
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{run.name}.safetensors"
     save_file(weights, path, metadata={"step": str(step)})
-    told = {
-        "run": run.name,
+    facts = {
+        "runs": [one.name for one in (*earlier, run)],
         "step": step,
-        "megapixels_seen": round(cost.megapixels * step / cost.steps, 1),
-        "hours": cost.hours,
-        "cpu_hours": cost.cpu_hours,
+        "steps_of_all_runs": sum(c.steps for c in costs),
+        "megapixels_seen": round(sum(c.megapixels for c in costs), 1),
+        "hours": round(sum(c.hours for c in costs), 2),
+        "cpu_hours": round(sum(c.cpu_hours for c in costs), 2),
         "weights": sum(v.numel() for v in weights.values()),
-        "go_on": go_on,
-        "figures": figures,
-    }
-    path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    } | told
+    path.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     return path
 
 
@@ -126,6 +125,7 @@ def main() -> None:
     """Read the arguments and keep the weights."""
     parser = argparse.ArgumentParser(prog="python -m tratto_lab.training.keep", description="Keep a run's weights.")
     parser.add_argument("run", type=Path, help="run file")
+    parser.add_argument("earlier", type=Path, nargs="*", help="run files of those that led to it, first to last")
     parser.add_argument("--runs", type=Path, required=True, help="folder the run writes into")
     parser.add_argument("--out", type=Path, default=Path("training_runs/checkpoints"), help="folder to keep them in")
     parser.add_argument("--go-on-with", type=Path, required=True, help="run file that starts from what is kept")
@@ -134,7 +134,7 @@ def main() -> None:
     run = load_run(given.run)
     figures = json.loads(given.figures.read_text(encoding="utf-8")) if given.figures else {}
     command = f"tratto-lab train {given.go_on_with} --photos PHOTOS --out runs"
-    keep(run, given.runs / run.name, given.out, figures, command)
+    keep(run, given.runs, given.out, {"go_on": command, "figures": figures}, tuple(map(load_run, given.earlier)))
 
 
 if __name__ == "__main__":

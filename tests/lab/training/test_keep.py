@@ -38,12 +38,13 @@ def trained(photos, tmp_path_factory):
 
 
 def test_what_is_kept_is_the_ema_in_half_precision_and_says_what_it_cost(trained, tmp_path):
-    path = kept.keep(TINY, trained / "runs" / "tiny", tmp_path, {"clean": 50.0}, "tratto-lab train more.py")
+    path = kept.keep(TINY, trained / "runs", tmp_path, {"figures": {"clean": 50.0}}, (TINY,))
     told = json.loads(path.with_suffix(".json").read_text())
     assert told["step"] == 6
-    assert told["megapixels_seen"] == pytest.approx(6 * 2 * 16 * 16 / 1e6, abs=0.05)
+    assert told["runs"] == ["tiny", "tiny"]
+    assert told["steps_of_all_runs"] == 12
+    assert told["megapixels_seen"] == pytest.approx(12 * 2 * 16 * 16 / 1e6, abs=0.05)
     assert told["figures"] == {"clean": 50.0}
-    assert told["go_on"] == "tratto-lab train more.py"
     assert told["weights"] * 2 <= path.stat().st_size <= told["weights"] * 2 + 20_000
     before, after = ema_weights(trained / "runs" / "tiny"), ema_weights(path)
     assert set(before) == set(after)
@@ -53,7 +54,7 @@ def test_what_is_kept_is_the_ema_in_half_precision_and_says_what_it_cost(trained
 
 
 def test_another_run_goes_on_from_what_is_kept_also_with_a_larger_network(photos, trained, tmp_path):
-    path = kept.keep(TINY, trained / "runs" / "tiny", tmp_path, {}, "")
+    path = kept.keep(TINY, trained / "runs", tmp_path, {})
     network = build_network(TINY)
     assert load_ema(path, network) == []
     larger = SMALL | {"widths": (8, 8, 12), "encoder": (2, 1), "decoder": (1, 1)}
@@ -86,7 +87,7 @@ def test_effort_adds_up_the_lines_of_the_log(tmp_path):
 def test_weights_too_large_for_a_repository_are_not_written(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "LARGEST", 100)
     with pytest.raises(OutputError, match="100"):
-        kept.keep(TINY, trained / "runs" / "tiny", tmp_path, {}, "")
+        kept.keep(TINY, trained / "runs", tmp_path, {})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -119,8 +119,9 @@ def random_octaves(rng: np.random.Generator, low: float = 1.0, high: float = 18.
     """Draw noise of five octaves that falls by 0.45 to 0.95 from one to the next.
 
     Its root mean square is log-uniform in [low, high] on the 0-255 scale. In seven of ten cases the finest octaves are
-    damped, as by a camera's own denoising and JPEG; colour is common to all channels in a tenth, and the coarser the octave the
-    more of it is colour. Strength goes with brightness in a random mixture of constant, photon-like, dark and middle.
+    damped, as by a camera's own denoising and JPEG; colour is common to all channels in a tenth, and the coarser the
+    octave the more of it is colour. Strength goes with brightness in a random mixture of constant, photon-like, dark
+    and middle.
     """
     decay = float(rng.uniform(0.45, 0.95))
     amplitudes = decay ** np.arange(5.0)
