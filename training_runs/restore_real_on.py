@@ -13,7 +13,7 @@ BASE = load_run(Path(__file__).with_name("restore_real_more.py"))
 RUN = replace(
     BASE,
     name="restore_real_on",
-    initial=str(Path(__file__).parent / "checkpoints" / "restore_real_end.safetensors"),
+    initial=str(Path(__file__).parent / "checkpoints" / "restore_real_more.safetensors"),
     steps=30_000,
     optim=replace(BASE.optim, decay_share=0.2, ema=0.9995),
     seed=59,
