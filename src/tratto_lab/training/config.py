@@ -58,6 +58,9 @@ class Data:
         Finding damage, and scale 1: share of crops that are lit, exposed and coloured otherwise beforehand.
     swapped_share : float
         Scale 1, and the networks of ``repair``: share of crops whose red, green and blue change places beforehand.
+    screened_share : float
+        Scale 1: share of crops that get fine regular dots (:func:`tratto_lab.simulate.degrade.halftone`) beforehand, so
+        that meshes and fabric are left as they are.
     turned_share : float
         Finding damage: share of crops that are mirrored and turned at random after they were damaged. Simulated damage
         has an orientation (drips run down, writing is upright), and what finds it looks at mirrored pictures, too.
@@ -88,6 +91,7 @@ class Data:
     scanned_gray_share: float = 0.0
     exposed_share: float = 0.0
     swapped_share: float = 0.0
+    screened_share: float = 0.0
     turned_share: float = 0.0
     warped_share: float = 0.0
     kinds: dict[str, float] = field(default_factory=dict)
@@ -97,7 +101,14 @@ class Data:
     def __post_init__(self) -> None:
         for name in ("warm_share", "bicubic", "rough", "gray_share", "tied_share", "text_share", "intact_share"):
             _number(f"data.{name}", getattr(self, name), 0, 1)
-        for name in ("scanned_gray_share", "exposed_share", "swapped_share", "turned_share", "warped_share"):
+        for name in (
+            "scanned_gray_share",
+            "exposed_share",
+            "swapped_share",
+            "screened_share",
+            "turned_share",
+            "warped_share",
+        ):
             _number(f"data.{name}", getattr(self, name), 0, 1)
         _whole("data.patch", self.patch, 16)
         for name in ("tied_from", "pool"):
