@@ -35,6 +35,21 @@ def _cells(rng: np.random.Generator) -> list[tuple[str, Callable[[Picture], Pict
     cells += [(f"mixed {k}", lambda p: d.random_mixed(p, rng).picture) for k in (1, 2)]
     cells += [(f"noise, JPEG {k}", lambda p: d.random_noise_jpeg(p, rng).picture) for k in (1, 2)]
     cells += [(f"second order {k}", lambda p: d.random_second_order(p, rng).picture) for k in (1, 2)]
+    cells += [(f"photograph {k}", lambda p: d.random_photograph(p, rng).picture) for k in (1, 2, 3, 4)]
+    for decay in (0.45, 0.7, 0.95):
+        noise = d.OctaveNoise(tuple(7 * decay**k for k in range(5)), (0.4,) * 5)
+        cells.append((f"octaves, each x {decay}", lambda p, n=noise: d.octave_noise(p, n, rng)))
+    cells += [("octaves, drawn", lambda p: d.random_octave_noise(p, rng).picture)]
+    films = {
+        "grain of 0.5 px": d.Film(0.05, (0.5,)),
+        "grain of 2 px": d.Film(0.05, (2.0,)),
+        "colour film": d.Film(0.05, (0.6, 1.5), tied=0.2, blur=0.5),
+        "colour slide": d.Film(0.05, (0.6, 1.5), negative=False, tied=0.2),
+    }
+    cells += [(label, lambda p, f=film: d.film_grain(p, f, rng)) for label, film in films.items()]
+    cells += [(f"print, {period} px", lambda p, t=period: d.halftone(p, t)) for period in (3, 6)]
+    cells += [("two rounds", lambda p: d.random_real_twice(p, rng).picture)]
+    cells += [("nearly clean", lambda p: d.random_nearly_clean(p, rng).picture)]
     return cells
 
 

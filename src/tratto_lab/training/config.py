@@ -58,6 +58,9 @@ class Data:
         Finding damage, and scale 1: share of crops that are lit, exposed and coloured otherwise beforehand.
     swapped_share : float
         Scale 1, and the networks of ``repair``: share of crops whose red, green and blue change places beforehand.
+    screened_share : float
+        Scale 1: share of crops that get fine regular dots (:func:`tratto_lab.simulate.degrade.halftone`) beforehand, so
+        that meshes and fabric are left as they are.
     turned_share : float
         Finding damage: share of crops that are mirrored and turned at random after they were damaged. Simulated damage
         has an orientation (drips run down, writing is upright), and what finds it looks at mirrored pictures, too.
@@ -88,6 +91,7 @@ class Data:
     scanned_gray_share: float = 0.0
     exposed_share: float = 0.0
     swapped_share: float = 0.0
+    screened_share: float = 0.0
     turned_share: float = 0.0
     warped_share: float = 0.0
     kinds: dict[str, float] = field(default_factory=dict)
@@ -97,7 +101,14 @@ class Data:
     def __post_init__(self) -> None:
         for name in ("warm_share", "bicubic", "rough", "gray_share", "tied_share", "text_share", "intact_share"):
             _number(f"data.{name}", getattr(self, name), 0, 1)
-        for name in ("scanned_gray_share", "exposed_share", "swapped_share", "turned_share", "warped_share"):
+        for name in (
+            "scanned_gray_share",
+            "exposed_share",
+            "swapped_share",
+            "screened_share",
+            "turned_share",
+            "warped_share",
+        ):
             _number(f"data.{name}", getattr(self, name), 0, 1)
         _whole("data.patch", self.patch, 16)
         for name in ("tied_from", "pool"):
@@ -116,6 +127,8 @@ class Data:
 class Optim:
     """How weights move: AdamW (0.9, 0.99), linear warm-up, cosine to `lr_end`, gradient clipping, EMA.
 
+    The cosine takes the last `decay_share` of the steps; before, the rate stays at `lr`, so that a run whose end is not
+    known yet can be given more steps at any time and goes on as if they had been planned.
     `charbonnier` is that loss's epsilon; `fft`, `decibels`, `ssim`, `sigma_weight` and `presence_weight` (telling the
     kinds of damage in a whole crop, beside finding their pixels) are weights of further losses.
     Parameters whose names begin with `slow` move at `slow_rate` times the learning rate, such as ready-made features.
@@ -132,6 +145,7 @@ class Optim:
     decibels: float = 0.0
     ssim: float = 0.0
     ssim_share: float = 0.2
+    decay_share: float = 1.0
     sigma_weight: float = 0.01
     presence_weight: float = 0.2
     slow: str = ""
@@ -168,6 +182,8 @@ class Run:
         Further runs whose EMA weights are mixed into those of `initial`, each with its share; `initial` has the rest.
         Weights of a run and of its fine-tuning may be averaged (Wortsman et al. 2022, "Robust fine-tuning of
         zero-shot models") to choose a point between what each is good at.
+    grow : bool
+        `initial` is a smaller network: begin with its function (:func:`tratto_lab.networks.grow.grow`).
     train_only : str
         Prefix of the parameters that move, such as ``"sigma"``; the others stay as they are. Empty: all move.
     ships_as : str
@@ -194,6 +210,7 @@ class Run:
     precision: Precision = "no"
     initial: str = ""
     blend: tuple[tuple[str, float], ...] = ()
+    grow: bool = False
     train_only: str = ""
     ships_as: str = ""
     calibrate_on: tuple[str, ...] = ()
@@ -219,6 +236,8 @@ class Run:
             _whole(label, getattr(self, label), 0)
         if self.blend and (not self.initial or sum(share for _, share in self.blend) > 1):
             raise OptionError("blend needs initial, and shares of at most one together")
+        if self.grow and (self.network != "restorer" or not self.initial or self.blend):
+            raise OptionError("grow is for a restorer that begins with the weights of one other network: initial")
         if not 0 < self.optim.ema < 1:
             raise OptionError(f"the EMA factor lies between 0 and 1; got {self.optim.ema}")
         o = self.optim
@@ -226,6 +245,7 @@ class Run:
             raise OptionError(f"the learning rate must be a positive number; got {o.lr}")
         for label in ("lr_end", "weight_decay", "clip", "fft", "decibels", "ssim", "sigma_weight", "slow_rate"):
             _number(f"optim.{label}", getattr(o, label), 0, math.inf)
+        _number("optim.decay_share", o.decay_share, 0, 1)
         _whole("optim.warmup", o.warmup, 0)
 
     @property

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader
 
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto_lab.corpus.pack import Pack
+from tratto_lab.networks.grow import grow
 from tratto_lab.training.config import FEATURES, Run, load_run
 from tratto_lab.training.estimation import EstimationChecks, estimation_loss
 from tratto_lab.training.held_out import held_out_crops
@@ -86,11 +87,12 @@ def _network(run: Run) -> nn.Module:
 
 
 def learning_rate(run: Run, step: int) -> float:
-    """Learning rate of `step`: linear warm-up, then cosine to ``lr_end`` at the last step."""
+    """Learning rate of `step`: linear warm-up, ``lr``, and a cosine to ``lr_end`` over the last ``decay_share``."""
     o = run.optim
     if step < o.warmup:
         return o.lr * (step + 1) / o.warmup
-    t = (step - o.warmup) / max(1, run.steps - o.warmup)
+    begin = max(o.warmup, run.steps - o.decay_share * run.steps)
+    t = max(0.0, step - begin) / max(1.0, run.steps - begin)
     return o.lr_end + 0.5 * (o.lr - o.lr_end) * (1 + math.cos(math.pi * min(1.0, t)))
 
 
@@ -171,16 +173,20 @@ def checkpoint_of(path: Path) -> Path:
     return path
 
 
+def ema_weights(path: Path) -> dict[str, Tensor]:
+    """Return the EMA weights of a checkpoint or of an exported ``.onnx`` file, by name."""
+    path = checkpoint_of(path)
+    if path.suffix == ".onnx":
+        return dict(weights_in(path)[0])
+    return {k[4:]: v.float() for k, v in load_file(path).items() if k.startswith("ema.")}
+
+
 def load_ema(path: Path, network: nn.Module) -> list[str]:
     """Start from the EMA weights of a checkpoint, or from an exported ``.onnx`` file; return what did not fit.
 
     Of an exported file, layers with batch normalisation do not fit: see :mod:`tratto_lab.training.from_weights`.
     """
-    path = checkpoint_of(path)
-    if path.suffix == ".onnx":
-        tensors, _ = weights_in(path)
-    else:
-        tensors = {k[4:]: v for k, v in load_file(path).items() if k.startswith("ema.")}
+    tensors = ema_weights(path)
     state = network.state_dict()
     fits = {k: v for k, v in tensors.items() if k in state and state[k].shape == v.shape}
     network.load_state_dict(fits, strict=False)
@@ -292,7 +298,8 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
         _start_from_features(network)
     elif config.initial:
         start = Path(config.initial)
-        missing = load_ema(start if start.is_file() else out / config.initial, network)
+        start = start if start.is_file() else out / config.initial
+        missing = grow(ema_weights(start), network) if config.grow else load_ema(start, network)
         blend_ema([(out / name, share) for name, share in config.blend], network)
         log.info("started from %s; freshly initialised: %s", config.initial, ", ".join(missing) or "nothing")
     if config.train_only:
@@ -332,7 +339,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     known = forget_after(history, first)
     board = _board(folder) if config.tensorboard and accelerator.is_main_process else None
     total = torch.zeros((), device=accelerator.device)
-    since, counted = time.monotonic(), 0
+    since, spent, counted = time.monotonic(), time.process_time(), 0
     step, parts = first, []
     names: list[str] = []
 
@@ -386,12 +393,15 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
         if step % config.log_every == 0 or step == last:
             now = time.monotonic()
             row = {"step": step, "loss": total.item() / counted, "lr": rate, "steps_per_s": counted / (now - since)}
+            row["cpu_s"] = round(
+                time.process_time() - spent, 1
+            )  # since the line before: hours of other work do not count
             append_row(history, row)
             log.info("step %d of %d: loss %.5g, %.2f steps/s", step, config.steps, row["loss"], row["steps_per_s"])
             if board is not None:
                 board.add_scalar("loss", row["loss"], step)
                 board.add_scalar("learning rate", rate, step)
-            total, since, counted = torch.zeros_like(total), now, 0
+            total, since, spent, counted = torch.zeros_like(total), now, time.process_time(), 0
         if step % config.save_every == 0 or step == last:
             save_checkpoint(folder, accelerator.unwrap_model(model), ema, optimizer, step)
         if due(step):
@@ -441,6 +451,7 @@ class HeldOut:
                 for s, q in ((8, 90), (15, 80), (25, 60)):
                     pairs[f"noisy{s} jpeg{q}"] = jpeg(quantize(gaussian_noise(clean, s, apart)), q)
                 pairs["clean"] = clean
+                pairs |= _real_cases(clean, number) if run.data.mix.photograph > 0 else {}
             for case, source in pairs.items():
                 self.cases.setdefault(case, []).append((_tensor(source), _tensor(clean)))
 
@@ -472,6 +483,23 @@ class HeldOut:
         network.load_state_dict(kept)
         network.train()
         return out
+
+
+def _real_cases(clean: np.ndarray, number: int) -> dict[str, np.ndarray]:
+    """Return noise as cameras, film and files have it on a held-out crop, two draws of each kind."""
+    from tratto_lab.simulate.degrade import drawing_real as real
+
+    kinds = {
+        "photograph": real.random_photograph,
+        "octaves": real.random_octave_noise,
+        "film": real.random_film_grain,
+        "twice": real.random_real_twice,
+    }
+    return {
+        f"{name} {draw}": make(clean, np.random.default_rng([22, number, draw, place])).picture
+        for place, (name, make) in enumerate(kinds.items())
+        for draw in (1, 2)
+    }
 
 
 def _tensor(picture: np.ndarray) -> Tensor:

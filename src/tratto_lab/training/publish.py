@@ -28,6 +28,8 @@ TRAINING_DATA = (
     "(stated public domain); five further ones are kept out for choosing weights and calibrating",
     "24 pages of invented text rendered from URW base 35 and Liberation fonts",
 )
+#: Cards of networks for noise: measured with noise.
+NOISE = ("tratto-restore-x1", "tratto-restore-real")
 #: Beginnings of the names that those lines speak of.
 _TOLD = ("budgie_", "popos_", "text_")
 
@@ -129,7 +131,7 @@ def measure_quality(card: ModelCard, benchmarks: Path) -> dict[str, object]:
 
     method = restorer_method(open_card(card))
     plans: list[tuple[str, RestorePlan]]
-    if card.id == "tratto-restore-x1":
+    if card.id in NOISE:
         plans = [("CBSD68", RestorePlan(sigmas=(15.0, 25.0, 50.0), qualities=(), clean=True))]
     elif card.scale == 1:
         plans = [
@@ -227,6 +229,9 @@ def _fields(
             "Trained on JPEG alone, its blocks where the network's own are: noise stays, and a grid elsewhere must be "
             "found and aligned first."
             if name.endswith("jpeg")
+            else "Trained on white noise, and on noise of cameras, film grain, compression and print screens as they "
+            "are simulated (tratto_lab.simulate.degrade); banding, scratches and blur are not what it was trained for."
+            if name.endswith("real")
             else "Trained on Gaussian, Poisson and camera noise, little JPEG and mild blur; film grain, banding, "
             "scratches and strong blur are not what it was trained for.",
         ]
@@ -282,6 +287,7 @@ def _fields(
 
 PLACES = {
     "tratto-restore-x1": Place(1024, 108, 4, 16),
+    "tratto-restore-real": Place(1024, 208, 8, 16),
     "tratto-restore-jpeg": Place(512, 48, 16, 16),
     "tratto-restore-x2": Place(512, 24, 1, 0),
     "tratto-restore-x4": Place(512, 32, 1, 0),

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tratto_lab.corpus.pack import Pack
-from tratto_lab.simulate.degrade import KERNELS, degrade, downsample, quantize, random_gaussian, random_jpeg
+from tratto_lab.simulate.degrade import KERNELS, degrade, downsample, halftone, quantize, random_gaussian, random_jpeg
 from tratto_lab.training.config import Run
 from tratto_lab.training.estimation import make_estimation_sample
 from tratto_lab.training.repair import NETWORKS, exposed, make_repair_sample
@@ -45,6 +45,14 @@ def make_sample(run: Run, pack: Pack, micro_step: int, index: int) -> Sample:
     other = np.random.default_rng([run.seed, micro_step, index, 3])
     if run.data.swapped_share and other.uniform() < run.data.swapped_share:
         target = np.ascontiguousarray(target[..., other.permutation(3)])
+    other = np.random.default_rng([run.seed, micro_step, index, 4])
+    if run.data.screened_share and other.uniform() < run.data.screened_share:
+        gray = bool(other.uniform() < 0.7)
+        dots = halftone(
+            target, float(other.uniform(2.5, 8)), float(other.uniform(0, 90)), gray, float(other.uniform(0.2, 1.2))
+        )
+        # a mesh before the picture: as strong as it may be, down to what is hardly seen
+        target = (target * (1 - (share := np.float32(other.uniform(0.05, 1.0)) ** 2)) + share * dots).astype(np.float32)
     tied = (
         run.data.tied_share > 0
         and micro_step >= run.data.tied_from * run.accumulate

@@ -297,6 +297,17 @@ def test_other_light_and_swapped_colours_change_only_the_crops_they_are_drawn_fo
         assert all(0 <= t.min() <= t.max() <= 1 for t in others)
 
 
+def test_fine_dots_belong_to_the_clean_picture_and_change_only_the_crops_they_are_drawn_for(pack):
+    clean = Mix(**(dict.fromkeys(Mix().weights(), 0.0) | {"clean": 1.0}))
+    plain = replace(TINY, data=Data(patch=16, mix=clean, gray_share=0.0))
+    dotted = replace(plain, data=replace(plain.data, screened_share=0.5))
+    opened = Pack(pack)
+    pairs = [(make_sample(plain, opened, step, 0), make_sample(dotted, opened, step, 0)) for step in range(60)]
+    assert all(np.array_equal(b.source, b.target) for _, b in pairs)  # they are no degradation
+    same = [np.array_equal(a.target, b.target) for a, b in pairs]
+    assert 0.3 < np.mean(same) < 0.7
+
+
 def test_gray_targets_are_gray(pack):
     config = replace(TINY, data=Data(patch=16, gray_share=1.0))
     target = make_sample(config, Pack(pack), 0, 0).target

@@ -33,9 +33,29 @@ from tratto_lab.simulate.degrade.drawing import (
     random_poisson,
     random_second_order,
 )
+from tratto_lab.simulate.degrade.drawing_real import (
+    random_film_grain,
+    random_halftone,
+    random_nearly_clean,
+    random_octave_noise,
+    random_photograph,
+    random_real_twice,
+)
 from tratto_lab.simulate.degrade.encoding import Subsampling, double_jpeg, jpeg, quantize
+from tratto_lab.simulate.degrade.film import Film, film_grain, halftone, random_film
 from tratto_lab.simulate.degrade.kinds import KERNELS, Applied, Degraded, Kernel, Picture
+from tratto_lab.simulate.degrade.mosaic import demosaic, mosaic
 from tratto_lab.simulate.degrade.noise import gaussian_noise, grain_noise, poisson_noise
+from tratto_lab.simulate.degrade.octaves import OctaveNoise, octave_field, octave_noise, random_octaves
+from tratto_lab.simulate.degrade.pipeline import (
+    Finish,
+    Pipeline,
+    Sensor,
+    expose,
+    finished,
+    photograph,
+    random_pipeline,
+)
 from tratto_lab.simulate.degrade.sampling import downsample, resize, resize_matrix
 
 __all__ = [
@@ -43,22 +63,36 @@ __all__ = [
     "Applied",
     "CameraNoise",
     "Degraded",
+    "Film",
+    "Finish",
     "Kernel",
     "Mix",
+    "OctaveNoise",
     "Picture",
+    "Pipeline",
+    "Sensor",
     "Subsampling",
     "blur",
     "camera_noise",
     "chain",
     "defocus_kernel",
     "degrade",
+    "demosaic",
     "double_jpeg",
     "downsample",
+    "expose",
+    "film_grain",
+    "finished",
     "gaussian_kernel",
     "gaussian_noise",
     "grain_noise",
+    "halftone",
     "jpeg",
+    "mosaic",
     "motion_kernel",
+    "octave_field",
+    "octave_noise",
+    "photograph",
     "poisson_noise",
     "process",
     "quantize",
@@ -66,11 +100,20 @@ __all__ = [
     "random_camera",
     "random_camera_noise",
     "random_downsample",
+    "random_film",
+    "random_film_grain",
     "random_gaussian",
+    "random_halftone",
     "random_jpeg",
     "random_mixed",
+    "random_nearly_clean",
     "random_noise_jpeg",
+    "random_octave_noise",
+    "random_octaves",
+    "random_photograph",
+    "random_pipeline",
     "random_poisson",
+    "random_real_twice",
     "random_second_order",
     "resize",
     "resize_matrix",

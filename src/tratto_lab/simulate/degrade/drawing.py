@@ -11,6 +11,14 @@ import numpy as np
 from tratto.core.errors import OptionError
 from tratto_lab.simulate.degrade.blurring import blur, defocus_kernel, gaussian_kernel, motion_kernel
 from tratto_lab.simulate.degrade.camera import camera_noise, random_camera
+from tratto_lab.simulate.degrade.drawing_real import (
+    random_film_grain,
+    random_halftone,
+    random_nearly_clean,
+    random_octave_noise,
+    random_photograph,
+    random_real_twice,
+)
 from tratto_lab.simulate.degrade.encoding import Subsampling, double_jpeg, jpeg, quantize
 from tratto_lab.simulate.degrade.kinds import KERNELS, Applied, Degraded, Picture, check_picture
 from tratto_lab.simulate.degrade.noise import gaussian_noise, poisson_noise
@@ -137,6 +145,8 @@ class Mix:
     ----------
     clean, gaussian, poisson, camera, jpeg, blur_noise, mixed, second_order, noise_jpeg : float
         Weights. ``clean`` leaves the picture as it is, so that a network learns to leave alone.
+    photograph, octaves, film, halftone, real_twice, nearly_clean : float
+        Weights of what :mod:`.drawing_real` draws.
     sigma_max : float
         Largest Gaussian sigma, 0-255 scale.
     jpeg_high : int
@@ -158,13 +168,21 @@ class Mix:
     noise_jpeg: float = 0.0
     sigma_max: float = 55.0
     quantized: float = 0.3
+    photograph: float = 0.0
+    octaves: float = 0.0
+    film: float = 0.0
+    halftone: float = 0.0
+    real_twice: float = 0.0
+    nearly_clean: float = 0.0
     jpeg_high: int = 95
     jpeg_aligned: float = 0.75
     jpeg_twice: float = 0.2
 
     def weights(self) -> dict[str, float]:
         """Return the kinds and their weights, in drawing order."""
-        kinds = ("clean", "gaussian", "poisson", "camera", "jpeg", "blur_noise", "mixed", "second_order", "noise_jpeg")
+        kinds = ["clean", "gaussian", "poisson", "camera", "jpeg", "blur_noise", "mixed", "second_order", "noise_jpeg"]
+        # those that came later stand last: with a weight of zero they change no sample of earlier runs
+        kinds += ["photograph", "octaves", "film", "halftone", "real_twice", "nearly_clean"]
         return {name: float(getattr(self, name)) for name in kinds}
 
     def __post_init__(self) -> None:
@@ -213,6 +231,12 @@ def degrade(picture: Picture, mix: Mix, rng: np.random.Generator) -> Degraded:
         "mixed": random_mixed,
         "second_order": random_second_order,
         "noise_jpeg": random_noise_jpeg,
+        "photograph": random_photograph,
+        "octaves": random_octave_noise,
+        "film": random_film_grain,
+        "halftone": random_halftone,
+        "real_twice": random_real_twice,
+        "nearly_clean": random_nearly_clean,
     }
     if kind == "blur_noise":
         return chain(picture, (_mild_blur, _mild_noise), rng)

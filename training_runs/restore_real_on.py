@@ -1,0 +1,23 @@
+"""The network for real noise, on from the weights kept in the repository: for any machine, as long as it takes.
+
+The rate falls over the last fifth: give `steps` what there is time for. 2 200 steps were an hour of one shared core.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tratto_lab.training.config import load_run
+
+BASE = load_run(Path(__file__).with_name("restore_real_mesh.py"))
+
+RUN = replace(
+    BASE,
+    name="restore_real_on",
+    initial=str(Path(__file__).parent / "checkpoints" / "restore_real_mesh.safetensors"),
+    steps=30_000,
+    optim=replace(BASE.optim, lr=4e-4, warmup=100, decay_share=0.2, ema=0.9995),
+    log_every=50,
+    seed=59,
+    check_every=1000,
+    save_every=200,
+)
