@@ -48,6 +48,7 @@ from tratto.provenance.receipt import (
     array_digest,
     main_output,
     maps_of,
+    mask_box,
     recoded_fraction,
 )
 from tratto.provenance.schema import check, observed_schema
@@ -169,6 +170,9 @@ def _maps(bundle: Bundle, seen: _Seen, found: Findings) -> None:
             seen.mask = read_map(bundle, MASK, bundle.receipt["inputs"]["picture"]["picture"])
             if _mask_digest(seen.mask) != mask["samples_sha256"]:
                 found.wrong.append(f"{MASK} is not the mask the receipt names: it was altered")
+            box = mask_box(seen.mask)
+            if "box" in mask and mask["box"] != (None if box is None else list(box)):
+                found.wrong.append(f"receipt.mask.box: expected {box}, the box of {MASK}, got {mask['box']}")
             if int(np.count_nonzero(seen.mask)) / seen.mask.size != mask["covered"]:
                 found.wrong.append(f"the share that the receipt says the mask covers does not follow from {MASK}")
             seen.parts = _mask_parts(bundle, seen.mask, found)

@@ -11,6 +11,7 @@ from importlib import resources
 from string import Template
 from typing import Any
 
+from tratto.provenance.lineage import LINEAGE_WORDS, lineage_rows
 from tratto.provenance.receipt import HYPOTHETICAL
 from tratto.provenance.report.compare import input_alt
 from tratto.provenance.report.inputs import ReportInputs
@@ -116,6 +117,8 @@ def render_report(inputs: ReportInputs) -> str:
         "basis_words": text(basis_words(receipt)) if inputs.confidence is not None else "",
         "no_edit_map": text(no_edit_map(receipt)),
         "scene_rows": _facts((k, text(v)) for k, v in scene_rows(receipt)),
+        "lineage_words": text(LINEAGE_WORDS),
+        "lineage_rows": table_rows(lineage_rows(receipt)),
         "statement_rows": table_rows(statement_rows(receipt)),
         **pictures_of(inputs),
     }

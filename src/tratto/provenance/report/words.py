@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tratto.core.artifact import main_role
+from tratto.provenance.lineage import lineage_rows
 from tratto.provenance.receipt import (
     EVIDENCE,
     EXISTING,
@@ -154,6 +155,7 @@ def sections(inputs: ReportInputs) -> frozenset[str]:
         "inputs": bool(inputs.inputs),
         "sheet": inputs.sheet is not None,
         "statements": bool(inputs.receipt["statements"]),
+        "lineage": bool(lineage_rows(inputs.receipt)),
     }
     return frozenset(kept | {name for name, there in optional.items() if there})
 
