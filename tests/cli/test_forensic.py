@@ -118,7 +118,7 @@ def test_drawings_are_a_fact_of_the_catalogue(scan, monkeypatch):
     """Whichever row says so is refused, past the checks of the options too."""
     assert {n for rows in CATALOGUE.values() for n, row in rows.items() if row.drawings} == {"waifu2x"}
     assert not any(row.auto for rows in CATALOGUE.values() for row in rows.values() if row.drawings)
-    made = tratto.restore(scan, provider="nlm", sigma=8, force=True)
+    made = tratto.restore(scan, provider="nlm", noise_sigma=8, force=True)
     monkeypatch.setitem(CATALOGUE["restorer"], "nlm", replace(CATALOGUE["restorer"]["nlm"], drawings=True))
     job = Session(forensic=True).job()
     image = open_picture(scan)
@@ -134,7 +134,7 @@ def test_a_forensic_result_is_not_saved_with_loss_by_any_session(scan, tmp_path)
         Session(forensic=True).save(tratto.restore(scan), tmp_path / "a.jpg", source=scan)
     assert not (tmp_path / "a.jpg").exists()
     for ending in ("png", "tif", "webp", "bmp"):
-        assert tratto.verify(tratto.save(made, tmp_path / f"{ending}/a.{ending}", source=scan).picture).forensic
+        assert tratto.verify(tratto.save(made, tmp_path / f"{ending}/a.{ending}", source=scan).output).forensic
 
 
 @pytest.mark.parametrize("masked", [False, True])
