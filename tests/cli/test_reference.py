@@ -16,8 +16,8 @@ def test_the_reference_page_is_as_rendered():
 
 
 def test_the_types_are_as_rendered():
-    """After a change: python -m tratto.cli.reference types > src/tratto/session/functions.pyi."""
-    assert (ROOT / "src" / "tratto" / "session" / "functions.pyi").read_text(encoding="utf-8") == type_stub()
+    """After a change: python -m tratto.cli.reference types > src/tratto/jobs/functions.pyi."""
+    assert (ROOT / "src" / "tratto" / "jobs" / "functions.pyi").read_text(encoding="utf-8") == type_stub()
 
 
 def test_every_option_stands_in_the_page():

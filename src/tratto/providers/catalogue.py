@@ -232,7 +232,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
         "lanczos": Row(_R + "kernel", "interpolation, Lanczos with three lobes", scales=(2, 4), variant="lanczos"),
         "waifu2x": Row(
             _R + "waifu2x",
-            "waifu2x through ncnn: noise level 0-3 at x1, 'none' too at x2",
+            "waifu2x through ncnn, made for drawings: noise level 0-3 at x1, 'none' too at x2",
             {"noise": Param(("none", 0, 1, 2, 3)), "model": Param(("photo", "cunet", "anime"))},
             (1, 2),
             drawings=True,
