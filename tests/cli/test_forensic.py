@@ -146,7 +146,7 @@ def test_the_run_says_that_it_was_forensic_and_what_may_change(scan, tmp_path, m
     if masked:
         words = (
             "forensic mode: only what the mask opens may change, 4.39 % of the picture, in columns 10 to 39 and rows "
-            "20 to 25"
+            "20 to 25 of the source as stored"
         )
     box, share = ([10, 20, 30, 6], 180 / 4096) if masked else ([0, 0, 64, 64], 1.0)
     assert words in told

@@ -161,7 +161,7 @@ def may_change(mask: Mask | None) -> str:
     --------
     >>> import numpy as np
     >>> may_change(Mask(np.eye(4, dtype=np.float32)))
-    'forensic mode: only what the mask opens may change, 25 % of the picture, in columns 0 to 3 and rows 0 to 3'
+    'forensic mode: only what the mask opens may change, 25 % of the picture, in columns 0 to 3 and rows 0 to 3 of the source as stored'
     """
     from tratto.provenance.receipt import mask_box
 
@@ -173,7 +173,7 @@ def may_change(mask: Mask | None) -> str:
     x, y, width, height = box
     return (
         f"forensic mode: only what the mask opens may change, {100 * mask_share(mask):.3g} % of the picture, in "
-        f"columns {x} to {x + width - 1} and rows {y} to {y + height - 1}"
+        f"columns {x} to {x + width - 1} and rows {y} to {y + height - 1} of the source as stored"
     )
 
 

@@ -648,10 +648,14 @@ def read_observed(bundle: Bundle) -> dict[str, Any]:
 #: The row of a step's table that says its digital source type.
 _KIND = re.compile(r"<tr><th>Digital source type</th><td>[A-Za-z]*</td></tr>")
 
+#: What was said of the edit map before it compared colours outside sRGB.
+_COMPARED_BEFORE = "The edit map compares colours as they are shown in sRGB."
+
 
 def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) -> None:
     """Make the report again and compare."""
     from tratto.provenance.report import (
+        COMPARED,
         SHOWS_AFTER,
         SHOWS_BEFORE,
         ReportInputs,
@@ -716,6 +720,8 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
     )
     if _KIND.search(stored) is None:  # reports of before did not say it, and are no less true
         fresh = _KIND.sub("", fresh)
+    if COMPARED not in stored:
+        fresh = fresh.replace(COMPARED, _COMPARED_BEFORE)
     wrong, alike = compare_reports(stored, fresh, frozenset(skip))
     if wrong:
         found.wrong.append(f"{REPORT} is not what follows from the receipt: {wrong}")
