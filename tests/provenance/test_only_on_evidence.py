@@ -207,7 +207,7 @@ def test_a_report_of_before_the_edit_map_saw_colours_outside_srgb_is_not_altered
     source = Image(picture("rgb", 8, "none").pixels, ColorMode.RGB)
     write_image(source, tmp_path / "in.png", "png")
     session = Session()
-    result = session.restore(tmp_path / "in.png", make_options(force=True, provider="nlm"))
+    result = session.restore(tmp_path / "in.png", RestoreOptions(force=True, provider="nlm"))
     done = session.save(result, tmp_path / "out.png", source=tmp_path / "in.png")
     page = done.bundle / "report.html"
     words = page.read_text()

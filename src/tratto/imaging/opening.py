@@ -90,12 +90,16 @@ def open_inputs(
         file: Path | bytes | None = picture if isinstance(picture, bytes) else None
         if isinstance(picture, (str, os.PathLike)):
             file = Path(picture)
-        if file is not None and str(file) and (count := io.count_pages(file, limits or io.Limits())) > 1:
+        try:
+            image = open_picture(picture, None, limits)
+        except OptionError as e:
+            if not file or (count := io.count_pages(file, limits or io.Limits())) < 2:
+                raise
             name = f"the {role}" if isinstance(file, bytes) else f"the {role} {file.name}"
             raise OptionError(
                 f"{name} holds {count} pages or frames; it is one picture: save the page that is meant as a PNG"
-            )
-        opened[role] = InputPicture(open_picture(picture, None, limits), file)
+            ) from e
+        opened[role] = InputPicture(image, file)
     return opened
 
 
