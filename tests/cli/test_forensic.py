@@ -166,6 +166,16 @@ def test_the_run_says_that_it_was_forensic_and_what_may_change(scan, tmp_path, m
     assert "forensic" not in run(*line, "-o", tmp_path / "d")
 
 
+def test_a_result_that_was_there_before_is_not_taken_for_a_forensic_one(scan, tmp_path):
+    run("restore", scan, "-o", tmp_path / "a", "--force")
+    run("restore", scan, "-o", tmp_path / "b", "--force", "--forensic")
+    for name, made in (("a", False), ("b", True)):
+        line = ["restore", scan, "-o", tmp_path / name, "--force", "--forensic", "--skip-existing"]
+        assert ("it was not made in forensic mode" in run(*line)) != made
+        found = CliRunner().invoke(app, [*map(str, line), "--json"])
+        assert [(i["status"], i["forensic"]) for i in json.loads(found.stdout)] == [("skipped", made)]
+
+
 def test_a_forged_box_is_found(scan, tmp_path):
     run("restore", scan, "--force", "--mask", tmp_path / "mask.png", "-o", tmp_path / "out", "--forensic")
     bundle = tmp_path / "out/scan.tratto"

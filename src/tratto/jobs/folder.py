@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
+from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
 from tratto.core.image import Image, Mask
 from tratto.core.options import RunOptions, SaveOptions, TaskOptions
 from tratto.core.step import Step
@@ -21,8 +21,10 @@ from tratto.jobs.gather import SUFFIXES, Source, Target, check_targets, collisio
 from tratto.jobs.options import ENDINGS, FORMATS
 from tratto.jobs.session import Session
 from tratto.jobs.writing import forbid_lossy, format_notes
-from tratto.provenance.bundle import recover
-from tratto.provenance.receipt import maps_of, mask_box
+from tratto.provenance.bundle import RECEIPT, recover
+from tratto.provenance.canonical import MAX_BYTES
+from tratto.provenance.receipt import maps_of, mask_box, read_receipt
+from tratto.provenance.seal import read_limited
 from tratto.tasks import task_of
 from tratto.tasks.masks import AUTO as AUTO_MASK
 from tratto.tasks.masks import holds_classes
@@ -256,6 +258,8 @@ def run_folder(job: FolderJob, session: Session, note: Callable[[str], None] = _
             skipped = _skipped(item) if job.run.skip_existing else None
             if skipped is not None and session.notary is not None and (item.bundle / "seal.json").exists():
                 skipped = _recorded(skipped, session.notary.complete(item.bundle))
+            if skipped is not None and session.forensic:
+                skipped = _whether_forensic(skipped, item.bundle)
             yield _one(job, item, session, len(jobs) == 1) if skipped is None else skipped
         except TrattoError as e:
             yield FileOutcome(item.source, None, "failed", str(e), e.exit_code)
@@ -308,6 +312,16 @@ def _skipped(item: Target) -> FileOutcome | None:
         message = "a picture of this name exists, without a complete account; --overwrite would replace it"
         return FileOutcome(item.source, item.output, "skipped", message)
     raise OutputError(f"{item.bundle} is there without {item.output.name}; --overwrite would replace it")
+
+
+def _whether_forensic(outcome: FileOutcome, bundle: Path) -> FileOutcome:
+    """Say of a result that was there before whether it was made in forensic mode, as is asked for now."""
+    try:
+        made = bool(read_receipt(read_limited(bundle / RECEIPT, MAX_BYTES))["forensic"])
+    except ReceiptError:
+        made = False
+    words = "" if made else ", and it was not made in forensic mode; --overwrite would replace it"
+    return replace(outcome, message=outcome.message + words, details={**outcome.details, "forensic": made})
 
 
 def _recorded(outcome: FileOutcome, proof: LedgerProof | None) -> FileOutcome:
