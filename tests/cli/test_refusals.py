@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 import tratto
 from tratto.cli.main import app
 from tratto.core.capability import RestorerInfo
-from tratto.core.errors import OutputError
+from tratto.core.errors import OptionError, OutputError
 
 
 def run(*arguments):
@@ -234,3 +234,47 @@ def test_a_quality_without_effect_and_metadata_without_a_place_are_told(tmp_path
         assert "no effect" not in jpeg.stderr
         bmp = run(*line, "-o", tmp_path / "bmp", "--format", "bmp")
         assert "BMP has no place for EXIF" in bmp.stderr
+
+
+def test_a_folder_whose_name_is_too_long_is_the_one_that_is_told(tmp_path):
+    noisy(tmp_path / "a.png")
+    done = run("restore", tmp_path / "a.png", "-o", tmp_path / ("x" * 300))
+    assert done.exit_code == 4
+    assert "300 bytes" in done.output
+
+
+def test_a_texture_of_several_pages_is_refused_with_what_can_be_done(tmp_path):
+    noisy(tmp_path / "a.png")
+    Pil.fromarray(np.full((48, 64), 255, np.uint8)).save(tmp_path / "mask.png")
+    pages = [Pil.new("RGB", (8, 8), (k, k, k)) for k in range(3)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    done = run(
+        *("recolor", tmp_path / "a.png", "-o", tmp_path / "out"),
+        *("--mask", tmp_path / "mask.png", "--texture", tmp_path / "pages.tif"),
+    )
+    assert done.exit_code == 2
+    assert "holds 3 pages" in done.output
+    assert "page=" not in done.output
+    for given in (tmp_path / "pages.tif", (tmp_path / "pages.tif").read_bytes()):
+        with pytest.raises(OptionError, match="texture"):
+            tratto.recolor(tmp_path / "a.png", mask=tmp_path / "mask.png", texture=given)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [(None, 3), (b"", 6), (b"[1,2]", 6), (b"{}", 6), (b'{"schema":"tratto/audit/1"}', 6)]
+)
+def test_an_earlier_audit_that_is_none_is_told(tmp_path, content, expected):
+    (tmp_path / "out").mkdir()
+    if content is not None:
+        (tmp_path / "old.json").write_bytes(content)
+    done = run("audit", tmp_path / "out", "--since", tmp_path / "old.json")
+    assert done.exit_code == expected
+    assert "old.json" in done.output
+    assert not any(word in done.output for word in ("indices", "Errno", "Traceback"))
+
+
+def test_a_report_of_a_folder_that_is_no_bundle(tmp_path):
+    (tmp_path / "plain").mkdir()
+    done = run("report", tmp_path / "plain", "-o", tmp_path / "r.pdf")
+    assert done.exit_code == 6
+    assert "not a bundle" in done.output

@@ -21,6 +21,7 @@ from tratto.provenance.bundle import read_bundle
 from tratto.provenance.embedded import holds_credentials
 from tratto.provenance.receipt import FileFacts
 from tratto.provenance.recheck import as_stated
+from tratto.provenance.report import COMPARED
 from tratto.provenance.seal import build_seal
 from tratto.provenance.verify import verify
 from tratto.tasks.restore import RestoreOptions
@@ -198,6 +199,23 @@ def test_a_report_of_before_a_row_was_told_is_not_altered(tmp_path):
     reseal(done, {})
     assert verify(done.output).word == "authentic"
     page.write_text(older.replace("nlm", "nlx"))
+    reseal(done, {})
+    assert verify(done.output).word == "altered"
+
+
+def test_a_report_of_before_the_edit_map_saw_colours_outside_srgb_is_not_altered(tmp_path):
+    source = Image(picture("rgb", 8, "none").pixels, ColorMode.RGB)
+    write_image(source, tmp_path / "in.png", "png")
+    session = Session()
+    result = session.restore(tmp_path / "in.png", RestoreOptions(force=True, provider="nlm"))
+    done = session.save(result, tmp_path / "out.png", source=tmp_path / "in.png")
+    page = done.bundle / "report.html"
+    words = page.read_text()
+    assert words.count(COMPARED) == 1
+    page.write_text(words.replace(COMPARED, "The edit map compares colours as they are shown in sRGB."))
+    reseal(done, {})
+    assert verify(done.output).word == "authentic"
+    page.write_text(words.replace(COMPARED, "The edit map compares nothing."))
     reseal(done, {})
     assert verify(done.output).word == "altered"
 

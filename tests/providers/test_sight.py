@@ -64,6 +64,8 @@ def test_the_embedded_captioner_says_that_it_is_a_stand_in():
     assert "recognises nothing" in made.info.stand_in
     with pytest.raises(OptionError, match="float32"):
         made.caption(np.zeros((4, 4), np.float32))
+    with pytest.raises(OptionError, match="float32"):
+        made.caption("photo.jpg")
     for wrong in ("nobody", "measured:folder", "joycaption", "joycaption:"):
         with pytest.raises(OptionError):
             settle_captioner(wrong)

@@ -104,7 +104,7 @@ def test_pictures_of_paint_become_options():
     by_swatch = tratto.recolor(PX, mask=MASK, swatch=paint)
     np.testing.assert_array_equal(by_swatch.image.pixels, by_color.image.pixels)
     laid = tratto.recolor(PX, mask=MASK, texture=PX[:8, :8])
-    held = laid.asked.steps[0].texture
+    held = laid.inputs["texture"].image  # the recipe names it by its role
     again = tratto.recolor(PX, mask=MASK, texture=held)
     np.testing.assert_array_equal(again.image.pixels, laid.image.pixels)
 

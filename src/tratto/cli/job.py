@@ -91,6 +91,8 @@ def _say(outcome: Any, line: ProgressLine) -> None:
     typer.echo(printable(head))
     if outcome.message and outcome.status != "skipped":
         typer.echo(printable(f"  {outcome.message}"))
+    if outcome.details.get("forensic") and outcome.status != "skipped":
+        typer.echo("  forensic: no step may invent detail, full precision, written without loss")
     if "mask_share" in outcome.details:
         typer.echo(f"  mask: {100 * outcome.details['mask_share']:.3g} % of the picture may change")
     for record in outcome.details.get("steps", []):

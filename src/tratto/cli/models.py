@@ -55,7 +55,9 @@ def _list(as_json: _Json = False) -> int:
     _table(("capability", "provider", "scales", "ready", "what it is"), rows, [_remedy(p) for p in providers])
     typer.echo()
     typer.echo("* auto takes the first of these that is ready.")
-    typer.echo("A provider that invents detail is used only when it is named.")
+    typer.echo(
+        "A restorer that invents detail is used only when it is named; what an in-painter fills is new by nature."
+    )
     typer.echo()
     cells = [
         (

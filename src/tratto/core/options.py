@@ -458,7 +458,10 @@ class RunOptions(Validated):
         None, "Page of files with several: a number from {first}, or all.", expected="the number of a page, or all",
         cli_type=str, parse=page_number, doors=(CLI, HTTP),
     )  # fmt: skip
-    forensic: bool = option(False, "Refuse every step that could invent detail.", doors=(CLI, HTTP))
+    forensic: bool = option(
+        False, "Refuse steps that could invent detail, providers for drawings, lower precision and lossy formats.",
+        doors=(CLI, HTTP),
+    )  # fmt: skip
     dry_run: bool = option(False, "Say what would be done and how long it may take.", doors=(CLI, HTTP))
     skip_existing: bool = option(False, "Leave results that exist.", doors=_HERE)
     overwrite: bool = option(False, "Replace results that exist (never an input).", doors=_HERE)

@@ -117,6 +117,8 @@ class Result:
         Where the picture was allowed to change, in stored order of ``source``; kept so that the job can be replayed.
     masks : MaskParts
         What that mask was made of.
+    parents : mapping of str to bytes
+        Receipts of the results that the inputs were made from, by their SHA-256.
     """
 
     outputs: Mapping[str, Artifact]
@@ -131,6 +133,7 @@ class Result:
     warnings: tuple[str, ...] = ()
     mask: Mask | None = None
     masks: MaskParts = field(default_factory=MaskParts)
+    parents: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def main(self) -> Artifact:

@@ -10,7 +10,7 @@ from tratto.core.recipe import Recipe
 from tratto.core.services import Services
 from tratto.core.step import Step
 from tratto.engine.notes import provider_notes
-from tratto.engine.run import forbid_generative, forbid_inventing
+from tratto.engine.run import forbid_drawings, forbid_generative, forbid_inventing
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ def estimate(recipe: Recipe, image: Image, services: Services, forensic: bool = 
         if forensic:
             forbid_inventing(asked)
         step = asked.named(tuple(services.settle(u) for u in asked.uses))
+        for use in step.uses if forensic else ():
+            forbid_drawings(use)
         pixels = image.height * image.width * scale**2
         speed = step.megapixels_per_second  # of its own, where it states one
         if speed is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 from tratto.core.canvas import Canvas, whole_scale
-from tratto.core.capability import ProviderInfo
+from tratto.core.capability import ProviderInfo, Use
 from tratto.core.errors import ForbiddenStep, OptionError
 from tratto.core.image import ColorMode, Kernel, Mask
 from tratto.core.recipe import Recipe
@@ -15,6 +16,7 @@ from tratto.core.services import Services
 from tratto.core.step import Step, StepRecord
 from tratto.imaging.composite import combine_sigma, composite, enlarge, keep_outside
 from tratto.imaging.io import digest
+from tratto.providers.catalogue import CATALOGUE
 
 
 def _checked_mask(canvas: Canvas) -> Mask | None:
@@ -84,6 +86,7 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
         if not allow_generative:
             forbid_inventing(step)
             for use in step.uses:
+                forbid_drawings(use)
                 forbid_generative(services.open(use).info)
         start = time.perf_counter()
         before = canvas
@@ -147,6 +150,26 @@ def forbid_inventing(step: Step) -> None:
     """
     if step.invents:
         raise ForbiddenStep(_INVENTS.format(step.name))
+
+
+def forbid_drawings(use: Use[Any]) -> None:
+    """Refuse a provider that was made for drawings, as its row in the catalogue says.
+
+    Parameters
+    ----------
+    use : Use
+        Its provider is named.
+
+    Raises
+    ------
+    ForbiddenStep
+    """
+    row = CATALOGUE.get(use.capability, {}).get(use.provider)
+    if row is not None and row.drawings:
+        raise ForbiddenStep(
+            f"forensic mode shows what is there, and {use.provider} was made for drawings. Choose another --provider "
+            "or drop --forensic"
+        )
 
 
 def forbid_generative(info: ProviderInfo) -> None:

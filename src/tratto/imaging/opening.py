@@ -80,6 +80,8 @@ def open_inputs(
             if missing
             else (f"the job's options do not name what was given besides the picture: {extra}")
         )
+    from tratto.imaging import io
+
     opened = {}
     for role, picture in (given or {}).items():
         if isinstance(picture, InputPicture):
@@ -88,7 +90,16 @@ def open_inputs(
         file: Path | bytes | None = picture if isinstance(picture, bytes) else None
         if isinstance(picture, (str, os.PathLike)):
             file = Path(picture)
-        opened[role] = InputPicture(open_picture(picture, None, limits), file)
+        try:
+            image = open_picture(picture, None, limits)
+        except OptionError as e:
+            if not file or (count := io.count_pages(file, limits or io.Limits())) < 2:
+                raise
+            name = f"the {role}" if isinstance(file, bytes) else f"the {role} {file.name}"
+            raise OptionError(
+                f"{name} holds {count} pages or frames; it is one picture: save the page that is meant as a PNG"
+            ) from e
+        opened[role] = InputPicture(image, file)
     return opened
 
 

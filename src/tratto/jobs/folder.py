@@ -9,7 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
+from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
+from tratto.core.image import Image, Mask
 from tratto.core.options import RunOptions, SaveOptions, TaskOptions
 from tratto.core.step import Step
 from tratto.imaging.io.carried import notes_of
@@ -19,9 +20,11 @@ from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warni
 from tratto.jobs.gather import SUFFIXES, Source, Target, check_targets, collisions, gather, output_path
 from tratto.jobs.options import ENDINGS, FORMATS
 from tratto.jobs.session import Session
-from tratto.jobs.writing import format_notes
-from tratto.provenance.bundle import recover
-from tratto.provenance.receipt import maps_of
+from tratto.jobs.writing import forbid_lossy, format_notes
+from tratto.provenance.bundle import RECEIPT, recover
+from tratto.provenance.canonical import MAX_BYTES
+from tratto.provenance.receipt import maps_of, mask_box, read_receipt
+from tratto.provenance.seal import read_limited
 from tratto.tasks import task_of
 from tratto.tasks.masks import AUTO as AUTO_MASK
 from tratto.tasks.masks import holds_classes
@@ -159,6 +162,8 @@ def plan_jobs(
         try:
             for page in _pages(source, job, session):
                 fmt = session.peek_format(source.path, job.save)
+                if session.forensic:
+                    forbid_lossy(fmt)
                 path = output_path(source, job.run.out, ENDINGS[fmt][0], page, job.run.keep_ending)
                 path = job.run.out if single and page is None else path
                 if path.suffix.lower() not in ENDINGS[fmt]:
@@ -242,6 +247,8 @@ def run_folder(job: FolderJob, session: Session, note: Callable[[str], None] = _
     # opened once for all, and what cannot be read is told before any work
     second = open_inputs({role: v for role, v in job.inputs.items() if role != "mask"}, session.limits)
     job = replace(_with_format(job), inputs={**job.inputs, **second})
+    if session.forensic and job.save.format not in ("auto", "keep"):
+        forbid_lossy(job.save.format)  # of every picture, so it is said once
     jobs, failed = plan_jobs(job, session, note)
     yield from failed
     for item in jobs:
@@ -251,6 +258,8 @@ def run_folder(job: FolderJob, session: Session, note: Callable[[str], None] = _
             skipped = _skipped(item) if job.run.skip_existing else None
             if skipped is not None and session.notary is not None and (item.bundle / "seal.json").exists():
                 skipped = _recorded(skipped, session.notary.complete(item.bundle))
+            if skipped is not None and session.forensic:
+                skipped = _whether_forensic(skipped, item.bundle)
             yield _one(job, item, session, len(jobs) == 1) if skipped is None else skipped
         except TrattoError as e:
             yield FileOutcome(item.source, None, "failed", str(e), e.exit_code)
@@ -305,12 +314,30 @@ def _skipped(item: Target) -> FileOutcome | None:
     raise OutputError(f"{item.bundle} is there without {item.output.name}; --overwrite would replace it")
 
 
+def _whether_forensic(outcome: FileOutcome, bundle: Path) -> FileOutcome:
+    """Say of a result that was there before whether it was made in forensic mode, as is asked for now."""
+    try:
+        made = bool(read_receipt(read_limited(bundle / RECEIPT, MAX_BYTES))["forensic"])
+    except ReceiptError:
+        made = False
+    words = "" if made else ", and it was not made in forensic mode; --overwrite would replace it"
+    return replace(outcome, message=outcome.message + words, details={**outcome.details, "forensic": made})
+
+
 def _recorded(outcome: FileOutcome, proof: LedgerProof | None) -> FileOutcome:
     """Say that a result which was there before stands in the ledger only now."""
     if proof is None:
         return outcome
     message = f"{outcome.message}; recorded now as entry {proof.index} of the ledger"
     return replace(outcome, message=message, details={**outcome.details, "entry": proof.index})
+
+
+def _may_change(mask: Mask | None, image: Image) -> dict[str, Any]:
+    """Return which region may change: a box of column, row, width and height, None if it is empty, and its share."""
+    if mask is None:
+        return {"box": [0, 0, image.width, image.height], "share": 1.0}
+    box = mask_box(mask.values)
+    return {"box": None if box is None else list(box), "share": round(mask_share(mask), 6)}
 
 
 def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOutcome:
@@ -322,13 +349,15 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
     task: Any = import_module(task_of(job.options).module)
     run = session.job()
     inputs = {**job.inputs, **({} if chosen is None else {"mask": chosen})}
-    details: dict[str, Any] = {} if chosen is None else {"mask": _told(chosen)}
+    details: dict[str, Any] = {"forensic": session.forensic} | ({} if chosen is None else {"mask": _told(chosen)})
     if job.run.dry_run:
         options, mask = job.options, None
         if chosen is not None and chosen != AUTO_MASK:
             prepared = task.prepare(options, image, Given(inputs, session.limits), run.services())
             options, mask = prepared.options, prepared.mask
             details["mask_share"] = round(mask_share(mask), 6)
+        if chosen != AUTO_MASK:
+            details["may_change"] = _may_change(mask, image)
         estimated, inspection = run.plan(options, image)
         session.check_cost(estimated)
         recipe = estimated.recipe
@@ -355,6 +384,7 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
     result = run.run(task_of(job.options).name, given, job.options, item.page, item.source)
     if result.mask is not None:  # as grown, or as found
         details["mask_share"] = round(mask_share(result.mask), 6)
+    details["may_change"] = _may_change(result.mask, image)
     saved = run.save(result, item.output, job.save, item.source, job.run.overwrite or job.run.skip_existing)
     edit, _ = maps_of(result.receipt)
     details |= {

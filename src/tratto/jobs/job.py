@@ -24,6 +24,7 @@ from tratto.core.result import Result
 from tratto.core.step import StepRecord
 from tratto.engine.cost import Estimated, estimate
 from tratto.engine.perform import Bounds, perform
+from tratto.engine.run import forbid_drawings
 from tratto.imaging.opening import check_mask_is_another, open_picture
 from tratto.imaging.scratch import allocate
 from tratto.jobs.options import JobLimits, Progress, Saved, SaveOptions, silent
@@ -81,7 +82,7 @@ class Job:
         Reading limits; None = defaults of :class:`tratto.imaging.io.Limits`.
     job_limits : JobLimits
     forensic : bool
-        Refuse generative steps and lower precision.
+        Refuse generative steps, providers made for drawings, lower precision and lossy formats.
     progress : callable
         ``progress(stage, done, total)``; raising stops the job.
     notary : Notary or None
@@ -158,6 +159,8 @@ class Job:
             use: Use[Any] = services.settle(Use(**arguments))
             if self.forensic and use.fast:
                 raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
+            if self.forensic:
+                forbid_drawings(use)
         if self.forensic and options.no_evidence:
             raise ForbiddenStep(f"forensic mode shows what is there, and {options.no_evidence}; drop --forensic")
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tratto.core.errors import InputError, OptionError, OutputError
+from tratto.core.errors import ForbiddenStep, InputError, OptionError, OutputError
 from tratto.core.image import ColorMode, Image
 from tratto.core.result import Result
 from tratto.jobs.options import ENDINGS, Saved, SaveOptions, as_path
@@ -66,6 +66,8 @@ def save(
         raise InputError(f"save needs a Result, as restore and its like give it; got {type(result).__name__}")
     output = as_path(output, f"the {result.main.role} to write")
     fmt, save = _format_of(result, output, save)
+    if job.forensic or result.receipt["forensic"]:
+        forbid_lossy(fmt)
     warnings = [] if result.image is None else format_notes(result.image, fmt, save)
     check_target(output)
     for name in (output, bundle_path(output)):
@@ -125,6 +127,22 @@ def _format_of(result: Result, output: Path, save: SaveOptions | None) -> tuple[
     if output.suffix.lower() not in ENDINGS[fmt]:
         raise OptionError(f"{output.name} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}")
     return fmt, save
+
+
+def forbid_lossy(fmt: str) -> None:
+    """Refuse a format that changes samples; what forensic mode does, before any work where it is known.
+
+    Raises
+    ------
+    ForbiddenStep
+    """
+    from tratto.provenance.receipt import LOSSLESS_OUTPUT
+
+    if fmt not in LOSSLESS_OUTPUT:
+        raise ForbiddenStep(
+            f"forensic mode keeps every sample that a step leaves, and {fmt} changes them everywhere; choose --format "
+            "png, tiff or webp, or drop --forensic"
+        )
 
 
 def format_notes(image: Image, fmt: str, save: SaveOptions) -> list[str]:

@@ -17,10 +17,11 @@ from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.result import MaskParts, Outcome, Result
 from tratto.imaging.artifact import Picture, Sheet
-from tratto.imaging.opening import mask_warnings
+from tratto.imaging.opening import mask_share, mask_warnings
 from tratto.imaging.scratch import allocate
 
 if TYPE_CHECKING:
+    from tratto.provenance.lineage import Ancestry
     from tratto.provenance.receipt import FileFacts
 
 
@@ -79,8 +80,9 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
     from tratto.imaging import io
     from tratto.provenance.confidence import confidence_map
     from tratto.provenance.edit_map import EditStats, edit_map
+    from tratto.provenance.lineage import doubt
     from tratto.provenance.receipt import InputFacts, ReceiptInputs, build_receipt
-    from tratto.provenance.xmp import doubts
+    from tratto.provenance.xmp import STEP_BEFORE, doubts
 
     canvas, origin = outcome.canvas, how.origin
     outputs = made_by(outcome, final, how.output)
@@ -99,18 +101,29 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
     notes = [*how.notes, *io.notes_of(canvas.source), *(n for r in outcome.records for n in r.notes)]
     if how.mask is not None:
         notes += mask_warnings(how.mask)
-    doubt = doubts(canvas.source.meta.xmp)
-    warnings = tuple(dict.fromkeys([*notes, doubt] if doubt else notes))
+    if how.forensic:
+        notes.append(may_change(how.mask))
     file = origin if isinstance(origin, bytes) else Path(origin) if isinstance(origin, (str, os.PathLike)) else None
     file = bytes(origin) if isinstance(origin, bytearray) else file
     inputs = {"picture": InputPicture(canvas.source, file, how.page), **how.inputs}
+    facts = {role: _file_facts(given) for role, given in inputs.items()}
+    origins = {role: _ancestry(given, facts[role]) for role, given in inputs.items()}
+    made_up = doubt({role: known.links for role, known in origins.items()})
+    # the receipts know which step it was, so what the XMP says of the same need not be told too
+    said = doubts(canvas.source.meta.xmp)
+    notes += [known.note for known in origins.values()]
+    notes += [made_up, "" if made_up and said == STEP_BEFORE else said]
+    warnings = tuple(dict.fromkeys(note for note in notes if note))
     receipt = build_receipt(
         ReceiptInputs(
             asked=asked,
             resolved=outcome.resolved,
             records=outcome.records,
             inspection=inspection,
-            inputs={r: InputFacts(g.image, io.digest(g.image), g.page, _file_facts(g)) for r, g in inputs.items()},
+            inputs={
+                r: InputFacts(g.image, io.digest(g.image), g.page, facts[r], origins[r].links)
+                for r, g in inputs.items()
+            },
             outputs=outputs,
             edit=stats,
             edit_map=edits,
@@ -137,6 +150,30 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
         warnings=warnings,
         mask=how.mask,
         masks=how.masks,
+        parents={sha256: data for known in origins.values() for sha256, data in known.receipts.items()},
+    )
+
+
+def may_change(mask: Mask | None) -> str:
+    """Return which region a job in forensic mode may change, as its receipt and report say it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> may_change(Mask(np.eye(4, dtype=np.float32))).partition(", in ")[2]
+    'columns 0 to 3 and rows 0 to 3 of the source as stored'
+    """
+    from tratto.provenance.receipt import mask_box
+
+    if mask is None:
+        return "forensic mode: no mask was given, so any part of the picture may change"
+    box = mask_box(mask.values)
+    if box is None:
+        return "forensic mode: the mask is empty, so nothing may change"
+    x, y, width, height = box
+    return (
+        f"forensic mode: only what the mask opens may change, {100 * mask_share(mask):.3g} % of the picture, in "
+        f"columns {x} to {x + width - 1} and rows {y} to {y + height - 1} of the source as stored"
     )
 
 
@@ -164,6 +201,15 @@ def made_by(outcome: Outcome, final: Image, role: str) -> dict[str, Artifact]:
     else:
         raise OptionError(f"the job was to make a {role}, and none of its steps made one")
     return made if canvas.sheet is None else {**made, "sheet": Sheet(canvas.sheet)}
+
+
+def _ancestry(given: InputPicture, file: FileFacts | None) -> Ancestry:
+    """Return the chain of an input; bytes and arrays have no bundle beside them."""
+    from tratto.provenance.lineage import Ancestry, ancestry
+
+    if file is None or given.file is None or isinstance(given.file, bytes):
+        return Ancestry()
+    return ancestry(given.file, file)
 
 
 def _file_facts(given: InputPicture) -> FileFacts | None:

@@ -363,15 +363,21 @@ def read_audit(path: Path) -> list[AuditRow]:
 
     Raises
     ------
+    InputError
+        If it cannot be read.
     ReceiptError
         If it is none.
     """
     try:
-        raw = canonical.loads(path.read_bytes(), _MAX_STATE)
-        if raw["schema"] != SCHEMA:
-            raise ValueError(raw["schema"])
+        data = path.read_bytes()
+    except OSError as e:
+        raise InputError(f"{path}: cannot be read: {e.strerror or e}; name a file that tratto audit -o wrote") from e
+    try:
+        raw = canonical.loads(data, _MAX_STATE)
+        if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+            raise ReceiptError(f"it does not say that it is of the form {SCHEMA}")
         return [row_from_json(r) for r in raw["items"]]
-    except (OSError, KeyError, ValueError, TypeError) as e:
+    except (KeyError, ValueError, TypeError, ReceiptError) as e:
         raise ReceiptError(f"{path} is not an audit written by tratto audit: {e}") from e
 
 

@@ -283,7 +283,7 @@ def _need_cryptography() -> None:
 
 def _folder(name: str) -> Path:
     if not _NAME.fullmatch(name):
-        raise OptionError(f"a key's name has letters, digits, dots, dashes and underscores only, got {name[:80]!r}")
+        raise OptionError(f"a key's name has 1 to 64 letters, digits, dots, dashes and underscores, got {name[:80]!r}")
     return keys_folder() / name
 
 

@@ -20,7 +20,6 @@ from tratto.provenance.bundle import (
     OUTPUTS,
     REPORT,
     Bundle,
-    find_bundle,
     find_original,
     find_output,
     read_bundle,
@@ -28,6 +27,7 @@ from tratto.provenance.bundle import (
     read_map,
     read_picture,
 )
+from tratto.provenance.bundle.read import some_bundle
 from tratto.provenance.consistency import Known
 from tratto.provenance.proof import MAX_PROOF, read_proof
 from tratto.provenance.receipt import FileFacts, maps_of
@@ -70,7 +70,7 @@ def read_inputs(path: Path, known: Known | None = None) -> PdfInputs:
 
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder")
-    folder = find_bundle(path)
+    folder = some_bundle(path)
     verdict = verify(path, known=known)
     if verdict.word == "altered":
         raise ReceiptError(f"{folder.name} was altered, so no report of it is printed: {verdict.reasons[0]}")

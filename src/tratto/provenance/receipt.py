@@ -101,12 +101,15 @@ class InputFacts:
         Which page of the file.
     file : FileFacts or None
         None when it was an array.
+    parents : tuple of mapping
+        The results that it was made from, the nearest first; see :mod:`tratto.provenance.lineage`.
     """
 
     image: Image
     digest: str
     page: int = 0
     file: FileFacts | None = None
+    parents: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""
@@ -115,6 +118,7 @@ class InputFacts:
             "page": self.page,
             "samples_sha256": self.digest,
             "file": None if self.file is None else self.file.to_json(),
+            **({"parents": [dict(p) for p in self.parents]} if self.parents else {}),
         }
 
 
@@ -527,11 +531,40 @@ def _version() -> str:
     return __version__
 
 
+def mask_box(values: NDArray[Any]) -> tuple[int, int, int, int] | None:
+    """Return the smallest box around all that a mask lets change; None if that is nothing.
+
+    Parameters
+    ----------
+    values : (H, W) array
+        Above 0: may change.
+
+    Returns
+    -------
+    tuple of int or None
+        Column and row of its first pixel, from 0 in stored order; width; height.
+
+    Examples
+    --------
+    >>> mask_box(np.array([[0, 0, 0], [0, 1, 1]]))
+    (1, 1, 2, 1)
+    """
+    marked = values > 0
+    columns, rows = np.flatnonzero(marked.any(axis=0)), np.flatnonzero(marked.any(axis=1))
+    if not columns.size:
+        return None
+    x, y = int(columns[0]), int(rows[0])
+    return x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1
+
+
 def _mask_facts(mask: Mask, made_of: MaskParts) -> dict[str, Any]:
-    facts = {
+    facts: dict[str, Any] = {
         "samples_sha256": array_digest(mask.values),
         "covered": int(np.count_nonzero(mask.values)) / mask.values.size,
     }
+    box = mask_box(mask.values)
+    if box is not None:
+        facts["box"] = list(box)
     parts = []
     for part in made_of.parts:
         pixels = int(np.count_nonzero(part.mask.values))

@@ -49,6 +49,7 @@ from tratto.provenance.receipt import (
     array_digest,
     main_output,
     maps_of,
+    mask_box,
     recoded_fraction,
 )
 from tratto.provenance.schema import check, observed_schema
@@ -170,6 +171,9 @@ def _maps(bundle: Bundle, seen: _Seen, found: Findings) -> None:
             seen.mask = read_map(bundle, MASK, bundle.receipt["inputs"]["picture"]["picture"])
             if _mask_digest(seen.mask) != mask["samples_sha256"]:
                 found.wrong.append(f"{MASK} is not the mask the receipt names: it was altered")
+            box = mask_box(seen.mask)
+            if "box" in mask and mask["box"] != (None if box is None else list(box)):
+                found.wrong.append(f"receipt.mask.box: expected {box}, the box of {MASK}, got {mask['box']}")
             if int(np.count_nonzero(seen.mask)) / seen.mask.size != mask["covered"]:
                 found.wrong.append(f"the share that the receipt says the mask covers does not follow from {MASK}")
             seen.parts = _mask_parts(bundle, seen.mask, found)
@@ -645,10 +649,14 @@ def read_observed(bundle: Bundle) -> dict[str, Any]:
 #: The row of a step's table that says its digital source type.
 _KIND = re.compile(r"<tr><th>Digital source type</th><td>[A-Za-z]*</td></tr>")
 
+#: What was said of the edit map before it compared colours outside sRGB.
+_COMPARED_BEFORE = "The edit map compares colours as they are shown in sRGB."
+
 
 def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) -> None:
     """Make the report again and compare."""
     from tratto.provenance.report import (
+        COMPARED,
         SHOWS_AFTER,
         SHOWS_BEFORE,
         ReportInputs,
@@ -713,6 +721,8 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
     )
     if _KIND.search(stored) is None:  # reports of before did not say it, and are no less true
         fresh = _KIND.sub("", fresh)
+    if COMPARED not in stored:
+        fresh = fresh.replace(COMPARED, _COMPARED_BEFORE)
     wrong, alike = compare_reports(stored, fresh, frozenset(skip))
     if wrong:
         found.wrong.append(f"{REPORT} is not what follows from the receipt: {wrong}")

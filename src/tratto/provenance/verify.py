@@ -24,9 +24,9 @@ from tratto.provenance.bundle import (
     NAMES,
     OBSERVED,
     OUTPUTS,
+    PARENTS,
     RECEIPT,
     SEAL,
-    UNSEALED,
     Bundle,
     belongs,
     bundle_by_hash,
@@ -35,8 +35,10 @@ from tratto.provenance.bundle import (
     find_original,
     find_output,
     is_lone_receipt,
+    unsealed,
 )
 from tratto.provenance.consistency import Known, compare_models
+from tratto.provenance.lineage import Link, chain_of, chain_words
 from tratto.provenance.receipt import FileFacts, main_output, maps_of, read_receipt
 from tratto.provenance.recheck import Findings, recheck
 from tratto.provenance.seal import EMBEDDED, MAX_SEAL, hash_file, read_limited, read_seal, sealed_credentials
@@ -64,6 +66,9 @@ class Verdict:
         nothing of the kind, or something was altered.
     forensic : bool
         True if it says that the work was done in forensic mode.
+    chain : tuple of Link
+        The results that the job's inputs were made from, the nearest first, and of each whether it is there and
+        authentic. A broken link is *unknown* and leaves ``word`` as it is, which is about this result alone.
     """
 
     word: Word
@@ -71,6 +76,7 @@ class Verdict:
     status: str = ""
     stamp: str = ""
     forensic: bool = False
+    chain: tuple[Link, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -86,6 +92,7 @@ class Verdict:
             "status": self.status or None,
             "stamp": self.stamp or None,
             "forensic": self.forensic,
+            "chain": [link.to_json() for link in self.chain],
         }
 
 
@@ -160,7 +167,7 @@ def verify(
         found.notes.append(f"the picture was renamed: the bundle that seals it is {shown(folder.name)}")
     if not any(os.path.lexists(folder / n) for n in (RECEIPT, SEAL)):
         return Verdict("unknown", (f"{folder.name} is not a bundle: it holds neither {RECEIPT} nor {SEAL}",))
-    for name in (*sorted(NAMES), INPUTS, OUTPUTS):
+    for name in (*sorted(NAMES), INPUTS, OUTPUTS, PARENTS):
         _must_open(folder / name)
     read = _open(folder, found)
     if read is None:
@@ -170,7 +177,14 @@ def verify(
         check_ledger(folder, trust, found)
     _models(read.receipt, known, found)
     _claim(read.receipt, found)
-    return _claiming(_of_bundle(read, path, deep, trust, found), read.receipt)
+    chain: tuple[Link, ...] = ()
+    if not found.wrong:
+        chain = chain_of(read)
+        checked, notes = chain_words(chain)
+        found.checked += checked
+        found.notes += notes
+    verdict = _claiming(_of_bundle(read, path, deep, trust, found), read.receipt)
+    return verdict if verdict.word == "altered" else replace(verdict, chain=chain)
 
 
 def _named_bundle(path: Path, bundle: Path) -> Path:
@@ -382,7 +396,7 @@ def _files(bundle: Bundle, found: Findings) -> None:
     if FileFacts.of(bundle.receipt_bytes) != bundle.sealed_receipt:
         found.wrong.append(f"{RECEIPT} is not the one that was sealed")
     for name, facts in bundle.sealed_files.items():
-        if not belongs(name) or name in UNSEALED:
+        if not belongs(name) or unsealed(name):
             found.wrong.append(f"the seal names {shown(name)}, which does not belong in a bundle")
             continue
         if not os.path.lexists(bundle.folder / name):
@@ -394,7 +408,7 @@ def _files(bundle: Bundle, found: Findings) -> None:
         except ReceiptError as e:
             found.wrong.append(f"{name} is not the one that was sealed: {e}")
     for name in sorted(n for n, wrong in files_in(bundle.folder) if not wrong):
-        if name not in UNSEALED and name not in bundle.sealed_files:
+        if not unsealed(name) and name not in bundle.sealed_files:
             found.wrong.append(f"{name} was added after the bundle was sealed")
     for told, name in zip(maps_of(bundle.receipt), (EDIT_MAP, CONFIDENCE), strict=True):
         sealed = bundle.sealed_files.get(name)

@@ -241,6 +241,10 @@ def read_marks(packet: bytes | None) -> Marks:
     return Marks() if not packet else _read(_rdf(_document(packet)))
 
 
+#: What is said of a source whose own history holds a step that may have invented detail.
+STEP_BEFORE = "the source says of itself that a step before may have invented detail: not for examination"
+
+
 def doubts(packet: bytes | None) -> str:
     """Return what a source says of itself that an examiner must know: that parts of it were made up; empty if nothing.
 
@@ -254,7 +258,7 @@ def doubts(packet: bytes | None) -> str:
     except ReceiptError:
         return ""
     if said.stamp or any("not for examination" in e.get("parameters", "") for e in said.history):
-        return "the source says of itself that a step before may have invented detail: not for examination"
+        return STEP_BEFORE
     if said.source_type in _NO_CAMERA:
         return (
             f"the source says of itself that it was made or changed by machine ({said.source_type.rpartition('/')[2]})"

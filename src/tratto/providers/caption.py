@@ -145,6 +145,8 @@ def open(request: Request) -> Captioner:
 
 
 def _check(picture: Float) -> None:
+    if not isinstance(picture, np.ndarray):
+        raise OptionError(f"a caption needs a float32 (H, W, 3) picture as an array, got {type(picture).__name__}")
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.float32 or min(picture.shape[:2]) < 1:
         raise OptionError(f"a caption needs a float32 (H, W, 3) picture, got {picture.dtype} {picture.shape}")
 

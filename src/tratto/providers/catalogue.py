@@ -84,6 +84,9 @@ class Row:
         For what it stands in, where it does.
     settles : bool
         True if its module checks and completes the parameters itself (``settle``), such as folders of weights.
+    drawings : bool
+        True if it was made for drawings: it makes photographs into what drawings look like, so that forensic mode
+        refuses it.
     weight : int
         How much of the pool's bound it takes, opened: 1 for small networks, more for those of gigabytes.
     """
@@ -97,6 +100,7 @@ class Row:
     generative: bool = False
     stand_in: str = ""
     settles: bool = False
+    drawings: bool = False
     weight: int = 1
 
 
@@ -228,9 +232,10 @@ CATALOGUE: dict[str, dict[str, Row]] = {
         "lanczos": Row(_R + "kernel", "interpolation, Lanczos with three lobes", scales=(2, 4), variant="lanczos"),
         "waifu2x": Row(
             _R + "waifu2x",
-            "waifu2x through ncnn: noise level 0-3 at x1, 'none' too at x2",
+            "waifu2x through ncnn, made for drawings: noise level 0-3 at x1, 'none' too at x2",
             {"noise": Param(("none", 0, 1, 2, 3)), "model": Param(("photo", "cunet", "anime"))},
             (1, 2),
+            drawings=True,
         ),
         "realesrgan": Row(
             _R + "realesrgan",

@@ -31,9 +31,10 @@ def check_name(path: Path) -> None:
             os.lstat(asked)
         except OSError as e:
             if e.errno == errno.ENAMETOOLONG:
-                what = f"the name {_short(path.name)}" if len(os.fsencode(path.name)) > 200 else f"{_short(str(path))}"
+                longest = max(path.parts, key=lambda part: len(os.fsencode(part)))
+                what = f"the name {_short(longest)}" if len(os.fsencode(longest)) > 200 else f"{_short(str(path))}"
                 raise OutputError(
-                    f"{what} is longer than the file system takes ({len(os.fsencode(path.name))} bytes in the last "
+                    f"{what} is longer than the file system takes ({len(os.fsencode(longest))} bytes in its longest "
                     "part); choose a shorter one"
                 ) from e
         except ValueError as e:

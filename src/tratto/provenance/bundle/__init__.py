@@ -11,6 +11,8 @@
 ``original.<ext>``     the input file, byte by byte (left out on request)
 ``inputs/ROLE.<ext>``  what else the job was given, such as a wallpaper, byte by byte (left out with the original)
 ``outputs/ROLE.<ext>`` what it made besides the result, such as a contact sheet
+``parents/HASH.json``   receipts of the results that the input was made from; not in the seal: their hashes are in the
+                       receipt (only if there were any)
 ``report.html``        the same for people, self-contained
 ``observed.json``      times and names; sealed, but nothing in the receipt depends on it (left out on request)
 ``seal.json``          hashes of all of these and of the picture
@@ -35,6 +37,7 @@ from tratto.provenance.bundle.names import (
     OBSERVED,
     ORIGINAL_ENDINGS,
     OUTPUTS,
+    PARENTS,
     RECEIPT,
     REPORT,
     SEAL,
@@ -43,6 +46,8 @@ from tratto.provenance.bundle.names import (
     belongs,
     bundle_path,
     original_name,
+    parent_name,
+    unsealed,
 )
 from tratto.provenance.bundle.read import (
     Bundle,
@@ -73,6 +78,7 @@ __all__ = [
     "OBSERVED_SCHEMA",
     "ORIGINAL_ENDINGS",
     "OUTPUTS",
+    "PARENTS",
     "RECEIPT",
     "REPORT",
     "SEAL",
@@ -93,6 +99,7 @@ __all__ = [
     "limits_for",
     "open_account",
     "original_name",
+    "parent_name",
     "read_artifact",
     "read_bundle",
     "read_digest",
@@ -101,5 +108,6 @@ __all__ = [
     "read_picture",
     "recover",
     "revert",
+    "unsealed",
     "write_bundle",
 ]

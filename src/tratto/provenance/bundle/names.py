@@ -24,6 +24,8 @@ ORIGINAL_ENDINGS = ("png", "jpg", "jpeg", "jpe", "tif", "tiff", "webp", "bmp", "
 OUTPUT_ENDINGS = (*ORIGINAL_ENDINGS, "ply")
 #: Folders in a bundle: what the job was given besides the picture, and what it made besides the result.
 INPUTS, OUTPUTS = "inputs", "outputs"
+#: Folder with the receipts of the results that an input was made from, each called by its hash.
+PARENTS = "parents"
 #: Most files that one of these folders may hold.
 MOST_IN_FOLDER = 64
 #: Every name that may stand in a bundle itself.
@@ -67,6 +69,7 @@ def original_name(name: str, format_name: str) -> str:
 
 _IN_FOLDER = re.compile(
     f"{INPUTS}/[a-z][a-z0-9-]{{0,39}}\\.({'|'.join(ORIGINAL_ENDINGS)})|{OUTPUTS}/(scene\\.ply|sheet\\.(png|tif))"
+    f"|{PARENTS}/[0-9a-f]{{64}}\\.json"
 )
 
 
@@ -79,6 +82,16 @@ def belongs(name: str) -> bool:
     (True, True, False)
     """
     return name in NAMES or _IN_FOLDER.fullmatch(name) is not None
+
+
+def unsealed(name: str) -> bool:
+    """Return whether a name stands in no seal: what is made after it, and receipts that their hashes already name."""
+    return name in UNSEALED or name.startswith(f"{PARENTS}/")
+
+
+def parent_name(sha256: str) -> str:
+    """Return the name in a bundle of the receipt of a result that an input was made from."""
+    return f"{PARENTS}/{sha256}.json"
 
 
 def role_of(name: str) -> str:

@@ -24,13 +24,14 @@ from tratto.provenance.bundle.names import (
     NAMES,
     OUTPUT_ENDINGS,
     OUTPUTS,
+    PARENTS,
     RECEIPT,
     SEAL,
     SUFFIX,
-    UNSEALED,
     belongs,
     bundle_path,
     role_of,
+    unsealed,
 )
 from tratto.provenance.receipt import FileFacts, main_output, read_receipt
 from tratto.provenance.seal import MAX_SEAL, hash_file, read_limited, read_seal, sealed_credentials
@@ -138,7 +139,7 @@ def read_bundle(folder: Path) -> Bundle:
     seal = read_limited(folder / SEAL, MAX_SEAL)
     sealed_receipt, sealed_output, sealed_files = read_seal(seal)
     for name in sealed_files:
-        if not belongs(name) or name in UNSEALED:
+        if not belongs(name) or unsealed(name):
             raise ReceiptError(f"the seal names {name[:60]!r}, which does not belong in a bundle")
     sealed = (sealed_receipt, sealed_output, sealed_files)
     return Bundle(folder, receipt, receipt_bytes, *sealed, sealed_credentials(seal), carried(receipt_bytes))
@@ -170,7 +171,7 @@ def files_in(folder: Path) -> Iterator[tuple[str, str]]:
                 return
             if entry.name in CLUTTER:
                 continue
-            if entry.name not in (INPUTS, OUTPUTS):
+            if entry.name not in (INPUTS, OUTPUTS, PARENTS):
                 yield entry.name, _what_is_wrong(entry.name, entry)
             elif not entry.is_dir(follow_symlinks=False):
                 yield entry.name, f"{entry.name} in the bundle is not a plain folder"

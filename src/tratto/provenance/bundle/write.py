@@ -25,6 +25,7 @@ from tratto.provenance.bundle.names import (
     FORMAT_OF,
     MASK,
     MASK_PARTS,
+    MOST_IN_FOLDER,
     OBSERVED,
     OUTPUTS,
     RECEIPT,
@@ -35,6 +36,7 @@ from tratto.provenance.bundle.names import (
     clean,
     input_name,
     original_name,
+    parent_name,
 )
 from tratto.provenance.bundle.read import files_in, read_bundle
 from tratto.provenance.bundle.samples import mask_values, read_artifact, read_digest, read_picture
@@ -158,6 +160,10 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
         files[name] = hash_file(folder / name)
     for name in _write_maps(folder, parts):
         files[name] = hash_file(folder / name)
+    # no part of the seal: the receipt names them by hash
+    for sha256, data in list(result.parents.items())[:MOST_IN_FOLDER]:
+        (folder / parent_name(sha256)).parent.mkdir(exist_ok=True)
+        (folder / parent_name(sha256)).write_bytes(data)
 
     output = hash_file(parts.written)
     made = {result.main.role: _as_written(parts, output), **_write_outputs(folder, result, files)}

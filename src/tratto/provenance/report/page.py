@@ -11,6 +11,7 @@ from importlib import resources
 from string import Template
 from typing import Any
 
+from tratto.provenance.lineage import LINEAGE_WORDS, lineage_rows
 from tratto.provenance.receipt import HYPOTHETICAL
 from tratto.provenance.report import words as say
 from tratto.provenance.report.compare import input_alt
@@ -93,6 +94,8 @@ def render_report(inputs: ReportInputs) -> str:
         "basis_words": text(say.basis_words(receipt)) if inputs.confidence is not None else "",
         "no_edit_map": text(say.no_edit_map(receipt)),
         "scene_rows": _facts((k, text(v)) for k, v in say.scene_rows(receipt)),
+        "lineage_words": text(LINEAGE_WORDS),
+        "lineage_rows": table_rows(lineage_rows(receipt)),
         "statement_rows": table_rows(say.statement_rows(receipt)),
         **pictures_of(inputs),
     }

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tratto.core.errors import MissingExtra
+from tratto.provenance.lineage import LINEAGE_WORDS, lineage_rows
 from tratto.provenance.receipt import HYPOTHETICAL
 from tratto.provenance.report import words as say
 from tratto.provenance.report.inputs import ReportInputs
@@ -246,6 +247,7 @@ class _Drawn:
             out += draw(shown) if name in parts else []
         out += self.region_table() if "closest" in parts else []
         out += self.statements() if "statements" in parts else []
+        out += self.lineage() if "lineage" in parts else []
 
         out += [self.p.CondPageBreak(35 * _MM), self.para("What was found in the source", self.section)]
         looked = [("Looked at", "Found", "In words", "How it is known"), *say.inspection_words(receipt["inspection"])]
@@ -324,6 +326,17 @@ class _Drawn:
             self.para("What was stated", self.section),
             self.para(words),
             self.table(rows, (18, 25, 57), head=True),
+        ]
+
+    def lineage(self) -> list[Any]:
+        from reportlab.platypus import CondPageBreak
+
+        rows = [("Link", "What it did, and whether it was there", "Its receipt"), *lineage_rows(self.receipt)]
+        return [
+            CondPageBreak(30 * _MM),
+            self.para("What the source was made from", self.section),
+            self.para(LINEAGE_WORDS),
+            self.table(rows, (15, 45, 40), head=True),
         ]
 
     def side_by_side_alone(self, shown: dict[str, str]) -> list[Any]:

@@ -166,10 +166,17 @@ def _mask_words(receipt: Mapping[str, Any]) -> str:
         return ""
     source = "the source" if main_output(receipt)["scale"] == 1 else "the enlarged source"
     return (
-        f"<p>A mask allowed change in {text(percent(mask['covered']))} of the picture. Outside it, every sample is "
-        f"that of {source}{', before it was encoded in the file' if recoded(receipt) else ''}.</p>"
+        f"<p>A mask allowed change in {text(percent(mask['covered']))} of the picture{_box(mask)}. Outside it, every "
+        f"sample is that of {source}{', before it was encoded in the file' if recoded(receipt) else ''}.</p>"
         f"{_mask_parts(mask)}"
     )
+
+
+def _box(mask: Mapping[str, Any]) -> str:
+    if "box" not in mask:
+        return ""
+    x, y, width, height = mask["box"]
+    return f", within columns {text(x)} to {text(x + width - 1)} and rows {text(y)} to {text(y + height - 1)}"
 
 
 def _mask_parts(mask: Mapping[str, Any]) -> str:

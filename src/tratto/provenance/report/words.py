@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tratto.core.artifact import main_role
+from tratto.provenance.lineage import lineage_rows
 from tratto.provenance.receipt import (
     EVIDENCE,
     EXISTING,
@@ -80,6 +81,9 @@ def basis_words(receipt: Mapping[str, Any]) -> str:
     return _BASIS_WORDS[basis]
 
 
+COMPARED = (
+    "The edit map compares colours through the embedded profile; without one, samples are taken as those of sRGB."
+)
 FORENSIC_WORDS = "Done in forensic mode: only steps that cannot invent detail were allowed."
 _BY_RULE = "by a rule of the method, which has no network"
 _ESTIMATED_BY = {
@@ -154,6 +158,7 @@ def sections(inputs: ReportInputs) -> frozenset[str]:
         "inputs": bool(inputs.inputs),
         "sheet": inputs.sheet is not None,
         "statements": bool(inputs.receipt["statements"]),
+        "lineage": bool(lineage_rows(inputs.receipt)),
     }
     return frozenset(kept | {name for name, there in optional.items() if there})
 
@@ -342,8 +347,7 @@ def limits(inputs: ReportInputs) -> list[str]:
     limits = [
         "The confidence map says how far the tool believes it may be from the undamaged picture. It cannot know what "
         "stood in front of the camera or on the canvas.",
-        "The edit map compares colours as they are shown in sRGB. A changed sample always counts as changed, even "
-        "where the difference cannot be seen.",
+        f"{COMPARED} A changed sample always counts as changed, even where the difference cannot be seen.",
         "What was found in the source is measured where it says exact, and an estimate otherwise.",
         "The fingerprints show that nothing was altered after the work was sealed. They do not show who did the work: "
         "whoever can change every file of a bundle can also make a new, consistent one. Keep the receipt's "
