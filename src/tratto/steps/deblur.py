@@ -25,7 +25,7 @@ class Deblur(BaseStep):
     fast : bool
         Lower precision allowed; no effect on ``wiener``.
     params : dict
-        ``blur``: softness of the edges in pixels.
+        ``blur``: softness of the edges in pixels; ``noise``: by octave, in 1/255, which holds the filter back.
     """
 
     provider: str = "wiener"

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tratto.core.canvas import Canvas
-from tratto.core.capability import Restorer, Use
+from tratto.core.capability import RestoredTile, Restorer, RestorerInfo, Use
 from tratto.core.errors import OptionError
 from tratto.core.services import Services
 from tratto.core.step import BaseStep, Step, StepRecord
@@ -38,6 +41,9 @@ class Denoise(BaseStep):
         What outweighs: ``"noise"`` or ``"jpeg"``. Our own provider has a network for each.
     grid : (int, int)
         Row and column, each 0-7, where the first whole block of the picture's JPEG compression begins.
+    limit : float or None
+        Largest change, in 1/255 as rms over 17 pixels, that is let through: where the provider takes away more than the
+        noise that was measured, it is texture. None: as the provider says.
     """
 
     provider: str = "auto"
@@ -47,6 +53,7 @@ class Denoise(BaseStep):
     params: dict[str, Any] = field(default_factory=dict)
     damage: Damage = "noise"
     grid: tuple[int, int] = (0, 0)
+    limit: float | None = None
     name: ClassVar[str] = "denoise"
 
     def __post_init__(self) -> None:
@@ -57,6 +64,8 @@ class Denoise(BaseStep):
         if len(grid) != 2 or any(not isinstance(g, int) or isinstance(g, bool) or not 0 <= g < 8 for g in grid):
             raise OptionError(f"grid is a row and a column, each 0-7, got {self.grid!r}")
         object.__setattr__(self, "grid", grid)
+        if self.limit is not None and not 0 < self.limit < float("inf"):
+            raise OptionError(f"limit is a number above 0, in 1/255, got {self.limit!r}")
 
     def resolve(self, canvas: Canvas, services: Services) -> Denoise:
         """Fix the noise level."""
@@ -76,7 +85,48 @@ class Denoise(BaseStep):
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Restore every tile at its own size."""
-        return apply_restorer(self, canvas, services, noise_sigma=self.noise_sigma, grid=self.grid)
+        return apply_restorer(self, canvas, services, noise_sigma=self.noise_sigma, grid=self.grid, limit=self.limit)
+
+
+class Limited:
+    """A restorer whose change is held to a limit, place by place.
+
+    Noise has nearly the same strength everywhere; where a network takes away more than there is of it, the rest was
+    texture. There the change is made smaller, by the ratio of the two variances, as Wiener's rule has it.
+
+    Parameters
+    ----------
+    restorer : Restorer
+        At x1.
+    limit : float
+        Largest rms of the change over 17 x 17 pixels, in 1/255.
+    """
+
+    RADIUS = 8
+
+    def __init__(self, restorer: Restorer, limit: float) -> None:
+        self._restorer, self._variance = restorer, np.float32((limit / 255) ** 2)
+        info = restorer.info
+        # three quarters of the overlap must cover the window, too
+        more = -(-(self.RADIUS * 4 // 3 + 1) // info.multiple) * info.multiple
+        border = info.overlap if info.border is None else info.border
+        self._info = replace(info, overlap=info.overlap + more, border=border)
+
+    @property
+    def info(self) -> RestorerInfo:
+        """Facts about the restorer, with the overlap that the window needs."""
+        return self._info
+
+    def restore(self, tile: NDArray[np.float32], noise_sigma: float | None = None) -> RestoredTile:
+        """Restore one tile; see :class:`~tratto.core.capability.Restorer`."""
+        import cv2
+
+        done = self._restorer.restore(tile, noise_sigma)
+        change = done.image - tile
+        side = 2 * self.RADIUS + 1
+        power = cv2.blur(np.square(change).mean(axis=2), (side, side), borderType=cv2.BORDER_REFLECT)
+        share = np.minimum(1, self._variance / np.maximum(power, np.float32(1e-12))).astype(np.float32)
+        return RestoredTile(tile + share[..., None] * change, done.sigma)
 
 
 def seen_sigma(stated: float | None, canvas: Canvas) -> float | None:
@@ -92,12 +142,15 @@ def apply_restorer(
     services: Services,
     noise_sigma: float | None,
     grid: tuple[int, int] = (0, 0),
+    limit: float | None = None,
 ) -> tuple[Canvas, StepRecord]:
     """Run the restorer that a step uses and write its record; shared by the steps that are one restorer run."""
     from tratto.core.recipe import step_params
 
     use: Use[Restorer] = step.uses[0]
     restorer = services.open(use)
+    if limit is not None:
+        restorer = Limited(restorer, limit)
     info = restorer.info
     done = run_restorer(canvas.image, restorer, services, step.name, noise_sigma, grid)
     record = StepRecord(

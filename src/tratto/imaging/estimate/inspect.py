@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Image
-from tratto.core.inspection import Estimate, Inspection
+from tratto.core.inspection import Estimate, Inspection, OctaveNoise
 from tratto.imaging.color import profile_is_used, to_float
 from tratto.imaging.estimate.blur import estimate_blur
 from tratto.imaging.estimate.jpeg import JpegTrace, jpeg_quality_from_pixels, jpeg_quality_from_tables
 from tratto.imaging.estimate.noise import NoiseEstimate, estimate_noise
+from tratto.imaging.estimate.octaves import estimate_octaves
+from tratto.imaging.estimate.screen import find_screen
 from tratto.imaging.estimate.upscale import estimate_upscale
 
 __all__ = ["inspect_image", "rgb_windows", "sample_windows"]
@@ -131,6 +133,24 @@ def inspect_image(image: Image) -> Inspection:
         upscale=upscale,
         # what the file says is its last compression, and that begins at the corner
         jpeg_grid=(0, 0) if exact else trace.grid,
+        octaves=_octaves(image, sample, levels),
+    )
+
+
+def _octaves(image: Image, sample: _Sample, levels: int) -> OctaveNoise | None:
+    """Noise and grain by octave, and a print screen; of inks and of dithered palettes nothing."""
+    if image.mode in (ColorMode.CMYK, ColorMode.PALETTE):
+        return None
+    seen = estimate_octaves([c[..., 0] if c.ndim == 3 and c.shape[2] == 1 else c for c in sample.rgb], levels)
+    if seen is None:
+        return None
+    screen = find_screen(sample.luma)
+    return replace(
+        seen,
+        luma=tuple(round(v, 3) for v in seen.luma),
+        channels=tuple(tuple(round(v, 3) for v in c) for c in seen.channels),
+        curve=tuple((round(y, 4), round(s, 3)) for y, s in seen.curve),
+        screen=None if screen is None else round(screen, 2),
     )
 
 
