@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 #: Noise (1/255) in the octave of two pixels above which it must be even at single pixels, too.
-STRONG = 6.0
+STRONG = 3.5
 
 Basis = Literal["exact", "estimated", "not measurable"]
 
@@ -81,6 +81,9 @@ class OctaveNoise:
         (brightness in [0, 1], sigma of the octaves of 1 and 2 pixels) where a brightness has calm blocks that agree.
     screen : float or None
         Period in pixels of a print screen; None: none was found.
+    tint : tuple of float
+        Of a picture of one tint (sepia): constant, factor and factor of the square by which each of R, G, B follows
+        from luma, all in [0, 1]; empty for others.
     """
 
     luma: tuple[float, ...]
@@ -88,6 +91,7 @@ class OctaveNoise:
     even: tuple[bool, ...]
     curve: tuple[tuple[float, float], ...] = ()
     screen: float | None = None
+    tint: tuple[float, ...] = ()
 
     @property
     def sigma(self) -> float:
@@ -105,13 +109,13 @@ class OctaveNoise:
 
     @property
     def size(self) -> float:
-        """Pixels over which the noise is spread, by its even octaves: 1 for white noise."""
-        known = [k for k in range(min(3, len(self.even))) if self.even[k]]
+        """Pixels over which the noise is spread: 1 for white noise, and where no noise is seen."""
+        known = [k for k in range(min(3, len(self.even))) if k < 2 or self.even[k]] if self.sigma else []
         weight = sum(self.luma[k] ** 2 for k in known)
         # White noise has 1, 1/4 and 1/16 there: it must come out as 1.
         mean = sum(self.luma[k] ** 2 * k for k in known) / weight if weight else 0.0
         white = sum(k / 4**k for k in known) / sum(1 / 4**k for k in known) if known else 0.0
-        return 2.0 ** max(0.0, mean - white)
+        return float(2.0 ** max(0.0, mean - white))
 
     @property
     def one_colour(self) -> float:
@@ -122,7 +126,7 @@ class OctaveNoise:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary, with what follows from the octaves beside them."""
-        return {
+        made = {
             "luma": list(self.luma),
             "channels": [list(c) for c in self.channels],
             "even": list(self.even),
@@ -131,6 +135,7 @@ class OctaveNoise:
             "sigma": round(self.sigma, 3),
             "size": round(self.size, 2),
         }
+        return {**made, "tint": list(self.tint)} if self.tint else made
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> OctaveNoise:
@@ -148,6 +153,7 @@ class OctaveNoise:
             tuple(bool(v) for v in data["even"]),
             tuple((float(a), float(b)) for a, b in data["curve"]),
             None if screen is None else float(screen),
+            tuple(float(v) for v in data.get("tint", ())),
         )
 
 

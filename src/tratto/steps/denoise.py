@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tratto.core.canvas import Canvas
 from tratto.core.capability import RestoredTile, Restorer, RestorerInfo, Use
 from tratto.core.errors import OptionError
+from tratto.core.image import ColorMode
 from tratto.core.services import Services
 from tratto.core.step import BaseStep, Step, StepRecord
 from tratto.engine.notes import provider_notes
@@ -19,6 +20,7 @@ from tratto.steps.pixels import run_restorer
 Damage = Literal["noise", "jpeg"]
 #: Providers that have one network for noise and one for JPEG traces.
 OWN = ("tratto", "tratto-openvino")
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class Denoise(BaseStep):
     limit : float or None
         Largest change, in 1/255 as rms over 17 pixels, that is let through: where the provider takes away more than the
         noise that was measured, it is texture. None: as the provider says.
+    tint : tuple of float
+        Of a picture of one tint: constant, factor and factor of the square by which each of R, G, B follows from luma.
+        It is cleaned as a grey picture, since its noise is one and not three. Empty: it has colours.
     """
 
     provider: str = "auto"
@@ -54,6 +59,7 @@ class Denoise(BaseStep):
     damage: Damage = "noise"
     grid: tuple[int, int] = (0, 0)
     limit: float | None = None
+    tint: tuple[float, ...] = ()
     name: ClassVar[str] = "denoise"
 
     def __post_init__(self) -> None:
@@ -66,6 +72,10 @@ class Denoise(BaseStep):
         object.__setattr__(self, "grid", grid)
         if self.limit is not None and not 0 < self.limit < float("inf"):
             raise OptionError(f"limit is a number above 0, in 1/255, got {self.limit!r}")
+        tint = tuple(float(v) for v in self.tint)
+        if len(tint) not in (0, 9):
+            raise OptionError(f"tint is nine numbers, three for each channel, or none; got {len(tint)}")
+        object.__setattr__(self, "tint", tint)
 
     def resolve(self, canvas: Canvas, services: Services) -> Denoise:
         """Fix the noise level."""
@@ -85,7 +95,42 @@ class Denoise(BaseStep):
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Restore every tile at its own size."""
-        return apply_restorer(self, canvas, services, noise_sigma=self.noise_sigma, grid=self.grid, limit=self.limit)
+        restorer: Restorer = services.open(self.uses[0])
+        if self.tint and canvas.image.mode is ColorMode.RGB:
+            restorer = Tinted(restorer, self.tint)
+        if self.limit is not None:
+            restorer = Limited(restorer, self.limit)
+        return apply_restorer(self, canvas, services, self.noise_sigma, self.grid, restorer)
+
+
+class Tinted:
+    """A restorer that sees a picture of one tint as a grey one, and gives it back in its tint.
+
+    Parameters
+    ----------
+    restorer : Restorer
+        At x1.
+    tint : tuple of nine float
+        See :class:`Denoise`.
+    """
+
+    def __init__(self, restorer: Restorer, tint: tuple[float, ...]) -> None:
+        self._restorer = restorer
+        self._tint = np.asarray(tint, np.float32).reshape(3, 3)
+
+    @property
+    def info(self) -> RestorerInfo:
+        """Facts about the restorer."""
+        return self._restorer.info
+
+    def restore(self, tile: NDArray[np.float32], noise_sigma: float | None = None) -> RestoredTile:
+        """Restore one tile; see :class:`~tratto.core.capability.Restorer`."""
+        luma = tile @ _LUMA
+        done = self._restorer.restore(np.repeat(luma[..., None], 3, axis=2), noise_sigma)
+        grey = done.image.mean(axis=2, dtype=np.float32)
+        _, slope, bend = self._tint.T
+        change = (grey - luma)[..., None] * (slope + bend * (grey + luma)[..., None])
+        return RestoredTile(tile + change, done.sigma)
 
 
 class Limited:
@@ -142,15 +187,13 @@ def apply_restorer(
     services: Services,
     noise_sigma: float | None,
     grid: tuple[int, int] = (0, 0),
-    limit: float | None = None,
+    opened: Restorer | None = None,
 ) -> tuple[Canvas, StepRecord]:
     """Run the restorer that a step uses and write its record; shared by the steps that are one restorer run."""
     from tratto.core.recipe import step_params
 
     use: Use[Restorer] = step.uses[0]
-    restorer = services.open(use)
-    if limit is not None:
-        restorer = Limited(restorer, limit)
+    restorer = opened or services.open(use)
     info = restorer.info
     done = run_restorer(canvas.image, restorer, services, step.name, noise_sigma, grid)
     record = StepRecord(

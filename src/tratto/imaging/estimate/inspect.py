@@ -26,6 +26,7 @@ _WINDOW = 336  # a multiple of 24, so that the grids of codecs and of enlargemen
 _ACROSS = 4
 _ALIGN = 24
 _MIN_SIDE = 17
+_ONE_TINT = 0.75 / 255  # rms from one line through the colours up to which a picture is of one tint: rounding is 0.3
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -151,7 +152,22 @@ def _octaves(image: Image, sample: _Sample, levels: int) -> OctaveNoise | None:
         channels=tuple(tuple(round(v, 3) for v in c) for c in seen.channels),
         curve=tuple((round(y, 4), round(s, 3)) for y, s in seen.curve),
         screen=None if screen is None else round(screen, 2),
+        tint=_tint(sample.rgb),
     )
+
+
+def _tint(crops: list[NDArray[np.float32]]) -> tuple[float, ...]:
+    """Constant, factor and factor of the square by which each channel follows from luma; empty if it does not."""
+    if crops[0].ndim != 3 or crops[0].shape[2] != 3:
+        return ()
+    step = max(1, sum(c.shape[0] * c.shape[1] for c in crops) // 100_000)
+    rgb = np.concatenate([c.reshape(-1, 3) for c in crops])[::step].astype(np.float64)
+    luma = rgb @ _LUMA.astype(np.float64)
+    powers = np.stack([np.ones_like(luma), luma, luma**2], axis=1)
+    fitted = np.linalg.lstsq(powers, rgb, rcond=None)[0]
+    if np.sqrt(np.square(rgb - powers @ fitted).mean()) > _ONE_TINT or np.square(rgb - luma[:, None]).max() == 0:
+        return ()
+    return tuple(round(float(v), 6) for v in fitted.T.ravel())
 
 
 def rgb_windows(image: Image) -> list[NDArray[np.float32]]:

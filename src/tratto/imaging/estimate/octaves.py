@@ -77,7 +77,7 @@ def estimate_octaves(rgb: Plane | Sequence[Plane], levels: int = 255) -> OctaveN
         raise OptionError("noise by octave needs (H, W) or (H, W, 3) crops")
     if len({c.ndim for c in crops}) != 1:
         raise OptionError("noise by octave needs crops that all have the same channels")
-    full = [np.asarray(c, np.float32) * np.float32(255) for c in crops]
+    full: list[Plane] = [np.asarray(np.asarray(c, np.float32) * 255, np.float32) for c in crops]
     gray = full[0].ndim == 2
     luma = full if gray else [np.ascontiguousarray(c @ _LUMA) for c in full]
     rounding = (255 / levels) ** 2 * _ROUNDING if levels else 0.0
@@ -164,7 +164,7 @@ def _calmest(structure: Plane) -> NDArray[np.intp]:
 
 
 def _curve(luma: Sequence[list[_Level]], rounding: float) -> tuple[tuple[float, float], ...]:
-    """Sigma of luma over the octaves of 1 and 2 pixels, by brightness, where a brightness has calm blocks that agree."""
+    """Sigma of luma over the octaves of 1 and 2 pixels, by brightness, where one has calm blocks that agree."""
     out = []
     for low in range(_BINS):
         total, bright, agree = 0.0, 0.0, True

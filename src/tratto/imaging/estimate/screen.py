@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,11 +75,11 @@ def find_screen(gray: NDArray[np.float32] | Sequence[NDArray[np.float32]]) -> fl
     return None
 
 
-def _of_blocks(fy: NDArray[np.float64], fx: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _of_blocks(fy: NDArray[Any], fx: NDArray[Any]) -> NDArray[np.bool_]:
     """Where the blocks of a codec and the weave of enlargement stand: on an axis, or at the middle of both."""
     on_axis = (np.abs(fy) < 1.5 / _SIDE) | (np.abs(fx) < 1.5 / _SIDE)
     eighth = np.abs(np.hypot(fy, fx) * 8 - np.rint(np.hypot(fy, fx) * 8)) < 8 * 1.5 / _SIDE
-    return on_axis & eighth
+    return np.asarray(on_axis & eighth, bool)
 
 
 def _common_spectrum(crops: Sequence[NDArray[np.float32]]) -> NDArray[np.float64] | None:

@@ -84,7 +84,7 @@ def _ratio(frequency: NDArray[np.float64], noise: tuple[float, ...]) -> NDArray[
     extra = np.square(np.asarray(noise) / np.asarray(SIGNAL[: len(noise)]))
     # second differences of samples that stand for 2^k pixels answer most to frequencies of about 0.35 / 2^k
     at = np.log2(0.35 / np.maximum(frequency, 1e-3))
-    return RATIO + np.interp(at, octaves, extra)
+    return np.asarray(RATIO + np.interp(at, octaves, extra), np.float64)
 
 
 class Wiener:
