@@ -6,8 +6,10 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-#: Noise (1/255) in the octave of two pixels above which it must be even at single pixels, too.
+#: Noise (1/255) in the octave of two pixels above which it must be even at single pixels or fall.
 STRONG = 3.5
+#: What the octave of four pixels has at most of that of two where noise falls clearly; white noise has half.
+FALLING = 0.7
 
 Basis = Literal["exact", "estimated", "not measurable"]
 
@@ -97,15 +99,21 @@ class OctaveNoise:
     def sigma(self) -> float:
         """Noise of the octaves that are even, pooled over the channels; 0 unless two that follow each other are.
 
-        Strong noise is even at single pixels, too: what is not, such as grass and gravel from near, is texture.
+        Strong noise is even at single pixels, too, or falls quickly towards coarser ones: what does neither, such as
+        grass and gravel from near, is texture.
         """
         if not any(a and b for a, b in zip(self.even[:3], self.even[1:3], strict=False)):
             return 0.0
-        if self.luma[1] > STRONG and not self.even[0]:
+        if self.luma[1] > STRONG and not self.even[0] and not self.falls:
             return 0.0
         known = [k for k in range(min(3, len(self.even))) if self.even[k]]
         total = sum(c[k] ** 2 for c in self.channels for k in known)
         return math.sqrt(total / len(self.channels))
+
+    @property
+    def falls(self) -> bool:
+        """Whether there is clearly less at 4 pixels than at 2, as of noise and fine grain and hardly of any texture."""
+        return self.luma[2] < FALLING * self.luma[1]
 
     @property
     def size(self) -> float:

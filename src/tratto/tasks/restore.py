@@ -47,17 +47,17 @@ SHARP_BLUR = 1.3
 #: show little. On 65 crops of free photographs with simulated noise of cameras (demosaiced, denoised, of all octaves)
 #: it is seen in two of three; 8 of the same 65 without it read as more, most of them with noise of their own.
 COARSE_SIGMA = 1.5
-#: Noise up to this (1/255) is taken away only as far as it was measured (a limit, times LIMIT), and what is uneven in the
-#: calmest blocks is not noise, whoever says so: on 22 crops the network for noise took up to 9 dB of texture where
+#: Noise up to this (1/255) is taken away only as far as it was measured (a limit, times LIMIT), and what is uneven in
+#: the calmest blocks is not noise, whoever says so: on 22 crops the network for noise took up to 9 dB of texture where
 #: 1.5 dB of noise were to be had.
 FAINT_SIGMA = 4.0
 LIMIT = 1.25
-#: More than this is believed only where single pixels or the network show half of it, too: the water of a pond is as
-#: even as noise.
+#: More than this is believed only where single pixels or the network show half of it, too, or where it falls clearly
+#: from 2 to 4 pixels: the water of a pond is as even as noise.
 COARSE_SURE = 4.0
 #: Grain of film: of one colour (luma over the mean of the channels), spread over more pixels than white noise, and at
 #: least so strong. Noise of a camera differs from channel to channel, unless a compression took the colours of it away:
-#: what has been compressed is never called grain.
+#: what has been compressed counts as grain only where the user asks for it to be reduced or removed.
 FILM_COLOUR, FILM_SIZE, FILM_SIGMA = 0.9, 1.2, 1.5
 #: Deblurring multiplies noise several times: above this (1/255) in the octaves of 1 or 2 pixels nothing is sharpened,
 #: whether it is noise or texture that is seen there.
@@ -73,6 +73,7 @@ JPEG_NOISE = (0.6, 1.1)
 Grain = Literal["keep", "reduce", "remove"]
 #: What of the grain is taken away.
 GRAIN_STRENGTH = {"reduce": 0.5, "remove": 1.0}
+GRAIN_WORDS = {"reduce": "reduced by half", "remove": "removed"}
 
 
 #: They interpolate and remove nothing.
@@ -97,7 +98,7 @@ class RestoreOptions(TaskOptions):
     fast: bool = option(False, "Allow lower precision where it is faster.")
     force: bool = option(False, "Restore even what looks clean.")
     grain: Grain = option(
-        "keep", "Grain of film: keep it, reduce it to about half, or remove it; other noise is removed all the same."
+        "keep", "Grain of film: keep it where it is told from noise, reduce it (half the effect), or remove it."
     )
     seed: int = option(0, "Seed of everything random.", ge=0, le=LARGEST_SEED)
     params: dict[str, Any] = option({}, "Parameters of the provider.", "--param", http=NAMED_VALUES, **PARAMETERS)
@@ -123,10 +124,12 @@ def damage_reasons(options: RestoreOptions, inspection: Inspection) -> list[str]
     reasons = []
     sigma = noise_of(options, inspection)
     told: str = "stated" if options.noise_sigma is not None else inspection.noise_sigma.basis
-    film = film_grain(options, inspection)
-    if film is not None and options.grain != "keep":
-        sigma, told = max(film, sigma or 0.0), "grain of film, which is to be taken away"
-        reasons.append(f"noise: sigma {sigma:.1f} of 255 ({told})")
+    if options.grain != "keep":
+        film = film_grain(options, inspection)
+        read = (
+            "as stated: none is told from other noise or texture here" if film is None else f"sigma {film:.1f} of 255"
+        )
+        reasons.append(f"grain of film ({read}), to be {GRAIN_WORDS[options.grain]}")
     elif sigma is not None and noisy(options, inspection):
         coarse = coarse_noise(options, inspection)
         if coarse is not None and inspection.octaves is not None:
@@ -163,7 +166,7 @@ def spread_noise(inspection: Inspection) -> float | None:
     if octaves is None or octaves.screen is not None or octaves.sigma < COARSE_SIGMA:
         return None
     shown = max(inspection.noise_sigma.value or 0.0, 0.0 if said is None else said.noise.value + said.noise.error)
-    return None if octaves.sigma > COARSE_SURE and shown < octaves.sigma / 2 else octaves.sigma
+    return None if octaves.sigma > COARSE_SURE and shown < octaves.sigma / 2 and not octaves.falls else octaves.sigma
 
 
 def film_grain(options: RestoreOptions, inspection: Inspection) -> float | None:
@@ -212,7 +215,7 @@ def _none_said(inspection: Inspection) -> bool:
 def prevailing(options: RestoreOptions, inspection: Inspection) -> Damage:
     """Return which damage our own networks should be chosen for."""
     quality = inspection.jpeg_quality.value
-    if quality is None or quality >= CLEAN_QUALITY:
+    if quality is None or quality >= CLEAN_QUALITY or options.grain != "keep":
         return "noise"
     said = inspection.opinion
     sigma = said.noise.value if options.noise_sigma is None and said is not None else options.noise_sigma
@@ -344,6 +347,8 @@ def _choice(options: RestoreOptions, inspection: Inspection) -> list[str]:
     said, stated = inspection.opinion, options.noise_sigma
     by = "" if said is None else f" (a network reads sigma {said.noise.value:.1f} before compression)"
     by = by if stated is None else f" (sigma {stated:g} as stated)"
+    if options.grain != "keep":
+        return ["the network for noise, since it is the grain that is to go"]
     if prevailing(options, inspection) == "noise":
         return [f"the noise outlived the compression{by}: the network for noise"]
     return [f"the network for JPEG traces{by if noisy(options, inspection) else ''}"]
@@ -389,7 +394,7 @@ def _nothing(options: RestoreOptions, inspection: Inspection) -> str:
 
 def _limit(options: RestoreOptions, inspection: Inspection) -> float | None:
     """Return the largest change that faint noise accounts for, None where it is strong, stated or forced."""
-    if options.noise_sigma is not None or options.force or film_grain(options, inspection) is not None:
+    if options.noise_sigma is not None or options.force or options.grain != "keep":
         return None
     sigma = coarse_noise(options, inspection)
     if sigma is None:
@@ -472,9 +477,8 @@ def _denoise(options: RestoreOptions, inspection: Inspection) -> Denoise:
 
     damage = prevailing(options, inspection)
     own = options.provider in _OWN_OR_AUTO
-    film = film_grain(options, inspection)
     strength = options.strength
-    if own and film is not None and options.grain != "keep":
+    if own and options.grain != "keep":
         strength *= GRAIN_STRENGTH[options.grain]
     elif own and not options.force and options.params.get("network", damage) == "jpeg":
         strength = round(strength * jpeg_share(inspection), 3)
