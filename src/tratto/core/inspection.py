@@ -86,6 +86,8 @@ class OctaveNoise:
     tint : tuple of float
         Of a picture of one tint (sepia): constant, factor and factor of the square by which each of R, G, B follows
         from luma, all in [0, 1]; empty for others.
+    specks : float
+        Share of pixels that stand out from even surroundings by themselves: dust, hot pixels.
     """
 
     luma: tuple[float, ...]
@@ -94,6 +96,7 @@ class OctaveNoise:
     curve: tuple[tuple[float, float], ...] = ()
     screen: float | None = None
     tint: tuple[float, ...] = ()
+    specks: float = 0.0
 
     @property
     def sigma(self) -> float:
@@ -142,6 +145,7 @@ class OctaveNoise:
             "screen": self.screen,
             "sigma": round(self.sigma, 3),
             "size": round(self.size, 2),
+            "specks": self.specks,
         }
         return {**made, "tint": list(self.tint)} if self.tint else made
 
@@ -162,6 +166,7 @@ class OctaveNoise:
             tuple((float(a), float(b)) for a, b in data["curve"]),
             None if screen is None else float(screen),
             tuple(float(v) for v in data.get("tint", ())),
+            float(data.get("specks", 0.0)),
         )
 
 

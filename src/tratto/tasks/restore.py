@@ -70,6 +70,9 @@ JPEG_SHARE = ((55.0, 1.0), (75.0, 0.5), (90.0, 0.25))
 #: Noise (1/255, octaves of 2 and 4 pixels of luma) from which the share begins to grow, and at which it is whole.
 JPEG_NOISE = (0.6, 1.1)
 
+#: Share of single specks from which they are spoken of.
+SPECKS = 0.002
+
 Grain = Literal["keep", "reduce", "remove"]
 #: What of the grain is taken away.
 GRAIN_STRENGTH = {"reduce": 0.5, "remove": 1.0}
@@ -265,6 +268,12 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
             "--grain reduce or remove takes it away (in Python: grain=)"
         )
     steps: list[Step] = []
+    octaves = inspection.octaves
+    if damage and octaves is not None and octaves.specks > SPECKS and not any(octaves.even[:1]):
+        reasons.append(
+            f"single specks on {100 * octaves.specks:.1f} % of the pixels: they are not noise to the network, which "
+            "may leave them; tratto repair finds dust"
+        )
     grain = _grain(options, inspection)
     if grain:
         reasons.append(grain)

@@ -121,11 +121,12 @@ def inspect_image(image: Image) -> Inspection:
     noise = estimate_noise(sample.channels, levels)
     trace = jpeg_quality_from_pixels(sample.rgb)
     upscale = estimate_upscale(sample.luma)
+    octaves = _octaves(image, sample, levels)
     blur = estimate_blur(sample.luma, noise.sigma)
     quality = exact or trace.quality
     return Inspection(
         **facts,
-        noise_sigma=_rounded(_noise_with_caveats(image, noise, quality, upscale)),
+        noise_sigma=_rounded(_noise_with_caveats(image, noise, quality, upscale, octaves)),
         noise_channels=tuple(round(c, 3) for c in noise.channels),
         noise_curve=tuple((round(y, 4), round(s, 3)) for y, s in noise.curve),
         jpeg_quality=quality,
@@ -134,7 +135,7 @@ def inspect_image(image: Image) -> Inspection:
         upscale=upscale,
         # what the file says is its last compression, and that begins at the corner
         jpeg_grid=(0, 0) if exact else trace.grid,
-        octaves=_octaves(image, sample, levels),
+        octaves=octaves,
     )
 
 
@@ -152,6 +153,7 @@ def _octaves(image: Image, sample: _Sample, levels: int) -> OctaveNoise | None:
         channels=tuple(tuple(round(v, 3) for v in c) for c in seen.channels),
         curve=tuple((round(y, 4), round(s, 3)) for y, s in seen.curve),
         screen=None if screen is None else round(screen, 2),
+        specks=round(seen.specks, 5),
         tint=_tint(sample.rgb),
     )
 
@@ -234,7 +236,9 @@ def _generations(exact: Estimate | None, trace: JpegTrace) -> int:
     return 1
 
 
-def _noise_with_caveats(image: Image, noise: NoiseEstimate, quality: Estimate, upscale: Estimate) -> Estimate:
+def _noise_with_caveats(
+    image: Image, noise: NoiseEstimate, quality: Estimate, upscale: Estimate, octaves: OctaveNoise | None
+) -> Estimate:
     if noise.sigma is None:
         return Estimate(None, "not measurable", noise.note)
     note = noise.note
@@ -246,4 +250,6 @@ def _noise_with_caveats(image: Image, noise: NoiseEstimate, quality: Estimate, u
         note += "; in the samples as stored, which the profile of the picture shows otherwise than sRGB"
     if image.mode is ColorMode.PALETTE:
         note += "; dithering of a palette reads as noise"
+    if octaves is not None and octaves.screen is not None:
+        note += "; the dots of a print screen are counted in, which are no noise"
     return Estimate(noise.sigma, "estimated", note)

@@ -40,6 +40,7 @@ _EVEN = 0.48
 #: The share of the variance of white noise that lies in the octave of its second differences.
 _SHARE = 0.75
 _BINS = 8
+_SPECK = 40  # levels from the median of the neighbours
 _DARK, _LIGHT = 6.0, 249.0  # luma beyond which clipping spoils a block
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 #: RMS of rounding to 8 bit, which is no noise of the picture.
@@ -98,7 +99,21 @@ def estimate_octaves(rgb: Plane | Sequence[Plane], levels: int = 255) -> OctaveN
         channels=tuple(channels),
         even=sure,
         curve=_curve(at, rounding),
+        specks=_specks(luma),
     )
+
+
+def _specks(luma: Sequence[Plane]) -> float:
+    """Share of pixels far from the median of their neighbours, where most of the picture lies close to it."""
+    import cv2
+
+    away = []
+    for plane in luma:
+        levels = np.clip(np.rint(plane), 0, 255).astype(np.uint8)
+        away.append(cv2.absdiff(levels, cv2.medianBlur(levels, 3)).ravel())
+    all_away = np.concatenate(away)
+    # Gaussian noise that reaches the limit in many pixels moves the middle of them, too.
+    return float((all_away > _SPECK).mean()) if float(np.median(all_away)) * 6 < _SPECK else 0.0
 
 
 _Level = tuple[Plane, Plane, Plane]
