@@ -56,8 +56,7 @@ def test_a_blurred_photograph_comes_closer_by_a_decibel():
 def test_what_it_cannot_take_is_refused():
     with pytest.raises(OptionError, match="blur"):
         open_provider("restorer", "wiener", scale=1, params={"blur": -1})
-    for bad in ([-1.0], [0.0] * 5, 3.0):
-        with pytest.raises(OptionError, match="noise"):
-            open_provider("restorer", "wiener", scale=1, params={"noise": bad})
+    with pytest.raises(OptionError, match="noise1"):
+        open_provider("restorer", "wiener", scale=1, params={"noise1": -1})
     with pytest.raises(OptionError, match="x1"):
         open_provider("restorer", "wiener", scale=2)

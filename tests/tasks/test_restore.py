@@ -296,7 +296,8 @@ def test_nothing_is_sharpened_where_the_calm_parts_are_not_calm():
 
 def test_the_filter_for_blur_is_told_the_noise_by_octave():
     seen = replace(inspection(blur=1.7), octaves=octaves((0.2, 0.3, 0.4, 0.5)))
-    assert plan(RestoreOptions(), seen).steps[0].params == {"blur": 1.7, "noise": [0.2, 0.3, 0.4, 0.5]}
+    known = {"blur": 1.7, "noise1": 0.2, "noise2": 0.3, "noise4": 0.4, "noise8": 0.5}
+    assert plan(RestoreOptions(), seen).steps[0].params == known
 
 
 @pytest.mark.parametrize("asked", [{"force": True}, {"noise_sigma": 10}])
@@ -374,3 +375,24 @@ def test_a_picture_of_one_tint_is_cleaned_as_a_grey_one():
 def test_specks_are_spoken_of():
     seen = octaves((15, 10, 9, 0), (False, True, False, False), specks=0.04)
     assert "single specks on 4.0 %" in reasons_of(plan(RestoreOptions(), replace(inspection(noise=11), octaves=seen)))
+
+
+def test_a_soft_photograph_is_deblurred_and_a_noisy_one_is_not():
+    import cv2
+    import numpy as np
+    from skimage import data
+
+    import tratto
+
+    clean = data.astronaut()[:320, :320]
+    soft = cv2.GaussianBlur(clean, (0, 0), 1.6)
+    done = tratto.restore(soft)
+    assert [r.step for r in done.records] == ["deblur"]
+
+    def error(a):
+        return np.square(np.asarray(a, float) - clean).mean()
+
+    assert error(done.image.pixels) < 0.8 * error(soft)
+    noise = cv2.GaussianBlur(np.random.default_rng(0).normal(size=soft.shape), (0, 0), 0.7)
+    noisy = np.round(np.clip(soft + noise / noise.std() * 3, 0, 255)).astype(np.uint8)
+    assert "deblur" not in [r.step for r in tratto.restore(noisy).records]

@@ -460,7 +460,8 @@ def _size(inspection: Inspection) -> float:
 
 def _octaves(inspection: Inspection) -> dict[str, Any]:
     """The noise by which the filter for blur is held back."""
-    return {} if inspection.octaves is None else {"noise": list(inspection.octaves.luma)}
+    seen = inspection.octaves
+    return {} if seen is None else {f"noise{2**k}": value for k, value in enumerate(seen.luma)}
 
 
 def _unsure(inspection: Inspection) -> str:
