@@ -310,6 +310,8 @@ def test_noise_that_is_spread_is_seen_and_taken_only_as_far_as_it_was_measured()
     camera = octaves((1.0, 1.2, 1.0, 0.8), colour=0.6)
     (step,) = plan(RestoreOptions(), replace(inspection(noise=0.6), octaves=camera)).steps
     assert (step.damage, step.limit) == ("noise", pytest.approx(camera.sigma, abs=0.01))
+    fine = octaves((1.6, 0.8, 0.4, 0.2), colour=0.6)  # single pixels would show it
+    assert plan(RestoreOptions(), replace(inspection(noise=1.8), octaves=fine)).steps == ()
     uneven = replace(camera, even=(False, False, True, True))
     assert plan(RestoreOptions(), replace(inspection(noise=0.6), octaves=uneven)).steps == ()
     (faint,) = plan(RestoreOptions(), inspection(noise=3.0)).steps

@@ -47,6 +47,8 @@ SHARP_BLUR = 1.3
 #: show little. On 65 crops of free photographs with simulated noise of cameras (demosaiced, denoised, of all octaves)
 #: it is seen in two of three; 8 of the same 65 without it read as more, most of them with noise of their own.
 COARSE_SIGMA = 1.5
+#: Noise spread over fewer pixels than this single pixels show well enough, and what they show decides.
+COARSE_SIZE = 1.1
 #: Noise up to this (1/255) is taken away only as far as it was measured (a limit, times LIMIT), and what is uneven in
 #: the calmest blocks is not noise, whoever says so: on 22 crops the network for noise took up to 9 dB of texture where
 #: 1.5 dB of noise were to be had.
@@ -194,6 +196,8 @@ def coarse_noise(options: RestoreOptions, inspection: Inspection) -> float | Non
     """
     quality, sigma = inspection.jpeg_quality.value, spread_noise(inspection)
     if options.noise_sigma is not None or sigma is None or (quality is not None and quality < CLEAN_QUALITY):
+        return None
+    if inspection.octaves is None or inspection.octaves.size < COARSE_SIZE:
         return None
     read = 0.0 if texture(inspection) else inspection.noise_sigma.value or 0.0
     return sigma if read <= CLEAN_SIGMA and film_grain(options, inspection) is None else None
