@@ -47,7 +47,8 @@ SHARP_BLUR = 1.3
 #: show little. On 65 crops of free photographs with simulated noise of cameras (demosaiced, denoised, of all octaves)
 #: it is seen in two of three; 8 of the same 65 without it read as more, most of them with noise of their own.
 COARSE_SIGMA = 1.5
-#: Noise spread over fewer pixels than this single pixels show well enough, and what they show decides.
+#: Noise spread over fewer pixels than this single pixels show well enough, and what they show decides; so it is where the
+#: octaves hold no more than counts as clean, and less than GRAIN_SHARE times what single pixels show.
 COARSE_SIZE = 1.1
 #: Noise up to this (1/255) is taken away only as far as it was measured (a limit, times LIMIT), and what is uneven in
 #: the calmest blocks is not noise, whoever says so: on 22 crops the network for noise took up to 9 dB of texture where
@@ -200,6 +201,8 @@ def coarse_noise(options: RestoreOptions, inspection: Inspection) -> float | Non
     if inspection.octaves is None or inspection.octaves.size < COARSE_SIZE:
         return None
     read = 0.0 if texture(inspection) else inspection.noise_sigma.value or 0.0
+    if sigma <= CLEAN_SIGMA and sigma < GRAIN_SHARE * read:
+        return None
     return sigma if read <= CLEAN_SIGMA and film_grain(options, inspection) is None else None
 
 
@@ -273,7 +276,7 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
         )
     steps: list[Step] = []
     octaves = inspection.octaves
-    if damage and octaves is not None and octaves.specks > SPECKS and not any(octaves.even[:1]):
+    if noisy(options, inspection) and octaves is not None and octaves.specks > SPECKS and not any(octaves.even[:1]):
         reasons.append(
             f"single specks on {100 * octaves.specks:.1f} % of the pixels: they are not noise to the network, which "
             "may leave them; tratto repair finds dust"
