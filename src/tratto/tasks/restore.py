@@ -47,8 +47,8 @@ SHARP_BLUR = 1.3
 #: show little. On 65 crops of free photographs with simulated noise of cameras (demosaiced, denoised, of all octaves)
 #: it is seen in two of three; 8 of the same 65 without it read as more, most of them with noise of their own.
 COARSE_SIGMA = 1.5
-#: Noise spread over fewer pixels than this single pixels show well enough, and what they show decides; so it is where the
-#: octaves hold no more than counts as clean, and less than GRAIN_SHARE times what single pixels show.
+#: Noise spread over fewer pixels than this single pixels show well enough, and what they show decides; so it is where
+#: the octaves hold no more than counts as clean, and less than GRAIN_SHARE times what single pixels show.
 COARSE_SIZE = 1.1
 #: Noise up to this (1/255) is taken away only as far as it was measured (a limit, times LIMIT), and what is uneven in
 #: the calmest blocks is not noise, whoever says so: on 22 crops the network for noise took up to 9 dB of texture where
