@@ -17,6 +17,21 @@ def test_its_response_is_the_formula():
         assert response == pytest.approx(h * (1 + RATIO) / (h * h + RATIO), abs=0.02)
 
 
+def test_noise_holds_it_back_octave_by_octave():
+    blur = float(np.hypot(1.2, SHARP))
+    x = np.arange(-12, 13)
+
+    def response(kernel, f):
+        return float((kernel.astype(float) * np.cos(2 * np.pi * f * x)[None, :]).sum())
+
+    plain, fine, coarse = (wiener_kernel(blur, n) for n in ((), (4.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 4.0)))
+    np.testing.assert_array_equal(plain, wiener_kernel(blur, (0.0, 0.0)))
+    assert response(fine, 0.3) < response(plain, 0.3) - 0.2
+    assert response(coarse, 0.3) == pytest.approx(response(plain, 0.3), abs=0.06)
+    assert response(coarse, 0.06) < response(plain, 0.06)
+    assert fine.sum() == pytest.approx(1, abs=1e-6)
+
+
 def test_sharp_edges_are_left_and_no_more_than_the_most_is_taken():
     sharp = np.zeros((25, 25))
     sharp[12, 12] = 1
@@ -41,5 +56,7 @@ def test_a_blurred_photograph_comes_closer_by_a_decibel():
 def test_what_it_cannot_take_is_refused():
     with pytest.raises(OptionError, match="blur"):
         open_provider("restorer", "wiener", scale=1, params={"blur": -1})
+    with pytest.raises(OptionError, match="noise1"):
+        open_provider("restorer", "wiener", scale=1, params={"noise1": -1})
     with pytest.raises(OptionError, match="x1"):
         open_provider("restorer", "wiener", scale=2)

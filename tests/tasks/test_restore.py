@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from tratto.core.errors import OptionError
-from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
-from tratto.tasks.restore import RestoreOptions, plan, table_scale
+from tratto.core.inspection import Estimate, Inspection, OctaveNoise, Opinion, Trait
+from tratto.tasks.restore import RestoreOptions, jpeg_share, plan, table_scale
 
 
 def inspection(noise=0.5, quality=None, blur=0.8, upscale=1.0):
@@ -270,3 +270,131 @@ def test_without_an_opinion_single_pixels_say_which_network(quality, read, netwo
 
 def test_tables_are_scaled_as_libjpeg_does():
     assert [table_scale(q) for q in (10, 25, 50, 75, 100)] == pytest.approx([5, 2, 1, 0.5, 0])
+
+
+def octaves(luma, even=(True, True, True, True), colour=1.0, **more):
+    """Octaves whose channels are luma divided by ``colour``."""
+    return OctaveNoise(tuple(luma), (tuple(v / colour for v in luma),) * 3, even, **more)
+
+
+def reasons_of(recipe):
+    return " / ".join(recipe.reasons)
+
+
+def test_nothing_is_sharpened_where_the_calm_parts_are_not_calm():
+    quiet = octaves((0.2, 0.2, 0.3, 0.5))
+    assert [s.name for s in plan(RestoreOptions(), replace(inspection(blur=1.7), octaves=quiet)).steps] == ["deblur"]
+    for loud in (octaves((1.0, 0.5, 0.3, 0.2)), octaves((0.5, 1.0, 0.3, 0.2), (False,) * 4)):
+        left = plan(RestoreOptions(), replace(inspection(blur=1.7), octaves=loud))
+        assert left.steps == ()
+        assert "the blur stays" in reasons_of(left)
+    assert plan(RestoreOptions(), inspection(noise=None, blur=1.7)).steps == ()
+    assert plan(RestoreOptions(), inspection(quality=96, blur=1.7)).steps == ()
+    sure = Opinion(Trait(0.1, 0.1), None, Trait(0.0, 0.2), "n 01")
+    assert plan(RestoreOptions(), replace(inspection(blur=1.7), opinion=sure)).steps == ()
+
+
+def test_the_filter_for_blur_is_told_the_noise_by_octave():
+    seen = replace(inspection(blur=1.7), octaves=octaves((0.2, 0.3, 0.4, 0.5)))
+    known = {"blur": 1.7, "noise1": 0.2, "noise2": 0.3, "noise4": 0.4, "noise8": 0.5}
+    assert plan(RestoreOptions(), seen).steps[0].params == known
+
+
+@pytest.mark.parametrize("asked", [{"force": True}, {"noise_sigma": 10}])
+def test_force_and_a_stated_sigma_clean_and_do_not_sharpen(asked):
+    (step,) = plan(RestoreOptions(**asked), inspection(blur=1.8)).steps
+    assert (step.name, step.damage, step.limit, step.strength) == ("denoise", "noise", None, 1.0)
+
+
+def test_noise_that_is_spread_is_seen_and_taken_only_as_far_as_it_was_measured():
+    camera = octaves((1.0, 1.2, 1.0, 0.8), colour=0.6)
+    (step,) = plan(RestoreOptions(), replace(inspection(noise=0.6), octaves=camera)).steps
+    assert (step.damage, step.limit) == ("noise", pytest.approx(camera.sigma, abs=0.01))
+    fine = octaves((1.6, 0.8, 0.4, 0.2), colour=0.6)  # single pixels would show it
+    assert plan(RestoreOptions(), replace(inspection(noise=1.8), octaves=fine)).steps == ()
+    uneven = replace(camera, even=(False, False, True, True))
+    assert plan(RestoreOptions(), replace(inspection(noise=0.6), octaves=uneven)).steps == ()
+    (faint,) = plan(RestoreOptions(), inspection(noise=3.0)).steps
+    assert faint.limit == 3.75
+    (plain,) = plan(RestoreOptions(), inspection(noise=9.0)).steps
+    assert plain.limit is None
+
+
+def test_what_is_uneven_in_the_calmest_parts_is_texture():
+    uneven = octaves((2.0, 3.0, 4.0, 5.0), (False, False, False, False))
+    assert plan(RestoreOptions(), replace(inspection(noise=3.5), octaves=uneven)).steps == ()
+    assert plan(RestoreOptions(), replace(inspection(noise=6.0), octaves=uneven)).steps
+    none = Opinion(Trait(0.0, 0.1), None, Trait(0.0, 0.1), "n 01")
+    flat = replace(inspection(noise=6.0), octaves=uneven, opinion=none, noise_curve=((0.5, 6.0),))
+    assert plan(RestoreOptions(), flat).steps == ()
+
+
+def test_a_print_screen_is_left_alone_and_named():
+    printed = replace(inspection(noise=31.0), octaves=octaves((30, 19, 2, 0), (False,) * 4, screen=2.66))
+    left = plan(RestoreOptions(), printed)
+    assert left.steps == ()
+    assert "print screen with a period of 2.7 pixels" in reasons_of(left)
+    assert "sigma 31" not in reasons_of(left)
+    assert plan(RestoreOptions(noise_sigma=10), printed).steps
+    assert plan(RestoreOptions(force=True), printed).steps
+    assert [s.name for s in plan(RestoreOptions(scale=2), printed).steps] == ["upscale"]
+
+
+@pytest.mark.parametrize(("grain", "strength"), [("keep", None), ("reduce", 0.5), ("remove", 1.0)])
+def test_grain_of_film_is_the_users_choice(grain, strength):
+    film = replace(inspection(noise=1.5), octaves=octaves((2.0, 3.0, 2.0, 1.0)))
+    recipe = plan(RestoreOptions(grain=grain), film)
+    if strength is None:
+        assert recipe.steps == ()
+        assert "grain of film kept: sigma 4.1" in reasons_of(recipe)
+    else:
+        assert [(s.strength, s.damage, s.limit) for s in recipe.steps] == [(strength, "noise", None)]
+    assert "grain of film" in reasons_of(recipe)
+    colours = replace(film, octaves=octaves((2.0, 3.0, 2.0, 1.0), colour=0.7))
+    assert plan(RestoreOptions(), colours).steps  # of a camera
+
+
+@pytest.mark.parametrize(
+    ("quality", "noise", "share"),
+    [(40, 0.0, 1.0), (55, 0.0, 1.0), (75, 0.0, 0.5), (90, 0.0, 0.25), (75, 0.85, 0.75), (75, 2.0, 1.0), (90, 1.1, 1.0)],
+)
+def test_mild_compression_without_noise_gets_part_of_the_effect(quality, noise, share):
+    seen = replace(inspection(quality=quality), octaves=octaves((0, noise, 0, 0)))
+    assert jpeg_share(seen) == pytest.approx(share, abs=1e-6)
+    step = plan(RestoreOptions(strength=0.8), seen).steps[0]
+    assert step.strength == pytest.approx(0.8 * share, abs=1e-3)
+    assert plan(RestoreOptions(force=True), seen).steps[0].strength == 1.0
+    assert jpeg_share(replace(seen, octaves=None)) == 1.0
+
+
+def test_a_picture_of_one_tint_is_cleaned_as_a_grey_one():
+    tint = (0.1, 0.9, 0.0, 0.0, 0.8, 0.0, 0.0, 0.6, 0.0)
+    seen = replace(inspection(noise=12), octaves=octaves((10, 5, 2.5, 1.2), tint=tint))
+    assert plan(RestoreOptions(), seen).steps[0].tint == tint
+    assert plan(RestoreOptions(provider="nlm"), seen).steps[0].tint == ()
+
+
+def test_specks_are_spoken_of():
+    seen = octaves((15, 10, 9, 0), (False, True, False, False), specks=0.04)
+    assert "single specks on 4.0 %" in reasons_of(plan(RestoreOptions(), replace(inspection(noise=11), octaves=seen)))
+
+
+def test_a_soft_photograph_is_deblurred_and_a_noisy_one_is_not():
+    import cv2
+    import numpy as np
+    from skimage import data
+
+    import tratto
+
+    clean = data.astronaut()[:320, :320]
+    soft = cv2.GaussianBlur(clean, (0, 0), 1.6)
+    done = tratto.restore(soft)
+    assert [r.step for r in done.records] == ["deblur"]
+
+    def error(a):
+        return np.square(np.asarray(a, float) - clean).mean()
+
+    assert error(done.image.pixels) < 0.8 * error(soft)
+    noise = cv2.GaussianBlur(np.random.default_rng(0).normal(size=soft.shape), (0, 0), 0.7)
+    noisy = np.round(np.clip(soft + noise / noise.std() * 3, 0, 255)).astype(np.uint8)
+    assert "deblur" not in [r.step for r in tratto.restore(noisy).records]

@@ -11,7 +11,7 @@ import typer
 from tratto.cli.guard import exits
 from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
 from tratto.core.errors import InputError, OptionError, TrattoError
-from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
+from tratto.core.inspection import Estimate, Inspection, OctaveNoise, Opinion, Trait
 
 
 @exits
@@ -85,6 +85,32 @@ def _opinion(opinion: Opinion | None) -> list[str]:
     ]
 
 
+def _octaves(octaves: OctaveNoise | None) -> list[str]:
+    """Return noise by octave and channel, how far it is spread, and a print screen."""
+    if octaves is None:
+        return [f"  {'noise by octave':<16}-"]
+    names = ("R", "G", "B") if len(octaves.channels) == 3 else ("gray",)
+    rows = [("luma", octaves.luma), *zip(names, octaves.channels, strict=True)]
+    if len(octaves.channels) == 1:
+        rows = rows[1:]
+    head = "     1 px    2 px    4 px    8 px"
+    lines = [f"  {'noise by octave':<16}{head}   (calmest parts; * unlike each other there: texture)"]
+    for name, values in rows:
+        marks = [" " if even else "*" for even in octaves.even]
+        shown = "".join(f"{v:>8.2f}{m}"[-8:] for v, m in zip(values, marks, strict=True))
+        lines.append(f"  {'  ' + name:<16}{shown}")
+    if octaves.sigma:
+        kind = f"sigma {octaves.sigma:.2f} /255, spread over some {octaves.size:.1f} px"
+    else:
+        kind = "none that can be told from texture"
+    lines.append(f"  {'  noise, grain':<16}{kind}")
+    if octaves.screen is not None:
+        lines.append(f"  {'print screen':<16}period {octaves.screen:.1f} px")
+    if octaves.specks >= 0.0005 and octaves.screen is None:
+        lines.append(f"  {'single specks':<16}{100 * octaves.specks:.2f} % of the pixels")
+    return lines
+
+
 def describe(inspection: Inspection, page: int = 1, pages: int = 1) -> list[str]:
     """Return the lines of the table for one picture, which is one page (from 1) of so many."""
     i = inspection
@@ -97,6 +123,7 @@ def describe(inspection: Inspection, page: int = 1, pages: int = 1) -> list[str]
         *_lines("noise sigma", i.noise_sigma, " /255"),
         f"  {'  by channel':<16}{channels or '-'}",
         f"  {'  by brightness':<16}{curve or '-'}",
+        *_octaves(i.octaves),
         *_lines("JPEG quality", i.jpeg_quality, ""),
         f"  {'  generations':<16}{i.jpeg_generations}",
         *_lines("edge blur", i.blur_sigma, " px"),

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+#: Noise (1/255) in the octave of two pixels above which it must be even at single pixels or fall.
+STRONG = 3.5
+#: What the octave of four pixels has at most of that of two where noise falls clearly; white noise has half.
+FALLING = 0.7
 
 Basis = Literal["exact", "estimated", "not measurable"]
 
@@ -59,6 +65,112 @@ class Opinion:
 
 
 @dataclass(frozen=True)
+class OctaveNoise:
+    """Noise and grain by octave: what is spread over 1, 2, 4 and 8 pixels, in 1/255 of full scale.
+
+    The squares of the octaves add up to about the variance. White noise halves from one to the next; noise of a camera
+    falls slowly, and grain is strongest at its own size.
+
+    Attributes
+    ----------
+    luma : tuple of float
+        One sigma per octave; 0 where the picture is too small for it.
+    channels : tuple of tuple of float
+        The same per channel (R, G, B; or one for gray).
+    even : tuple of bool
+        Per octave of luma: the calm blocks agree, as those of noise do; where they do not it is texture.
+    curve : tuple of (float, float)
+        (brightness in [0, 1], sigma of the octaves of 1 and 2 pixels) where a brightness has calm blocks that agree.
+    screen : float or None
+        Period in pixels of a print screen; None: none was found.
+    tint : tuple of float
+        Of a picture of one tint (sepia): constant, factor and factor of the square by which each of R, G, B follows
+        from luma, all in [0, 1]; empty for others.
+    specks : float
+        Share of pixels that stand out from even surroundings by themselves: dust, hot pixels.
+    """
+
+    luma: tuple[float, ...]
+    channels: tuple[tuple[float, ...], ...]
+    even: tuple[bool, ...]
+    curve: tuple[tuple[float, float], ...] = ()
+    screen: float | None = None
+    tint: tuple[float, ...] = ()
+    specks: float = 0.0
+
+    @property
+    def sigma(self) -> float:
+        """Noise of the octaves that are even, pooled over the channels; 0 unless two that follow each other are.
+
+        Strong noise is even at single pixels, too, or falls quickly towards coarser ones: what does neither, such as
+        grass and gravel from near, is texture.
+        """
+        if not any(a and b for a, b in zip(self.even[:3], self.even[1:3], strict=False)):
+            return 0.0
+        if self.luma[1] > STRONG and not self.even[0] and not self.falls:
+            return 0.0
+        known = [k for k in range(min(3, len(self.even))) if self.even[k]]
+        total = sum(c[k] ** 2 for c in self.channels for k in known)
+        return math.sqrt(total / len(self.channels))
+
+    @property
+    def falls(self) -> bool:
+        """Whether there is clearly less at 4 pixels than at 2, as of noise and fine grain and hardly of any texture."""
+        return self.luma[2] < FALLING * self.luma[1]
+
+    @property
+    def size(self) -> float:
+        """Pixels over which the noise is spread: 1 for white noise, and where no noise is seen."""
+        known = [k for k in range(min(3, len(self.even))) if k < 2 or self.even[k]] if self.sigma else []
+        weight = sum(self.luma[k] ** 2 for k in known)
+        # White noise has 1, 1/4 and 1/16 there: it must come out as 1.
+        mean = sum(self.luma[k] ** 2 * k for k in known) / weight if weight else 0.0
+        white = sum(k / 4**k for k in known) / sum(1 / 4**k for k in known) if known else 0.0
+        return float(2.0 ** max(0.0, mean - white))
+
+    @property
+    def one_colour(self) -> float:
+        """Luma over the rms of the channels, even octaves: 1 for grain of one colour, 0.67 for independent channels."""
+        known = [k for k in range(min(3, len(self.even))) if self.even[k]]
+        channels = sum(c[k] ** 2 for c in self.channels for k in known) / len(self.channels)
+        return math.sqrt(sum(self.luma[k] ** 2 for k in known) / channels) if channels else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary, with what follows from the octaves beside them."""
+        made = {
+            "luma": list(self.luma),
+            "channels": [list(c) for c in self.channels],
+            "even": list(self.even),
+            "curve": [list(p) for p in self.curve],
+            "screen": self.screen,
+            "sigma": round(self.sigma, 3),
+            "size": round(self.size, 2),
+            "specks": self.specks,
+        }
+        return {**made, "tint": list(self.tint)} if self.tint else made
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> OctaveNoise:
+        """Rebuild it from :meth:`to_json`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is malformed.
+        """
+        screen = data.get("screen")
+        return cls(
+            tuple(float(v) for v in data["luma"]),
+            tuple(tuple(float(v) for v in c) for c in data["channels"]),
+            tuple(bool(v) for v in data["even"]),
+            tuple((float(a), float(b)) for a, b in data["curve"]),
+            None if screen is None else float(screen),
+            tuple(float(v) for v in data.get("tint", ())),
+            float(data.get("specks", 0.0)),
+        )
+
+
+@dataclass(frozen=True)
 class Inspection:
     """Degradation estimates and facts of one picture.
 
@@ -84,6 +196,8 @@ class Inspection:
         Fraction of samples at 0 and at full scale.
     opinion : Opinion or None
         Of a network; None where none was asked or it cannot judge.
+    octaves : OctaveNoise or None
+        Noise and grain by octave, and a print screen; None where they could not be measured.
     """
 
     width: int
@@ -102,12 +216,17 @@ class Inspection:
     clipped_high: float
     jpeg_grid: tuple[int, int] | None = None
     opinion: Opinion | None = None
+    octaves: OctaveNoise | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able dictionary; without ``opinion`` where there is none."""
+        """Return a JSON-able dictionary; without ``opinion`` and ``octaves`` where there are none."""
         d: dict[str, Any] = asdict(self)
         if self.opinion is None:
             del d["opinion"]
+        if self.octaves is None:
+            del d["octaves"]
+        else:
+            d["octaves"] = self.octaves.to_json()
         d["noise_channels"] = list(self.noise_channels)
         d["jpeg_grid"] = None if self.jpeg_grid is None else list(self.jpeg_grid)
         d["noise_curve"] = [list(p) for p in self.noise_curve]

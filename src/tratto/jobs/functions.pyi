@@ -22,6 +22,7 @@ def restore(
     kernel: Literal["nearest", "bilinear", "bicubic", "lanczos"] = ...,
     fast: bool = ...,
     force: bool = ...,
+    grain: Literal["keep", "reduce", "remove"] = ...,
     seed: int = ...,
     params: dict[str, Any] = ...,
 ) -> Result: ...

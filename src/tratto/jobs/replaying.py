@@ -12,7 +12,7 @@ import numpy as np
 from tratto.core.artifact import Artifact, InputPicture, PictureArtifact, Scene, main_role
 from tratto.core.errors import OptionError, ReceiptError, TrattoError
 from tratto.core.image import ColorMode, Image, Mask
-from tratto.core.inspection import Estimate, Inspection, Opinion, Trait
+from tratto.core.inspection import Estimate, Inspection, OctaveNoise, Opinion, Trait
 from tratto.core.recipe import Recipe
 from tratto.imaging.opening import open_picture
 from tratto.imaging.scratch import allocate
@@ -288,6 +288,8 @@ def _inspection_of(receipt: dict[str, Any]) -> Inspection:
             for name in ("noise", "grain", "blur"):
                 said[name] = None if said[name] is None else Trait(**said[name])
             data["opinion"] = Opinion(**said)
+        if data.get("octaves") is not None:
+            data["octaves"] = OctaveNoise.from_json(data["octaves"])
         return Inspection(**data)
     except (KeyError, TypeError, ValueError) as e:
         raise ReceiptError(f"the receipt's inspection is malformed: {e}") from e

@@ -227,7 +227,11 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             variant="openvino",
         ),
         "nlm": Row(_R + "nlm", "non-local means of OpenCV, 8 bit", {"sigma": Param()}, auto=True),
-        "wiener": Row(_R + "wiener", "one linear filter that takes back mild blur", {"blur": Param()}),
+        "wiener": Row(
+            _R + "wiener",
+            "one linear filter that takes back mild blur",
+            {"blur": Param(), **{f"noise{n}": Param(about=f"noise at {n} pixels, of 255") for n in (1, 2, 4, 8)}},
+        ),
         "bicubic": Row(_R + "kernel", "interpolation, Keys' cubic", scales=(2, 4), auto=True, variant="bicubic"),
         "lanczos": Row(_R + "kernel", "interpolation, Lanczos with three lobes", scales=(2, 4), variant="lanczos"),
         "waifu2x": Row(

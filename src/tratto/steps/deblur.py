@@ -21,7 +21,8 @@ class Deblur(RestorerStep):
     fast : bool
         Lower precision allowed; no effect on ``wiener``.
     params : dict
-        ``blur``: softness of the edges in pixels.
+        ``blur``: softness of the edges in pixels; ``noise1`` to ``noise8``: the noise at 1, 2, 4
+        and 8 pixels in 1/255, which holds the filter back.
     """
 
     provider: str = "wiener"

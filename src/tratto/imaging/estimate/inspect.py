@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Image
-from tratto.core.inspection import Estimate, Inspection
+from tratto.core.inspection import Estimate, Inspection, OctaveNoise
 from tratto.imaging.color import profile_is_used, to_float
 from tratto.imaging.estimate.blur import estimate_blur
 from tratto.imaging.estimate.jpeg import JpegTrace, jpeg_quality_from_pixels, jpeg_quality_from_tables
 from tratto.imaging.estimate.noise import NoiseEstimate, estimate_noise
+from tratto.imaging.estimate.octaves import estimate_octaves
+from tratto.imaging.estimate.screen import find_screen
 from tratto.imaging.estimate.upscale import estimate_upscale
 
 __all__ = ["inspect_image", "rgb_windows", "sample_windows"]
@@ -24,6 +26,7 @@ _WINDOW = 336  # a multiple of 24, so that the grids of codecs and of enlargemen
 _ACROSS = 4
 _ALIGN = 24
 _MIN_SIDE = 17
+_ONE_TINT = 0.75 / 255  # rms from one line through the colours up to which a picture is of one tint: rounding is 0.3
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -118,11 +121,12 @@ def inspect_image(image: Image) -> Inspection:
     noise = estimate_noise(sample.channels, levels)
     trace = jpeg_quality_from_pixels(sample.rgb)
     upscale = estimate_upscale(sample.luma)
+    octaves = _octaves(image, sample, levels)
     blur = estimate_blur(sample.luma, noise.sigma)
     quality = exact or trace.quality
     return Inspection(
         **facts,
-        noise_sigma=_rounded(_noise_with_caveats(image, noise, quality, upscale)),
+        noise_sigma=_rounded(_noise_with_caveats(image, noise, quality, upscale, octaves)),
         noise_channels=tuple(round(c, 3) for c in noise.channels),
         noise_curve=tuple((round(y, 4), round(s, 3)) for y, s in noise.curve),
         jpeg_quality=quality,
@@ -131,7 +135,41 @@ def inspect_image(image: Image) -> Inspection:
         upscale=upscale,
         # what the file says is its last compression, and that begins at the corner
         jpeg_grid=(0, 0) if exact else trace.grid,
+        octaves=octaves,
     )
+
+
+def _octaves(image: Image, sample: _Sample, levels: int) -> OctaveNoise | None:
+    """Noise and grain by octave, and a print screen; of inks and of dithered palettes nothing."""
+    if image.mode in (ColorMode.CMYK, ColorMode.PALETTE):
+        return None
+    seen = estimate_octaves([c[..., 0] if c.ndim == 3 and c.shape[2] == 1 else c for c in sample.rgb], levels)
+    if seen is None:
+        return None
+    screen = find_screen(sample.luma)
+    return replace(
+        seen,
+        luma=tuple(round(v, 3) for v in seen.luma),
+        channels=tuple(tuple(round(v, 3) for v in c) for c in seen.channels),
+        curve=tuple((round(y, 4), round(s, 3)) for y, s in seen.curve),
+        screen=None if screen is None else round(screen, 2),
+        specks=round(seen.specks, 5),
+        tint=_tint(sample.rgb),
+    )
+
+
+def _tint(crops: list[NDArray[np.float32]]) -> tuple[float, ...]:
+    """Constant, factor and factor of the square by which each channel follows from luma; empty if it does not."""
+    if crops[0].ndim != 3 or crops[0].shape[2] != 3:
+        return ()
+    step = max(1, sum(c.shape[0] * c.shape[1] for c in crops) // 100_000)
+    rgb = np.concatenate([c.reshape(-1, 3) for c in crops])[::step].astype(np.float64)
+    luma = rgb @ _LUMA.astype(np.float64)
+    powers = np.stack([np.ones_like(luma), luma, luma**2], axis=1)
+    fitted = np.linalg.lstsq(powers, rgb, rcond=None)[0]
+    if np.sqrt(np.square(rgb - powers @ fitted).mean()) > _ONE_TINT or np.square(rgb - luma[:, None]).max() == 0:
+        return ()
+    return tuple(round(float(v), 6) for v in fitted.T.ravel())
 
 
 def rgb_windows(image: Image) -> list[NDArray[np.float32]]:
@@ -198,7 +236,9 @@ def _generations(exact: Estimate | None, trace: JpegTrace) -> int:
     return 1
 
 
-def _noise_with_caveats(image: Image, noise: NoiseEstimate, quality: Estimate, upscale: Estimate) -> Estimate:
+def _noise_with_caveats(
+    image: Image, noise: NoiseEstimate, quality: Estimate, upscale: Estimate, octaves: OctaveNoise | None
+) -> Estimate:
     if noise.sigma is None:
         return Estimate(None, "not measurable", noise.note)
     note = noise.note
@@ -210,4 +250,6 @@ def _noise_with_caveats(image: Image, noise: NoiseEstimate, quality: Estimate, u
         note += "; in the samples as stored, which the profile of the picture shows otherwise than sRGB"
     if image.mode is ColorMode.PALETTE:
         note += "; dithering of a palette reads as noise"
+    if octaves is not None and octaves.screen is not None:
+        note += "; the dots of a print screen are counted in, which are no noise"
     return Estimate(noise.sigma, "estimated", note)

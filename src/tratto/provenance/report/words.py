@@ -237,6 +237,7 @@ def inspection_words(inspection: Mapping[str, Any]) -> list[tuple[str, str, str,
         ],
         "could not be measured",
     )
+    rows += _octave_words(inspection.get("octaves"))
     row(
         "JPEG quality",
         inspection["jpeg_quality"],
@@ -271,6 +272,23 @@ def inspection_words(inspection: Mapping[str, Any]) -> list[tuple[str, str, str,
         found = f"{percent(low)} black, {percent(high)} white"
         rows.append(("Clipped shadows and lights", found, words, "exact: counted"))
     return rows
+
+
+def _octave_words(octaves: Mapping[str, Any] | None) -> list[tuple[str, str, str, str]]:
+    """Return noise by octave as rows; nothing for accounts that hold none."""
+    if not octaves:
+        return []
+    if octaves.get("screen") is not None:
+        return [("Print screen", f"{octaves['screen']:.1f} px", "a scan of print: its dots are no noise", "estimated")]
+    found = " / ".join(f"{v:.1f}" for v in octaves["luma"])
+    sigma, size = octaves["sigma"], octaves["size"]
+    if not sigma:
+        words = "nothing that can be told from fine texture"
+    elif size < 1.2:
+        words = f"noise of {sigma:.1f}, fine"
+    else:
+        words = f"noise or grain of {sigma:.1f}, spread over some {size:.1f} pixels"
+    return [("Noise at 1, 2, 4, 8 pixels", found, words, "estimated: the calmest parts, octave by octave")]
 
 
 @dataclass(frozen=True)

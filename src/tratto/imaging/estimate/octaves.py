@@ -1,0 +1,199 @@
+"""Noise and grain octave by octave: how much there is at 1, 2, 4 and 8 pixels, per channel and per brightness.
+
+Noise of a camera has passed a demosaicer, a denoiser and a compression, and film grain a lens: both are spread over
+several pixels, where an estimate from the finest frequencies sees little of them. Here the picture is halved again and
+again by averaging. At each size the second differences along rows and columns measure what is left there; slopes do not
+count. They are measured in the calmest blocks, chosen by the difference of *neighbouring* means, which is another
+frequency, so that the choice does not bias the measure (the separation goes back to Ponomarenko et al. 2007; Pyatykh et
+al., IEEE Transactions on Image Processing 22 (2013) 687).
+
+Noise is told from fabric, foliage and stone by how even it is: the energy of noise is nearly the same in every calm
+block, that of texture is not. Of 65 clean crops of photographs against the same with simulated camera noise and grain,
+the deviation of the energies over their mean was 0.2 to 0.45 in noise and above 0.5 in all but few of the textures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import OptionError
+from tratto.core.inspection import OctaveNoise
+
+__all__ = ["OCTAVES", "estimate_octaves"]
+
+Plane = NDArray[np.float32]
+
+#: Pixels over which the noise of each octave is spread.
+OCTAVES = (1, 2, 4, 8)
+_SIDE = 8
+_STEP = 4
+#: Share of the blocks that counts as calm.
+_CALM = 0.05
+_FEWEST = 12
+_ENOUGH = 60  # blocks below which an octave is not measured
+#: Deviation of the calm blocks' energies over their mean up to which they are noise.
+_EVEN = 0.48
+#: The share of the variance of white noise that lies in the octave of its second differences.
+_SHARE = 0.75
+_BINS = 8
+_SPECK = 40  # levels from the median of the neighbours
+_DARK, _LIGHT = 6.0, 249.0  # luma beyond which clipping spoils a block
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+#: RMS of rounding to 8 bit, which is no noise of the picture.
+_ROUNDING = 1 / 12
+
+
+def estimate_octaves(rgb: Plane | Sequence[Plane], levels: int = 255) -> OctaveNoise | None:
+    """Measure noise and grain by octave, channel and brightness.
+
+    Parameters
+    ----------
+    rgb : (H, W) or (H, W, 3) float32 array, or a sequence of such crops of one picture
+        Samples in [0, 1].
+    levels : int
+        Number of steps of the integer scale the samples come from; 0 for samples that were never rounded.
+
+    Returns
+    -------
+    OctaveNoise or None
+        All in 1/255 of full scale. None where there are too few blocks to tell.
+
+    Raises
+    ------
+    OptionError
+        If a crop has neither one nor three channels.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(0.5, 8 / 255, (256, 256)).astype(np.float32)
+    >>> [round(s) for s in estimate_octaves(noise, levels=0).luma]
+    [7, 3, 2, 1]
+    """
+    crops = [rgb] if isinstance(rgb, np.ndarray) else list(rgb)
+    if not crops or any(not (c.ndim == 2 or (c.ndim == 3 and c.shape[2] == 3)) for c in crops):
+        raise OptionError("noise by octave needs (H, W) or (H, W, 3) crops")
+    if len({c.ndim for c in crops}) != 1:
+        raise OptionError("noise by octave needs crops that all have the same channels")
+    full: list[Plane] = [np.asarray(np.asarray(c, np.float32) * 255, np.float32) for c in crops]
+    gray = full[0].ndim == 2
+    luma = full if gray else [np.ascontiguousarray(c @ _LUMA) for c in full]
+    rounding = (255 / levels) ** 2 * _ROUNDING if levels else 0.0
+    at = [_blocks(p) for p in luma]
+    seen, even = _measured(at, at, rounding)
+    if seen[0] is None:
+        return None
+    channels: list[tuple[float, ...]] = []
+    if gray:
+        channels.append(tuple(s or 0.0 for s in seen))
+    else:
+        for c in range(3):
+            own = [_blocks(np.ascontiguousarray(p[..., c])) for p in full]
+            channels.append(tuple(s or 0.0 for s in _measured(own, at, rounding)[0]))
+    sure = tuple(s is not None and e <= _EVEN for s, e in zip(seen, even, strict=True))
+    return OctaveNoise(
+        luma=tuple(s or 0.0 for s in seen),
+        channels=tuple(channels),
+        even=sure,
+        curve=_curve(at, rounding),
+        specks=_specks(luma),
+    )
+
+
+def _specks(luma: Sequence[Plane]) -> float:
+    """Share of pixels far from the median of their neighbours, where most of the picture lies close to it."""
+    import cv2
+
+    away = []
+    for plane in luma:
+        levels = np.clip(np.rint(plane), 0, 255).astype(np.uint8)
+        away.append(cv2.absdiff(levels, cv2.medianBlur(levels, 3)).ravel())
+    all_away = np.concatenate(away)
+    # Gaussian noise that reaches the limit in many pixels moves the middle of them, too.
+    return float((all_away > _SPECK).mean()) if float(np.median(all_away)) * 6 < _SPECK else 0.0
+
+
+_Level = tuple[Plane, Plane, Plane]
+
+
+def _blocks(plane: Plane) -> list[_Level]:
+    """Per octave: energy of second differences, of the differences between neighbouring means, and mean, by block."""
+    import cv2
+
+    at, step = slice(_SIDE // 2, -(_SIDE // 2), _STEP), np.float32(1 / math.sqrt(6))
+    out = []
+    x = plane
+    for _ in OCTAVES:
+        h, w = x.shape
+        if min(h, w) < 2 * _SIDE + 6:
+            break
+        dx = (2 * x[1:-1, 1:-1] - x[1:-1, :-2] - x[1:-1, 2:]) * step
+        dy = (2 * x[1:-1, 1:-1] - x[:-2, 1:-1] - x[2:, 1:-1]) * step
+        energy = cv2.blur((dx * dx + dy * dy) / 2, (_SIDE, _SIDE))[at, at]
+        m = cv2.blur(x[1:-1, 1:-1], (4, 4))
+        around = np.zeros_like(m)
+        around[:, 4:-4] += np.square((2 * m[:, 4:-4] - m[:, :-8] - m[:, 8:]) * step)
+        around[4:-4] += np.square((2 * m[4:-4] - m[:-8] - m[8:]) * step)
+        structure = cv2.blur(around, (_SIDE + 4, _SIDE + 4))[at, at]
+        mean = cv2.blur(x[1:-1, 1:-1], (_SIDE, _SIDE))[at, at]
+        out.append((energy.ravel(), structure.ravel(), mean.ravel()))
+        h2, w2 = h // 2 * 2, w // 2 * 2
+        x = (x[:h2:2, :w2:2] + x[1:h2:2, :w2:2] + x[:h2:2, 1:w2:2] + x[1:h2:2, 1:w2:2]) * np.float32(0.25)
+    return out
+
+
+def _at(crops: Sequence[list[_Level]], octave: int, what: int) -> Plane:
+    parts = [levels[octave][what] for levels in crops if len(levels) > octave]
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _measured(
+    own: Sequence[list[_Level]], luma: Sequence[list[_Level]], rounding: float
+) -> tuple[list[float | None], list[float]]:
+    """Sigma and unevenness of each octave in the calmest blocks of a channel; None where there are too few."""
+    sigmas: list[float | None] = []
+    uneven = []
+    for k in range(len(OCTAVES)):
+        bright = _at(luma, k, 2)
+        inside = (bright > _DARK) & (bright < _LIGHT)
+        energy, structure = _at(own, k, 0)[inside], _at(own, k, 1)[inside]
+        if len(energy) < _ENOUGH:
+            sigmas.append(None)
+            uneven.append(math.inf)
+            continue
+        calm = energy[_calmest(structure)]
+        mean = float(calm.mean())
+        # Between neighbouring samples rounding is white, and halves with each octave as white noise does.
+        left = max(mean - rounding / 4**k, 0.0)
+        sigmas.append(math.sqrt(_SHARE * left))
+        uneven.append(float(calm.std()) / max(mean, 1e-6))
+    return sigmas, uneven
+
+
+def _calmest(structure: Plane) -> NDArray[np.intp]:
+    n = min(len(structure), max(_FEWEST, round(_CALM * len(structure))))
+    return np.argsort(structure, kind="stable")[:n]
+
+
+def _curve(luma: Sequence[list[_Level]], rounding: float) -> tuple[tuple[float, float], ...]:
+    """Sigma of luma over the octaves of 1 and 2 pixels, by brightness, where one has calm blocks that agree."""
+    out = []
+    for low in range(_BINS):
+        total, bright, agree = 0.0, 0.0, True
+        for k in (0, 1):
+            mean = _at(luma, k, 2)
+            inside = (mean > max(_DARK, low * 255 / _BINS)) & (mean <= min(_LIGHT, (low + 1) * 255 / _BINS))
+            energy, structure = _at(luma, k, 0)[inside], _at(luma, k, 1)[inside]
+            if len(energy) < _ENOUGH:
+                agree = False
+                break
+            calm = energy[_calmest(structure)]
+            agree = agree and float(calm.std()) <= _EVEN * float(calm.mean())
+            total += _SHARE * max(float(calm.mean()) - rounding / 4**k, 0.0)
+            bright = float(mean[inside].mean())
+        if agree:
+            out.append((bright / 255, math.sqrt(total)))
+    return tuple(out)
