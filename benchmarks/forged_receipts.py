@@ -49,7 +49,7 @@ VALUES: tuple[Any, ...] = (
 #: Beginnings of fields that a bundle cannot disprove.
 FREE = (
     "environment", "warnings", "stand_ins", "recipe.asked", "recipe.resolved.reasons", "inspection", "tool",
-    "output.picture.format",  # in what the picture came, which of a result nothing depends on
+    "outputs.picture.picture.format",  # in what the picture came, which of a result nothing depends on
 )  # fmt: skip
 
 
