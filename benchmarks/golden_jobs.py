@@ -117,6 +117,13 @@ def make_inputs(folder: Path) -> None:
     Pil.fromarray(paper.astype(np.uint8)).save(folder / "paper.png")
 
 
+def loaded_from(tree: Path) -> Path:
+    """Return the file that ``import tratto`` reads with a tree: without one, the installed package would answer."""
+    env = {**os.environ, "PYTHONPATH": str(tree / "src")}
+    line = [sys.executable, "-c", "import tratto; print(tratto.__file__)"]
+    return Path(subprocess.run(line, env=env, capture_output=True, text=True, check=True).stdout.strip()).resolve()
+
+
 def run(tree: Path, job: GoldenJob, inputs: Path, out: Path) -> str:
     """Run one job with a tree; return what went wrong, or nothing."""
     env = {**os.environ, "PYTHONPATH": str(tree / "src"), "TRATTO_KEYS": str(out / "no-keys")}
@@ -161,6 +168,10 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--keep", type=Path, default=None, help="folder to leave inputs and results in")
     given = parser.parse_args()
+    for tree in (given.old, given.new):
+        loaded = loaded_from(tree.resolve())
+        if tree.resolve() not in loaded.parents:
+            sys.exit(f"{tree} is no tree of Tratto: what would run is {loaded}")
     sys.path.insert(0, str(HERE / "src"))
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="golden-") as made:
