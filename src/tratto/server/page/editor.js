@@ -411,6 +411,7 @@ export function createEditor({ source, name, saveAs, classes = [], points: takes
   }
 
   canvas.dataset.tool = state.tool;
+  canvas.style.setProperty("--shape", String(source.width / source.height)); // what a narrow page makes room for
   refresh();
   return { element, mask, points, help: HELP, view, choose, load, refresh: mask.onedit, close: () => view.close() };
 }
