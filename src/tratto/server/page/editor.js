@@ -360,15 +360,15 @@ export function createEditor({ source, name, saveAs, classes = [], points: takes
   const bar = h("div", { class: "tools", role: "toolbar", "aria-label": "Drawing tools" }, [...tools.values()], h("span", { class: "gap" }), undo, redo);
   const more = h("div", { class: "tools second" },
     classes.length > 0 && h("label", { class: "measure" }, "Kind ", layerMark, layer), sizeLabel, rangeLabel,
-    h("label", { class: "check" }, shown, "Show mask"),
-    h("span", { class: "gap" }),
+    h("label", { class: "check" }, shown, "Show mask"));
+  const foot = h("div", { class: "tools foot" }, facts, h("span", { class: "gap" }),
     button({ class: "quiet", onclick: () => file.click() }, null, "Load mask…"),
     button({ class: "quiet", onclick: save }, null, "Save mask"),
     button({ class: "quiet", onclick: () => mask.edit(() => mask.invert()) }, null, "Invert"),
     button({ class: "quiet", onclick: () => { points.length = 0; mask.edit(() => mask.clear()); refresh(); onchange(); } }, null, "Clear"), file);
   const help = h("p", { id: "drawing-help", class: "unseen" },
     "Arrow keys move the drawing point, space puts the pen down or sets a point, escape leaves. All keys are listed under Keys.");
-  const element = h("div", { class: "editor" }, bar, more, canvas, help, facts);
+  const element = h("div", { class: "editor" }, bar, more, canvas, help, foot);
 
   async function load(blob) {
     if (!blob) return;
