@@ -36,7 +36,7 @@ function makeViewer(element, label) {
   });
   viewer.addHandler("zoom", () => { // single pixels stay squares
     const item = viewer.world.getItemAt(viewer.world.getItemCount() - 1);
-    if (item) viewer.drawer.setImageSmoothingEnabled(item.viewportToImageZoom(viewer.viewport.getZoom(true)) < 2);
+    if (item) viewer.drawer.setImageSmoothingEnabled(item.viewportToImageZoom(viewer.viewport.getZoom()) < 2);
   });
   return viewer;
 }
