@@ -19,7 +19,11 @@ def kind(answer):
 @pytest.fixture(scope="module")
 def done(server, sent):
     """A repair of alice that is done."""
-    asked = {"task": "repair", "inputs": {"picture": sent[0]["id"], "mask": sent[1]["id"]}, "options": {"method": "telea"}}
+    asked = {
+        "task": "repair",
+        "inputs": {"picture": sent[0]["id"], "mask": sent[1]["id"]},
+        "options": {"method": "telea"},
+    }
     answer = server.alice.post("/api/v1/jobs", json=asked, headers={"Idempotency-Key": "one"})
     assert answer.status_code == 202, answer.text
     again = server.alice.post("/api/v1/jobs", json=asked, headers={"Idempotency-Key": "one"})
@@ -125,7 +129,9 @@ def test_a_bundle_verifies_and_a_changed_one_does_not(server, sent, done):
         for name in names:
             kept = old.read(name)
             new.writestr(name, kept + b" " if name.endswith("report.html") else kept)
-    assert server.bob.post("/api/v1/verify", files={"file": ("b.zip", spoilt.getvalue())}).json()["verdict"] == "altered"
+    assert (
+        server.bob.post("/api/v1/verify", files={"file": ("b.zip", spoilt.getvalue())}).json()["verdict"] == "altered"
+    )
 
 
 def test_undo_gives_back_the_bytes_that_were_sent(server, sent, done):
@@ -244,7 +250,10 @@ def test_quota_and_limits_of_a_key_lose_nothing(tmp_path):
         answer = poor.post("/api/v1/uploads", files={"file": ("a.png", png(picture(400, 400)))})
         assert answer.status_code in (413, 507)
         assert poor.get(f"/api/v1/uploads/{first['id']}").status_code == 200
-        assert kind(small.post("/api/v1/uploads", files={"file": ("a.png", png(picture()))})) == (413, "PictureTooLarge")
+        assert kind(small.post("/api/v1/uploads", files={"file": ("a.png", png(picture()))})) == (
+            413,
+            "PictureTooLarge",
+        )
         big = small.post("/api/v1/uploads", files={"file": ("a.png", bytes(60_000))})
         assert kind(big) == (413, "FileTooLarge")
         assert not list(server.settings.temporary.iterdir())

@@ -187,7 +187,7 @@ class Worker:
 
     def _one(self, claim: Claim) -> None:
         """Do one job to its end, whatever that is."""
-        from tratto.server.uploads import discard
+        from tratto.server.uploads import discard, without_paths
 
         store, keep = self.store, self.settings.keep
         state, size = "failed", 0
@@ -220,6 +220,8 @@ class Worker:
                 "message": f"a fault in tratto itself: {type(e).__name__}: {e}"[:1000],
                 "option": None,
             }
+        if error is not None:
+            error["message"] = without_paths(str(error["message"]), self.settings)
         try:
             # a job that was deleted, or given to another, is not finished by us, and its files go
             if (state == "done" or state == "cancelled" or error) and not store.finish(
