@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from tratto.core.errors import InputError, OptionError
 from tratto.server.database import Database
@@ -109,7 +110,7 @@ class Access:
             )
         return key
 
-    def keys(self) -> list[dict[str, object]]:
+    def keys(self) -> list[dict[str, Any]]:
         """Return what is known of each key; never the key."""
         return [
             {**dict(row), "hash": row["hash"][:12], "scopes": row["scopes"].split()}

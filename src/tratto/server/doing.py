@@ -23,7 +23,7 @@ from tratto.server.pace import Pace
 from tratto.server.pyramid import PREVIEWS, write_pyramid
 from tratto.server.settings import Settings
 from tratto.server.store import new_id
-from tratto.server.uploads import bytes_below, discard, linked
+from tratto.server.uploads import bytes_below, discard, linked, without_paths
 from tratto.server.worker import Claim, Lost
 
 if TYPE_CHECKING:
@@ -164,7 +164,10 @@ class _Doing:
         outcome = self.outcome(job, session)
         discard(self.attempt / "classes")
         details = outcome.details
-        told: dict[str, Any] = {"note": outcome.message, "warnings": details.get("warnings", [])}
+        told: dict[str, Any] = {
+            "note": without_paths(outcome.message, self.settings),
+            "warnings": [without_paths(w, self.settings) for w in details.get("warnings", [])],
+        }
         if outcome.status == "planned":
             plan = {
                 k: details[k] for k in ("reasons", "estimated_seconds", "width", "height", "may_change") if k in details
@@ -360,7 +363,7 @@ def _signer(settings: Settings) -> Notary | None:
 
 
 def _error(outcome: FileOutcome) -> TrattoError:
-    """Return the error that an outcome tells of, by its exit code, without the paths of this machine."""
+    """Return the error that an outcome tells of, by its exit code."""
     from tratto.core import errors
 
     kinds = (
@@ -368,8 +371,7 @@ def _error(outcome: FileOutcome) -> TrattoError:
         errors.ForbiddenStep, Cancelled,
     )  # fmt: skip
     known = {kind.exit_code: kind for kind in kinds}
-    message = outcome.message.replace(f"{outcome.source.parent}{os.sep}", "")
-    return known.get(outcome.exit_code, TrattoError)(message)
+    return known.get(outcome.exit_code, TrattoError)(outcome.message)
 
 
 _ENDINGS = {

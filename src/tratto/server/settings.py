@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tratto.core.errors import MissingExtra, OptionError
+from tratto.core.errors import MissingExtra, OptionError, OutputError
 
 #: What may be sent, unless the owner says otherwise.
 FORMATS = ("png", "jpeg", "tiff", "webp", "bmp")
@@ -96,9 +96,18 @@ class Settings(BaseModel):
         return self.folder / "jobs" / job
 
     def make_folders(self) -> None:
-        """Make the folders, readable by their owner alone."""
+        """Make the folders, readable by their owner alone.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be made.
+        """
         for folder in (self.folder, self.folder / "uploads", self.folder / "jobs", self.temporary):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as e:
+                raise OutputError(f"{folder} cannot be a server's folder: {e.strerror or e}; name another") from e
 
 
 def usual_folder() -> Path:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -219,7 +220,7 @@ class Children:
                     raise Problem(413, "PictureTooLarge", "the file takes too long to decode") from e
                 raise
         try:
-            told: dict[str, Any] = json.loads(answer)
+            told: dict[str, Any] = json.loads(without_paths(answer.decode(), settings))
         except ValueError:
             raise Problem(
                 413, "PictureTooLarge", "the file takes more time or memory to decode than is allowed"
@@ -227,6 +228,17 @@ class Children:
         if "error" in told:
             raise problem_of(told["error"]["kind"], told["error"]["message"])
         return told
+
+
+def without_paths(text: str, settings: Settings) -> str:
+    """Return a message without the folders of this machine: files are told by their names.
+
+    Examples
+    --------
+    >>> without_paths("/srv/t/jobs/0f/file/a 1.png: is no picture", Settings(folder=Path("/srv/t")))
+    'a 1.png: is no picture'
+    """
+    return re.sub(rf"{re.escape(str(settings.folder))}(?:/[^\s/:;,\"\\]+)*/", "", text)
 
 
 def quiet(settings: Settings) -> Mapping[str, str]:

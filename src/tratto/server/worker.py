@@ -132,24 +132,39 @@ class Worker:
         while not self.ending.is_set():
             if not self._turn.acquire(timeout=1.0):
                 continue
-            row = None
-            try:
-                row = None if self.ending.is_set() else self.store.claim(self.name)
-            except sqlite3.OperationalError as e:  # locked for longer than a minute, or the disk is full
-                log(f"the queue cannot be read: {e}")
-            except TrattoError as e:
-                log(str(e))
-            if row is None:
-                self._turn.release()
+            claim = None if self.ending.is_set() else self._claim()
+            if claim is None:
                 self.ending.wait(IDLE)
-                continue
-            claim = Claim(row, self)
-            with self._lock:
-                self._claims[claim.token] = claim
-            threading.Thread(target=self._one, args=(claim,)).start()
+            else:
+                threading.Thread(target=self._one, args=(claim,)).start()
         deadline = time.monotonic() + GRACE
         while self._claims and time.monotonic() < deadline:
             time.sleep(0.05)
+
+    def once(self) -> bool:
+        """Do the next job in this thread; False: there is none."""
+        self._turn.acquire()
+        claim = self._claim()
+        if claim is not None:
+            self._one(claim)
+        return claim is not None
+
+    def _claim(self) -> Claim | None:
+        """Take the next job, with the turn in hand; without one, the turn is given back."""
+        row = None
+        try:
+            row = self.store.claim(self.name)
+        except sqlite3.OperationalError as e:  # locked for longer than a minute
+            log(f"the queue cannot be read: {e}")
+        except TrattoError as e:
+            log(str(e))
+        if row is None:
+            self._turn.release()
+            return None
+        claim = Claim(row, self)
+        with self._lock:
+            self._claims[claim.token] = claim
+        return claim
 
     def make_way(self, claim: Claim) -> bool:
         """Let another job go on while one is paused; False: too many are paused already, or it is not ours."""
@@ -172,7 +187,7 @@ class Worker:
 
     def _one(self, claim: Claim) -> None:
         """Do one job to its end, whatever that is."""
-        from tratto.server.uploads import discard
+        from tratto.server.uploads import discard, without_paths
 
         store, keep = self.store, self.settings.keep
         state, size = "failed", 0
@@ -205,6 +220,8 @@ class Worker:
                 "message": f"a fault in tratto itself: {type(e).__name__}: {e}"[:1000],
                 "option": None,
             }
+        if error is not None:
+            error["message"] = without_paths(str(error["message"]), self.settings)
         try:
             # a job that was deleted, or given to another, is not finished by us, and its files go
             if (state == "done" or state == "cancelled" or error) and not store.finish(
@@ -221,7 +238,8 @@ class Worker:
         finally:
             with self._lock:
                 self._claims.pop(claim.token, None)
-            self.store.database.close()
+            if threading.current_thread() is not threading.main_thread():
+                self.store.database.close()
             self._turn.release()
 
     def _beat(self) -> None:
