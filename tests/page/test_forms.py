@@ -7,7 +7,7 @@ from tratto.tasks.doors import http_schema
 
 MAKE = """async ([schema, before]) => {
   const { makeForm } = await import("/form.js");
-  window.form = makeForm(schema, { values: before, pick: () => [[1, 2], [3, 4]] });
+  window.form = makeForm(schema, { values: before, pick: () => [[1, 2], [3, 4]], words: [{ name: "calm", text: "a calm wall" }] });
   document.body.replaceChildren(window.form.element);
   return window.form.read();
 }"""
@@ -31,6 +31,7 @@ NEW = {
         "tiles": {"anyOf": [{"type": "array"}, {"type": "null"}], "default": None, "x-widget": "pair"},
         "params": {"type": "object", "default": {}, "x-widget": "values"},
         "kinds": {"type": "array", "default": [], "x-widget": "names"},
+        "some": {"type": "array", "default": [], "items": {"enum": ["crack", "fold"]}, "x-widget": "names"},
     },
 }
 
@@ -50,6 +51,7 @@ def test_every_kind_of_option_says_what_was_chosen(modules):
     for group in modules.locator("summary").all():
         group.click()
     modules.get_by_label("Switch").uncheck()
+    modules.get_by_label("fold").check()
     modules.get_by_label("Choice").select_option("4")
     for name, text in {
         "share": "0.25",
@@ -75,6 +77,7 @@ def test_every_kind_of_option_says_what_was_chosen(modules):
         "tiles": [3, 2],
         "params": {"noise": 2, "name": "x"},
         "kinds": ["crack", "fold"],
+        "some": ["fold"],
     }
     assert modules.evaluate("() => window.form.read()") == chosen
     # a reload, or a job that is done again, brings all of it back

@@ -163,8 +163,11 @@ def test_each_job_from_upload_to_undo_by_mouse(tab, tmp_path, task):
 
 def tab_to(tab, text):
     """Press Tab until what has the focus is called so."""
-    name = """() => { const e = document.activeElement;
-      return e.role === "tabpanel" ? "" : [e.getAttribute("aria-label"), e.innerText, e.labels?.[0]?.innerText, e.name].join(" "); }"""
+    name = """() => {
+      const e = document.activeElement;
+      if (e.role === "tabpanel") return "";
+      return [e.getAttribute("aria-label"), e.innerText, e.labels?.[0]?.innerText, e.name].join(" ");
+    }"""
     for _ in range(150):
         tab.keyboard.press("Tab")
         if text in tab.evaluate(name):
@@ -213,14 +216,14 @@ def test_a_reload_keeps_mask_task_options_and_job(tab, tmp_path):
     add(tab, room(tmp_path / "kept.png"))
     choose(tab, "repair")
     mark(tab)
-    tab.get_by_label("Grow").fill("2")
+    tab.locator("#option-grow").fill("2")
     said = tab.locator(".facts").inner_text()
     tab.wait_for_timeout(500)  # the mask is kept a moment after the last stroke
     tab.reload()
     tab.wait_for_selector(".canvas")
     assert tab.locator(".facts").inner_text() == said
     assert tab.locator("input[name=task]:checked").get_attribute("value") == "repair"
-    assert tab.get_by_label("Grow").input_value() == "2"
+    assert tab.locator("#option-grow").input_value() == "2"
     tab.get_by_role("button", name="Run", exact=True).click()
     tab.wait_for_selector(".badge")
     tab.reload()  # in the middle of the job

@@ -334,6 +334,13 @@ export function createEditor({ source, name, saveAs, classes = [], points: takes
     refresh();
   }
 
+  /** Offer layers by class, or draw on the one without. */
+  function useClasses(offered) {
+    layerLabel.hidden = !offered || !classes.length;
+    if (!offered) mask.use("");
+    refresh();
+  }
+
   function setShown(value) {
     state.shown = value;
     refresh();
@@ -354,12 +361,13 @@ export function createEditor({ source, name, saveAs, classes = [], points: takes
   const layer = h("select", { onchange: () => { mask.use(layer.value); refresh(); } },
     h("option", { value: "" }, "Damage, any kind"), classes.map((c) => h("option", { value: c }, c[0].toUpperCase() + c.slice(1))));
   const layerMark = h("span", { class: "swatch" });
+  const layerLabel = h("label", { class: "measure", hidden: !classes.length }, "Kind ", layerMark, layer);
   const shown = h("input", { type: "checkbox", checked: true, onchange: () => setShown(shown.checked) });
   const file = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => load(file.files[0]) });
   const facts = h("p", { class: "facts", role: "status" });
   const bar = h("div", { class: "tools", role: "toolbar", "aria-label": "Drawing tools" }, [...tools.values()], h("span", { class: "gap" }), undo, redo);
   const more = h("div", { class: "tools second" },
-    classes.length > 0 && h("label", { class: "measure" }, "Kind ", layerMark, layer), sizeLabel, rangeLabel,
+    layerLabel, sizeLabel, rangeLabel,
     h("label", { class: "check" }, shown, "Show mask"));
   const foot = h("div", { class: "tools foot" }, facts, h("span", { class: "gap" }),
     button({ class: "quiet", onclick: () => file.click() }, null, "Load mask…"),
@@ -413,5 +421,5 @@ export function createEditor({ source, name, saveAs, classes = [], points: takes
   canvas.dataset.tool = state.tool;
   canvas.style.setProperty("--shape", String(source.width / source.height)); // what a narrow page makes room for
   refresh();
-  return { element, mask, points, help: HELP, view, choose, load, refresh: mask.onedit, close: () => view.close() };
+  return { element, mask, points, help: HELP, view, choose, load, useClasses, refresh: mask.onedit, close: () => view.close() };
 }

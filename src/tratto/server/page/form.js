@@ -46,18 +46,19 @@ const TEXTS = {
  *
  * @returns {{element: HTMLElement, read: () => any, write: (value: any) => void, wrong: (text: string) => void, focus: () => void}}
  */
-function makeField(name, schema, { onchange, pick, words }) {
+function makeField(name, schema, { onchange, pick, words, prefix }) {
   const base = core(schema);
-  const widget = schema["x-widget"] ?? guess(base);
+  const several = base.items?.enum ? "several" : null; // some of a few names: boxes to tick
+  const widget = name === "template" ? "template" : several ?? schema["x-widget"] ?? guess(base);
   const unit = schema["x-unit"];
-  const id = `option-${name}`;
+  const id = `${prefix}-${name}`;
   const said = { id, "aria-describedby": `${id}-help ${id}-wrong`, oninput: () => { wrong(""); onchange(); } };
   const nullable = schema.anyOf?.some((s) => s.type === "null") || schema.default === null;
   let input;
   let control;
   let read = () => (input.value === "" ? undefined : input.value);
   let write = (value) => { input.value = value ?? ""; };
-  const label = h("label", { for: id }, inWords(name));
+  const label = several ? h("b", {}, inWords(name)) : h("label", { for: id }, inWords(name));
 
   if (widget === "switch") {
     input = h("input", { ...said, type: "checkbox" });
@@ -70,6 +71,16 @@ function makeField(name, schema, { onchange, pick, words }) {
     control = input;
     read = () => choices.find((c) => String(c) === input.value);
     write = (value) => { input.value = String(value ?? choices[0]); };
+  } else if (widget === "template") {
+    input = h("select", said, h("option", { value: "" }, "none"), words.map((w) => h("option", { value: w.name, title: w.text }, w.name)));
+    control = input;
+    read = () => input.value;
+  } else if (widget === "several") {
+    const boxes = base.items.enum.map((choice) => [choice, h("input", { type: "checkbox", onchange })]);
+    input = boxes[0][1];
+    control = h("span", { class: "boxes", role: "group", "aria-label": inWords(name) }, boxes.map(([choice, box]) => h("label", { class: "check" }, box, String(choice))));
+    read = () => boxes.filter(([, box]) => box.checked).map(([choice]) => choice);
+    write = (value) => boxes.forEach(([choice, box]) => { box.checked = (value ?? []).includes(choice); });
   } else if (widget === "number" || widget === "integer") {
     const [low, high] = [base.minimum ?? base.exclusiveMinimum, base.maximum ?? base.exclusiveMaximum];
     input = h("input", { ...said, type: "number", inputmode: widget === "integer" ? "numeric" : "decimal", min: base.minimum, max: base.maximum,
@@ -102,15 +113,6 @@ function makeField(name, schema, { onchange, pick, words }) {
     } else read = () => (input.value === "" ? (nullable ? null : schema.default === "" ? "" : undefined) : numeric(base, input.value));
     if (["points", "corners", "point"].includes(widget) && pick) {
       control = h("span", { class: "row" }, input, h("button", { type: "button", class: "quiet", onclick: () => { write(pick(name, widget)); wrong(""); onchange(); } }, "Take points"));
-    }
-    if (widget === "words" && words.length) {
-      const choose = h("select", { "aria-label": `${inWords(name)}: insert a template`, onchange: () => {
-        const chosen = words.find((w) => w.name === choose.value);
-        if (chosen) write(chosen.text);
-        choose.value = "";
-        onchange();
-      } }, h("option", { value: "" }, "Insert a template…"), words.map((w) => h("option", { value: w.name }, w.name)));
-      control = h("span", { class: "column" }, input, choose);
     }
   }
 
@@ -145,14 +147,15 @@ const numeric = (base, text) => (base.type === "integer" && /^-?\d+$/.test(text)
  * @param {(name: string, widget: string) => Array} [settings.pick] points of the picture
  * @param {Array} [settings.words] templates, {name, text}
  * @param {string[]} [settings.without] names that are not shown
+ * @param {string} [settings.prefix] of the fields' ids, where there are several forms
  * @returns {{element: HTMLElement, read: () => Object|null, values: () => Object, complain: (option: string, message: string) => boolean}}
  */
-export function makeForm(schema, { values: before = {}, onchange = () => {}, pick = null, words = [], without = [] } = {}) {
+export function makeForm(schema, { values: before = {}, onchange = () => {}, pick = null, words = [], without = [], prefix = "option" } = {}) {
   const fields = new Map();
   const groups = new Map();
   for (const [name, property] of Object.entries(schema.properties ?? {})) {
-    if (without.includes(name)) continue;
-    const field = makeField(name, property, { onchange, pick, words });
+    if (without.includes(name) || (name === "template" && !words.length)) continue;
+    const field = makeField(name, property, { onchange, pick, words, prefix });
     field.write(name in before ? before[name] : property.default);
     fields.set(name, { ...field, property });
     const group = property["x-group"] ?? "task";

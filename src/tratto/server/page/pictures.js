@@ -138,11 +138,15 @@ export async function pictureView(app, id) {
     tile: (level, x, y) => at(`/uploads/${id}/tiles/${Math.max(level, upload.view.min_level)}/${x}_${y}`),
   };
   const main = app.tasks.filter((t) => t.output !== "mask");
-  const proposers = app.tasks.filter((t) => t.output === "mask");
+  const isPlaces = (schema) => schema["x-widget"] === "points";
+  const proposers = app.tasks.filter((t) => t.output === "mask").map((tool) => ({
+    tool, form: makeForm(tool.options, { prefix: tool.name, without: Object.keys(tool.options.properties).filter((n) => isPlaces(tool.options.properties[n])) }),
+  }));
   const chosen = kept("work", { task: main[0].name, values: {} });
   let task = main.find((t) => t.name === chosen.task) ?? main[0];
   const maskOf = (t) => t.inputs.find((i) => i.kind === "mask");
-  const classNames = ["crack", "weathering", "missing", "dirt", "vandalism", "scratch", "fold", "stain"];
+  // the classes of damage are those that can be looked for
+  const classNames = proposers.flatMap((p) => Object.values(p.tool.options.properties)).find((s) => s.items?.enum)?.items.enum ?? [];
   const others = {}; // uploads for second inputs, by role
   let how = "draw"; // or a word such as auto
 
@@ -190,6 +194,7 @@ export async function pictureView(app, id) {
     saveFormTask();
     const input = maskOf(task);
     editor.element.classList.toggle("no-mask", !input);
+    editor.useClasses(Boolean(input?.classes));
     fill(inputsBox, input && maskChoice(input), task.inputs.slice(1).filter((i) => i.kind !== "mask").map(fileChoice));
     form = makeForm(task.options, { values: chosen.values[task.name] ?? {}, onchange: saveForm, pick, words: app.templates });
     fill(formBox, form.element);
@@ -203,7 +208,9 @@ export async function pictureView(app, id) {
     if (!ways.some(([w]) => w === how)) how = "draw";
     return h("fieldset", { class: "tasks" }, h("legend", {}, "Mask"), h("p", { class: "soft small" }, input.help),
       ways.length > 1 && ways.map(([way, text]) => h("label", { class: "check" }, h("input", { type: "radio", name: "how", value: way, checked: way === how, onchange: () => { how = way; } }), text)),
-      h("div", { class: "row" }, proposers.map((p) => h("button", { type: "button", onclick: (e) => propose(p, e.currentTarget) }, PROPOSERS[p.name] ?? p.name.replaceAll("-", " ")))),
+      proposers.map(({ tool, form: search }) => h("div", {},
+        h("button", { type: "button", class: "wide", onclick: (e) => propose(tool, search, e.currentTarget) }, PROPOSERS[tool.name] ?? tool.name.replaceAll("-", " ")),
+        h("details", { class: "small" }, h("summary", {}, "How it is looked for"), search.element))),
       proposal);
   }
 
@@ -222,10 +229,11 @@ export async function pictureView(app, id) {
 
   const proposal = h("p", { class: "soft small", role: "status" });
   /** Run a task that makes a mask, and take its mask into the editor. */
-  async function propose(tool, button) {
-    const options = {};
+  async function propose(tool, search, button) {
+    const options = search.read();
+    if (!options) return;
     for (const [name, schema] of Object.entries(tool.options.properties)) {
-      if (schema["x-widget"] !== "points") continue;
+      if (!isPlaces(schema)) continue;
       const places = editor.points.filter((p) => p.on === (name !== "others")).map((p) => [p.x, p.y]);
       if (places.length) options[name] = places;
       else if (name !== "others") {
