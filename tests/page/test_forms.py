@@ -7,7 +7,8 @@ from tratto.tasks.doors import http_schema
 
 MAKE = """async ([schema, before]) => {
   const { makeForm } = await import("/form.js");
-  window.form = makeForm(schema, { values: before, pick: () => [[1, 2], [3, 4]], words: [{ name: "calm", text: "a calm wall" }] });
+  const words = [{ name: "calm", text: "a calm wall" }];
+  window.form = makeForm(schema, { values: before, pick: () => [[1, 2], [3, 4]], words });
   document.body.replaceChildren(window.form.element);
   return window.form.read();
 }"""

@@ -279,6 +279,43 @@ def test_what_is_wrong_is_said_where_it_is(tab, tmp_path):
     assert "#/picture/" in tab.url
 
 
+def given_files(tab, kind, path):
+    """Give the page a file as a drop or a paste does."""
+    code = """([kind, name, bytes]) => {
+      const held = new DataTransfer();
+      held.items.add(new File([Uint8Array.from(bytes)], name, { type: "image/png" }));
+      const more = { bubbles: true, cancelable: true };
+      document.body.dispatchEvent(kind === "drop" ? new DragEvent("drop", { ...more, dataTransfer: held })
+        : new ClipboardEvent("paste", { ...more, clipboardData: held }));
+    }"""
+    tab.evaluate(code, [kind, path.name, list(path.read_bytes())])
+    tab.wait_for_selector(".canvas")
+
+
+def test_pictures_come_by_drop_paste_and_folder_and_are_done_together(tab, tmp_path):
+    given_files(tab, "drop", room(tmp_path / "dropped.png"))
+    assert tab.locator("h1").inner_text() == "dropped.png"
+    given_files(tab, "paste", room(tmp_path / "pasted.png"))
+    tab.locator("h1", has_text="pasted.png").wait_for()
+    for upload in tab.evaluate("async () => (await (await fetch('api/v1/uploads?limit=100')).json()).uploads"):
+        code = "([id]) => fetch(`api/v1/uploads/${id}`, { method: 'DELETE', headers: { 'X-Tratto-Page': '1' } })"
+        tab.evaluate(code, [upload["id"]])
+    (tmp_path / "scans" / "inner").mkdir(parents=True)
+    room(tmp_path / "scans" / "one.png")
+    room(tmp_path / "scans" / "inner" / "two.png")
+    tab.goto(tab.url.partition("#")[0])
+    tab.locator("input[webkitdirectory]").set_input_files(str(tmp_path / "scans"))
+    tab.get_by_role("link", name=re.compile("^one.png")).wait_for()
+    tab.get_by_role("link", name=re.compile("^two.png")).click()
+    tab.wait_for_selector(".canvas")
+    choose(tab, "restore")
+    tab.get_by_label("The same for the other 1").check()
+    run(tab)
+    tab.get_by_role("link", name="Jobs").click()
+    for name in ("one.png", "two.png"):
+        tab.locator(".job-row", has_text=name).first.locator(".badge.done").wait_for()
+
+
 def test_a_name_is_shown_as_text_and_a_file_that_is_no_picture_stops_no_other(tab, tmp_path):
     evil = room(tmp_path / "<img src=x onerror=document.title='owned'>.png")
     bad = tmp_path / "bad.png"

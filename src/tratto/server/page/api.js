@@ -91,7 +91,17 @@ class Jobs extends EventTarget {
     this.stream = new EventSource(at("/events"));
     this.stream.addEventListener("job", (e) => this.put(JSON.parse(e.data)));
     this.stream.addEventListener("gone", (e) => this.drop(JSON.parse(e.data).id));
-    window.addEventListener("pagehide", () => this.stream.close());
+    // the browser reconnects by itself, but gives up where the server was away and answered otherwise
+    this.stream.onerror = () => {
+      if (this.stream?.readyState !== EventSource.CLOSED) return;
+      this.stream = null;
+      setTimeout(() => { this.listen(); this.load().catch(() => {}); }, 5000);
+    };
+  }
+
+  close() {
+    this.stream?.close();
+    this.stream = null;
   }
 
   async load(path = "/jobs?limit=100") {

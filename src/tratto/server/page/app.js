@@ -165,6 +165,9 @@ async function start() {
     return;
   }
   jobs.listen();
+  // a page that comes back from the browser's memory has heard nothing meanwhile
+  window.addEventListener("pagehide", () => jobs.close());
+  window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); });
   for (const kind of ["job", "gone"]) jobs.addEventListener(kind, countJobs);
   countJobs();
   window.addEventListener("hashchange", route);
