@@ -61,6 +61,8 @@ function showTheme() {
   fill(theme, icon(isDark() ? ICONS.light : ICONS.dark));
 }
 
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
+
 function showKeys() {
   const single = h("input", { type: "checkbox", checked: kept("keys", true), onchange: () => keep("keys", single.checked) });
   const list = (title, keys) => [h("h3", {}, title), h("dl", { class: "keys" }, keys.map(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]))];

@@ -19,6 +19,8 @@ const ACTIONS = {
 };
 /** Colours of layers: the first is the one without a class. Told apart by name as well, never by colour alone. */
 const COLORS = [[216, 27, 96], [30, 136, 229], [255, 143, 0], [0, 150, 136], [142, 36, 170], [104, 159, 56], [121, 85, 72], [94, 53, 177], [0, 172, 193]];
+/** How much of what lies below a mask it hides. */
+const SEEN = 0.55;
 const HELP = [
   ["Arrow keys", "move the drawing point; with Shift by 10, with Ctrl by 1 pixel"],
   ["Space", "brush, eraser and lasso: put the pen down or lift it; polygon, wand and points: set a point"],
@@ -84,7 +86,7 @@ export function createEditor({ source, name, saveAs, classes = [], points: takes
         const value = tile[y * TILE + x];
         const to = 4 * (Math.floor(y / step) * side + Math.floor(x / step));
         // the largest value of a block counts: a crack of one pixel is seen at any zoom
-        if (value && value * 0.6 > image.data[to + 3]) image.data.set([r, g, b, value * 0.6], to);
+        if (value && value * SEEN > image.data[to + 3]) image.data.set([r, g, b, value * SEEN], to);
       }
     }
     context.putImageData(image, 0, 0);
@@ -350,8 +352,8 @@ export function createEditor({ source, name, saveAs, classes = [], points: takes
   const tools = new Map(TOOLS.filter(([t]) => t !== "points" || takesPoints).map(([tool, text, key, path]) => [
     tool, button({ class: "tool", title: `${text} (${key})`, "aria-keyshortcuts": key, onclick: () => choose(tool) }, path, text),
   ]));
-  const undo = button({ class: "tool", title: "Undo (Ctrl+Z)", onclick: () => mask.undo() }, ACTIONS.undo[1], "Undo");
-  const redo = button({ class: "tool", title: "Redo (Ctrl+Shift+Z)", onclick: () => mask.redo() }, ACTIONS.redo[1], "Redo");
+  const undo = button({ class: "tool bare", title: "Undo (Ctrl+Z)", onclick: () => mask.undo() }, ACTIONS.undo[1], "Undo");
+  const redo = button({ class: "tool bare", title: "Redo (Ctrl+Shift+Z)", onclick: () => mask.redo() }, ACTIONS.redo[1], "Redo");
   const size = h("input", { type: "range", min: "0", max: "1", step: "0.01", oninput: () => setRadius(0.5 * 1000 ** size.value) });
   const sizeText = h("output", {});
   const range = h("input", { type: "range", min: "0", max: "128", step: "1", value: String(state.tolerance), oninput: () => { state.tolerance = Number(range.value); refresh(); } });
@@ -360,7 +362,12 @@ export function createEditor({ source, name, saveAs, classes = [], points: takes
   const rangeLabel = h("label", { class: "measure" }, "Tolerance ", range, rangeText);
   const layer = h("select", { onchange: () => { mask.use(layer.value); refresh(); } },
     h("option", { value: "" }, "Damage, any kind"), classes.map((c) => h("option", { value: c }, c[0].toUpperCase() + c.slice(1))));
-  const layerMark = h("span", { class: "swatch" });
+  const swatch = (kind) => {
+    const mark = h("span", { class: "swatch" });
+    mark.style.background = `rgb(${colorOf(kind).join(" ")})`;
+    return mark;
+  };
+  const layerMark = h("span", { class: "row" });
   const layerLabel = h("label", { class: "measure", hidden: !classes.length }, "Kind ", layerMark, layer);
   const shown = h("input", { type: "checkbox", checked: true, onchange: () => setShown(shown.checked) });
   const file = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => load(file.files[0]) });
@@ -407,14 +414,13 @@ export function createEditor({ source, name, saveAs, classes = [], points: takes
     sizeLabel.hidden = !["brush", "eraser"].includes(state.tool);
     rangeLabel.hidden = state.tool !== "wand";
     layer.value = mask.active;
-    layerMark.style.background = `rgb(${colorOf(mask.active).join(" ")})`;
+    fill(layerMark, swatch(mask.active));
     shown.checked = state.shown;
     facts.classList.remove("wrong");
     const said = [share ? `${(100 * share).toPrecision(2)} % of the picture may change` : "Nothing is marked yet"];
     const named = mask.drawn().filter(Boolean);
-    if (named.length) said.push(named.join(", "));
     if (points.length) said.push(points.length === 1 ? "1 point" : `${points.length} points`);
-    fill(facts, said.join(" · "));
+    fill(facts, said.join(" · "), named.map((one) => [" ", h("span", { class: "named" }, swatch(one), one)]));
     view.draw();
   }
 

@@ -328,11 +328,11 @@ export async function pictureView(app, id) {
     h("div", { class: "title-row" }, h("h1", {}, upload.name), h("span", { class: "soft" }, `${upload.width} × ${upload.height}, ${upload.mode}, ${upload.bits ?? 8} bits`), h("span", { class: "gap" }),
       siblings.length > 1 && index >= 0 && h("div", { class: "row" }, h("button", { type: "button", title: "Previous picture (P)", "aria-keyshortcuts": "p", onclick: () => step(-1) }, "Previous"),
         h("span", { class: "soft" }, `${index + 1} of ${siblings.length}`), h("button", { type: "button", title: "Next picture (N)", "aria-keyshortcuts": "n", onclick: () => step(1) }, "Next"))),
-    (upload.notes ?? []).length > 0 && h("ul", { class: "notes soft small" }, upload.notes.map((n) => h("li", {}, n))),
     h("div", { class: "columns" }, editor.element,
       h("form", { class: "panel", "aria-label": "Job", onsubmit: (e) => { e.preventDefault(); start(); }, novalidate: true }, tasks, inputsBox, formBox,
         h("div", { class: "submit" }, problem, run,
-          siblings.length > 1 && h("label", { class: "check small" }, all, `The same for the other ${siblings.length - 1}, each with its own mask`)))));
+          siblings.length > 1 && h("label", { class: "check small" }, all, `The same for the other ${siblings.length - 1}, each with its own mask`)))),
+    (upload.notes ?? []).length > 0 && h("ul", { class: "notes soft small", "aria-label": "Notes on the file" }, upload.notes.map((n) => h("li", {}, n))));
   showTask();
   // a job that is done again brings what it was started with
   const again = kept("again", null);
