@@ -62,7 +62,8 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator
     for status, answer in operation["responses"].items():
         if status.startswith("2"):
             kinds = ", ".join(
-                _kind(a["schema"]) if k == "application/json" else f"`{k}`" for k, a in answer.get("content", {}).items()
+                _kind(a["schema"]) if k == "application/json" else f"`{k}`"
+                for k, a in answer.get("content", {}).items()
             )
             yield f"- answer {status}" + (f": {kinds}" if kinds else "")
         elif status not in _USUAL:
