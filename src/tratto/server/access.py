@@ -98,7 +98,7 @@ class Access:
         if not scopes or any(s not in SCOPES for s in scopes):
             raise OptionError(f"a scope is one of {', '.join(SCOPES)}, got {', '.join(scopes) or 'none'}")
         key = f"tratto_{secrets.token_urlsafe(32)}"
-        with self.database.writing() as c:
+        with self.database.writing(durable=True) as c:
             if c.execute("SELECT 1 FROM keys WHERE name=?", (name,)).fetchone():
                 raise OptionError(f"there is a key called {name!r}; remove it first, or choose another name")
             c.execute(
@@ -125,7 +125,7 @@ class Access:
         InputError
             If there is none.
         """
-        with self.database.writing() as c:
+        with self.database.writing(durable=True) as c:
             if not c.execute("DELETE FROM keys WHERE name=?", (name,)).rowcount:
                 raise InputError(f"there is no key called {name[:60]!r}; tratto keys api list shows them")
 

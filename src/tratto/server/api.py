@@ -208,16 +208,9 @@ def _work(settings: Settings) -> Iterator[FilePath]:
         discard(folder)
 
 
-def _links(name: str, operation: str) -> dict[str, Any]:
-    return {operation: {"operationId": operation, "parameters": {name: "$response.body#/id"}}}
-
-
-_UPLOAD_LINKS = {**_links("upload", "get_upload"), **_links("upload", "remove_upload")}
-
-
 @router.post(
     "/uploads", tags=["uploads"], status_code=201, openapi_extra=_form("file"),
-    responses={**_errors(400, 408, 413, 415, 507), 201: {"links": _UPLOAD_LINKS}},
+    responses=_errors(400, 408, 413, 415, 507),
 )  # fmt: skip
 async def send_upload(request: Request, who: Runner, shared: Shared, response: Response) -> answers.Upload:
     """Send a picture. It is decoded, within limits, before the answer comes."""
@@ -375,12 +368,11 @@ _REQUEST = {
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/JobRequest"}}},
     }
 }
-_JOB_LINKS = {n: v for o in ("get_job", "remove_job", "verify_job", "undo_job") for n, v in _links("job", o).items()}
 
 
 @router.post(
     "/jobs", tags=["jobs"], status_code=202, openapi_extra=_REQUEST,
-    responses={**_errors(400, 404, 409, 413, 507), 202: {"links": _JOB_LINKS}},
+    responses=_errors(400, 404, 409, 413, 507),
 )  # fmt: skip
 async def ask(
     request: Request, who: Runner, shared: Shared, response: Response,
@@ -711,6 +703,25 @@ def describe(app: FastAPI) -> dict[str, Any]:
         "title": "JobRequest", "oneOf": list(found.values()),
         "discriminator": {"propertyName": "task", "mapping": mapping},
     }  # fmt: skip
+    _link(made["paths"])
     for name in ("HTTPValidationError", "ValidationError"):  # problems have a form of their own here
         schemas.pop(name, None)
     return made
+
+
+def _link(paths: dict[str, Any]) -> None:
+    """Say which operations take the id of an upload or job that another gives."""
+    givers = {
+        "upload": [("/api/v1/uploads", "201"), ("/api/v1/jobs/{job}/undo", "201")],
+        "job": [("/api/v1/jobs", "202")],
+    }
+    for name, places in givers.items():
+        takers = [o["operationId"] for p, ways in paths.items() if f"{{{name}}}" in p for o in ways.values()]
+        links: dict[str, Any] = {
+            taker: {"operationId": taker, "parameters": {name: "$response.body#/id"}} for taker in takers
+        }
+        if name == "upload":
+            asked = {"task": "restore", "inputs": {"picture": "{$response.body#/id}"}}
+            links["ask"] = {"operationId": "ask", "requestBody": asked}
+        for path, status in places:
+            paths[path]["post"]["responses"][status]["links"] = links

@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Match
 
 from tratto.server.api import Context, describe, router
 from tratto.server.database import Database
@@ -146,6 +147,19 @@ def make_app(settings: Settings) -> FastAPI:
     return app
 
 
+def methods_of(path: str) -> list[str]:
+    """Return the methods that a path of the API takes; empty: it is none.
+
+    Examples
+    --------
+    >>> methods_of("/api/v1/jobs"), methods_of("/index.html")
+    (['GET', 'POST'], [])
+    """
+    scope = {"type": "http", "path": path, "method": "", "root_path": "", "headers": []}
+    found = [r for r in router.routes if r.matches(scope)[0] is not Match.NONE]
+    return sorted({method for route in found for method in getattr(route, "methods", None) or ()})
+
+
 def page_folder() -> Path:
     """Return where the page's files are."""
     return Path(str(resources.files("tratto.server").joinpath("page")))
@@ -153,6 +167,8 @@ def page_folder() -> Path:
 
 def page(path: str = "index.html") -> Response:
     """Return a file of the page."""
+    if allowed := methods_of(f"/{path}"):  # what takes every path must not hide that this one takes another method
+        raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
     root = page_folder()
     file = root / path
     kind = TYPES.get(file.suffix.lower())
@@ -197,7 +213,10 @@ async def _known(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: HTTPException) -> Response:
     kind = {404: "NotFound", 405: "MethodNotAllowed"}.get(error.status_code, "BadRequest")
-    return JSONResponse(Problem(error.status_code, kind, str(error.detail)).body(), error.status_code, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (allowed := methods_of(request.url.path)):
+        headers["Allow"] = ", ".join(allowed)  # a path may have several routes, of which the router names one
+    return JSONResponse(Problem(error.status_code, kind, str(error.detail)).body(), error.status_code, headers)
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:

@@ -74,15 +74,20 @@ class Database:
         if made is None:
             made = sqlite3.connect(self.path, timeout=60, isolation_level=None)
             made.row_factory = sqlite3.Row
-            # FULL: a job that was accepted outlives a power cut, not only a kill
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-2000"):
+            for pragma in ("journal_mode=WAL", "cache_size=-2000"):
                 made.execute(f"PRAGMA {pragma}")
             self._local.connection = made
         return made
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self, durable: bool = False) -> Iterator[sqlite3.Connection]:
         """Hold the one right to write; all that is done inside happens, or nothing.
+
+        Parameters
+        ----------
+        durable : bool
+            It outlives a power cut, too. What does not can be lost in one, but only together with all that came after
+            it: a job that was accepted durably is then done again.
 
         Raises
         ------
@@ -91,6 +96,7 @@ class Database:
         """
         connection = self.connection
         try:
+            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection

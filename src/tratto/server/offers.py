@@ -7,6 +7,7 @@ so nobody needs text to become one. The JSON schema that programs and the page g
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -234,6 +235,14 @@ def task_facts(offer: Offer) -> dict[str, Any]:
 # -- reading a request ------------------------------------------------------------------------------------------------
 
 
+def _number(text: str) -> float:
+    """Return a number; JSON knows no difference between 95 and 95.0."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is too large for a number")
+    return int(value) if value.is_integer() and abs(value) <= 2**53 else value
+
+
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number in JSON")
 
@@ -247,7 +256,7 @@ def read_request(body: bytes) -> tuple[Offer, dict[str, Any]]:
         400 if it is no JSON, 422 naming the first thing that is wrong, 409 if options contradict each other.
     """
     try:
-        given = json.loads(body, parse_constant=_no_number)
+        given = json.loads(body, parse_constant=_no_number, parse_float=_number)
         text = json.dumps(given)
     except (ValueError, RecursionError) as e:
         raise Problem(400, "MalformedRequest", f"the request is no JSON: {e}"[:300]) from e

@@ -65,7 +65,7 @@ class Store:
 
     def add_upload(self, upload: str, owner: str, facts: Mapping[str, Any], size: int, keep: float) -> None:
         """Make an upload known whose files lie in their place."""
-        with self.database.writing() as c:
+        with self.database.writing(durable=True) as c:
             _insert_upload(c, upload, owner, facts, size, keep)
 
     def upload(self, upload: str, owner: str) -> sqlite3.Row | None:
@@ -111,7 +111,7 @@ class Store:
             If the key was used for another request.
         """
         now = time.time()
-        with self.database.writing() as c:
+        with self.database.writing(durable=True) as c:
             if repeat is not None:
                 known = c.execute(
                     "SELECT hash, job FROM repeats WHERE owner=? AND key=?", (owner, repeat[0])
