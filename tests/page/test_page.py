@@ -165,7 +165,7 @@ def tab_to(tab, text):
     """Press Tab until what has the focus is called so."""
     name = """() => {
       const e = document.activeElement;
-      if (e.role === "tabpanel") return "";
+      if (!e.matches("a, button, input, select, textarea, canvas")) return "";
       return [e.getAttribute("aria-label"), e.innerText, e.labels?.[0]?.innerText, e.name].join(" ");
     }"""
     for _ in range(150):

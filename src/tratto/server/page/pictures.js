@@ -8,12 +8,16 @@ import { Mask, encodePng, loadInto } from "./mask.js";
 import { stateWords } from "./job.js";
 import { forgetMask, keep, keepMask, kept, keptMask } from "./store.js";
 
-/** Uploads that are masks of pictures; they are not offered as pictures. */
+/** Uploads that are masks which the page sent; they are not offered as pictures. */
 const IS_MASK = /\.mask(\.[a-z0-9_-]+)?\.png$/i;
 /** What tasks that propose a mask are called on their button; others go by their name. */
 const PROPOSERS = { "mask-find": "Find damage", "mask-wall": "Find the wall from points" };
 
-const picturesOf = (app) => app.uploads.filter((u) => !IS_MASK.test(u.name));
+/** The uploads that are pictures: neither masks that were sent nor those that jobs have made. */
+function picturesOf(app) {
+  const made = new Set(jobs.list().flatMap((job) => [job.outputs?.mask?.upload, ...Object.values(job.masks ?? {})]));
+  return app.uploads.filter((u) => !IS_MASK.test(u.name) && !made.has(u.id));
+}
 const thumbnail = (id) => at(`/uploads/${id}/preview?side=320`);
 
 /** Return the files of a drop or paste, of folders as well. */
@@ -269,7 +273,14 @@ export async function pictureView(app, id) {
     }
     editor.mask.use("");
     editor.refresh();
+    tidy(job.outputs.mask?.upload, job.masks);
     announce("The proposed mask is in the picture");
+  }
+
+  /** Remove masks from the server that lie in the picture now, or that a job has its copy of. */
+  function tidy(...masks) {
+    const ids = masks.flatMap((m) => (m && typeof m === "object" ? Object.values(m) : [m])).filter((m) => /^[0-9a-f]{32}$/.test(m));
+    for (const mask of new Set(ids)) remove(`/uploads/${mask}`).catch(() => {}); // it expires anyway
   }
 
   /** What a job takes of a picture; null where its mask is missing. */
@@ -299,6 +310,7 @@ export async function pictureView(app, id) {
         return;
       }
       const job = await jobs.start(task.name, inputs, options);
+      if (how === "draw") tidy(inputs[maskOf(task)?.role]);
       if (all.checked) await startOthers(options);
       app.go(`#/job/${job.id}`);
     } catch (error) {
@@ -317,8 +329,10 @@ export async function pictureView(app, id) {
       const saved = await keptMask(other.id);
       const mask = new Mask(other.width, other.height);
       const inputs = await inputsFor(other, saved && mask.unpack(saved.mask) ? mask : null);
-      if (inputs) await jobs.start(task.name, inputs, options);
-      else left.push(other.name);
+      if (inputs) {
+        await jobs.start(task.name, inputs, options);
+        if (how === "draw") tidy(inputs[maskOf(task)?.role]);
+      } else left.push(other.name);
     }
     if (left.length) app.tell(`Left out, nothing is marked there: ${left.join(", ")}`, true);
   }
