@@ -24,10 +24,14 @@ export const app = {
   go(hash) { window.location.hash = hash; },
   /** Say something at the foot of the page, and to screen readers. */
   tell(text, wrong = false) {
-    const note = h("p", { class: `toast ${wrong ? "wrong" : ""}` }, text);
+    // what went wrong stays until it is read: it goes by its button, or with the view
+    const note = h("div", { class: `toast ${wrong ? "wrong" : ""}` }, h("p", {}, text), h("button", { type: "button", class: "round", "aria-label": "Dismiss", onclick: () => note.remove() }, "×"));
+    note.since = Date.now();
     toasts.append(note);
-    if (!wrong) announce(text);
-    setTimeout(() => note.remove(), wrong ? 9000 : 5000);
+    if (!wrong) {
+      announce(text);
+      setTimeout(() => note.remove(), 8000);
+    }
   },
   /** Say what went wrong. */
   fail(error) {
@@ -98,6 +102,7 @@ async function route() {
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  for (const note of toasts.querySelectorAll(".toast.wrong")) if (Date.now() - note.since > 2000) note.remove();
   app.view?.close?.();
   app.view = null;
   const [pattern, make] = VIEWS.find(([p]) => p.test(hash));

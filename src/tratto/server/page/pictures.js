@@ -295,6 +295,9 @@ export async function pictureView(app, id) {
     return inputs;
   }
 
+  /** Of a file with several pages the one that is seen is meant, unless another is chosen. */
+  const paged = (picture, options) => (picture.pages > 1 && task.options.properties.page && !("page" in options) ? { ...options, page: 0 } : options);
+
   async function start() {
     fill(problem);
     const options = form.read();
@@ -309,7 +312,7 @@ export async function pictureView(app, id) {
         editor.element.querySelector("canvas").focus();
         return;
       }
-      const job = await jobs.start(task.name, inputs, options);
+      const job = await jobs.start(task.name, inputs, paged(upload, options));
       if (how === "draw") tidy(inputs[maskOf(task)?.role]);
       if (all.checked) await startOthers(options);
       app.go(`#/job/${job.id}`);
@@ -330,7 +333,7 @@ export async function pictureView(app, id) {
       const mask = new Mask(other.width, other.height);
       const inputs = await inputsFor(other, saved && mask.unpack(saved.mask) ? mask : null);
       if (inputs) {
-        await jobs.start(task.name, inputs, options);
+        await jobs.start(task.name, inputs, paged(other, options));
         if (how === "draw") tidy(inputs[maskOf(task)?.role]);
       } else left.push(other.name);
     }
@@ -339,7 +342,7 @@ export async function pictureView(app, id) {
 
   const step = (by) => { if (siblings.length > 1) app.go(`#/picture/${siblings[(index + by + siblings.length) % siblings.length].id}`); };
   const element = h("div", { class: "work" },
-    h("div", { class: "title-row" }, h("h1", {}, upload.name), h("span", { class: "soft" }, `${upload.width} × ${upload.height}, ${upload.mode}, ${upload.bits ?? 8} bits`), h("span", { class: "gap" }),
+    h("div", { class: "title-row" }, h("h1", {}, upload.name), h("span", { class: "soft" }, `${upload.width} × ${upload.height}, ${upload.mode}, ${upload.bits ?? 8} bits${upload.pages > 1 ? `; the first of ${upload.pages} pages` : ""}`), h("span", { class: "gap" }),
       siblings.length > 1 && index >= 0 && h("div", { class: "row" }, h("button", { type: "button", title: "Previous picture (P)", "aria-keyshortcuts": "p", onclick: () => step(-1) }, "Previous"),
         h("span", { class: "soft" }, `${index + 1} of ${siblings.length}`), h("button", { type: "button", title: "Next picture (N)", "aria-keyshortcuts": "n", onclick: () => step(1) }, "Next"))),
     h("div", { class: "columns" }, editor.element,
