@@ -1,4 +1,4 @@
-"""Render the reference of the HTTP API from its OpenAPI document: ``python -m tratto.server.reference > docs/api.md``."""
+"""Render the reference of the HTTP API: ``python -m tratto.server.reference > docs/api.md``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ How a server is run, and what keys and limits are, is told in [server](server.md
 [reference](reference.md); their JSON schemas are in the answer of `GET /api/v1/tasks`.
 
 Every path but `/api/v1/health` needs `Authorization: Bearer KEY`, or the cookie of the page. What goes wrong is
-answered with `{"error": {"kind", "message", "option"}}`; besides the codes that are named, all may answer 401, 403, 405,
-421 (another Host), 422 and 429.
+answered with `{"error": {"kind", "message", "option"}}`; besides the codes that are named, all may answer 401, 403,
+405, 421 (another Host), 422 and 429.
 """
 _USUAL = {"401", "403", "422", "429"}
 
@@ -103,8 +103,8 @@ def _object(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
 def _requests(schemas: Mapping[str, Any], asked: list[str]) -> str:
     """Return what a request for a job is, task by task."""
     lines = [
-        "### JobRequest\n`task`, `inputs` by role, and `options`. An input is the id of an upload, or a word where one is "
-        "named; several masks are a list, masks by class of damage an object.\n\n| task | inputs | options |\n"
+        "### JobRequest\n`task`, `inputs` by role, and `options`. An input is the id of an upload, or a word where one "
+        "is named; several masks are a list, masks by class of damage an object.\n\n| task | inputs | options |\n"
         "| --- | --- | --- |"
     ]
     for name in asked:

@@ -7,12 +7,14 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tratto.core.errors import OptionError, TrattoError
@@ -141,7 +143,8 @@ def listening(settings: Settings) -> socket.socket:
     return made
 
 
-def lock(folder: Path) -> object:
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
     """Hold a data folder: two servers must not sweep each other's files.
 
     Raises
@@ -151,12 +154,16 @@ def lock(folder: Path) -> object:
     """
     import fcntl
 
-    file = open(folder / "lock", "w")  # noqa: SIM115 held as long as the process lives
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
-        raise OptionError(f"another server uses {folder}; end it, or name another folder with --data") from e
-    return file
+    with open(folder / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            raise OptionError(f"another server uses {folder}; end it, or name another folder with --data") from e
+        yield
+
+
+def _ended(number: int, frame: object) -> None:
+    """Take the signal by which the process was told to end, when it is about to."""
 
 
 def serve(settings: Settings, ready: Callable[[str], None]) -> None:
@@ -174,13 +181,16 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     OptionError
         If the port or the folder is in use.
     """
+    settings.make_folders()
+    with held(settings.folder), listening(settings) as bound:
+        _serve(settings, bound, ready)
+
+
+def _serve(settings: Settings, bound: socket.socket, ready: Callable[[str], None]) -> None:
     import uvicorn
 
     from tratto.server.app import make_app
 
-    settings.make_folders()
-    held = lock(settings.folder)
-    bound = listening(settings)
     settings = settings.model_copy(update={"port": bound.getsockname()[1], "folder": settings.folder.resolve()})
     store = Store(Database(settings.database))
     sweep(settings, store)
@@ -205,12 +215,15 @@ def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         shown = "127.0.0.1" if name in ("0.0.0.0", "[::]") else name
         ready(f"http://{shown}:{settings.port}/start/{Access(store.database).new_link()}")
 
+    # uvicorn ends well and then raises the signal again: what follows is ours to end, too
+    signal.signal(signal.SIGTERM, _ended)
     workers.start()
     threading.Thread(target=announce, daemon=True).start()
     try:
         server.run(sockets=[bound])
+    except KeyboardInterrupt:
+        pass  # that is how a server is stopped
     finally:
         server.should_exit = True
         workers.stop()
         shutil.rmtree(settings.temporary, ignore_errors=True)
-        del held
