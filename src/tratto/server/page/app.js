@@ -159,11 +159,23 @@ document.addEventListener("paste", (event) => {
   (app.view?.take ?? ((items) => addFiles(app, items)))(event.clipboardData);
 });
 
+/** What was sent before, the newest first; a thousand are enough to choose from. */
+async function allUploads() {
+  const found = [];
+  for (let cursor = ""; found.length < 1000;) {
+    const { uploads, next } = await get(`/uploads?limit=200${cursor}`);
+    found.push(...uploads);
+    if (!next) break;
+    cursor = `&cursor=${encodeURIComponent(next)}`;
+  }
+  return found;
+}
+
 async function start() {
   showTheme();
   try {
     app.me = await get("/me");
-    const [{ tasks }, templates, { uploads }] = await Promise.all([get("/tasks"), get("/templates").catch(() => ({ templates: [] })), get("/uploads?limit=100"), jobs.load()]);
+    const [{ tasks }, templates, uploads] = await Promise.all([get("/tasks"), get("/templates").catch(() => ({ templates: [] })), allUploads(), jobs.load()]);
     Object.assign(app, { tasks, templates: templates.templates, uploads });
   } catch (error) {
     if (error.status === 401) return showLocked();
