@@ -119,6 +119,8 @@ def test_each_job_from_upload_to_undo_by_mouse(tab, tmp_path, task):
     file = room(tmp_path / f"{task}.png")
     add(tab, file)
     choose(tab, task)
+    if task == "repair":
+        tab.locator(".editor select").select_option("crack")
     mark(tab)
     if task == "recolor":
         tab.get_by_label("Color", exact=True).fill("#3050a0")
@@ -135,7 +137,10 @@ def test_each_job_from_upload_to_undo_by_mouse(tab, tmp_path, task):
         tab.locator(".region-button").first.click()
         assert tab.locator(".osd:not([hidden]) .region.chosen").count() == 1
     tab.get_by_role("tab", name="Receipt").click()
-    assert json.loads(tab.locator("pre").text_content())["task"] == task
+    receipt = json.loads(tab.locator("pre").text_content())
+    assert receipt["task"] == task
+    if task == "repair":
+        assert [p["class"] for p in receipt["mask"]["parts"]] == ["crack"]
     # download, verify, undo
     tab.get_by_role("tab", name="Result").click()
     with tab.expect_download() as download:

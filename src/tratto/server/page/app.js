@@ -186,6 +186,12 @@ async function start() {
   jobs.listen();
   // a page that comes back from the browser's memory has heard nothing meanwhile
   window.addEventListener("pagehide", () => jobs.close());
+  // a browser has six connections to a server for all its tabs: those that nobody sees hold none
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return jobs.close();
+    jobs.listen();
+    jobs.load().catch(() => {});
+  });
   window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); });
   for (const kind of ["job", "gone"]) jobs.addEventListener(kind, countJobs);
   countJobs();

@@ -170,6 +170,8 @@ export async function pictureView(app, id) {
     editor.refresh();
   }
 
+  window.addEventListener("pagehide", keepNow);
+
   // -- the panel ------------------------------------------------------------------------------------------------------
 
   const inputsBox = h("div", { class: "stack tight" });
@@ -366,6 +368,10 @@ export async function pictureView(app, id) {
   }
   return {
     element, title: upload.name, help: editor.help, run: start, next: step, editor,
-    close() { keepNow(); editor.close(); },
+    close() {
+      window.removeEventListener("pagehide", keepNow);
+      keepNow();
+      editor.close();
+    },
   };
 }
