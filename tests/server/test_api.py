@@ -243,7 +243,7 @@ def test_scopes_and_rates_of_a_key(server, sent):
 
 def test_quota_and_limits_of_a_key_lose_nothing(tmp_path):
     server = start(tmp_path)
-    with server.client():
+    with server.main:
         poor = server.key("poor", quota=60_000)
         small = server.key("small", pixels=1000, upload_bytes=50_000)
         first = send(poor, png(picture()))
@@ -263,7 +263,7 @@ def test_what_expired_goes_with_its_files(tmp_path):
     from tratto.server.serve import expire, sweep
 
     server = start(tmp_path, keep=0.001)
-    with server.client():
+    with server.main:
         alice = server.key("alice")
         upload = send(alice, png(picture()))
         folder = server.settings.upload(upload["id"])

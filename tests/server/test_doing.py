@@ -29,7 +29,7 @@ def server(home):
         with Ledger.create(home / "ledger", keys.signer("ledger", "ledger")):
             pass
         made = start(home / "data", ledger=home / "ledger")
-        with made.client():
+        with made.main:
             made.alice = made.key("alice")
             yield made
 
