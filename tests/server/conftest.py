@@ -46,7 +46,7 @@ def start(folder, **more):
     from tratto.server.store import Store
     from tratto.server.worker import Worker
 
-    settings = Settings(folder=folder, stream_seconds=0.3, sign="none", **more)
+    settings = Settings(**{"folder": folder, "stream_seconds": 0.3, "sign": "none", **more})
     app = make_app(settings)
     store = Store(Database(settings.database))
     access = Access(store.database)
