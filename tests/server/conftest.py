@@ -46,28 +46,32 @@ def start(folder, **more):
     from tratto.server.store import Store
     from tratto.server.worker import Worker
 
-    settings = Settings(folder=folder, stream_seconds=0.3, sign="none", **more)
+    settings = Settings(**{"folder": folder, "stream_seconds": 0.3, "sign": "none", **more})
     app = make_app(settings)
     store = Store(Database(settings.database))
     access = Access(store.database)
     worker = Worker(settings, do, "here", store)
 
+    main = TestClient(app, base_url=BASE)  # its life is that of the server: all others run in its loop
+
     def client(key=None):
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        return TestClient(app, base_url=BASE, headers=headers, follow_redirects=False)
+        made = TestClient(app, base_url=BASE, headers=headers, follow_redirects=False)
+        made.portal = main.portal
+        return made
 
     def key(name, scopes=SCOPES, **limits):
         return client(access.add_key(name, scopes, KeyLimits(**limits)))
 
     return SimpleNamespace(
-        settings=settings, app=app, store=store, access=access, client=client, key=key, work=worker.once
+        main=main, settings=settings, app=app, store=store, access=access, client=client, key=key, work=worker.once
     )
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     made = start(tmp_path_factory.mktemp("server"))
-    with made.client():  # its life begins
+    with made.main:  # its life begins
         made.alice, made.bob, made.nobody = made.key("alice"), made.key("bob"), made.client()
         yield made
 

@@ -243,7 +243,7 @@ def test_scopes_and_rates_of_a_key(server, sent):
 
 def test_quota_and_limits_of_a_key_lose_nothing(tmp_path):
     server = start(tmp_path)
-    with server.client():
+    with server.main:
         poor = server.key("poor", quota=60_000)
         small = server.key("small", pixels=1000, upload_bytes=50_000)
         first = send(poor, png(picture()))
@@ -263,7 +263,7 @@ def test_what_expired_goes_with_its_files(tmp_path):
     from tratto.server.serve import expire, sweep
 
     server = start(tmp_path, keep=0.001)
-    with server.client():
+    with server.main:
         alice = server.key("alice")
         upload = send(alice, png(picture()))
         folder = server.settings.upload(upload["id"])
@@ -274,3 +274,40 @@ def test_what_expired_goes_with_its_files(tmp_path):
         expire(server.settings, server.store)
         assert not folder.exists()
         assert alice.get(f"/api/v1/uploads/{upload['id']}").status_code == 404
+
+
+def test_a_full_disk_is_said_and_loses_nothing(tmp_path):
+    roomy = start(tmp_path)
+    with roomy.main:
+        alice = roomy.key("alice")
+        upload = send(alice, png(picture()))
+        key = alice.headers["authorization"]
+    full = start(tmp_path, spare=10**18)
+    with full.main:
+        alice = full.client(key.split()[1])
+        assert kind(alice.post("/api/v1/uploads", files={"file": ("a.png", png(picture()))})) == (507, "DiskFull")
+        asked = {"task": "restore", "inputs": {"picture": upload["id"]}}
+        assert kind(alice.post("/api/v1/jobs", json=asked)) == (507, "DiskFull")
+        assert kind(alice.post("/api/v1/verify", files={"file": ("a.png", png(picture()))})) == (507, "DiskFull")
+        assert alice.get(f"/api/v1/uploads/{upload['id']}/file").status_code == 200
+        assert alice.get("/api/v1/jobs").json()["jobs"] == []
+        assert len(list((full.settings.folder / "jobs").iterdir())) == 0
+
+
+def test_a_disk_that_fills_while_a_job_is_done_fails_it_and_it_can_be_done_again(server, sent, monkeypatch):
+    import errno
+
+    job = server.alice.post("/api/v1/jobs", json={"task": "restore", "inputs": {"picture": sent[0]["id"]}}).json()["id"]
+    with monkeypatch.context() as patch:
+
+        def write(*_, **__):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        patch.setattr("tratto.server.doing.write_pyramid", write)
+        assert server.work()
+    told = server.alice.get(f"/api/v1/jobs/{job}").json()
+    assert (told["state"], told["error"]["kind"]) == ("failed", "OutputError")
+    assert [p.name for p in server.settings.job(job).iterdir()] == ["inputs"]
+    assert server.alice.post(f"/api/v1/jobs/{job}/retry").status_code == 200
+    assert server.work()
+    assert server.alice.get(f"/api/v1/jobs/{job}").json()["state"] == "done"

@@ -18,6 +18,7 @@ def home(tmp_path_factory):
 def server(home):
     """A server whose owner has a ledger and named words."""
     pytest.importorskip("cryptography")
+    pytest.importorskip("c2pa")
     from tratto.provenance import keys
     from tratto.provenance.ledger import Ledger
 
@@ -26,10 +27,11 @@ def server(home):
         patch.setenv("TRATTO_PROMPTS", str(home / "prompts.toml"))
         (home / "prompts.toml").write_text('[templates]\nprint = "{words}, albumen print"\n')
         keys.new_key("ledger", "ledger", "example.org/log")
+        keys.new_key("studio", "identity")
         with Ledger.create(home / "ledger", keys.signer("ledger", "ledger")):
             pass
-        made = start(home / "data", ledger=home / "ledger")
-        with made.client():
+        made = start(home / "data", ledger=home / "ledger", sign="studio")
+        with made.main:
             made.alice = made.key("alice")
             yield made
 
@@ -69,6 +71,7 @@ def test_a_result_that_was_whole_when_its_process_was_killed_is_taken_and_record
     assert server.work()
     after = told(server, job)
     assert (after["state"], after["entry"], after["attempts"]) == ("done", 0, 2)
+    assert after["signed"].startswith("studio")
     assert (folder / row["token"] / OUTCOME).stat().st_mtime_ns == before  # it was not done again
     assert entries(home) == 1
     receipt = server.alice.get(f"/api/v1/jobs/{job}/receipt").json()

@@ -31,7 +31,7 @@ def bench():
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     made = start(tmp_path_factory.mktemp("hostile"), decode_seconds=20)
-    with made.client():
+    with made.main:
         made.alice = made.key("alice")
         yield made
 

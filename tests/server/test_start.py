@@ -1,7 +1,6 @@
 """Starting: nothing of the server is loaded by other commands; what is missing or wrong is one line."""
 
 import json
-import os
 import subprocess
 import sys
 import urllib.request
@@ -79,13 +78,21 @@ def test_a_server_that_cannot_be_says_why(tmp_path, line):
 def test_a_server_serves_and_ends_when_it_is_told_to(tmp_path):
     line = ["serve", "--no-open", "--port", "0", "--data", str(tmp_path), "--workers", "0"]
     code = "from tratto.cli.main import main; main()"
-    process = subprocess.Popen([sys.executable, "-c", code, *line], stdout=subprocess.PIPE, env=os.environ)
+    with open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen([sys.executable, "-c", code, *line], stdout=subprocess.PIPE, stderr=log)
     link = next(t.decode().strip() for t in process.stdout if t.startswith(b"http://127.0.0.1:"))
     base = link.split("/start")[0]
-    with urllib.request.urlopen(f"{base}/api/v1/health") as answer:
+    secret = "tratto_a-key-that-is-none"
+    asked = urllib.request.Request(f"{base}/api/v1/health", headers={"Authorization": f"Bearer {secret}"})
+    with urllib.request.urlopen(asked) as answer:
         assert json.load(answer)["ok"]
+    with urllib.request.urlopen(link) as answer:
+        assert answer.status == 200
     second = subprocess.run([sys.executable, "-c", code, *line], capture_output=True)
     assert second.returncode == 2
     process.terminate()
     assert process.wait(20) == 0
     process.stdout.close()
+    said = (tmp_path / "log").read_bytes()
+    assert secret.encode() not in said
+    assert link.rsplit("/", 1)[1].encode() not in said

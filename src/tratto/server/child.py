@@ -93,8 +93,6 @@ def verify(asked: Mapping[str, Any]) -> dict[str, Any]:
         ``path``; perhaps ``bundle``, a ZIP file of its bundle; ``work`` (an empty folder), ``bytes`` (most that a ZIP
         file may unfold to), ``ledger``.
     """
-    import zipfile
-
     from tratto import jobs
     from tratto.provenance.bundle import RECEIPT, find_bundle
     from tratto.provenance.canonical import MAX_BYTES
@@ -104,7 +102,9 @@ def verify(asked: Mapping[str, Any]) -> dict[str, Any]:
 
     path, work = Path(asked["path"]), Path(asked["work"])
     bundle = None if asked.get("bundle") is None else unfolded(Path(asked["bundle"]), work / "bundle", asked["bytes"])
-    if zipfile.is_zipfile(path):
+    with open(path, "rb") as f:
+        begins = f.read(4)
+    if begins in (b"PK\x03\x04", b"PK\x05\x06"):  # a picture with a ZIP file behind it is a picture
         path = unfolded(path, work / "file", asked["bytes"])
     elif path.suffix == ".json":
         path = path.rename(path.with_name(RECEIPT))

@@ -114,7 +114,8 @@ class _Doing:
             progress=self.claim.progress,
             notary=_signer(settings),
             device=settings.device,
-            pool=POOL,
+            # a paused job may hold a network that only one can use; who waited for it would wait for ever
+            pool=Pool() if self.claim.worker.holds_paused else POOL,
         )
         facts = json.loads((self.inputs / self.request["inputs"]["picture"] / "facts.json").read_text("utf-8"))
         megapixels = max(LEAST, facts["megapixels"])

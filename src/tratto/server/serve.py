@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import shutil
 import signal
@@ -88,7 +87,7 @@ class Workers:
             [sys.executable, "-c", "from tratto.server.worker import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            env={**os.environ, **quiet(self.settings)},
+            env=quiet(self.settings),
         )
         if process.stdin is not None:
             asked = {"name": name, "settings": self.settings.model_dump(mode="json")}

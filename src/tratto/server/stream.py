@@ -38,9 +38,13 @@ class Pulse:
     def __exit__(self, *_: object) -> None:
         self._listeners -= 1
 
-    async def wait(self, seconds: float) -> None:
+    @property
+    def changed(self) -> asyncio.Event:
+        """Set when something happens after now. Taken before a look at the table, so that nothing falls between."""
+        return self._changed
+
+    async def wait(self, changed: asyncio.Event, seconds: float) -> None:
         """Wait until something happened, at most for so long."""
-        changed = self._changed
         try:
             await asyncio.wait_for(changed.wait(), seconds)
         except TimeoutError:
@@ -81,6 +85,7 @@ async def events(
     with pulse:
         yield "retry: 2000\n\n"
         while (left := end - time.monotonic()) > 0 and not pulse.ending.is_set():
+            changed = pulse.changed
             found = await run_in_threadpool(pulse.store.events, owner, after, job)
             for number, name, kind in found:
                 after = number
@@ -91,7 +96,7 @@ async def events(
                     yield f"id: {number}\nevent: job\ndata: {data}\n\n"
             if found:
                 continue
-            await pulse.wait(min(left, SIGN))
+            await pulse.wait(changed, min(left, SIGN))
             if time.monotonic() - signed > SIGN:
                 signed = time.monotonic()
                 yield ": still here\n\n"

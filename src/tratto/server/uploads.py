@@ -202,13 +202,12 @@ class Children:
         }  # fmt: skip
         question = json.dumps({"do": do, **limits, **asked}).encode()
         async with self._few:
-            # read when it begins: a few tens of kB at most, and nothing of the server's own environment beyond paths
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tratto.server.child"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                env={**os.environ, **quiet(settings)},
+                env=quiet(settings),
             )
             try:
                 answer, _ = await asyncio.wait_for(process.communicate(question), PATIENCE)
@@ -242,9 +241,8 @@ def without_paths(text: str, settings: Settings) -> str:
 
 
 def quiet(settings: Settings) -> Mapping[str, str]:
-    """Return the environment of processes that work on files: few threads, and the data folder's temporary folder."""
-    threads = {n: os.environ.get(n, "1") for n in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    return {**threads, "TMPDIR": str(settings.temporary.resolve()), "PYTHONDONTWRITEBYTECODE": "1"}
+    """Return the environment of the processes that work on files: they use the data folder's temporary folder."""
+    return {**os.environ, "TMPDIR": str(settings.temporary.resolve())}
 
 
 def check_room(settings: Settings, used: int, quota: int, more: int = 0) -> None:

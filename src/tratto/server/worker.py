@@ -166,6 +166,12 @@ class Worker:
             self._claims[claim.token] = claim
         return claim
 
+    @property
+    def holds_paused(self) -> bool:
+        """Whether a job is paused in this process, perhaps with a network in its hands."""
+        with self._lock:
+            return any(claim.paused for claim in self._claims.values())
+
     def make_way(self, claim: Claim) -> bool:
         """Let another job go on while one is paused; False: too many are paused already, or it is not ours."""
         with self._lock:
