@@ -650,7 +650,12 @@ async def _verdict(shared: Context, **asked: Any) -> answers.Verdict:
 # -- events -----------------------------------------------------------------------------------------------------------
 
 LastEvent = Annotated[int | None, Query(ge=0, le=2**62, description="As the header Last-Event-ID, which goes before.")]
-_EVENTS: dict[str, Any] = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "`job` with a ShortJob as JSON in `data`, or `gone` with its id.",
+    "properties": {"id": {"type": "string"}, "event": {"enum": ["job", "gone"]}, "data": {"type": "string"}},
+}
+_EVENTS: dict[str, Any] = {"content": {"text/event-stream": {"schema": _EVENT}}}
 
 
 def _last(request: Request, given: int | None) -> int | None:
