@@ -24,6 +24,8 @@ class Commands(RootGroup):
         "faces": "tratto.cli.faces:faces",
         "mask": "tratto.cli.mask:mask_app",
         "models": "tratto.cli.models:models_app",
+        "serve": "tratto.cli.serve:serve",
+        "prompts": "tratto.cli.prompts:prompts_app",
         "keys": "tratto.cli.keys:keys_app",
         "ledger": "tratto.cli.ledger:ledger_app",
         "witness": "tratto.cli.witness:witness_app",
