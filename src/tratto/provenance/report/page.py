@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from string import Template
@@ -55,7 +56,26 @@ _SCRIPT = """(function () {
 """
 
 
-def render_report(inputs: ReportInputs) -> str:
+@dataclass(frozen=True)
+class Checked:
+    """What a printed report says beyond that of the bundle, which was made before all was known.
+
+    Attributes
+    ----------
+    verdict : str
+        What checking said when this was made: a word.
+    reasons : tuple of str
+        Why.
+    proof : mapping of str to str
+        What the ledger's proof says, as rows; empty: there is none.
+    """
+
+    verdict: str
+    reasons: tuple[str, ...]
+    proof: Mapping[str, str]
+
+
+def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
     """Return the report as a complete HTML document.
 
     Previews are reduced to at most 1400 pixels a side and turned upright; an enlarged result is compared with the
@@ -81,7 +101,7 @@ def render_report(inputs: ReportInputs) -> str:
         "reasons": listed(receipt["recipe"]["resolved"]["reasons"], "Why: "),
         "steps": f"<p>{say.FORENSIC_WORDS}</p>" * receipt["forensic"] + _steps(receipt),
         "claim_rows": table_rows((r["where"], percent(r["share"]), r["status"]) for r in receipt["claim"]["regions"]),
-        "limits": "".join(f"<li>{text(s)}</li>" for s in say.limits(inputs)),
+        "limits": _items(say.limits(inputs)),
         "howto": "".join(map(_passage, say.how_to_check(inputs))),
         "hashes": _facts((k, hash_span(v) if v else "none: there was no file") for k, v in say.hashes(inputs)),
         "environment": _facts((k, text(v)) for k, v in say.environment(receipt["environment"])),
@@ -108,7 +128,13 @@ def render_report(inputs: ReportInputs) -> str:
         f"<figcaption>{text(say.input_words(inputs, role))}</figcaption></figure>"
         for role in sorted(inputs.inputs)
     )
-    return Template(_with_sections(_template(), say.sections(inputs))).substitute(values)
+    parts = say.sections(inputs)
+    if checked is not None:
+        parts |= {"checked", "proof" if checked.proof else "no-proof"}
+        values["verdict"] = text(checked.verdict)
+        values["verdict_reasons"] = _items(checked.reasons)
+        values["proof_rows"] = _facts((text(k), hash_span(v)) for k, v in checked.proof.items())
+    return Template(_with_sections(_template(), parts)).substitute(values)
 
 
 _SECTION = re.compile(r"<!--section ([a-z-]+)-->\n((?:(?!<!--section ).)*?)<!--end-->\n", re.DOTALL)
@@ -126,6 +152,10 @@ def _template() -> str:
     return resources.files("tratto.provenance").joinpath("report.html").read_text(encoding="utf-8")
 
 
+def _items(sentences: Iterable[str]) -> str:
+    return "".join(f"<li>{text(s)}</li>" for s in sentences)
+
+
 def _facts(rows: Iterable[tuple[str, str]]) -> str:
     return "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in rows)
 
@@ -134,7 +164,7 @@ def _warnings(receipt: Mapping[str, Any]) -> str:
     every = say.warnings(receipt)
     if not every:
         return ""
-    return '<div class="warn"><b>Please note</b><ul>' + "".join(f"<li>{text(w)}</li>" for w in every) + "</ul></div>"
+    return f'<div class="warn"><b>Please note</b><ul>{_items(every)}</ul></div>'
 
 
 def _steps(receipt: Mapping[str, Any]) -> str:
