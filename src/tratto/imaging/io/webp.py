@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tratto.core.errors import CorruptPicture, InputError, PictureTooLarge
 from tratto.core.image import ColorMode, Image, Metadata
+from tratto.core.text import shown
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.icc import profile_notes
 from tratto.imaging.io.source import ReadContext, Source, quiet
@@ -103,9 +104,9 @@ def parse_webp(ctx: ReadContext) -> Parsed:
             else:
                 out.xmp = out.xmp or body
         elif kind not in (b"ALPH", b"ANIM"):
-            shown = "".join(c if c.isprintable() else "?" for c in kind.decode("latin-1"))
-            if shown not in out.others and len(out.others) < 100:
-                out.others.append(shown)
+            name_of = shown(kind.decode("latin-1"))
+            if name_of not in out.others and len(out.others) < 100:
+                out.others.append(name_of)
         if out.width:
             ctx.limits.check_size(out.width, out.height, name)
         at += 8 + size + size % 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import numpy as np
 
 from tratto.core.artifact import InputPicture, PictureArtifact
 from tratto.core.errors import OutputError, ReceiptError
-from tratto.core.files import is_unfinished
+from tratto.core.files import is_unfinished, sync
 from tratto.core.image import Mask
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, Result
 from tratto.imaging.artifact import Picture
@@ -292,7 +291,7 @@ def _sign(folder: Path, parts: BundleParts, signed: Path, receipt: dict[str, Any
     )
     file = main_output(receipt)["file"]
     manifest = credentials.sign(parts.written, signed, file["format"], account, parts.identity)
-    _sync_file(signed)
+    sync(signed)
     if file["format"] not in credentials.EMBEDS:
         (folder / SIDECAR).write_bytes(manifest)
         return SIDECAR
@@ -300,14 +299,6 @@ def _sign(folder: Path, parts: BundleParts, signed: Path, receipt: dict[str, Any
     if read_digest(signed, *size) != file["decoded_samples_sha256"]:
         raise OutputError(f"signing changed the samples of {parts.output.name}; save it unsigned (--sign none)")
     return EMBEDDED
-
-
-def _sync_file(path: Path) -> None:
-    fd = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _write_mask(path: Path, mask: Mask, description: str, result: Result) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,14 +31,6 @@ def flush_data(fd: int) -> None:
     getattr(os, "fdatasync", os.fsync)(fd)
 
 
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and flush it."""
-    with open(path, "wb") as f:
-        f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
-
-
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file that is whole or not there; it is not flushed."""
     part = path.with_name(f".{path.name}.new")
@@ -60,26 +51,6 @@ def make_parents(path: Path, top: Path, made: set[Path]) -> None:
     for one in reversed(missing):
         one.mkdir(exist_ok=True)
         made |= {one, one.parent}
-
-
-def sync_file(path: Path) -> None:
-    """Flush a file that was written before."""
-    fd = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def sync_folder(path: Path) -> None:
-    """Flush a folder, so that the names in it last."""
-    # some systems cannot open or flush folders
-    with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
 
 def content_of(path: Path) -> bytes | None:
