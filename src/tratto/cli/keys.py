@@ -7,18 +7,13 @@ from typing import Annotated
 import typer
 
 from tratto.cli.guard import exits
+from tratto.cli.show import AsJson, emit_json, group, printable
 
-keys_app = typer.Typer(
-    help="Make and list the keys of identities, ledgers and witnesses.",
-    no_args_is_help=False,
-    rich_markup_mode=None,
-    add_completion=False,
-)
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+keys_app = group("Make and list the keys of identities, ledgers and witnesses.", needs_command=False)
 
 
 @keys_app.callback(invoke_without_command=True)
-def _default(context: typer.Context, as_json: _Json = False) -> None:
+def _default(context: typer.Context, as_json: AsJson = False) -> None:
     """Make and list the keys of identities, ledgers and witnesses."""
     if context.invoked_subcommand is None:
         _list(as_json=as_json)
@@ -26,9 +21,8 @@ def _default(context: typer.Context, as_json: _Json = False) -> None:
 
 @keys_app.command("list")
 @exits
-def _list(as_json: _Json = False) -> int:
+def _list(as_json: AsJson = False) -> int:
     """List the keys that are here."""
-    from tratto.cli.show import emit_json, printable
     from tratto.provenance.keys import keys_folder, list_keys
 
     spoilt: list[str] = []
@@ -54,10 +48,9 @@ def _new(
     origin: Annotated[
         str, typer.Option(help="Name that a ledger or witness signs with, such as example.org/log.")
     ] = "",
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> int:
     """Make a key. It is never replaced, and the private half never leaves its folder."""
-    from tratto.cli.show import emit_json, printable
     from tratto.provenance.keys import new_key
 
     made = new_key(name, kind, origin)

@@ -14,6 +14,8 @@ from tratto.core.errors import OptionError, ReceiptError, TrattoError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.inspection import Estimate, Inspection, OctaveNoise, Opinion, Trait
 from tratto.core.recipe import Recipe
+from tratto.imaging import io
+from tratto.imaging.io import Limits
 from tratto.imaging.opening import open_picture
 from tratto.imaging.scratch import allocate
 from tratto.jobs.options import as_path
@@ -97,7 +99,6 @@ class Replayed:
 
 def replay(job: Job, receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
     """Do a job again from its receipt and compare; see :meth:`tratto.Session.replay`."""
-    from tratto.imaging import io
     from tratto.provenance.bundle import open_account
     from tratto.provenance.receipt import main_output
 
@@ -150,7 +151,6 @@ def _second_inputs(account: Account, given: dict[str, Any], limits: Limits | Non
     ReceiptError
         If one is missing, or is another picture.
     """
-    from tratto.imaging import io
     from tratto.provenance.bundle import read_input
 
     stated = {role: facts for role, facts in account.receipt["inputs"].items() if role != "picture"}
@@ -251,7 +251,6 @@ def _tiered(worst: float, squares: float, count: int, step: str, same: bool) -> 
 
 
 def _in_one_form(stored: Image, fresh: Image) -> tuple[Image, Image]:
-    from tratto.imaging import io
     from tratto.provenance.recheck import as_stated
 
     if ColorMode.PALETTE in (stored.mode, fresh.mode):
@@ -265,8 +264,6 @@ def _in_one_form(stored: Image, fresh: Image) -> tuple[Image, Image]:
 def as_jpeg(fresh: Image, like: Image) -> Image:
     """Return what a picture becomes in a JPEG with the quantisation tables of another one."""
     import tempfile
-
-    from tratto.imaging import io
 
     with tempfile.TemporaryDirectory(prefix="tratto-") as folder:
         path = Path(folder) / "again.jpg"
@@ -296,6 +293,4 @@ def _inspection_of(receipt: dict[str, Any]) -> Inspection:
 
 
 def _no_limits() -> Limits:
-    from tratto.imaging.io import Limits
-
     return Limits(max_pixels=2**40, max_side=2**31, max_bytes=2**40)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tratto.core.errors import OutputError, ReceiptError
 from tratto.core.files import write_synced, write_text
+from tratto.imaging.io import part_folder
 from tratto.provenance.bundle import LEDGER, find_bundle, read_bundle
 from tratto.provenance.keys import Identity, signer_for
 from tratto.provenance.ledger import Ledger
@@ -162,8 +163,6 @@ def _must_be_whole(folder: Path) -> None:
 
 def _lay(bundle: Path, data: bytes) -> None:
     """Write the proof into a bundle, whole or not at all."""
-    from tratto.imaging.io import part_folder
-
     if (bundle / LEDGER).is_file() and read_limited(bundle / LEDGER, MAX_PROOF) == data:
         return
     with part_folder(bundle) as folder:

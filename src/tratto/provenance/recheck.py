@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto._version import __version__
 from tratto.core.artifact import Artifact, PictureArtifact, picture_facts
 from tratto.core.errors import InputError, ReceiptError, UnavailableError, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, Kernel, Metadata
 from tratto.core.text import shown
+from tratto.imaging.io import digest, expand_palette
 from tratto.imaging.io.limits import MAX_MEGAPIXELS, usual_pixels
 from tratto.imaging.resample import KERNELS, enlarge_into
 from tratto.imaging.scratch import allocate, release
@@ -266,8 +268,6 @@ def _again(bundle: Bundle, seen: Seen, found: Findings) -> None:
         return
     before, after = _enlarged(seen.before, out["scale"], cast(Kernel, stated)), seen.after
     if seen.after_is == "as shown":
-        from tratto.imaging.io import expand_palette
-
         before = expand_palette(before, allocate)
     after = after.replace(meta=replace(after.meta, icc=before.meta.icc))
     fresh: NDArray[np.uint16] = allocate(seen.edits.shape, np.uint16)  # type: ignore[assignment]
@@ -395,8 +395,6 @@ def _compare(stored: NDArray[np.uint16], fresh: NDArray[np.uint16], exact: bool)
 
 def _enlarged(source: Image, scale: int, kernel: Kernel) -> Image:
     """Return what the edit map compares with, as the engine makes it."""
-    from tratto.imaging.io import expand_palette
-
     if scale == 1:
         return source
     image = expand_palette(source, allocate)
@@ -441,8 +439,6 @@ def _marks(bundle: Bundle, image: Image, found: Findings) -> None:
 
 def _result(bundle: Bundle, picture: Path, seen: Seen, found: Findings) -> None:
     """Decode the picture; compare its samples with those of the file and of the result."""
-    from tratto.imaging.io import digest, expand_palette
-
     out = main_output(bundle.receipt)
     if "scene" in out:
         _made(picture, out, found)
@@ -490,8 +486,6 @@ def as_stated(image: Image, facts: Mapping[str, Any]) -> Image | None:
     facts : mapping
         ``output.picture`` of the receipt.
     """
-    from tratto.imaging.io import expand_palette
-
     mode, bits = ColorMode(facts["mode"]), int(facts["bits"])
     if image.palette is not None and mode is not ColorMode.PALETTE:
         if int(image.pixels.max()) >= len(image.palette):
@@ -528,8 +522,6 @@ def _fewer_bits(plane: NDArray[Any], have: int, bits: int) -> NDArray[np.uint8] 
 
 def _source(bundle: Bundle, seen: Seen, found: Findings) -> None:
     """Decode the original; compare its samples with those of the input and of the first step."""
-    from tratto.imaging.io import digest, expand_palette
-
     name = find_original(bundle)
     if name is None:
         return
@@ -557,8 +549,6 @@ def _source(bundle: Bundle, seen: Seen, found: Findings) -> None:
 
 def _inputs(bundle: Bundle, seen: Seen, found: Findings) -> None:
     """Decode what else the job was given; compare its samples and facts with the receipt."""
-    from tratto.imaging.io import digest
-
     files: dict[str, Path | bytes] = {r: bundle.folder / n for r, n in bundle.in_folder(INPUTS).items()}
     for role, source in sorted({**bundle.carried, **files}.items()):
         stated, name = bundle.receipt["inputs"][role], shown(source.name) if isinstance(source, Path) else role
@@ -826,6 +816,4 @@ def _blank(facts: Mapping[str, Any]) -> Image:
 
 
 def _version() -> str:
-    from tratto._version import __version__
-
     return __version__

@@ -17,6 +17,7 @@ from tratto.core.files import is_unfinished, sync
 from tratto.core.image import Mask
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, Result
 from tratto.imaging.artifact import Picture
+from tratto.imaging.io import digest, encode_png16_gray
 from tratto.provenance import canonical, commit
 from tratto.provenance.bundle.names import (
     CONFIDENCE,
@@ -210,8 +211,6 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
 
 def _write_maps(folder: Path, parts: BundleParts) -> list[str]:
     """Write the maps and masks that there are; return their names."""
-    from tratto.imaging.io import encode_png16_gray
-
     result, names = parts.result, []
     orientation = 1 if result.image is None else result.image.meta.orientation
     edit = f"CIEDE2000 difference from the source = value / {EDIT_MAP_SCALE:g}; 0 = unchanged"
@@ -237,8 +236,6 @@ def _write_maps(folder: Path, parts: BundleParts) -> list[str]:
 
 def _as_written(parts: BundleParts, output: FileFacts) -> OutputFile:
     """Read the file of the result back, and return what a receipt says of it."""
-    from tratto.imaging.io import digest
-
     result = parts.result
     ending = parts.output.suffix.lstrip(".").lower()
     fmt = parts.output_format or FORMAT_OF.get(ending, ending)
@@ -309,8 +306,6 @@ def _write_mask(path: Path, mask: Mask, description: str, result: Result) -> Non
     ReceiptError
         If 16 bit do not hold it exactly.
     """
-    from tratto.imaging.io import encode_png16_gray
-
     samples = np.rint(mask.values * np.float32(65535)).astype(np.uint16)
     if not np.array_equal(mask_values(samples), mask.values):
         raise ReceiptError(
