@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tratto.core.errors import CorruptPicture, InputError, MissingExtra, UnsupportedFormat
+from tratto.core.errors import CorruptPicture, MissingExtra, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, Metadata
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.icc import profile_notes
@@ -173,8 +173,7 @@ def read_heif(ctx: ReadContext) -> Image:
 
 def _check_page(ctx: ReadContext, pages: int) -> None:
     ctx.limits.check_pages(pages, ctx.name)
-    if ctx.page >= pages:
-        raise InputError(f"{ctx.name}: there is no page {ctx.page}, the file has {pages}")
+    ctx.check_page(pages)
 
 
 def _from_pillow(ctx: ReadContext, picture: Any, info: Mapping[str, Any], kind: str, *, turned: bool = False) -> Image:
@@ -185,11 +184,7 @@ def _from_pillow(ctx: ReadContext, picture: Any, info: Mapping[str, Any], kind: 
     exif = info.get("exif") or None
     exif = exif.removeprefix(b"Exif\0\0") if exif else None
     notes: list[str] = []
-    orientation = 1
-    if exif:
-        block = exif_blocks.parse(exif)
-        orientation, note = exif_blocks.orientation_of(block)
-        notes += [*block.notes, *([note] if note else [])]
+    orientation, _ = exif_blocks.facts_of(exif, notes)
     if turned and exif and orientation != 1:
         orientation, exif = 1, exif_blocks.with_orientation(exif, 1)
     mode = ColorMode.RGB if picture.mode.startswith("RGB") else ColorMode.GRAY

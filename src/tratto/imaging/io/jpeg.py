@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.errors import CorruptPicture, InputError, OutputError, PictureTooLarge, UnsupportedFormat
+from tratto.core.errors import CorruptPicture, OutputError, PictureTooLarge, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, JpegFacts, Metadata
+from tratto.core.text import listed
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.icc import profile_notes
 from tratto.imaging.io.jpeg_damage import damage_of
@@ -284,8 +285,7 @@ def read_jpeg(ctx: ReadContext) -> Image:
     """
     import imagecodecs
 
-    if ctx.page:
-        raise InputError(f"{ctx.name}: there is no page {ctx.page}, a JPEG has one")
+    ctx.check_page(1)
     data = ctx.source.all()
     parsed = parse_jpeg(data, ctx)
     shape: tuple[int, ...] = (parsed.height, parsed.width)
@@ -312,14 +312,8 @@ def read_jpeg(ctx: ReadContext) -> Image:
 def _metadata(parsed: Parsed, mode: ColorMode) -> Metadata:
     notes = list(parsed.notes)
     if parsed.others:
-        listed = ", ".join(parsed.others[:12]) + (f" and {len(parsed.others) - 12} more" * (len(parsed.others) > 12))
-        notes.append(f"the JPEG has segments that are not carried on: {listed}")
-    orientation, dpi = 1, parsed.dpi
-    if parsed.exif:
-        block = exif_blocks.parse(parsed.exif)
-        orientation, note = exif_blocks.orientation_of(block)
-        notes += [*block.notes, *([note] if note else [])]
-        dpi = dpi or exif_blocks.resolution_of(block.main)
+        notes.append(f"the JPEG has segments that are not carried on: {listed(parsed.others)}")
+    orientation, resolution = exif_blocks.facts_of(parsed.exif, notes)
     icc = _join_icc(parsed, notes)
     notes += profile_notes(icc, mode)
     extra: dict[str, Any] = {}
@@ -338,7 +332,7 @@ def _metadata(parsed: Parsed, mode: ColorMode) -> Metadata:
         xmp=xmp,
         iptc=parsed.iptc or None,
         orientation=orientation,
-        dpi=dpi,
+        dpi=parsed.dpi or resolution,
         jpeg=JpegFacts(
             tables=tuple(parsed.tables[n] for n in parsed.order),
             subsampling=_subsampling(parsed.sampling),

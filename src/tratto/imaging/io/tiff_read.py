@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.errors import CorruptPicture, InputError, PictureTooLarge, UnsupportedFormat
+from tratto.core.errors import CorruptPicture, PictureTooLarge, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, Metadata
+from tratto.core.text import listed
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.icc import profile_notes
 from tratto.imaging.io.source import ReadContext, rows_per_band
@@ -299,8 +300,7 @@ def read_tiff(ctx: ReadContext) -> Image:
     InputError
     """
     tiff = TiffFile(ctx)
-    if ctx.page >= len(tiff.pages):
-        raise InputError(f"{ctx.name}: there is no page {ctx.page}, the file has {len(tiff.pages)}")
+    ctx.check_page(len(tiff.pages))
     ifd = tiff.pages[ctx.page]
     layout = _layout(tiff, ifd)
     mode = {0: ColorMode.GRAY, 1: ColorMode.GRAY, 3: ColorMode.PALETTE, 5: ColorMode.CMYK}.get(
@@ -654,8 +654,7 @@ def _other_tags(tiff: TiffFile, ifd: Ifd, extra: dict[str, Any]) -> list[str]:
     others = sorted(set(ifd.fields) - _KNOWN_TAGS - set(kept))
     if not others:
         return []
-    shown = ", ".join(str(t) for t in others[:12]) + (f" and {len(others) - 12} more" if len(others) > 12 else "")
-    return [f"the page has TIFF tags that are not carried on: {shown}"]
+    return [f"the page has TIFF tags that are not carried on: {listed(others)}"]
 
 
 def _as_json(entries: dict[int, exif_blocks.Entry]) -> dict[str, list[Any]]:
