@@ -12,7 +12,7 @@ import numpy as np
 from tratto.core.artifact import Artifact, InputPicture, PictureArtifact, Scene, main_role
 from tratto.core.errors import OptionError, ReceiptError, TrattoError
 from tratto.core.image import ColorMode, Image, Mask
-from tratto.core.inspection import Estimate, Inspection, OctaveNoise, Opinion, Trait
+from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.imaging import io
 from tratto.imaging.io import Limits
@@ -274,21 +274,9 @@ def as_jpeg(fresh: Image, like: Image) -> Image:
 
 def _inspection_of(receipt: dict[str, Any]) -> Inspection:
     """Rebuild the inspection a receipt states, so that a replay depends on no estimator."""
-    data = dict(receipt["inspection"])
     try:
-        for name in ("noise_sigma", "jpeg_quality", "blur_sigma", "upscale"):
-            data[name] = Estimate(**data[name])
-        data["noise_channels"] = tuple(float(v) for v in data["noise_channels"])
-        data["noise_curve"] = tuple((float(a), float(b)) for a, b in data["noise_curve"])
-        if data.get("opinion") is not None:
-            said = dict(data["opinion"])
-            for name in ("noise", "grain", "blur"):
-                said[name] = None if said[name] is None else Trait(**said[name])
-            data["opinion"] = Opinion(**said)
-        if data.get("octaves") is not None:
-            data["octaves"] = OctaveNoise.from_json(data["octaves"])
-        return Inspection(**data)
-    except (KeyError, TypeError, ValueError) as e:
+        return Inspection.from_json(receipt["inspection"])
+    except ValueError as e:
         raise ReceiptError(f"the receipt's inspection is malformed: {e}") from e
 
 
