@@ -123,3 +123,33 @@ def sync(path: Path) -> None:
 def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
         path.unlink()
+
+
+def lock(descriptor: int, wait: bool = True) -> bool | None:
+    """Lock an open file or folder for this process; the lock goes with the process, however that ends.
+
+    Parameters
+    ----------
+    descriptor : int
+    wait : bool
+        Until whoever has it lets it go.
+
+    Returns
+    -------
+    bool or None
+        True: it is ours. False: another has it. None: this system has no locks.
+
+    Raises
+    ------
+    OSError
+        If this file system cannot lock it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

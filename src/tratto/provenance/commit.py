@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tratto.core.errors import OutputError
-from tratto.core.files import sync
+from tratto.core.files import lock, sync
 
 _LEFTOVER = re.compile(r"\..*\.[0-9a-f]{12}-[0-9a-f]{12}\.(part|old)", re.DOTALL)
 #: Where folders cannot be locked, one that was touched within so many seconds may still be in use.
@@ -194,35 +194,16 @@ def held(folder: Path) -> Iterator[bool]:
     """Lock a folder if nobody else has; yield whether it is ours. The lock goes with the process, however it ends."""
     fd = -1
     try:
-        mine = True
         try:
             fd = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
-            mine = _lock(fd)
-        except OSError:  # this system or file system cannot lock folders, or there is none
-            mine = _untouched(folder)
+            taken = lock(fd, wait=False)
+        except OSError:  # this file system cannot lock folders, or there is none
+            taken = None
+        mine = _untouched(folder) if taken is None else taken
         yield mine
     finally:
         if fd >= 0:
             os.close(fd)
-
-
-def _lock(fd: int) -> bool:
-    """Lock an open folder; False if another program has it.
-
-    Raises
-    ------
-    OSError
-        If it cannot be locked at all.
-    """
-    try:
-        import fcntl
-    except ImportError as e:
-        raise OSError("no locks here") from e
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _untouched(folder: Path) -> bool:

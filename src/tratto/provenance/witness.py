@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
-from tratto.core.files import write_bytes
+from tratto.core.files import lock, write_bytes
 from tratto.provenance import merkle
 from tratto.provenance.note import (
     LEDGER,
@@ -152,10 +152,7 @@ class Witness:
         """Keep two requests from being compared with one checkpoint; across programs where files can be locked."""
         fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            with contextlib.suppress(ImportError):
-                import fcntl
-
-                fcntl.flock(fd, fcntl.LOCK_EX)
+            lock(fd)
             yield
         finally:
             os.close(fd)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tratto.core.files import lock
 from tratto.provenance.tiles import ENTRIES, WIDTH, tile_path
 
 LOCK = "lock"
@@ -15,11 +16,7 @@ def take_lock(folder: Path) -> int:
     """Lock the ledger, waiting for another writer; return the descriptor that holds the lock."""
     fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        import fcntl
-    except ImportError:
-        return fd  # no locks here: one writer at a time is up to the user
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        lock(fd)  # where there are no locks, one writer at a time is up to the user
     except OSError:
         os.close(fd)
         raise

@@ -22,39 +22,6 @@ from tratto.provenance.report.previews import pictures_of
 from tratto.provenance.report.regions import regions_of
 from tratto.provenance.report.words import Passage
 
-# Where scripts may not run, the two pictures simply stand side by side.
-_SCRIPT = """(function () {
-  var box = document.getElementById('compare'), stage = box && box.querySelector('.stage');
-  if (!stage) { return; }
-  var slider = document.createElement('input'), line = document.createElement('div'), overlay = null;
-  slider.type = 'range'; slider.min = 0; slider.max = 100; slider.step = 0.1; slider.value = 50;
-  slider.setAttribute('aria-label', 'Move between before and after');
-  line.className = 'line';
-  slider.addEventListener('input', function () { box.style.setProperty('--cut', slider.value + '%'); });
-  stage.appendChild(slider); stage.appendChild(line);
-  document.getElementById('tools').addEventListener('change', function (e) {
-    if (overlay) { overlay.remove(); overlay = null; }
-    var map = e.target.value && document.getElementById(e.target.value);
-    if (map) {
-      overlay = document.createElement('img');
-      overlay.className = 'overlay'; overlay.alt = ''; overlay.src = map.src;
-      stage.insertBefore(overlay, slider);
-    }
-  });
-  box.classList.add('live');
-  var printed = document.getElementById('printed'), layers = document.createElement('div');
-  layers.className = 'layers';
-  [['', '.after img'], ['overlay', '#map-edit']].forEach(function (one) {
-    var copy = document.createElement('img');
-    copy.className = one[0]; copy.alt = ''; copy.src = document.querySelector(one[1]).src;
-    layers.appendChild(copy);
-  });
-  var words = document.createElement('figcaption');
-  words.textContent = 'The edit map laid over the result';
-  printed.appendChild(layers); printed.appendChild(words);
-})();
-"""
-
 
 @dataclass(frozen=True)
 class Checked:
@@ -82,9 +49,10 @@ def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
     source enlarged by the kernel the receipt states.
     """
     receipt = inputs.receipt
+    script = _resource("report.js")  # where it may not run, the two pictures simply stand side by side
     values = {
-        "script": _SCRIPT,
-        "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode("ascii"),
+        "script": script,
+        "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         "footer_name": _in_css(inputs.output_name),
         "title": text(f"{inputs.output_name}: Tratto report"),
         "version": text(receipt["tool"]["version"]),
@@ -134,7 +102,7 @@ def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
         values["verdict"] = text(checked.verdict)
         values["verdict_reasons"] = _items(checked.reasons)
         values["proof_rows"] = _facts((text(k), hash_span(v)) for k, v in checked.proof.items())
-    return Template(_with_sections(_template(), parts)).substitute(values)
+    return Template(_with_sections(_resource("report.html"), parts)).substitute(values)
 
 
 _SECTION = re.compile(r"<!--section ([a-z-]+)-->\n((?:(?!<!--section ).)*?)<!--end-->\n", re.DOTALL)
@@ -147,9 +115,9 @@ def _with_sections(page: str, kept: Collection[str]) -> str:
     return page
 
 
-@lru_cache(maxsize=1)
-def _template() -> str:
-    return resources.files("tratto.provenance").joinpath("report.html").read_text(encoding="utf-8")
+@lru_cache(maxsize=2)
+def _resource(name: str) -> str:
+    return resources.files("tratto.provenance").joinpath(name).read_text(encoding="utf-8")
 
 
 def _items(sentences: Iterable[str]) -> str:
