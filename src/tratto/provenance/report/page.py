@@ -13,14 +13,13 @@ from string import Template
 from typing import Any
 
 from tratto.provenance.lineage import LINEAGE_WORDS, lineage_rows
-from tratto.provenance.receipt import HYPOTHETICAL
+from tratto.provenance.receipt import HYPOTHETICAL, main_output
 from tratto.provenance.report import words as say
 from tratto.provenance.report.compare import input_alt
 from tratto.provenance.report.inputs import ReportInputs
-from tratto.provenance.report.plain import code_block, hash_span, listed, percent, sentence, table_rows, text
+from tratto.provenance.report.plain import hash_span, listed, percent, sentence, table_rows, text
 from tratto.provenance.report.previews import pictures_of
 from tratto.provenance.report.regions import regions_of
-from tratto.provenance.report.words import Passage
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,11 @@ def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
         "reasons": listed(receipt["recipe"]["resolved"]["reasons"], "Why: "),
         "steps": f"<p>{say.FORENSIC_WORDS}</p>" * receipt["forensic"] + _steps(receipt),
         "claim_rows": table_rows((r["where"], percent(r["share"]), r["status"]) for r in receipt["claim"]["regions"]),
-        "limits": _items(say.limits(inputs)),
-        "howto": "".join(map(_passage, say.how_to_check(inputs))),
+        "compared": text(say.COMPARED),
+        "recoded": "" if main_output(receipt)["file"] is None else text(say.recoded_words(receipt)),
+        "commands": text("\n".join(say.commands(inputs))),
+        "checks": text("\n".join(say.checks(inputs))),
+        "original": text(inputs.original_file or ""),
         "hashes": _facts((k, hash_span(v) if v else "none: there was no file") for k, v in say.hashes(inputs)),
         "environment": _facts((k, text(v)) for k, v in say.environment(receipt["environment"])),
         "footer": text(
@@ -148,13 +150,6 @@ def _steps(receipt: Mapping[str, Any]) -> str:
             f'<div class="step"><h3>{text(step.title)}</h3><table class="facts"><tbody>{body}</tbody></table></div>'
         )
     return "".join(out)
-
-
-def _passage(passage: Passage) -> str:
-    if passage.lines:
-        return code_block(passage.lines)
-    parts = (text(p) if i % 2 == 0 else f"<code>{text(p)}</code>" for i, p in enumerate(passage.words.split("`")))
-    return f"<p>{''.join(parts)}</p>"
 
 
 def _in_css(name: str) -> str:

@@ -160,6 +160,20 @@ def sections(inputs: ReportInputs) -> frozenset[str]:
         "statements": bool(inputs.receipt["statements"]),
         "lineage": bool(lineage_rows(inputs.receipt)),
     }
+    edit, confidence = maps_of(inputs.receipt)
+    out = main_output(inputs.receipt)
+    optional |= {
+        "original-kept": inputs.original_file is not None,
+        "original-gone": inputs.original_file is None,
+        "signed": inputs.signed is not None,
+        "unsigned": inputs.signed is None,
+        "of-confidence": confidence is not None,
+        "of-edits": edit is not None,
+        "of-ensembles": confidence is not None and confidence["basis"] == "self-ensemble",
+        "of-alpha": edit is not None and edit["stats"]["alpha"] == "not compared",
+        "of-enlarging": (out.get("scale") or 1) > 1,
+        "of-jpeg": out["file"] is not None and out["file"]["format"] == "jpeg",
+    }
     return frozenset(kept | {name for name, there in optional.items() if there})
 
 
@@ -359,129 +373,45 @@ def _setting(value: Any) -> str:
     return words if len(words) <= 200 else f"({len(words)} letters, in receipt.json)"
 
 
-def limits(inputs: ReportInputs) -> list[str]:
-    """Return what the result cannot show."""
-    receipt = inputs.receipt
-    limits = [
-        "The confidence map says how far the tool believes it may be from the undamaged picture. It cannot know what "
-        "stood in front of the camera or on the canvas.",
-        f"{COMPARED} A changed sample always counts as changed, even where the difference cannot be seen.",
-        "What was found in the source is measured where it says exact, and an estimate otherwise.",
-        "The fingerprints show that nothing was altered after the work was sealed. They do not show who did the work: "
-        "whoever can change every file of a bundle can also make a new, consistent one. Keep the receipt's "
-        "fingerprint somewhere else if that matters.",
-        "The same recipe gives the same samples on the same kind of machine with the same library versions; elsewhere "
-        "the last digit may differ.",
-    ]
-    edit, confidence = maps_of(receipt)
-    out = main_output(receipt)
-    if edit is None:
-        limits = [s for s in limits if not s.startswith("The edit map")]
-    if confidence is None:
-        limits = [s for s in limits if not s.startswith("The confidence map")]
-    if confidence is not None and confidence["basis"] == "self-ensemble":
-        limits.append("Errors that all runs of the self-ensemble share do not show in the confidence map.")
-    if edit is not None and edit["stats"]["alpha"] == "not compared":
-        limits.append("The alpha channel was enlarged and not compared.")
-    if (out.get("scale") or 1) > 1:
-        limits.append("Enlarging adds pixels, not knowledge: fine detail in them is inferred from the coarser source.")
-    file = out["file"]
-    if file is not None and file["format"] == "jpeg":
-        limits.append(
-            f"The picture was written as JPEG, which loses some of it: {recoded_words(receipt)} from those of the "
-            "result, outside the changed parts too. The maps describe the result before that loss."
-        )
-    return limits
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A paragraph, in which `` ` `` marks what is typed or named so; or lines to type.
-
-    Attributes
-    ----------
-    words : str
-        Empty if these are lines.
-    lines : tuple of str
-    """
-
-    words: str = ""
-    lines: tuple[str, ...] = ()
-
-
-def how_to_check(inputs: ReportInputs) -> list[Passage]:
-    """Return how to check, repeat and undo the work, with and without Tratto."""
-    name = inputs.output_name
-    folder = name.rpartition(".")[0] + ".tratto"
-    receipt = inputs.receipt
-    picture, bundle = shell_quoted(name), shell_quoted(folder)
-    source = receipt["inputs"]["picture"]["file"]
-    ending = (inputs.original_file or "original").rpartition(".")[2]
-    replay = f"tratto replay {bundle}"
+def commands(inputs: ReportInputs) -> list[str]:
+    """Return what checks, repeats and undoes the work with Tratto, in the folder of the picture."""
+    name, receipt = inputs.output_name, inputs.receipt
+    picture = shell_quoted(name)
+    replay = f"tratto replay {shell_quoted(_bundle_of(name))}"
     if inputs.original_file is None:
         replay += f" --input {shell_quoted(inputs.original_name or 'THE-SOURCE-FILE')}"
     kept = {name.rpartition("/")[2].partition(".")[0] for name in inputs.files if name.startswith("inputs/")}
     for role in sorted(set(receipt["inputs"]) - {"picture"} - kept):
         replay += f" --input {role}=THE-{role.upper()}-FILE"
-    parts = [Passage("With Tratto, in the folder of the picture. Nothing is sent anywhere.")]
-    commands = [f"tratto verify {picture}", replay]
+    lines = [f"tratto verify {picture}", replay]
     if inputs.original_file is not None:
-        commands.append(f"tratto revert {picture} -o {shell_quoted('recovered.' + ending)}")
-    parts.append(Passage(lines=tuple(commands)))
-    parts.append(
-        Passage(
-            "The first answers authentic, altered or unknown. The second does the work again and says how exactly it "
-            "agrees."
-            + (
-                " The third gives back the source file, byte for byte."
-                if inputs.original_file is not None
-                else " The source file was not kept here, so this bundle cannot undo the work."
-            )
-        )
-    )
-    parts.append(Passage("Without Tratto, on any system with `sha256sum` (each line prints the fingerprint shown):"))
-    plain = [f"{inputs.receipt_sha256}  {shell_quoted(folder + '/receipt.json')}"]
-    file = main_output(receipt)["file"]
+        ending = inputs.original_file.rpartition(".")[2]
+        lines.append(f"tratto revert {picture} -o {shell_quoted('recovered.' + ending)}")
+    return lines
+
+
+def checks(inputs: ReportInputs) -> list[str]:
+    """Return what prints the fingerprints of the files without Tratto, each line with what it prints."""
+    name, receipt = inputs.output_name, inputs.receipt
+    folder, file, source = _bundle_of(name), main_output(receipt)["file"], receipt["inputs"]["picture"]["file"]
+    found = [(f"{folder}/receipt.json", inputs.receipt_sha256)]
     if file is not None:
-        plain.append(f"{file['sha256'] if inputs.signed is None else inputs.signed.sha256}  {picture}")
+        found.append((name, file["sha256"] if inputs.signed is None else inputs.signed.sha256))
     for facts, map_name in zip(maps_of(receipt), ("edit-map.png", "confidence.png"), strict=True):
         if facts is not None and facts["file_sha256"]:
-            plain.append(f"{facts['file_sha256']}  {shell_quoted(f'{folder}/{map_name}')}")
+            found.append((f"{folder}/{map_name}", facts["file_sha256"]))
     for path in inputs.files:
         where, _, rest = path.partition("/")
         facts = receipt[where][rest.partition(".")[0]]
         if facts["file"] is not None:
-            plain.append(f"{facts['file']['sha256']}  {shell_quoted(f'{folder}/{path}')}")
+            found.append((f"{folder}/{path}", facts["file"]["sha256"]))
     if inputs.original_file is not None and source is not None:
-        plain.append(f"{source['sha256']}  {shell_quoted(f'{folder}/{inputs.original_file}')}")
-    checks = []
-    for line in plain:
-        digest, _, path = line.partition("  ")
-        checks += [f"sha256sum {path}", f"  {digest}"]
-    parts.append(Passage(lines=tuple(checks)))
-    if inputs.signed is None:
-        parts.append(Passage("The picture is unsigned: nothing in it says who made it."))
-    else:
-        parts.append(
-            Passage(
-                "The picture is signed with content credentials (C2PA), which other programs can read, too. Who "
-                "signed, and whether you trust them, is not for this page to say: see what the first command answers."
-            )
-        )
-    parts.append(
-        Passage(
-            "If `ledger.json` lies beside this page, the seal of this bundle is recorded in a ledger, and "
-            "anybody can check that with the stand-alone program that `tratto ledger verifier` writes."
-        )
-    )
-    if inputs.original_file is not None:
-        parts.append(
-            Passage(
-                f"To undo without Tratto, copy `{inputs.original_file}` out of the bundle: it is the "
-                "source file itself."
-            )
-        )
-    return parts
+        found.append((f"{folder}/{inputs.original_file}", source["sha256"]))
+    return [line for path, digest in found for line in (f"sha256sum {shell_quoted(path)}", f"  {digest}")]
+
+
+def _bundle_of(name: str) -> str:
+    return name.rpartition(".")[0] + ".tratto"
 
 
 def hashes(inputs: ReportInputs) -> list[tuple[str, str | None]]:
