@@ -48,6 +48,7 @@ def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
     source enlarged by the kernel the receipt states.
     """
     receipt = inputs.receipt
+    file = main_output(receipt)["file"]
     script = _resource("report.js")  # where it may not run, the two pictures simply stand side by side
     values = {
         "script": script,
@@ -61,7 +62,6 @@ def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
         "stamp": f'<div class="stamp">{text(receipt["claim"]["stamp"])}</div>' if receipt["claim"]["stamp"] else "",
         "status": text(say.status_of(receipt)[0]),
         "status_kind": "made-up" if receipt["claim"]["status"] == HYPOTHETICAL else "",
-        "status_words": text(say.status_of(receipt)[1]),
         "warnings": _warnings(receipt),
         "figures": "".join(f"<div><b>{text(b)}</b><span>{text(s)}</span></div>" for b, s in say.figures(receipt)),
         "inspection": table_rows(say.inspection_words(receipt["inspection"])),
@@ -69,7 +69,8 @@ def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
         "steps": f"<p>{say.FORENSIC_WORDS}</p>" * receipt["forensic"] + _steps(receipt),
         "claim_rows": table_rows((r["where"], percent(r["share"]), r["status"]) for r in receipt["claim"]["regions"]),
         "compared": text(say.COMPARED),
-        "recoded": "" if main_output(receipt)["file"] is None else text(say.recoded_words(receipt)),
+        "format": "" if file is None else text(file["format"].upper()),
+        "recoded": "" if file is None else text(say.recoded_words(receipt)),
         "commands": text("\n".join(say.commands(inputs))),
         "checks": text("\n".join(say.checks(inputs))),
         "original": text(inputs.original_file or ""),
@@ -81,7 +82,6 @@ def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
         ),
         "maps_head": text(say.maps_head(inputs)),
         "maps_note": text(say.maps_note(inputs)),
-        "basis_words": text(say.basis_words(receipt)) if inputs.confidence is not None else "",
         "no_edit_map": text(say.no_edit_map(receipt)),
         "scene_rows": _facts((k, text(v)) for k, v in say.scene_rows(receipt)),
         "lineage_words": text(LINEAGE_WORDS),

@@ -21,64 +21,23 @@ from tratto.provenance.report.plain import delta, percent, sentence, shell_quote
 from tratto.provenance.report.regions import Region, evidence, kind
 from tratto.provenance.xmp import step_source_type
 
-_STATUS_WORDS = {
-    EXISTING: "Nothing was changed: the result holds the same samples as the source.",
-    EVIDENCE: (
-        "Changed pixels are estimates computed from the source itself. No step was of a kind that invents detail; how "
-        "far each estimate may be off is in the confidence map."
-    ),
-    HYPOTHETICAL: (
-        "At least one step may have put in detail that the source does not hold. It may look right and be wrong. Do "
-        "not read fine detail in the changed parts as evidence."
-    ),
-}
-#: The same of a result that does not lie over its source, so that there are no changed parts.
-_STATUS_WORDS_OF_ALL = {
-    EVIDENCE: "All of it is computed from the source itself. No step was of a kind that invents detail.",
-    HYPOTHETICAL: (
-        "At least one step may have put in detail that the source does not hold. It may look right and be wrong. Do "
-        "not read fine detail in it as evidence."
-    ),
-}
+_SAYS = {EXISTING: "existing", EVIDENCE: "evidence", HYPOTHETICAL: "made-up"}
 
 
 def status_of(receipt: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the headline and what it means."""
+    """Return the headline, and the part of the page that says what it means."""
     status, (edit, _) = receipt["claim"]["status"], maps_of(receipt)
-    if status != EXISTING or not recoded(receipt):
-        return sentence(status), (_STATUS_WORDS if edit is not None else _STATUS_WORDS_OF_ALL)[status]
-    kind = main_output(receipt)["file"]["format"].upper()
-    return (
-        f"Existing state, encoded again as {kind}",
-        f"No step changed anything, but the picture was encoded again as {kind}, and {recoded_words(receipt)} from "
-        "those of the source. The maps describe the picture before that.",
-    )
+    if status == EXISTING and recoded(receipt):
+        kind = main_output(receipt)["file"]["format"].upper()
+        return f"Existing state, encoded again as {kind}", "says-recoded"
+    # a result that does not lie over its source has no changed parts
+    return sentence(status), f"says-{'' if edit is not None or status == EXISTING else 'all-'}{_SAYS[status]}"
 
 
 def recoded_words(receipt: Mapping[str, Any]) -> str:
     """Return how much the encoding of the file changed."""
     share = main_output(receipt)["file"].get("recoded_fraction")
     return "samples differ" if share is None else f"{percent(share)} of its samples differ"
-
-
-_BASIS_WORDS = {
-    "model": "What did the work stated it: a network that predicts its own error, or the rule of a method without one.",
-    "self-ensemble": "Taken from how much several runs on turned copies disagree; this tends to be too small.",
-    "mixed": "Partly predicted by a model, partly from how much several runs disagree.",
-    "none": "No step estimated its error, so edited places claim no confidence at all.",
-    "not edited": "Nothing was edited, so nothing was lost.",
-}
-
-
-def basis_words(receipt: Mapping[str, Any]) -> str:
-    """Return where the error estimate comes from; nothing where there is no confidence map."""
-    _, confidence = maps_of(receipt)
-    if confidence is None:
-        return ""
-    basis = confidence["basis"]
-    if basis == "not edited" and recoded(receipt):
-        return "Nothing was edited. What the encoding of the file lost is not in this map."
-    return _BASIS_WORDS[basis]
 
 
 COMPARED = (
@@ -174,6 +133,10 @@ def sections(inputs: ReportInputs) -> frozenset[str]:
         "of-enlarging": (out.get("scale") or 1) > 1,
         "of-jpeg": out["file"] is not None and out["file"]["format"] == "jpeg",
     }
+    if confidence is not None:
+        unedited = confidence["basis"] == "not edited" and recoded(inputs.receipt)
+        kept.add("basis-recoded" if unedited else f"basis-{confidence['basis'].replace(' ', '-')}")
+    kept.add(status_of(inputs.receipt)[1])
     return frozenset(kept | {name for name, there in optional.items() if there})
 
 
