@@ -271,7 +271,7 @@ def _again(bundle: Bundle, seen: Seen, found: Findings) -> None:
         before = expand_palette(before, allocate)
     after = after.replace(meta=replace(after.meta, icc=before.meta.icc))
     fresh: NDArray[np.uint16] = allocate(seen.edits.shape, np.uint16)  # type: ignore[assignment]
-    alpha = edit_map(before, after, 1, None, fresh).alpha
+    alpha = edit_map(before, after, fresh).alpha
     hidden, invented, far = _compare(seen.edits, fresh, seen.after_is == "exact")
     if hidden:
         found.wrong.append(f"{_pixels(hidden)} differ from the original where {EDIT_MAP} shows no change")
