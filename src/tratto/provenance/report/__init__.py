@@ -16,13 +16,11 @@ from tratto.provenance.report.compare import (
 from tratto.provenance.report.inputs import ReportInputs
 from tratto.provenance.report.page import Checked, render_report
 from tratto.provenance.report.plain import delta, percent, text
-from tratto.provenance.report.previews import CROP, MAP_PREVIEW, PREVIEW
+from tratto.provenance.report.previews import PREVIEW
 from tratto.provenance.report.words import COMPARED, inspection_words
 
 __all__ = [
     "COMPARED",
-    "CROP",
-    "MAP_PREVIEW",
     "PREVIEW",
     "SHOWS_AFTER",
     "SHOWS_BEFORE",
