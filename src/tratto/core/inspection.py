@@ -211,16 +211,16 @@ class Inspection:
         ValueError
             If it is malformed.
         """
-        made: Inspection = _adapter(cls).validate_python(data)
+        made: Inspection = _adapters()["Inspection"].validate_python(data)
         return made
 
 
-@lru_cache(maxsize=8)
-def _adapter(kind: type) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+@lru_cache(maxsize=1)
+def _adapters() -> dict[str, TypeAdapter[Any]]:
+    return {kind.__name__: TypeAdapter(kind) for kind in (Inspection, OctaveNoise)}
 
 
-def _plain(value: Any) -> dict[str, Any]:
-    """Return a dataclass as JSON has it: tables and lists."""
-    made: dict[str, Any] = _adapter(type(value)).dump_python(value, mode="json")
+def _plain(value: Inspection | OctaveNoise) -> dict[str, Any]:
+    """Return it as JSON has it: tables and lists."""
+    made: dict[str, Any] = _adapters()[type(value).__name__].dump_python(value, mode="json")
     return made
