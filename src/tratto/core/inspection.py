@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import TypeAdapter
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 #: Noise (1/255) in the octave of two pixels above which it must be even at single pixels or fall.
 STRONG = 3.5
@@ -217,6 +218,8 @@ class Inspection:
 
 @lru_cache(maxsize=1)
 def _adapters() -> dict[str, TypeAdapter[Any]]:
+    from pydantic import TypeAdapter  # the list of commands, which loads this, does without
+
     return {kind.__name__: TypeAdapter(kind) for kind in (Inspection, OctaveNoise)}
 
 
