@@ -553,3 +553,45 @@ def project_back(
             to_means[g, 0] = view[0] * dx + view[4] * dy + view[8] * dz + tx
             to_means[g, 1] = view[1] * dx + view[5] * dy + view[9] * dz + ty
             to_means[g, 2] = view[2] * dx + view[6] * dy + view[10] * dz + tz
+
+
+@njit(parallel=True, **FAST)
+def moments(shown: Any, target: Any, out: Any) -> None:
+    """Write both pictures, their squares and their product side by side, (H, W, 15)."""
+    for y in prange(shown.shape[0]):
+        for x in range(shown.shape[1]):
+            for c in range(3):
+                a, b = shown[y, x, c], target[y, x, c]
+                out[y, x, c], out[y, x, 3 + c], out[y, x, 6 + c] = a, b, a * a
+                out[y, x, 9 + c], out[y, x, 12 + c] = b * b, a * b
+
+
+@njit(parallel=True, **FAST)
+def similarity(maps: Any, c1: float, c2: float, sums: Any, out: Any) -> None:
+    """Write the structural similarity's slopes to the local moments, (H, W, 9), and its sum over each row."""
+    scale = 1.0 / (maps.shape[0] * maps.shape[1] * 3)
+    for y in prange(maps.shape[0]):
+        total = 0.0
+        for x in range(maps.shape[1]):
+            for c in range(3):
+                mx, my = np.float64(maps[y, x, c]), np.float64(maps[y, x, 3 + c])
+                xx, yy, xy = maps[y, x, 6 + c], maps[y, x, 9 + c], maps[y, x, 12 + c]
+                a1, a2 = 2 * mx * my + c1, 2 * (xy - mx * my) + c2
+                b1, b2 = mx * mx + my * my + c1, xx - mx * mx + yy - my * my + c2
+                below = 1 / (b1 * b2)
+                value = a1 * a2 * below
+                total += value
+                out[y, x, c] = scale * (2 * my * (a2 - a1) * below + 2 * mx * value * (1 / b2 - 1 / b1))
+                out[y, x, 3 + c] = -scale * value / b2
+                out[y, x, 6 + c] = scale * 2 * a1 * below
+        sums[y] = total
+
+
+@njit(parallel=True, **FAST)
+def similarity_back(shown: Any, target: Any, back: Any, out: Any) -> None:
+    """Write the slope to the first picture of :func:`moments`, (H, W, 3)."""
+    for y in prange(shown.shape[0]):
+        for x in range(shown.shape[1]):
+            for c in range(3):
+                a, b = shown[y, x, c], target[y, x, c]
+                out[y, x, c] = back[y, x, c] + 2 * a * back[y, x, 3 + c] + b * back[y, x, 6 + c]
