@@ -22,6 +22,7 @@ class Commands(RootGroup):
         "report": "tratto.cli.report:report",
         "describe": "tratto.cli.describe:describe",
         "mask": "tratto.cli.mask:mask_app",
+        "lift": "tratto.cli.lift:lift_app",
         "models": "tratto.cli.models:models_app",
         "keys": "tratto.cli.keys:keys_app",
         "ledger": "tratto.cli.ledger:ledger_app",

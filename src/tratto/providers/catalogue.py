@@ -203,6 +203,7 @@ NOUNS = {
     "estimator": "degradation estimator",
     "wall": "wall detector",
     "scorer": "scorer",
+    "rasterizer": "rasterizer",
 }
 
 _P = "tratto.providers."
@@ -328,6 +329,10 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             variant="geometric",
             stand_in="a depth network",
         ),
+    },
+    "rasterizer": {
+        "cpu": Row(_P + "rasterizer", "our own, numba, on all cores", auto=True, variant="cpu"),
+        "gsplat": Row(_P + "rasterizer", "gsplat 1.5 or later on an NVIDIA GPU, through torch", variant="gsplat"),
     },
     "structure": {
         "canny": Row(_P + "structure", "edges (Canny) and straight lines (LSD), by OpenCV", auto=True),

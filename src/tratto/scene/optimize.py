@@ -19,7 +19,7 @@ from tratto.core.artifact import Scene
 from tratto.core.errors import OptionError
 from tratto.core.files import atomic_file
 from tratto.scene.measures import psnr, ssim
-from tratto.scene.rasterize import PARAMETERS, USUAL, Constants, Gradients, Rendered, backward, render
+from tratto.scene.rasterize import OWN, PARAMETERS, USUAL, Constants, Draws, Gradients, Rendered
 from tratto.scene.views import View, extent
 
 #: ``progress(stage, done, total)``; raising stops.
@@ -233,6 +233,7 @@ def reconstruct(
     settings: Settings,
     progress: Progress = silent,
     checkpoint: Path | None = None,
+    draws: Draws = OWN,
 ) -> Scene:
     """Fit a scene to photographs.
 
@@ -250,6 +251,8 @@ def reconstruct(
     checkpoint : Path or None
         File that the state is kept in every 100 steps; one that is there and belongs to the same work is gone on from.
         It is removed at the end.
+    draws : Draws
+        Who renders.
 
     Returns
     -------
@@ -286,9 +289,9 @@ def reconstruct(
         share = step / max(1, settings.steps)
         grown = min(terms, (int(4 * share) + 1) ** 2)
         bare: Any = _Bare(adam.arrays, grown)
-        seen = render(bare, view.camera, settings.background, settings.constants)
+        seen = draws.render(bare, view.camera, settings.background, settings.constants)
         _, to_color, to_alpha = loss(view, seen, settings, targets[which])
-        back = backward(seen, to_color, alpha=to_alpha)
+        back = draws.backward(seen, to_color, alpha=to_alpha)
         half = np.array([view.camera.width, view.camera.height], np.float32) / 2
         pulled[:, 0] += np.linalg.norm(back.flat * half, axis=1)
         pulled[:, 1] += seen.visible
@@ -301,7 +304,7 @@ def reconstruct(
     made = _of(adam)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
-    return mark_seen(made, views, settings.constants)
+    return mark_seen(made, views, settings.constants, draws)
 
 
 def update(adam: Adam, back: Gradients, settings: Settings, rate: float) -> None:
@@ -333,7 +336,9 @@ def update(adam: Adam, back: Gradients, settings: Settings, rate: float) -> None
     )
 
 
-def mark_seen(scene: Scene, views: Sequence[View], constants: Constants = USUAL, least: float = 0.02) -> Scene:
+def mark_seen(
+    scene: Scene, views: Sequence[View], constants: Constants = USUAL, draws: Draws = OWN, least: float = 0.02
+) -> Scene:
     """Return a scene whose Gaussians say whether a photograph shows them.
 
     Parameters
@@ -341,25 +346,30 @@ def mark_seen(scene: Scene, views: Sequence[View], constants: Constants = USUAL,
     scene : Scene
     views : sequence of View
     constants : Constants
+    draws : Draws
     least : float
         Pixels that a Gaussian must fill in one photograph, weighted by what is seen of it.
     """
     most = np.zeros(len(scene), np.float32)
     for view in views:
-        seen = render(scene, view.camera, constants=constants)
+        seen = draws.render(scene, view.camera, (0.0, 0.0, 0.0), constants)
         one = np.zeros_like(seen.color)
         one[..., 0] = 1
-        np.maximum(most, backward(seen, one).harmonics[:, 0, 0] / np.float32(0.28209479), out=most)
+        np.maximum(most, draws.backward(seen, one).harmonics[:, 0, 0] / np.float32(0.28209479), out=most)
     return Scene(*(getattr(scene, n) for n in PARAMETERS), (most >= least).astype(np.uint8))
 
 
 def compare_views(
-    scene: Scene, views: Sequence[View], background: tuple[float, float, float], constants: Constants = USUAL
+    scene: Scene,
+    views: Sequence[View],
+    background: tuple[float, float, float],
+    constants: Constants = USUAL,
+    draws: Draws = OWN,
 ) -> tuple[float, float]:
     """Return the mean PSNR (dB) and SSIM of a scene on views."""
     measured = []
     for view in views:
-        shown, target = render(scene, view.camera, background, constants).color, view.over(background)
+        shown, target = draws.render(scene, view.camera, background, constants).color, view.over(background)
         measured.append((psnr(shown, target), ssim(np.clip(shown, 0, 1), target)[0]))
     mean = np.mean(measured, axis=0)
     return float(mean[0]), float(mean[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,24 @@ class Rendered:
     alpha: NDArray[Any]
     visible: NDArray[np.bool_]
     state: Any = field(repr=False, default=None)
+
+
+class Draws(Protocol):
+    """Whoever renders Gaussians and carries gradients back: this module, or gsplat on CUDA."""
+
+    def render(
+        self, scene: Any, camera: Camera, background: tuple[float, float, float], constants: Constants
+    ) -> Rendered:
+        """Render a scene; see :func:`render`."""
+
+    def backward(
+        self,
+        rendered: Rendered,
+        color: NDArray[Any],
+        depth: NDArray[Any] | None = None,
+        alpha: NDArray[Any] | None = None,
+    ) -> Gradients:
+        """Carry a gradient back; see :func:`backward`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,3 +233,14 @@ def _by_depth(depth: NDArray[Any], seen: NDArray[np.intp]) -> NDArray[np.int64]:
     )
     keys.sort()
     return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+
+class Own:
+    """The rasterizer of this module, as :class:`Draws`."""
+
+    render = staticmethod(render)
+    backward = staticmethod(backward)
+
+
+#: Who draws where nobody else is named.
+OWN: Draws = Own()
