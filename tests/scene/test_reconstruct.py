@@ -1,46 +1,29 @@
 """From photographs with known cameras to Gaussians: hull, points, the optimiser, strategies, stops."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("numba")
+sys.path.insert(0, str(Path(__file__).parent))
+
+from shots import photographs, ring, truth
 
 from tratto.core.artifact import Scene
 from tratto.core.errors import Cancelled, InputError, OptionError
 from tratto.scene.camera import orbit
 from tratto.scene.measures import psnr, ssim
 from tratto.scene.optimize import Default, Mcmc, Settings, compare_views, mark_seen, reconstruct
-from tratto.scene.rasterize import PARAMETERS, render
+from tratto.scene.rasterize import PARAMETERS
 from tratto.scene.views import View, from_points, in_space, looked_at, visual_hull
-
-
-def truth(seed=0):
-    """A ball of many colours, and what stands on it."""
-    rng = np.random.default_rng(seed)
-    at = rng.normal(size=(400, 3))
-    at *= 0.3 / np.linalg.norm(at, axis=1, keepdims=True)
-    at[:40] = rng.uniform(-0.08, 0.08, (40, 3)) + np.array([0, -0.4, 0])
-    return Scene.of_points(at, np.clip(0.5 + 1.5 * at[:, [0, 1, 2]], 0, 1), 0.05, 0.95)
-
-
-def photographs(cameras):
-    views = []
-    for camera in cameras:
-        seen = render(truth(), camera)
-        color = np.clip(seen.color / np.maximum(seen.alpha, 1e-3)[..., None], 0, 1).astype(np.float32)
-        views.append(View(camera, color, seen.alpha))
-    return views
 
 
 @pytest.fixture(scope="module")
 def given():
-    ring = [
-        *orbit((0, 0, 0), 2, np.arange(6) * 60.0, 15, (48, 48), 80.0),
-        *orbit((0, 0, 0), 2, [30, 150, 270], 50, (48, 48), 80.0),
-    ]
-    return photographs(ring), photographs(orbit((0, 0, 0), 2, [45, 200], 30, (48, 48), 80.0))
+    return photographs(ring()), photographs(orbit((0, 0, 0), 2, [45, 200], 30, (48, 48), 80.0))
 
 
 def test_structural_similarity_and_its_slope():

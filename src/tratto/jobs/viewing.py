@@ -113,8 +113,6 @@ class Viewer:
         names = served(path)
 
         class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
             def do_GET(self) -> None:
                 _get(self, names)
 

@@ -142,6 +142,7 @@ class Reconstruct(BaseStep):
             precision=info.precision,
             library=info.library,
             seed=services.seed,
+            generative=invented > 0,
             scores={k: round(v, 4) for k, v in scores.items()},
             notes=tuple(notes),
             observed={"fitting_seconds": round(time.perf_counter() - before, 2)},

@@ -73,7 +73,7 @@ try {
   await show(at("seen").checked ? "seen.ply" : facts.file);
   if (asked.has("shot")) {  // whoever started the server waits for a picture; Gaussians are sorted in another thread
     at("bar").hidden = true;
-    await new Promise((done) => setTimeout(done, 3000));
+    await new Promise((done) => setTimeout(done, 1500));
     await fetch("shot", { method: "POST", body: await picture() });
   }
 } catch (error) {
