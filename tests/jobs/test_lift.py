@@ -193,6 +193,7 @@ def test_the_server_gives_its_own_files_to_this_machine(tmp_path):
             with pytest.raises(urllib.error.HTTPError) as refused:
                 fetch(viewer.url + name, host, data)
             assert refused.value.code == code
+            refused.value.close()
     with pytest.raises(InputError):
         Viewer(tmp_path / "nothing.ply")
 

@@ -81,7 +81,7 @@ def gathered(folder: Path, options: LiftOptions) -> tuple[LiftOptions, dict[str,
     from tratto.scene.captures import read_capture
 
     found = read_capture(folder)
-    shots, notes = found.shots, ()
+    shots, notes = found.shots, tuple[str, ...]()
     if len(shots) < 3:
         raise InputError(f"{folder} holds {len(shots)} photographs with cameras; a scene needs at least three")
     if len(shots) > MOST:

@@ -8,7 +8,7 @@ import math
 import os
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -210,9 +210,9 @@ def loss(
 
 
 def _of(adam: Adam, seen: NDArray[np.uint8] | None = None) -> Scene:
-    arrays = adam.arrays
+    arrays = {n: np.ascontiguousarray(adam.arrays[n]) for n in PARAMETERS}
     marks = np.ones(len(arrays["positions"]), np.uint8) if seen is None else seen
-    return Scene(*(np.ascontiguousarray(arrays[n]) for n in PARAMETERS), marks)  # type: ignore[arg-type]
+    return Scene(**arrays, seen=marks)
 
 
 class _Bare:
@@ -356,7 +356,7 @@ def mark_seen(
         one = np.zeros_like(seen.color)
         one[..., 0] = 1
         np.maximum(most, draws.backward(seen, one).harmonics[:, 0, 0] / np.float32(0.28209479), out=most)
-    return Scene(*(getattr(scene, n) for n in PARAMETERS), (most >= least).astype(np.uint8))
+    return replace(scene, seen=(most >= least).astype(np.uint8))
 
 
 def compare_views(
@@ -379,12 +379,13 @@ def compare_views(
 
 
 def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (1 / (1 + np.exp(-x))).astype(np.float32)  # type: ignore[no-any-return]
+    return (1 / (1 + np.exp(-x))).astype(np.float32)
 
 
 def _logit(p: NDArray[Any]) -> NDArray[np.float32]:
     p = np.clip(p, 1e-6, 1 - 1e-6)
-    return np.log(p / (1 - p)).astype(np.float32)
+    out: NDArray[np.float32] = np.log(p / (1 - p)).astype(np.float32)
+    return out
 
 
 def _turned(quats: NDArray[np.float32], offsets: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -245,7 +245,8 @@ def _optimized(
             back = replace(back, opacities=np.where(np.sign(back.opacities) == signs, back.opacities, 0))
         update(adam, back, replace(settings, strategy=None), settings.rates.positions * size)
     progress("refine", how.steps, how.steps)
-    return replace(scene, **{n: np.ascontiguousarray(adam.arrays[n]) for n in PARAMETERS})
+    moved: Any = {n: np.ascontiguousarray(adam.arrays[n]) for n in PARAMETERS}
+    return replace(scene, **moved)
 
 
 class _Arrays:

@@ -114,7 +114,7 @@ class Reconstruct(BaseStep):
         views = {c["role"]: view_of(_picture(canvas, c["role"]), c, self.side) for c in self.cameras}
         shown = [v for role, v in views.items() if role not in self.held_out]
         kept = [v for role, v in views.items() if role in self.held_out]
-        strategy = {"mcmc": Mcmc(most=self.most), "default": Default(most=self.most), "none": None}[self.strategy]
+        strategy: Any = {"mcmc": Mcmc(most=self.most), "default": Default(most=self.most), "none": None}[self.strategy]
         settings = Settings(self.steps, services.seed, degree=self.degree, strategy=strategy)
         before = time.perf_counter()
         start = self._start(shown, services.seed)
@@ -183,7 +183,7 @@ class Reconstruct(BaseStep):
             recipe = Recipe("restore", (Denoise(),), services.seed)
             fresh = Canvas(image, image, inspection=inspect_image(image))
             after, _ = services.run(recipe, fresh)
-            out = np.asarray(after.image.pixels).astype(np.float32) / 255
+            out: NDArray[np.float32] = np.asarray(after.image.pixels).astype(np.float32) / np.float32(255)
             changed.append(float(np.abs(out - picture).mean()))
             return out
 
@@ -223,11 +223,11 @@ def view_of(image: Image, shot: dict[str, Any], side: int) -> View:
             f"the photograph {shot['role']} is {image.width}x{image.height}, and its camera "
             f"{camera.width}x{camera.height}; they must be of one shape, as stored"
         )
-    color = view_rgb(image)
+    color: Any = view_rgb(image)
     color = np.repeat(color[..., None], 3, axis=2) if color.ndim == 2 else color
-    alpha = None
+    alpha: Any = None
     if image.alpha is not None:
-        alpha = np.asarray(image.alpha).astype(np.float32) / image.max_value
+        alpha = np.asarray(image.alpha).astype(np.float32) / np.float32(image.max_value)
         color = color * alpha[..., None]  # what is transparent has no colour to smear into its neighbours
     camera = camera.resized(image.width, image.height)
     bent = tuple(float(v) for v in shot["distortion"])

@@ -34,11 +34,11 @@ def read(data: bytes) -> tuple[Scene, bool]:
     rows = np.frombuffer(data, _ROW)
     if not np.isfinite(rows["size"]).all() or rows["size"].min() < 0:
         raise InputError("sizes must be finite, and 0 or more")
-    turn = (rows["turn"].astype(np.float32) - 128) / 128
+    turn = (rows["turn"].astype(np.float64) - 128) / 128
     turn[~turn.any(axis=1)] = (1, 0, 0, 0)
     return Scene(
         rows["at"].astype(np.float32),
-        turn,
+        turn.astype(np.float32),
         np.log(np.maximum(rows["size"], 1e-20)).astype(np.float32),
         logits(rows["rgba"][:, 3] / 255),
         ((rows["rgba"][:, None, :3] / 255 - 0.5) / HARMONIC_0).astype(np.float32),

@@ -77,7 +77,8 @@ def _smallest_three(turns: np.ndarray) -> np.ndarray:
         size = np.minimum(np.round(511 * np.abs(q[:, axis]) / _HALF), 511).astype(np.uint32)
         piece = (word << np.uint32(10)) | ((q[:, axis] < 0).astype(np.uint32) << np.uint32(9)) | size
         word = np.where(largest == axis, word, piece).astype(np.uint32)
-    return word.astype("<u4")
+    out: np.ndarray = word.astype("<u4")
+    return out
 
 
 def _unpacked_three(words: np.ndarray) -> np.ndarray:
