@@ -28,8 +28,10 @@ if TYPE_CHECKING:
         verify,
     )
     from tratto.jobs.functions import recolor, repair, restore
+    from tratto.jobs.lifting import lift
     from tratto.provenance.notary import Notary
     from tratto.provenance.trust import Trust
+    from tratto.tasks.lift import LiftOptions
     from tratto.tasks.recolor import RecolorOptions
     from tratto.tasks.repair import RepairOptions
     from tratto.tasks.restore import RestoreOptions
@@ -43,6 +45,7 @@ _HOMES = {
     "Result": "tratto.core.result",
     "Notary": "tratto.provenance.notary",
     "Trust": "tratto.provenance.trust",
+    "LiftOptions": "tratto.tasks.lift",
     "RecolorOptions": "tratto.tasks.recolor",
     "RepairOptions": "tratto.tasks.repair",
     "RestoreOptions": "tratto.tasks.restore",
@@ -51,6 +54,7 @@ _HOMES = {
     "audit": "tratto.jobs",
     "save": "tratto.jobs",
     "inspect": "tratto.jobs",
+    "lift": "tratto.jobs.lifting",
     "recolor": "tratto.jobs.functions",
     "repair": "tratto.jobs.functions",
     "replay": "tratto.jobs",
@@ -62,6 +66,7 @@ _HOMES = {
 __all__ = [
     "Image",
     "Inspection",
+    "LiftOptions",
     "Mask",
     "Notary",
     "Recipe",
@@ -76,6 +81,7 @@ __all__ = [
     "__version__",
     "audit",
     "inspect",
+    "lift",
     "recolor",
     "repair",
     "replay",

@@ -198,12 +198,12 @@ NOUNS = {
     "in-painter": "in-painter",
     "captioner": "captioner",
     "depth": "depth estimator",
+    "rasterizer": "rasterizer",
     "structure": "finder of edges and lines",
     "damage": "damage detector",
     "estimator": "degradation estimator",
     "wall": "wall detector",
     "scorer": "scorer",
-    "rasterizer": "rasterizer",
 }
 
 _P = "tratto.providers."

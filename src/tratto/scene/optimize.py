@@ -301,6 +301,10 @@ def reconstruct(
         if checkpoint is not None and (step + 1) % 100 == 0 and step + 1 < settings.steps:
             _keep(checkpoint, work, adam, pulled, step + 1)
     progress("reconstruct", settings.steps, settings.steps)
+    if settings.strategy is not None:  # what nobody would ever see is nothing of the scene
+        alive = np.flatnonzero(_sigmoid(adam.arrays["opacities"]) >= settings.strategy.least_opacity)
+        if len(alive):
+            adam.take(alive, np.zeros(len(alive), bool))
     made = _of(adam)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)

@@ -65,7 +65,7 @@ class Refinement:
     rounds: int = 1
     color_rounds: int = 6
     damping: float = 0.7
-    steps: int = 250
+    steps: int = 300
     tolerance: float = 0.06
     trust: float = 0.35
     depth_gate: float = 0.0
