@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -64,9 +64,9 @@ class Reconstruct(BaseStep):
         Of rasterizers.
     """
 
-    cameras: list[dict[str, Any]]
-    held_out: list[str]
-    points: list[list[float]]
+    cameras: list[dict[str, Any]] = field(default_factory=list)
+    held_out: list[str] = field(default_factory=list)
+    points: list[list[float]] = field(default_factory=list)
     start: Literal["auto", "hull", "points", "space"] = "auto"
     strategy: Literal["mcmc", "default", "none"] = "mcmc"
     steps: int = 2000
@@ -99,6 +99,8 @@ class Reconstruct(BaseStep):
 
     def resolve(self, canvas: Canvas, services: Services) -> Reconstruct:
         """Return the step with what the photographs decide: where it begins."""
+        if len(self.cameras) < 2:
+            raise OptionError(f"a reconstruction needs at least two photographs with cameras, got {len(self.cameras)}")
         if self.start != "auto":
             return self
         pictures = [_picture(canvas, c["role"]) for c in self.cameras]
