@@ -18,8 +18,8 @@ HEAD = """# Reference of options
 
 Rendered from the models of the options by `python -m tratto.cli.reference`; what the jobs do with them is told in
 [restore](restore.md), [repair](repair.md), [recolor](recolor.md) and [lift](lift.md). An option is offered at the doors
-that are named: `cli` is the command line, `sdk` Python, `http` a form or a request. Local paths and keys are never offered over HTTP:
-there, pictures are uploads and providers are names that `tratto models` shows.
+that are named: `cli` is the command line, `sdk` Python, `http` a form or a request. Local paths and keys are never
+offered over HTTP: there, pictures are uploads and providers are names that `tratto models` shows.
 """
 COLUMNS = ("command line", "Python, HTTP", "may be", "unit", "default", "doors", "what it does")
 
