@@ -133,6 +133,19 @@ def test_what_cannot_be_lifted_is_refused(tmp_path, views, monkeypatch):
         lift(tmp_path / "ball", **FEW)
 
 
+def test_the_cost_does_not_depend_on_what_is_not_used():
+    from tratto.steps.reconstruct import Reconstruct
+
+    small, large = (
+        Reconstruct([{"role": "picture", "camera": {"size": size}}], side=512) for size in ([512, 384], [4096, 3072])
+    )
+    seconds = [
+        w * h / 1e6 / step.megapixels_per_second for step, (w, h) in ((small, (512, 384)), (large, (4096, 3072)))
+    ]
+    assert seconds[0] == pytest.approx(seconds[1])
+    assert 60 < seconds[0] < 200
+
+
 def test_the_command(tmp_path, views, capsys):
     from tratto.cli.main import app
 

@@ -83,9 +83,14 @@ class Reconstruct(BaseStep):
 
     @property
     def megapixels_per_second(self) -> float:
-        """Speed on two cores: 25 ms for each step at 256 squared."""
-        seconds = max(self.steps, 1) * 0.4 * min(self.side, 1024) ** 2 / 1e6 + 5
-        return 0.3 / seconds
+        """Speed on two cores, of the first photograph: 6 ms for each step, and 180 ms for each megapixel as used."""
+        try:
+            width, height = (int(v) for v in self.cameras[0]["camera"]["size"])
+        except (IndexError, KeyError, TypeError, ValueError):  # refused when it is done
+            return 1.0
+        used = min(1.0, self.side / max(width, height, 1)) ** 2 * width * height / 1e6
+        seconds = 20 + self.steps * (0.006 + 0.18 * used) * max(1.0, self.most / 12_000)
+        return width * height / 1e6 / seconds
 
     @property
     def uses(self) -> tuple[Use[Any], ...]:
