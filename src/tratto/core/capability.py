@@ -255,6 +255,21 @@ class Describer(Protocol):
 
 
 @runtime_checkable
+class Rasterizer(Protocol):
+    """Renders Gaussians and carries gradients back; the contract is :class:`tratto.scene.rasterize.Draws`."""
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about it."""
+
+    def render(self, scene: Any, camera: Any, background: Any, constants: Any) -> Any:
+        """Render a scene; see :func:`tratto.scene.rasterize.render`."""
+
+    def backward(self, rendered: Any, color: Any, depth: Any = None, alpha: Any = None) -> Any:
+        """Carry a gradient back; see :func:`tratto.scene.rasterize.backward`."""
+
+
+@runtime_checkable
 class Captioner(Describer, Protocol):
     """Says in words what a picture shows."""
 
