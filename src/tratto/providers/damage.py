@@ -81,7 +81,9 @@ class NetworkDetector:
     def __init__(self, card: ModelCard, backend: Backend) -> None:
         self._card, self._backend = card, backend
         #: Facts about this detector.
-        self.info = DescriberInfo("tratto", backend.precision, backend.library, models=(backend.model,))
+        self.info = DescriberInfo(
+            "tratto", precision=backend.precision, library=backend.library, models=(backend.model,)
+        )
 
     def find(self, picture: Float, kinds: Sequence[str] = ()) -> Mapping[str, Float]:
         """Return the probability of each class of damage, and of any, for every pixel.
