@@ -21,6 +21,7 @@ class Commands(RootGroup):
         "revert": "tratto.cli.account:revert",
         "report": "tratto.cli.report:report",
         "describe": "tratto.cli.describe:describe",
+        "faces": "tratto.cli.faces:faces",
         "mask": "tratto.cli.mask:mask_app",
         "models": "tratto.cli.models:models_app",
         "serve": "tratto.cli.serve:serve",
