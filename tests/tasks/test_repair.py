@@ -115,12 +115,9 @@ def test_growing_and_blending_are_in_mask_and_receipt():
     assert "feathered over 4 pixels" in " ".join(soft.asked.reasons)
 
 
-def test_an_empty_mask_changes_nothing():
-    px = picture()
-    done = tratto.repair(px, mask=np.zeros((120, 150), bool))
-    np.testing.assert_array_equal(done.image.pixels, px)
-    assert done.receipt["claim"]["regions"][0]["share"] == 1
-    assert any("nothing at all" in w for w in done.warnings)
+def test_an_empty_mask_is_no_repair():
+    with pytest.raises(OptionError, match="nothing is repaired"):
+        tratto.repair(picture(), mask=np.zeros((120, 150), bool))
 
 
 def test_what_makes_no_sense_is_refused():

@@ -38,7 +38,7 @@ def repair(
     params: dict[str, Any] = ...,
     caption: str = ...,
     captioner: str = ...,
-    grow: float = ...,
+    grow: float | None = ...,
     blend: float = ...,
     seed: int = ...,
     passes: int = ...,

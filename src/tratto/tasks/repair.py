@@ -39,7 +39,12 @@ class RepairOptions(TaskOptions):
         "", "What the picture shows: for the receipt, and the prompt of sdxl or sd15; auto: say it.", max_length=2000
     )
     captioner: str = option("auto", "Who says it for a caption of auto; see tratto describe.", http=NAME)
-    grow: float = option(0.0, "Grow the mask by this many pixels, against a rim of damage.", unit="pixels", ge=0, le=64)
+    grow: float | None = option(
+        None,
+        "Grow the mask by this many pixels, against a rim of damage. {none}: a mask that a network proposes by what "
+        "its rim needs, one of yours not at all.",
+        unit="pixels", none="auto", parse=float, ge=0, le=64,
+    )  # fmt: skip
     blend: float = option(
         0.0, "Feather the mask's edge over this many pixels, half of them outside it.", unit="pixels", ge=0, le=64
     )
@@ -85,17 +90,29 @@ def prepare(options: RepairOptions, image: Image, given: Given, services: Servic
     OptionError
         If there is no mask, it does not fit, or no damage is found.
     """
-    from tratto.tasks.masks import AUTO, FOUND, find_masks, open_masks
+    from tratto.tasks.masks import AUTO, FOUND, NOTHING, find_masks, found_rims, open_masks, rims_note
     from tratto.tasks.prepared import Prepared
 
-    mask, found = given.inputs.get("mask"), None
+    mask, found, rims = given.inputs.get("mask"), None, None
+    notes: tuple[str, ...] = ()
     if mask is None:
         raise OptionError("repair needs to know what is damaged: give a mask, white where it is (--mask)")
     if isinstance(mask, str) and mask == AUTO:
         mask, found = find_masks(image, options.threshold, services)
-    damage, parts = open_masks(mask, image, (options.grow, options.blend), given.limits)
-    options = options.model_copy(update={"passes": max(1, len(parts.of_passes()))})
-    return Prepared(options, damage, replace(parts, found_by=found), () if found is None else (FOUND,))
+        notes = (FOUND,)
+        if options.grow is None:
+            rims = found_rims(image, mask)
+            notes = (FOUND, rims_note(rims))
+    grow = options.grow or 0.0
+    damage, parts = open_masks(mask, image, (grow, options.blend), given.limits, rims)
+    if not damage.values.any():
+        raise OptionError(
+            f"{NOTHING} (the mask is black all over); draw a mask (tratto mask draw), or have damage found"
+        )
+    if found is not None and rims is not None:
+        found["grown"] = {"mean": round(rims.mean, 2), "widest": round(rims.widest, 2)}
+    settled = {"passes": max(1, len(parts.of_passes())), "grow": grow if rims is None else round(rims.mean, 2)}
+    return Prepared(options.model_copy(update=settled), damage, replace(parts, found_by=found), notes)
 
 
 def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
@@ -140,7 +157,9 @@ def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
     for number in range(1, options.passes + 1):
         mask = pass_name(number) if options.passes > 1 else ""
         if is_diffusion(options.method):
-            steps.append(Diffuse(options.method, options.params, blend=options.blend, grow=options.grow, mask=mask))
+            steps.append(
+                Diffuse(options.method, options.params, blend=options.blend, grow=options.grow or 0.0, mask=mask)
+            )
         else:
-            steps.append(Inpaint(options.method, options.blend, options.grow, mask=mask))
+            steps.append(Inpaint(options.method, options.blend, options.grow or 0.0, mask=mask))
     return Recipe("repair", tuple(steps), options.seed, tuple(reasons))
