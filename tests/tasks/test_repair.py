@@ -151,7 +151,7 @@ def test_plan_is_one_step_that_survives_json():
     recipe = plan(RepairOptions(method="telea", grow=2, seed=9), None)
     again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())), step_class)
     assert again == recipe
-    assert recipe.steps[0] == Inpaint(method="telea", grow=2)
+    assert recipe.steps[0] == Inpaint(method="telea", grow=2, grain="match")
     assert recipe.seed == 9
 
 

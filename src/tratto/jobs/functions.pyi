@@ -40,6 +40,7 @@ def repair(
     captioner: str = ...,
     grow: float | None = ...,
     blend: float = ...,
+    fill_grain: Literal["match", "none"] = ...,
     seed: int = ...,
     passes: int = ...,
 ) -> Result: ...

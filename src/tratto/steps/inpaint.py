@@ -20,6 +20,7 @@ from tratto.core.recipe import step_params
 from tratto.core.services import Services
 from tratto.core.step import BaseStep, StepRecord
 from tratto.imaging.clear import colours_under_clear, opaque_around, premultiplied, within_alpha
+from tratto.imaging.grain import grain_curve, missing_grain, windows_of
 from tratto.imaging.scratch import release
 
 Float = NDArray[np.float32]
@@ -37,6 +38,9 @@ TEXTURED = 0.045
 CELL = 512
 #: Most pixels of a window in which texture is looked for.
 WINDOW = 3_000_000
+#: Samples up to which a copy of the filled picture is kept while grain is put in.
+SMALL = 100_000_000
+GRAIN_NOTE = "noise like the grain around it was put into the filling: it is as strong and as coarse, and shows nothing"
 #: Name of the in-painter of large parts, in the provider table.
 LARGE = "patch"
 
@@ -60,6 +64,8 @@ class Inpaint(BaseStep):
         height], ``pixels``, ``depth``, ``texture`` and ``by``. None: to be chosen.
     mask : str
         Name of the mask of this pass, which the engine shows as the ``edit`` mask. Empty: the whole.
+    grain : str
+        ``match``: what the filling lacks of the grain around it is put in; ``none``.
     """
 
     method: str = "auto"
@@ -68,6 +74,7 @@ class Inpaint(BaseStep):
     fine: str = ""
     regions: list[dict[str, Any]] | None = field(default=None)
     mask: str = ""
+    grain: str = "none"
     name: ClassVar[str] = "inpaint"
     #: Forensic mode refuses it.
     invents: ClassVar[bool] = True
@@ -77,6 +84,8 @@ class Inpaint(BaseStep):
     def __post_init__(self) -> None:
         if not all(isinstance(v, str) for v in (self.method, self.fine, self.mask)):
             raise OptionError("method and fine are names of in-painters, mask is that of a mask")
+        if self.grain not in ("match", "none"):
+            raise OptionError(f"grain is match or none, got {str(self.grain)[:80]!r}")
         for region in self.regions or []:
             if not isinstance(region, dict) or not {"at", "by"} <= set(region) or len(region["at"]) != 2:
                 raise OptionError(f"a region has at [x, y] and by, got {str(region)[:80]!r}")
@@ -131,6 +140,10 @@ class Inpaint(BaseStep):
             rest &= labels != label
             services.progress(self.name, done + 1, len(order))
         record = self._record(users, hole, large, services)
+        if self.grain == "match":
+            strength = work.put_grain(hole)
+            notes = (*record.notes, GRAIN_NOTE) if strength else record.notes
+            record = replace(record, scores={**record.scores, "grain_sigma": round(255 * strength, 4)}, notes=notes)
         alpha = self._alpha(image, hole, out)
         clear = 0 if alpha is None else int(np.count_nonzero(np.asarray(alpha)[hole] == 0))
         if clear:
@@ -219,6 +232,33 @@ class _Work:
         self.sigma[where][mine] = np.clip(np.rint(error[mine] * 65535), 0, 65535).astype(np.uint16)
         for array in (self.out, self.sigma, self.image.pixels):
             release(array)
+
+    def put_grain(self, hole: Bool) -> float:
+        """Put in what the filling lacks of the grain around it; return its mean standard deviation, full scale = 1."""
+        full = np.float32(self.image.max_value)
+        curve = grain_curve(self.out, hole, float(full))
+        if curve is None or not hole.any():
+            return 0.0
+        squares, todo = 0.0, windows_of(hole)
+        filled = np.array(self.out) if self.out.size < SMALL else self.out  # later windows see what earlier ones made
+        for done, (own, window) in enumerate(todo):
+            y0, y1, x0, x1 = window
+            where = (slice(y0, y1), slice(x0, x1))
+            native = np.asarray(filled[where], np.float32) / full
+            planes = native[..., None] if native.ndim == 2 else native
+            grain = missing_grain(np.ascontiguousarray(planes), hole[where], curve, window, self.services.seed)
+            mine = np.zeros((y1 - y0, x1 - x0), bool)
+            inner = (slice(own[0] - y0, own[1] - y0), slice(own[2] - x0, own[3] - x0))
+            mine[inner] = hole[where][inner]
+            levels = np.clip(np.rint((planes + grain) * full), 0, full).astype(self.out.dtype)
+            self.out[where][mine] = levels[..., 0][mine] if native.ndim == 2 else levels[mine]
+            added = np.square(grain[mine]).mean(axis=1)
+            # it is independent of what was there
+            error = np.sqrt(np.square(self.sigma[where][mine] / np.float32(65535)) + added)
+            self.sigma[where][mine] = np.clip(np.rint(error * 65535), 0, 65535).astype(np.uint16)
+            squares += float(added.sum(dtype=np.float64))
+            self.services.progress("grain", done + 1, len(todo))
+        return float(np.sqrt(squares / int(hole.sum())))
 
 
 def fill_channels(painter: Inpainter, planes: Float, hole: Bool, seed: int, mode: ColorMode) -> tuple[Float, Float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
 
@@ -48,6 +48,10 @@ class RepairOptions(TaskOptions):
     blend: float = option(
         0.0, "Feather the mask's edge over this many pixels, half of them outside it.", unit="pixels", ge=0, le=64
     )
+    fill_grain: Literal["match", "none"] = option(
+        "match", "match: what is filled gets grain like that around it, in strength, size and colour; none: it stays "
+        "smooth. A diffusion model's painting stays as it is."
+    )  # fmt: skip
     seed: int = option(0, "Seed of the search for texture, or of a diffusion model's noise.", ge=0, le=LARGEST_SEED)
     passes: int = option(1, "How many masks are worked through; follows from the masks.", doors=(SDK,), ge=1, le=32)
 
@@ -148,6 +152,8 @@ def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
         reasons.append(f"its edge was feathered over {options.blend:g} pixels, half of them outside the mask")
     if is_diffusion(options.method):
         reasons.append("a diffusion model paints it from a prompt: what it shows is invented")
+    elif options.fill_grain == "match":
+        reasons.append("what is filled gets grain like that around it")
     if options.passes > 1:
         reasons.append(f"in {options.passes} passes with a mask each, each on what the one before left")
     steps: list[Step] = []
@@ -161,5 +167,7 @@ def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
                 Diffuse(options.method, options.params, blend=options.blend, grow=options.grow or 0.0, mask=mask)
             )
         else:
-            steps.append(Inpaint(options.method, options.blend, options.grow or 0.0, mask=mask))
+            steps.append(
+                Inpaint(options.method, options.blend, options.grow or 0.0, mask=mask, grain=options.fill_grain)
+            )
     return Recipe("repair", tuple(steps), options.seed, tuple(reasons))
