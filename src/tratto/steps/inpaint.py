@@ -6,6 +6,9 @@ that run into it and filled part by part with copied texture.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -41,8 +44,8 @@ WINDOW = 3_000_000
 #: Samples up to which a copy of the filled picture is kept while grain is put in.
 SMALL = 100_000_000
 GRAIN_NOTE = "noise like the grain around it was put into the filling: it is as strong and as coarse, and shows nothing"
-#: Name of the in-painter of large parts, in the provider table.
-LARGE = "patch"
+#: Names of the in-painters of large parts, in the provider table: of a picture, and of a scan of more pixels than that.
+LARGE, SCAN, SCAN_PIXELS = "patch", "texture", 1_500_000
 
 
 @dataclass(frozen=True)
@@ -99,10 +102,11 @@ class Inpaint(BaseStep):
         if self.method != "auto":
             return replace(self, regions=[])
         regions: list[dict[str, Any]] = []
+        who = LARGE if hole.size <= SCAN_PIXELS else SCAN
         for part in find_parts(hole):
             texture = surrounding_texture(canvas.image, hole, part.box)
             if part.depth > DEEP or texture > TEXTURED:
-                regions.append({**part.to_json(), "texture": round(texture, 4), "by": LARGE})
+                regions.append({**part.to_json(), "texture": round(texture, 4), "by": who})
         return replace(self, regions=regions)
 
     @property
@@ -125,20 +129,31 @@ class Inpaint(BaseStep):
         # a painter takes its colours from what can be seen; outside the hole the engine puts back what was there
         out[:] = colours_under_clear(image, hole)
         sigma: NDArray[np.uint16] = services.scratch(image.pixels.shape[:2], np.uint16)  # type: ignore[assignment]
-        labels, large = _large_parts(hole, self.regions)
+        labels, large, boxes = _large_parts(hole, self.regions)
         fine = services.open(self.uses[0])
         work = _Work(image, out, sigma, services)
-        fine_hole = hole & ~np.isin(labels, list(large)) if large else hole
+        rest = np.zeros_like(hole)
+        if large:
+            named = np.zeros(len(boxes), bool)
+            named[list(large)] = True
+            rest = named[labels]
+        fine_hole = hole & ~rest
         self._fill_fine(work, fine, hole, fine_hole)
-        rest = hole & ~fine_hole
         users = {self.fine: fine} if fine_hole.any() else {}
         order = sorted(large, key=lambda k: int(large[k]["pixels"]) if "pixels" in large[k] else 0)
-        for done, label in enumerate(order):
+        scan = [k for k in order if large[k]["by"] == SCAN]
+        if scan:
+            users[SCAN] = services.open(Use("in-painter", SCAN))
+            work.fill_at_once(users[SCAN], [_part_job(labels, k, boxes[k], rest) for k in scan])
+            rest &= ~np.isin(labels, scan)
+        others = [k for k in order if large[k]["by"] != SCAN]
+        for done, label in enumerate(others):
             who = str(large[label]["by"])
             painter = users.setdefault(who, services.open(Use("in-painter", who)))
-            work.fill(painter, _around(labels == label, hole.shape), rest, labels == label)
-            rest &= labels != label
-            services.progress(self.name, done + 1, len(order))
+            window, unknown, own = _part_job(labels, label, boxes[label], rest)
+            work.fill(painter, window, unknown, own)
+            unknown &= ~own
+            services.progress(self.name, done + 1, len(others))
         record = self._record(users, hole, large, services)
         if self.grain == "match":
             strength = work.put_grain(hole)
@@ -176,9 +191,11 @@ class Inpaint(BaseStep):
         context = painter.info.context or 2 * CELL
         for done, (y0, y1, x0, x1) in enumerate(todo):
             window = (max(0, y0 - context), min(height, y1 + context), max(0, x0 - context), min(width, x1 + context))
-            own = np.zeros_like(fine)
-            own[y0:y1, x0:x1] = fine[y0:y1, x0:x1]
-            work.fill(painter, window, hole, own)
+            where = (slice(window[0], window[1]), slice(window[2], window[3]))
+            inner = (slice(y0 - window[0], y1 - window[0]), slice(x0 - window[2], x1 - window[2]))
+            own = np.zeros_like(fine[where])
+            own[inner] = fine[y0:y1, x0:x1]
+            work.fill(painter, window, hole[where], own)
             work.services.progress(self.name, done + 1, len(todo))
 
     def _record(
@@ -217,15 +234,39 @@ class _Work:
     sigma: NDArray[np.uint16]
     services: Services
 
-    def fill(self, painter: Inpainter, window: tuple[int, int, int, int], hole: Bool, own: Bool) -> None:
-        """Fill ``own``, seeing a window in which ``hole`` is unknown."""
+    def fill_at_once(self, painter: Inpainter, jobs: Sequence[tuple[tuple[int, int, int, int], Bool, Bool]]) -> None:
+        """Fill parts on all cores: none sees what another one was filled with, so their order is of no account."""
+        with ThreadPoolExecutor(_cores()) as pool:
+            made = [pool.submit(self._made, painter, *job) for job in jobs]
+            try:
+                for done, ((window, _, mine), one) in enumerate(zip(jobs, made, strict=True)):
+                    self._put(window, mine, *one.result())
+                    self.services.progress("large parts", done + 1, len(jobs))
+            finally:
+                for one in made:
+                    one.cancel()
+
+    def fill(self, painter: Inpainter, window: tuple[int, int, int, int], unknown: Bool, mine: Bool) -> None:
+        """Fill ``mine``, seeing a window in which ``unknown`` is not known; both are of the window's size."""
+        self._put(window, mine, *self._made(painter, window, unknown, mine))
+
+    def _made(
+        self, painter: Inpainter, window: tuple[int, int, int, int], unknown: Bool, mine: Bool
+    ) -> tuple[Float, Float]:
+        """Return what a window is filled with, and its expected error."""
         y0, y1, x0, x1 = window
         where = (slice(y0, y1), slice(x0, x1))
         full = np.float32(self.image.max_value)
         native = np.asarray(self.out[where], np.float32) / full
         planes = native[..., None] if native.ndim == 2 else native
-        unknown, mine = hole[where], own[where]
-        values, error = fill_channels(painter, planes, unknown, self.services.seed, self.image.mode)
+        return fill_channels(painter, planes, unknown, self.services.seed, self.image.mode)
+
+    def _put(self, window: tuple[int, int, int, int], mine: Bool, values: Float, error: Float) -> None:
+        """Write what was made of a window into the picture."""
+        y0, y1, x0, x1 = window
+        where = (slice(y0, y1), slice(x0, x1))
+        full = np.float32(self.image.max_value)
+        native = self.out[where]
         levels = np.clip(np.rint(values * full), 0, full).astype(self.out.dtype)
         target = self.out[where]
         target[mine] = levels[..., 0][mine] if native.ndim == 2 else levels[mine]
@@ -240,25 +281,49 @@ class _Work:
         if curve is None or not hole.any():
             return 0.0
         squares, todo = 0.0, windows_of(hole)
-        filled = np.array(self.out) if self.out.size < SMALL else self.out  # later windows see what earlier ones made
-        for done, (own, window) in enumerate(todo):
-            y0, y1, x0, x1 = window
-            where = (slice(y0, y1), slice(x0, x1))
+        # no window sees the grain that another one got, so that they can be worked on at once
+        copied = self.out.size < SMALL
+        filled = np.array(self.out) if copied else self.out
+
+        def made(window: tuple[int, int, int, int]) -> tuple[Float, Float]:
+            where = (slice(window[0], window[1]), slice(window[2], window[3]))
             native = np.asarray(filled[where], np.float32) / full
             planes = native[..., None] if native.ndim == 2 else native
-            grain = missing_grain(np.ascontiguousarray(planes), hole[where], curve, window, self.services.seed)
-            mine = np.zeros((y1 - y0, x1 - x0), bool)
-            inner = (slice(own[0] - y0, own[1] - y0), slice(own[2] - x0, own[3] - x0))
-            mine[inner] = hole[where][inner]
-            levels = np.clip(np.rint((planes + grain) * full), 0, full).astype(self.out.dtype)
-            self.out[where][mine] = levels[..., 0][mine] if native.ndim == 2 else levels[mine]
-            added = np.square(grain[mine]).mean(axis=1)
-            # it is independent of what was there
-            error = np.sqrt(np.square(self.sigma[where][mine] / np.float32(65535)) + added)
-            self.sigma[where][mine] = np.clip(np.rint(error * 65535), 0, 65535).astype(np.uint16)
-            squares += float(added.sum(dtype=np.float64))
-            self.services.progress("grain", done + 1, len(todo))
+            return planes, missing_grain(np.ascontiguousarray(planes), hole[where], curve, window, self.services.seed)
+
+        with ThreadPoolExecutor(_cores()) as pool:
+            windows = [window for _, window in todo]
+            results = pool.map(made, windows) if copied else map(made, windows)
+            for done, ((own, window), (planes, grain)) in enumerate(zip(todo, results, strict=True)):
+                squares += self._add(own, window, (planes, grain), hole)
+                self.services.progress("grain", done + 1, len(todo))
         return float(np.sqrt(squares / int(hole.sum())))
+
+    def _add(
+        self,
+        own: tuple[int, int, int, int],
+        window: tuple[int, int, int, int],
+        made: tuple[Float, Float],
+        hole: Bool,
+    ) -> float:
+        """Put grain into the hole's pixels of a square; return the sum of the variances that were added."""
+        (y0, y1, x0, x1), (planes, grain) = window, made
+        full = np.float32(self.image.max_value)
+        where = (slice(y0, y1), slice(x0, x1))
+        mine = np.zeros((y1 - y0, x1 - x0), bool)
+        inner = (slice(own[0] - y0, own[1] - y0), slice(own[2] - x0, own[3] - x0))
+        mine[inner] = hole[where][inner]
+        levels = np.clip(np.rint((planes + grain) * full), 0, full).astype(self.out.dtype)
+        self.out[where][mine] = levels[..., 0][mine] if self.out.ndim == 2 else levels[mine]
+        added = np.square(grain[mine]).mean(axis=1)
+        # it is independent of what was there
+        error = np.sqrt(np.square(self.sigma[where][mine] / np.float32(65535)) + added)
+        self.sigma[where][mine] = np.clip(np.rint(error * 65535), 0, 65535).astype(np.uint16)
+        return float(added.sum(dtype=np.float64))
+
+
+def _cores() -> int:
+    return max(1, min(8, os.cpu_count() or 1))
 
 
 def fill_channels(painter: Inpainter, planes: Float, hole: Bool, seed: int, mode: ColorMode) -> tuple[Float, Float]:
@@ -387,11 +452,13 @@ def _first_pixels(labels: NDArray[np.int32], stats: NDArray[np.int32], count: in
     return out
 
 
-def _large_parts(hole: Bool, regions: list[dict[str, Any]]) -> tuple[NDArray[np.int32], dict[int, dict[str, Any]]]:
-    """Return the labels of all deep parts, and the regions by label."""
+def _large_parts(
+    hole: Bool, regions: list[dict[str, Any]]
+) -> tuple[NDArray[np.int32], dict[int, dict[str, Any]], NDArray[np.int32]]:
+    """Return the labels of all deep parts, the regions by label, and the box of each label."""
     if not regions:
-        return np.zeros((0, 0), np.int32), {}
-    _, labels, _ = _labelled(deep_pixels(hole)[0])
+        return np.zeros((0, 0), np.int32), {}, np.zeros((0, 4), np.int32)
+    _, labels, stats = _labelled(deep_pixels(hole)[0])
     found: dict[int, dict[str, Any]] = {}
     for region in regions:
         x, y = (int(v) for v in region["at"])
@@ -401,13 +468,22 @@ def _large_parts(hole: Bool, regions: list[dict[str, Any]]) -> tuple[NDArray[np.
                 f"the recipe names a part at {x},{y}, where the mask has no deep part; is it another mask?"
             )
         found[label] = region
-    return labels, found
+    return labels, found, stats[:, :4]
 
 
-def _around(part: Bool, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+def _part_job(
+    labels: NDArray[np.int32], label: int, box: NDArray[np.int32], rest: Bool
+) -> tuple[tuple[int, int, int, int], Bool, Bool]:
+    """Return the window of a part, what is unknown in it (a view), and which of that is the part."""
+    window = _around(box, labels.shape)
+    where = (slice(window[0], window[1]), slice(window[2], window[3]))
+    return window, rest[where], labels[where] == label
+
+
+def _around(box: NDArray[np.int32], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Return the window in which texture for a part is looked for: half as much again on each side, at least 64."""
-    rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
-    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    x0, y0, width, height = (int(v) for v in box)
+    y1, x1 = y0 + height, x0 + width
     reach = max(96, max(y1 - y0, x1 - x0))
     while reach > 64 and (y1 - y0 + 2 * reach) * (x1 - x0 + 2 * reach) > WINDOW:
         reach = max(64, reach // 2)

@@ -28,8 +28,8 @@ class RepairOptions(TaskOptions):
     threshold: float = option(0.5, "Least chance that counts where a network proposes the mask, 0-1.", gt=0, lt=1)
     method: str = option(
         "auto",
-        "auto (chosen for each part of the mask by its size and surroundings), tratto, patch, plate, navier-stokes, "
-        "telea, biharmonic, sdxl or sd15.",
+        "auto (chosen for each part of the mask by its size and surroundings), tratto, patch, texture, plate, "
+        "navier-stokes, telea, biharmonic, sdxl or sd15.",
         http=NAME,
     )
     params: dict[str, Any] = option(
