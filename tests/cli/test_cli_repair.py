@@ -613,3 +613,24 @@ def test_found_masks_grow_by_their_rim_unless_told(tmp_path, monkeypatch):
     covered = ["mask", "find", str(tmp_path / "print.png"), "-o", str(tmp_path / "covered"), "--cover"]
     assert run.invoke(app, covered).exit_code == 0
     assert (values(tmp_path / "covered" / "fold.png") > 0).sum() >= 10 * 120
+
+
+def test_repair_then_restore_has_one_chain_of_receipts(photo, tmp_path):
+    rng = np.random.default_rng(0)
+    noisy = np.clip(values(photo).astype(float) + rng.normal(0, 15, values(photo).shape), 0, 255).astype(np.uint8)
+    Pil.fromarray(noisy).save(tmp_path / "noisy.png")
+    mask = tmp_path / "m.png"
+    run.invoke(app, ["mask", "draw", str(photo), "-o", str(mask), "--box", "40,40 50,44"])
+    line = ["repair", str(tmp_path / "noisy.png"), "-o", str(tmp_path / "out"), "--mask", str(mask), "--then-restore"]
+    done = run.invoke(app, [*line, "--json"])
+    assert done.exit_code == 0, done.output
+    out = tmp_path / "out"
+    assert {p.name for p in out.glob("*.png")} == {"noisy.png", "noisy-repaired.png"}
+    first = (out / "noisy-repaired.tratto" / "receipt.json").read_bytes()
+    receipt = json.loads((out / "noisy.tratto" / "receipt.json").read_text())
+    assert receipt["task"] == "restore"
+    (parent,) = (out / "noisy.tratto" / "parents").iterdir()
+    assert parent.read_bytes() == first
+    for name in ("noisy.png", "noisy-repaired.png"):
+        assert run.invoke(app, ["verify", str(out / name)]).exit_code == 0
+    assert run.invoke(app, line).exit_code != 0  # nothing is replaced unasked

@@ -7,7 +7,7 @@ that run into it and filled part by part with copied texture.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tratto.core.canvas import Canvas
 from tratto.core.capability import Inpainter, Use
 from tratto.core.errors import OptionError
-from tratto.core.image import ColorMode, Image, Samples
+from tratto.core.image import ColorMode, Image, Mask, Samples
 from tratto.core.recipe import step_params
 from tratto.core.services import Services
 from tratto.core.step import BaseStep, StepRecord
@@ -28,6 +28,8 @@ from tratto.imaging.scratch import release
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
+#: Rows y0 to y1 and columns x0 to x1, without the last ones.
+Window = tuple[int, int, int, int]
 
 #: Deep parts reach this much beyond the pixels deeper than ``HALF_DEEP``: what is cut off there is no deeper than that.
 RIM = 2.0
@@ -37,10 +39,15 @@ DEEP = 12.0
 HALF_DEEP = 7.0
 #: ... textured being a deviation of this much from the smoothed surroundings, full scale = 1.
 TEXTURED = 0.045
-#: Side of the squares in which fine damage is filled.
-CELL = 512
+#: Side of the squares in which fine damage is filled, and of the smallest that they are cut into.
+CELL, SMALLEST = 512, 64
 #: Most pixels of a window in which texture is looked for.
 WINDOW = 3_000_000
+#: Seconds for each megapixel of the windows that each method fills, on the reference machine (benchmarks/estimates.py).
+SECONDS = {
+    "tratto": 1.7, "plate": 0.8, "telea": 0.55, "navier-stokes": 0.6, "biharmonic": 0.8, "patch": 7.5, "texture": 3.0,
+    "grain": 0.9, "whole": 0.15,
+}  # fmt: skip
 #: Samples up to which a copy of the filled picture is kept while grain is put in.
 SMALL = 100_000_000
 GRAIN_NOTE = "noise like the grain around it was put into the filling: it is as strong and as coarse, and shows nothing"
@@ -69,6 +76,8 @@ class Inpaint(BaseStep):
         Name of the mask of this pass, which the engine shows as the ``edit`` mask. Empty: the whole.
     grain : str
         ``match``: what the filling lacks of the grain around it is put in; ``none``.
+    tight : bool
+        Of a scan of many pixels, whether the squares in which fine damage is filled are cut to what of it they hold.
     """
 
     method: str = "auto"
@@ -78,6 +87,7 @@ class Inpaint(BaseStep):
     regions: list[dict[str, Any]] | None = field(default=None)
     mask: str = ""
     grain: str = "none"
+    tight: bool = False
     name: ClassVar[str] = "inpaint"
     #: Forensic mode refuses it.
     invents: ClassVar[bool] = True
@@ -119,6 +129,30 @@ class Inpaint(BaseStep):
     def named(self, uses: tuple[Use[Any], ...]) -> Inpaint:
         """Return the step with the one who fills fine damage fixed."""
         return replace(self, fine=uses[0].provider)
+
+    def seconds(self, masks: Mapping[str, Mask], services: Services) -> float | None:
+        """Return what the windows that have to be filled take, each at its method's speed; None without a mask."""
+        mask = masks.get(self.mask or "edit")
+        if mask is None:
+            return None
+        hole = np.asarray(mask.values > 0)
+        if not hole.any() or hole.all():
+            return 0.0
+        name = self.fine or self.method
+        context = services.open(Use("in-painter", name)).info.context or 2 * CELL
+        parts = find_parts(hole) if self.method == "auto" else []
+        deep = [part for part in parts if part.depth > DEEP]
+        who = LARGE if hole.size <= SCAN_PIXELS else SCAN
+        total = 0.0
+        for part in deep:
+            y0, y1, x0, x1 = _around(np.asarray(part.box), hole.shape)
+            total += SECONDS[who] * (y1 - y0) * (x1 - x0)
+        thin = hole & ~deep_pixels(hole)[0] if deep else hole
+        total += SECONDS[name] * sum((b - a) * (d - c) for _, (a, b, c, d) in self._squares(thin, context))
+        if self.grain == "match":
+            total += SECONDS["grain"] * sum((b - a) * (d - c) for _, (a, b, c, d) in windows_of(hole))
+        # finding the parts, copying, and bringing the pixels back
+        return (total + SECONDS["whole"] * hole.size) / 1e6
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Fill fine damage first, then the large parts, smallest first, so that each sees what is known by then."""
@@ -180,23 +214,22 @@ class Inpaint(BaseStep):
         """Fill in squares, each with its surroundings, those that hold any fine damage."""
         if not fine.any():
             return
-        height, width = hole.shape
-        todo = [
-            (y, min(y + CELL, height), x, min(x + CELL, width))
-            for y in range(0, height, CELL)
-            for x in range(0, width, CELL)
-            if fine[y : y + CELL, x : x + CELL].any()
-        ]
         # a method that looks at everything gets at least a few cells around
         context = painter.info.context or 2 * CELL
-        for done, (y0, y1, x0, x1) in enumerate(todo):
-            window = (max(0, y0 - context), min(height, y1 + context), max(0, x0 - context), min(width, x1 + context))
+        todo = self._squares(fine, context)
+        for done, ((y0, y1, x0, x1), window) in enumerate(todo):
             where = (slice(window[0], window[1]), slice(window[2], window[3]))
             inner = (slice(y0 - window[0], y1 - window[0]), slice(x0 - window[2], x1 - window[2]))
             own = np.zeros_like(fine[where])
             own[inner] = fine[y0:y1, x0:x1]
             work.fill(painter, window, hole[where], own)
             work.services.progress(self.name, done + 1, len(todo))
+
+    def _squares(self, hole: Bool, context: int) -> list[tuple[Window, Window]]:
+        """Return where fine damage is filled: squares that hold any of it, each with the window that is seen."""
+        if not self.tight or hole.size <= SCAN_PIXELS:
+            return list(zip(_cells(hole, 0), _cells(hole, context), strict=True))
+        return [one for cell in _cells(hole, 0) for one in _cut(hole, cell, context)]
 
     def _record(
         self, users: dict[str, Inpainter], hole: Bool, large: dict[int, dict[str, Any]], services: Services
@@ -234,7 +267,7 @@ class _Work:
     sigma: NDArray[np.uint16]
     services: Services
 
-    def fill_at_once(self, painter: Inpainter, jobs: Sequence[tuple[tuple[int, int, int, int], Bool, Bool]]) -> None:
+    def fill_at_once(self, painter: Inpainter, jobs: Sequence[tuple[Window, Bool, Bool]]) -> None:
         """Fill parts on all cores: none sees what another one was filled with, so their order is of no account."""
         with ThreadPoolExecutor(_cores()) as pool:
             made = [pool.submit(self._made, painter, *job) for job in jobs]
@@ -246,13 +279,11 @@ class _Work:
                 for one in made:
                     one.cancel()
 
-    def fill(self, painter: Inpainter, window: tuple[int, int, int, int], unknown: Bool, mine: Bool) -> None:
+    def fill(self, painter: Inpainter, window: Window, unknown: Bool, mine: Bool) -> None:
         """Fill ``mine``, seeing a window in which ``unknown`` is not known; both are of the window's size."""
         self._put(window, mine, *self._made(painter, window, unknown, mine))
 
-    def _made(
-        self, painter: Inpainter, window: tuple[int, int, int, int], unknown: Bool, mine: Bool
-    ) -> tuple[Float, Float]:
+    def _made(self, painter: Inpainter, window: Window, unknown: Bool, mine: Bool) -> tuple[Float, Float]:
         """Return what a window is filled with, and its expected error."""
         y0, y1, x0, x1 = window
         where = (slice(y0, y1), slice(x0, x1))
@@ -261,7 +292,7 @@ class _Work:
         planes = native[..., None] if native.ndim == 2 else native
         return fill_channels(painter, planes, unknown, self.services.seed, self.image.mode)
 
-    def _put(self, window: tuple[int, int, int, int], mine: Bool, values: Float, error: Float) -> None:
+    def _put(self, window: Window, mine: Bool, values: Float, error: Float) -> None:
         """Write what was made of a window into the picture."""
         y0, y1, x0, x1 = window
         where = (slice(y0, y1), slice(x0, x1))
@@ -285,7 +316,7 @@ class _Work:
         copied = self.out.size < SMALL
         filled = np.array(self.out) if copied else self.out
 
-        def made(window: tuple[int, int, int, int]) -> tuple[Float, Float]:
+        def made(window: Window) -> tuple[Float, Float]:
             where = (slice(window[0], window[1]), slice(window[2], window[3]))
             native = np.asarray(filled[where], np.float32) / full
             planes = native[..., None] if native.ndim == 2 else native
@@ -301,8 +332,8 @@ class _Work:
 
     def _add(
         self,
-        own: tuple[int, int, int, int],
-        window: tuple[int, int, int, int],
+        own: Window,
+        window: Window,
         made: tuple[Float, Float],
         hole: Bool,
     ) -> float:
@@ -320,6 +351,44 @@ class _Work:
         error = np.sqrt(np.square(self.sigma[where][mine] / np.float32(65535)) + added)
         self.sigma[where][mine] = np.clip(np.rint(error * 65535), 0, 65535).astype(np.uint16)
         return float(added.sum(dtype=np.float64))
+
+
+def _cells(hole: Bool, context: int) -> list[Window]:
+    """Return the squares that hold any of a hole with so many pixels around each: (y0, y1, x0, x1)."""
+    height, width = hole.shape
+    return [
+        (max(0, y - context), min(height, y + CELL + context), max(0, x - context), min(width, x + CELL + context))
+        for y in range(0, height, CELL)
+        for x in range(0, width, CELL)
+        if hole[y : y + CELL, x : x + CELL].any()
+    ]
+
+
+def _cut(hole: Bool, cell: Window, context: int) -> list[tuple[Window, Window]]:
+    """Cut a square to what it holds of a hole, in four if that makes less to look at, and those again."""
+    y0, y1, x0, x1 = cell
+    part = hole[y0:y1, x0:x1]
+    rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+    if not len(rows):
+        return []
+    own = (y0 + int(rows[0]), y0 + int(rows[-1]) + 1, x0 + int(columns[0]), x0 + int(columns[-1]) + 1)
+    # networks work on a grid of two pixels: a window begins on it
+    top, left = (max(0, v - context) // 2 * 2 for v in (own[0], own[2]))
+    window = (top, min(hole.shape[0], own[1] + context), left, min(hole.shape[1], own[3] + context))
+    if max(y1 - y0, x1 - x0) <= SMALLEST:
+        return [(own, window)]
+    middle, centre = (y0 + y1) // 2, (x0 + x1) // 2
+    quarters = [
+        one
+        for a, b in ((y0, middle), (middle, y1))
+        for c, d in ((x0, centre), (centre, x1))
+        for one in _cut(hole, (a, b, c, d), context)
+    ]
+    return quarters if sum(_size(w) for _, w in quarters) < _size(window) else [(own, window)]
+
+
+def _size(window: Window) -> int:
+    return (window[1] - window[0]) * (window[3] - window[2])
 
 
 def _cores() -> int:
@@ -379,7 +448,7 @@ class Part:
     """
 
     at: tuple[int, int]
-    box: tuple[int, int, int, int]
+    box: Window
     pixels: int
     depth: float
 
@@ -471,16 +540,14 @@ def _large_parts(
     return labels, found, stats[:, :4]
 
 
-def _part_job(
-    labels: NDArray[np.int32], label: int, box: NDArray[np.int32], rest: Bool
-) -> tuple[tuple[int, int, int, int], Bool, Bool]:
+def _part_job(labels: NDArray[np.int32], label: int, box: NDArray[np.int32], rest: Bool) -> tuple[Window, Bool, Bool]:
     """Return the window of a part, what is unknown in it (a view), and which of that is the part."""
     window = _around(box, labels.shape)
     where = (slice(window[0], window[1]), slice(window[2], window[3]))
     return window, rest[where], labels[where] == label
 
 
-def _around(box: NDArray[np.int32], shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+def _around(box: NDArray[np.int32], shape: tuple[int, ...]) -> Window:
     """Return the window in which texture for a part is looked for: half as much again on each side, at least 64."""
     x0, y0, width, height = (int(v) for v in box)
     y1, x1 = y0 + height, x0 + width
@@ -490,7 +557,7 @@ def _around(box: NDArray[np.int32], shape: tuple[int, ...]) -> tuple[int, int, i
     return max(0, y0 - reach), min(shape[0], y1 + reach), max(0, x0 - reach), min(shape[1], x1 + reach)
 
 
-def surrounding_texture(image: Image, hole: Bool, box: tuple[int, int, int, int]) -> float:
+def surrounding_texture(image: Image, hole: Bool, box: Window) -> float:
     """Return how textured the known surroundings of a part are: deviation from their smoothed selves, full scale = 1.
 
     Parameters

@@ -53,7 +53,16 @@ class RepairOptions(TaskOptions):
         "smooth. A diffusion model's painting stays as it is."
     )  # fmt: skip
     seed: int = option(0, "Seed of the search for texture, or of a diffusion model's noise.", ge=0, le=LARGEST_SEED)
+    then_restore: bool = option(
+        False, "Restore what was repaired, as tratto restore does: photo-repaired.png is what is repaired, photo.png "
+        "the result, whose account holds both receipts.", doors=(CLI,),
+    )  # fmt: skip
     passes: int = option(1, "How many masks are worked through; follows from the masks.", doors=(SDK,), ge=1, le=32)
+
+    @property
+    def following(self) -> str:
+        """``restore``, if that was asked for."""
+        return "restore" if self.then_restore else ""
 
     def check(self, inputs: Mapping[str, Any]) -> None:
         """Refuse a proposed mask among others, and an empty name."""
@@ -168,6 +177,8 @@ def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
             )
         else:
             steps.append(
-                Inpaint(options.method, options.blend, options.grow or 0.0, mask=mask, grain=options.fill_grain)
+                Inpaint(
+                    options.method, options.blend, options.grow or 0.0, mask=mask, grain=options.fill_grain, tight=True
+                )
             )
     return Recipe("repair", tuple(steps), options.seed, tuple(reasons))
