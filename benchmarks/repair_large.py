@@ -67,8 +67,8 @@ def main():
     print("| picture | parts deeper than 12 | filled | seconds (wall) | (processor) | peak MiB | changed outside |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     print(
-        f"| {given.width} x {given.height} | {deep} | {100 * mask.mean():.2f} % | {wall:.1f} | {cpu:.1f} | {peak:.0f} | "
-        f"{outside} |"
+        f"| {given.width} x {given.height} | {deep} | {100 * mask.mean():.2f} % | {wall:.1f} | {cpu:.1f} | "
+        f"{peak:.0f} | {outside} |"
     )
     if given.save is not None:
         given.save.mkdir(parents=True, exist_ok=True)

@@ -145,7 +145,7 @@ class Inpaint(BaseStep):
         who = LARGE if hole.size <= SCAN_PIXELS else SCAN
         total = 0.0
         for part in deep:
-            y0, y1, x0, x1 = _around(np.asarray(part.box), hole.shape)
+            y0, y1, x0, x1 = _around(np.asarray(part.box), hole.shape, who == SCAN)
             total += SECONDS[who] * (y1 - y0) * (x1 - x0)
         thin = hole & ~deep_pixels(hole)[0] if deep else hole
         total += SECONDS[name] * sum((b - a) * (d - c) for _, (a, b, c, d) in self._squares(thin, context))
@@ -178,7 +178,7 @@ class Inpaint(BaseStep):
         scan = [k for k in order if large[k]["by"] == SCAN]
         if scan:
             users[SCAN] = services.open(Use("in-painter", SCAN))
-            work.fill_at_once(users[SCAN], [_part_job(labels, k, boxes[k], rest) for k in scan])
+            work.fill_at_once(users[SCAN], [_part_job(labels, k, boxes[k], rest, scan=True) for k in scan])
             rest &= ~np.isin(labels, scan)
         others = [k for k in order if large[k]["by"] != SCAN]
         for done, label in enumerate(others):
@@ -540,18 +540,23 @@ def _large_parts(
     return labels, found, stats[:, :4]
 
 
-def _part_job(labels: NDArray[np.int32], label: int, box: NDArray[np.int32], rest: Bool) -> tuple[Window, Bool, Bool]:
+def _part_job(
+    labels: NDArray[np.int32], label: int, box: NDArray[np.int32], rest: Bool, scan: bool = False
+) -> tuple[Window, Bool, Bool]:
     """Return the window of a part, what is unknown in it (a view), and which of that is the part."""
-    window = _around(box, labels.shape)
+    window = _around(box, labels.shape, scan)
     where = (slice(window[0], window[1]), slice(window[2], window[3]))
     return window, rest[where], labels[where] == label
 
 
-def _around(box: NDArray[np.int32], shape: tuple[int, ...]) -> Window:
-    """Return the window in which texture for a part is looked for: half as much again on each side, at least 64."""
+def _around(box: NDArray[np.int32], shape: tuple[int, ...], scan: bool = False) -> Window:
+    """Return the window in which texture for a part is looked for: its size again on each side, at least 96.
+
+    In a scan three quarters of its size, at least 64: there that holds as much of the picture.
+    """
     x0, y0, width, height = (int(v) for v in box)
     y1, x1 = y0 + height, x0 + width
-    reach = max(96, max(y1 - y0, x1 - x0))
+    reach = max(64, max(width, height) * 3 // 4) if scan else max(96, max(width, height))
     while reach > 64 and (y1 - y0 + 2 * reach) * (x1 - x0 + 2 * reach) > WINDOW:
         reach = max(64, reach // 2)
     return max(0, y0 - reach), min(shape[0], y1 + reach), max(0, x0 - reach), min(shape[1], x1 + reach)
