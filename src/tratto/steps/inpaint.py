@@ -139,7 +139,8 @@ class Inpaint(BaseStep):
         if not hole.any() or hole.all():
             return 0.0
         name = self.fine or self.method
-        context = services.open(Use("in-painter", name)).info.context or 2 * CELL
+        fine: Inpainter = services.open(Use("in-painter", name))
+        context = fine.info.context or 2 * CELL
         parts = find_parts(hole) if self.method == "auto" else []
         deep = [part for part in parts if part.depth > DEEP]
         who = LARGE if hole.size <= SCAN_PIXELS else SCAN
@@ -148,7 +149,9 @@ class Inpaint(BaseStep):
             y0, y1, x0, x1 = _around(np.asarray(part.box), hole.shape, who == SCAN)
             total += SECONDS[who] * (y1 - y0) * (x1 - x0)
         thin = hole & ~deep_pixels(hole)[0] if deep else hole
-        total += SECONDS[name] * sum((b - a) * (d - c) for _, (a, b, c, d) in self._squares(thin, context))
+        total += SECONDS.get(name, 1 / fine.info.megapixels_per_second) * sum(
+            (b - a) * (d - c) for _, (a, b, c, d) in self._squares(thin, context)
+        )
         if self.grain == "match":
             total += SECONDS["grain"] * sum((b - a) * (d - c) for _, (a, b, c, d) in windows_of(hole))
         # finding the parts, copying, and bringing the pixels back
