@@ -11,6 +11,7 @@ from tratto.providers.damage import (
     YoloDetector,
     YoloOutput,
     decode_yolo,
+    joined,
     letterbox,
     look_sizes,
 )
@@ -91,6 +92,18 @@ def test_what_one_look_sees_counts_by_kind():
     found = NetworkDetector(CARD, BySize()).find(np.zeros((800, 800, 3), np.float32))
     means = [float(found[name].mean()) for name in names]
     np.testing.assert_allclose(means, [0.9, 0.5, 0.6, 0.4], atol=1e-5)
+
+
+def test_wide_dirt_needs_the_first_look_and_specks_do_not():
+    fine, first = np.zeros((200, 200), np.float32), np.zeros((200, 200), np.float32)
+    fine[20:80, 20:80] = 0.98
+    fine[120:180, 20:80] = 0.98
+    fine[120:126, 150:156] = 0.98
+    first[120:180, 20:80] = 0.98
+    plane = joined("dirt", [first, fine])
+    assert plane[20:80, 20:80].max() < 0.5
+    assert plane[120:180, 20:80].min() > 0.97
+    assert plane[120:126, 150:156].min() > 0.97
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,9 @@ FIRST_SIDE = 256
 AREAS = ("missing", "vandalism", "stain")
 #: Eaten surfaces are fine-grained: two looks next to each other have to see them.
 GRAINY = "weathering"
-#: Specks show only if they are not made smaller: the first of several looks does not count.
-SPECKS = "dirt"
+#: Specks show only if they are not made smaller: the first of several looks does not count. But what is wider than so
+#: many pixels of the last look is none, and would show in the first, too.
+SPECKS, WIDE = "dirt", 11
 #: Name of the network's second output: the chances of a person who knows that every kind is there.
 TOLD_OUTPUT = "chance_if_there"
 #: Least score of a find of a user's own model, unless another is given.
@@ -199,9 +200,23 @@ def joined(name: str, planes: Sequence[Float]) -> Float:
         return planes[0]
     if name in AREAS:
         return np.asarray(np.mean(planes, axis=0), np.float32)
+    if name == SPECKS:
+        return _specks(planes)
     if name == GRAINY:
         planes = [np.sqrt(one * other) for one, other in pairwise(planes)]
     return np.asarray(np.maximum.reduce(list(planes)), np.float32)
+
+
+def _specks(planes: Sequence[Float]) -> Float:
+    """Return the chance of dirt: of the looks but the first, and the mean with that where it is wide."""
+    import cv2
+
+    first, *others = planes
+    plane = np.maximum.reduce(others)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WIDE, WIDE))
+    wide = cv2.morphologyEx((plane >= 0.5).astype(np.uint8), cv2.MORPH_OPEN, kernel)
+    wide = cv2.dilate(wide, kernel) > 0
+    return np.asarray(np.where(wide, np.minimum(plane, (plane + first) / 2), plane), np.float32)
 
 
 class _Looks(Mapping[str, Float]):
@@ -218,8 +233,7 @@ class _Looks(Mapping[str, Float]):
         import cv2
 
         size = self._looks[-1][name].shape[::-1]
-        several = self._looks[1:] if name == SPECKS and len(self._looks) > 1 else self._looks
-        planes = [cv2.resize(look[name], size, interpolation=cv2.INTER_LINEAR) for look in several]
+        planes = [cv2.resize(look[name], size, interpolation=cv2.INTER_LINEAR) for look in self._looks]
         plane = joined(name, planes)
         if size != self._size:
             plane = cv2.resize(plane, self._size, interpolation=cv2.INTER_LINEAR)
