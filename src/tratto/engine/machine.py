@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
-#: Seconds that the trial took on a quiet core of the reference machine, less a seventh: whole commands took 1.17 times the
-#: processor time that was told of them.
+#: Seconds that the trial took on a quiet core of the reference machine, less a seventh: whole commands took 1.17 times
+#: the processor time that was told of them.
 REFERENCE = 0.014
 #: How often the trial is done; the mean counts, since other work on the machine stops some of them.
 TIMES = 15
