@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from tratto.cli.find import write_overlay
 from tratto.cli.guard import exits
-from tratto.cli.show import path_argument, path_option, printable
+from tratto.cli.show import check_new_png, path_argument, path_option, printable
 from tratto.core.errors import OptionError
 
 
@@ -30,6 +31,7 @@ def wall(
     tolerance: Annotated[float, typer.Option(help="Above 1, less alike parts are taken in too.")] = 1.0,
     grow: Annotated[float, typer.Option(help="Grow by this many pixels; negative shrinks.")] = 0.0,
     feather: Annotated[float, typer.Option(help="Soften the edge over this many pixels.")] = 0.0,
+    overlay: Annotated[Path | None, path_option("PNG to write the picture into, with the wall in colour.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
 ) -> int:
     """Find a wall from points or a rough drawing on it, and write its mask for tratto recolor."""
@@ -48,6 +50,8 @@ def wall(
         raise OptionError(f"--provider is auto or sam, got {provider!r}")
     if not sam and (model is not None or box is not None):
         raise OptionError("--model and --box belong to --provider sam")
+    if overlay is not None:
+        check_new_png(overlay, [picture, out], overwrite, "an overlay")
     image = io.read_image(picture)
     rgb = io.oriented(view_rgb(image), image.meta.orientation)
     if not 0 < tolerance <= 10:
@@ -82,6 +86,8 @@ def wall(
     values = adjust_mask(found, grow, feather)
     inputs = [picture, *(d for d in drawings if d is not None)]
     told = write_mask(np.ascontiguousarray(values), out, inputs, overwrite)
+    if overlay is not None:
+        write_overlay(np.ascontiguousarray(rgb), {"wall": values}, overlay)
     typer.echo(printable(f"{out}: {told['width']}x{told['height']}, {100 * told['share']:.3g} % is wall"))
     return 0
 

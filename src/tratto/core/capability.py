@@ -302,6 +302,9 @@ class DamageDetector(Describer, Protocol):
             By class.
         """
 
+    def sizes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
+        """Return the sizes (width, height) at which a picture of that size is looked at."""
+
 
 @runtime_checkable
 class DegradationEstimator(Describer, Protocol):

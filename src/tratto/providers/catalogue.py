@@ -266,6 +266,12 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             variant="patch",
             generative=True,
         ),
+        "texture": Row(
+            _I + "classical",
+            "as patch, searched at a smaller scale and copied at the picture's own, for large scans",
+            variant="texture",
+            generative=True,
+        ),
         "plate": Row(
             _I + "classical", "the smoothest continuation (thin plate)", auto=True, variant="plate", generative=True
         ),
