@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.backends.open import Backend, open_backend
+from tratto.backends.open import open_backend
 from tratto.core.capability import DamageDetector, DescriberInfo
 from tratto.core.errors import MissingWeights, OptionError, UnavailableError, WeightMismatch
 from tratto.imaging.masks import CLASSES, DAMAGE_CHANCE, decided
 from tratto.models.card import ModelCard
 from tratto.providers.catalogue import Request
+from tratto.providers.described import NetworkDescriber
 from tratto.providers.restorer.network import missing_network
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def open_card(card: ModelCard, device: str = "auto") -> NetworkDetector:
     return NetworkDetector(card, open_backend(card, device, runtime="onnx"))
 
 
-class NetworkDetector:
+class NetworkDetector(NetworkDescriber):
     """Runs a network that finds damage; see :class:`tratto.core.capability.DamageDetector`.
 
     Parameters
@@ -88,13 +89,6 @@ class NetworkDetector:
     backend : Backend
         Opened with that card.
     """
-
-    def __init__(self, card: ModelCard, backend: Backend) -> None:
-        self._card, self._backend = card, backend
-        #: Facts about this detector.
-        self.info = DescriberInfo(
-            "tratto", precision=backend.precision, library=backend.library, models=(backend.model,)
-        )
 
     def find(self, picture: Float, kinds: Sequence[str] = ()) -> Mapping[str, Float]:
         """Return the probability of each class of damage, and of any, for every pixel.

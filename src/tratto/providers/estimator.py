@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tratto.backends.open import Backend, open_backend
-from tratto.core.capability import DegradationEstimator, DescriberInfo, Use
+from tratto.backends.open import open_backend
+from tratto.core.capability import DegradationEstimator, Use
 from tratto.core.errors import UnavailableError
 from tratto.core.image import ColorMode, Image
 from tratto.core.inspection import Inspection, Opinion, Trait
@@ -21,6 +21,7 @@ from tratto.core.services import Services
 from tratto.imaging.estimate import calm_spectrum, rgb_windows
 from tratto.models.card import ModelCard
 from tratto.providers.catalogue import Request
+from tratto.providers.described import NetworkDescriber
 from tratto.providers.restorer.network import missing_network
 
 CARD = "tratto-estimator"
@@ -56,7 +57,7 @@ def unsuited(image: Image) -> str:
     return ""
 
 
-class NetworkEstimator:
+class NetworkEstimator(NetworkDescriber):
     """Asks a network about pictures; see :class:`tratto.core.capability.DegradationEstimator`.
 
     Parameters
@@ -65,13 +66,6 @@ class NetworkEstimator:
     backend : Backend
         Opened with that card.
     """
-
-    def __init__(self, card: ModelCard, backend: Backend) -> None:
-        self._card, self._backend = card, backend
-        #: Facts about this estimator.
-        self.info = DescriberInfo(
-            "tratto", precision=backend.precision, library=backend.library, models=(backend.model,)
-        )
 
     def opinion(self, image: Image, inspection: Inspection) -> Opinion:
         """Ask the network about a picture.

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.backends.open import Backend, open_backend
-from tratto.core.capability import DescriberInfo, FaceBox, FaceMesh
+from tratto.core.capability import FaceBox, FaceMesh
 from tratto.core.errors import UnavailableError
 from tratto.faces import align, mesh
 from tratto.faces.windows import best_of, windows
 from tratto.models.card import ModelCard
 from tratto.providers.catalogue import Request
+from tratto.providers.described import NetworkDescriber
 from tratto.providers.restorer.network import missing_network
 
 Picture = NDArray[np.float32]
@@ -47,17 +48,8 @@ def open(request: Request) -> Any:
     return makers[capability](card, open_backend(card, request.device, runtime="onnx"))
 
 
-class _Network:
-    """One network and what is known of it."""
-
-    provider = ""
-
-    def __init__(self, card: ModelCard, backend: Backend) -> None:
-        self._card, self._backend = card, backend
-        #: Facts about it.
-        self.info = DescriberInfo(
-            self.provider, precision=backend.precision, library=backend.library, models=(backend.model,)
-        )
+class _Network(NetworkDescriber):
+    """One network that looks at a tile."""
 
     def _run(self, tile: Picture) -> dict[str, NDArray[Any]]:
         black, white = self._card.value_range
