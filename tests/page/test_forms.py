@@ -2,8 +2,8 @@
 
 import pytest
 
+from tratto.server.offers import options_schema
 from tratto.tasks import TASKS
-from tratto.tasks.doors import http_schema
 
 MAKE = """async ([schema, before]) => {
   const { makeForm } = await import("/form.js");
@@ -39,8 +39,7 @@ NEW = {
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: t.name)
 def test_a_form_that_is_left_alone_asks_for_nothing(modules, task):
-    schema = http_schema(task)
-    properties = {k: v for k, v in schema["properties"].items() if k not in {i.role for i in task.inputs}}
+    properties = options_schema(task.name)["properties"]
     assert modules.evaluate(MAKE, [{"properties": properties}, {}]) == {}
     for name in properties:
         assert modules.locator(f"#option-{name}").count() == 1

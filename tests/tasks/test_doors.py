@@ -1,18 +1,16 @@
-"""What Python, type checkers and HTTP are shown of a task."""
+"""What Python and type checkers are shown of a task."""
 
 import inspect
 import typing
 
-import jsonschema
 import numpy as np
 import pytest
 
 import tratto
 from tratto.core.errors import OptionError
-from tratto.core.options import HTTP, SDK, entries
+from tratto.core.options import SDK, entries
 from tratto.jobs import Job
-from tratto.tasks import TASKS, Task
-from tratto.tasks.doors import http_schema
+from tratto.tasks import TASKS
 
 PX = np.random.default_rng(0).integers(60, 200, (24, 32, 3), np.uint8)
 MASK = np.zeros((24, 32), np.uint8)
@@ -107,61 +105,6 @@ def test_pictures_of_paint_become_options():
     held = laid.inputs["texture"].image  # the recipe names it by its role
     again = tratto.recolor(PX, mask=MASK, texture=held)
     np.testing.assert_array_equal(again.image.pixels, laid.image.pixels)
-
-
-@pytest.mark.parametrize("task", TASKS, ids=lambda t: t.name)
-def test_the_schema_over_http_holds_no_path(task):
-    schema = http_schema(task)
-    jsonschema.Draft202012Validator.check_schema(schema)
-    offered = {e.name for e in entries(task.model, HTTP)}
-    assert offered <= set(schema["properties"])
-    assert {"format", "quality", "page", "forensic", "dry_run"} <= set(schema["properties"])
-    assert not {"out", "ledger", "sign", "overwrite", "minutes", "output_pixels"} & set(schema["properties"])
-    assert schema["additionalProperties"] is False
-
-    def strings(part):
-        if isinstance(part, dict):
-            if part.get("type") == "string":
-                yield part
-            for value in part.values():
-                yield from strings(value)
-        elif isinstance(part, list):
-            for value in part:
-                yield from strings(value)
-
-    for string in strings({k: v for k, v in schema["properties"].items() if k != "caption"}):
-        assert {"enum", "const", "pattern", "contentMediaType"} & set(string), string
-
-
-@pytest.mark.parametrize(
-    ("name", "given", "fits"),
-    [
-        ("restore", {"scale": 2, "noise_sigma": None, "params": {"noise": 2, "model": "photo"}}, True),
-        ("restore", {"params": {"model": "/etc/passwd"}}, False),
-        ("restore", {"params": {"model": ".."}}, False),
-        ("restore", {"provider": "../x"}, False),
-        ("restore", {"scale": 9}, False),
-        ("restore", {"page": "all"}, True),
-        ("restore", {"page": -1}, False),
-        ("restore", {"out": "x"}, False),
-        ("repair", {"mask": ["auto"], "method": "telea"}, True),
-        ("repair", {"mask": ["auto"], "captioner": "joycaption:/models"}, False),
-        ("repair", {"mask": ["auto"], "params": {"model": "x"}}, False),
-        ("repair", {}, False),
-        ("recolor", {"color": "#c8d4e0", "clicks": [[3, 4]]}, True),
-        ("recolor", {"color": "/paint.png", "clicks": [[3, 4]]}, False),
-        ("recolor", {"color": [0.1, 0.2, 0.3], "match": "paint"}, True),
-    ],
-)
-def test_requests_over_http(name, given, fits):
-    task = next(t for t in TASKS if t.name == name)
-    check = jsonschema.Draft202012Validator(http_schema(task))
-    assert check.is_valid({"picture": "bytes", **given}) is fits
-
-
-def test_a_task_without_inputs_of_its_own_takes_a_picture():
-    task = Task("look", "Look.", "RestoreOptions", "tratto.tasks.restore")
-    assert http_schema(task)["required"] == ["picture"]
 
 
 def test_no_input_is_dropped_in_silence():

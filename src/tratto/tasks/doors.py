@@ -1,4 +1,4 @@
-"""What each door shows of a task: the signature and docstring of its function, its types, its JSON schema over HTTP."""
+"""What each door shows of a task: the signature and docstring of its function, and its types."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import types
 from inspect import Parameter, Signature
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import TypeAdapter
-
-from tratto.core.options import COMMON, HTTP, SDK, Entry, entries, help_text, with_names
-from tratto.tasks import KINDS, TASKS, Input, Task
+from tratto.core.options import SDK, Entry, entries, help_text, with_names
+from tratto.tasks import KINDS, TASKS, Task
 
 #: What a function takes beside inputs and options: name, type and what it says.
 SHARED = (
@@ -104,42 +102,3 @@ def _type_text(kind: Any) -> str:
     if origin is not None:
         return f"{origin.__name__}[{', '.join('...' if p is Ellipsis else _type_text(p) for p in parts)}]"
     return {types.NoneType: "None", Any: "Any"}.get(kind) or str(kind.__name__)
-
-
-def http_schema(task: Task) -> dict[str, Any]:
-    """Return the JSON schema of a request for a task: its inputs as uploads, and the options with a door to HTTP.
-
-    Paths and keys of the machine that serves have none, and no string says more than a name, unless it is text.
-
-    Examples
-    --------
-    >>> sorted(http_schema(TASKS[0])["properties"])[:4]
-    ['dry_run', 'fast', 'force', 'forensic']
-    """
-    properties = {i.role: _upload(i) for i in task.inputs}
-    for model in (task.model, *COMMON):
-        whole = TypeAdapter(model).json_schema()["properties"]
-        for entry in entries(model, HTTP):
-            shown = {**whole[entry.name], "description": help_text(entry, SDK)}
-            if entry.reads_text:
-                shown["anyOf"] = [*shown["anyOf"], {"type": "string", **entry.option.http}]
-            else:
-                shown |= entry.option.http
-            properties[entry.name] = shown | ({"unit": entry.option.unit} if entry.option.unit else {})
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": task.name,
-        "description": task.summary,
-        "type": "object",
-        "properties": properties,
-        "required": [i.role for i in task.inputs if i.missing or i == task.inputs[0]],
-        "additionalProperties": False,
-    }
-
-
-def _upload(item: Input) -> dict[str, Any]:
-    """Return the schema of a file that is sent, or of a word instead of it."""
-    file = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
-    one: dict[str, Any] = {"anyOf": [file, {"enum": list(item.words)}]} if item.words else file
-    shown = {"type": "array", "items": one} if item.repeatable else one
-    return {**shown, "description": with_names(item.help, _no_folder)}
