@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 CLEAN_SIGMA = 2.5
 CLEAN_QUALITY = 93.0
 #: Noise outlives compression where its sigma (1/255, before compression) is at least the first number plus the second
-#: times the factor by which the JPEG quality scales the quantisation tables. By benchmarks/choose_network.py, on six
+#: times the factor by which the JPEG quality scales the quantisation tables. By benchmarks/choose_network.py, on five
 #: held-out photographs: below it the network for JPEG traces comes closer to the clean picture, above it the one for
-#: noise, by up to 6 dB in the mean.
-OUTLIVES = (4.0, 7.0)
+#: real noise, by up to 10 dB.
+OUTLIVES = (2.0, 7.0)
 #: Where no network says how much noise there was: from this quality on, noise that single pixels show as at least this
 #: (1/255) outlives it. Compression takes most of it from them, so that this is the coarser rule.
 NOISE_SURVIVES_QUALITY = 50.0
@@ -73,6 +73,16 @@ SHARPEN_NOISE = 0.3
 JPEG_SHARE = ((55.0, 1.0), (75.0, 0.5), (90.0, 0.25))
 #: Noise (1/255, octaves of 2 and 4 pixels of luma) from which the share begins to grow, and at which it is whole.
 JPEG_NOISE = (0.6, 1.1)
+
+#: Noise counts as white where it is spread over fewer pixels than the first, of colours that have less than the second
+#: in common (white noise in three channels 0.67, demosaiced noise more) and shown by single pixels to the third.
+WHITE_SIZE, WHITE_COLOUR, WHITE_SHOWN = 1.3, 0.96, 0.7
+#: Under a mild compression, from this JPEG quality on, noise of at least so much (1/255; see heard) goes before JPEG.
+#: So it does from COLOUR_QUALITY on where the channels have less than ONE_COLOUR in common and the network reads noise
+#: of at least COLOUR_SAID before compression: on pairs of a camera whose noise is coloured 5 dB lay between the two
+#: networks, on pairs of one whose noise is grey the network for JPEG was ahead by half a decibel.
+MILD_QUALITY, COLOUR_QUALITY = 85.0, 60.0
+HEARD, ONE_COLOUR, COLOUR_SAID = 0.7, 0.95, 1.5
 
 #: Share of single specks from which they are spoken of.
 SPECKS = 0.002
@@ -227,13 +237,40 @@ def prevailing(options: RestoreOptions, inspection: Inspection) -> Damage:
     """Return which damage our own networks should be chosen for."""
     quality = inspection.jpeg_quality.value
     if quality is None or quality >= CLEAN_QUALITY or options.grain != "keep":
-        return "noise"
+        return "noise" if white(inspection) else "real"
     said = inspection.opinion
-    sigma = said.noise.value if options.noise_sigma is None and said is not None else options.noise_sigma
-    if sigma is None:
+    if options.noise_sigma is not None:
+        return "real" if options.noise_sigma >= OUTLIVES[0] + OUTLIVES[1] * table_scale(quality) else "jpeg"
+    if quality >= MILD_QUALITY and heard(inspection) >= HEARD:
+        return "real"
+    if said is None:
         read = inspection.noise_sigma.value or 0.0
-        return "noise" if quality >= NOISE_SURVIVES_QUALITY and read >= NOISE_OUTWEIGHS else "jpeg"
-    return "noise" if sigma >= OUTLIVES[0] + OUTLIVES[1] * table_scale(quality) else "jpeg"
+        return "real" if quality >= NOISE_SURVIVES_QUALITY and read >= NOISE_OUTWEIGHS else "jpeg"
+    if quality >= COLOUR_QUALITY and said.noise.value >= COLOUR_SAID and colour_noise(inspection):
+        return "real"
+    return "real" if said.noise.value >= OUTLIVES[0] + OUTLIVES[1] * table_scale(quality) else "jpeg"
+
+
+def white(inspection: Inspection) -> bool:
+    """Return whether the noise is as in formulas: single pixels show all of it, each channel has its own."""
+    octaves, read = inspection.octaves, inspection.noise_sigma.value or 0.0
+    if octaves is None or octaves.sigma == 0:
+        return True
+    return octaves.size < WHITE_SIZE and octaves.one_colour < WHITE_COLOUR and read > WHITE_SHOWN * octaves.sigma
+
+
+def colour_noise(inspection: Inspection) -> bool:
+    """Return whether what is noisy under a compression is colour, too, which the network for JPEG leaves."""
+    octaves = inspection.octaves
+    return octaves is not None and heard(inspection) >= HEARD and 0 < octaves.one_colour < ONE_COLOUR
+
+
+def heard(inspection: Inspection) -> float:
+    """Return the noise of luma (1/255) in the octaves of 2 and 4 pixels, which compression leaves, where it is even."""
+    octaves = inspection.octaves
+    if octaves is None:
+        return 0.0
+    return math.sqrt(sum(octaves.luma[k] ** 2 for k in (1, 2) if len(octaves.even) > k and octaves.even[k]))
 
 
 def table_scale(quality: float) -> float:
@@ -365,9 +402,9 @@ def _choice(options: RestoreOptions, inspection: Inspection) -> list[str]:
     by = "" if said is None else f" (a network reads sigma {said.noise.value:.1f} before compression)"
     by = by if stated is None else f" (sigma {stated:g} as stated)"
     if options.grain != "keep":
-        return ["the network for noise, since it is the grain that is to go"]
-    if prevailing(options, inspection) == "noise":
-        return [f"the noise outlived the compression{by}: the network for noise"]
+        return ["the network for real noise, since it is the grain that is to go"]
+    if prevailing(options, inspection) == "real":
+        return [f"the noise outlived the compression{by}: the network for real noise"]
     return [f"the network for JPEG traces{by if noisy(options, inspection) else ''}"]
 
 
@@ -411,7 +448,10 @@ def _nothing(options: RestoreOptions, inspection: Inspection) -> str:
 
 def _limit(options: RestoreOptions, inspection: Inspection) -> float | None:
     """Return the largest change that faint noise accounts for, None where it is strong, stated or forced."""
+    quality = inspection.jpeg_quality.value
     if options.noise_sigma is not None or options.force or options.grain != "keep":
+        return None
+    if quality is not None and quality < CLEAN_QUALITY:  # what the compression did goes, too
         return None
     sigma = coarse_noise(options, inspection)
     if sigma is None:
@@ -439,9 +479,8 @@ def jpeg_share(inspection: Inspection) -> float:
         least = s0 + (s1 - s0) * min(max((quality - q0) / (q1 - q0), 0.0), 1.0)
     else:
         least = s1 + (s2 - s1) * min((quality - q1) / (q2 - q1), 1.0)
-    noise = math.sqrt(sum(octaves.luma[k] ** 2 for k in (1, 2) if len(octaves.even) > k and octaves.even[k]))
     low, high = JPEG_NOISE
-    return least + (1 - least) * min(max((noise - low) / (high - low), 0.0), 1.0)
+    return least + (1 - least) * min(max((heard(inspection) - low) / (high - low), 0.0), 1.0)
 
 
 def _held(options: RestoreOptions, step: Denoise) -> list[str]:
@@ -504,7 +543,7 @@ def _denoise(options: RestoreOptions, inspection: Inspection) -> Denoise:
     return Denoise(
         provider=options.provider,
         strength=strength,
-        limit=_limit(options, inspection) if own and damage == "noise" and "network" not in options.params else None,
+        limit=_limit(options, inspection) if own and damage != "jpeg" and "network" not in options.params else None,
         tint=octaves.tint if own and octaves is not None else (),
         noise_sigma=options.noise_sigma,
         fast=options.fast,
