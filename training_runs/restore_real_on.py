@@ -14,7 +14,7 @@ RUN = replace(
     BASE,
     name="restore_real_on",
     initial=str(Path(__file__).parent / "checkpoints" / "restore_real_mesh.safetensors"),
-    steps=30_000,
+    steps=4_600,
     optim=replace(BASE.optim, lr=4e-4, warmup=100, decay_share=0.2, ema=0.9995),
     log_every=50,
     seed=59,

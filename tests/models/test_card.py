@@ -140,7 +140,7 @@ def test_every_card_that_ships_is_complete():
     assert {"realesrgan-x4plus", "waifu2x-photo-x2", "waifu2x-cunet-x1-noise1"} <= set(cards)
     for card_id, card in cards.items():
         assert card.id == card_id
-        assert card.licence in ("Apache-2.0", "MIT", "BSD-3-Clause", "OpenRAIL++-M"), card_id
+        assert card.licence in ("Apache-2.0", "MIT", "BSD-3-Clause", "CC0-1.0", "OpenRAIL++-M"), card_id
         assert card.limits, card_id
         assert card.paper, card_id
         if card.source.kind != "hub":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,7 +11,6 @@ from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
 from tratto.core.errors import OptionError
 
 if TYPE_CHECKING:
-    from tratto.provenance.notary import Notary
     from tratto.tasks import Task
 
 
@@ -36,6 +34,7 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     from tratto.core.options import BadOptions, with_names
     from tratto.jobs import Session
     from tratto.jobs.folder import FolderJob, run_folder
+    from tratto.jobs.signing import notary_of
 
     try:
         asked = read_request(task, given, lambda path: Session().open(path, 0))
@@ -58,30 +57,6 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     if run.as_json:
         emit_json([o.to_json() for o in outcomes])
     return overall([o.exit_code for o in outcomes])
-
-
-def notary_of(ledger: Path | None, sign: str) -> Notary | None:
-    """Return who vouches for results, as ``--ledger`` and ``--sign`` say; None if nobody does.
-
-    Raises
-    ------
-    InputError, MissingExtra
-        If an identity was asked for that is not here, or cannot sign here. ``auto`` asks for nothing.
-    """
-    if sign == "none" and ledger is None:
-        return None
-    from tratto.provenance.keys import identity, keys_folder
-    from tratto.provenance.notary import Notary
-
-    chosen = None
-    if sign == "auto":
-        from tratto.provenance.credentials import available
-
-        if (keys_folder() / "default").is_dir() and available():
-            chosen = identity("default")
-    elif sign != "none":
-        chosen = identity(sign)
-    return None if chosen is None and ledger is None else Notary(chosen, ledger)
 
 
 def _say(outcome: Any, line: ProgressLine) -> None:

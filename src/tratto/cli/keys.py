@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tratto.cli.guard import exits
+from tratto.cli.show import path_option
+
+if TYPE_CHECKING:
+    from tratto.server.access import Access
 
 keys_app = typer.Typer(
     help="Make and list the keys of identities, ledgers and witnesses.",
@@ -14,6 +19,11 @@ keys_app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+api_app = typer.Typer(
+    help="Make, list and remove the keys with which programs use a server.", no_args_is_help=True,
+    rich_markup_mode=None, add_completion=False,
+)  # fmt: skip
+keys_app.add_typer(api_app, name="api")
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -71,4 +81,98 @@ def _new(
             "  a test identity: nobody vouches for it, and verify says so. It signs pictures with: "
             f"tratto restore --sign {name}"
         )
+    return 0
+
+
+_Data = Annotated[Path | None, path_option("Folder of the server.", "--data", metavar="DIR")]
+
+
+def _access(data: Path | None) -> Access:
+    """Return the keys of a server; its folder is made if it is not there."""
+    from tratto.server.settings import Settings, need_extra, usual_folder
+
+    need_extra()
+    from tratto.server.access import Access
+    from tratto.server.database import Database
+
+    settings = Settings(folder=(data or usual_folder()).absolute())
+    settings.make_folders()
+    return Access(Database(settings.database))
+
+
+@api_app.command("add")
+@exits
+def _api_add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help="read, run or verify; repeatable. All three unless given.")
+    ] = None,
+    quota: Annotated[str | None, typer.Option(help="Most disk space: 500M, 20G.")] = None,
+    max_upload: Annotated[str | None, typer.Option(help="Largest file: 100M, 2G.")] = None,
+    max_megapixels: Annotated[float | None, typer.Option(help="Largest picture.", min=0.01)] = None,
+    per_minute: Annotated[int | None, typer.Option(help="Most requests a minute.", min=1)] = None,
+    expires: Annotated[str | None, typer.Option(help="How long it is good for: 12h, 7d, 52w.")] = None,
+    data: _Data = None,
+    as_json: _Json = False,
+) -> int:
+    """Make a key for a program. It is shown once; only its hash is kept."""
+    import time
+
+    from tratto.cli.show import emit_json
+
+    access = _access(data)
+    from tratto.server.access import SCOPES, KeyLimits
+    from tratto.server.settings import age, size
+
+    limits = KeyLimits(
+        quota=None if quota is None else size(quota),
+        upload_bytes=None if max_upload is None else size(max_upload),
+        pixels=None if max_megapixels is None else int(max_megapixels * 1e6),
+        per_minute=per_minute,
+        expires=None if expires is None else time.time() + age(expires),
+    )
+    scopes = tuple(dict.fromkeys(scope or SCOPES))
+    key = access.add_key(name, scopes, limits)
+    if as_json:
+        emit_json({"name": name, "scopes": list(scopes), "key": key})
+    else:
+        typer.echo(f"{key}\n  shown this once; send it as Authorization: Bearer KEY. It may {', '.join(scopes)}.")
+    return 0
+
+
+@api_app.command("list")
+@exits
+def _api_list(data: _Data = None, as_json: _Json = False) -> int:
+    """List the keys of programs; never the keys themselves."""
+    from tratto.cli.show import emit_json
+
+    found = _access(data).keys()
+    if as_json:
+        emit_json(found)
+    for key in () if as_json else found:
+        limits = ", ".join(f"{n} {key[n]}" for n in ("quota", "upload_bytes", "pixels", "per_minute") if key[n])
+        typer.echo(f"{key['name']}: {' '.join(key['scopes'])}" + (f"; {limits}" if limits else ""))
+    if not found and not as_json:
+        typer.echo("no keys of programs; make one with: tratto keys api add NAME")
+    return 0
+
+
+@api_app.command("remove")
+@exits
+def _api_remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")], data: _Data = None
+) -> int:
+    """Make a key worthless at once."""
+    _access(data).remove_key(name)
+    typer.echo(f"{name}: the key is good for nothing any more")
+    return 0
+
+
+@api_app.command("link")
+@exits
+def _api_link(
+    port: Annotated[int, typer.Option(help="Port of the server.", min=1, max=65535)] = 8787, data: _Data = None
+) -> int:
+    """Print another link to the page of a server that runs here; it is good once, for a quarter of an hour."""
+    typer.echo(f"http://127.0.0.1:{port}/start/{_access(data).new_link()}")
     return 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tratto.cli.guard import exits
+from tratto.cli.mask_edit import edit
 from tratto.cli.show import argument_path, check_new_png, emit_json, make_folder, path_argument, path_option, printable
 from tratto.cli.wall import wall
 from tratto.core.errors import InputError, OptionError, OutputError
@@ -310,3 +311,4 @@ def _file_name(name: str) -> str:
 
 
 mask_app.command(name="wall")(wall)
+mask_app.command(name="edit")(edit)

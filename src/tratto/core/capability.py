@@ -414,6 +414,71 @@ class Scorer(Describer, Protocol):
         """Return the meaning of words as (D,) float32."""
 
 
+@dataclass(frozen=True, eq=False)
+class FaceBox:
+    """Where a face is.
+
+    Attributes
+    ----------
+    box : (x0, y0, x1, y1)
+        Around eyes, nose and mouth, in pixels, the first pixel's centre at 0.
+    score : float
+        Probability that it is a face.
+    eyes : ((x, y), (x, y))
+        The one at the left of the upright face in the picture, and the other.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    eyes: tuple[tuple[float, float], tuple[float, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class FaceMesh:
+    """Points of a face.
+
+    Attributes
+    ----------
+    points : (468, 3) float64
+        x, y and depth in pixels of the picture; see :mod:`tratto.faces.mesh`.
+    presence : float
+        Probability that there is a face at all.
+    """
+
+    points: NDArray[np.float64]
+    presence: float
+
+
+@runtime_checkable
+class FaceDetector(Describer, Protocol):
+    """Finds faces."""
+
+    def find(self, picture: NDArray[np.float32]) -> tuple[FaceBox, ...]:
+        """Find the faces of a picture, the largest first.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) float32 in [0, 1]
+            Encoded sRGB, upright.
+        """
+
+
+@runtime_checkable
+class FaceLandmarker(Describer, Protocol):
+    """Finds the points of a face."""
+
+    def find(self, picture: NDArray[np.float32], face: FaceBox) -> FaceMesh:
+        """Find the points of one face of a picture ((H, W, 3) float32 in [0, 1], encoded sRGB)."""
+
+
+@runtime_checkable
+class FaceIdentity(Describer, Protocol):
+    """Tells faces apart. What it says of one face alone is never written anywhere; only distances are."""
+
+    def embed(self, picture: NDArray[np.float32], mesh: FaceMesh) -> NDArray[np.float32]:
+        """Return a vector whose Euclidean distance to another's is small where both show the same person."""
+
+
 @runtime_checkable
 class Inpainter(Protocol):
     """Fills holes. What it puts there was never in the picture. Deterministic for equal input on one machine."""

@@ -10,7 +10,7 @@ from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warni
 from tratto.jobs.job import Job
 from tratto.jobs.options import ENDINGS, FORMATS, JobLimits, Progress, Saved, SaveOptions
 from tratto.jobs.replaying import Replayed
-from tratto.jobs.sdk import audit, inspect, known_models, replay, revert, save, verify
+from tratto.jobs.sdk import audit, find_faces, inspect, known_models, replay, revert, save, verify
 from tratto.jobs.session import Session
 from tratto.jobs.writing import format_notes
 
@@ -27,6 +27,7 @@ __all__ = [
     "Session",
     "audit",
     "check_mask_is_another",
+    "find_faces",
     "format_notes",
     "inspect",
     "known_models",

@@ -37,6 +37,7 @@ def repair(
     method: str = ...,
     params: dict[str, Any] = ...,
     caption: str = ...,
+    template: str = ...,
     captioner: str = ...,
     grow: float = ...,
     blend: float = ...,

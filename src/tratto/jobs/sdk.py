@@ -14,6 +14,7 @@ from tratto.jobs.replaying import Replayed
 from tratto.jobs.session import Session
 
 if TYPE_CHECKING:
+    from tratto.jobs.faces import Face
     from tratto.provenance.audit import AuditRow
     from tratto.provenance.consistency import Known
     from tratto.provenance.trust import Trust
@@ -66,6 +67,29 @@ def save(
 def inspect(picture: Any, page: int = 0) -> Inspection:
     """Say what is wrong with a picture: noise, JPEG quality, blur, earlier enlargement, clipping."""
     return Session().inspect(picture, page)
+
+
+def find_faces(picture: Any, page: int = 0) -> tuple[Face, ...]:
+    """Find the faces of a picture, the largest first; none is an answer.
+
+    Parameters
+    ----------
+    picture : path, PIL picture or array
+    page : int
+        Of a file with several, from 0.
+
+    Returns
+    -------
+    tuple of Face
+        Each with its box, points and pose; :func:`tratto.jobs.faces.distance` says how alike two are.
+    """
+    from tratto.imaging.color import view_rgb
+    from tratto.imaging.io import oriented
+    from tratto.jobs.faces import faces_of
+
+    session = Session()
+    image = session.open(picture, page)
+    return faces_of(oriented(view_rgb(image), image.meta.orientation), session.job().services())
 
 
 def replay(receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:

@@ -203,6 +203,9 @@ NOUNS = {
     "estimator": "degradation estimator",
     "wall": "wall detector",
     "scorer": "scorer",
+    "face": "face detector",
+    "landmarks": "finder of a face's points",
+    "identity": "teller of faces",
 }
 
 _P = "tratto.providers."
@@ -374,6 +377,9 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             weight=2,
         ),
     },
+    "face": {"blazeface": Row(_P + "faces", "finds faces of every size (BlazeFace), ONNX Runtime", auto=True)},
+    "landmarks": {"facemesh": Row(_P + "faces", "468 points of a face (MediaPipe), ONNX Runtime", auto=True)},
+    "identity": {"dlib": Row(_P + "faces", "how alike two faces are (dlib), ONNX Runtime", auto=True)},
 }
 #: Who fills large parts of a mask where ``repair`` chooses by itself.
 LARGE = "patch"

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tratto.tasks.prepared import Given, Prepared
 
 
+#: A name, or nothing.
+NAMED = {"pattern": "^([A-Za-z0-9][A-Za-z0-9_-]*)?$", "maxLength": 61}
+
+
 class RepairOptions(TaskOptions):
     """What a user may ask of ``repair``, validated. What is damaged says the mask, not these options."""
 
@@ -37,6 +41,9 @@ class RepairOptions(TaskOptions):
     )
     caption: str = option(
         "", "What the picture shows: for the receipt, and the prompt of sdxl or sd15; auto: say it.", max_length=2000
+    )
+    template: str = option(
+        "", "Named words of yours, in which those of {caption} may stand; see tratto prompts.", http=NAMED
     )
     captioner: str = option("auto", "Who says it for a caption of auto; see tratto describe.", http=NAME)
     grow: float = option(0.0, "Grow the mask by this many pixels, against a rim of damage.", unit="pixels", ge=0, le=64)
@@ -64,6 +71,10 @@ class RepairOptions(TaskOptions):
 
         if not isinstance(given, dict):
             return given
+        if isinstance(template := given.get("template"), str) and template:
+            from tratto.core.prompts import filled
+
+            given = {**given, "caption": filled(template, str(given.get("caption") or ""))}
         method, params = given.get("method", "auto"), given.get("params") or {}
         if not isinstance(params, dict) or not isinstance(method, str):
             return given

@@ -1,0 +1,70 @@
+"""The mesh of 468 points: which point is what, outline, and pose.
+
+The numbering is that of MediaPipe's face mesh (Kartynnik et al. 2019, "Real-time Facial Surface Geometry from Monocular
+Video on Mobile GPUs", arXiv 1907.06724).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+POINTS = 468
+#: Corners of the eyes from the left of the picture to the right, tip of the nose, corners of the mouth.
+SEVEN = (33, 133, 362, 263, 1, 61, 291)
+LEFT_EYE, RIGHT_EYE = (33, 133), (362, 263)
+#: Ends of the face: left and right beside the ears, top of the forehead, chin.
+LEFT, RIGHT, TOP, CHIN = 234, 454, 10, 152
+#: The outline, clockwise from the top.
+OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+
+
+def pose(mesh: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return how a face is turned, in degrees.
+
+    Parameters
+    ----------
+    mesh : (468, 3) array
+        x, y and depth in pixels; nearer is less.
+
+    Returns
+    -------
+    (yaw, pitch, roll)
+        Yaw: positive where it looks to the right of the picture. Pitch: positive where it looks down. Roll: positive
+        where it leans to the right (clockwise).
+
+    Examples
+    --------
+    >>> flat = np.zeros((468, 3))
+    >>> flat[LEFT], flat[RIGHT], flat[TOP], flat[CHIN] = (-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0)
+    >>> pose(flat)
+    (0.0, 0.0, 0.0)
+    """
+    across, down = mesh[RIGHT] - mesh[LEFT], mesh[CHIN] - mesh[TOP]
+    roll = float(np.arctan2(across[1], across[0]))
+    turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+    flat_across, flat_down = turn @ across[:2], turn @ down[:2]
+    yaw = float(np.arctan2(across[2], flat_across[0]))
+    pitch = float(np.arctan2(down[2], flat_down[1]))
+    yaw, pitch, roll = (float(v) for v in np.degrees([yaw, pitch, roll]))
+    return yaw, pitch, roll
+
+
+def outline(mesh: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return the face's outline filled, float32 (H, W), 1 inside.
+
+    Parameters
+    ----------
+    mesh : (468, 2 or 3) array
+    shape : (int, int)
+        Rows and columns.
+    """
+    import cv2
+
+    out = np.zeros(shape, np.float32)
+    corners = np.rint(mesh[list(OVAL), :2] * 8).astype(np.int32)
+    cv2.fillPoly(out, [corners.reshape(-1, 1, 2)], 1.0, lineType=cv2.LINE_8, shift=3)
+    return out

@@ -1,0 +1,136 @@
+"""Masks as jobs: proposed by a network, or found from points on a wall; for doors where a mask is a result.
+
+``tratto mask find`` and ``tratto mask wall`` write files of these masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.errors import OptionError
+from tratto.core.options import BadOptions, TaskOptions, option
+from tratto.tasks import Input, Task
+from tratto.tasks.recolor import POINTS, Point
+
+if TYPE_CHECKING:
+    from tratto.core.image import Image
+    from tratto.jobs.job import Job
+
+#: Kinds of damage that somebody may say are there.
+Kind = Literal["crack", "weathering", "missing", "dirt", "vandalism", "scratch", "fold", "stain"]
+
+
+class MaskFindOptions(TaskOptions):
+    """What a user may ask of a search for damage, validated."""
+
+    threshold: float = option(0.5, "Least chance that counts, 0-1; somewhere each find is surer by far.", gt=0, lt=1)
+    kinds: tuple[Kind, ...] = option(
+        (), "Kinds of damage that you see in the picture. It has no others then.", expected="names of kinds of damage",
+        metavar="KIND", parse=str, collect=tuple,
+    )  # fmt: skip
+
+
+class MaskWallOptions(TaskOptions):
+    """What a user may ask of a search for a wall, validated. Points are pixels of the picture as it is shown."""
+
+    clicks: tuple[Point, ...] = option((), "A point x,y on the wall.", "--click", **POINTS)
+    others: tuple[Point, ...] = option((), "A point x,y on something else.", "--not", **POINTS)
+    tolerance: float = option(1.0, "Above 1, less alike parts are taken in too.", gt=0, le=10)
+    grow: float = option(0.0, "Grow by this many pixels; negative shrinks.", unit="pixels", ge=-64, le=64)
+    feather: float = option(0.0, "Soften the edge over this many pixels.", unit="pixels", ge=0, le=64)
+
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Refuse what says nothing of where the wall is."""
+        if not self.clicks and inputs.get("scribble") is None:
+            raise BadOptions("say where the wall is: {clicks} x,y on it, or {scribble} with a drawing")
+
+
+_SELF = "tratto.jobs.masking"
+#: The jobs that make masks.
+MASKING = (
+    Task("mask-find", "Propose masks of damage, one for each class.", "MaskFindOptions", _SELF, output="mask"),
+    Task(
+        "mask-wall", "Find a wall from points or a rough drawing on it.", "MaskWallOptions", _SELF,
+        inputs=(
+            Input("picture", "A room."),
+            Input("scribble", "White where you drew on the wall.", kind="mask"),
+            Input("scribble_not", "White where you drew on other things.", kind="mask"),
+        ),
+        output="mask",
+    ),
+)  # fmt: skip
+
+
+def find_damage(job: Job, image: Image, options: MaskFindOptions) -> dict[str, NDArray[np.float32]]:
+    """Return masks of damage by class, as the picture is shown; of classes that were found.
+
+    Parameters
+    ----------
+    job : Job
+    image : Image
+    options : MaskFindOptions
+
+    Returns
+    -------
+    dict of str to (H, W) float32
+        0 or 1.
+    """
+    from tratto.core.capability import Use
+    from tratto.imaging import io
+    from tratto.imaging.color import view_rgb
+    from tratto.providers.damage import masks_of
+
+    detector: Any = job.services().open(Use("damage"))
+    shown = np.ascontiguousarray(io.oriented(view_rgb(image), image.meta.orientation))
+    job.report("find damage", 0, 1)
+    found = masks_of(detector.find(shown, list(options.kinds)), options.threshold)
+    job.report("find damage", 1, 1)
+    return {name: values.astype(np.float32) for name, values in found.items() if values.any()}
+
+
+def find_wall(
+    job: Job, image: Image, options: MaskWallOptions, drawings: Mapping[str, NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Return the mask of a wall, as the picture is shown.
+
+    Parameters
+    ----------
+    job : Job
+    image : Image
+    options : MaskWallOptions
+    drawings : mapping of str to (H, W) float32
+        ``scribble`` and ``scribble_not``, as the picture is shown.
+
+    Returns
+    -------
+    (H, W) float32
+        In [0, 1].
+
+    Raises
+    ------
+    OptionError
+        If a drawing is of another size.
+    """
+    from tratto.core.capability import Use, WallPrompt
+    from tratto.imaging import io
+    from tratto.imaging.color import view_rgb
+    from tratto.imaging.wall_mask import adjust_mask
+
+    rgb = np.ascontiguousarray(io.oriented(view_rgb(image), image.meta.orientation))
+    for name, drawn in drawings.items():
+        if drawn.shape != rgb.shape[:2]:
+            raise OptionError(
+                f"{name} is {drawn.shape[1]}x{drawn.shape[0]}, the picture as shown {rgb.shape[1]}x{rgb.shape[0]}; "
+                "they must be of one size"
+            )
+    strokes = [drawings[n] > 0.5 if n in drawings else None for n in ("scribble", "scribble_not")]
+    services = job.services()
+    use: Use[Any] = services.settle(Use("wall", "grow", {"tolerance": max(options.tolerance, 0.01)}))
+    job.report("find the wall", 0, 1)
+    found = services.open(use).find(rgb, WallPrompt(options.clicks, options.others, None, *strokes))
+    job.report("find the wall", 1, 1)
+    return adjust_mask(found, options.grow, options.feather)

@@ -1,0 +1,732 @@
+"""The HTTP API: access, uploads, jobs, their pictures, and verifying anybody's file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.security import APIKeyCookie, HTTPBearer
+from starlette.concurrency import run_in_threadpool
+
+from tratto._version import __version__
+from tratto.server import answers
+from tratto.server.access import Access, Identity, Rates
+from tratto.server.archive import zipped
+from tratto.server.offers import offers, read_request, request_model, task_facts
+from tratto.server.problems import ErrorAnswer, Problem, not_found
+from tratto.server.pyramid import read_tile
+from tratto.server.settings import Settings
+from tratto.server.store import ACTIONS, Store, new_id
+from tratto.server.stream import Pulse, events
+from tratto.server.uploads import Children, Part, bytes_below, check_room, discard, linked, receive
+
+#: Most bytes of a request that asks for a job.
+BODY = 256 * 1024
+#: Media types of results.
+RESULTS = ("image/png", "image/tiff", "image/webp", "image/jpeg", "image/bmp", "model/ply")
+#: The header that tells a request of the page from one that another site makes a browser send.
+PAGE_HEADER = "x-tratto-page"
+_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="32 hex digits")]
+Level = Annotated[int, Path(ge=0, le=30)]
+Cursor = Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Side = Annotated[Literal["320", "1600"], Query(description="longest side")]
+Role = Annotated[Literal["before", "after", "edit_map", "confidence_map", "mask"], Path()]
+
+
+class Context:
+    """What all requests of a server share.
+
+    Parameters
+    ----------
+    settings : Settings
+    store : Store
+    """
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.settings, self.store = settings, store
+        self.access, self.rates = Access(store.database), Rates()
+        self.children, self.pulse = Children(settings), Pulse(store)
+        self.cookie = f"tratto_{settings.port}"  # cookies know no ports: two servers must not take each other's
+
+
+def context(request: Request) -> Context:
+    """Return what all requests share."""
+    shared: Context = request.app.state.context
+    return shared
+
+
+Shared = Annotated[Context, Depends(context)]
+_bearer = HTTPBearer(auto_error=False, scheme_name="key", description="A key of `tratto keys api add`.")
+_cookie = APIKeyCookie(name="tratto_PORT", auto_error=False, scheme_name="page", description="From the one-time link.")
+
+
+def identity(request: Request, shared: Shared, _key: Annotated[Any, Depends(_bearer)] = None,
+             _page: Annotated[Any, Depends(_cookie)] = None) -> Identity:  # fmt: skip
+    """Return who asks.
+
+    Raises
+    ------
+    Problem
+        401, 403 or 429.
+    """
+    header, found = request.headers.get("authorization"), None
+    if header is not None:
+        scheme, _, key = header.partition(" ")
+        found = shared.access.by_key(key.strip(), shared.settings) if scheme.lower() == "bearer" else None
+    elif (cookie := request.cookies.get(shared.cookie)) is not None:
+        found = shared.access.by_cookie(cookie, shared.settings)
+        if found is not None and request.method not in ("GET", "HEAD"):
+            check_same_site(request)
+    if found is None:
+        raise Problem(
+            401, "Unauthorized", "open the link that tratto serve printed, or send Authorization: Bearer KEY", None,
+            {"WWW-Authenticate": "Bearer"},
+        )  # fmt: skip
+    shared.rates.take(found.owner, found.per_minute)
+    return found
+
+
+def check_same_site(request: Request) -> None:
+    """Refuse what another site makes a browser send; the cookie is SameSite=Strict, and this does not rely on it.
+
+    Raises
+    ------
+    Problem
+        403.
+    """
+    origin, host = request.headers.get("origin"), request.headers.get("host", "")
+    elsewhere = origin is not None and origin.partition("://")[2] != host
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    if request.headers.get(PAGE_HEADER) != "1" or elsewhere or site not in ("same-origin", "none"):
+        raise Problem(403, "CrossSite", "the page must send X-Tratto-Page: 1, from the server's own address")
+
+
+def scoped(scope: str) -> Any:
+    """Return what lets in who has a scope."""
+
+    def check(who: Annotated[Identity, Depends(identity)]) -> Identity:
+        if scope not in who.scopes:
+            raise Problem(403, "Forbidden", f"this key has no scope {scope!r}; it has {', '.join(sorted(who.scopes))}")
+        return who
+
+    return Depends(check)
+
+
+Reader = Annotated[Identity, scoped("read")]
+Runner = Annotated[Identity, scoped("run")]
+Verifier = Annotated[Identity, scoped("verify")]
+_TEXTS = {
+    400: "The request cannot be read.", 401: "Nobody known asks.", 403: "Not allowed: scope, or another site.",
+    404: "There is none, or it is somebody else's.", 408: "It came too slowly.",
+    409: "It contradicts itself or the state of things.",
+    413: "Too large.", 415: "Not a picture that is read here.", 422: "A value is not what it must be.",
+    429: "Too many requests.", 507: "The quota or the disk is full.",
+}  # fmt: skip
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {s: {"model": ErrorAnswer, "description": _TEXTS[s]} for s in (401, 403, 422, 429, *statuses)}
+
+
+def _files(*kinds: str) -> dict[str, Any]:
+    return {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}}
+
+
+router = APIRouter(prefix="/api/v1")
+
+
+# -- me and tasks -----------------------------------------------------------------------------------------------------
+
+
+@router.get("/health", tags=["server"])
+def health() -> answers.Health:
+    """Say that the server answers."""
+    return answers.Health(ok=True, version=__version__)
+
+
+@router.get("/me", tags=["server"], responses=_errors())
+def me(who: Reader, shared: Shared) -> answers.Me:
+    """Say who asks, and what they may."""
+    settings = shared.settings
+    limits = answers.MyLimits(
+        upload_bytes=who.upload_bytes, pixels=who.pixels, side=settings.side, quota_bytes=who.quota,
+        used_bytes=shared.store.used(who.owner), requests_per_minute=who.per_minute,
+    )  # fmt: skip
+    return answers.Me(
+        name=who.owner.removeprefix("key:"), kind="page" if who.is_page else "key", scopes=sorted(who.scopes),
+        version=__version__, keep_days=settings.keep / 86400, limits=limits, formats=list(settings.formats),
+        workers=settings.workers,
+    )  # fmt: skip
+
+
+@router.get("/tasks", tags=["server"], responses=_errors())
+def tasks(who: Reader) -> answers.Tasks:
+    """List what can be asked for, with a JSON schema of its options."""
+    return answers.Tasks(tasks=[answers.TaskFacts(**task_facts(offer)) for offer in offers().values()])
+
+
+@router.get("/templates", tags=["server"], responses=_errors())
+def templates(who: Reader) -> answers.Templates:
+    """List the owner's named words."""
+    from tratto.core.prompts import read_templates
+
+    found = [answers.Template(name=name, text=text) for name, text in read_templates().items()]
+    return answers.Templates(templates=found)
+
+
+# -- uploads ----------------------------------------------------------------------------------------------------------
+
+
+def _form(*wanted: str) -> dict[str, Any]:
+    """Return the OpenAPI description of a form of files."""
+    file = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+    schema = {
+        "type": "object", "properties": dict.fromkeys(wanted, file), "required": [wanted[0]],
+        "additionalProperties": False,
+    }  # fmt: skip
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+@contextlib.contextmanager
+def _work(settings: Settings) -> Iterator[FilePath]:
+    """Make a folder to work in that is gone afterwards."""
+    folder = settings.temporary / new_id()
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        discard(folder)
+
+
+@router.post(
+    "/uploads", tags=["uploads"], status_code=201, openapi_extra=_form("file"),
+    responses=_errors(400, 408, 413, 415, 507),
+)  # fmt: skip
+async def send_upload(request: Request, who: Runner, shared: Shared, response: Response) -> answers.Upload:
+    """Send a picture. It is decoded, within limits, before the answer comes."""
+    settings = shared.settings
+    used = await run_in_threadpool(shared.store.used, who.owner)
+    check_room(settings, used, who.quota)
+    with _work(settings) as folder:
+        parts = await receive(request, folder, ("file",), min(who.upload_bytes, max(1, who.quota - used)))
+        made = await shared.children.ask(
+            "inspect", path=str(parts["file"].path), out=str(folder), formats=settings.formats,
+            pixels=min(who.pixels, settings.pixels), side=settings.side,
+        )  # fmt: skip
+        upload = await run_in_threadpool(_keep, shared, who, folder, parts["file"], made)
+    response.headers["Location"] = f"/api/v1/uploads/{upload.id}"
+    return upload
+
+
+def _keep(shared: Context, who: Identity, folder: FilePath, part: Part, made: dict[str, Any]) -> answers.Upload:
+    """Put an upload that was decoded in its place, and make it known."""
+    from tratto.jobs.options import ENDINGS
+
+    endings = ENDINGS.get(made["format"], (f".{made['format']}",))
+    name = part.name if part.name.lower().endswith(endings) else part.name + endings[0]
+    facts = {**made, "name": name, "bytes": part.size, "sha256": part.sha256}
+    (folder / "file").mkdir(mode=0o700)
+    part.path.rename(folder / "file" / name)
+    (folder / "facts.json").write_text(json.dumps(facts), "utf-8")
+    size, upload = bytes_below(folder), new_id()
+    check_room(shared.settings, shared.store.used(who.owner), who.quota, size)
+    folder.rename(shared.settings.upload(upload))
+    try:
+        shared.store.add_upload(upload, who.owner, facts, size, shared.settings.keep)
+    except BaseException:
+        discard(shared.settings.upload(upload))
+        raise
+    return answers.upload_of(_upload(shared, who, upload))
+
+
+def _upload(shared: Context, who: Identity, upload: str) -> sqlite3.Row:
+    row = shared.store.upload(upload, who.owner)
+    if row is None:
+        raise not_found("upload")
+    return row
+
+
+@router.get("/uploads", tags=["uploads"], responses=_errors())
+def list_uploads(who: Reader, shared: Shared, cursor: Cursor = None, limit: Limit = 50) -> answers.Uploads:
+    """List uploads, the newest first."""
+    rows = shared.store.uploads(who.owner, int(cursor or 2**62), limit)
+    following = str(rows[-1]["seq"]) if len(rows) == limit else None
+    return answers.Uploads(uploads=[answers.upload_of(r) for r in rows], next=following)
+
+
+@router.get("/uploads/{upload}", tags=["uploads"], responses=_errors(404))
+def get_upload(upload: Id, who: Reader, shared: Shared) -> answers.Upload:
+    """Say what an upload is."""
+    return answers.upload_of(_upload(shared, who, upload))
+
+
+@router.delete("/uploads/{upload}", tags=["uploads"], status_code=204, responses=_errors(404))
+def remove_upload(upload: Id, who: Runner, shared: Shared) -> None:
+    """Remove an upload with its files. Jobs that were asked for keep their own."""
+    if not shared.store.remove_upload(upload, who.owner):
+        raise not_found("upload")
+    discard(shared.settings.upload(upload))
+
+
+@router.get(
+    "/uploads/{upload}/preview", tags=["uploads"], response_class=Response,
+    responses={**_errors(404), 200: _files("image/jpeg", "image/png")},
+)  # fmt: skip
+def upload_preview(upload: Id, who: Reader, shared: Shared, side: Side = "1600") -> Response:
+    """Return an upload, made smaller."""
+    kind = json.loads(_upload(shared, who, upload)["facts"])["view"]["type"]
+    return _picture(shared.settings.upload(upload) / f"preview-{side}", kind)
+
+
+@router.get(
+    "/uploads/{upload}/tiles/{level}/{x}_{y}", tags=["uploads"], response_class=Response,
+    responses={**_errors(404), 200: _files("image/jpeg", "image/png")},
+)  # fmt: skip
+def upload_tile(
+    upload: Id,
+    level: Level,
+    x: Annotated[int, Path(ge=0, le=10**6)],
+    y: Annotated[int, Path(ge=0, le=10**6)],
+    who: Reader,
+    shared: Shared,
+) -> Response:
+    """Return a tile of an upload."""
+    _upload(shared, who, upload)
+    return _tile(shared.settings.upload(upload) / "view.tiles", level, x, y)
+
+
+@router.get(
+    "/uploads/{upload}/file", tags=["uploads"], response_class=Response,
+    responses={**_errors(404), 200: _files("application/octet-stream")},
+)  # fmt: skip
+def upload_file(upload: Id, who: Reader, shared: Shared) -> Response:
+    """Return an upload as it was sent."""
+    name = json.loads(_upload(shared, who, upload)["facts"])["name"]
+    return _download(shared.settings.upload(upload) / "file" / name, name, "application/octet-stream")
+
+
+def _picture(path: FilePath, kind: str) -> Response:
+    if not path.is_file():
+        raise not_found("picture")
+    return FileResponse(path, media_type=kind, headers=_FOREVER)
+
+
+def _tile(path: FilePath, level: int, x: int, y: int) -> Response:
+    try:
+        found = read_tile(path, level, x, y)
+    except OSError:
+        found = None
+    if found is None:
+        raise not_found("tile")
+    return Response(found[0], media_type=found[1], headers=_FOREVER)
+
+
+def _download(path: FilePath, name: str, kind: str) -> Response:
+    if not path.is_file():
+        raise not_found("file")
+    return FileResponse(path, media_type=kind, headers=_attached(name))
+
+
+def _attached(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}", "Cache-Control": "private, no-store"}
+
+
+# -- jobs -------------------------------------------------------------------------------------------------------------
+
+
+def _told(shared: Context, row: sqlite3.Row) -> answers.Job:
+    return answers.job_of(row, shared.store.position(row) if row["state"] == "queued" else None)
+
+
+def _job(shared: Context, who: Identity, job: str) -> sqlite3.Row:
+    row = shared.store.job(job, who.owner)
+    if row is None:
+        raise not_found("job")
+    return row
+
+
+RepeatKey = Annotated[
+    str | None,
+    Header(
+        min_length=1, max_length=200, pattern="^[!-~]+$",
+        description="The same key and request: the same job, however often it is sent.",
+    ),
+]  # fmt: skip
+_REQUEST = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/JobRequest"}}},
+    }
+}
+
+
+@router.post(
+    "/jobs", tags=["jobs"], status_code=202, openapi_extra=_REQUEST,
+    responses=_errors(400, 404, 409, 413, 507),
+)  # fmt: skip
+async def ask(
+    request: Request, who: Runner, shared: Shared, response: Response,
+    idempotency_key: RepeatKey = None,
+) -> answers.Job:  # fmt: skip
+    """Ask for a job."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > BODY:
+            raise Problem(413, "RequestTooLarge", f"a request has at most {BODY} bytes")
+    job = await run_in_threadpool(_ask, shared, who, body, idempotency_key)
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return job
+
+
+def _named(value: Any) -> Iterator[str]:
+    """Yield the uploads that an input names."""
+    if isinstance(value, str):
+        yield value
+    else:
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _named(one)
+
+
+def _ask(shared: Context, who: Identity, body: bytes, key: str | None) -> answers.Job:
+    """Check a request, keep its inputs for the job, and queue it."""
+    settings, store = shared.settings, shared.store
+    offer, asked = read_request(body)
+    words = {w for i in offer.task.inputs for w in i.words}
+    wanted = {u for v in asked["inputs"].values() for u in _named(v)} - words
+    for upload in wanted:
+        _upload(shared, who, upload)
+    check_room(settings, store.used(who.owner), who.quota)
+    job = new_id()
+    folder = settings.job(job)
+    try:
+        for upload in wanted:
+            source = settings.upload(upload)
+            for path in (*source.glob("file/*"), *(p for p in source.iterdir() if p.is_file())):
+                linked(path, folder / "inputs" / upload / path.relative_to(source))
+        if not all(any((folder / "inputs" / u / "file").glob("*")) for u in wanted):
+            raise not_found("upload")  # it was removed at this very moment
+        name = json.loads(_upload(shared, who, asked["inputs"]["picture"])["facts"])["name"]
+        repeat = None if key is None else (key, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())
+        row = store.add_job(job, who.owner, asked["task"], name, asked, settings.keep, repeat)
+    except KeyError:
+        discard(folder)
+        raise Problem(409, "KeyReused", "this Idempotency-Key was sent with another request") from None
+    except FileNotFoundError:
+        discard(folder)
+        raise not_found("upload") from None
+    except BaseException:
+        discard(folder)
+        raise
+    if row["id"] != job:
+        discard(folder)
+    return _told(shared, row)
+
+
+@router.get("/jobs", tags=["jobs"], responses=_errors())
+def list_jobs(
+    who: Reader, shared: Shared, state: Annotated[list[answers.State], Query(max_length=6)] = [],  # noqa: B006
+    cursor: Cursor = None, limit: Limit = 50,
+) -> answers.Jobs:  # fmt: skip
+    """List jobs, the newest first."""
+    rows = shared.store.jobs(who.owner, state, int(cursor or 2**62), limit)
+    following = str(rows[-1]["seq"]) if len(rows) == limit else None
+    return answers.Jobs(jobs=[answers.short(_told(shared, r)) for r in rows], next=following)
+
+
+@router.get("/jobs/{job}", tags=["jobs"], responses=_errors(404))
+def get_job(job: Id, who: Reader, shared: Shared) -> answers.Job:
+    """Say how a job stands."""
+    return _told(shared, _job(shared, who, job))
+
+
+@router.delete("/jobs/{job}", tags=["jobs"], status_code=204, responses=_errors(404))
+def remove_job(job: Id, who: Runner, shared: Shared) -> None:
+    """Remove a job with all its files; one that is being done is stopped."""
+    if not shared.store.remove_job(job, who.owner):
+        raise not_found("job")
+    discard(shared.settings.job(job))
+
+
+def _acting(action: str) -> None:
+    about = {
+        "pause": "Let a job wait, in its place if it is being done.", "resume": "Go on with a job that waits.",
+        "cancel": "Stop a job.", "retry": "Do a job again that failed or was cancelled.",
+    }  # fmt: skip
+
+    def act(job: Id, who: Runner, shared: Shared) -> answers.Job:
+        row, allowed = shared.store.act(job, who.owner, action)
+        if row is None:
+            raise not_found("job")
+        if not allowed:
+            states = " or ".join(ACTIONS[action])
+            raise Problem(
+                409, "WrongState", f"only a job that is {states} can be asked to {action}; it is {row['state']}"
+            )
+        return _told(shared, row)
+
+    act.__doc__ = about[action]
+    router.post(f"/jobs/{{job}}/{action}", tags=["jobs"], name=f"{action}_job", responses=_errors(404, 409))(act)
+
+
+for _action in ACTIONS:
+    _acting(_action)
+
+
+# -- results ----------------------------------------------------------------------------------------------------------
+
+
+def _result(shared: Context, who: Identity, job: str) -> tuple[dict[str, Any], FilePath]:
+    """Return what is known of a result, and the folder of the attempt that made it."""
+    row = _job(shared, who, job)
+    if row["state"] != "done" or row["result"] is None:
+        raise not_found("result yet")
+    result: dict[str, Any] = json.loads(row["result"])
+    return result, shared.settings.job(job) / result["attempt"]
+
+
+def _with_bundle(shared: Context, who: Identity, job: str) -> tuple[FilePath, FilePath]:
+    """Return the file of a result and its bundle."""
+    result, folder = _result(shared, who, job)
+    if not result.get("file"):
+        raise not_found("result of a picture")
+    return folder / result["file"], folder / result["bundle"]
+
+
+@router.get(
+    "/jobs/{job}/pictures/{role}/preview", tags=["results"], response_class=Response,
+    responses={**_errors(404), 200: _files("image/jpeg", "image/png")},
+)  # fmt: skip
+def job_preview(job: Id, role: Role, who: Reader, shared: Shared, side: Side = "1600") -> Response:
+    """Return a picture of a job, made smaller."""
+    result, folder = _result(shared, who, job)
+    if role not in result["pictures"]:
+        raise not_found("picture")
+    return _picture(folder / "views" / f"{role}-{side}", result["pictures"][role]["type"])
+
+
+@router.get(
+    "/jobs/{job}/pictures/{role}/tiles/{level}/{x}_{y}", tags=["results"], response_class=Response,
+    responses={**_errors(404), 200: _files("image/jpeg", "image/png")},
+)  # fmt: skip
+def job_tile(
+    job: Id,
+    role: Role,
+    level: Level,
+    x: Annotated[int, Path(ge=0, le=10**6)],
+    y: Annotated[int, Path(ge=0, le=10**6)],
+    who: Reader,
+    shared: Shared,
+) -> Response:
+    """Return a tile of a picture of a job."""
+    result, folder = _result(shared, who, job)
+    if role not in result["pictures"]:
+        raise not_found("picture")
+    return _tile(folder / "views" / f"{role}.tiles", level, x, y)
+
+
+@router.get(
+    "/jobs/{job}/result", tags=["results"], response_class=Response,
+    responses={**_errors(404), 200: _files(*RESULTS)},
+)  # fmt: skip
+def job_result(job: Id, who: Reader, shared: Shared) -> Response:
+    """Return the result as a file."""
+    result, folder = _result(shared, who, job)
+    if result.get("file"):
+        first = next(iter(result["outputs"].values()))
+        return _download(folder / result["file"], first["name"], first["media_type"])
+    if "mask" in result.get("outputs", {}):
+        mask = result["outputs"]["mask"]
+        return _download(shared.settings.upload(mask["upload"]) / "file" / mask["name"], mask["name"], "image/png")
+    raise not_found("result")
+
+
+@router.get(
+    "/jobs/{job}/bundle", tags=["results"], response_class=Response,
+    responses={**_errors(404), 200: _files("application/zip")},
+)  # fmt: skip
+def job_bundle(job: Id, who: Reader, shared: Shared) -> Response:
+    """Return the result with its bundle as a ZIP file."""
+    output, bundle = _with_bundle(shared, who, job)
+    inside = sorted(p for p in bundle.rglob("*") if p.is_file())
+    files = [(output.name, output), *((f"{bundle.name}/{p.relative_to(bundle).as_posix()}", p) for p in inside)]
+    return StreamingResponse(zipped(files), media_type="application/zip", headers=_attached(f"{output.stem}.zip"))
+
+
+@router.get("/jobs/{job}/receipt", tags=["results"], response_class=JSONResponse, responses=_errors(404))
+def job_receipt(job: Id, who: Reader, shared: Shared) -> dict[str, Any]:
+    """Return the receipt, byte for byte as it is sealed."""
+    _, bundle = _with_bundle(shared, who, job)
+    made: Any = FileResponse(bundle / "receipt.json", media_type="application/json", headers=_attached("receipt.json"))
+    return made  # type: ignore[no-any-return]  # a response is sent as it is
+
+
+#: The report's own policy is stricter still; this one holds whatever is in it, and keeps it from this server's origin.
+_REPORT = (
+    "sandbox allow-scripts allow-modals allow-popups; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "script-src 'unsafe-inline'; frame-ancestors 'self'"
+)
+
+
+@router.get(
+    "/jobs/{job}/report", tags=["results"], response_class=Response,
+    responses={**_errors(404), 200: _files("text/html; charset=utf-8")},
+)  # fmt: skip
+def job_report(job: Id, who: Reader, shared: Shared) -> Response:
+    """Return the report as a page of its own."""
+    _, bundle = _with_bundle(shared, who, job)
+    headers = {"Content-Security-Policy": _REPORT, "Cache-Control": "private, no-store"}
+    return FileResponse(bundle / "report.html", media_type="text/html; charset=utf-8", headers=headers)
+
+
+@router.post("/jobs/{job}/verify", tags=["verify"], responses=_errors(404, 409, 413))
+async def verify_job(job: Id, who: Reader, shared: Shared) -> answers.Verdict:
+    """Verify the result of a job."""
+    output, _ = await run_in_threadpool(_with_bundle, shared, who, job)
+    return await _verdict(shared, path=str(output), name=output.name)
+
+
+@router.post("/jobs/{job}/undo", tags=["verify"], status_code=201, responses=_errors(404, 409, 507))
+def undo_job(job: Id, who: Runner, shared: Shared, response: Response) -> answers.Upload:
+    """Give back the original of a job, byte for byte, as a new upload."""
+    from tratto.provenance.bundle import revert
+
+    row = _job(shared, who, job)
+    output, _ = _with_bundle(shared, who, job)
+    asked = json.loads(row["request"])["inputs"]["picture"]
+    inputs = shared.settings.job(job) / "inputs" / asked
+    facts = json.loads((inputs / "facts.json").read_text("utf-8"))
+    with _work(shared.settings) as folder:
+        part = Part(folder / "part", facts["name"])
+        revert(output, part.path)
+        data = hashlib.sha256()
+        with open(part.path, "rb") as f:
+            while piece := f.read(1 << 20):
+                data.update(piece)
+        part.size, part.sha256 = part.path.stat().st_size, data.hexdigest()
+        if part.sha256 != facts["sha256"]:
+            raise Problem(409, "ReceiptError", "the original in the bundle is not the file that was sent")
+        for path in (p for p in inputs.iterdir() if p.is_file() and p.name != "facts.json"):
+            linked(path, folder / path.name)
+        upload = _keep(shared, who, folder, part, facts)
+    response.headers["Location"] = f"/api/v1/uploads/{upload.id}"
+    return upload
+
+
+@router.post(
+    "/verify", tags=["verify"], openapi_extra=_form("file", "bundle"), responses=_errors(400, 408, 409, 413, 415, 507)
+)
+async def verify_file(request: Request, who: Verifier, shared: Shared) -> answers.Verdict:
+    """Verify anybody's file: a picture, a ZIP file of one with its bundle, or a receipt. Nothing is kept."""
+    settings = shared.settings
+    check_room(settings, 0, who.quota)
+    with _work(settings) as folder:
+        parts = await receive(request, folder, ("file", "bundle"), who.upload_bytes)
+        given: dict[str, Any] = {"name": parts["file"].name}
+        for role, part in parts.items():
+            named = folder / role / part.name
+            named.parent.mkdir()
+            part.path.rename(named)
+            given["path" if role == "file" else "bundle"] = str(named)
+        return await _verdict(shared, **given, work=str(folder / "work"), bytes=2 * who.upload_bytes)
+
+
+async def _verdict(shared: Context, **asked: Any) -> answers.Verdict:
+    ledger = shared.settings.ledger
+    asked = {"work": "", "bytes": 0, "ledger": None if ledger is None else str(ledger.resolve()), **asked}
+    return answers.Verdict(**await shared.children.ask("verify", **asked))
+
+
+# -- events -----------------------------------------------------------------------------------------------------------
+
+LastEvent = Annotated[int | None, Query(ge=0, le=2**62, description="As the header Last-Event-ID, which goes before.")]
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "`job` with a ShortJob as JSON in `data`, or `gone` with its id.",
+    "properties": {"id": {"type": "string"}, "event": {"enum": ["job", "gone"]}, "data": {"type": "string"}},
+}
+_EVENTS: dict[str, Any] = {"content": {"text/event-stream": {"schema": _EVENT}}}
+
+
+def _last(request: Request, given: int | None) -> int | None:
+    header = request.headers.get("last-event-id", "")
+    return int(header) if header.isdecimal() and len(header) < 19 else given
+
+
+def _stream(shared: Context, who: Identity, after: int, job: str | None) -> Response:
+    def told(name: str) -> str | None:
+        row = shared.store.job(name, who.owner)
+        return None if row is None else answers.short(_told(shared, row)).model_dump_json()
+
+    made: AsyncIterator[str] = events(shared.pulse, who.owner, after, job, told, shared.settings.stream_seconds)
+    return StreamingResponse(made, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/events", tags=["events"], response_class=StreamingResponse, responses={**_errors(), 200: _EVENTS})
+def all_events(request: Request, who: Reader, shared: Shared, last_event_id: LastEvent = None) -> Response:
+    """Tell what happens to all jobs, as server-sent events."""
+    last = _last(request, last_event_id)
+    return _stream(shared, who, shared.store.last_event() if last is None else last, None)
+
+
+@router.get(
+    "/jobs/{job}/events", tags=["events"], response_class=StreamingResponse,
+    responses={**_errors(404), 200: _EVENTS},
+)  # fmt: skip
+def job_events(job: Id, request: Request, who: Reader, shared: Shared, last_event_id: LastEvent = None) -> Response:
+    """Tell what happens to a job, beginning with how it stands."""
+    _job(shared, who, job)
+    return _stream(shared, who, _last(request, last_event_id) or 0, job)
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with the models of all tasks' requests."""
+    from fastapi.openapi.utils import get_openapi
+    from pydantic.json_schema import models_json_schema
+
+    made: dict[str, Any] = get_openapi(
+        title="Tratto", version=__version__, routes=app.routes,
+        description="Restores pictures and can prove what it did.",
+    )  # fmt: skip
+    models = [request_model(name) for name in offers()]
+    pairs, parts = models_json_schema([(m, "validation") for m in models], ref_template="#/components/schemas/{model}")
+    found = {model.__name__: pairs[(model, "validation")] for model in models}
+    schemas = made["components"]["schemas"]
+    schemas |= parts.get("$defs", {})
+    mapping = {name: found[m.__name__]["$ref"] for name, m in zip(offers(), models, strict=True)}
+    schemas["JobRequest"] = {
+        "title": "JobRequest", "oneOf": list(found.values()),
+        "discriminator": {"propertyName": "task", "mapping": mapping},
+    }  # fmt: skip
+    _link(made["paths"])
+    for name in ("HTTPValidationError", "ValidationError"):  # problems have a form of their own here
+        schemas.pop(name, None)
+    return made
+
+
+def _link(paths: dict[str, Any]) -> None:
+    """Say which operations take the id of an upload or job that another gives."""
+    givers = {
+        "upload": [("/api/v1/uploads", "201"), ("/api/v1/jobs/{job}/undo", "201")],
+        "job": [("/api/v1/jobs", "202")],
+    }
+    for name, places in givers.items():
+        takers = [o["operationId"] for p, ways in paths.items() if f"{{{name}}}" in p for o in ways.values()]
+        links: dict[str, Any] = {
+            taker: {"operationId": taker, "parameters": {name: "$response.body#/id"}} for taker in takers
+        }
+        if name == "upload":
+            asked = {"task": "restore", "inputs": {"picture": "{$response.body#/id}"}}
+            links["ask"] = {"operationId": "ask", "requestBody": asked}
+        for path, status in places:
+            paths[path]["post"]["responses"][status]["links"] = links

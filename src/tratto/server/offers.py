@@ -1,0 +1,336 @@
+"""What can be asked of a server, derived from the tasks and the models of their options.
+
+For each task there is a model of its request, strict where the task's own is lenient: JSON has numbers and booleans,
+so nobody needs text to become one. The JSON schema that programs and the page get is made from that very model.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+
+from tratto.core.options import (
+    HTTP,
+    SDK,
+    BadOptions,
+    Entry,
+    RunOptions,
+    SaveOptions,
+    TaskOptions,
+    entries,
+    help_text,
+    with_names,
+)
+from tratto.jobs.masking import MASKING
+from tratto.server.problems import Problem
+from tratto.tasks import TASKS, Input, Task
+
+Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+ClassName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,30}$")]
+#: Groups of options, as a form shows them, and the models they come from.
+GROUPS: dict[str, Any] = {"writing": SaveOptions, "run": RunOptions}
+#: From this length on a text is one of words.
+WORDS = 500
+#: Keys that match no pattern are refused; pydantic does so, but does not say it.
+_ONLY_THESE: dict[str, Any] = {"additionalProperties": False}
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A task as a server offers it.
+
+    Attributes
+    ----------
+    task : Task
+    makes_mask : bool
+        Its result is a mask, and it takes no options of other jobs.
+    """
+
+    task: Task
+    makes_mask: bool = False
+
+    @property
+    def models(self) -> dict[str, Any]:
+        """The models that its options come from, by group."""
+        return {"task": self.task.model, **({} if self.makes_mask else GROUPS)}
+
+    def entries(self) -> list[tuple[str, Entry]]:
+        """Return its options with their groups, in the order of a form."""
+        return [(group, entry) for group, model in self.models.items() for entry in entries(model, HTTP)]
+
+
+@cache
+def offers() -> dict[str, Offer]:
+    """Return everything that can be asked for, by name."""
+    listed = [*(Offer(t) for t in TASKS), *(Offer(t, True) for t in MASKING)]
+    return {offer.task.name: offer for offer in listed}
+
+
+def with_classes(item: Input) -> bool:
+    """Return whether an input may be several masks, one for each class of damage."""
+    return item.kind == "mask" and item.repeatable
+
+
+# -- models of requests -----------------------------------------------------------------------------------------------
+
+
+def _type(entry: Entry) -> Any:
+    """Return the strict type of an option in a request."""
+    base, http = entry.info.annotation, entry.option.http
+    limits: dict[str, Any] = {"pattern": http["pattern"]} if "pattern" in http else {}
+    text = Annotated[str, Field(max_length=http.get("maxLength", 200), **limits)]
+    if entry.name == "page":  # "all" would be several jobs
+        return Annotated[int, Field(ge=0, le=100_000)] | None
+    if entry.reads_text:
+        return base | text
+    if "additionalProperties" in http:
+        named = next(s for s in http["additionalProperties"]["anyOf"] if s["type"] == "string")
+        word = Annotated[str, Field(pattern=named["pattern"], max_length=named["maxLength"])]
+        name = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]{0,40}$")]
+        finite = Annotated[float, Field(allow_inf_nan=False)]
+        return Annotated[dict[name, bool | int | finite | word], Field(max_length=32)]
+    if base is str:
+        longest = next((m.max_length for m in entry.info.metadata if hasattr(m, "max_length")), None)
+        return text if longest is None else Annotated[str, Field(max_length=longest)]
+    if get_origin(base) is tuple and get_args(base)[-1] is Ellipsis:
+        return Annotated[base, Field(max_length=1000)]
+    if get_origin(base) is Literal:
+        return Annotated[base, BeforeValidator(_no_switch)]
+    return base
+
+
+def _no_switch(value: Any) -> Any:
+    """Refuse true for 1, which is equal to it in Python and another thing in JSON."""
+    if isinstance(value, bool):
+        raise ValueError("expected one of the choices, got true or false")
+    return value
+
+
+def _field(group: str, entry: Entry) -> Any:
+    """Return the field of an option: its default, its limits, and what a form needs to know."""
+    kept = [m for m in entry.info.metadata if any(hasattr(m, n) for n in ("ge", "gt", "le", "lt"))]
+    shown: dict[str, Any] = {"x-group": group, "x-widget": _widget(entry), "x-flag": entry.flag}
+    if entry.option.unit:
+        shown["x-unit"] = entry.option.unit
+    if "additionalProperties" in entry.option.http:
+        shown |= _ONLY_THESE
+    default = entry.info.get_default(call_default_factory=True)
+    made: Any = Field(default, description=help_text(entry, SDK), json_schema_extra=shown)
+    made.metadata.extend(kept)
+    return made
+
+
+def _widget(entry: Entry) -> str:
+    """Return by what a form asks for an option."""
+    kind, origin = entry.kind, get_origin(entry.kind)
+    if entry.name == "page":
+        return "integer"
+    if kind in (bool, int, float):
+        return {bool: "switch", int: "integer", float: "number"}[kind]
+    if origin is Literal:
+        return "choice"
+    if kind is str:
+        longest = max((getattr(m, "max_length", 0) or 0 for m in entry.info.metadata), default=0)
+        return "words" if longest >= WORDS else "text"
+    if origin is tuple:
+        inner = get_args(kind)
+        if entry.reads_text:
+            return "color"
+        if inner[-1] is Ellipsis:
+            return "points" if get_origin(inner[0]) is tuple else "names"
+        return "corners" if len(inner) == 4 else "pair" if len(inner) == 2 else "values"
+    return "values"
+
+
+def _given(item: Input) -> Any:
+    """Return the type of an input in a request."""
+    one: Any = Id
+    if item.words:
+        one = one | Literal[item.words]
+    if with_classes(item):
+        one = one | Annotated[dict[ClassName, Id], Field(min_length=1, max_length=24, json_schema_extra=_ONLY_THESE)]
+    return one | Annotated[list[one], Field(min_length=1, max_length=32)] if item.repeatable else one
+
+
+@cache
+def request_model(name: str) -> type[BaseModel]:
+    """Return the model of a request for a task: ``{"task", "inputs", "options"}``.
+
+    Examples
+    --------
+    >>> made = request_model("restore").model_validate_json(
+    ...     '{"task": "restore", "inputs": {"picture": "0123456789abcdef0123456789abcdef"}}')
+    >>> made.options.scale
+    1
+    """
+    offer = offers()[name]
+    title = "".join(word.title() for word in name.split("-"))
+    fields: Any = {e.name: (_type(e), _field(group, e)) for group, e in offer.entries()}
+    options = create_model(f"{title}Options", __config__=_STRICT, **fields)
+    roles: Any = {}
+    for i in offer.task.inputs:
+        text = with_names(i.help, lambda n: "" if n == "folder" else n)
+        needed = bool(i.missing) or i == offer.task.inputs[0]
+        roles[i.role] = (
+            (_given(i), Field(..., description=text)) if needed else (_given(i) | None, Field(None, description=text))
+        )
+    only: Any = Literal[name]
+    inputs = create_model(f"{title}Inputs", __config__=_STRICT, **roles)
+    return create_model(
+        f"{title}Request",
+        __config__=_STRICT,
+        task=(only, ...),
+        inputs=(inputs, ...),
+        options=(options, Field(default_factory=options)),
+    )
+
+
+@cache
+def any_request() -> TypeAdapter[Any]:
+    """Return what reads a request for any task."""
+    models = tuple(request_model(name) for name in offers())
+    union: Any = Union[models]  # noqa: UP007
+    return TypeAdapter(Annotated[union, Field(discriminator="task")])
+
+
+def options_schema(name: str) -> dict[str, Any]:
+    """Return the JSON schema of a task's options, in the order of a form.
+
+    Examples
+    --------
+    >>> options_schema("restore")["properties"]["strength"]["maximum"]
+    1
+    """
+    model: Any = request_model(name).model_fields["options"].annotation
+    schema: dict[str, Any] = TypeAdapter(model).json_schema()
+    for shown in schema["properties"].values():
+        shown.pop("title", None)
+    return {"type": "object", "additionalProperties": False, "properties": schema["properties"]}
+
+
+def task_facts(offer: Offer) -> dict[str, Any]:
+    """Return what a client must know of a task."""
+    task = offer.task
+    inputs = [
+        {
+            "role": i.role, "help": with_names(i.help, lambda n: "" if n == "folder" else n), "kind": i.kind,
+            "required": bool(i.missing) or i == task.inputs[0], "repeatable": i.repeatable,
+            "classes": with_classes(i), "words": list(i.words),
+        }
+        for i in task.inputs
+    ]  # fmt: skip
+    return {
+        "name": task.name, "summary": task.summary, "output": task.output, "inputs": inputs,
+        "options": options_schema(task.name),
+    }  # fmt: skip
+
+
+# -- reading a request ------------------------------------------------------------------------------------------------
+
+
+def _number(text: str) -> float:
+    """Return a number; JSON knows no difference between 95 and 95.0."""
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is too large for a number")
+    return int(value) if value.is_integer() and abs(value) <= 2**53 else value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number in JSON")
+
+
+def read_request(body: bytes) -> tuple[Offer, dict[str, Any]]:
+    """Return the task of a request and what it says: ``inputs`` and ``options`` as given, checked.
+
+    Raises
+    ------
+    Problem
+        400 if it is no JSON, 422 naming the first thing that is wrong, 409 if options contradict each other.
+    """
+    try:
+        given = json.loads(body, parse_constant=_no_number, parse_float=_number)
+        text = json.dumps(given)
+    except (ValueError, RecursionError) as e:
+        raise Problem(400, "MalformedRequest", f"the request is no JSON: {e}"[:300]) from e
+    if isinstance(given, dict) and isinstance(given.get("task"), str) and given["task"] not in offers():
+        there = ", ".join(offers())
+        raise Problem(422, "InvalidRequest", f"no task is called {given['task'][:40]!r}; there are {there}", "task")
+    try:
+        made = any_request().validate_json(text)
+    except ValidationError as e:
+        raise problem_of_validation(e) from e
+    asked = made.model_dump(exclude_unset=True, mode="json")
+    offer = offers()[asked["task"]]
+    inputs = {role: value for role, value in asked["inputs"].items() if value is not None}
+    options = asked.get("options", {})
+    check_options(offer, options, inputs)
+    return offer, {"task": asked["task"], "inputs": inputs, "options": options}
+
+
+def problem_of_validation(error: ValidationError) -> Problem:
+    """Return what is wrong with a request: the first place, and what was expected there."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = [str(p) for p in first["loc"] if p not in offers()]
+    shown = [p for p in place if not any(c in p for c in "[]()") and p not in ("str", "int", "float", "bool")]
+    option = ".".join(shown[:3])[:200] or None
+    return Problem(422, "InvalidRequest", f"{option or 'the request'}: {first['msg']}"[:500], option)
+
+
+def split(offer: Offer, options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the options of a request by group, with what those that are given imply."""
+    found: dict[str, dict[str, Any]] = {group: {} for group in offer.models}
+    for group, entry in offer.entries():
+        if entry.name in options:
+            found[group][entry.name] = options[entry.name]
+            if options[entry.name] is True:
+                for name, value in entry.option.implies.items():
+                    if name not in options:
+                        found[group][name] = value
+    return found
+
+
+def check_options(offer: Offer, options: Mapping[str, Any], inputs: Mapping[str, Any]) -> TaskOptions | None:
+    """Refuse options that contradict each other or the inputs; no file is opened.
+
+    Returns
+    -------
+    TaskOptions or None
+        None: an option depends on what is in a file.
+
+    Raises
+    ------
+    Problem
+        409.
+    """
+    from tratto.core.errors import OptionError
+
+    groups = split(offer, options)
+    roles: dict[str, Any] = {i.role: inputs.get(i.role) for i in offer.task.inputs[1:]}
+    try:
+        made = offer.task.model.of(groups["task"], roles, _grey)
+        offer.task.check(made, roles)
+        if not offer.makes_mask:
+            SaveOptions(**groups["writing"])
+    except BadOptions as e:
+        words = "; ".join(with_names(p) for p in e.problems)
+        raise Problem(409, "BadOptions", words[:1000]) from e
+    except OptionError as e:
+        raise Problem(409, "OptionError", str(e)[:1000]) from e
+    return made
+
+
+def _grey(given: Any) -> Any:
+    """Stand for a picture that nobody opens here."""
+    import numpy as np
+
+    from tratto.core.image import ColorMode, Image
+
+    return Image(np.full((4, 4, 3), 128, np.uint8), ColorMode.RGB)
