@@ -18,7 +18,7 @@ $(VENV)/.base: pyproject.toml | $(VENV)/pyvenv.cfg
 
 $(VENV)/.test: pyproject.toml | $(VENV)/.base
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
-	$(BIN)/python -m pip install --quiet -e ".[test,lint,bench,openvino,upscale,heif,train,sign,c2pa,timestamp,pdf,server,diffusion,browser]"
+	$(BIN)/python -m pip install --quiet -e ".[test,lint,bench,openvino,upscale,heif,train,sign,c2pa,timestamp,pdf,hub,server,diffusion,browser]"
 	$(BIN)/python -c 'import cv2, sys, importlib.metadata as m; names = {d.metadata["Name"].lower() for d in m.distributions()}; sys.exit("opencv-python would overwrite opencv-python-headless" if names & {"opencv-python", "opencv-contrib-python"} else 0)'
 	touch $@
 

@@ -35,31 +35,23 @@ if TYPE_CHECKING:
     from tratto.tasks.repair import RepairOptions
     from tratto.tasks.restore import RestoreOptions
 
-_HOMES = {
-    "TrattoError": "tratto.core.errors",
-    "Image": "tratto.core.image",
-    "Mask": "tratto.core.image",
-    "Inspection": "tratto.core.inspection",
-    "Recipe": "tratto.core.recipe",
-    "Result": "tratto.core.result",
-    "Notary": "tratto.provenance.notary",
-    "Trust": "tratto.provenance.trust",
-    "RecolorOptions": "tratto.tasks.recolor",
-    "RepairOptions": "tratto.tasks.repair",
-    "RestoreOptions": "tratto.tasks.restore",
-    "SaveOptions": "tratto.jobs",
-    "Session": "tratto.jobs",
-    "audit": "tratto.jobs",
-    "find_faces": "tratto.jobs",
-    "save": "tratto.jobs",
-    "inspect": "tratto.jobs",
-    "recolor": "tratto.jobs.functions",
-    "repair": "tratto.jobs.functions",
-    "replay": "tratto.jobs",
-    "restore": "tratto.jobs.functions",
-    "revert": "tratto.jobs",
-    "verify": "tratto.jobs",
+_NAMES = {
+    "tratto.core.errors": ("TrattoError",),
+    "tratto.core.image": ("Image", "Mask"),
+    "tratto.core.inspection": ("Inspection",),
+    "tratto.core.recipe": ("Recipe",),
+    "tratto.core.result": ("Result",),
+    "tratto.provenance.notary": ("Notary",),
+    "tratto.provenance.trust": ("Trust",),
+    "tratto.tasks.recolor": ("RecolorOptions",),
+    "tratto.tasks.repair": ("RepairOptions",),
+    "tratto.tasks.restore": ("RestoreOptions",),
+    "tratto.jobs": (
+        *("SaveOptions", "Session", "audit", "find_faces", "inspect", "replay", "revert", "save", "verify"),
+    ),
+    "tratto.jobs.functions": ("recolor", "repair", "restore"),
 }
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
 __all__ = [
     "Image",

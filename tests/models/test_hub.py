@@ -1,26 +1,26 @@
-"""Downloads against a hub on this machine that has most of the faults that networks have."""
+"""Downloads by huggingface_hub from a hub on this machine that has most of the faults that networks have."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
+import sys
 import threading
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 
-from tratto.core.errors import MissingWeights, OptionError, OutputError, WeightMismatch
+from tratto._version import __version__
+from tratto.core.errors import MissingExtra, MissingWeights, OptionError, OutputError, WeightMismatch
 from tratto.models import hub, store
 from tratto.models.card import ModelCard, Source
-from tratto.models.hub import PullOptions, pull
+from tratto.models.hub import pull
 
 COMMIT = "c0ffee" + "0" * 34
 BIG = np.random.default_rng(0).bytes(700_001)
 SMALL = b'{"a": 1}\n'
-QUICK = PullOptions(attempts=3, wait=0.0, timeout=5.0)
 
 
 def sha(data):
@@ -32,8 +32,9 @@ class Hub:
 
     def __init__(self):
         self.files = {"net.safetensors": BIG, "sub/config.json": SMALL}
-        self.requests = []  # (path, Range, Authorization)
-        self.faults = []  # ("drop", bytes) | ("status", code)
+        self.heads, self.requests = [], []  # (path, Range, Authorization)
+        self.faults = []  # of what is fetched: ("drop", bytes) | ("status", code)
+        self.refusals = []  # codes, of what is asked
         self.ranges = True
         self.name_commit = True
         self.state_hash = True
@@ -51,6 +52,9 @@ class Hub:
                 with contextlib.suppress(ConnectionError):
                     hub_state.answer(self)
 
+            def do_HEAD(self):
+                hub_state.describe(self)
+
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -61,6 +65,18 @@ class Hub:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+
+    def describe(self, h):
+        self.heads.append((h.path, h.headers.get("User-Agent"), h.headers.get("Authorization")))
+        h.close_connection = True
+        name = h.path.split("/resolve/")[-1].split("/", 1)[-1]
+        data = self.files.get(name)
+        if self.refusals:
+            return self.send(h, self.refusals.pop(0), {}, b"")
+        if self.redirect_to:
+            target = self.redirect_to.format(path=h.path)
+            return self.send(h, 302, {"Location": target, **self.facts(name, data)}, b"")
+        return self.send(h, 404 if data is None else 200, self.facts(name, data), b"", len(data or b""))
 
     def answer(self, h):
         self.requests.append((h.path, h.headers.get("Range"), h.headers.get("Authorization")))
@@ -117,6 +133,8 @@ def _environment(tmp_path, monkeypatch, server):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_ENDPOINT", server.url)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 100_000)
 
 
 @pytest.fixture
@@ -141,15 +159,17 @@ OPEN = {"net.safetensors": "", "sub/config.json": ""}
 
 def test_fetches_into_the_layout_that_hub_tools_share(server, repo):
     seen = []
-    done = pull(make(), lambda *a: seen.append(a), QUICK)
+    done = pull(make(), lambda *a: seen.append(a))
     assert done.downloaded == ("net.safetensors", "sub/config.json")
     assert done.newly_pinned == ()
     assert (repo / "refs" / "main").read_text() == COMMIT
     assert (repo / "snapshots" / COMMIT / "net.safetensors").read_bytes() == BIG
     assert (repo / "snapshots" / COMMIT / "sub" / "config.json").resolve() == (repo / "blobs" / sha(SMALL)).resolve()
-    assert server.requests[0][0] == "/own/er/resolve/main/net.safetensors"
+    assert server.heads[0][0] == "/own/er/resolve/main/net.safetensors"
+    # who asks, and nothing of this machine
+    assert {h[1] for h in server.heads} == {f"tratto/{__version__}"}
     # the second file is of the same revision, whatever happened to the branch in between
-    assert server.requests[1][0] == f"/own/er/resolve/{COMMIT}/sub/config.json"
+    assert server.heads[1][0] == f"/own/er/resolve/{COMMIT}/sub/config.json"
     assert sorted(p.name for p in (repo / "blobs").iterdir()) == sorted([sha(BIG), sha(SMALL)])
     assert not (repo / store.LOCK_NAME).exists()
     big = [s for s in seen if s[0] == "net.safetensors"]
@@ -160,98 +180,101 @@ def test_fetches_into_the_layout_that_hub_tools_share(server, repo):
 
 
 def test_huggingface_hub_finds_what_was_pulled(repo):
-    library = pytest.importorskip("huggingface_hub", reason="an optional tool of others; checked where it is there")
-    pull(make(), None, QUICK)
+    import huggingface_hub as library
+
+    pull(make())
     cache = repo.parent
     path = library.try_to_load_from_cache("own/er", "sub/config.json", cache_dir=cache)
     assert path == str(repo / "snapshots" / COMMIT / "sub" / "config.json")
 
 
 def test_a_second_pull_asks_the_hub_for_nothing(server):
-    pull(make(), None, QUICK)
-    count = len(server.requests)
-    assert pull(make(), None, QUICK).downloaded == ()
-    assert len(server.requests) == count
+    pull(make())
+    count = len(server.heads) + len(server.requests)
+    assert pull(make()).downloaded == ()
+    assert len(server.heads) + len(server.requests) == count
 
 
 def test_resumes_where_the_connection_dropped(server):
     server.faults = [("drop", 300_000), ("drop", 200_000)]
-    pull(make(), None, QUICK)
+    pull(make())
     assert [r[1] for r in server.requests[:3]] == [None, "bytes=300000-", "bytes=500000-"]
 
 
+PART = f"{sha(BIG)}.tratto.part"
+
+
 def test_resumes_in_a_later_run(server, repo):
-    server.faults = [("drop", 123_456), ("status", 503), ("status", 503), ("status", 503)]
-    with pytest.raises(MissingWeights, match=r"after 3 tries.*run again: tratto models pull net"):
-        pull(make(), None, QUICK)
-    assert (repo / "blobs" / "net.safetensors.tratto.part").stat().st_size == 123_456
+    server.faults = [("drop", 123_456), ("status", 503)]
+    with pytest.raises(MissingWeights, match=r"503.*run again: tratto models pull net"):
+        pull(make())
+    assert (repo / "blobs" / PART).stat().st_size == 100_000
     with pytest.raises(MissingWeights):
         store.locate(make())
-    pull(make(), None, QUICK)
-    assert server.requests[-2][1] == "bytes=123456-"
+    pull(make())
+    assert server.requests[-2][1] == "bytes=100000-"
     assert not list((repo / "blobs").glob("*.tratto.*"))
 
 
 def test_stopping_keeps_what_has_arrived(server, repo):
+    server.files["net.safetensors"] = long = BIG * 40
+
     def stop(path, done, total):
-        if done > 200_000:
+        if done > 11_000_000:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pull(make(), stop, QUICK)
-    kept = (repo / "blobs" / "net.safetensors.tratto.part").stat().st_size
-    assert kept > 200_000
-    pull(make(), None, QUICK)
+        pull(make({"net.safetensors": sha(long)}), stop)
+    kept = (repo / "blobs" / f"{sha(long)}.tratto.part").stat().st_size
+    assert kept > 5_000_000
+    pull(make({"net.safetensors": sha(long)}))
     assert server.requests[1][1] == f"bytes={kept}-"
 
 
 def test_everything_had_arrived_but_was_not_renamed(server, repo):
-    part = repo / "blobs" / "net.safetensors.tratto.part"
+    part = repo / "blobs" / PART
     part.parent.mkdir(parents=True)
     part.write_bytes(BIG)
-    part.with_suffix(".json").write_text(json.dumps({"etag": sha(BIG)}))
-    pull(make(), None, QUICK)
-    assert server.requests[0][1] == f"bytes={len(BIG)}-"
-    assert server.requests[1][0].endswith("config.json")
+    pull(make())
+    assert server.requests[0][0].endswith("config.json")
 
 
 def test_a_part_longer_than_the_file_is_dropped(repo):
-    part = repo / "blobs" / "net.safetensors.tratto.part"
+    part = repo / "blobs" / PART
     part.parent.mkdir(parents=True)
     part.write_bytes(BIG + b"more")
-    part.with_suffix(".json").write_text(json.dumps({"etag": sha(BIG)}))
-    pull(make(), None, QUICK)
+    pull(make())
 
 
 def test_a_server_without_ranges_starts_again(server):
     server.ranges = False
     server.faults = [("drop", 300_000)]
-    pull(make(), None, QUICK)
+    pull(make())
     assert server.requests[1][1] == "bytes=300000-"  # asked for, not honoured
 
 
 def test_does_not_join_halves_of_two_files(server):
     server.files["net.safetensors"] = BIG[::-1]
-    server.faults = [("drop", 300_000)] + [("status", 500)] * 3
+    server.faults = [("drop", 300_000), ("status", 500)]
     with pytest.raises(MissingWeights):
-        pull(make(), None, QUICK)
+        pull(make())
     server.files["net.safetensors"] = BIG  # the file behind the name changed, and so did its tag
-    pull(make(), None, QUICK)
+    pull(make())
+    assert server.requests[2][1] is None
 
 
 def test_a_bad_first_half_is_fetched_again_once(server, repo):
-    part = repo / "blobs" / "net.safetensors.tratto.part"
+    part = repo / "blobs" / PART
     part.parent.mkdir(parents=True)
     part.write_bytes(b"x" * 1000)
-    part.with_suffix(".json").write_text(json.dumps({"etag": sha(BIG)}))
-    pull(make(), None, QUICK)
+    pull(make())
     assert [r[1] for r in server.requests[:2]] == ["bytes=1000-", None]
 
 
 def test_a_wrong_file_is_refused_and_not_kept(server, repo):
     server.files["net.safetensors"] = BIG[:-1] + b"?"
     with pytest.raises(WeightMismatch, match=f"the card or the first pull says {sha(BIG)}; nothing was kept"):
-        pull(make(), None, QUICK)
+        pull(make())
     assert list((repo / "blobs").iterdir()) == []
     with pytest.raises(MissingWeights):
         store.locate(make())
@@ -260,77 +283,88 @@ def test_a_wrong_file_is_refused_and_not_kept(server, repo):
 def test_what_the_hub_itself_says_about_the_hash_counts_too(server):
     server.etags["net.safetensors"] = "ab" * 32
     with pytest.raises(WeightMismatch, match="the hub says abab"):
-        pull(make(OPEN), None, QUICK)
+        pull(make(OPEN))
 
 
 def test_without_a_hash_the_first_one_is_kept_for_good(server, repo):
-    done = pull(make(OPEN), None, QUICK)
+    done = pull(make(OPEN))
     assert done.newly_pinned == ("net.safetensors", "sub/config.json")
     lock = json.loads((repo / store.LOCK_NAME).read_text())
     assert lock == {"commit": COMMIT, "files": {"net.safetensors": sha(BIG), "sub/config.json": sha(SMALL)}}
-    assert pull(make(OPEN), None, QUICK).newly_pinned == ()
+    assert pull(make(OPEN)).newly_pinned == ()
     # someone changes the file here: found, fetched again, and the right one comes back
     blob = repo / "blobs" / sha(SMALL)
     blob.write_bytes(b"changed!\n")
     with pytest.raises(WeightMismatch):
         store.open_weights(make(OPEN))
-    assert pull(make(OPEN), None, QUICK).downloaded == ("sub/config.json",)
+    assert pull(make(OPEN)).downloaded == ("sub/config.json",)
     # the hub changes it: refused, the record stays
     blob.write_bytes(b"changed again!\n")
     server.files["sub/config.json"] = b"changed on the hub"
     with pytest.raises(WeightMismatch, match="the card or the first pull"):
-        pull(make(OPEN), None, QUICK)
+        pull(make(OPEN))
     assert json.loads((repo / store.LOCK_NAME).read_text()) == lock
 
 
 def test_a_mirror_that_names_no_commit(server, repo):
     server.name_commit = False
     server.state_hash = False
-    pull(make(revision="v1.0"), None, QUICK)
+    pull(make(revision="v1.0"))
     assert (repo / "snapshots" / "v1.0" / "net.safetensors").read_bytes() == BIG
     assert store.open_weights(make(revision="v1.0"))
 
 
 def test_a_revision_that_is_a_commit_needs_no_reference(server, repo):
-    pull(make(revision=COMMIT), None, QUICK)
+    pull(make(revision=COMMIT))
     assert not (repo / "refs").exists()
     assert store.open_weights(make(revision=COMMIT))
 
 
 def test_another_commit_than_asked_for_is_refused(server):
     with pytest.raises(MissingWeights, match=r"asked .* for revision ddd"):
-        pull(make(revision="d" * 40), None, QUICK)
+        pull(make(revision="d" * 40))
 
 
 def test_not_there(server):
     server.files.clear()
     with pytest.raises(MissingWeights, match=r"has no net.safetensors in own/er at main \(it answered 404\)"):
-        pull(make(), None, QUICK)
-    assert len(server.requests) == 1  # asking again would not help
+        pull(make())
+    assert len(server.heads) == 1  # asking again would not help
 
 
 @pytest.mark.parametrize("code", [401, 403])
 def test_not_allowed(server, code):
-    server.faults = [("status", code)]
+    server.refusals = [code]
     with pytest.raises(MissingWeights, match="HF_TOKEN"):
-        pull(make(), None, QUICK)
+        pull(make())
 
 
 @pytest.mark.parametrize("code", [429, 500, 503])
 def test_a_tired_server_is_asked_again(server, code):
-    server.faults = [("status", code), ("status", code)]
-    pull(make(), None, QUICK)
-    assert len(server.requests) == 4
+    server.refusals = [code, code]
+    pull(make())
+    assert len(server.heads) == 4
 
 
 def test_nobody_listens(server, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    said = []
-    with pytest.raises(MissingWeights, match=r"cannot fetch net\.safetensors .* after 2 tries: .*refused"):
-        pull(make(), None, replace(QUICK, first_attempts=2, say=said.append))
-    assert len(said) == 1
-    assert "net.safetensors: " in said[0]
-    assert "try 2 of 2 in 0 s" in said[0]
+    with pytest.raises(MissingWeights, match=r"cannot fetch net\.safetensors from http://127\.0\.0\.1:9"):
+        pull(make())
+
+
+def test_the_extra_is_named_where_it_is_missing(server, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingExtra, match=r"tratto\[hub\]"):
+        pull(make())
+
+
+def test_no_token_is_taken_from_a_folder(server, tmp_path, monkeypatch):
+    kept = tmp_path / "hf" / "token"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("stored")
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(kept))
+    pull(make())
+    assert {r[2] for r in server.heads + server.requests} == {None}
 
 
 def test_follows_a_redirect_and_keeps_the_token_at_home(server, monkeypatch):
@@ -339,8 +373,9 @@ def test_follows_a_redirect_and_keeps_the_token_at_home(server, monkeypatch):
         server.redirect_to = storage.url + "{path}"
         storage.name_commit = False
         monkeypatch.setenv("HF_TOKEN", "secret")
-        pull(make(), None, QUICK)
-        assert {r[2] for r in server.requests} == {"Bearer secret"}
+        pull(make())
+        assert {r[2] for r in server.heads} == {"Bearer secret"}
+        assert server.requests == []
         assert {r[2] for r in storage.requests} == {None}
         assert len(storage.requests) == 2
         assert store.hub_snapshot(make()).name == COMMIT  # named by the hub, not by its storage
@@ -352,40 +387,40 @@ def test_follows_a_redirect_and_keeps_the_token_at_home(server, monkeypatch):
 def test_follows_no_other_scheme(server, target):
     server.redirect_to = target or " "
     with pytest.raises(MissingWeights, match=r"not followed|redirects"):
-        pull(make(), None, QUICK)
+        pull(make())
 
 
 def test_gives_up_on_a_circle(server):
     server.redirect_to = "{path}"
-    with pytest.raises(MissingWeights, match="more than 5 times"):
-        pull(make(), None, QUICK)
+    with pytest.raises(MissingWeights, match="redirects"):
+        pull(make())
 
 
 @pytest.mark.parametrize("value", ["file:///tmp/hub", "ftp://host", "host/path", "http://user:pw@host"])
 def test_refuses_other_endpoints(monkeypatch, value):
     monkeypatch.setenv("HF_ENDPOINT", value)
     with pytest.raises(OptionError, match="HF_ENDPOINT"):
-        pull(make(), None, QUICK)
+        pull(make())
 
 
 def test_offline_means_offline(server, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(MissingWeights, match="HF_HUB_OFFLINE"):
-        pull(make(), None, QUICK)
-    assert server.requests == []
+        pull(make())
+    assert server.heads == []
 
 
 def test_no_room(server, monkeypatch):
     monkeypatch.setattr(hub.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000})())
     with pytest.raises(OutputError, match="GB are free"):
-        pull(make(), None, QUICK)
+        pull(make())
 
 
 def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "file"))
     with pytest.raises(OutputError, match="cannot write the weights"):
-        pull(make(), None, QUICK)
+        pull(make())
 
 
 def test_only_hub_cards(server):

@@ -114,7 +114,7 @@ def build(job: Job, folder: Path) -> tuple[Result, Path]:
     result_image = base.replace(pixels=np.ascontiguousarray(after))
 
     edits = np.zeros(after.shape[:2], np.uint16)
-    stats = edit_map(base, result_image, 1, None, edits)
+    stats = edit_map(base, result_image, edits)
     sure = np.zeros_like(edits)
     sigma = np.full(edits.shape, 900, np.uint16)
     confidence_map(sigma, 1.0 if job.changed else 0.0, sure)

@@ -6,7 +6,6 @@ from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Image, Metadata
 from tratto.core.result import EDIT_MAP_SCALE
 from tratto.imaging.color import delta_e_2000
-from tratto.imaging.resample import enlarge_rows
 from tratto.provenance.edit_map import EditStats, edit_map, stats_of
 
 
@@ -31,7 +30,7 @@ def test_agrees_with_scikit_image(depth):
         a = a.astype(np.uint16) * 257
     b = noisy(a, 12 if depth == 8 else 3000)
     out = np.zeros(a.shape[:2], np.uint16)
-    edit_map(rgb(a), rgb(b), 1, None, out)
+    edit_map(rgb(a), rgb(b), out)
     full = np.iinfo(a.dtype).max
     reference = color.deltaE_ciede2000(color.rgb2lab(a / full), color.rgb2lab(b / full))
     worst = np.abs(out / EDIT_MAP_SCALE - reference).max()
@@ -41,7 +40,7 @@ def test_agrees_with_scikit_image(depth):
 def test_identical_pictures_give_zero():
     a = rgb(data.astronaut()[:50, :60])
     out = blank(a)
-    stats = edit_map(a, rgb(a.pixels.copy()), 1, None, out)
+    stats = edit_map(a, rgb(a.pixels.copy()), out)
     assert not out.any()
     assert stats == EditStats(0.0, 0.0, 0.0, 0.0, 0.0, "none")
 
@@ -55,7 +54,7 @@ def test_every_single_step_change_shows_and_nothing_else():
     yy, xx = np.nonzero(where)
     b[yy, xx, channel[yy, xx]] ^= 1  # one 65535th: about 0.001 Delta-E, less than one map step
     out = blank(rgb(a))
-    stats = edit_map(rgb(a), rgb(b), 1, None, out)
+    stats = edit_map(rgb(a), rgb(b), out)
     np.testing.assert_array_equal(out > 0, where)
     assert stats.changed_fraction == where.mean()
 
@@ -65,15 +64,15 @@ def test_known_stats():
     b = a.copy()
     b[0, :4] = 255  # black to white is exactly Delta-E 100 in CIEDE2000
     out = np.zeros((10, 10), np.uint16)
-    stats = edit_map(rgb(a), rgb(b), 1, None, out)
+    stats = edit_map(rgb(a), rgb(b), out)
     assert stats.changed_fraction == 0.04
     assert stats.mean == pytest.approx(4.0, abs=0.01)
     assert stats.mean_changed == pytest.approx(100.0, abs=0.05)
     assert stats.maximum == pytest.approx(100.0, abs=0.05)
     assert stats.p95 == 0.0
     b[0] = 255
-    assert edit_map(rgb(a), rgb(b), 1, None, out).p95 == pytest.approx(100.0, abs=0.05)
-    assert stats_of(out) == edit_map(rgb(a), rgb(b), 1, None, out)
+    assert edit_map(rgb(a), rgb(b), out).p95 == pytest.approx(100.0, abs=0.05)
+    assert stats_of(out) == edit_map(rgb(a), rgb(b), out)
 
 
 def test_bands_do_not_show():
@@ -81,10 +80,10 @@ def test_bands_do_not_show():
     a = noisy(np.full((600, 500, 3), 120, np.uint8), 30)
     b = noisy(a, 5, 2)
     out = blank(rgb(a))
-    stats = edit_map(rgb(a), rgb(b), 1, None, out)
+    stats = edit_map(rgb(a), rgb(b), out)
     rows = np.zeros_like(out)
     for y in range(0, 600, 97):
-        edit_map(rgb(a[y : y + 97]), rgb(b[y : y + 97]), 1, None, rows[y : y + 97])
+        edit_map(rgb(a[y : y + 97]), rgb(b[y : y + 97]), rows[y : y + 97])
     # the CIELAB product sums in another order for another length: at most one step
     assert np.abs(out.astype(int) - rows).max() <= 1
     assert stats.changed_fraction == (a != b).any(axis=2).mean()
@@ -104,7 +103,7 @@ def test_other_modes_use_native_samples(mode):
         b[4, 5] ^= 1
     one, two = Image(a, ColorMode(mode)), Image(b, ColorMode(mode))
     out = blank(one)
-    stats = edit_map(one, two, 1, None, out)
+    stats = edit_map(one, two, out)
     assert np.argwhere(out).tolist() == [[4, 5]]
     assert stats.changed_fraction == 1 / 600
 
@@ -116,9 +115,9 @@ def test_palette_against_its_expansion():
     px = np.ascontiguousarray(palette[index][..., :3])
     alpha = np.ascontiguousarray(palette[index][..., 3])
     out = blank(before)
-    assert edit_map(before, rgb(px, alpha=alpha), 1, None, out).changed_fraction == 0.0
+    assert edit_map(before, rgb(px, alpha=alpha), out).changed_fraction == 0.0
     assert not out.any()
-    edit_map(before, rgb(px), 1, None, out)  # alpha lost: the transparent entry became opaque
+    edit_map(before, rgb(px), out)  # alpha lost: the transparent entry became opaque
     assert np.argwhere(out).tolist() == [[1, 1]]
     assert out[1, 1] / EDIT_MAP_SCALE == pytest.approx(100.0, abs=0.05)
 
@@ -129,60 +128,23 @@ def test_alpha_counts():
     other = alpha.copy()
     other[2, 3] = 0
     out = blank(rgb(a))
-    stats = edit_map(rgb(a, alpha=alpha), rgb(a, alpha=other), 1, None, out)
+    stats = edit_map(rgb(a, alpha=alpha), rgb(a, alpha=other), out)
     assert np.argwhere(out).tolist() == [[2, 3]]
     assert out[2, 3] / EDIT_MAP_SCALE == pytest.approx(100.0, abs=0.05)
     assert stats.alpha == "compared"
     other[2, 3] = 254
-    edit_map(rgb(a, alpha=alpha), rgb(a, alpha=other), 1, None, out)
+    edit_map(rgb(a, alpha=alpha), rgb(a, alpha=other), out)
     assert np.argwhere(out).tolist() == [[2, 3]]
     # lost altogether, but opaque before: no difference
-    assert edit_map(rgb(a, alpha=alpha), rgb(a), 1, None, out).changed_fraction == 0.0
-
-
-@pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("with_alpha", [False, True])
-def test_enlarged_rows(bits, with_alpha):
-    dtype, full = (np.uint8, 255) if bits == 8 else (np.uint16, 65535)
-    rng = np.random.default_rng(5)
-    a = rng.integers(0, full + 1, (30, 40, 3)).astype(dtype)
-    al = rng.integers(0, full + 1, (30, 40)).astype(dtype)
-
-    def rows(y0, y1):
-        colour = enlarge_rows(a, y0, y1, 2)
-        every = np.concatenate([colour, enlarge_rows(al, y0, y1, 2)[..., None]], axis=2) if with_alpha else colour
-        return np.clip(every / full, 0, 1).astype(np.float32)
-
-    def quantise(samples):
-        return np.clip(np.rint(samples), 0, full).astype(dtype)
-
-    big = quantise(enlarge_rows(a, 0, 60, 2))
-    big_alpha = quantise(enlarge_rows(al, 0, 60, 2))
-    before, after = rgb(a, alpha=al), rgb(big, alpha=big_alpha)
-    out = blank(after)
-    stats = edit_map(before, after, 2, rows, out)
-    assert stats.changed_fraction == 0.0
-    assert stats.alpha == ("compared" if with_alpha else "not compared")
-    big[10:12, 20] = full - big[10:12, 20]
-    stats = edit_map(before, rgb(big, alpha=big_alpha), 2, rows, out)
-    assert np.argwhere(out).tolist() == [[10, 20], [11, 20]]
-    # the native baseline at scale 1 finds the same
-    native = np.zeros_like(out)
-    baseline = rgb(quantise(enlarge_rows(a, 0, 60, 2)), alpha=big_alpha)
-    edit_map(baseline, rgb(big, alpha=big_alpha), 1, None, native)
-    np.testing.assert_array_equal(out > 0, native > 0)
+    assert edit_map(rgb(a, alpha=alpha), rgb(a), out).changed_fraction == 0.0
 
 
 def test_wrong_sizes_are_refused():
     a, b = rgb(np.zeros((4, 4, 3), np.uint8)), rgb(np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(OptionError, match="needs a result of 4x4"):
-        edit_map(a, b, 1, None, blank(b))
-    with pytest.raises(OptionError, match="enlarged source"):
-        edit_map(a, b, 2, None, blank(b))
+        edit_map(a, b, blank(b))
     with pytest.raises(OptionError, match="uint16"):
-        edit_map(a, a, 1, None, np.zeros((4, 4), np.uint8))
-    with pytest.raises(OptionError, match="rows of 3 or 4"):
-        edit_map(a, b, 2, lambda y0, y1: np.zeros((1, 8, 3), np.float32), blank(b))
+        edit_map(a, a, np.zeros((4, 4), np.uint8))
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -200,7 +162,7 @@ def test_differences_are_those_of_the_picture_s_own_profile(bits):
     b[:4] = (0, int(0.93 * top), 0)  # both greens lie outside sRGB
     one, two = (Image(v, ColorMode.RGB, bits, meta=Metadata(icc=icc)) for v in (a, b))
     out = blank(one)
-    edit_map(one, two, 1, None, out)
+    edit_map(one, two, out)
     labs = [
         imagecodecs.cms_transform(
             v, icc, imagecodecs.cms_profile("lab4"), colorspace="rgb", outcolorspace="lab", outdtype="float32", intent=1

@@ -16,7 +16,7 @@ from tratto.core.errors import MissingExtra, ReceiptError
 from tratto.core.result import EDIT_MAP_SCALE
 from tratto.imaging.io import read_image
 from tratto.provenance.bundle import read_bundle
-from tratto.provenance.printing import printed, read_inputs
+from tratto.provenance.printing import page_of, printed
 from tratto.provenance.report.regions import kind, regions_of
 from tratto.provenance.report.words import region_rows, steps
 
@@ -186,7 +186,7 @@ def test_a_hostile_stored_picture_is_refused(make_bundle):
     from tratto.provenance.report.compare import pictures_in
 
     page = (make_bundle().bundle / "report.html").read_text()
-    assert list(pictures_in(page))[:2] == ["before", "after"]
+    assert list(pictures_in(page))[:2] == ["The picture before", "The picture after"]
     stream = io.BytesIO()
     Pil.new("1", (5000, 5000)).save(stream, "png")
     import base64
@@ -325,7 +325,7 @@ def test_an_error_that_no_network_predicted_is_not_said_to_be(make_result):
 
 def test_what_is_printed_is_what_was_checked(make_bundle):
     made = make_bundle()
-    inputs = read_inputs(made.output)
-    assert inputs.verdict == "authentic"
-    assert inputs.report.output_name == "photo.png"
-    assert inputs.proof == ()
+    page, inputs = page_of(made.output)
+    assert "The answer was: authentic." in page
+    assert inputs.output_name == "photo.png"
+    assert "holds no proof that a ledger recorded it" in page

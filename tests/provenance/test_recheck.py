@@ -107,7 +107,7 @@ def test_paint_outside_the_mask_with_the_map_made_to_fit(make_bundle):
     made = make_bundle(masked=True)
     image = painted(made.result.image)
     edits = np.zeros_like(made.result.edit_map)
-    edit_map(made.result.source, image, 1, None, edits)
+    edit_map(made.result.source, image, edits)
     verdict = forge(made, image, edits)
     assert verdict.word == "altered"
     assert verdict.reasons == ("edit-map.png shows change in 24 pixels outside mask.png",)
@@ -264,7 +264,7 @@ def make_palette(make_bundle, tmp_path, source, result, fmt, shown=None):
     io.write_image(source, path, "png")
     source = io.read_image(path)
     edits = np.zeros((48, 64), np.uint16)
-    stats = edit_map(source, result, 1, None, edits)
+    stats = edit_map(source, result, edits)
     final = shown or result
     record = replace(
         plain.result.records[0],

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.backends.devices import torch_device
-from tratto.backends.transformers import load_network, missing_transformers
+from tratto.backends.transformers import load_network, missing_transformers, preparation
 from tratto.core.capability import WallPrompt
 from tratto.core.errors import MissingExtra, OptionError
-from tratto.models.folders import ModelFolder, find_folder, read_json
+from tratto.models.folders import ModelFolder, find_folder
 
 Float = NDArray[np.float32]
 
@@ -57,20 +57,10 @@ def open_sam(folder: Path | str, device: str = "auto") -> SamBackend:
     found = find_folder(str(folder), "part")
     model = load_network(found, "SamModel", ("sam",), "sam")
     where = torch_device(device)
-    stated = found.path / "preprocessor_config.json"
-    facts = read_json(stated, "a preprocessor_config.json") if stated.is_file() else {}
-    return SamBackend(
-        found, model.to(where), where, _three(facts.get("image_mean"), MEAN), _three(facts.get("image_std"), STD)
-    )
-
-
-def _three(value: Any, usual: tuple[float, float, float]) -> tuple[float, float, float]:
-    if value is None:
-        return usual
-    good = isinstance(value, list) and len(value) == 3 and all(isinstance(v, int | float) and v > 0 for v in value)
-    if not good:
-        raise OptionError(f"preprocessor_config.json: expected three numbers above 0 for mean and std, got {value!r}")
-    return (float(value[0]), float(value[1]), float(value[2]))
+    how: dict[str, Any] = {"mean": MEAN, "deviation": STD}
+    if (found.path / "preprocessor_config.json").is_file():
+        how = preparation(found.path, MEAN, STD)
+    return SamBackend(found, model.to(where), where, how["mean"], how["deviation"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +70,8 @@ class SamBackend:
     folder: ModelFolder
     model: Any
     device: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: Sequence[float]
+    std: Sequence[float]
 
     def find(self, rgb: Float, prompt: WallPrompt) -> Float:
         """Return how much of each pixel belongs to what the prompt points at.

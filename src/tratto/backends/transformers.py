@@ -246,8 +246,16 @@ def _image_tokens(config: Any) -> int:
     return patches + int(has_class) - int(first_dropped)
 
 
-def preparation(folder: Path) -> dict[str, Any]:
+def preparation(
+    folder: Path, mean: Sequence[float] = (0.5,) * 3, deviation: Sequence[float] = (0.5,) * 3
+) -> dict[str, Any]:
     """Return how a folder wants its pictures: size, multiple, mean, deviation.
+
+    Parameters
+    ----------
+    folder : Path
+    mean, deviation : three floats
+        What holds where the folder does not say.
 
     Raises
     ------
@@ -262,7 +270,7 @@ def preparation(folder: Path) -> dict[str, Any]:
         wide = size.get("width", high)
     else:
         high = wide = size
-    mean, deviation = given.get("image_mean", [0.5] * 3), given.get("image_std", [0.5] * 3)
+    mean, deviation = given.get("image_mean", mean), given.get("image_std", deviation)
     multiple = given.get("ensure_multiple_of", 1)
     numbers = [high, wide, multiple, *mean, *deviation]
     ok = len(mean) == len(deviation) == 3 and all(isinstance(v, int | float) and v == v for v in numbers)

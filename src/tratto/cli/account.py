@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import ProgressLine, emit_json, path_argument, path_option, printable
+from tratto.cli.show import AsJson, ProgressLine, emit_json, path_argument, path_option, printable
+from tratto.core.errors import InputError, OptionError, ReceiptError
 
 if TYPE_CHECKING:
     from tratto.provenance.trust import Trust
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Ledger = Annotated[Path | None, path_option("A ledger, or a copy of one, to compare with.", metavar="DIR")]
 Keys = Annotated[
     list[str] | None, typer.Option(help="Public key of a ledger or witness you trust, or its file; repeatable.")
@@ -103,8 +103,6 @@ def inputs_of(given: list[str]) -> dict[str, Path]:
     >>> inputs_of(["photo.png", "texture=paper.png"])["texture"].name
     'paper.png'
     """
-    from tratto.core.errors import OptionError
-
     found: dict[str, Path] = {}
     for text in given:
         role, equals, file = text.partition("=")
@@ -141,7 +139,6 @@ def roots_in(path: Path) -> bytes:
     InputError
         If it cannot be read or holds no certificate.
     """
-    from tratto.core.errors import InputError, ReceiptError
     from tratto.provenance.seal import read_limited
     from tratto.provenance.trust import check_roots
 

@@ -10,6 +10,7 @@ import typer
 from tratto.cli.account import Anchors, Keys, Ledger, StampAnchors, trust_of
 from tratto.cli.guard import exits
 from tratto.cli.show import ProgressLine, emit_json, path_argument, path_option, printable
+from tratto.core.files import write_bytes
 
 
 @exits
@@ -38,7 +39,6 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
 ) -> int:
     """Verify everything below a folder: table, JSON and HTML. Works offline."""
-    from tratto.imaging.io import atomic_file
     from tratto.imaging.io.target import check_no_picture
     from tratto.jobs import audit as audit_below
     from tratto.provenance import audit as audits
@@ -69,8 +69,7 @@ def audit(
         (page, audits.page(folder.name, document).encode() if page else b""),
     ):
         if path is not None:
-            with atomic_file(path) as f:
-                f.write(data)
+            write_bytes(path, data)
     if as_json:
         emit_json(document)
     else:

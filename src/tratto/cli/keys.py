@@ -8,27 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import path_option
+from tratto.cli.show import AsJson, emit_json, group, path_option, printable
 
 if TYPE_CHECKING:
     from tratto.server.access import Access
 
-keys_app = typer.Typer(
-    help="Make and list the keys of identities, ledgers and witnesses.",
-    no_args_is_help=False,
-    rich_markup_mode=None,
-    add_completion=False,
-)
-api_app = typer.Typer(
-    help="Make, list and remove the keys with which programs use a server.", no_args_is_help=True,
-    rich_markup_mode=None, add_completion=False,
-)  # fmt: skip
+keys_app = group("Make and list the keys of identities, ledgers and witnesses.", needs_command=False)
+api_app = group("Make, list and remove the keys with which programs use a server.")
 keys_app.add_typer(api_app, name="api")
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @keys_app.callback(invoke_without_command=True)
-def _default(context: typer.Context, as_json: _Json = False) -> None:
+def _default(context: typer.Context, as_json: AsJson = False) -> None:
     """Make and list the keys of identities, ledgers and witnesses."""
     if context.invoked_subcommand is None:
         _list(as_json=as_json)
@@ -36,9 +27,8 @@ def _default(context: typer.Context, as_json: _Json = False) -> None:
 
 @keys_app.command("list")
 @exits
-def _list(as_json: _Json = False) -> int:
+def _list(as_json: AsJson = False) -> int:
     """List the keys that are here."""
-    from tratto.cli.show import emit_json, printable
     from tratto.provenance.keys import keys_folder, list_keys
 
     spoilt: list[str] = []
@@ -64,10 +54,9 @@ def _new(
     origin: Annotated[
         str, typer.Option(help="Name that a ledger or witness signs with, such as example.org/log.")
     ] = "",
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> int:
     """Make a key. It is never replaced, and the private half never leaves its folder."""
-    from tratto.cli.show import emit_json, printable
     from tratto.provenance.keys import new_key
 
     made = new_key(name, kind, origin)
@@ -113,12 +102,10 @@ def _api_add(
     per_minute: Annotated[int | None, typer.Option(help="Most requests a minute.", min=1)] = None,
     expires: Annotated[str | None, typer.Option(help="How long it is good for: 12h, 7d, 52w.")] = None,
     data: _Data = None,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> int:
     """Make a key for a program. It is shown once; only its hash is kept."""
     import time
-
-    from tratto.cli.show import emit_json
 
     access = _access(data)
     from tratto.server.access import SCOPES, KeyLimits
@@ -142,9 +129,8 @@ def _api_add(
 
 @api_app.command("list")
 @exits
-def _api_list(data: _Data = None, as_json: _Json = False) -> int:
+def _api_list(data: _Data = None, as_json: AsJson = False) -> int:
     """List the keys of programs; never the keys themselves."""
-    from tratto.cli.show import emit_json
 
     found = _access(data).keys()
     if as_json:

@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import path_argument, path_option
+from tratto.cli.show import AsJson, emit_json, group, path_argument, path_option, printable
+from tratto.core.errors import InputError, OptionError
+from tratto.core.files import write_bytes
 
 if TYPE_CHECKING:
     from tratto.provenance.note import VerifierKey
 
-ledger_app = typer.Typer(
-    help="Record results where nobody can change, shorten or fork the record unnoticed.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ledger_app = group("Record results where nobody can change, shorten or fork the record unnoticed.")
 _Folder = Annotated[Path, path_argument("The ledger's folder.", metavar="DIR")]
 _Key = Annotated[
     str | None, typer.Option("--key", help="Its public key as you know it, or a file that holds it.", metavar="KEY")
@@ -35,8 +31,6 @@ def _new(
     origin: Annotated[str, typer.Option(help="Name the ledger signs with, if the key is made now.")] = "",
 ) -> int:
     """Begin a ledger."""
-    from tratto.cli.show import printable
-    from tratto.core.errors import InputError, OptionError
     from tratto.provenance import keys
     from tratto.provenance.ledger import Ledger
 
@@ -58,10 +52,9 @@ def _new(
 def _add(
     folder: _Folder,
     paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Results, their bundles, or folders of them.")],
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> int:
     """Record results, each once, and lay a proof of the newest state into each bundle."""
-    from tratto.cli.show import emit_json, printable
     from tratto.provenance.audit import find_bundles
     from tratto.provenance.notary import record
 
@@ -80,9 +73,8 @@ def _add(
 
 @ledger_app.command("show")
 @exits
-def _show(folder: _Folder, key: _Key = None, as_json: _Json = False) -> int:
+def _show(folder: _Folder, key: _Key = None, as_json: AsJson = False) -> int:
     """Show what a ledger says of itself."""
-    from tratto.cli.show import emit_json, printable
     from tratto.provenance.notary import witnesses_of
     from tratto.provenance.tiles import LedgerReader
 
@@ -110,10 +102,9 @@ def _check(
     folder: _Folder,
     key: _Key = None,
     since: Annotated[Path | None, path_option("An older checkpoint, or a bundle's ledger.json.")] = None,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> int:
     """Read every byte of a ledger and compare it with what was signed."""
-    from tratto.cli.show import emit_json, printable
     from tratto.provenance.ledger import check
     from tratto.provenance.proof import older_checkpoint
     from tratto.provenance.tiles import LedgerReader
@@ -145,15 +136,13 @@ def _request(
     since: Annotated[int, typer.Option("--since", help="How many entries the witness has signed before.")] = 0,
 ) -> int:
     """Write what a witness is asked to sign; carry it there by whatever way."""
-    from tratto.imaging.io import atomic_file
     from tratto.imaging.io.target import check_no_picture
     from tratto.provenance.tiles import LedgerReader
     from tratto.provenance.witness import request
 
     check_no_picture(out)
     data = request(LedgerReader(folder), since)
-    with atomic_file(out) as f:
-        f.write(data)
+    write_bytes(out, data)
     return 0
 
 
@@ -168,8 +157,6 @@ def _cosign(
     ] = None,
 ) -> int:
     """Publish a witness's signature below the checkpoint."""
-    from tratto.cli.show import printable
-    from tratto.core.errors import OptionError
     from tratto.provenance import notary
     from tratto.provenance import witness as witnesses
     from tratto.provenance.keys import signer_for
@@ -204,9 +191,6 @@ def _stamp(
     anchors: Annotated[Path | None, path_option("Root certificates (PEM) of authorities.")] = None,
 ) -> int:
     """Have the checkpoint time-stamped (RFC 3161): write the query, or take the answer."""
-    from tratto.cli.show import printable
-    from tratto.core.errors import OptionError
-    from tratto.imaging.io import atomic_file
     from tratto.imaging.io.target import check_no_picture
     from tratto.provenance import timestamp
     from tratto.provenance.seal import read_limited
@@ -218,8 +202,7 @@ def _stamp(
     if query is not None:
         check_no_picture(query)
         data = timestamp.request(checkpoint)
-        with atomic_file(query) as f:
-            f.write(data)
+        write_bytes(query, data)
     elif answer is not None and anchors is not None:
         from tratto.cli.account import roots_in
 
@@ -235,19 +218,16 @@ def _verifier(out: _Out) -> int:
     """Write the verifier that works without Tratto: one Python file to keep or hand on."""
     from importlib import resources
 
-    from tratto.imaging.io import atomic_file
     from tratto.imaging.io.target import check_no_picture
 
     check_no_picture(out)
     data = resources.files("tratto.provenance").joinpath("standalone.py").read_bytes()
-    with atomic_file(out) as f:
-        f.write(data)
+    write_bytes(out, data)
     return 0
 
 
 def key_of(text: str | None) -> VerifierKey | None:
     """Return the key that an option names: the key itself, or a file that holds it."""
-    from tratto.core.errors import OptionError
     from tratto.provenance.note import VerifierKey, read_key_file
 
     if text is None:

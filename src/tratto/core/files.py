@@ -22,7 +22,7 @@ def is_unfinished(name: str) -> bool:
 
 
 @contextmanager
-def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic_file(path: str | os.PathLike[str], replace: bool = True) -> Iterator[BinaryIO]:
     """Open a new file that appears under its name only when the block ends without an error.
 
     The data goes to a hidden file in the same folder, is flushed to the disk and then renamed. On any exception,
@@ -31,7 +31,9 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Parameters
     ----------
     path : path
-        Where the file shall be. Its folder must exist. An existing file is replaced.
+        Where the file shall be. Its folder must exist.
+    replace : bool
+        Whether a file that is there is replaced. False: it stays, even if another program made it at this very moment.
 
     Yields
     ------
@@ -41,7 +43,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises
     ------
     OutputError
-        If the folder is not there, is not writable or the disk is full.
+        If the folder is not there, is not writable or the disk is full, or the file is there and is not to be replaced.
     """
     target = Path(path)
     if "\x00" in os.fspath(path):
@@ -57,25 +59,65 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, target)
+        if replace:
+            os.replace(temporary, target)
+        else:
+            _publish(temporary, target)
     except OSError as error:
         _remove(temporary)
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
     except BaseException:
         _remove(temporary)
         raise
-    _sync_folder(target.parent)
+    sync(target.parent)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file that appears whole.
+def _publish(part: Path, target: Path) -> None:
+    try:
+        os.link(part, target)
+    except FileExistsError as e:
+        raise OutputError(f"{target} exists already; choose another name") from e
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise OutputError(f"{target} exists already; choose another name") from None
+        os.rename(part, target)
+    _remove(part)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file that appears whole.
 
     Raises
     ------
     OutputError
     """
     with atomic_file(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file that appears whole; raises as :func:`write_bytes` does."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a file under its own name and flush it."""
+    with open(path, "wb") as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
+
+
+def sync(path: Path) -> None:
+    """Flush a file that was written before, or a folder, so that the names in it last."""
+    folder = path.is_dir()
+    # some systems cannot open or flush folders; the files themselves are flushed either way
+    with contextlib.suppress(OSError) if folder else contextlib.nullcontext():
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) if folder else os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _remove(path: Path) -> None:
@@ -83,11 +125,31 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
-    # the rename itself must reach the disk; some file systems do not allow this, and then nothing can be done
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def lock(descriptor: int, wait: bool = True) -> bool | None:
+    """Lock an open file or folder for this process; the lock goes with the process, however that ends.
+
+    Parameters
+    ----------
+    descriptor : int
+    wait : bool
+        Until whoever has it lets it go.
+
+    Returns
+    -------
+    bool or None
+        True: it is ours. False: another has it. None: this system has no locks.
+
+    Raises
+    ------
+    OSError
+        If this file system cannot lock it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 #: Noise (1/255) in the octave of two pixels above which it must be even at single pixels or fall.
 STRONG = 3.5
@@ -137,37 +142,10 @@ class OctaveNoise:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary, with what follows from the octaves beside them."""
-        made = {
-            "luma": list(self.luma),
-            "channels": [list(c) for c in self.channels],
-            "even": list(self.even),
-            "curve": [list(p) for p in self.curve],
-            "screen": self.screen,
-            "sigma": round(self.sigma, 3),
-            "size": round(self.size, 2),
-            "specks": self.specks,
-        }
-        return {**made, "tint": list(self.tint)} if self.tint else made
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> OctaveNoise:
-        """Rebuild it from :meth:`to_json`.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            If it is malformed.
-        """
-        screen = data.get("screen")
-        return cls(
-            tuple(float(v) for v in data["luma"]),
-            tuple(tuple(float(v) for v in c) for c in data["channels"]),
-            tuple(bool(v) for v in data["even"]),
-            tuple((float(a), float(b)) for a, b in data["curve"]),
-            None if screen is None else float(screen),
-            tuple(float(v) for v in data.get("tint", ())),
-            float(data.get("specks", 0.0)),
-        )
+        made = {**_plain(self), "sigma": round(self.sigma, 3), "size": round(self.size, 2)}
+        if not self.tint:
+            del made["tint"]
+        return made
 
 
 @dataclass(frozen=True)
@@ -220,14 +198,32 @@ class Inspection:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary; without ``opinion`` and ``octaves`` where there are none."""
-        d: dict[str, Any] = asdict(self)
-        if self.opinion is None:
-            del d["opinion"]
-        if self.octaves is None:
-            del d["octaves"]
-        else:
-            d["octaves"] = self.octaves.to_json()
-        d["noise_channels"] = list(self.noise_channels)
-        d["jpeg_grid"] = None if self.jpeg_grid is None else list(self.jpeg_grid)
-        d["noise_curve"] = [list(p) for p in self.noise_curve]
-        return d
+        made = _plain(self)
+        if self.octaves is not None:
+            made["octaves"] = self.octaves.to_json()
+        return {k: v for k, v in made.items() if v is not None or k not in ("opinion", "octaves")}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Inspection:
+        """Rebuild it from :meth:`to_json`.
+
+        Raises
+        ------
+        ValueError
+            If it is malformed.
+        """
+        made: Inspection = _adapters()["Inspection"].validate_python(data)
+        return made
+
+
+@lru_cache(maxsize=1)
+def _adapters() -> dict[str, TypeAdapter[Any]]:
+    from pydantic import TypeAdapter  # the list of commands, which loads this, does without
+
+    return {kind.__name__: TypeAdapter(kind) for kind in (Inspection, OctaveNoise)}
+
+
+def _plain(value: Inspection | OctaveNoise) -> dict[str, Any]:
+    """Return it as JSON has it: tables and lists."""
+    made: dict[str, Any] = _adapters()[type(value).__name__].dump_python(value, mode="json")
+    return made

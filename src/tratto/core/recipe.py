@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tratto.core.errors import OptionError, ReceiptError
 from tratto.core.step import Step
@@ -160,72 +161,23 @@ def _step(item: Any, step_class: Callable[[str], type]) -> Step:
     for name, value in params.items():
         if name not in kinds:
             raise ReceiptError(f"{step} has no parameter {_short(name)}")
-        values[str(name)] = _fitted(value, kinds[name], f"{step}.{name}")
+        try:
+            values[str(name)] = kinds[name].validate_json(json.dumps(value), strict=True)
+        except ValidationError as e:
+            first = e.errors(include_url=False)[0]
+            where = ".".join(map(str, (step, name, *first["loc"])))
+            raise ReceiptError(f"{where}: {first['msg'].lower()}, got {_short(first['input'])}") from e
     made: Step = cls(**values)
     return made
 
 
 @lru_cache(maxsize=64)
-def _kinds_of(cls: type) -> dict[str, Any]:
-    """Return the kind of each field of a step."""
+def _kinds_of(cls: type) -> dict[str, TypeAdapter[Any]]:
+    """Return what checks the kind of each field of a step."""
     if not is_dataclass(cls):
         raise TypeError(f"a step must be a dataclass, got {cls.__name__}")
-    hints = get_type_hints(cls)
-    return {f.name: hints.get(f.name, Any) for f in fields(cls) if f.init}
-
-
-def _fitted(value: Any, kind: Any, where: str) -> Any:
-    """Return a JSON value as one of a kind: a union, a literal, a number, text, list, tuple or table of kinds.
-
-    Raises
-    ------
-    ReceiptError
-    """
-    origin, inner = get_origin(kind), get_args(kind)
-    if kind is Any or kind is object:
-        return value
-    if origin is Literal:
-        if any(type(value) is type(v) and value == v for v in inner):
-            return value
-    elif origin is Union or origin is UnionType:
-        for one in inner:
-            try:
-                return _fitted(value, one, where)
-            except ReceiptError:
-                continue
-    elif kind is None or kind is type(None):
-        if value is None:
-            return None
-    elif kind is float:
-        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
-            return value
-    elif kind in (int, bool, str):
-        if type(value) is kind:
-            return value
-    elif origin in (list, Sequence) and isinstance(value, list | tuple):
-        return [_fitted(v, inner[0] if inner else Any, f"{where}[{i}]") for i, v in enumerate(value)]
-    elif origin is tuple and isinstance(value, list | tuple):
-        if len(inner) == 2 and inner[1] is Ellipsis:
-            return tuple(_fitted(v, inner[0], f"{where}[{i}]") for i, v in enumerate(value))
-        if len(inner) == len(value):
-            return tuple(_fitted(v, k, f"{where}[{i}]") for i, (v, k) in enumerate(zip(value, inner, strict=True)))
-    elif origin in (dict, Mapping) and isinstance(value, Mapping) and all(isinstance(k, str) for k in value):
-        return {k: _fitted(v, inner[1] if inner else Any, f"{where}.{k}") for k, v in value.items()}
-    elif kind in (list, dict) and isinstance(value, kind):
-        return value
-    raise ReceiptError(f"{where}: expected {_named(kind)}, got {_short(value)}")
-
-
-def _named(kind: Any) -> str:
-    plain = {float: "a number", int: "a whole number", bool: "true or false", str: "a text", type(None): "nothing"}
-    if kind in plain:
-        return plain[kind]
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return "one of " + ", ".join(map(repr, inner))
-    if origin is Union or origin is UnionType:
-        return " or ".join(_named(k) for k in inner)
-    return "a table" if origin in (dict, Mapping) else "a list"
+    hints, how = get_type_hints(cls), ConfigDict(allow_inf_nan=False)
+    return {f.name: TypeAdapter(hints.get(f.name, Any), config=how) for f in fields(cls) if f.init}
 
 
 def _short(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def shown(text: str, longest: int = 80) -> str:
     """Return text that cannot steer a terminal or hide what it says, no longer than so many characters.
@@ -20,3 +22,22 @@ def shown(text: str, longest: int = 80) -> str:
     """
     clean = "".join(c if c.isprintable() else "?" for c in text[: longest + 1])
     return clean if len(clean) <= longest else clean[: longest - 3] + "..."
+
+
+def listed(names: Iterable[object], most: int = 12) -> str:
+    """Return names with commas between them, and how many more there are.
+
+    Parameters
+    ----------
+    names : iterable
+        Whatever has a text.
+    most : int
+        So many are named.
+
+    Examples
+    --------
+    >>> listed("abcd", 3)
+    'a, b, c and 1 more'
+    """
+    every = [str(name) for name in names]
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tratto.core.artifact import InputPicture
 from tratto.core.errors import OptionError, PictureTooLarge
 from tratto.core.image import Image, Mask
+from tratto.imaging import io
 from tratto.imaging.scratch import allocate
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ SMALL_MASK = 0.01
 
 def open_picture(picture: Any, page: int | None = None, limits: Limits | None = None) -> Image:
     """Return a picture as :class:`Image`; see :meth:`tratto.Session.open`."""
-    from tratto.imaging import io
-
     page = page_index(page)
     if isinstance(picture, Image):
         return picture
@@ -80,7 +79,6 @@ def open_inputs(
             if missing
             else (f"the job's options do not name what was given besides the picture: {extra}")
         )
-    from tratto.imaging import io
 
     opened = {}
     for role, picture in (given or {}).items():
@@ -105,7 +103,6 @@ def open_inputs(
 
 def open_mask(mask: Any, image: Image, limits: Limits | None = None) -> Mask:
     """Return a mask in the stored geometry of ``image``; see :meth:`tratto.Session.open_mask`."""
-    from tratto.imaging import io
     from tratto.imaging.masks import mask_from_array, mask_from_picture
 
     if isinstance(mask, Mask):
@@ -135,8 +132,6 @@ def _mask_file(path: Path, image: Image, limits: Limits) -> Image:
     OptionError
         If it is larger than the picture, or has several pages, so that it is not clear which one is meant.
     """
-    from tratto.imaging import io
-
     longest = max(image.width, image.height)
     room = replace(limits, max_pixels=image.width * image.height, max_side=longest)
     try:

@@ -15,7 +15,6 @@ Tenenbaum 1978), colour Retinex (Land and McCann 1971) and Wiener weighting.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -151,19 +150,6 @@ def masked_blur(values: Float, weight: Float, sigma: float) -> tuple[Float, Floa
     under = np.maximum(support, np.float32(1e-9))
     mean = np.divide(mean, thrice(under) if three else under[..., None], out=mean)
     return mean, support
-
-
-@dataclass(frozen=True, eq=False)
-class Light:
-    """Light on the wall, per pixel.
-
-    Attributes
-    ----------
-    values : (H, W, 3) float32
-        The wall's linear light divided by its old paint.
-    """
-
-    values: Float
 
 
 def encoded(linear: NDArray[Any]) -> NDArray[np.float64]:

@@ -12,8 +12,10 @@ import numpy as np
 from tratto.core.artifact import Artifact, InputPicture, PictureArtifact, Scene, main_role
 from tratto.core.errors import OptionError, ReceiptError, TrattoError
 from tratto.core.image import ColorMode, Image, Mask
-from tratto.core.inspection import Estimate, Inspection, OctaveNoise, Opinion, Trait
+from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
+from tratto.imaging import io
+from tratto.imaging.io import Limits
 from tratto.imaging.opening import open_picture
 from tratto.imaging.scratch import allocate
 from tratto.jobs.options import as_path
@@ -97,7 +99,6 @@ class Replayed:
 
 def replay(job: Job, receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
     """Do a job again from its receipt and compare; see :meth:`tratto.Session.replay`."""
-    from tratto.imaging import io
     from tratto.provenance.bundle import open_account
     from tratto.provenance.receipt import main_output
 
@@ -150,7 +151,6 @@ def _second_inputs(account: Account, given: dict[str, Any], limits: Limits | Non
     ReceiptError
         If one is missing, or is another picture.
     """
-    from tratto.imaging import io
     from tratto.provenance.bundle import read_input
 
     stated = {role: facts for role, facts in account.receipt["inputs"].items() if role != "picture"}
@@ -251,7 +251,6 @@ def _tiered(worst: float, squares: float, count: int, step: str, same: bool) -> 
 
 
 def _in_one_form(stored: Image, fresh: Image) -> tuple[Image, Image]:
-    from tratto.imaging import io
     from tratto.provenance.recheck import as_stated
 
     if ColorMode.PALETTE in (stored.mode, fresh.mode):
@@ -266,8 +265,6 @@ def as_jpeg(fresh: Image, like: Image) -> Image:
     """Return what a picture becomes in a JPEG with the quantisation tables of another one."""
     import tempfile
 
-    from tratto.imaging import io
-
     with tempfile.TemporaryDirectory(prefix="tratto-") as folder:
         path = Path(folder) / "again.jpg"
         named = fresh.replace(meta=replace(fresh.meta, jpeg=like.meta.jpeg))
@@ -277,25 +274,11 @@ def as_jpeg(fresh: Image, like: Image) -> Image:
 
 def _inspection_of(receipt: dict[str, Any]) -> Inspection:
     """Rebuild the inspection a receipt states, so that a replay depends on no estimator."""
-    data = dict(receipt["inspection"])
     try:
-        for name in ("noise_sigma", "jpeg_quality", "blur_sigma", "upscale"):
-            data[name] = Estimate(**data[name])
-        data["noise_channels"] = tuple(float(v) for v in data["noise_channels"])
-        data["noise_curve"] = tuple((float(a), float(b)) for a, b in data["noise_curve"])
-        if data.get("opinion") is not None:
-            said = dict(data["opinion"])
-            for name in ("noise", "grain", "blur"):
-                said[name] = None if said[name] is None else Trait(**said[name])
-            data["opinion"] = Opinion(**said)
-        if data.get("octaves") is not None:
-            data["octaves"] = OctaveNoise.from_json(data["octaves"])
-        return Inspection(**data)
-    except (KeyError, TypeError, ValueError) as e:
+        return Inspection.from_json(receipt["inspection"])
+    except ValueError as e:
         raise ReceiptError(f"the receipt's inspection is malformed: {e}") from e
 
 
 def _no_limits() -> Limits:
-    from tratto.imaging.io import Limits
-
     return Limits(max_pixels=2**40, max_side=2**31, max_bytes=2**40)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tratto.core.errors import ForbiddenStep, InputError, OptionError, OutputError
 from tratto.core.image import ColorMode, Image
 from tratto.core.result import Result
+from tratto.imaging import io
 from tratto.jobs.options import ENDINGS, Saved, SaveOptions, as_path
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ def format_for(fmt: str, mode: ColorMode | None, save: SaveOptions) -> str:
 
 def output_format(image: Image, save: SaveOptions) -> str:
     """Return the format a result is written in; see :meth:`tratto.Session.output_format`."""
-    from tratto.imaging import io
-
     fmt = format_for(image.meta.format, image.mode, save)
     reason = io.writable(image, fmt)
     if reason is not None:
@@ -40,8 +39,6 @@ def output_format(image: Image, save: SaveOptions) -> str:
 
 def peek_format(path: Path, save: SaveOptions) -> str:
     """Return the output format for a file from its header alone."""
-    from tratto.imaging import io
-
     with open(path, "rb") as f:
         fmt = io.sniff(f.read(64)) or ""
     mode = ColorMode.CMYK if fmt == "jpeg" and _has_four_inks(path) else None
@@ -57,7 +54,6 @@ def save(
     overwrite: bool = False,
 ) -> Saved:
     """Write the result and, beside it, its bundle; see :meth:`tratto.Session.save`."""
-    from tratto.imaging import io
     from tratto.imaging.io.target import check_name, check_target
     from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
     from tratto.provenance.outgoing import write_result
@@ -147,8 +143,6 @@ def forbid_lossy(fmt: str) -> None:
 
 def format_notes(image: Image, fmt: str, save: SaveOptions) -> list[str]:
     """Return what a user should know about writing a picture in a format: what is lost, what has no effect."""
-    from tratto.imaging import io
-
     notes = []
     if fmt == "jpeg":
         notes.append("JPEG changes samples everywhere, outside a mask too; PNG, TIFF and WebP do not")

@@ -240,11 +240,8 @@ def file_sha256(path: Path) -> str:
         stat = path.stat()
         key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
         if key not in _seen:
-            digest = hashlib.sha256()
             with path.open("rb") as f:
-                while chunk := f.read(_CHUNK):
-                    digest.update(chunk)
-            _seen[key] = digest.hexdigest()
+                _seen[key] = hashlib.file_digest(f, "sha256").hexdigest()
     except OSError as e:
         raise MissingWeights(f"{path}: cannot read this weight file: {e}") from e
     return _seen[key]

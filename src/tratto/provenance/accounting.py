@@ -95,7 +95,7 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
         if outcome.baseline is not None:
             edits = allocate(shape, np.uint16)
             before = canvas.source if canvas.scale == 1 else outcome.baseline
-            stats = edit_map(before, made.image, 1, None, edits)
+            stats = edit_map(before, made.image, edits)
         sure = allocate(shape, np.uint16)
         confidence_map(canvas.sigma, 1.0 if outcome.records else 0.0, sure)
     notes = [*how.notes, *io.notes_of(canvas.source), *(n for r in outcome.records for n in r.notes)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import glob
 import hashlib
 import html
 import json
@@ -10,8 +12,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from importlib import resources
 from pathlib import Path
+from string import Template
 from typing import Any, cast
 
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
@@ -223,7 +226,7 @@ def _fingerprint(path: Path) -> str:
     h = hashlib.sha256()
     files = [path]
     if path.suffix == SUFFIX:
-        found = (*path.glob("*"), *path.glob("*/*"), *path.parent.glob(f"{_escaped(path.stem)}.*"))
+        found = (*path.glob("*"), *path.glob("*/*"), *path.parent.glob(f"{glob.escape(path.stem)}.*"))
         files = sorted(p for p in found if p.is_file())
     for p in files:
         try:
@@ -234,12 +237,6 @@ def _fingerprint(path: Path) -> str:
             f"{os.fsencode(p.relative_to(path.parent))!r} {seen.st_size} {seen.st_mtime_ns} {seen.st_ino}\n".encode()
         )
     return h.hexdigest()[:32]
-
-
-def _escaped(name: str) -> str:
-    import glob
-
-    return glob.escape(name)
 
 
 def _remembered(state: Path | None, asked: str) -> dict[tuple[str, str], AuditRow]:
@@ -381,15 +378,6 @@ def read_audit(path: Path) -> list[AuditRow]:
         raise ReceiptError(f"{path} is not an audit written by tratto audit: {e}") from e
 
 
-_STYLE = (
-    "body{font:16px/1.5 sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#222;background:#fff}"
-    "table{border-collapse:collapse;width:100%}td,th{border:1px solid #bbb;padding:.3rem .6rem;text-align:left;"
-    "vertical-align:top;overflow-wrap:anywhere}.altered td:nth-child(2){background:#f6c9c4}"
-    ".unknown td:nth-child(2){background:#f5e6b8}.authentic td:nth-child(2){background:#cfe8cf}"
-    "ul{margin:0;padding-left:1.2rem}tr{break-inside:avoid}"
-)
-
-
 def page(title: str, document: Mapping[str, Any]) -> str:
     """Return an audit as one self-contained HTML page that loads nothing and runs nothing.
 
@@ -400,35 +388,25 @@ def page(title: str, document: Mapping[str, Any]) -> str:
         As from :func:`summary`.
     """
     counts, replay = document["counts"], document["replay"]
-    escape = partial(html.escape, quote=True)
-    rows = []
+    rows, changes = [], []
     for item in document["items"]:
-        reasons = "".join(f"<li>{escape(_clean(r))}</li>" for r in item["reasons"])
-        tier = escape(_clean(item["tier"] or ""))
+        reasons = "".join(f"<li>{_clean(r)}</li>" for r in item["reasons"])
         rows.append(
-            f'<tr class="{item["verdict"]}"><td>{escape(_clean(item["path"]))}</td><td>{item["verdict"]}</td>'
-            f"<td>{tier}</td><td>{escape(_claim(item))}</td><td><ul>{reasons}</ul></td></tr>"
+            f'<tr class="{item["verdict"]}"><td>{_clean(item["path"])}</td><td>{item["verdict"]}</td>'
+            f"<td>{_clean(item['tier'] or '')}</td><td>{_claim(item)}</td><td><ul>{reasons}</ul></td></tr>"
         )
-    style_hash = _csp_hash(_STYLE)
-    changed = "".join(
-        f"<li>{escape(_clean(c['path']))}: {escape(_told(c['before']))} → {escape(_told(c['now']))}</li>"
-        for c in document["changes"]
-    )
-    tiers = ", ".join(f"{escape(t)}: {100 * share:.1f} %" for t, share in replay["rate"].items())
-    return "\n".join(
-        [
-            '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
-            f"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '{style_hash}'\">",
-            f"<title>Audit of {escape(_clean(title))}</title><style>{_STYLE}</style></head><body>",
-            f"<h1>Audit of {escape(_clean(title))}</h1>",
-            f"<p>{sum(counts.values())} items: " + ", ".join(f"{n} {w}" for w, n in counts.items()) + ".</p>",
-            f"<p>Replayed: {replay['count']}. {tiers}</p>" if replay["count"] else "",
-            f"<h2>Changed since the earlier audit</h2><ul>{changed}</ul>" if changed else "",
-            "<table><thead><tr><th>item</th><th>verdict</th><th>replay</th><th>claim</th><th>reasons</th></tr></thead><tbody>",
-            *rows,
-            "</tbody></table></body></html>",
-            "",
-        ]
+    for c in document["changes"]:
+        changes.append(f"<li>{_clean(c['path'])}: {_clean(_told(c['before']))} → {_clean(_told(c['now']))}</li>")
+    tiers = ", ".join(f"{_clean(t)}: {100 * share:.1f} %" for t, share in replay["rate"].items())
+    template = resources.files("tratto.provenance").joinpath("audit.html").read_text(encoding="utf-8")
+    style = template.partition("<style>")[2].partition("</style>")[0]
+    return Template(template).substitute(
+        title=_clean(title),
+        style_hash="sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        counts=f"{sum(counts.values())} items: " + ", ".join(f"{n} {w}" for w, n in counts.items()),
+        replayed=f"<p>Replayed: {replay['count']}. {tiers}</p>" if replay["count"] else "",
+        changed=f"<h2>Changed since the earlier audit</h2><ul>{''.join(changes)}</ul>" if changes else "",
+        rows="\n".join(rows),
     )
 
 
@@ -442,11 +420,5 @@ def _told(state: Sequence[str | None] | None) -> str:
 
 
 def _clean(text: str) -> str:
-    # lone surrogates of file names cannot be written; what steers terminals and bidirectional text is shown as ?
-    return shown(text, 2000)
-
-
-def _csp_hash(style: str) -> str:
-    import base64
-
-    return "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    """Return text as HTML: lone surrogates of file names cannot be written, and nothing may steer what shows it."""
+    return html.escape(shown(text, 2000), quote=True)

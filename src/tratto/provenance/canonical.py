@@ -57,7 +57,7 @@ def loads(data: bytes, max_bytes: int = MAX_BYTES) -> Any:
 
     Refused besides broken syntax: byte order marks, duplicate keys, NaN and infinities, numbers that overflow,
     integers that a double cannot hold exactly, lone surrogates, nesting deeper than ``MAX_DEPTH`` and documents longer
-    than ``max_bytes``. The document need not be in canonical form; see :func:`is_canonical`.
+    than ``max_bytes``. The document need not be in canonical form.
 
     Raises
     ------
@@ -84,14 +84,6 @@ def loads(data: bytes, max_bytes: int = MAX_BYTES) -> Any:
         raise ReceiptError(f"not a valid JSON document: {e}") from e
     _check(obj, 0)
     return obj
-
-
-def is_canonical(data: bytes) -> bool:
-    """Return True if ``data`` is a valid document spelt exactly as :func:`dumps` would spell it."""
-    try:
-        return dumps(loads(data)) == data
-    except ReceiptError:
-        return False
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

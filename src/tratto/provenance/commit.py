@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tratto.core.errors import OutputError
+from tratto.core.files import lock, sync
 
 _LEFTOVER = re.compile(r"\..*\.[0-9a-f]{12}-[0-9a-f]{12}\.(part|old)", re.DOTALL)
 #: Where folders cannot be locked, one that was touched within so many seconds may still be in use.
@@ -119,8 +120,8 @@ def commit(folder: Path, target: Path, written: Path, output: Path, replace: boo
         If ``replace`` is false and a picture or a bundle of this name is there. Nothing has changed then.
     """
     for path in sorted(folder.rglob("*"), reverse=True):
-        _sync(path)
-    _sync(folder)
+        sync(path)
+    sync(folder)
     if not replace:
         _publish(folder, target, written, output)
         return
@@ -137,7 +138,7 @@ def commit(folder: Path, target: Path, written: Path, output: Path, replace: boo
                 with contextlib.suppress(OSError):
                     os.rename(aside, target)
             raise
-        _sync(target.parent)
+        sync(target.parent)
         shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -160,7 +161,7 @@ def _publish(folder: Path, target: Path, written: Path, output: Path) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(output)
         raise
-    _sync(target.parent)
+    sync(target.parent)
     if mine:
         with contextlib.suppress(OSError):
             os.unlink(written)
@@ -193,35 +194,16 @@ def held(folder: Path) -> Iterator[bool]:
     """Lock a folder if nobody else has; yield whether it is ours. The lock goes with the process, however it ends."""
     fd = -1
     try:
-        mine = True
         try:
             fd = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0))
-            mine = _lock(fd)
-        except OSError:  # this system or file system cannot lock folders, or there is none
-            mine = _untouched(folder)
+            taken = lock(fd, wait=False)
+        except OSError:  # this file system cannot lock folders, or there is none
+            taken = None
+        mine = _untouched(folder) if taken is None else taken
         yield mine
     finally:
         if fd >= 0:
             os.close(fd)
-
-
-def _lock(fd: int) -> bool:
-    """Lock an open folder; False if another program has it.
-
-    Raises
-    ------
-    OSError
-        If it cannot be locked at all.
-    """
-    try:
-        import fcntl
-    except ImportError as e:
-        raise OSError("no locks here") from e
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _untouched(folder: Path) -> bool:
@@ -234,14 +216,3 @@ def _untouched(folder: Path) -> bool:
 def _stem_and_key(target: Path) -> tuple[str, str]:
     # names may be as long as the file system allows; the key tells apart what the shortened stem does not
     return target.stem[:40], hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]
-
-
-def _sync(path: Path) -> None:
-    flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) if path.is_dir() else os.O_RDWR
-    # some systems cannot open or sync folders; the files themselves are synced either way
-    with contextlib.suppress(OSError) if path.is_dir() else contextlib.nullcontext():
-        fd = os.open(path, flags)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

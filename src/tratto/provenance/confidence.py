@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +12,10 @@ from tratto.core.errors import OptionError
 from tratto.core.result import CONFIDENCE_FULL
 from tratto.imaging.scratch import release
 
-Weight = NDArray[np.float32] | float | Callable[[int, int], NDArray[np.float32]]
-
 _BAND = 1 << 18  # pixels per row band: bounds the working memory to a few megabytes
 
 
-def confidence_map(sigma: NDArray[np.uint16] | None, weight: Weight, out: NDArray[np.uint16]) -> NDArray[np.uint16]:
+def confidence_map(sigma: NDArray[np.uint16] | None, weight: float, out: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """Fill the confidence map: ``65535 * (1 - weight * error / CONFIDENCE_FULL)``, clipped to 0 .. 65535.
 
     The error counted is the one that the tool itself may have brought in. A pixel that was not edited (weight 0) is as
@@ -29,9 +26,8 @@ def confidence_map(sigma: NDArray[np.uint16] | None, weight: Weight, out: NDArra
     ----------
     sigma : (H, W) uint16 or None
         Expected one-sigma error in units of full scale / 65535, as in :class:`tratto.core.Canvas`.
-    weight : (H, W) float32 in [0, 1], float, or callable
-        How much of the model's answer went into each pixel (mask times strength), in the geometry of ``out``. A
-        callable takes ``(y0, y1)`` and returns those rows, ``(y1 - y0, W)``.
+    weight : float
+        How much of the model's answer went into each pixel; 0: nothing was edited.
     out : (H, W) uint16
         Filled in row bands; may be memory-mapped.
 
@@ -49,8 +45,6 @@ def confidence_map(sigma: NDArray[np.uint16] | None, weight: Weight, out: NDArra
         raise OptionError(f"the confidence map must be a (H, W) uint16 array, got {out.dtype} {out.shape}")
     if sigma is not None and (sigma.shape != out.shape or sigma.dtype != np.uint16):
         raise OptionError(f"the error map must be uint16 {out.shape}, got {sigma.dtype} {sigma.shape}")
-    if isinstance(weight, np.ndarray) and weight.shape != out.shape:
-        raise OptionError(f"the edit weight must have the shape {out.shape}, got {weight.shape}")
     height, width = out.shape
     step = max(1, _BAND // width)
     full = CONFIDENCE_FULL * 65535.0
@@ -58,16 +52,7 @@ def confidence_map(sigma: NDArray[np.uint16] | None, weight: Weight, out: NDArra
         y1 = min(height, y0 + step)
         error: NDArray[np.float32] | np.float32
         error = np.float32(full) if sigma is None else np.asarray(sigma[y0:y1], dtype=np.float32)
-        w: NDArray[np.float32] | np.float32
-        if isinstance(weight, np.ndarray):
-            w = np.asarray(weight[y0:y1], dtype=np.float32)
-        elif callable(weight):
-            w = np.asarray(weight(y0, y1), dtype=np.float32)
-            if w.shape != (y1 - y0, width):
-                raise OptionError(f"the edit weight must give rows of shape {(y1 - y0, width)}, got {w.shape}")
-        else:
-            w = np.float32(weight)
-        value = 65535.0 * (1.0 - np.clip(w, 0.0, 1.0) * error / np.float32(full))
+        value = 65535.0 * (1.0 - np.float32(weight) * error / np.float32(full))
         out[y0:y1] = np.clip(np.rint(value), 0.0, 65535.0).astype(np.uint16)
         release(out)
         release(sigma)

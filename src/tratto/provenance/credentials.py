@@ -449,22 +449,3 @@ def _rectangle(x: int, y: int, width: int, height: int) -> dict[str, Any]:
         "inside": True,
     }
     return {"type": "spatial", "shape": shape}
-
-
-def maps_in(path: Path, format_name: str, sidecar: bytes | None = None) -> Iterator[tuple[str, bytes]]:
-    """Yield title and bytes of the maps inside a picture's credentials.
-
-    Raises
-    ------
-    ReceiptError, MissingExtra
-    """
-    library = need_library()
-    with open_regular(path, links=True) as f, library.Context.from_dict(_settings(b"")) as context:
-        media = EMBEDS.get(format_name, "application/octet-stream")
-        with library.Reader(media, f, sidecar, context) as reader:
-            store = json.loads(reader.json())
-            for ingredient in store["manifests"][store["active_manifest"]].get("ingredients", []):
-                if ingredient.get("title") in _MAP_TITLES.values() and "data" in ingredient:
-                    out = io.BytesIO()
-                    reader.resource_to_stream(ingredient["data"]["identifier"], out)
-                    yield ingredient["title"], out.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +13,6 @@ from tratto.core.image import ColorMode, Image
 from tratto.core.result import EDIT_MAP_SCALE
 from tratto.imaging.color import delta_e_2000, srgb_to_lab, view_wide
 from tratto.imaging.scratch import release
-
-#: What ``resample_rows`` is: (y0, y1) -> those rows of the enlarged source.
-ResampleRows = Callable[[int, int], NDArray[np.float32]]
 
 _BAND = 1 << 17  # pixels per row band: about 30 MB of working memory
 _EXACT = 1e-6  # two float32 views of one sample value; a 16-bit step is fifteen times larger
@@ -35,8 +31,7 @@ class EditStats:
     mean_changed : float
         Mean over the changed pixels only; 0 if there are none.
     alpha : str
-        ``"none"`` (neither picture has any), ``"compared"`` or ``"not compared"`` (enlarged, and the enlarged source
-        came without it).
+        ``"none"`` (neither picture has any) or ``"compared"``; older receipts say ``"not compared"``, too.
     """
 
     changed_fraction: float
@@ -58,20 +53,12 @@ class EditStats:
         }
 
 
-def edit_map(
-    before: Image,
-    after: Image,
-    scale: int,
-    resample_rows: ResampleRows | None,
-    out: NDArray[np.uint16],
-) -> EditStats:
+def edit_map(before: Image, after: Image, out: NDArray[np.uint16]) -> EditStats:
     """Fill ``out`` with the colour difference between two pictures, times ``EDIT_MAP_SCALE``.
 
-    Same size (``scale`` 1): the native samples decide whether a pixel changed. To compare an enlarged result, pass the
-    source already enlarged by the stated kernel in its native encoding as ``before``, with ``scale`` 1 (exact, alpha
-    and ink included). Where only RGB rows of the enlarged source are at hand, give ``scale`` > 1 and
-    ``resample_rows``: a pixel then counts as unchanged where the rows, rounded to the sample steps of ``after``, give
-    the same samples. An unchanged pixel is exactly 0. A changed one is at least 1, so no change can round away.
+    The native samples decide whether a pixel changed. An enlarged result is compared with the source enlarged by the
+    stated kernel in its native encoding. An unchanged pixel is exactly 0. A changed one is at least 1, so no change can
+    round away.
 
     The colours are compared in CIELAB through the embedded profile of each picture, also where they lie outside
     sRGB; without one that can be used they are taken as sRGB (CIEDE2000: Sharma, Wu, Dalal, "The CIEDE2000
@@ -82,12 +69,7 @@ def edit_map(
     Parameters
     ----------
     before, after : Image
-        ``after`` is ``scale`` times as high and wide as ``before``; both in stored order.
-    scale : int
-        1 or more.
-    resample_rows : callable or None
-        For ``scale`` > 1: ``(y0, y1)`` to those rows of the enlarged source, ``(y1 - y0, W, 3)`` float32 in [0, 1],
-        or ``(.., 4)`` with the enlarged alpha last.
+        Of one size, in stored order.
     out : (H, W) uint16
         In the geometry of ``after``; filled in row bands, may be memory-mapped.
 
@@ -99,50 +81,29 @@ def edit_map(
     Raises
     ------
     OptionError
-        If sizes do not fit or ``resample_rows`` is missing.
+        If sizes do not fit.
     """
     height, width = after.height, after.width
-    if (height, width) != (before.height * scale, before.width * scale):
-        raise OptionError(
-            f"an edit map at scale {scale} needs a result of {before.width * scale}x{before.height * scale} pixels, "
-            f"got {width}x{height}"
-        )
+    if (height, width) != (before.height, before.width):
+        raise OptionError(f"an edit map needs a result of {before.width}x{before.height} pixels, got {width}x{height}")
     if out.shape != (height, width) or out.dtype != np.uint16:
         raise OptionError(f"the edit map must be uint16 {(height, width)}, got {out.dtype} {out.shape}")
-    if scale > 1 and resample_rows is None:
-        raise OptionError("an edit map of an enlarged picture needs the rows of the enlarged source")
     has_alpha = _has_alpha(before) or _has_alpha(after)
-    alpha = "compared" if has_alpha else "none"
     histogram = np.zeros(65536, dtype=np.int64)
     step = max(1, _BAND // width)
     for y0 in range(0, height, step):
         y1 = min(height, y0 + step)
-        if scale == 1 and _same_samples(before, after, y0, y1):
+        if _same_samples(before, after, y0, y1):
             out[y0:y1] = 0
             histogram[0] += (y1 - y0) * width
-            for part in (before.pixels, before.alpha, after.pixels, after.alpha, out):
-                release(part)
-            continue
-        b_alpha: NDArray[np.float32] | None
-        if resample_rows is None or scale == 1:
-            b, b_alpha = view_wide(before, y0, y1), _alpha_rows(before, y0, y1)
         else:
-            rows = resample_rows(y0, y1)
-            if rows.ndim != 3 or rows.shape[:2] != (y1 - y0, width) or rows.shape[2] not in (3, 4):
-                raise OptionError(f"the enlarged source must give {(y1 - y0, width)} rows of 3 or 4, got {rows.shape}")
-            # kernels overshoot
-            b, b_alpha = np.clip(rows[..., :3], 0.0, 1.0), rows[..., 3] if rows.shape[2] == 4 else None
-        a = view_wide(after, y0, y1)
-        a_alpha = _alpha_rows(after, y0, y1)
-        if has_alpha and scale > 1 and b_alpha is None:
-            alpha = "not compared"
-            a_alpha = None
-        band = _band(_Rows(b, b_alpha), _Rows(a, a_alpha), _changed(before, after, scale, (y0, y1), (b, a)), after)
-        out[y0:y1] = band
-        histogram += np.bincount(band.ravel(), minlength=65536)
+            b, a = (_Rows(view_wide(i, y0, y1), _alpha_rows(i, y0, y1)) for i in (before, after))
+            band = _band(b, a, _changed(before, after, (y0, y1), (b.rgb, a.rgb)), after)
+            out[y0:y1] = band
+            histogram += np.bincount(band.ravel(), minlength=65536)
         for part in (before.pixels, before.alpha, after.pixels, after.alpha, out):
             release(part)
-    return _stats(histogram, alpha)
+    return _stats(histogram, "compared" if has_alpha else "none")
 
 
 def stats_of(values: NDArray[np.uint16], alpha: str = "none") -> EditStats:
@@ -202,18 +163,16 @@ def _same_samples(before: Image, after: Image, y0: int, y1: int) -> bool:
 def _changed(
     before: Image,
     after: Image,
-    scale: int,
     rows: tuple[int, int],
     views: tuple[NDArray[np.float32], NDArray[np.float32]],
 ) -> NDArray[np.bool_]:
     """Return where the colour samples differ, (h, W)."""
     y0, y1 = rows
-    if scale == 1 and _comparable(before, after):
+    if _comparable(before, after):
         differ = np.asarray(before.pixels[y0:y1] != after.pixels[y0:y1])
         return _any_channel(differ) if differ.ndim == 3 else differ
     b, a = views
-    tolerance = _EXACT if scale == 1 else _half_step(after)
-    return _any_channel(np.abs(a - b) > tolerance)
+    return _any_channel(np.abs(a - b) > _EXACT)
 
 
 def _any_channel(differ: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tratto.core.errors import OutputError, ReceiptError
+from tratto.core.files import write_synced, write_text
+from tratto.imaging.io import part_folder
 from tratto.provenance.bundle import LEDGER, find_bundle, read_bundle
 from tratto.provenance.keys import Identity, signer_for
 from tratto.provenance.ledger import Ledger
@@ -140,12 +142,7 @@ def name_witness(folder: Path, key: VerifierKey) -> None:
         If it cannot be written.
     """
     keys = {k.text(): None for k in (*witnesses_of(folder), key)}
-    part = folder / f".{WITNESSES}.new"
-    try:
-        part.write_text("".join(f"{k}\n" for k in keys), encoding="utf-8")
-        os.replace(part, folder / WITNESSES)
-    except OSError as e:
-        raise OutputError(f"{folder / WITNESSES} cannot be written: {e.strerror or e}") from e
+    write_text(folder / WITNESSES, "".join(f"{k}\n" for k in keys))
 
 
 def _stamp_of(reader: LedgerReader) -> bytes | None:
@@ -166,17 +163,12 @@ def _must_be_whole(folder: Path) -> None:
 
 def _lay(bundle: Path, data: bytes) -> None:
     """Write the proof into a bundle, whole or not at all."""
-    from tratto.imaging.io import part_folder
-
     if (bundle / LEDGER).is_file() and read_limited(bundle / LEDGER, MAX_PROOF) == data:
         return
     with part_folder(bundle) as folder:
         part = folder / LEDGER
         try:
-            with open(part, "wb") as f:
-                f.write(data)
-                f.flush()
-                os.fsync(f.fileno())
+            write_synced(part, data)
             os.replace(part, bundle / LEDGER)
         except OSError as e:
             raise OutputError(f"{bundle / LEDGER} cannot be written: {e.strerror or e}") from e

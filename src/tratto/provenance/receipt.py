@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto._version import __version__
 from tratto.core.artifact import Artifact, PictureArtifact, main_role, picture_facts
 from tratto.core.canvas import whole_scale
 from tratto.core.errors import ReceiptError
@@ -526,8 +527,6 @@ def _libraries() -> tuple[tuple[str, str], ...]:
 
 
 def _version() -> str:
-    from tratto._version import __version__
-
     return __version__
 
 

@@ -11,15 +11,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto._version import __version__
 from tratto.core.artifact import Artifact, PictureArtifact, picture_facts
 from tratto.core.errors import InputError, ReceiptError, UnavailableError, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, Kernel, Metadata
 from tratto.core.text import shown
+from tratto.imaging.io import digest, expand_palette
 from tratto.imaging.io.limits import MAX_MEGAPIXELS, usual_pixels
 from tratto.imaging.resample import KERNELS, enlarge_into
 from tratto.imaging.scratch import allocate, release
@@ -55,6 +57,9 @@ from tratto.provenance.receipt import (
 from tratto.provenance.schema import check, observed_schema
 from tratto.provenance.seal import read_limited
 
+if TYPE_CHECKING:
+    from tratto.provenance.report import ReportInputs
+
 #: Formats whose decoders may differ in the last digit from version to version.
 LOSSY = ("jpeg", "webp", "heif", "avif")
 #: How far two computations of one Delta-E may lie apart, in steps of the map: 1/128 Delta-E. Other processors and
@@ -85,7 +90,7 @@ class Findings:
 
 
 @dataclass(eq=False)
-class _Seen:
+class Seen:
     """What could be decoded."""
 
     edits: NDArray[np.uint16] | None = None
@@ -113,17 +118,11 @@ def recheck(bundle: Bundle, picture: Path | None, found: Findings) -> None:
     found : Findings
         Added to.
     """
-    large = _too_large(bundle.receipt)
+    large = too_large(bundle.receipt)
     if large:
         found.refused.append(large)
         return
-    seen = _Seen()
-    _maps(bundle, seen, found)
-    if picture is not None:
-        _result(bundle, picture, seen, found)
-    _source(bundle, seen, found)
-    _inputs(bundle, seen, found)
-    _outputs(bundle, seen, found)
+    seen = decode(bundle, picture, found)
     if not found.wrong:
         found.checked.append("the samples of the pictures and maps are those the receipt names")
     if seen.edits is not None:
@@ -133,7 +132,19 @@ def recheck(bundle: Bundle, picture: Path | None, found: Findings) -> None:
     _report(bundle, picture, seen, found)
 
 
-def _too_large(receipt: Mapping[str, Any]) -> str:
+def decode(bundle: Bundle, picture: Path | None, found: Findings) -> Seen:
+    """Decode everything, and compare samples and facts with the receipt; parameters as of :func:`recheck`."""
+    seen = Seen()
+    _maps(bundle, seen, found)
+    if picture is not None:
+        _result(bundle, picture, seen, found)
+    _source(bundle, seen, found)
+    _inputs(bundle, seen, found)
+    _outputs(bundle, seen, found)
+    return seen
+
+
+def too_large(receipt: Mapping[str, Any]) -> str:
     """Say that a picture is too large to be looked at here; its size is stated by whoever made the bundle."""
     most = max(MOST_PIXELS, usual_pixels())
     every = [(f"{s} {r}", f) for s in ("inputs", "outputs") for r, f in sorted(receipt[s].items()) if "picture" in f]
@@ -150,7 +161,7 @@ def _too_large(receipt: Mapping[str, Any]) -> str:
 # --------------------------------------------------------------------------------------------------------------- maps
 
 
-def _maps(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+def _maps(bundle: Bundle, seen: Seen, found: Findings) -> None:
     (edit, confidence), mask = maps_of(bundle.receipt), bundle.receipt["mask"]
     size = bundle.receipt["outputs"].get("picture", {}).get("picture", {})
     try:
@@ -222,7 +233,7 @@ def _mask_digest(samples: NDArray[np.uint16]) -> str:
     return h.hexdigest()
 
 
-def _outside(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+def _outside(bundle: Bundle, seen: Seen, found: Findings) -> None:
     """Check that the edit map is 0 where the mask is."""
     if seen.mask is None or seen.edits is None:
         return
@@ -238,7 +249,7 @@ def _outside(bundle: Bundle, seen: _Seen, found: Findings) -> None:
         found.checked.append(f"{EDIT_MAP} shows no change outside {MASK}")
 
 
-def _again(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+def _again(bundle: Bundle, seen: Seen, found: Findings) -> None:
     """Make the edit map again from the original and the result, and compare."""
     receipt = bundle.receipt
     why = _why_not(receipt, seen)
@@ -257,12 +268,10 @@ def _again(bundle: Bundle, seen: _Seen, found: Findings) -> None:
         return
     before, after = _enlarged(seen.before, out["scale"], cast(Kernel, stated)), seen.after
     if seen.after_is == "as shown":
-        from tratto.imaging.io import expand_palette
-
         before = expand_palette(before, allocate)
     after = after.replace(meta=replace(after.meta, icc=before.meta.icc))
     fresh: NDArray[np.uint16] = allocate(seen.edits.shape, np.uint16)  # type: ignore[assignment]
-    alpha = edit_map(before, after, 1, None, fresh).alpha
+    alpha = edit_map(before, after, fresh).alpha
     hidden, invented, far = _compare(seen.edits, fresh, seen.after_is == "exact")
     if hidden:
         found.wrong.append(f"{_pixels(hidden)} differ from the original where {EDIT_MAP} shows no change")
@@ -278,7 +287,7 @@ def _again(bundle: Bundle, seen: _Seen, found: Findings) -> None:
         found.checked.append(f"{EDIT_MAP}, made again from the original and the picture, is the same")
 
 
-def _recoded(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+def _recoded(bundle: Bundle, seen: Seen, found: Findings) -> None:
     """Where the result is the source itself, count again how much of it the encoding changed."""
     out = main_output(bundle.receipt)
     stated = out["file"].get("recoded_fraction")
@@ -298,7 +307,7 @@ def _recoded(bundle: Bundle, seen: _Seen, found: Findings) -> None:
 _ROUNDING, _CLIPPED = 16.0, 24.0
 
 
-def _unchanged_blocks(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+def _unchanged_blocks(bundle: Bundle, seen: Seen, found: Findings) -> None:
     """Compare a JPEG with the original where the map shows no change: it may differ by its compression only.
 
     JPEG rounds every coefficient of an 8x8 block to a multiple of the step its own table names, so no luma coefficient
@@ -355,7 +364,7 @@ def _luma(samples: NDArray[Any]) -> NDArray[np.float64]:
     return luma
 
 
-def _why_not(receipt: Mapping[str, Any], seen: _Seen) -> str:
+def _why_not(receipt: Mapping[str, Any], seen: Seen) -> str:
     if seen.before is None:
         if not seen.before_kept:
             return "the bundle holds no original"
@@ -386,8 +395,6 @@ def _compare(stored: NDArray[np.uint16], fresh: NDArray[np.uint16], exact: bool)
 
 def _enlarged(source: Image, scale: int, kernel: Kernel) -> Image:
     """Return what the edit map compares with, as the engine makes it."""
-    from tratto.imaging.io import expand_palette
-
     if scale == 1:
         return source
     image = expand_palette(source, allocate)
@@ -430,10 +437,8 @@ def _marks(bundle: Bundle, image: Image, found: Findings) -> None:
         found.checked.append("the XMP of the picture says of the work what the receipt says")
 
 
-def _result(bundle: Bundle, picture: Path, seen: _Seen, found: Findings) -> None:
+def _result(bundle: Bundle, picture: Path, seen: Seen, found: Findings) -> None:
     """Decode the picture; compare its samples with those of the file and of the result."""
-    from tratto.imaging.io import digest, expand_palette
-
     out = main_output(bundle.receipt)
     if "scene" in out:
         _made(picture, out, found)
@@ -481,8 +486,6 @@ def as_stated(image: Image, facts: Mapping[str, Any]) -> Image | None:
     facts : mapping
         ``output.picture`` of the receipt.
     """
-    from tratto.imaging.io import expand_palette
-
     mode, bits = ColorMode(facts["mode"]), int(facts["bits"])
     if image.palette is not None and mode is not ColorMode.PALETTE:
         if int(image.pixels.max()) >= len(image.palette):
@@ -517,10 +520,8 @@ def _fewer_bits(plane: NDArray[Any], have: int, bits: int) -> NDArray[np.uint8] 
     return back.astype(np.uint8) if np.array_equal((back * full + top // 2) // top, wide) else None
 
 
-def _source(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+def _source(bundle: Bundle, seen: Seen, found: Findings) -> None:
     """Decode the original; compare its samples with those of the input and of the first step."""
-    from tratto.imaging.io import digest, expand_palette
-
     name = find_original(bundle)
     if name is None:
         return
@@ -546,10 +547,8 @@ def _source(bundle: Bundle, seen: _Seen, found: Findings) -> None:
     seen.before = image
 
 
-def _inputs(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+def _inputs(bundle: Bundle, seen: Seen, found: Findings) -> None:
     """Decode what else the job was given; compare its samples and facts with the receipt."""
-    from tratto.imaging.io import digest
-
     files: dict[str, Path | bytes] = {r: bundle.folder / n for r, n in bundle.in_folder(INPUTS).items()}
     for role, source in sorted({**bundle.carried, **files}.items()):
         stated, name = bundle.receipt["inputs"][role], shown(source.name) if isinstance(source, Path) else role
@@ -576,7 +575,7 @@ def _inputs(bundle: Bundle, seen: _Seen, found: Findings) -> None:
         seen.inputs[role] = image
 
 
-def _outputs(bundle: Bundle, seen: _Seen, found: Findings) -> None:
+def _outputs(bundle: Bundle, seen: Seen, found: Findings) -> None:
     """Decode what the job made besides the result, and compare."""
     for role, name in sorted(bundle.in_folder(OUTPUTS).items()):
         made = _made(bundle.folder / name, bundle.receipt["outputs"][role], found)
@@ -653,16 +652,66 @@ _KIND = re.compile(r"<tr><th>Digital source type</th><td>[A-Za-z]*</td></tr>")
 _COMPARED_BEFORE = "The edit map compares colours as they are shown in sRGB."
 
 
-def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) -> None:
+def again(bundle: Bundle, seen: Seen, name: str) -> tuple[ReportInputs, frozenset[str]]:
+    """Return what the report is made from, and which of its pictures cannot be shown, for what they show is not there.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    seen : Seen
+        What could be decoded.
+    name : str
+        File name of the picture.
+
+    Raises
+    ------
+    UnavailableError
+        If a colour profile that pictures were shown through is not at hand.
+    ReceiptError
+        If ``observed.json`` is broken.
+    """
+    from tratto.provenance.report import SHOWS_AFTER, SHOWS_BEFORE, ReportInputs, input_alt
+
+    receipt = bundle.receipt
+    names = read_observed(bundle) if OBSERVED in bundle.sealed_files else None
+    made = receipt["outputs"].get("picture")
+    mapped = seen.edits is not None
+    after = None if made is None else _to_show(seen.after, made["picture"], seen.before, mapped)
+    before = _to_show(seen.before, receipt["inputs"]["picture"]["picture"], seen.after, mapped)
+    second = {r: seen.inputs.get(r) for r in receipt["inputs"] if r != "picture"}
+    if before is None or (after is None and made is not None):
+        raise UnavailableError("the colour profile it was shown through is not at hand")
+    inputs = ReportInputs(
+        receipt=receipt,
+        receipt_sha256=FileFacts.of(bundle.receipt_bytes).sha256,
+        source=before,
+        result=after,
+        edit_map=seen.edits,
+        confidence=seen.sure,
+        output_name=name,
+        original_name=names["input_name"] if names is not None else "",
+        original_file=find_original(bundle),
+        signed=bundle.sealed_output if bundle.credentials else None,
+        mask=seen.mask,
+        parts=tuple(seen.parts),
+        inputs={r: _small_blank(receipt["inputs"][r]["picture"]) if i is None else i for r, i in second.items()},
+        sheet=seen.sheet,
+        files=tuple(sorted(n for n in bundle.sealed_files if "/" in n)),
+    )
+    missing = {input_alt(role) for role, image in second.items() if image is None}
+    missing |= SHOWS_BEFORE if seen.before is None else frozenset()
+    missing |= SHOWS_AFTER if seen.after is None else frozenset()
+    return inputs, frozenset(missing)
+
+
+def _report(bundle: Bundle, picture: Path | None, seen: Seen, found: Findings) -> None:
     """Make the report again and compare."""
     from tratto.provenance.report import (
         COMPARED,
         SHOWS_AFTER,
         SHOWS_BEFORE,
-        ReportInputs,
         as_named,
         compare_reports,
-        input_alt,
         named_in,
         render_report,
     )
@@ -680,67 +729,54 @@ def _report(bundle: Bundle, picture: Path | None, seen: _Seen, found: Findings) 
         )
         return
     try:
-        stored = read_limited(bundle.folder / REPORT, _MAX_REPORT).decode("utf-8")
-        names = read_observed(bundle) if OBSERVED in bundle.sealed_files else None
-    except (ReceiptError, UnicodeDecodeError) as e:
+        stored = read_report(bundle)
+        name = named_in(stored)
+        inputs, skip = again(bundle, seen, name)
+    except UnavailableError as e:
+        found.notes.append(f"{REPORT} was not compared: {e}")
+        return
+    except ReceiptError as e:
         found.wrong.append(f"{REPORT} cannot be read: {e}")
         return
-    name = named_in(stored)
-    skip: set[str] = set()
-    made = receipt["outputs"].get("picture")
-    mapped = seen.edits is not None
-    after = None if made is None else to_show(seen.after, made["picture"], seen.before, mapped)
-    before = to_show(seen.before, receipt["inputs"]["picture"]["picture"], None, mapped)
-    second = {r: seen.inputs.get(r) for r in receipt["inputs"] if r != "picture"}
-    if before is None or (after is None and made is not None):
-        found.notes.append(f"{REPORT} was not compared: the colour profile it was shown through is not at hand")
-        return
-    if seen.before is None:
-        skip |= SHOWS_BEFORE
-    if seen.after is None or seen.after_is == "lossy":
+    if seen.after_is == "lossy":
         skip |= SHOWS_AFTER
-    skip |= {input_alt(role) for role, image in second.items() if image is None}
-    fresh = render_report(
-        ReportInputs(
-            receipt=receipt,
-            receipt_sha256=FileFacts.of(bundle.receipt_bytes).sha256,
-            source=before,
-            result=after,
-            edit_map=seen.edits,
-            confidence=seen.sure,
-            output_name=name,
-            original_name=names["input_name"] if names is not None else "",
-            original_file=find_original(bundle),
-            signed=bundle.sealed_output if bundle.credentials else None,
-            mask=seen.mask,
-            parts=tuple(seen.parts),
-            inputs={r: small_blank(receipt["inputs"][r]["picture"]) if i is None else i for r, i in second.items()},
-            sheet=seen.sheet,
-            files=tuple(sorted(n for n in bundle.sealed_files if "/" in n)),
-        )
-    )
+    fresh = render_report(inputs)
     if _KIND.search(stored) is None:  # reports of before did not say it, and are no less true
         fresh = _KIND.sub("", fresh)
     if COMPARED not in stored:
         fresh = fresh.replace(COMPARED, _COMPARED_BEFORE)
-    wrong, alike = compare_reports(stored, fresh, frozenset(skip))
+    wrong, alike = compare_reports(stored, fresh, skip)
     if wrong:
         found.wrong.append(f"{REPORT} is not what follows from the receipt: {wrong}")
         return
-    if names is not None and as_named(names["output_name"]) != name:
+    if OBSERVED in bundle.sealed_files and as_named(read_observed(bundle)["output_name"]) != name:
         found.wrong.append(f"{REPORT} and {OBSERVED} name different pictures")
         return
     found.checked.append(f"{REPORT}, made again from the receipt, is the same")
     if alike:
         found.notes.append(f"the pictures in {REPORT} are alike, not byte by byte the same: another library version")
     for some, what in ((SHOWS_BEFORE, "before"), (SHOWS_AFTER, "after")):
-        if skip & some and (made is not None or some is SHOWS_BEFORE):
+        if skip & some and ("picture" in receipt["outputs"] or some is SHOWS_BEFORE):
             found.notes.append(f"the pictures of the state {what} in {REPORT} could not be compared")
     if picture is not None and name != as_named(picture.name.encode("utf-8", "replace").decode("utf-8")[:500]):
         found.notes.append(f"{REPORT} calls the picture {shown(name)}: it was renamed")
 
 
-def to_show(image: Image | None, facts: Mapping[str, Any], other: Image | None, mapped: bool = True) -> Image | None:
+def read_report(bundle: Bundle) -> str:
+    """Read ``report.html``.
+
+    Raises
+    ------
+    ReceiptError
+        If it is too large, or not of UTF-8.
+    """
+    try:
+        return read_limited(bundle.folder / REPORT, _MAX_REPORT).decode("utf-8")
+    except UnicodeDecodeError as e:
+        raise ReceiptError(f"it is not of UTF-8: {e}") from e
+
+
+def _to_show(image: Image | None, facts: Mapping[str, Any], other: Image | None, mapped: bool = True) -> Image | None:
     """Return a picture as the report showed it, a black one if it is missing, None if its profile is.
 
     Parameters
@@ -754,7 +790,7 @@ def to_show(image: Image | None, facts: Mapping[str, Any], other: Image | None, 
         True if there is an edit map of its geometry, which bounds its size: then a missing one is as large as stated.
     """
     if image is None:
-        image = _blank(facts) if mapped else small_blank(facts)
+        image = _blank(facts) if mapped else _small_blank(facts)
     candidates = [image.meta.icc, None if other is None else other.meta.icc, None]
     for icc in candidates:
         if (None if icc is None else hashlib.sha256(icc).hexdigest()) == facts["icc_sha256"]:
@@ -762,7 +798,7 @@ def to_show(image: Image | None, facts: Mapping[str, Any], other: Image | None, 
     return None
 
 
-def small_blank(facts: Mapping[str, Any]) -> Image:
+def _small_blank(facts: Mapping[str, Any]) -> Image:
     """Return a black picture of the size of a preview: what a receipt states of a size alone is bounded by nothing."""
     from tratto.provenance.report import PREVIEW
 
@@ -780,6 +816,4 @@ def _blank(facts: Mapping[str, Any]) -> Image:
 
 
 def _version() -> str:
-    from tratto._version import __version__
-
     return __version__

@@ -6,14 +6,13 @@ authority by whatever way (``curl``, a file on a stick), and :func:`accept` chec
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from tratto.core.errors import InputError, MissingExtra, OutputError, ReceiptError
+from tratto.core.files import write_bytes
 from tratto.provenance.note import Checkpoint
 
 #: Folder of the stamps of a ledger.
@@ -111,13 +110,9 @@ def accept(folder: Path, checkpoint: Checkpoint, stamp: bytes, anchors: bytes) -
     target = stamp_path(folder, checkpoint)
     try:
         target.parent.mkdir(exist_ok=True)
-        part = target.with_suffix(".new")
-        part.write_bytes(stamp)
-        os.replace(part, target)
     except OSError as e:
-        with contextlib.suppress(OSError):
-            part.unlink()
         raise OutputError(f"{target} cannot be written: {e.strerror or e}") from e
+    write_bytes(target, stamp)
     return when
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from tratto.core.artifact import main_role
 from tratto.core.errors import InputError, ReceiptError, TrattoError
 from tratto.core.text import shown
+from tratto.imaging.io import read_image
 from tratto.provenance import canonical
 from tratto.provenance.bundle import (
     CONFIDENCE,
@@ -287,7 +288,6 @@ def _without_bundle(path: Path, why: str, trust: Trust) -> Verdict:
 
 def _says_of_itself(path: Path) -> tuple[str, ...]:
     """Return what a picture's XMP says of how it was made, where an examiner must know it."""
-    from tratto.imaging.io import read_image
     from tratto.provenance.xmp import doubts
 
     try:

@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
+from tratto.core.files import lock, write_bytes
 from tratto.provenance import merkle
 from tratto.provenance.note import (
     LEDGER,
@@ -93,7 +94,7 @@ class Witness:
         path = self._path(ledger.name, "vkey")
         if path.exists() and read_key_file(path) != ledger:
             raise OptionError(f"another key is watched under the name {ledger.name}; a key is never replaced")
-        _write(path, ledger.text().encode() + b"\n")
+        write_bytes(path, ledger.text().encode() + b"\n")
 
     def last(self, origin: str) -> Note | None:
         """Return the last checkpoint of a ledger that was signed, or None."""
@@ -140,7 +141,7 @@ class Witness:
                 raise Refusal(409, f"another tree of {have} entries was signed before: the ledger was forked", have)
             if not merkle.consistent((old, new.size), (root, new.root), proof):
                 raise Refusal(422, "the proof does not show that the ledger only grew: it was rewritten or forked")
-            _write(self._path(origin, "checkpoint"), note.text())
+            write_bytes(self._path(origin, "checkpoint"), note.text())
         return cosign(note.checkpoint, self.key, int(self.clock()))
 
     def _path(self, origin: str, ending: str) -> Path:
@@ -151,10 +152,7 @@ class Witness:
         """Keep two requests from being compared with one checkpoint; across programs where files can be locked."""
         fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            with contextlib.suppress(ImportError):
-                import fcntl
-
-                fcntl.flock(fd, fcntl.LOCK_EX)
+            lock(fd)
             yield
         finally:
             os.close(fd)
@@ -305,22 +303,3 @@ def _parse(data: bytes) -> tuple[int, list[bytes], Note]:
         raise
     except ReceiptError as e:
         raise Refusal(400, str(e)) from e
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file that is whole and on the disk before anything is signed."""
-    part = path.with_name(f".{path.name}.new")
-    try:
-        with open(part, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(part, path)
-        with contextlib.suppress(OSError):
-            fd = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-    except OSError as e:
-        raise OutputError(f"{path} cannot be written: {e.strerror or e}") from e

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.backends.transformers import missing_transformers
 from tratto.core.capability import Captioner, DescriberInfo, Use
-from tratto.core.errors import MissingWeights, OptionError, UnavailableError
+from tratto.core.errors import OptionError, UnavailableError
 from tratto.models.folders import find_folder
 from tratto.providers.catalogue import AUTO, Request
 from tratto.providers.catalogue import settle as settle_use
+from tratto.providers.folder import missing_folder, settle_folder
 
 Float = NDArray[np.float32]
 
@@ -118,25 +118,19 @@ def settle_captioner(text: str) -> str:
     return ":".join((use.provider, *map(str, use.params.values())))
 
 
+_REMEDY = "a folder with the network (joycaption:FOLDER; see docs/full-size.md)"
+
+
 def missing(request: Request) -> UnavailableError | None:
     """Return why a captioner cannot be used here, or None."""
     if request.variant == "measured":
         return None
-    return missing_transformers("the captioner joycaption") or (
-        None
-        if request.params.get("model")
-        else MissingWeights("joycaption needs a folder with the network: joycaption:FOLDER; see docs/full-size.md")
-    )
+    return missing_folder(request, "the captioner joycaption", _REMEDY)
 
 
 def settle(request: Request) -> dict[str, Any]:
     """Check the folder of ``joycaption``; it becomes a reference that a recipe may keep."""
-    if set(request.params) != {"model"} or not request.params["model"]:
-        raise OptionError("joycaption needs a folder with the network, and nothing else: joycaption:FOLDER")
-    error = missing(request)
-    if error is not None:
-        raise error
-    return {"model": find_folder(str(request.params["model"]), "part").reference}
+    return settle_folder(request, missing(request), _REMEDY)
 
 
 def open(request: Request) -> Captioner:

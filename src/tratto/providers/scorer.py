@@ -8,32 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.backends.transformers import missing_transformers
 from tratto.core.capability import DescriberInfo, Scorer
-from tratto.core.errors import MissingWeights, OptionError, UnavailableError
-from tratto.models.folders import find_folder
+from tratto.core.errors import UnavailableError
 from tratto.providers.catalogue import Request
+from tratto.providers.folder import missing_folder, settle_folder
 
 Float = NDArray[np.float32]
 
 
+_REMEDY = "a folder with a CLIP network (model=FOLDER; see docs/full-size.md)"
+
+
 def missing(request: Request) -> UnavailableError | None:
     """Return why the scorer cannot be used here, or None."""
-    return missing_transformers("the scorer clip") or (
-        None
-        if request.params.get("model")
-        else MissingWeights("clip needs a folder with a CLIP network (model=FOLDER); see docs/full-size.md")
-    )
+    return missing_folder(request, "the scorer clip", _REMEDY)
 
 
 def settle(request: Request) -> dict[str, Any]:
     """Check the folder; it becomes a reference that a recipe may keep."""
-    if set(request.params) != {"model"} or not request.params["model"]:
-        raise OptionError("clip needs a folder with a CLIP network, and nothing else (model=FOLDER)")
-    error = missing(request)
-    if error is not None:
-        raise error
-    return {"model": find_folder(str(request.params["model"]), "part").reference}
+    return settle_folder(request, missing(request), _REMEDY)
 
 
 def open(request: Request) -> Scorer:

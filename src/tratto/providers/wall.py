@@ -8,35 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.capability import DescriberInfo, WallDetector, WallPrompt
-from tratto.core.errors import MissingWeights, OptionError, UnavailableError
+from tratto.core.errors import OptionError, UnavailableError
 from tratto.providers.catalogue import Request
+from tratto.providers.folder import missing_folder, settle_folder
 
 Float = NDArray[np.float32]
+
+
+_REMEDY = "a folder with a Segment Anything model (--model FOLDER; see docs/recolor.md)"
 
 
 def missing(request: Request) -> UnavailableError | None:
     """Return why a wall detector cannot be used here, or None."""
     if request.variant == "grow":
         return None
-    from tratto.backends.sam import missing_sam
-
-    return missing_sam() or (
-        None
-        if request.params.get("model")
-        else MissingWeights("sam needs a Segment Anything model: --model FOLDER; see docs/recolor.md")
-    )
+    return missing_folder(request, "the wall finder sam", _REMEDY)
 
 
 def settle(request: Request) -> dict[str, Any]:
     """Check the folder of ``sam``; it becomes a reference that a recipe may keep."""
-    from tratto.models.folders import find_folder
-
-    error = missing(request)
-    if set(request.params) != {"model"} or not request.params["model"]:
-        raise OptionError("sam needs a folder with a Segment Anything model, and nothing else (model=FOLDER)")
-    if error is not None:
-        raise error
-    return {"model": find_folder(str(request.params["model"]), "part").reference}
+    return settle_folder(request, missing(request), _REMEDY)
 
 
 def open(request: Request) -> WallDetector:

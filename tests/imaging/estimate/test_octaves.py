@@ -6,7 +6,7 @@ import pytest
 
 from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Image
-from tratto.core.inspection import OctaveNoise
+from tratto.core.inspection import Inspection
 from tratto.imaging.estimate import estimate_octaves, find_screen, inspect_image
 
 
@@ -100,13 +100,15 @@ def test_photographs_and_textures_are_no_print_screens():
 
 def test_the_inspection_holds_it_and_its_json_gives_it_back():
     x = np.round(ramp() + np.random.default_rng(4).normal(0, 5, (320, 320, 3))).astype(np.uint8)
-    found = inspect_image(Image(x, ColorMode.RGB)).octaves
+    whole = inspect_image(Image(x, ColorMode.RGB))
+    found = whole.octaves
     assert found.tint == ()
-    assert OctaveNoise.from_json(found.to_json()) == found
+    assert Inspection.from_json(whole.to_json()) == whole
     tone = np.round(x[..., 1:2] * np.array([1.0, 0.8, 0.6]) + (20, 10, 0)).astype(np.uint8)
-    tinted = inspect_image(Image(tone, ColorMode.RGB)).octaves
+    whole = inspect_image(Image(tone, ColorMode.RGB))
+    tinted = whole.octaves
     assert len(tinted.tint) == 9
-    assert OctaveNoise.from_json(tinted.to_json()) == tinted
+    assert Inspection.from_json(whole.to_json()) == whole
     gray = inspect_image(Image(x[..., 0].copy(), ColorMode.GRAY)).octaves
     assert (len(gray.channels), gray.tint) == (1, ())
 

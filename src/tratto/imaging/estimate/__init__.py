@@ -2,18 +2,15 @@
 
 from tratto.imaging.estimate.blur import estimate_blur
 from tratto.imaging.estimate.inspect import inspect_image, rgb_windows, sample_windows
-from tratto.imaging.estimate.jpeg import JpegTrace, jpeg_quality_from_pixels, jpeg_quality_from_tables, standard_table
-from tratto.imaging.estimate.noise import NoiseEstimate, estimate_noise
-from tratto.imaging.estimate.octaves import OCTAVES, estimate_octaves
+from tratto.imaging.estimate.jpeg import jpeg_quality_from_pixels, jpeg_quality_from_tables, standard_table
+from tratto.imaging.estimate.noise import estimate_noise
+from tratto.imaging.estimate.octaves import estimate_octaves
 from tratto.imaging.estimate.screen import find_screen
 from tratto.imaging.estimate.spectrum import SPECTRUM_SIZE, calm_spectrum
 from tratto.imaging.estimate.upscale import estimate_upscale
 
 __all__ = [
-    "OCTAVES",
     "SPECTRUM_SIZE",
-    "JpegTrace",
-    "NoiseEstimate",
     "calm_spectrum",
     "estimate_blur",
     "estimate_noise",

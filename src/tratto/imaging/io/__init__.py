@@ -5,7 +5,7 @@ every failure into an :class:`~tratto.core.errors.InputError`. Writing is atomic
 carry. The decoding libraries are loaded when they are first needed.
 """
 
-from tratto.core.files import atomic_file, is_unfinished
+from tratto.core.files import atomic_file
 from tratto.imaging.io.carried import not_carried, notes_of
 from tratto.imaging.io.convert import (
     expand_palette,
@@ -17,15 +17,14 @@ from tratto.imaging.io.convert import (
 from tratto.imaging.io.digest import digest
 from tratto.imaging.io.limits import Limits
 from tratto.imaging.io.orient import oriented, unoriented
-from tratto.imaging.io.part import interrupted, part_folder, sweep
+from tratto.imaging.io.part import interrupted, part_folder
 from tratto.imaging.io.png_write import encode_png16_gray
 from tratto.imaging.io.read import count_pages, read_image, without_private
 from tratto.imaging.io.sniff import FORMATS, sniff
-from tratto.imaging.io.write import WRITABLE, WriteOptions, writable, write_image, write_pages
+from tratto.imaging.io.write import WriteOptions, writable, write_image, write_pages
 
 __all__ = [
     "FORMATS",
-    "WRITABLE",
     "Limits",
     "WriteOptions",
     "atomic_file",
@@ -36,14 +35,12 @@ __all__ = [
     "image_from_array",
     "image_from_pil",
     "interrupted",
-    "is_unfinished",
     "not_carried",
     "notes_of",
     "oriented",
     "part_folder",
     "read_image",
     "sniff",
-    "sweep",
     "to_eight_bits",
     "to_palette",
     "unoriented",

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.errors import CorruptPicture, InputError, UnsupportedFormat
+from tratto.core.errors import CorruptPicture, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, Metadata
 from tratto.imaging.io import bits as bitpack
 from tratto.imaging.io.icc import profile_notes
@@ -39,8 +39,7 @@ def read_bmp(ctx: ReadContext) -> Image:
     ------
     InputError
     """
-    if ctx.page:
-        raise InputError(f"{ctx.name}: there is no page {ctx.page}, a BMP has one")
+    ctx.check_page(1)
     source, name = ctx.source, ctx.name
     head = source.read_at(0, 18)
     start, size = struct.unpack("<II", head[10:18])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tratto.core.image import Image
-from tratto.core.text import shown
+from tratto.core.text import listed, shown
 
 #: Most notes of one file that are passed on, and their longest; what a hostile file can make a reader say is bounded.
 MOST_NOTES, LONGEST_NOTE = 40, 300
@@ -107,5 +107,4 @@ def _brought(image: Image, fmt: str) -> list[tuple[str, str]]:
 
 
 def _listed(names: Iterable[Any]) -> str:
-    every = list(dict.fromkeys(str(n)[:40] for n in names))
-    return ", ".join(every[:8]) + (f" and {len(every) - 8} more" if len(every) > 8 else "")
+    return listed(dict.fromkeys(str(n)[:40] for n in names), 8)

@@ -158,11 +158,7 @@ def _pillow_metadata(picture: PillowImage) -> Metadata:
             exif = fields.tobytes() if len(fields) else None
     exif = exif.removeprefix(b"Exif\0\0") if exif else None
     notes: list[str] = []
-    orientation = 1
-    if exif:
-        block = exif_blocks.parse(exif)
-        orientation, note = exif_blocks.orientation_of(block)
-        notes += [*block.notes, *([note] if note else [])]
+    orientation, _ = exif_blocks.facts_of(exif, notes)
     dpi = info.get("dpi")
     if not (isinstance(dpi, tuple) and len(dpi) == 2 and all(float(d) > 0 for d in dpi)):
         dpi = None

@@ -25,6 +25,9 @@ EXIF_IFD = 0x8769
 GPS_IFD = 0x8825
 INTEROP_IFD = 0xA005
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
+#: Fields of a directory that point to another one.
+_POINTERS = {("main", EXIF_IFD): "exif", ("main", GPS_IFD): "gps", ("exif", INTEROP_IFD): "interop"}
+_CALLED = {"exif": "EXIF", "gps": "GPS", "interop": "interoperability"}
 
 #: Tags of the first directory that describe the picture and not its encoding, so that they may move between formats.
 DESCRIPTIVE = frozenset(
@@ -110,30 +113,67 @@ def parse(block: bytes) -> ExifBlock:
     -------
     ExifBlock
     """
-    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(bytes(block[:4]))
-    if order is None or len(block) < 8:
+    order = _order(block)
+    if order is None:
         return ExifBlock(notes=("the EXIF block has no TIFF header; kept as it is",))
     notes: list[str] = []
-    seen: set[int] = set()
-    # fields may overlap; without a bound, a small block could ask for the same megabytes many thousand times
-    budget = [2 * len(block) + 65536]
+    spots, _ = _spots(block, order, notes)
+    found: dict[str, dict[int, Entry]] = {name: {} for name in ("main", "exif", "gps", "interop", "thumbnail")}
+    for spot in spots:
+        if (spot.directory, spot.tag) not in _POINTERS:
+            data = to_little(spot.kind, block[spot.value : spot.value + spot.size], order == ">")
+            # of a tag that comes twice the first counts
+            found[spot.directory].setdefault(spot.tag, Entry(spot.kind, spot.count, data))
+    return ExifBlock(**found, notes=tuple(notes[:_MAX_NOTES]))
 
-    def directory(offset: int, what: str) -> tuple[dict[int, Entry], int]:
+
+def _order(block: bytes | bytearray | None) -> str | None:
+    """Return the order of bytes in a block; None if it is no TIFF structure."""
+    known = {b"II*\x00": "<", b"MM\x00*": ">"}
+    return known.get(bytes(block[:4])) if block is not None and len(block) >= 8 else None
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """Where one field of a block stands."""
+
+    directory: str
+    tag: int
+    kind: int
+    count: int
+    at: int  # the twelve bytes of its entry
+    value: int
+    size: int
+
+
+def _spots(block: bytes | bytearray, order: str, notes: list[str]) -> tuple[list[_Spot], dict[str, tuple[int, int]]]:
+    """Return the fields of a block, and where each whole directory begins and its link to the next stands.
+
+    What is broken is skipped, and added to ``notes``.
+    """
+    spots: list[_Spot] = []
+    places: dict[str, tuple[int, int]] = {}
+    waiting, seen = [("main", struct.unpack_from(order + "I", block, 4)[0])], set()
+    # fields may overlap; without a bound, a small block could ask for the same megabytes many thousand times
+    budget = 2 * len(block) + 65536
+    while waiting:
+        name, offset = waiting.pop(0)
+        what = _CALLED.get(name, name)
         if offset in seen:
             notes.append(f"EXIF: the {what} directory points back to one already read")
-            return {}, 0
+            continue
         seen.add(offset)
         if offset < 8 or offset + 2 > len(block):
             notes.append(f"EXIF: the {what} directory lies outside the block")
-            return {}, 0
+            continue
         (count,) = struct.unpack_from(order + "H", block, offset)
         end = offset + 2 + 12 * count
         if end > len(block):
             notes.append(f"EXIF: the {what} directory claims {count} fields and is cut off")
-            count, end = (len(block) - offset - 2) // 12, len(block)
-        fields: dict[int, Entry] = {}
-        for i in range(count):
-            at = offset + 2 + 12 * i
+            count = (len(block) - offset - 2) // 12
+        else:
+            places[name] = (offset, end)
+        for at in range(offset + 2, offset + 2 + 12 * count, 12):
             tag, kind, items = struct.unpack_from(order + "HHI", block, at)
             size = TYPE_SIZES.get(kind, 0) * items
             if kind not in TYPE_SIZES:
@@ -143,26 +183,26 @@ def parse(block: bytes) -> ExifBlock:
             if where + size > len(block):
                 notes.append(f"EXIF: field {tag:#06x} lies outside the block")
                 continue
-            budget[0] -= size
-            if budget[0] < 0:
+            budget -= size
+            if budget < 0:
                 notes.append(f"EXIF: the fields of the {what} directory overlap; the rest is skipped")
                 break
-            # of a tag that comes twice the first counts
-            fields.setdefault(tag, Entry(kind, items, to_little(kind, block[where : where + size], order == ">")))
+            spot = _Spot(name, tag, kind, items, at, where, size)
+            target = _POINTERS.get((name, tag))
+            if target is not None and all((s.directory, s.tag) != (name, tag) for s in spots):
+                pointed = _number(block, order, spot)
+                if pointed is not None:
+                    waiting.append((target, pointed))
+            spots.append(spot)
         following = struct.unpack_from(order + "I", block, end)[0] if end + 4 <= len(block) else 0
-        return fields, following
+        if name == "main" and following:
+            waiting.append(("thumbnail", following))
+    return spots, places
 
-    def pointed(fields: dict[int, Entry], tag: int, what: str) -> dict[int, Entry]:
-        entry = fields.pop(tag, None)
-        target = entry.numbers() if entry else ()
-        return directory(target[0], what)[0] if len(target) == 1 else {}
 
-    main, following = directory(struct.unpack_from(order + "I", block, 4)[0], "main")
-    exif = pointed(main, EXIF_IFD, "EXIF")
-    gps = pointed(main, GPS_IFD, "GPS")
-    interop = pointed(exif, INTEROP_IFD, "interoperability")
-    thumbnail = directory(following, "thumbnail")[0] if following else {}
-    return ExifBlock(main, exif, gps, interop, thumbnail, tuple(notes[:_MAX_NOTES]))
+def _number(block: bytes | bytearray, order: str, spot: _Spot) -> int | None:
+    code = {3: "H", 4: "I", 13: "I"}.get(spot.kind)
+    return struct.unpack_from(order + code, block, spot.value)[0] if code and spot.count == 1 else None
 
 
 def orientation_of(block: ExifBlock) -> tuple[int, str | None]:
@@ -180,6 +220,24 @@ def orientation_of(block: ExifBlock) -> tuple[int, str | None]:
     """
     entry = block.main.get(ORIENTATION)
     return checked_orientation(entry.numbers() if entry else (1,))
+
+
+def facts_of(exif: bytes | None, notes: list[str]) -> tuple[int, tuple[float, float] | None]:
+    """Return orientation and resolution as a block states them; what is odd in it is added to ``notes``.
+
+    Parameters
+    ----------
+    exif : bytes or None
+        None or empty: there is no block.
+    notes : list of str
+        Added to.
+    """
+    if not exif:
+        return 1, None
+    block = parse(exif)
+    orientation, note = orientation_of(block)
+    notes += [*block.notes, *([note] if note else [])]
+    return orientation, resolution_of(block.main)
 
 
 def checked_orientation(values: tuple[int, ...]) -> tuple[int, str | None]:
@@ -293,32 +351,48 @@ def with_orientation(block: bytes | None, orientation: int) -> bytes:
     -------
     bytes
     """
-    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(bytes(block[:4])) if block else None
-    fresh = build(ExifBlock(main={ORIENTATION: Entry(3, 1, struct.pack("<H", orientation))}))
-    if block is None or order is None or len(block) < 8:
-        return fresh
-    (offset,) = struct.unpack_from(order + "I", block, 4)
-    if offset < 8 or offset + 2 > len(block):
-        return fresh
-    (count,) = struct.unpack_from(order + "H", block, offset)
-    end = offset + 2 + 12 * count
-    if end > len(block):
-        return fresh
+    entry = Entry(3, 1, struct.pack("<H", orientation))
+    order = _order(block)
+    found = None if block is None or order is None else _spots(block, order, [])
+    if block is None or order is None or found is None or "main" not in found[1]:
+        return build(ExifBlock(main={ORIENTATION: entry}))
+    there = [s for s in found[0] if s.directory == "main" and s.tag == ORIENTATION]
+    if not there:
+        return _extended(block, order, found[1]["main"], {ORIENTATION: entry})
     out = bytearray(block)
-    field_bytes = struct.pack(order + "HHIHH", ORIENTATION, 3, 1, orientation, 0)
-    fields = [bytes(block[offset + 2 + 12 * i : offset + 14 + 12 * i]) for i in range(count)]
-    tags = [struct.unpack_from(order + "H", f)[0] for f in fields]
-    if ORIENTATION in tags:
-        # a broken block may hold the tag twice, and readers differ in which they take
-        for i in (i for i, tag in enumerate(tags) if tag == ORIENTATION):
-            out[offset + 2 + 12 * i : offset + 14 + 12 * i] = field_bytes
-        return bytes(out)
-    following = block[end : end + 4] if end + 4 <= len(block) else b"\0\0\0\0"
-    fields.append(field_bytes)
-    fields.sort(key=lambda f: struct.unpack_from(order + "H", f)[0])
-    out += b"\0" * (len(out) % 2)
+    for spot in there:  # a broken block may hold the tag twice, and readers differ in which they take
+        struct.pack_into(order + "HHIHH", out, spot.at, ORIENTATION, 3, 1, orientation, 0)
+    return bytes(out)
+
+
+def _extended(block: bytes, order: str, place: tuple[int, int], entries: Directory) -> bytes:
+    """Return a block with entries in its first directory, of which a longer copy is written behind the block.
+
+    Parameters
+    ----------
+    block : bytes
+    order : str
+        Of its bytes.
+    place : (int, int)
+        Where the first directory begins, and its link to the next stands.
+    entries : mapping of int to Entry
+        Those of these tags are replaced.
+    """
+    begin, end = place
+    fields: dict[int, bytes] = {}
+    for at in range(begin + 2, end, 12):
+        fields.setdefault(struct.unpack_from(order + "H", block, at)[0], bytes(block[at : at + 12]))
+    out = bytearray(block) + b"\0" * (len(block) % 2)
+    behind = len(out) + 2 + 12 * len({*fields, *entries}) + 4
+    values = b""
+    for tag, entry in entries.items():
+        data = to_little(entry.kind, entry.data, order == ">")  # swapped again is the other order
+        if len(data) > 4:
+            data, values = struct.pack(order + "I", behind + len(values)), values + data
+        fields[tag] = struct.pack(order + "HHI", tag, entry.kind, entry.count) + data.ljust(4, b"\0")
+    following = bytes(block[end : end + 4]) if end + 4 <= len(block) else b"\0\0\0\0"
     struct.pack_into(order + "I", out, 4, len(out))
-    out += struct.pack(order + "H", count + 1) + b"".join(fields) + following
+    out += struct.pack(order + "H", len(fields)) + b"".join(fields[t] for t in sorted(fields)) + following + values
     return bytes(out)
 
 
@@ -341,36 +415,17 @@ def with_resolution(block: bytes | None, dpi: tuple[float, float]) -> bytes:
     x, y = (Fraction(v).limit_denominator(100_000) for v in dpi)
     if not (0 < x < 2**31 and 0 < y < 2**31):
         return block or b""
-    pairs = {X_RESOLUTION: x, Y_RESOLUTION: y}
+    entries = {
+        t: Entry(5, 1, struct.pack("<II", *v.as_integer_ratio())) for t, v in ((X_RESOLUTION, x), (Y_RESOLUTION, y))
+    }
+    entries[RESOLUTION_UNIT] = Entry(3, 1, struct.pack("<H", 2))
     if block is None:
-        made = {t: Entry(5, 1, struct.pack("<II", *v.as_integer_ratio())) for t, v in pairs.items()}
-        return build(ExifBlock(main={**made, RESOLUTION_UNIT: Entry(3, 1, struct.pack("<H", 2))}))
-    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(bytes(block[:4]))
-    if order is None or len(block) < 8 or resolution_of(parse(block).main) is not None:
+        return build(ExifBlock(main=entries))
+    order = _order(block)
+    if order is None or resolution_of(parse(block).main) is not None:
         return block
-    (offset,) = struct.unpack_from(order + "I", block, 4)
-    if offset < 8 or offset + 2 > len(block):
-        return block
-    (count,) = struct.unpack_from(order + "H", block, offset)
-    end = offset + 2 + 12 * count
-    if end > len(block):
-        return block
-    fields: dict[int, bytes] = {}
-    for i in range(count):
-        field_bytes = bytes(block[offset + 2 + 12 * i : offset + 14 + 12 * i])
-        fields.setdefault(struct.unpack_from(order + "H", field_bytes)[0], field_bytes)
-    out = bytearray(block) + b"\0" * (len(block) % 2)
-    total = len({*fields, *pairs, RESOLUTION_UNIT})
-    at = len(out) + 2 + 12 * total + 4
-    values = b""
-    for tag, value in pairs.items():
-        fields[tag] = struct.pack(order + "HHII", tag, 5, 1, at + len(values))
-        values += struct.pack(order + "II", *value.as_integer_ratio())
-    fields[RESOLUTION_UNIT] = struct.pack(order + "HHIHH", RESOLUTION_UNIT, 3, 1, 2, 0)
-    following = bytes(block[end : end + 4]) if end + 4 <= len(block) else b"\0\0\0\0"
-    struct.pack_into(order + "I", out, 4, len(out))
-    out += struct.pack(order + "H", total) + b"".join(fields[t] for t in sorted(fields)) + following + values
-    return bytes(out)
+    place = _spots(block, order, [])[1].get("main")
+    return block if place is None else _extended(block, order, place, entries)
 
 
 def block_for(exif: bytes | None, orientation: int) -> bytes | None:
@@ -400,54 +455,6 @@ _OFFSETS = {0x0201: 0x0202, 0x0111: 0x0117}  # where the data of a thumbnail beg
 _JPEG = b"\xff\xd8\xff"
 
 
-@dataclass(frozen=True)
-class _Spot:
-    """Where one field of a block stands."""
-
-    directory: str
-    tag: int
-    kind: int
-    count: int
-    at: int  # the twelve bytes of its entry
-    value: int
-    size: int
-
-
-def _spots(block: bytes | bytearray, order: str) -> tuple[list[_Spot], dict[str, tuple[int, int]]]:
-    """Return the fields of a block, and where each directory begins and its link to the next stands."""
-    spots: list[_Spot] = []
-    places: dict[str, tuple[int, int]] = {}
-    waiting = [("main", struct.unpack_from(order + "I", block, 4)[0])]
-    pointers = {EXIF_IFD: "exif", GPS_IFD: "gps", INTEROP_IFD: "interop"}
-    while waiting:
-        name, offset = waiting.pop()
-        if name in places or offset < 8 or offset + 2 > len(block):
-            continue
-        (count,) = struct.unpack_from(order + "H", block, offset)
-        end = offset + 2 + 12 * count
-        if end > len(block):
-            continue
-        places[name] = (offset, end)
-        for i in range(count):
-            at = offset + 2 + 12 * i
-            tag, kind, items = struct.unpack_from(order + "HHI", block, at)
-            size = TYPE_SIZES.get(kind, 0) * items
-            where = at + 8 if size <= 4 else struct.unpack_from(order + "I", block, at + 8)[0]
-            if kind not in TYPE_SIZES or where + size > len(block):
-                continue
-            spots.append(_Spot(name, tag, kind, items, at, where, size))
-            if tag in pointers and size == 4 and (name != "main" or tag != INTEROP_IFD):
-                waiting.append((pointers[tag], struct.unpack_from(order + "I", block, where)[0]))
-        if name == "main" and end + 4 <= len(block):
-            waiting.append(("thumbnail", struct.unpack_from(order + "I", block, end)[0]))
-    return spots, places
-
-
-def _number(block: bytes | bytearray, order: str, spot: _Spot) -> int | None:
-    code = {3: "H", 4: "I", 13: "I"}.get(spot.kind)
-    return struct.unpack_from(order + code, block, spot.value)[0] if code and spot.count == 1 else None
-
-
 def without_previews(block: bytes) -> tuple[bytes, list[str]]:
     """Return a block without the small pictures in it, and what was taken out.
 
@@ -466,11 +473,12 @@ def without_previews(block: bytes) -> tuple[bytes, list[str]]:
     list of str
         ``"thumbnail"``, ``"maker notes"``.
     """
-    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(bytes(block[:4]))
-    if order is None or len(block) < 8:
+    order = _order(block)
+    if order is None:
         return block, []
     out, taken = bytearray(block), []
-    spots, places = _spots(out, order)
+    spots, places = _spots(out, order, [])
+    spots = [s for s in spots if s.directory in places]
     main = places.get("main")
     if main is not None and main[1] + 4 <= len(out) and out[main[1] : main[1] + 4] != b"\0\0\0\0":
         small = {s.tag: s for s in spots if s.directory == "thumbnail"}
@@ -537,11 +545,11 @@ def with_size(block: bytes, width: int, height: int, scale: int) -> bytes:
     -------
     bytes
     """
-    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(bytes(block[:4]))
-    if order is None or len(block) < 8:
+    order = _order(block)
+    if order is None:
         return block
     out = bytearray(block)
-    for spot in _spots(out, order)[0]:
+    for spot in _spots(out, order, [])[0]:
         key = (spot.directory, spot.tag)
         if key in _WIDTHS | _HEIGHTS and spot.count == 1 and spot.size <= 4:
             size = width if key in _WIDTHS else height

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from tratto.core.errors import CorruptPicture, InputError, MissingExtra, UnsupportedFormat
-from tratto.core.image import ColorMode, Image, Metadata
+from tratto.core.errors import CorruptPicture, MissingExtra, UnsupportedFormat
+from tratto.core.image import Image
 from tratto.imaging.io import exif as exif_blocks
+from tratto.imaging.io.convert import image_from_pil
 from tratto.imaging.io.icc import profile_notes
 from tratto.imaging.io.source import ReadContext, Source, quiet
 
@@ -173,37 +173,17 @@ def read_heif(ctx: ReadContext) -> Image:
 
 def _check_page(ctx: ReadContext, pages: int) -> None:
     ctx.limits.check_pages(pages, ctx.name)
-    if ctx.page >= pages:
-        raise InputError(f"{ctx.name}: there is no page {ctx.page}, the file has {pages}")
+    ctx.check_page(pages)
 
 
 def _from_pillow(ctx: ReadContext, picture: Any, info: Mapping[str, Any], kind: str, *, turned: bool = False) -> Image:
     ctx.limits.check_size(picture.width, picture.height, ctx.name)
     if picture.mode not in ("RGB", "RGBA", "L", "LA"):
         raise UnsupportedFormat(f"{ctx.name}: {kind} with samples of kind {picture.mode} is not read")
-    samples = np.array(picture)
-    exif = info.get("exif") or None
-    exif = exif.removeprefix(b"Exif\0\0") if exif else None
-    notes: list[str] = []
-    orientation = 1
-    if exif:
-        block = exif_blocks.parse(exif)
-        orientation, note = exif_blocks.orientation_of(block)
-        notes += [*block.notes, *([note] if note else [])]
-    if turned and exif and orientation != 1:
-        orientation, exif = 1, exif_blocks.with_orientation(exif, 1)
-    mode = ColorMode.RGB if picture.mode.startswith("RGB") else ColorMode.GRAY
-    icc = info.get("icc_profile") or None
-    notes += profile_notes(icc, mode)
-    meta = Metadata(
-        kind,
-        icc,
-        exif,
-        info.get("xmp") or None,
-        orientation=orientation,
-        extra={"notes": notes} if notes else {},
-    )
-    if picture.mode in ("RGBA", "LA"):
-        color = samples[..., 0] if mode is ColorMode.GRAY else samples[..., :3]
-        return Image(np.ascontiguousarray(color), mode, 8, np.ascontiguousarray(samples[..., -1]), meta=meta)
-    return Image(samples, mode, 8, meta=meta)
+    picture.info = dict(info)
+    image = image_from_pil(picture)
+    meta, notes = image.meta, list(image.meta.extra.get("notes", ()))
+    if turned and meta.exif and meta.orientation != 1:
+        meta = replace(meta, orientation=1, exif=exif_blocks.with_orientation(meta.exif, 1))
+    notes += profile_notes(meta.icc, image.mode)
+    return image.replace(meta=replace(meta, format=kind, dpi=None, extra={"notes": notes} if notes else {}))

@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.errors import CorruptPicture, InputError, OutputError, PictureTooLarge, UnsupportedFormat
+from tratto.core.errors import CorruptPicture, OutputError, PictureTooLarge, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, JpegFacts, Metadata
+from tratto.core.text import listed
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.icc import profile_notes
 from tratto.imaging.io.jpeg_damage import damage_of
@@ -284,8 +285,7 @@ def read_jpeg(ctx: ReadContext) -> Image:
     """
     import imagecodecs
 
-    if ctx.page:
-        raise InputError(f"{ctx.name}: there is no page {ctx.page}, a JPEG has one")
+    ctx.check_page(1)
     data = ctx.source.all()
     parsed = parse_jpeg(data, ctx)
     shape: tuple[int, ...] = (parsed.height, parsed.width)
@@ -312,14 +312,8 @@ def read_jpeg(ctx: ReadContext) -> Image:
 def _metadata(parsed: Parsed, mode: ColorMode) -> Metadata:
     notes = list(parsed.notes)
     if parsed.others:
-        listed = ", ".join(parsed.others[:12]) + (f" and {len(parsed.others) - 12} more" * (len(parsed.others) > 12))
-        notes.append(f"the JPEG has segments that are not carried on: {listed}")
-    orientation, dpi = 1, parsed.dpi
-    if parsed.exif:
-        block = exif_blocks.parse(parsed.exif)
-        orientation, note = exif_blocks.orientation_of(block)
-        notes += [*block.notes, *([note] if note else [])]
-        dpi = dpi or exif_blocks.resolution_of(block.main)
+        notes.append(f"the JPEG has segments that are not carried on: {listed(parsed.others)}")
+    orientation, resolution = exif_blocks.facts_of(parsed.exif, notes)
     icc = _join_icc(parsed, notes)
     notes += profile_notes(icc, mode)
     extra: dict[str, Any] = {}
@@ -338,7 +332,7 @@ def _metadata(parsed: Parsed, mode: ColorMode) -> Metadata:
         xmp=xmp,
         iptc=parsed.iptc or None,
         orientation=orientation,
-        dpi=dpi,
+        dpi=parsed.dpi or resolution,
         jpeg=JpegFacts(
             tables=tuple(parsed.tables[n] for n in parsed.order),
             subsampling=_subsampling(parsed.sampling),
@@ -402,17 +396,7 @@ def write_jpeg(stream: BinaryIO, image: Image, settings: JpegSettings) -> None:
     OutputError
         If a metadata block is longer than JPEG can hold.
     """
-    encoded = _encode(image, settings)
-    head_end = 2
-    # the encoder's own APP0 (JFIF) stays first, as JFIF asks; an Adobe mark stays where it is
-    if encoded[2:4] == b"\xff\xe0":
-        head_end = 4 + int.from_bytes(encoded[4:6], "big")
-    stream.write(encoded[:head_end])
-    for marker, body in _segments(image):
-        if len(body) > _SEGMENT:
-            raise OutputError(f"the EXIF block has {len(body)} bytes, JPEG holds {_SEGMENT}; write PNG or TIFF")
-        stream.write(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body)
-    stream.write(encoded[head_end:])
+    stream.write(_encode(image, settings))
 
 
 def _encode(image: Image, settings: JpegSettings) -> bytes:
@@ -443,44 +427,31 @@ def _encode(image: Image, settings: JpegSettings) -> bytes:
             options["subsampling"] = "4:4:4" if settings.quality >= 90 else "4:2:0"
     if image.meta.dpi is not None:
         options["dpi"] = (round(image.meta.dpi[0]), round(image.meta.dpi[1]))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", **options)
+    meta, buffer = image.meta, io.BytesIO()
+    exif = exif_blocks.block_for(meta.exif, meta.orientation)
+    options |= {"exif": _EXIF + exif if exif else b"", "xmp": meta.xmp or b"", "icc_profile": meta.icc or b""}
+    try:
+        picture.save(buffer, "JPEG", extra=_segments(image), **options)
+    except (ValueError, struct.error) as e:
+        raise OutputError(f"a block of metadata is longer than JPEG can hold ({e}); write PNG or TIFF") from e
     return buffer.getvalue()
 
 
-def _segments(image: Image) -> list[tuple[int, bytes]]:
+def _segments(image: Image) -> bytes:
+    """Return the blocks that Pillow does not write: IPTC, extended XMP, and more comments than one."""
     meta = image.meta
     out: list[tuple[int, bytes]] = []
-    exif = exif_blocks.block_for(meta.exif, meta.orientation)
-    if exif is not None:
-        out.append((0xE1, _EXIF + exif))
-    if meta.xmp is not None:
-        out += _xmp_segments(meta.xmp, meta.extra.get("xmp_extended"))
-    if meta.iptc is not None:
-        room = _SEGMENT - len(_PHOTOSHOP)
-        out += [(0xED, _PHOTOSHOP + meta.iptc[i : i + room]) for i in range(0, len(meta.iptc), room)]
-    if meta.icc is not None:
-        room = _SEGMENT - 14
-        parts = [meta.icc[i : i + room] for i in range(0, len(meta.icc), room)]
-        if len(parts) > 255:
-            raise OutputError(f"the ICC profile has {len(meta.icc)} bytes, JPEG holds {255 * room}; write PNG or TIFF")
-        out += [(0xE2, _ICC + bytes([n + 1, len(parts)]) + part) for n, part in enumerate(parts)]
-    out += [(0xFE, base64.b64decode(c)) for c in meta.extra.get("jpeg_comments", [])]
-    out += [(0xFE, v.encode("utf-8", "replace")) for k, v in meta.text if k == "Comment" and 0 < len(v) < _SEGMENT // 4]
-    return out
-
-
-def _xmp_segments(packet: bytes, extended: str | None) -> list[tuple[int, bytes]]:
-    if len(packet) > _SEGMENT - len(_XMP):
-        raise OutputError(
-            f"the XMP packet has {len(packet)} bytes, JPEG holds {_SEGMENT - len(_XMP)} in one piece; write PNG or TIFF"
-        )
-    out = [(0xE1, _XMP + packet)]
-    if extended:
+    extended = meta.extra.get("xmp_extended")
+    if meta.xmp is not None and extended:
         data = base64.b64decode(extended)
         digest = hashlib.md5(data, usedforsecurity=False).hexdigest().upper().encode("ascii")
         room = 65400
         for offset in range(0, len(data), room):
             head = _XMP_MORE + digest + struct.pack(">II", len(data), offset)
             out.append((0xE1, head + data[offset : offset + room]))
-    return out
+    if meta.iptc is not None:
+        room = _SEGMENT - len(_PHOTOSHOP)
+        out += [(0xED, _PHOTOSHOP + meta.iptc[i : i + room]) for i in range(0, len(meta.iptc), room)]
+    out += [(0xFE, base64.b64decode(c)) for c in meta.extra.get("jpeg_comments", [])]
+    out += [(0xFE, v.encode("utf-8", "replace")) for k, v in meta.text if k == "Comment" and 0 < len(v) < _SEGMENT // 4]
+    return b"".join(struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body for marker, body in out)

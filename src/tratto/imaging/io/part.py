@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tratto.core.errors import OutputError
+from tratto.core.files import lock
 
 _PREFIX, _SUFFIX, _NAME = ".tratto-", ".part", "of"
 #: What a bundle in the making, or moved aside, is called; see ``tratto.provenance.bundle``.
@@ -151,11 +152,7 @@ def _make(output: Path) -> tuple[Path, TextIO]:
 def _take(descriptor: int, path: Path) -> bool:
     """Lock an open file if nobody else has it; return whether it was free."""
     try:
-        import fcntl
-    except ImportError:
-        return time.time() - path.stat().st_mtime > _OLD
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        taken = lock(descriptor, wait=False)
     except OSError:
         return False
-    return True
+    return time.time() - path.stat().st_mtime > _OLD if taken is None else taken

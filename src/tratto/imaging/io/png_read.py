@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.errors import CorruptPicture, InputError, PictureTooLarge
+from tratto.core.errors import CorruptPicture, PictureTooLarge
 from tratto.core.image import ColorMode, Image, Metadata
+from tratto.core.text import listed
 from tratto.imaging.io import bits as bitpack
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.icc import profile_notes
@@ -115,8 +116,7 @@ def read_png(ctx: ReadContext) -> Image:
     InputError
     """
     parsed = parse_png(ctx)
-    if ctx.page >= parsed.pages:
-        raise InputError(f"{ctx.name}: there is no page {ctx.page}, the file has {parsed.pages}")
+    ctx.check_page(parsed.pages)
     if ctx.page == 0:
         pixels, alpha = _decode(ctx, parsed, parsed.data, parsed.width, parsed.height)
     else:
@@ -251,8 +251,7 @@ def parse_png(ctx: ReadContext) -> Parsed:
     if parsed is None or not parsed.data:
         raise CorruptPicture(f"{name}: the PNG has no picture data (IDAT)")
     if others:
-        listed = ", ".join(list(others)[:12]) + (f" and {len(others) - 12} more" if len(others) > 12 else "")
-        meta["notes"].append(f"the PNG has chunks that are not carried on: {listed}")
+        meta["notes"].append(f"the PNG has chunks that are not carried on: {listed(others)}")
     if parsed.color == 3 and parsed.palette is None:
         raise CorruptPicture(f"{name}: a palette picture without a palette (PLTE)")
     return parsed
@@ -372,12 +371,8 @@ def metre_from_dpi(dpi: float) -> int:
 def _metadata(parsed: Parsed, mode: ColorMode) -> Metadata:
     meta = parsed.meta
     notes = list(meta["notes"])
-    orientation = 1
     exif = meta.get("exif")
-    if exif:
-        block = exif_blocks.parse(exif)
-        orientation, note = exif_blocks.orientation_of(block)
-        notes += [*block.notes, *([note] if note else [])]
+    orientation, _ = exif_blocks.facts_of(exif, notes)
     notes += profile_notes(meta.get("icc"), mode)
     extra: dict[str, Any] = {}
     if meta["chunks"]:

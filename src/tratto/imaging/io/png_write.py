@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tratto.core.errors import OutputError
 from tratto.core.files import atomic_file
-from tratto.core.image import ColorMode, Image
+from tratto.core.image import ColorMode, Image, Metadata
 from tratto.imaging.io import bits as bitpack
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.png_read import COLOUR_CHUNKS, SIGNATURE, XMP_KEYWORD, metre_from_dpi
@@ -266,6 +266,7 @@ def write_png(stream: BinaryIO, image: Image, level: int = 4) -> None:
         if scale != 1:
             samples = samples * np.uint8(scale)
         out.rows(_row_bytes(samples, depth))
+        release(image.pixels)
     out.end()
 
 
@@ -367,15 +368,6 @@ def encode_png16_gray(
     """
     if array.ndim != 2 or array.dtype != np.uint16 or not array.size:
         raise OutputError(f"a map must be a non-empty (H, W) uint16 array, got {array.dtype} {array.shape}")
+    meta = Metadata(text=tuple(text.items()), orientation=orientation)
     with atomic_file(path) as stream:
-        out = PngStream(stream, array.shape[1], array.shape[0], 16, _GRAY)
-        exif = exif_blocks.block_for(None, orientation)
-        if exif is not None:
-            out.chunk(b"eXIf", exif)
-        for key, value in text.items():
-            _text_chunk(out, key, value)
-        step = rows_per_band(2 * array.shape[1], _BAND_BYTES)
-        for start in range(0, array.shape[0], step):
-            out.rows(_row_bytes(array[start : start + step], 16))
-            release(array)
-        out.end()
+        write_png(stream, Image(array, ColorMode.GRAY, 16, meta=meta))

@@ -110,6 +110,16 @@ class ReadContext:
         """Of the source, for messages."""
         return self.source.name
 
+    def check_page(self, pages: int) -> None:
+        """Check that the page that is asked for is one of so many.
+
+        Raises
+        ------
+        InputError
+        """
+        if self.page >= pages:
+            raise InputError(f"{self.name}: there is no page {self.page}, the file has {pages}")
+
     def new_array(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Make an array, from the scratch when it is large and a scratch was given."""
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize

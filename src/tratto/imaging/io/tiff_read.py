@@ -7,18 +7,20 @@ decoded. Only lossless reading is done: what cannot be read exactly is refused w
 from __future__ import annotations
 
 import base64
+import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.errors import CorruptPicture, InputError, PictureTooLarge, UnsupportedFormat
+from tratto.core.errors import CorruptPicture, PictureTooLarge, UnsupportedFormat
 from tratto.core.image import ColorMode, Image, Metadata
-from tratto.imaging.io import bits as bitpack
+from tratto.core.text import listed
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.icc import profile_notes
 from tratto.imaging.io.source import ReadContext, rows_per_band
@@ -298,8 +300,7 @@ def read_tiff(ctx: ReadContext) -> Image:
     InputError
     """
     tiff = TiffFile(ctx)
-    if ctx.page >= len(tiff.pages):
-        raise InputError(f"{ctx.name}: there is no page {ctx.page}, the file has {len(tiff.pages)}")
+    ctx.check_page(len(tiff.pages))
     ifd = tiff.pages[ctx.page]
     layout = _layout(tiff, ifd)
     mode = {0: ColorMode.GRAY, 1: ColorMode.GRAY, 3: ColorMode.PALETTE, 5: ColorMode.CMYK}.get(
@@ -441,95 +442,93 @@ def _sizes(tiff: TiffFile, ifd: Ifd, layout: Layout, tag: int, count: int) -> ND
 
 
 def _decode(tiff: TiffFile, layout: Layout, offset: int, size: int, rows: int) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield (first row, samples) of one segment; large ones in several bands where the compression allows."""
-    step = rows_per_band(layout.row_bytes)
+    """Yield (first row, samples) of one segment; in several bands where the compression allows."""
+    need, kind = layout.row_bytes * rows, COMPRESSIONS[layout.compression]
     # no compression makes data 16 times larger; a count that says so only makes the same bytes be read again and again
-    size = min(size, 16 * layout.row_bytes * rows + 65536)
-    if layout.compression == 7:
+    size = min(size, 16 * need + 65536)
+    if kind == "jpeg":
         yield 0, _decode_jpeg(tiff, layout, offset, size, rows)
-        return
-    if layout.compression == 1:
-        need = layout.row_bytes * rows
-        if size < need and layout.tiled:
+    elif kind == "none" or (kind == "deflate" and layout.fill_order == 1):
+        if kind == "none" and size < need and layout.tiled:
             raise CorruptPicture(f"{tiff.ctx.name}: a TIFF tile has {size} bytes, {need} are needed")
+        read = _inflated(tiff, offset, size) if kind == "deflate" else _stored(tiff, offset)
+        step = rows_per_band(layout.row_bytes)
         for start in range(0, rows, step):
             count = min(step, rows - start)
-            data = tiff.ctx.source.read_at(offset + start * layout.row_bytes, count * layout.row_bytes)
-            yield start, _samples(tiff, layout, data, count)
-        return
-    if layout.compression in (8, 32946) and layout.fill_order == 1 and layout.row_bytes * rows > 8 * 1024**2:
-        yield from _decode_deflate(tiff, layout, offset, size, rows)
-        return
-    data = _decompress(tiff, layout, tiff.ctx.source.read_at(offset, size), rows)
-    need = layout.row_bytes * rows
-    if len(data) < need:
-        raise CorruptPicture(f"{tiff.ctx.name}: a TIFF strip or tile holds {len(data)} bytes, {need} are needed")
-    for start in range(0, rows, step):
-        count = min(step, rows - start)
-        yield start, _samples(tiff, layout, data[start * layout.row_bytes : (start + count) * layout.row_bytes], count)
+            yield start, _decoder(layout, tiff.order, count, 1)(read(count * layout.row_bytes))
+    elif kind == "lzma":
+        import lzma
+
+        # the limit is far above what TIFF writers use and far below what a hostile header can ask for
+        data = tiff.ctx.source.read_at(offset, size)
+        raw = bytearray(lzma.LZMADecompressor(memlimit=256 * 1024**2).decompress(data, need))
+        yield 0, _decoder(layout, tiff.order, rows, 1)(raw)
+    else:
+        data = tiff.ctx.source.read_at(offset, size)
+        decode = _decoder(layout, tiff.order, rows, layout.compression)
+        samples = decode(data)
+        if kind.startswith("ccitt") and tiff.fax_is_whole:
+            tiff.fax_is_whole = _ends_where_it_should(decode, data, samples)
+        yield 0, samples
 
 
-def _decode_deflate(
-    tiff: TiffFile, layout: Layout, offset: int, size: int, rows: int
-) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Inflate one large segment band by band."""
+@lru_cache(maxsize=16)
+def _decoder(layout: Layout, order: str, rows: int, compression: int) -> Callable[[bytes | bytearray], NDArray[Any]]:
+    """Return what turns the bytes of a segment of so many rows into samples (rows, segment width, samples per segment).
+
+    tifffile decodes. It is shown a directory of nothing but what was checked here, and never the one in the file.
+    """
+    import tifffile
+
+    predictor = layout.predictor if layout.compression != 1 else 1
+    tags = {256: layout.segment_width, 257: rows, 258: layout.bits, 259: compression, 262: 1, 266: layout.fill_order}
+    tags |= {273: 0, 277: layout.per_segment, 278: rows, 279: 0, 284: 1, 292: layout.t4_options, 317: predictor}
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    head += struct.pack(order + "IH", 8, len(tags))
+    head += b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in tags.items()) + bytes(4)
+    with tifffile.TiffFile(io.BytesIO(head)) as described:
+        decode = described.pages[0].decode
+
+    def samples(data: bytes | bytearray) -> NDArray[Any]:
+        decoded: NDArray[Any] = decode(data, 0)[0][0]
+        return decoded.view(np.uint8) if decoded.dtype == bool else decoded
+
+    return samples
+
+
+def _stored(tiff: TiffFile, offset: int) -> Callable[[int], bytearray]:
+    """Return what reads on from an offset."""
+    at = offset
+
+    def read(count: int) -> bytearray:
+        nonlocal at
+        at += count
+        return bytearray(tiff.ctx.source.read_at(at - count, count))
+
+    return read
+
+
+def _inflated(tiff: TiffFile, offset: int, size: int) -> Callable[[int], bytearray]:
+    """Return what reads on from deflated data."""
     tiff.ctx.source.read_at(offset + max(0, size - 1), min(size, 1))  # is it all there?
-    inflater = zlib.decompressobj()
-    step = rows_per_band(layout.row_bytes)
-    at, pending = 0, b""
-    for start in range(0, rows, step):
-        count = min(step, rows - start)
-        parts: list[bytes] = []
-        missing = count * layout.row_bytes
-        while missing:
+    inflater, at, pending = zlib.decompressobj(), 0, b""
+
+    def read(count: int) -> bytearray:
+        nonlocal at, pending
+        out = bytearray()
+        while len(out) < count:
             if not pending:
                 pending = tiff.ctx.source.read_at(offset + at, min(1 << 20, size - at))
                 at += len(pending)
             ended = inflater.eof or not pending
-            part = inflater.decompress(pending, missing)
+            part = inflater.decompress(pending, count - len(out))
             pending = inflater.unconsumed_tail
             if not part and ended:
                 raise CorruptPicture(f"{tiff.ctx.name}: a compressed TIFF strip or tile ends early")
-            parts.append(part)
-            missing -= len(part)
-        yield start, _samples(tiff, layout, b"".join(parts), count)
+            out += part
+        return out
 
-
-def _decompress(tiff: TiffFile, layout: Layout, data: bytes, rows: int) -> bytes:
-    import imagecodecs
-
-    need = layout.row_bytes * rows
-    if layout.fill_order == 2:
-        data = bytes(imagecodecs.bitorder_decode(data))
-    kind = COMPRESSIONS[layout.compression]
-    if kind == "lzw":
-        return bytes(imagecodecs.lzw_decode(data, out=need))
-    if kind == "packbits":
-        return bytes(imagecodecs.packbits_decode(data, out=need))
-    if kind == "deflate":
-        return zlib.decompressobj().decompress(data, need)
-    if kind == "zstd":
-        return bytes(imagecodecs.zstd_decode(data, out=need))
-    if kind == "lzma":
-        import lzma
-
-        # the limit is far above what TIFF writers use and far below what a hostile header can ask for
-        return lzma.LZMADecompressor(memlimit=256 * 1024**2).decompress(data, need)
-    shape = (rows, layout.segment_width)
-
-    def unfold(code: bytes) -> NDArray[Any]:
-        if kind == "ccitt-rle":
-            return np.asarray(imagecodecs.ccittrle_decode(code, *shape))
-        if kind == "ccitt-fax3":
-            return np.asarray(imagecodecs.ccittfax3_decode(code, *shape, t4options=layout.t4_options))
-        return np.asarray(imagecodecs.ccittfax4_decode(code, *shape))
-
-    bilevel = unfold(data)
-    if bilevel.shape != shape:
-        raise CorruptPicture(f"{tiff.ctx.name}: a fax strip decodes to {bilevel.shape}, expected {shape}")
-    if tiff.fax_is_whole and not _ends_where_it_should(unfold, data, bilevel):
-        tiff.fax_is_whole = False
-    return bitpack.pack(bilevel, 1).tobytes()
+    return read
 
 
 def _ends_where_it_should(unfold: Callable[[bytes], NDArray[Any]], data: bytes, seen: NDArray[Any]) -> bool:
@@ -578,28 +577,6 @@ def _jpeg_shape(data: bytes, name: str) -> tuple[int, int, int]:
             return height, width, components
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     raise CorruptPicture(f"{name}: a JPEG strip or tile has no frame header")
-
-
-def _samples(tiff: TiffFile, layout: Layout, data: bytes, rows: int) -> NDArray[Any]:
-    """Turn decompressed bytes into native samples (rows, segment width, samples per segment)."""
-    raw = np.frombuffer(data, np.uint8)
-    if layout.compression == 1 and layout.fill_order == 2:
-        import imagecodecs
-
-        raw = np.frombuffer(bytes(imagecodecs.bitorder_decode(data)), np.uint8)
-    if layout.bits < 8:
-        across = layout.segment_width * layout.per_segment
-        unpacked = bitpack.unpack(raw.reshape(rows, layout.row_bytes), across, layout.bits)
-        return unpacked.reshape(rows, layout.segment_width, layout.per_segment)
-    shape = (rows, layout.segment_width, layout.per_segment)
-    if layout.bits == 16:
-        samples: NDArray[Any] = raw.view(tiff.order + "u2").reshape(shape)
-        samples = samples.astype(np.uint16) if layout.predictor == 2 or tiff.order == ">" else samples
-    else:
-        samples = raw.reshape(shape)
-    if layout.predictor == 2 and layout.compression != 1:
-        samples = np.cumsum(samples, axis=1, dtype=samples.dtype)
-    return samples
 
 
 def _palette(tiff: TiffFile, ifd: Ifd, layout: Layout) -> tuple[NDArray[np.uint8], dict[str, Any]]:
@@ -677,8 +654,7 @@ def _other_tags(tiff: TiffFile, ifd: Ifd, extra: dict[str, Any]) -> list[str]:
     others = sorted(set(ifd.fields) - _KNOWN_TAGS - set(kept))
     if not others:
         return []
-    shown = ", ".join(str(t) for t in others[:12]) + (f" and {len(others) - 12} more" if len(others) > 12 else "")
-    return [f"the page has TIFF tags that are not carried on: {shown}"]
+    return [f"the page has TIFF tags that are not carried on: {listed(others)}"]
 
 
 def _as_json(entries: dict[int, exif_blocks.Entry]) -> dict[str, list[Any]]:

@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.errors import CorruptPicture, InputError, PictureTooLarge
+from tratto.core.errors import CorruptPicture, PictureTooLarge
 from tratto.core.image import ColorMode, Image, Metadata
+from tratto.core.text import listed, shown
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io.icc import profile_notes
 from tratto.imaging.io.source import ReadContext, Source, quiet
@@ -103,9 +104,9 @@ def parse_webp(ctx: ReadContext) -> Parsed:
             else:
                 out.xmp = out.xmp or body
         elif kind not in (b"ALPH", b"ANIM"):
-            shown = "".join(c if c.isprintable() else "?" for c in kind.decode("latin-1"))
-            if shown not in out.others and len(out.others) < 100:
-                out.others.append(shown)
+            name_of = shown(kind.decode("latin-1"))
+            if name_of not in out.others and len(out.others) < 100:
+                out.others.append(name_of)
         if out.width:
             ctx.limits.check_size(out.width, out.height, name)
         at += 8 + size + size % 2
@@ -158,8 +159,7 @@ def read_webp(ctx: ReadContext) -> Image:
     import imagecodecs
 
     parsed = parse_webp(ctx)
-    if ctx.page >= parsed.pages:
-        raise InputError(f"{ctx.name}: there is no page {ctx.page}, the file has {parsed.pages}")
+    ctx.check_page(parsed.pages)
     data = ctx.source.read_at(0, parsed.end)
     if parsed.frames:
         ctx.limits.check_composing(ctx.page + 1, parsed.width, parsed.height, ctx.name)
@@ -181,16 +181,10 @@ def read_webp(ctx: ReadContext) -> Image:
         notes.append("the file holds content credentials (C2PA); they are not carried on")
     others = [k for k in parsed.others if k != "C2PA"]
     if others:
-        listed = ", ".join(others[:12]) + (f" and {len(others) - 12} more" if len(others) > 12 else "")
-        notes.append(f"the WebP has chunks that are not carried on: {listed}")
+        notes.append(f"the WebP has chunks that are not carried on: {listed(others)}")
     if parsed.behind > 1:
         notes.append(f"{parsed.behind} bytes behind the end of the WebP are not carried on")
-    orientation, dpi = 1, None
-    if parsed.exif:
-        block = exif_blocks.parse(parsed.exif)
-        orientation, note = exif_blocks.orientation_of(block)
-        dpi = exif_blocks.resolution_of(block.main)
-        notes += [*block.notes, *([note] if note else [])]
+    orientation, dpi = exif_blocks.facts_of(parsed.exif, notes)
     notes += profile_notes(parsed.icc, ColorMode.RGB)
     extra: dict[str, Any] = {"webp_lossless": parsed.lossless}
     if notes:

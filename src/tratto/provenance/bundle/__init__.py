@@ -25,14 +25,12 @@ A bundle may come from anybody. Names in it are taken from this list only, links
 
 from tratto.provenance.bundle.account import Account, open_account
 from tratto.provenance.bundle.names import (
-    CLUTTER,
     CONFIDENCE,
     EDIT_MAP,
     INPUTS,
     LEDGER,
     MASK,
     MASK_PARTS,
-    MOST_PARTS,
     NAMES,
     OBSERVED,
     ORIGINAL_ENDINGS,
@@ -42,7 +40,6 @@ from tratto.provenance.bundle.names import (
     REPORT,
     SEAL,
     SUFFIX,
-    UNSEALED,
     belongs,
     bundle_path,
     original_name,
@@ -52,7 +49,6 @@ from tratto.provenance.bundle.names import (
 from tratto.provenance.bundle.read import (
     Bundle,
     bundle_by_hash,
-    check_names,
     files_in,
     find_bundle,
     find_original,
@@ -60,22 +56,19 @@ from tratto.provenance.bundle.read import (
     is_lone_receipt,
     read_bundle,
 )
-from tratto.provenance.bundle.samples import limits_for, read_artifact, read_digest, read_input, read_map, read_picture
+from tratto.provenance.bundle.samples import read_artifact, read_input, read_map, read_picture
 from tratto.provenance.bundle.undo import revert
-from tratto.provenance.bundle.write import OBSERVED_SCHEMA, BundleParts, recover, write_bundle
+from tratto.provenance.bundle.write import BundleParts, recover, write_bundle
 
 __all__ = [
-    "CLUTTER",
     "CONFIDENCE",
     "EDIT_MAP",
     "INPUTS",
     "LEDGER",
     "MASK",
     "MASK_PARTS",
-    "MOST_PARTS",
     "NAMES",
     "OBSERVED",
-    "OBSERVED_SCHEMA",
     "ORIGINAL_ENDINGS",
     "OUTPUTS",
     "PARENTS",
@@ -83,26 +76,22 @@ __all__ = [
     "REPORT",
     "SEAL",
     "SUFFIX",
-    "UNSEALED",
     "Account",
     "Bundle",
     "BundleParts",
     "belongs",
     "bundle_by_hash",
     "bundle_path",
-    "check_names",
     "files_in",
     "find_bundle",
     "find_original",
     "find_output",
     "is_lone_receipt",
-    "limits_for",
     "open_account",
     "original_name",
     "parent_name",
     "read_artifact",
     "read_bundle",
-    "read_digest",
     "read_input",
     "read_map",
     "read_picture",

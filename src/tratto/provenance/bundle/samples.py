@@ -14,6 +14,7 @@ from tratto.core.artifact import Artifact, Scene
 from tratto.core.errors import InputError, ReceiptError
 from tratto.core.image import Image
 from tratto.imaging.artifact import Picture
+from tratto.imaging.io import Limits, digest, read_image
 from tratto.imaging.io.limits import MAX_MEGAPIXELS, usual_pixels
 from tratto.imaging.scratch import allocate
 from tratto.provenance.bundle.read import Bundle
@@ -40,22 +41,16 @@ def read_picture(path: Path, width: int, height: int, page: int = 0) -> Image:
     InputError
         If it cannot be read, or is larger than stated.
     """
-    from tratto.imaging.io import read_image
-
     return read_image(path, limits_for(path, width, height), page, allocate)
 
 
 def read_digest(path: Path, width: int, height: int, page: int = 0) -> str:
     """Return the digest of the samples a picture file holds; raises as :func:`read_picture` does."""
-    from tratto.imaging.io import digest
-
     return digest(read_picture(path, width, height, page))
 
 
 def limits_for(path: Path, width: int, height: int) -> Limits:
     """Return reading limits that let a picture of the stated size through and nothing larger."""
-    from tratto.imaging.io import Limits
-
     usual = Limits()
     size = path.stat().st_size
     return Limits(
@@ -78,8 +73,6 @@ def read_input(path: Path | bytes, facts: Mapping[str, Any]) -> Image:
     InputError
         If it cannot be read, or is larger than stated, or than what is read of anybody's files.
     """
-    from tratto.imaging.io import Limits, read_image
-
     size = facts["picture"]
     limits = Limits()
     limits = replace(
@@ -124,8 +117,6 @@ def read_map(bundle: Bundle, name: str, size: Mapping[str, Any]) -> NDArray[np.u
     ReceiptError
         If it is something else.
     """
-    from tratto.imaging.io import read_image
-
     path = bundle.folder / name
     most = max(MOST_PIXELS, usual_pixels())
     if size["width"] * size["height"] > most:

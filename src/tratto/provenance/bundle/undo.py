@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
 from pathlib import Path
 
 from tratto.core.errors import OutputError, ReceiptError
+from tratto.core.files import atomic_file
 from tratto.imaging.io.target import check_name, check_target
 from tratto.provenance.bundle.read import find_original, read_bundle, some_bundle
 from tratto.provenance.receipt import FileFacts
@@ -47,30 +46,8 @@ def revert(path: Path, to: Path) -> Path:
     check_name(target)
     if os.path.lexists(target):
         raise OutputError(f"{target} exists already; choose another name")
-    part = target.with_name(f".{target.name[:40]}.{secrets.token_hex(6)}.part")
-    try:
-        with open(part, "xb") as f:
-            facts = hash_file(bundle.folder / name, f.write, stated["bytes"], links=False)
-            f.flush()
-            os.fsync(f.fileno())
+    with atomic_file(target, replace=False) as f:
+        facts = hash_file(bundle.folder / name, f.write, stated["bytes"], links=False)
         if facts != FileFacts(stated["sha256"], stated["bytes"]):
             raise ReceiptError(f"{name} is not the file the receipt names: it was altered; nothing was written")
-        _publish(part, target)
-    except OSError as e:
-        raise OutputError(f"{target} cannot be written: {e.strerror or e}") from e
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
     return target
-
-
-def _publish(part: Path, target: Path) -> None:
-    """Rename without overwriting, even if another program makes ``target`` at this very moment."""
-    try:
-        os.link(part, target)
-    except FileExistsError as e:
-        raise OutputError(f"{target} exists already; choose another name") from e
-    except OSError:  # a file system without hard links
-        if os.path.lexists(target):
-            raise OutputError(f"{target} exists already; choose another name") from None
-        os.rename(part, target)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,10 +13,11 @@ import numpy as np
 
 from tratto.core.artifact import InputPicture, PictureArtifact
 from tratto.core.errors import OutputError, ReceiptError
-from tratto.core.files import is_unfinished
+from tratto.core.files import is_unfinished, sync
 from tratto.core.image import Mask
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, Result
 from tratto.imaging.artifact import Picture
+from tratto.imaging.io import digest, encode_png16_gray
 from tratto.provenance import canonical, commit
 from tratto.provenance.bundle.names import (
     CONFIDENCE,
@@ -211,8 +211,6 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
 
 def _write_maps(folder: Path, parts: BundleParts) -> list[str]:
     """Write the maps and masks that there are; return their names."""
-    from tratto.imaging.io import encode_png16_gray
-
     result, names = parts.result, []
     orientation = 1 if result.image is None else result.image.meta.orientation
     edit = f"CIEDE2000 difference from the source = value / {EDIT_MAP_SCALE:g}; 0 = unchanged"
@@ -238,8 +236,6 @@ def _write_maps(folder: Path, parts: BundleParts) -> list[str]:
 
 def _as_written(parts: BundleParts, output: FileFacts) -> OutputFile:
     """Read the file of the result back, and return what a receipt says of it."""
-    from tratto.imaging.io import digest
-
     result = parts.result
     ending = parts.output.suffix.lstrip(".").lower()
     fmt = parts.output_format or FORMAT_OF.get(ending, ending)
@@ -292,7 +288,7 @@ def _sign(folder: Path, parts: BundleParts, signed: Path, receipt: dict[str, Any
     )
     file = main_output(receipt)["file"]
     manifest = credentials.sign(parts.written, signed, file["format"], account, parts.identity)
-    _sync_file(signed)
+    sync(signed)
     if file["format"] not in credentials.EMBEDS:
         (folder / SIDECAR).write_bytes(manifest)
         return SIDECAR
@@ -300,14 +296,6 @@ def _sign(folder: Path, parts: BundleParts, signed: Path, receipt: dict[str, Any
     if read_digest(signed, *size) != file["decoded_samples_sha256"]:
         raise OutputError(f"signing changed the samples of {parts.output.name}; save it unsigned (--sign none)")
     return EMBEDDED
-
-
-def _sync_file(path: Path) -> None:
-    fd = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _write_mask(path: Path, mask: Mask, description: str, result: Result) -> None:
@@ -318,8 +306,6 @@ def _write_mask(path: Path, mask: Mask, description: str, result: Result) -> Non
     ReceiptError
         If 16 bit do not hold it exactly.
     """
-    from tratto.imaging.io import encode_png16_gray
-
     samples = np.rint(mask.values * np.float32(65535)).astype(np.uint16)
     if not np.array_equal(mask_values(samples), mask.values):
         raise ReceiptError(

@@ -7,9 +7,8 @@ it where a power cut took them. Whole tiles are flushed before the journal that 
 """
 
 from tratto.provenance.ledger.checking import check
-from tratto.provenance.ledger.files import LOCK
-from tratto.provenance.ledger.journal import Frame, read_frames
-from tratto.provenance.ledger.log import JOURNAL, ROTATE, Ledger
+from tratto.provenance.ledger.journal import read_frames
+from tratto.provenance.ledger.log import Ledger
 from tratto.provenance.ledger.state import LEAF_SCHEMA, leaf
 
-__all__ = ["JOURNAL", "LEAF_SCHEMA", "LOCK", "ROTATE", "Frame", "Ledger", "check", "leaf", "read_frames"]
+__all__ = ["LEAF_SCHEMA", "Ledger", "check", "leaf", "read_frames"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tratto.core.files import lock
 from tratto.provenance.tiles import ENTRIES, WIDTH, tile_path
 
 LOCK = "lock"
@@ -16,11 +16,7 @@ def take_lock(folder: Path) -> int:
     """Lock the ledger, waiting for another writer; return the descriptor that holds the lock."""
     fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        import fcntl
-    except ImportError:
-        return fd  # no locks here: one writer at a time is up to the user
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        lock(fd)  # where there are no locks, one writer at a time is up to the user
     except OSError:
         os.close(fd)
         raise
@@ -30,14 +26,6 @@ def take_lock(folder: Path) -> int:
 def flush_data(fd: int) -> None:
     """Flush what was written to a file, without its times where the system can."""
     getattr(os, "fdatasync", os.fsync)(fd)
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and flush it."""
-    with open(path, "wb") as f:
-        f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -60,26 +48,6 @@ def make_parents(path: Path, top: Path, made: set[Path]) -> None:
     for one in reversed(missing):
         one.mkdir(exist_ok=True)
         made |= {one, one.parent}
-
-
-def sync_file(path: Path) -> None:
-    """Flush a file that was written before."""
-    fd = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def sync_folder(path: Path) -> None:
-    """Flush a folder, so that the names in it last."""
-    # some systems cannot open or flush folders
-    with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
 
 def content_of(path: Path) -> bytes | None:

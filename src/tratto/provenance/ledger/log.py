@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from tratto.core.errors import OptionError, OutputError, ReceiptError
+from tratto.core.files import sync, write_synced
 from tratto.provenance import merkle
 from tratto.provenance.ledger.files import (
     content_of,
@@ -17,12 +18,9 @@ from tratto.provenance.ledger.files import (
     make_parents,
     partial_files,
     replace_file,
-    sync_file,
-    sync_folder,
     take_lock,
     whole_files,
     whole_names,
-    write_synced,
 )
 from tratto.provenance.ledger.journal import APPENDED, BASE, compare_published, frame_of, read_frames, replay
 from tratto.provenance.ledger.state import State
@@ -72,8 +70,8 @@ class Ledger:
                 write_synced(folder / KEY, key.verifier.text().encode() + b"\n")
                 ledger._rotate()
                 ledger._publish()
-                sync_folder(folder)
-                sync_folder(folder.absolute().parent)
+                sync(folder)
+                sync(folder.absolute().parent)
         except OSError as e:
             raise OutputError(f"the ledger {folder} cannot be written: {e.strerror or e}") from e
         return ledger
@@ -229,16 +227,16 @@ class Ledger:
     def _rotate(self) -> None:
         """Begin a new journal with the state so far; whole tiles are on the disk before the old one goes."""
         for path in self._unsynced:
-            sync_file(path)
+            sync(path)
         for path in self._folders:
-            sync_folder(path)
+            sync(path)
         self._unsynced, self._folders = set(), set()
         fresh = self.folder / f"{JOURNAL}.new"
         write_synced(fresh, frame_of(BASE, self._state.dump() + self._note.text()))
         if self._journal is not None:
             self._journal.close()
         os.replace(fresh, self.folder / JOURNAL)
-        sync_folder(self.folder)
+        sync(self.folder)
         self._journal = open(self.folder / JOURNAL, "ab")  # noqa: SIM115
 
     # ----------------------------------------------------------------------------------------------------- recovery

@@ -11,20 +11,20 @@ from tratto.provenance.report.compare import (
     compare_reports,
     input_alt,
     named_in,
+    with_stored,
 )
 from tratto.provenance.report.inputs import ReportInputs
-from tratto.provenance.report.page import render_report
+from tratto.provenance.report.page import Checked, render_report
 from tratto.provenance.report.plain import delta, percent, text
-from tratto.provenance.report.previews import CROP, MAP_PREVIEW, PREVIEW
+from tratto.provenance.report.previews import PREVIEW
 from tratto.provenance.report.words import COMPARED, inspection_words
 
 __all__ = [
     "COMPARED",
-    "CROP",
-    "MAP_PREVIEW",
     "PREVIEW",
     "SHOWS_AFTER",
     "SHOWS_BEFORE",
+    "Checked",
     "ReportInputs",
     "as_named",
     "compare_reports",
@@ -35,4 +35,5 @@ __all__ = [
     "percent",
     "render_report",
     "text",
+    "with_stored",
 ]

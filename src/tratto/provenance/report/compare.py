@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections.abc import Collection
 from html import unescape
 
 import numpy as np
@@ -13,11 +14,9 @@ from tratto.core.errors import ReceiptError
 from tratto.provenance.report.plain import text
 from tratto.provenance.report.previews import PREVIEW
 
-BEFORE, AFTER = "The picture before", "The picture after"
 #: Pictures of a report, by the words that stand for them, that show the state before and after.
-SHOWS_BEFORE, SHOWS_AFTER = frozenset({BEFORE, "Detail before"}), frozenset({AFTER, "Detail after"})
-#: What those that a PDF may need again are called there.
-_NAMES = {BEFORE: "before", AFTER: "after", "Detail before": "crop_before", "Detail after": "crop_after"}
+SHOWS_BEFORE = frozenset({"The picture before", "Detail before"})
+SHOWS_AFTER = frozenset({"The picture after", "Detail after"})
 # a text in the page holds no plain quotation mark, so only real pictures can match
 _PICTURE = re.compile(r'src="data:image/(png|jpeg);base64,([A-Za-z0-9+/=]*)" alt="([^"]*)"')
 _MOST = 100
@@ -34,7 +33,7 @@ def named_in(report: str) -> str:
 
 
 def pictures_in(report: str) -> dict[str, str]:
-    """Return the pictures of a report as ``data:`` addresses: by name, or by the words that stand for them.
+    """Return the pictures of a report as ``data:`` addresses, by the words that stand for them.
 
     Raises
     ------
@@ -54,7 +53,35 @@ def pictures_in(report: str) -> dict[str, str]:
                     raise ReceiptError("a picture of the stored report is larger than any that a report holds")
         except (OSError, ValueError, SyntaxError, Pil.DecompressionBombError) as e:
             raise ReceiptError(f"a picture of the stored report cannot be read: {e}") from e
-    return {_NAMES.get(m.group(3), m.group(3)): f"data:image/{m.group(1)};base64,{m.group(2)}" for m in found}
+    return {unescape(m.group(3)): f"data:image/{m.group(1)};base64,{m.group(2)}" for m in found}
+
+
+def with_stored(fresh: str, stored: str, names: Collection[str]) -> str:
+    """Return a report with some of its pictures taken from a stored one.
+
+    Parameters
+    ----------
+    fresh, stored : str
+        HTML.
+    names : collection of str
+        The pictures, by the words that stand for them.
+
+    Raises
+    ------
+    ReceiptError
+        If the stored one does not show one of them, or as for :func:`pictures_in`.
+    """
+    kept = pictures_in(stored)
+
+    def one(picture: re.Match[str]) -> str:
+        name = unescape(picture.group(3))
+        if name not in names:
+            return picture.group()
+        if name not in kept:
+            raise ReceiptError(f"the stored report does not show what is not at hand either: {name}")
+        return f'src="{kept[name]}" alt="{picture.group(3)}"'
+
+    return _PICTURE.sub(one, fresh)
 
 
 def input_alt(role: str) -> str:

@@ -6,65 +6,53 @@ import base64
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from string import Template
 from typing import Any
 
 from tratto.provenance.lineage import LINEAGE_WORDS, lineage_rows
-from tratto.provenance.receipt import HYPOTHETICAL
+from tratto.provenance.receipt import HYPOTHETICAL, main_output
 from tratto.provenance.report import words as say
 from tratto.provenance.report.compare import input_alt
 from tratto.provenance.report.inputs import ReportInputs
-from tratto.provenance.report.plain import code_block, hash_span, listed, percent, sentence, table_rows, text
+from tratto.provenance.report.plain import hash_span, listed, percent, sentence, table_rows, text
 from tratto.provenance.report.previews import pictures_of
 from tratto.provenance.report.regions import regions_of
-from tratto.provenance.report.words import Passage
-
-# Where scripts may not run, the two pictures simply stand side by side.
-_SCRIPT = """(function () {
-  var box = document.getElementById('compare'), stage = box && box.querySelector('.stage');
-  if (!stage) { return; }
-  var slider = document.createElement('input'), line = document.createElement('div'), overlay = null;
-  slider.type = 'range'; slider.min = 0; slider.max = 100; slider.step = 0.1; slider.value = 50;
-  slider.setAttribute('aria-label', 'Move between before and after');
-  line.className = 'line';
-  slider.addEventListener('input', function () { box.style.setProperty('--cut', slider.value + '%'); });
-  stage.appendChild(slider); stage.appendChild(line);
-  document.getElementById('tools').addEventListener('change', function (e) {
-    if (overlay) { overlay.remove(); overlay = null; }
-    var map = e.target.value && document.getElementById(e.target.value);
-    if (map) {
-      overlay = document.createElement('img');
-      overlay.className = 'overlay'; overlay.alt = ''; overlay.src = map.src;
-      stage.insertBefore(overlay, slider);
-    }
-  });
-  box.classList.add('live');
-  var printed = document.getElementById('printed'), layers = document.createElement('div');
-  layers.className = 'layers';
-  [['', '.after img'], ['overlay', '#map-edit']].forEach(function (one) {
-    var copy = document.createElement('img');
-    copy.className = one[0]; copy.alt = ''; copy.src = document.querySelector(one[1]).src;
-    layers.appendChild(copy);
-  });
-  var words = document.createElement('figcaption');
-  words.textContent = 'The edit map laid over the result';
-  printed.appendChild(layers); printed.appendChild(words);
-})();
-"""
 
 
-def render_report(inputs: ReportInputs) -> str:
+@dataclass(frozen=True)
+class Checked:
+    """What a printed report says beyond that of the bundle, which was made before all was known.
+
+    Attributes
+    ----------
+    verdict : str
+        What checking said when this was made: a word.
+    reasons : tuple of str
+        Why.
+    proof : mapping of str to str
+        What the ledger's proof says, as rows; empty: there is none.
+    """
+
+    verdict: str
+    reasons: tuple[str, ...]
+    proof: Mapping[str, str]
+
+
+def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
     """Return the report as a complete HTML document.
 
     Previews are reduced to at most 1400 pixels a side and turned upright; an enlarged result is compared with the
     source enlarged by the kernel the receipt states.
     """
     receipt = inputs.receipt
+    file = main_output(receipt)["file"]
+    script = _resource("report.js")  # where it may not run, the two pictures simply stand side by side
     values = {
-        "script": _SCRIPT,
-        "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode("ascii"),
+        "script": script,
+        "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         "footer_name": _in_css(inputs.output_name),
         "title": text(f"{inputs.output_name}: Tratto report"),
         "version": text(receipt["tool"]["version"]),
@@ -74,15 +62,18 @@ def render_report(inputs: ReportInputs) -> str:
         "stamp": f'<div class="stamp">{text(receipt["claim"]["stamp"])}</div>' if receipt["claim"]["stamp"] else "",
         "status": text(say.status_of(receipt)[0]),
         "status_kind": "made-up" if receipt["claim"]["status"] == HYPOTHETICAL else "",
-        "status_words": text(say.status_of(receipt)[1]),
         "warnings": _warnings(receipt),
         "figures": "".join(f"<div><b>{text(b)}</b><span>{text(s)}</span></div>" for b, s in say.figures(receipt)),
         "inspection": table_rows(say.inspection_words(receipt["inspection"])),
         "reasons": listed(receipt["recipe"]["resolved"]["reasons"], "Why: "),
         "steps": f"<p>{say.FORENSIC_WORDS}</p>" * receipt["forensic"] + _steps(receipt),
         "claim_rows": table_rows((r["where"], percent(r["share"]), r["status"]) for r in receipt["claim"]["regions"]),
-        "limits": "".join(f"<li>{text(s)}</li>" for s in say.limits(inputs)),
-        "howto": "".join(map(_passage, say.how_to_check(inputs))),
+        "compared": text(say.COMPARED),
+        "format": "" if file is None else text(file["format"].upper()),
+        "recoded": "" if file is None else text(say.recoded_words(receipt)),
+        "commands": text("\n".join(say.commands(inputs))),
+        "checks": text("\n".join(say.checks(inputs))),
+        "original": text(inputs.original_file or ""),
         "hashes": _facts((k, hash_span(v) if v else "none: there was no file") for k, v in say.hashes(inputs)),
         "environment": _facts((k, text(v)) for k, v in say.environment(receipt["environment"])),
         "footer": text(
@@ -91,7 +82,6 @@ def render_report(inputs: ReportInputs) -> str:
         ),
         "maps_head": text(say.maps_head(inputs)),
         "maps_note": text(say.maps_note(inputs)),
-        "basis_words": text(say.basis_words(receipt)) if inputs.confidence is not None else "",
         "no_edit_map": text(say.no_edit_map(receipt)),
         "scene_rows": _facts((k, text(v)) for k, v in say.scene_rows(receipt)),
         "lineage_words": text(LINEAGE_WORDS),
@@ -108,7 +98,13 @@ def render_report(inputs: ReportInputs) -> str:
         f"<figcaption>{text(say.input_words(inputs, role))}</figcaption></figure>"
         for role in sorted(inputs.inputs)
     )
-    return Template(_with_sections(_template(), say.sections(inputs))).substitute(values)
+    parts = say.sections(inputs)
+    if checked is not None:
+        parts |= {"checked", "proof" if checked.proof else "no-proof"}
+        values["verdict"] = text(checked.verdict)
+        values["verdict_reasons"] = _items(checked.reasons)
+        values["proof_rows"] = _facts((text(k), hash_span(v)) for k, v in checked.proof.items())
+    return Template(_with_sections(_resource("report.html"), parts)).substitute(values)
 
 
 _SECTION = re.compile(r"<!--section ([a-z-]+)-->\n((?:(?!<!--section ).)*?)<!--end-->\n", re.DOTALL)
@@ -121,9 +117,13 @@ def _with_sections(page: str, kept: Collection[str]) -> str:
     return page
 
 
-@lru_cache(maxsize=1)
-def _template() -> str:
-    return resources.files("tratto.provenance").joinpath("report.html").read_text(encoding="utf-8")
+@lru_cache(maxsize=2)
+def _resource(name: str) -> str:
+    return resources.files("tratto.provenance").joinpath(name).read_text(encoding="utf-8")
+
+
+def _items(sentences: Iterable[str]) -> str:
+    return "".join(f"<li>{text(s)}</li>" for s in sentences)
 
 
 def _facts(rows: Iterable[tuple[str, str]]) -> str:
@@ -134,7 +134,7 @@ def _warnings(receipt: Mapping[str, Any]) -> str:
     every = say.warnings(receipt)
     if not every:
         return ""
-    return '<div class="warn"><b>Please note</b><ul>' + "".join(f"<li>{text(w)}</li>" for w in every) + "</ul></div>"
+    return f'<div class="warn"><b>Please note</b><ul>{_items(every)}</ul></div>'
 
 
 def _steps(receipt: Mapping[str, Any]) -> str:
@@ -150,13 +150,6 @@ def _steps(receipt: Mapping[str, Any]) -> str:
             f'<div class="step"><h3>{text(step.title)}</h3><table class="facts"><tbody>{body}</tbody></table></div>'
         )
     return "".join(out)
-
-
-def _passage(passage: Passage) -> str:
-    if passage.lines:
-        return code_block(passage.lines)
-    parts = (text(p) if i % 2 == 0 else f"<code>{text(p)}</code>" for i, p in enumerate(passage.words.split("`")))
-    return f"<p>{''.join(parts)}</p>"
 
 
 def _in_css(name: str) -> str:

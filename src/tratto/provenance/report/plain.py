@@ -48,11 +48,6 @@ def shell_quoted(name: str) -> str:
     return shlex.quote("./" + name if name.startswith("-") else name)
 
 
-def code_block(lines: Iterable[str]) -> str:
-    """Return lines as HTML that keeps them."""
-    return f"<pre>{text(chr(10).join(lines))}</pre>"
-
-
 def hash_span(digest: str) -> str:
     """Return a fingerprint as HTML."""
     return f'<span class="hash">{text(digest)}</span>'

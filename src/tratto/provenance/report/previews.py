@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tratto.core.image import Image
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE
 from tratto.imaging.color import view_note
+from tratto.imaging.io import oriented
 from tratto.provenance import pictures as pic
 from tratto.provenance.receipt import main_output, maps_of, recoded
 from tratto.provenance.report.inputs import ReportInputs
@@ -106,8 +107,6 @@ _FULL = CONFIDENCE_FULL * 255  # the error, in 255ths, that confidence 0 stands 
 
 
 def _turner(orientation: int) -> Any:
-    from tratto.imaging.io import oriented
-
     def turn(values: NDArray[Any]) -> NDArray[Any]:
         return np.ascontiguousarray(oriented(values, orientation))
 

@@ -21,64 +21,23 @@ from tratto.provenance.report.plain import delta, percent, sentence, shell_quote
 from tratto.provenance.report.regions import Region, evidence, kind
 from tratto.provenance.xmp import step_source_type
 
-_STATUS_WORDS = {
-    EXISTING: "Nothing was changed: the result holds the same samples as the source.",
-    EVIDENCE: (
-        "Changed pixels are estimates computed from the source itself. No step was of a kind that invents detail; how "
-        "far each estimate may be off is in the confidence map."
-    ),
-    HYPOTHETICAL: (
-        "At least one step may have put in detail that the source does not hold. It may look right and be wrong. Do "
-        "not read fine detail in the changed parts as evidence."
-    ),
-}
-#: The same of a result that does not lie over its source, so that there are no changed parts.
-_STATUS_WORDS_OF_ALL = {
-    EVIDENCE: "All of it is computed from the source itself. No step was of a kind that invents detail.",
-    HYPOTHETICAL: (
-        "At least one step may have put in detail that the source does not hold. It may look right and be wrong. Do "
-        "not read fine detail in it as evidence."
-    ),
-}
+_SAYS = {EXISTING: "existing", EVIDENCE: "evidence", HYPOTHETICAL: "made-up"}
 
 
 def status_of(receipt: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the headline and what it means."""
+    """Return the headline, and the part of the page that says what it means."""
     status, (edit, _) = receipt["claim"]["status"], maps_of(receipt)
-    if status != EXISTING or not recoded(receipt):
-        return sentence(status), (_STATUS_WORDS if edit is not None else _STATUS_WORDS_OF_ALL)[status]
-    kind = main_output(receipt)["file"]["format"].upper()
-    return (
-        f"Existing state, encoded again as {kind}",
-        f"No step changed anything, but the picture was encoded again as {kind}, and {recoded_words(receipt)} from "
-        "those of the source. The maps describe the picture before that.",
-    )
+    if status == EXISTING and recoded(receipt):
+        kind = main_output(receipt)["file"]["format"].upper()
+        return f"Existing state, encoded again as {kind}", "says-recoded"
+    # a result that does not lie over its source has no changed parts
+    return sentence(status), f"says-{'' if edit is not None or status == EXISTING else 'all-'}{_SAYS[status]}"
 
 
 def recoded_words(receipt: Mapping[str, Any]) -> str:
     """Return how much the encoding of the file changed."""
     share = main_output(receipt)["file"].get("recoded_fraction")
     return "samples differ" if share is None else f"{percent(share)} of its samples differ"
-
-
-_BASIS_WORDS = {
-    "model": "What did the work stated it: a network that predicts its own error, or the rule of a method without one.",
-    "self-ensemble": "Taken from how much several runs on turned copies disagree; this tends to be too small.",
-    "mixed": "Partly predicted by a model, partly from how much several runs disagree.",
-    "none": "No step estimated its error, so edited places claim no confidence at all.",
-    "not edited": "Nothing was edited, so nothing was lost.",
-}
-
-
-def basis_words(receipt: Mapping[str, Any]) -> str:
-    """Return where the error estimate comes from; nothing where there is no confidence map."""
-    _, confidence = maps_of(receipt)
-    if confidence is None:
-        return ""
-    basis = confidence["basis"]
-    if basis == "not edited" and recoded(receipt):
-        return "Nothing was edited. What the encoding of the file lost is not in this map."
-    return _BASIS_WORDS[basis]
 
 
 COMPARED = (
@@ -160,6 +119,24 @@ def sections(inputs: ReportInputs) -> frozenset[str]:
         "statements": bool(inputs.receipt["statements"]),
         "lineage": bool(lineage_rows(inputs.receipt)),
     }
+    edit, confidence = maps_of(inputs.receipt)
+    out = main_output(inputs.receipt)
+    optional |= {
+        "original-kept": inputs.original_file is not None,
+        "original-gone": inputs.original_file is None,
+        "signed": inputs.signed is not None,
+        "unsigned": inputs.signed is None,
+        "of-confidence": confidence is not None,
+        "of-edits": edit is not None,
+        "of-ensembles": confidence is not None and confidence["basis"] == "self-ensemble",
+        "of-alpha": edit is not None and edit["stats"]["alpha"] == "not compared",
+        "of-enlarging": (out.get("scale") or 1) > 1,
+        "of-jpeg": out["file"] is not None and out["file"]["format"] == "jpeg",
+    }
+    if confidence is not None:
+        unedited = confidence["basis"] == "not edited" and recoded(inputs.receipt)
+        kept.add("basis-recoded" if unedited else f"basis-{confidence['basis'].replace(' ', '-')}")
+    kept.add(status_of(inputs.receipt)[1])
     return frozenset(kept | {name for name, there in optional.items() if there})
 
 
@@ -359,129 +336,45 @@ def _setting(value: Any) -> str:
     return words if len(words) <= 200 else f"({len(words)} letters, in receipt.json)"
 
 
-def limits(inputs: ReportInputs) -> list[str]:
-    """Return what the result cannot show."""
-    receipt = inputs.receipt
-    limits = [
-        "The confidence map says how far the tool believes it may be from the undamaged picture. It cannot know what "
-        "stood in front of the camera or on the canvas.",
-        f"{COMPARED} A changed sample always counts as changed, even where the difference cannot be seen.",
-        "What was found in the source is measured where it says exact, and an estimate otherwise.",
-        "The fingerprints show that nothing was altered after the work was sealed. They do not show who did the work: "
-        "whoever can change every file of a bundle can also make a new, consistent one. Keep the receipt's "
-        "fingerprint somewhere else if that matters.",
-        "The same recipe gives the same samples on the same kind of machine with the same library versions; elsewhere "
-        "the last digit may differ.",
-    ]
-    edit, confidence = maps_of(receipt)
-    out = main_output(receipt)
-    if edit is None:
-        limits = [s for s in limits if not s.startswith("The edit map")]
-    if confidence is None:
-        limits = [s for s in limits if not s.startswith("The confidence map")]
-    if confidence is not None and confidence["basis"] == "self-ensemble":
-        limits.append("Errors that all runs of the self-ensemble share do not show in the confidence map.")
-    if edit is not None and edit["stats"]["alpha"] == "not compared":
-        limits.append("The alpha channel was enlarged and not compared.")
-    if (out.get("scale") or 1) > 1:
-        limits.append("Enlarging adds pixels, not knowledge: fine detail in them is inferred from the coarser source.")
-    file = out["file"]
-    if file is not None and file["format"] == "jpeg":
-        limits.append(
-            f"The picture was written as JPEG, which loses some of it: {recoded_words(receipt)} from those of the "
-            "result, outside the changed parts too. The maps describe the result before that loss."
-        )
-    return limits
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A paragraph, in which `` ` `` marks what is typed or named so; or lines to type.
-
-    Attributes
-    ----------
-    words : str
-        Empty if these are lines.
-    lines : tuple of str
-    """
-
-    words: str = ""
-    lines: tuple[str, ...] = ()
-
-
-def how_to_check(inputs: ReportInputs) -> list[Passage]:
-    """Return how to check, repeat and undo the work, with and without Tratto."""
-    name = inputs.output_name
-    folder = name.rpartition(".")[0] + ".tratto"
-    receipt = inputs.receipt
-    picture, bundle = shell_quoted(name), shell_quoted(folder)
-    source = receipt["inputs"]["picture"]["file"]
-    ending = (inputs.original_file or "original").rpartition(".")[2]
-    replay = f"tratto replay {bundle}"
+def commands(inputs: ReportInputs) -> list[str]:
+    """Return what checks, repeats and undoes the work with Tratto, in the folder of the picture."""
+    name, receipt = inputs.output_name, inputs.receipt
+    picture = shell_quoted(name)
+    replay = f"tratto replay {shell_quoted(_bundle_of(name))}"
     if inputs.original_file is None:
         replay += f" --input {shell_quoted(inputs.original_name or 'THE-SOURCE-FILE')}"
     kept = {name.rpartition("/")[2].partition(".")[0] for name in inputs.files if name.startswith("inputs/")}
     for role in sorted(set(receipt["inputs"]) - {"picture"} - kept):
         replay += f" --input {role}=THE-{role.upper()}-FILE"
-    parts = [Passage("With Tratto, in the folder of the picture. Nothing is sent anywhere.")]
-    commands = [f"tratto verify {picture}", replay]
+    lines = [f"tratto verify {picture}", replay]
     if inputs.original_file is not None:
-        commands.append(f"tratto revert {picture} -o {shell_quoted('recovered.' + ending)}")
-    parts.append(Passage(lines=tuple(commands)))
-    parts.append(
-        Passage(
-            "The first answers authentic, altered or unknown. The second does the work again and says how exactly it "
-            "agrees."
-            + (
-                " The third gives back the source file, byte for byte."
-                if inputs.original_file is not None
-                else " The source file was not kept here, so this bundle cannot undo the work."
-            )
-        )
-    )
-    parts.append(Passage("Without Tratto, on any system with `sha256sum` (each line prints the fingerprint shown):"))
-    plain = [f"{inputs.receipt_sha256}  {shell_quoted(folder + '/receipt.json')}"]
-    file = main_output(receipt)["file"]
+        ending = inputs.original_file.rpartition(".")[2]
+        lines.append(f"tratto revert {picture} -o {shell_quoted('recovered.' + ending)}")
+    return lines
+
+
+def checks(inputs: ReportInputs) -> list[str]:
+    """Return what prints the fingerprints of the files without Tratto, each line with what it prints."""
+    name, receipt = inputs.output_name, inputs.receipt
+    folder, file, source = _bundle_of(name), main_output(receipt)["file"], receipt["inputs"]["picture"]["file"]
+    found = [(f"{folder}/receipt.json", inputs.receipt_sha256)]
     if file is not None:
-        plain.append(f"{file['sha256'] if inputs.signed is None else inputs.signed.sha256}  {picture}")
+        found.append((name, file["sha256"] if inputs.signed is None else inputs.signed.sha256))
     for facts, map_name in zip(maps_of(receipt), ("edit-map.png", "confidence.png"), strict=True):
         if facts is not None and facts["file_sha256"]:
-            plain.append(f"{facts['file_sha256']}  {shell_quoted(f'{folder}/{map_name}')}")
+            found.append((f"{folder}/{map_name}", facts["file_sha256"]))
     for path in inputs.files:
         where, _, rest = path.partition("/")
         facts = receipt[where][rest.partition(".")[0]]
         if facts["file"] is not None:
-            plain.append(f"{facts['file']['sha256']}  {shell_quoted(f'{folder}/{path}')}")
+            found.append((f"{folder}/{path}", facts["file"]["sha256"]))
     if inputs.original_file is not None and source is not None:
-        plain.append(f"{source['sha256']}  {shell_quoted(f'{folder}/{inputs.original_file}')}")
-    checks = []
-    for line in plain:
-        digest, _, path = line.partition("  ")
-        checks += [f"sha256sum {path}", f"  {digest}"]
-    parts.append(Passage(lines=tuple(checks)))
-    if inputs.signed is None:
-        parts.append(Passage("The picture is unsigned: nothing in it says who made it."))
-    else:
-        parts.append(
-            Passage(
-                "The picture is signed with content credentials (C2PA), which other programs can read, too. Who "
-                "signed, and whether you trust them, is not for this page to say: see what the first command answers."
-            )
-        )
-    parts.append(
-        Passage(
-            "If `ledger.json` lies beside this page, the seal of this bundle is recorded in a ledger, and "
-            "anybody can check that with the stand-alone program that `tratto ledger verifier` writes."
-        )
-    )
-    if inputs.original_file is not None:
-        parts.append(
-            Passage(
-                f"To undo without Tratto, copy `{inputs.original_file}` out of the bundle: it is the "
-                "source file itself."
-            )
-        )
-    return parts
+        found.append((f"{folder}/{inputs.original_file}", source["sha256"]))
+    return [line for path, digest in found for line in (f"sha256sum {shell_quoted(path)}", f"  {digest}")]
+
+
+def _bundle_of(name: str) -> str:
+    return name.rpartition(".")[0] + ".tratto"
 
 
 def hashes(inputs: ReportInputs) -> list[tuple[str, str | None]]:
