@@ -2,11 +2,11 @@
 
 ``python benchmarks/choose_network.py PHOTOS``
 
-PHOTOS is the folder of training photographs; only the held-out ones are read (half size, central 256 x 256). Per kind:
-PSNR of the picture as it is, of each network, of the one that ``tratto restore`` chooses for each picture and of the
-best one for each. The rules in ``tratto.tasks.restore.prevailing`` were drawn from such a table; ``--pictures`` prints
-a line for each picture with what they go by. What the filter for mild blur gains on the same photographs is printed,
-too.
+PHOTOS is the folder of training photographs; only the held-out ones are read (half size, central 256 x 256). Per
+kind: PSNR of the picture as it is, of each network at full effect, of what ``tratto restore`` does to each picture
+(or would, were it asked to with ``--force``) and of the best single network for each. The rules in
+``tratto.tasks.restore.prevailing`` were drawn from such a table; ``--pictures`` prints a line for each picture with
+what they go by. What the filter for mild blur gains on the same photographs is printed, too.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tratto.core.inspection import Inspection
 from tratto.jobs import Session
 from tratto.providers.catalogue import open_provider
 from tratto.providers.restorer.tratto import NETWORKS
-from tratto.steps.denoise import Limited
-from tratto.tasks.restore import RestoreOptions, plan, prevailing
+from tratto.steps.denoise import Denoise, Limited
+from tratto.tasks.restore import RestoreOptions, plan
 from tratto_lab.simulate.degrade import jpeg
 from tratto_lab.simulate.degrade.drawing_real import random_film_grain, random_octave_noise, random_photograph
 from tratto_lab.training.held_out import held_out_crops
@@ -60,11 +60,16 @@ def kinds(draws: int) -> dict[str, list[Degrade]]:
     return out
 
 
-def restored(network: Restorer, held: bool, picture: np.ndarray, found: Inspection) -> np.ndarray:
-    """Run one network, held back as ``restore`` would hold it back if `held`."""
-    step = plan(RestoreOptions(), found).steps
-    limit = getattr(step[0], "limit", None) if step and held else None
-    return (network if limit is None else Limited(network, limit)).restore(picture).image
+def restored(networks: dict[str, Restorer], picture: np.ndarray, found: Inspection) -> tuple[np.ndarray, str]:
+    """Run what ``restore`` would run, step after step, and say what that is; nothing where it leaves the noise alone."""
+    steps = [s for s in plan(RestoreOptions(force=True), found).steps if isinstance(s, Denoise)]
+    asked = [s for s in plan(RestoreOptions(), found).steps if isinstance(s, Denoise)] or steps
+    for step in asked:
+        network = networks[step.damage]
+        held = network if step.limit is None else Limited(network, step.limit)
+        out = held.restore(np.clip(picture, 0, 1)).image
+        picture = picture + np.float32(step.strength) * (out - picture)
+    return picture, " then ".join(f"{s.damage} {s.strength:g}" for s in asked)
 
 
 def main() -> int:
@@ -77,7 +82,8 @@ def main() -> int:
     clean = [crop for _, crop in held_out_crops(given.photos)]
     session = Session()
     networks = {n: open_provider("restorer", "tratto", scale=1, params={"network": n}) for n in NETWORKS}
-    out = [f"| kind | as it is | {' | '.join(networks)} | chosen | best |", "| --- " * (len(networks) + 4) + "|"]
+    heads = ("kind", "as it is", *networks, "restore", "best network")
+    out = [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
     total = []
     for kind, ways in kinds(given.draws).items():
         rows = []
@@ -85,9 +91,9 @@ def main() -> int:
             for draw, way in enumerate(ways):
                 seen = np.ascontiguousarray(way(picture, np.random.default_rng((number, draw))), dtype=np.float32)
                 found = session.inspect(np.round(np.clip(seen, 0, 1) * 255).astype(np.uint8))
-                choice = prevailing(RestoreOptions(), found)
-                each = {n: decibels(restored(r, n != "jpeg", seen, found), picture) for n, r in networks.items()}
-                rows.append([decibels(seen, picture), *each.values(), each[choice], max(each.values())])
+                each = {n: decibels(r.restore(seen).image, picture) for n, r in networks.items()}
+                made, choice = restored(networks, seen, found)
+                rows.append([decibels(seen, picture), *each.values(), decibels(made, picture), max(each.values())])
                 if given.pictures:
                     out.append(_line(kind, choice, rows[-1], found))
         total.append(np.mean(rows, axis=0))

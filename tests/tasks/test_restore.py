@@ -4,7 +4,7 @@ import pytest
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Estimate, Inspection, OctaveNoise, Opinion, Trait
-from tratto.tasks.restore import RestoreOptions, jpeg_share, plan, table_scale
+from tratto.tasks.restore import RestoreOptions, mild_share, plan, table_scale
 
 
 def inspection(noise=0.5, quality=None, blur=0.8, upscale=1.0):
@@ -242,13 +242,15 @@ def test_the_reasons_say_which_network_a_noisy_compressed_picture_gets_and_why()
         return plan(RestoreOptions(**options), replace(inspection(noise=read, quality=60), opinion=said)).reasons
 
     outlived = (
-        "the noise outlived the compression (a network reads sigma 20.0 before compression): the network for real noise"
+        "the noise outlived the compression (a network reads sigma 20.0 before compression): "
+        "the network for real noise, then that for JPEG traces"
     )
     assert outlived in reasons(9.0, 20.0)
     assert "the network for JPEG traces (a network reads sigma 4.0 before compression)" in reasons(4.0, 4.0)
     assert "the network for JPEG traces" in reasons(0.5, 0.5)
-    assert "the noise outlived the compression (sigma 15 as stated): the network for real noise" in reasons(
-        4.0, 4.0, noise_sigma=15
+    assert (
+        "the noise outlived the compression (sigma 15 as stated): the network for real noise, then that for JPEG traces"
+        in reasons(4.0, 4.0, noise_sigma=15)
     )
     assert not any("network" in r for r in reasons(9.0, 20.0, params={"network": "jpeg"}))
     assert not any("network for" in r for r in reasons(9.0, 20.0, provider="nlm"))
@@ -264,20 +266,24 @@ def test_the_grid_is_kept_for_the_network_for_jpeg_traces_that_is_asked_for_by_h
 
 
 @pytest.mark.parametrize(
-    ("quality", "luma", "colour", "noise", "network"),
+    ("quality", "luma", "shares"),
     [
-        (90, (0.4, 0.7, 0.5, 0.3), 0.99, 0.0, "real"),  # compressed mildly: what is even is noise
-        (90, (0.2, 0.4, 0.3, 0.3), 0.99, 0.0, "jpeg"),
-        (75, (0.8, 1.5, 1.1, 1.2), 0.74, 3.4, "real"),  # noise of colours, which the network for JPEG leaves
-        (75, (0.8, 1.5, 1.3, 0.9), 0.99, 4.3, "jpeg"),
-        (75, (1.1, 1.7, 1.6, 0.0), 0.91, 0.0, "jpeg"),  # texture: no network reads noise
-        (50, (0.8, 1.5, 1.1, 1.2), 0.74, 3.4, "jpeg"),
+        (90, (0.4, 0.7, 0.5, 0.3), [("real", 1.0), ("jpeg", 0.25)]),  # what is even under a compression is noise
+        (90, (0.2, 0.4, 0.3, 0.3), [("jpeg", 0.25)]),
+        (75, (0.8, 1.5, 1.1, 1.2), [("real", 1.0), ("jpeg", 0.5)]),
+        (50, (0.8, 1.5, 1.1, 1.2), [("jpeg", 1.0)]),
     ],
 )
-def test_noise_under_mild_compression_is_told_by_its_octaves_and_colours(quality, luma, colour, noise, network):
-    said = Opinion(Trait(noise, 0.5), None, Trait(0.0, 0.1), "network 0123")
-    seen = replace(inspection(noise=0.5, quality=quality), opinion=said, octaves=octaves(luma, colour=colour))
-    assert plan(RestoreOptions(), seen).steps[0].damage == network
+def test_noise_under_compression_is_taken_first_and_then_the_traces(quality, luma, shares):
+    said = Opinion(Trait(3.0, 0.5), None, Trait(0.0, 0.1), "network 0123")
+    seen = replace(inspection(noise=0.5, quality=quality), opinion=said, octaves=octaves(luma), jpeg_grid=(3, 5))
+    steps = plan(RestoreOptions(), seen).steps
+    assert [(s.damage, s.strength) for s in steps] == shares
+    assert [s.grid for s in steps] == [(3, 5) if damage == "jpeg" else (0, 0) for damage, _ in shares]
+    assert [s.strength for s in plan(RestoreOptions(force=True), seen).steps] == [1.0] * len(shares)
+    assert len(plan(RestoreOptions(params={"network": "real"}), seen).steps) == 1
+    assert len(plan(RestoreOptions(provider="nlm"), seen).steps) == 1
+    assert [s.name for s in plan(RestoreOptions(scale=2), seen).steps] == ["denoise"] * len(shares) + ["upscale"]
 
 
 @pytest.mark.parametrize(
@@ -386,17 +392,13 @@ def test_grain_of_film_is_the_users_choice(grain, strength):
     assert plan(RestoreOptions(), colours).steps  # of a camera
 
 
-@pytest.mark.parametrize(
-    ("quality", "noise", "share"),
-    [(40, 0.0, 1.0), (55, 0.0, 1.0), (75, 0.0, 0.5), (90, 0.0, 0.25), (75, 0.85, 0.75), (75, 2.0, 1.0), (90, 1.1, 1.0)],
-)
-def test_mild_compression_without_noise_gets_part_of_the_effect(quality, noise, share):
-    seen = replace(inspection(quality=quality), octaves=octaves((0, noise, 0, 0)))
-    assert jpeg_share(seen) == pytest.approx(share, abs=1e-6)
-    step = plan(RestoreOptions(strength=0.8), seen).steps[0]
+@pytest.mark.parametrize(("quality", "share"), [(20, 1.0), (55, 1.0), (65, 0.75), (75, 0.5), (90, 0.25), (92, 0.25)])
+def test_mild_compression_gets_part_of_the_effect(quality, share):
+    seen = replace(inspection(quality=quality), octaves=octaves((0, 0.3, 0, 0)))
+    assert mild_share(quality) == pytest.approx(share)
+    (step,) = plan(RestoreOptions(strength=0.8), seen).steps
     assert step.strength == pytest.approx(0.8 * share, abs=1e-3)
     assert plan(RestoreOptions(force=True), seen).steps[0].strength == 1.0
-    assert jpeg_share(replace(seen, octaves=None)) == 1.0
 
 
 def test_a_picture_of_one_tint_is_cleaned_as_a_grey_one():
