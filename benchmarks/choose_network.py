@@ -61,7 +61,7 @@ def kinds(draws: int) -> dict[str, list[Degrade]]:
 
 
 def restored(networks: dict[str, Restorer], picture: np.ndarray, found: Inspection) -> tuple[np.ndarray, str]:
-    """Run what ``restore`` would run, step after step, and say what that is; nothing where it leaves the noise alone."""
+    """Run what ``restore`` would run, step after step, and say what that is."""
     steps = [s for s in plan(RestoreOptions(force=True), found).steps if isinstance(s, Denoise)]
     asked = [s for s in plan(RestoreOptions(), found).steps if isinstance(s, Denoise)] or steps
     for step in asked:

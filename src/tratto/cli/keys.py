@@ -131,7 +131,6 @@ def _api_add(
 @exits
 def _api_list(data: _Data = None, as_json: AsJson = False) -> int:
     """List the keys of programs; never the keys themselves."""
-
     found = _access(data).keys()
     if as_json:
         emit_json(found)
