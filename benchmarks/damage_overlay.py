@@ -19,13 +19,10 @@ from PIL import ImageDraw
 from tratto.imaging import io
 from tratto.imaging.color import view_rgb
 from tratto.imaging.masks import CLASSES
+from tratto.imaging.overlay import COLORS
 from tratto.providers.catalogue import open_provider
 from tratto.providers.damage import masks_of
 
-COLORS = {
-    "crack": (230, 60, 50), "weathering": (70, 170, 70), "missing": (60, 110, 230), "dirt": (230, 200, 50),
-    "vandalism": (220, 70, 200), "scratch": (60, 210, 220), "fold": (240, 140, 40), "stain": (150, 90, 220),
-}  # fmt: skip
 ENDINGS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}
 
 

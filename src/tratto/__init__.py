@@ -29,8 +29,10 @@ if TYPE_CHECKING:
         verify,
     )
     from tratto.jobs.functions import recolor, repair, restore
+    from tratto.jobs.lifting import lift
     from tratto.provenance.notary import Notary
     from tratto.provenance.trust import Trust
+    from tratto.tasks.lift import LiftOptions
     from tratto.tasks.recolor import RecolorOptions
     from tratto.tasks.repair import RepairOptions
     from tratto.tasks.restore import RestoreOptions
@@ -43,12 +45,14 @@ _NAMES = {
     "tratto.core.result": ("Result",),
     "tratto.provenance.notary": ("Notary",),
     "tratto.provenance.trust": ("Trust",),
+    "tratto.tasks.lift": ("LiftOptions",),
     "tratto.tasks.recolor": ("RecolorOptions",),
     "tratto.tasks.repair": ("RepairOptions",),
     "tratto.tasks.restore": ("RestoreOptions",),
     "tratto.jobs": (
         *("SaveOptions", "Session", "audit", "find_faces", "inspect", "replay", "revert", "save", "verify"),
     ),
+    "tratto.jobs.lifting": ("lift",),
     "tratto.jobs.functions": ("recolor", "repair", "restore"),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
@@ -56,6 +60,7 @@ _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 __all__ = [
     "Image",
     "Inspection",
+    "LiftOptions",
     "Mask",
     "Notary",
     "Recipe",
@@ -71,6 +76,7 @@ __all__ = [
     "audit",
     "find_faces",
     "inspect",
+    "lift",
     "recolor",
     "repair",
     "replay",

@@ -390,7 +390,7 @@ def test_repair_with_a_mask_that_a_network_proposed_says_so(photo, tmp_path, mon
     line[3] = str(tmp_path / "none")
     done = run.invoke(app, [*line, "--threshold", "0.9"])
     assert done.exit_code == 2
-    assert "no damage was found" in done.output
+    assert "nothing is repaired" in done.output
 
 
 def yolo(path, names):
@@ -544,3 +544,93 @@ def test_damage_is_looked_for_in_the_upright_picture(tmp_path, monkeypatch):
     assert stored.shape == (40, 60)
     assert (stored > 0).sum() == 40
     assert stored[-8:, :5].all()  # turned by a quarter to the right when shown
+
+
+def test_masks_of_a_folder_are_what_repair_takes(photo, tmp_path, monkeypatch):
+    found_by_a_network(monkeypatch)
+    scans = tmp_path / "scans"
+    (scans / "box").mkdir(parents=True)
+    for name in ("one.png", "box/two.png", "box/two.bmp"):
+        with Pil.open(photo) as opened:
+            opened.convert("RGB").save(scans / name)
+    (scans / "broken.png").write_bytes(b"no picture")
+    line = ["mask", "find", str(scans), "-o", str(tmp_path / "masks"), "--overlay", str(tmp_path / "shown")]
+    done = run.invoke(app, line)
+    assert done.exit_code == 8, done.output
+    made = {str(p.relative_to(tmp_path / "masks")) for p in (tmp_path / "masks").rglob("scratch.png")}
+    assert made == {"one/scratch.png", "box/two.png/scratch.png", "box/two.bmp/scratch.png"}
+    with Pil.open(tmp_path / "shown" / "one.png") as opened, Pil.open(photo) as before:
+        shown, was = np.asarray(opened), np.asarray(before.convert("RGB"))
+    assert (shown != was).any(axis=2).sum() == 3 * 55
+    (scans / "broken.png").unlink()
+    line = ["repair", str(scans), "-o", str(tmp_path / "out"), "--mask", str(tmp_path / "masks"), "--keep-ending"]
+    done = run.invoke(app, [*line, "--method", "plate"])
+    assert done.exit_code == 0, done.output
+    assert len(list((tmp_path / "out").rglob("two.*.png"))) == 2
+
+
+def test_nothing_found_means_nothing_written(photo, tmp_path, monkeypatch):
+    import tratto.providers.damage as finder
+    from tratto.tasks.masks import NOTHING
+
+    def clean(self, rgb, kinds=()):
+        return {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
+
+    monkeypatch.setattr(finder.NetworkDetector, "find", clean)
+    masks, out = tmp_path / "masks", tmp_path / "out"
+    done = run.invoke(app, ["mask", "find", str(photo), "-o", str(masks)])
+    assert done.exit_code == 0
+    assert NOTHING in done.output
+    for mask in ("auto", str(masks)):
+        done = run.invoke(app, ["repair", str(photo), "-o", str(out), "--mask", mask])
+        assert done.exit_code == 2
+        assert NOTHING in done.output.replace("\n", " ")
+        assert not out.exists()
+
+
+def test_found_masks_grow_by_their_rim_unless_told(tmp_path, monkeypatch):
+    import tratto.providers.damage as finder
+
+    picture = np.full((120, 160, 3), 90, np.uint8)
+    picture[50:62] = 200
+    Pil.fromarray(picture).save(tmp_path / "print.png")
+
+    def tight(self, rgb, kinds=()):
+        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
+        chances["fold"][53:59, 20:140] = 0.97
+        return chances
+
+    monkeypatch.setattr(finder.NetworkDetector, "find", tight)
+    for given, least, most in (([], 10 * 120, 16 * 130), (["--grow", "0"], 6 * 120, 6 * 120)):
+        out = tmp_path / f"out{len(given)}"
+        line = ["repair", str(tmp_path / "print.png"), "-o", str(out), "--mask", "auto", "--method", "plate", *given]
+        done = run.invoke(app, line)
+        assert done.exit_code == 0, done.output
+        assert least <= (values(out / "print.tratto" / "mask.png") > 0).sum() <= most
+        facts = json.loads((out / "print.tratto" / "receipt.json").read_text())["mask"]["found_by"]
+        assert facts["sizes"] == [[160, 120]]
+        assert ("grown" in facts) is (not given)
+    covered = ["mask", "find", str(tmp_path / "print.png"), "-o", str(tmp_path / "covered"), "--cover"]
+    assert run.invoke(app, covered).exit_code == 0
+    assert (values(tmp_path / "covered" / "fold.png") > 0).sum() >= 10 * 120
+
+
+def test_repair_then_restore_has_one_chain_of_receipts(photo, tmp_path):
+    rng = np.random.default_rng(0)
+    noisy = np.clip(values(photo).astype(float) + rng.normal(0, 15, values(photo).shape), 0, 255).astype(np.uint8)
+    Pil.fromarray(noisy).save(tmp_path / "noisy.png")
+    mask = tmp_path / "m.png"
+    run.invoke(app, ["mask", "draw", str(photo), "-o", str(mask), "--box", "40,40 50,44"])
+    line = ["repair", str(tmp_path / "noisy.png"), "-o", str(tmp_path / "out"), "--mask", str(mask), "--then-restore"]
+    done = run.invoke(app, [*line, "--json"])
+    assert done.exit_code == 0, done.output
+    out = tmp_path / "out"
+    assert {p.name for p in out.glob("*.png")} == {"noisy.png", "noisy-repaired.png"}
+    first = (out / "noisy-repaired.tratto" / "receipt.json").read_bytes()
+    receipt = json.loads((out / "noisy.tratto" / "receipt.json").read_text())
+    assert receipt["task"] == "restore"
+    (parent,) = (out / "noisy.tratto" / "parents").iterdir()
+    assert parent.read_bytes() == first
+    for name in ("noisy.png", "noisy-repaired.png"):
+        assert run.invoke(app, ["verify", str(out / name)]).exit_code == 0
+    assert run.invoke(app, line).exit_code != 0  # nothing is replaced unasked

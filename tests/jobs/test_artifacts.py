@@ -7,7 +7,7 @@ of it, one that lays a contact sheet.
 import json
 import sys
 import types
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import jsonschema
@@ -52,7 +52,8 @@ class Lift(Plain):
         rgb = np.asarray(canvas.image.pixels)
         y, x = np.mgrid[0 : rgb.shape[0], 0 : rgb.shape[1]].astype(np.float32)
         z = np.float32(self.height) * rgb.mean(axis=2, dtype=np.float32) / 255
-        scene = Scene(np.stack([x, y, z], axis=2).reshape(-1, 3).astype(np.float32), rgb.reshape(-1, 3).copy())
+        at = np.stack([x, y, z], axis=2).reshape(-1, 3)
+        scene = Scene.of_points(at, rgb.reshape(-1, 3), 0.5)
         return canvas.replace(scene=scene), self.record(services)
 
 
@@ -142,7 +143,7 @@ def test_a_scene_goes_all_the_way(photo, tmp_path):
     assert "the scene is the one that was sealed, byte by byte" in verdict.reasons
     assert any("report.html, made again from the receipt, is the same" in r for r in verdict.reasons)
     made = receipt["outputs"]["scene"]
-    assert made["scene"]["points"] == 200 * 150
+    assert made["scene"]["gaussians"] == 200 * 150
     assert made["scene"]["high"][:2] == [199.0, 149.0]
     assert made["samples_sha256"] == made["file"]["decoded_samples_sha256"] == receipt["steps"][-1]["output_digest"]
     assert receipt["claim"] == {
@@ -195,7 +196,7 @@ def test_a_scene_of_other_points_is_told_from_its_own(photo, tmp_path):
     assert moved.max_error == pytest.approx(np.abs(one.positions - two.positions).max() / 199, rel=1e-6)
     far = replace(two, positions=two.positions + np.float32(9))
     assert compare_scenes(one, far, "").tier == "different"
-    fewer = Scene(one.positions[:-1], one.colors[:-1])
+    fewer = Scene(**{f.name: getattr(one, f.name)[:-1] for f in fields(Scene)})
     assert compare_scenes(one, fewer, "").tier == "different"
 
 

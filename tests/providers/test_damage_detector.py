@@ -11,7 +11,9 @@ from tratto.providers.damage import (
     YoloDetector,
     YoloOutput,
     decode_yolo,
+    joined,
     letterbox,
+    look_sizes,
 )
 
 CARD = parse_card(
@@ -49,7 +51,7 @@ class Brightness:
 
 def test_there_is_one_plane_per_class_of_the_pictures_size():
     rng = np.random.default_rng(0)
-    rgb = rng.uniform(0, 1, (701, 533, 3)).astype(np.float32)
+    rgb = rng.uniform(0, 1, (301, 533, 3)).astype(np.float32)
     found = NetworkDetector(CARD, Brightness()).find(rgb)
     assert tuple(found) == (*CLASSES, "any")
     np.testing.assert_allclose(found[CLASSES[2]], rgb.mean(axis=2), atol=1e-5)
@@ -69,8 +71,55 @@ def test_a_large_picture_is_shown_smaller_and_answered_in_full_size():
     found = NetworkDetector(CARD, Watching()).find(rgb)[CLASSES[2]]
     assert found.shape == (1800, 1800)
     np.testing.assert_allclose(found, rgb[..., 0], atol=2e-3)
-    assert len(seen) == 1
-    assert seen[0] <= (900 + CARD.multiple) ** 2
+    assert len(seen) == 3  # 256, 512 and 900 pixels
+    assert max(seen) <= (900 + CARD.multiple) ** 2
+
+
+def test_what_one_look_sees_counts_by_kind():
+    names = ("crack", "missing", "weathering", "dirt")
+
+    class BySize(Brightness):
+        """A chance of 0.9 at 256 pixels, 0.4 at 512, 0.2 at 800."""
+
+        def run(self, inputs):
+            (x,) = inputs.values()
+            chance = {256: 0.9, 512: 0.4, 800: 0.2}[min(x.shape[2:])]
+            out = np.zeros((1, len(CLASSES) + 1, *x.shape[2:]), np.float32)
+            for name in names:
+                out[0, CLASSES.index(name)] = chance
+            return {"chance": out}
+
+    found = NetworkDetector(CARD, BySize()).find(np.zeros((800, 800, 3), np.float32))
+    means = [float(found[name].mean()) for name in names]
+    np.testing.assert_allclose(means, [0.9, 0.5, 0.6, 0.4], atol=1e-5)
+
+
+def test_wide_dirt_needs_the_first_look_and_specks_do_not():
+    fine, first = np.zeros((200, 200), np.float32), np.zeros((200, 200), np.float32)
+    fine[20:80, 20:80] = 0.98
+    fine[120:180, 20:80] = 0.98
+    fine[120:126, 150:156] = 0.98
+    first[120:180, 20:80] = 0.98
+    plane = joined("dirt", [first, fine])
+    assert plane[20:80, 20:80].max() < 0.5
+    assert plane[120:180, 20:80].min() > 0.97
+    assert plane[120:126, 150:156].min() > 0.97
+
+
+@pytest.mark.parametrize(
+    ("shape", "sides"),
+    [((256, 400), [256]), ((332, 400), [332]), ((496, 624), [256, 496]), ((4000, 6000), [256, 512, 735])],
+)
+def test_the_sizes_it_looks_at(shape, sides):
+    sizes = look_sizes(*shape)
+    assert [min(size) for size in sizes] == sides
+    for width, height in sizes:
+        assert width / height == pytest.approx(shape[1] / shape[0], rel=0.01)
+
+
+def test_a_very_long_picture_is_never_shown_larger_than_the_last_look():
+    assert all(w * h <= 901**2 for w, h in look_sizes(300, 10_000))
+    assert look_sizes(1, 1) == ((1, 1),)
 
 
 def test_kinds_that_are_told_are_not_judged_and_others_are_not_found():

@@ -115,12 +115,9 @@ def test_growing_and_blending_are_in_mask_and_receipt():
     assert "feathered over 4 pixels" in " ".join(soft.asked.reasons)
 
 
-def test_an_empty_mask_changes_nothing():
-    px = picture()
-    done = tratto.repair(px, mask=np.zeros((120, 150), bool))
-    np.testing.assert_array_equal(done.image.pixels, px)
-    assert done.receipt["claim"]["regions"][0]["share"] == 1
-    assert any("nothing at all" in w for w in done.warnings)
+def test_an_empty_mask_is_no_repair():
+    with pytest.raises(OptionError, match="nothing is repaired"):
+        tratto.repair(picture(), mask=np.zeros((120, 150), bool))
 
 
 def test_what_makes_no_sense_is_refused():
@@ -154,7 +151,7 @@ def test_plan_is_one_step_that_survives_json():
     recipe = plan(RepairOptions(method="telea", grow=2, seed=9), None)
     again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())), step_class)
     assert again == recipe
-    assert recipe.steps[0] == Inpaint(method="telea", grow=2)
+    assert recipe.steps[0] == Inpaint(method="telea", grow=2, grain="match", tight=True)
     assert recipe.seed == 9
 
 
@@ -206,3 +203,58 @@ def test_inks_are_shown_as_light_and_come_back_as_inks():
     np.testing.assert_allclose(out[2, 0], 0.75, atol=1e-6)
     np.testing.assert_allclose(out[0, 0], 0.9, atol=1e-6)
     np.testing.assert_allclose(sigma[2, 0], 0.1, atol=1e-6)
+
+
+def test_specks_in_a_scan_are_filled_in_small_windows():
+    from tratto.steps.inpaint import SCAN_PIXELS
+
+    hole = np.zeros((1500, 1400), bool)
+    spots = np.random.default_rng(3).integers(20, 1380, (30, 2))
+    for y, x in spots:
+        hole[y : y + 4, x : x + 4] = True
+    assert hole.size > SCAN_PIXELS
+    step = Inpaint(fine="tratto", regions=[], tight=True)
+    squares = step._squares(hole, 65)
+    seen = np.zeros(hole.shape, int)
+    for (y0, y1, x0, x1), (a, b, c, d) in squares:
+        seen[y0:y1, x0:x1] += 1
+        assert (a, c) == (max(0, y0 - 65) // 2 * 2, max(0, x0 - 65) // 2 * 2)
+        assert (b, d) == (min(1500, y1 + 65), min(1400, x1 + 65))
+    assert (seen[hole] == 1).all()
+    tight = sum((b - a) * (d - c) for _, (a, b, c, d) in squares)
+    whole = sum((b - a) * (d - c) for _, (a, b, c, d) in Inpaint(fine="tratto", regions=[])._squares(hole, 65))
+    assert tight < 0.3 * whole
+
+
+def test_the_estimate_grows_with_what_there_is_to_fill():
+    from tratto.core.image import Mask
+    from tratto.jobs import Job
+
+    services = Job().services()
+    spot, parts = np.zeros((1500, 1400), np.float32), np.zeros((1500, 1400), np.float32)
+    spot[700:704, 700:704] = 1
+    for y in range(100, 1400, 200):
+        for x in range(100, 1300, 200):
+            parts[y : y + 40, x : x + 40] = 1
+    step = Inpaint(fine="tratto", grain="match", tight=True)
+    few, many = (step.seconds({"edit": Mask(m)}, services) for m in (spot, parts))
+    assert 0 < few < 2 < many
+    assert step.seconds({}, services) is None
+    assert step.seconds({"edit": Mask(spot * 0)}, services) == 0
+
+
+def test_a_deep_part_of_a_scan_is_copied_without_a_rim():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:1300, 0:1300]
+    base = 110 + 60 * (((x + y // 2) // 9) % 2) + 0.03 * x
+    px = np.clip(base[..., None] + rng.normal(0, 3, (1300, 1300, 3)), 0, 255).astype(np.uint8)
+    hole = (y - 600) ** 2 + (x - 700) ** 2 < 40**2
+    done = tratto.repair(px, mask=hole)
+    (region,) = done.resolved.steps[0].regions
+    assert region["by"] == "texture"
+    inside = done.image.pixels[hole].astype(float)
+    assert abs(inside.mean() - px[hole].mean()) < 4
+    assert inside.std() == pytest.approx(px[hole].std(), rel=0.25)
+    np.testing.assert_array_equal(done.image.pixels[~hole], px[~hole])
+    again = tratto.repair(px, mask=hole)
+    np.testing.assert_array_equal(again.image.pixels, done.image.pixels)

@@ -23,6 +23,7 @@ class Commands(RootGroup):
         "describe": "tratto.cli.describe:describe",
         "faces": "tratto.cli.faces:faces",
         "mask": "tratto.cli.mask:mask_app",
+        "lift": "tratto.cli.lift:lift_app",
         "models": "tratto.cli.models:models_app",
         "serve": "tratto.cli.serve:serve",
         "prompts": "tratto.cli.prompts:prompts_app",

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tratto.cli.find import find
 from tratto.cli.guard import exits
 from tratto.cli.mask_edit import edit
 from tratto.cli.show import argument_path, check_new_png, emit_json, make_folder, path_argument, path_option, printable
 from tratto.cli.wall import wall
-from tratto.core.errors import InputError, OptionError, OutputError
+from tratto.core.errors import InputError, OptionError
 from tratto.core.reading import parse_json, small_text
 
 if TYPE_CHECKING:
@@ -230,85 +231,6 @@ _several("subtract", "Take the other masks away from the first one.", lambda m, 
 _several("intersect", "Keep what all masks have in common.", lambda m, v: m.intersection(v))
 
 
-@mask_app.command()
-@exits
-def find(
-    picture: Annotated[Path, path_argument("Damaged picture.", metavar="PICTURE")],
-    out: Annotated[Path, path_option("Folder for a mask of each class found.", "--out", "-o", metavar="DIR")],
-    threshold: Annotated[
-        float, typer.Option(help="Least chance that counts, 0-1; somewhere each find is surer by far.")
-    ] = 0.5,
-    model: Annotated[Path | None, path_option("A YOLO segmentation model of your own, ONNX.", metavar="FILE")] = None,
-    classes: Annotated[
-        str | None, typer.Option(help="Names of that model's classes, if it does not say: crack,stain,...")
-    ] = None,
-    score: Annotated[
-        float | None, typer.Option(help="Least score of a find of that model, 0-1; 0.25 unless given.")
-    ] = None,
-    kind: Annotated[
-        list[str] | None,
-        typer.Option(help="A kind of damage that you see in the picture; repeatable. It has no others then."),
-    ] = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
-) -> int:
-    """Propose masks of damage, one for each class and all.png for their union; look at them before they are used.
-
-    With --overwrite the masks of kinds that are not found this time are removed from the folder.
-    """
-    import numpy as np
-
-    from tratto.core.capability import Use
-    from tratto.imaging import io, masks
-    from tratto.imaging.color import view_rgb
-    from tratto.jobs import Job
-    from tratto.providers.damage import masks_of
-
-    if model is None and classes is not None:
-        raise typer.BadParameter("--classes names the classes of --model")
-    if model is None and score is not None:
-        raise typer.BadParameter("--score is for the finds of --model; the network that ships has --threshold")
-    if model is not None and kind:
-        raise typer.BadParameter("--kind is for the network that ships, not for --model")
-    for flag, number in (("--threshold", threshold), ("--score", 0.25 if score is None else score)):
-        if not 0 < number < 1:
-            raise OptionError(f"{flag} takes a number between 0 and 1, got {number}")
-    image = io.read_image(picture)
-    shown = io.oriented(view_rgb(image), image.meta.orientation)
-    use: Use[Any] = Use("damage")
-    if model is not None:
-        params = {"model": str(model), "score": 0.25 if score is None else score}
-        use = Use("damage", "yolo", params | ({"classes": classes} if classes else {}))
-    chances = Job().services().open(use).find(shown, kind or [])
-    if model is None:
-        found = masks_of(chances, threshold)
-    else:
-        found = {_file_name(n): c >= threshold for n, c in chances.items()}
-    kept = {name: m for name, m in found.items() if m.any()}
-    kept["all"] = np.logical_or.reduce([np.zeros(shown.shape[:2], bool), *kept.values()])
-    for name in kept:  # before anything is written or removed
-        check_new_png(out / f"{name}.png", [picture], overwrite, "a mask")
-    stale = [p for p in (out / f"{n}.png" for n in masks.CLASSES if n not in kept) if overwrite and p.is_file()]
-    stale = [p for p in stale if not (picture.exists() and p.samefile(picture))]
-    written = [write_mask(m.astype(np.float32), out / f"{n}.png", [picture], overwrite) for n, m in kept.items()]
-    for path in stale:  # repair would take an earlier find's for this one's
-        try:
-            path.unlink()
-        except OSError as e:
-            raise OutputError(f"{path} of an earlier find cannot be removed: {e.strerror or e}") from e
-        typer.echo(f"note: {path} is removed: nothing of that kind is found now", err=True)
-    if not as_json and len(kept) > 1:
-        typer.echo(
-            "note: a network proposed these masks; look at them, and correct them, before they are used", err=True
-        )
-    return _tell(written, as_json)
-
-
-def _file_name(name: str) -> str:
-    """Return a class name that is fit for a file: a model's own names may be anything."""
-    kept = "".join(c if c.isalnum() or c in "-_ " else "-" for c in name).strip() or "class"
-    return f"{kept}-class" if kept == "all" else kept[:60]
-
-
+mask_app.command(name="find")(find)
 mask_app.command(name="wall")(wall)
 mask_app.command(name="edit")(edit)

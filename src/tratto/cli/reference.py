@@ -11,15 +11,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from tratto.core.options import CLI, COMMON, HTTP, SDK, Entry, JobLimits, SaveOptions, entries, help_text
-from tratto.tasks import TASKS, Input
+from tratto.tasks import SCENES, TASKS, Input
 from tratto.tasks.doors import type_stub
 
 HEAD = """# Reference of options
 
 Rendered from the models of the options by `python -m tratto.cli.reference`; what the jobs do with them is told in
-[restore](restore.md), [repair](repair.md) and [recolor](recolor.md). An option is offered at the doors that are named:
-`cli` is the command line, `sdk` Python, `http` a form or a request. Local paths and keys are never offered over HTTP:
-there, pictures are uploads and providers are names that `tratto models` shows.
+[restore](restore.md), [repair](repair.md), [recolor](recolor.md) and [lift](lift.md). An option is offered at the doors
+that are named: `cli` is the command line, `sdk` Python, `http` a form or a request. Local paths and keys are never
+offered over HTTP: there, pictures are uploads and providers are names that `tratto models` shows.
 """
 COLUMNS = ("command line", "Python, HTTP", "may be", "unit", "default", "doors", "what it does")
 
@@ -32,6 +32,10 @@ def page() -> str:
         rows = [_row(e, "") for e in entries(task.model) if e.option.doors]
         first = f"`tratto {task.name} PATH... -o OUT`; in Python `{task.example}`"
         parts.append(f"## {task.name}\n{task.summary}\n\n{first}\n\n{_table([*inputs, *rows])}")
+    for task in SCENES:
+        first = f"`tratto {task.name} FOLDER -o OUT`; in Python `{task.example}`"
+        rows = [_row(e, "") for e in entries(task.model) if e.option.doors]
+        parts.append(f"## {task.name}\n{task.summary}\n\n{first}\n\n{_table(rows)}")
     rows = [_row(e, _home(model)) for model in COMMON for e in entries(model)]
     return "\n".join([*parts, f"## Of all jobs\n{_table(rows)}"])
 

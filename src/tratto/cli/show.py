@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any
@@ -113,14 +114,19 @@ def check_new_png(path: Path, inputs: list[Path], overwrite: bool, what: str) ->
         raise OutputError(f"{path} exists; choose another name, or replace it with --overwrite")
 
 
+#: Seconds between two lines of progress where there is no terminal.
+EVERY = 15.0
+
+
 class ProgressLine:
-    """A progress bar on standard error, shown only when that is a terminal."""
+    """A progress bar on standard error; where that is no terminal, a line now and then for what takes long."""
 
     def __init__(self, enabled: bool = True) -> None:
         self._enabled = enabled and sys.stderr.isatty()
         self._bar: Any = None
         self._task: Any = None
         self._stage = ""
+        self._told = 0.0
 
     def __enter__(self) -> ProgressLine:
         if self._enabled:
@@ -154,8 +160,14 @@ class ProgressLine:
             complain(printable(text))
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show how far a stage is."""
+        """Show how far a stage is; where there is no terminal, in a line now and then."""
         if self._bar is None:
+            now = time.monotonic()
+            if stage != self._stage:
+                self._stage, self._told = stage, now
+            elif now - self._told >= EVERY and done < total:
+                self._told = now
+                self.note(f"{stage}: {100 * done // max(total, 1)} %")
             return
         if stage != self._stage or self._task is None:
             if self._task is not None:

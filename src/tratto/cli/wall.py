@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from tratto.cli.find import write_overlay
 from tratto.cli.guard import exits
-from tratto.cli.show import path_argument, path_option, printable
+from tratto.cli.show import check_new_png, path_argument, path_option, printable
 from tratto.core.errors import OptionError
 
 
@@ -30,58 +31,50 @@ def wall(
     tolerance: Annotated[float, typer.Option(help="Above 1, less alike parts are taken in too.")] = 1.0,
     grow: Annotated[float, typer.Option(help="Grow by this many pixels; negative shrinks.")] = 0.0,
     feather: Annotated[float, typer.Option(help="Soften the edge over this many pixels.")] = 0.0,
+    overlay: Annotated[Path | None, path_option("PNG to write the picture into, with the wall in colour.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
 ) -> int:
     """Find a wall from points or a rough drawing on it, and write its mask for tratto recolor."""
-    import numpy as np
-
     from tratto.backends.sam import missing_sam
     from tratto.cli.mask import read_mask, write_mask
-    from tratto.core.capability import Use, WallPrompt
+    from tratto.core.capability import Use
     from tratto.imaging import io
     from tratto.imaging.color import view_rgb
-    from tratto.imaging.wall_mask import adjust_mask
     from tratto.jobs import Job
+    from tratto.jobs.masking import MaskWallOptions, find_wall
 
     sam = provider == "sam"
     if provider not in ("auto", "sam"):
         raise OptionError(f"--provider is auto or sam, got {provider!r}")
     if not sam and (model is not None or box is not None):
         raise OptionError("--model and --box belong to --provider sam")
-    image = io.read_image(picture)
-    rgb = io.oriented(view_rgb(image), image.meta.orientation)
-    if not 0 < tolerance <= 10:
-        raise OptionError(f"--tolerance lies above 0 and up to 10, got {tolerance}")
-    on, off = (
-        tuple((a, b) for a, b in (_numbers(p, 2, f"{flag} takes x,y") for p in given or ()))
-        for flag, given in (("--click", click), ("--not", other))
-    )
-    drawings = (scribble, scribble_not)
-    strokes: list[Any] = [None if drawing is None else read_mask(drawing) > 0.5 for drawing in drawings]
-    for drawing, drawn in zip(drawings, strokes, strict=True):
-        if drawing is not None and drawn.shape != rgb.shape[:2]:
-            raise OptionError(
-                f"{drawing.name} is {drawn.shape[1]}x{drawn.shape[0]}, the picture as shown "
-                f"{rgb.shape[1]}x{rgb.shape[0]}; they must be of one size"
-            )
     if sam and model is None:
         raise missing_sam() or OptionError(
             "--provider sam needs --model FOLDER: a Segment Anything model; see docs/recolor.md"
         )
-    if not sam and not on and (strokes[0] is None or not strokes[0].any()):
+    if not 0 < tolerance <= 10:
+        raise OptionError(f"--tolerance lies above 0 and up to 10, got {tolerance}")
+    if overlay is not None:
+        check_new_png(overlay, [picture, out], overwrite, "an overlay")
+    on, off = (
+        tuple((a, b) for a, b in (_numbers(p, 2, f"{flag} takes x,y") for p in given or ()))
+        for flag, given in (("--click", click), ("--not", other))
+    )
+    drawn = {n: p for n, p in (("scribble", scribble), ("scribble_not", scribble_not)) if p is not None}
+    drawings = {name: read_mask(path) for name, path in drawn.items()}
+    if not sam and not on and not ("scribble" in drawings and (drawings["scribble"] > 0.5).any()):
         raise OptionError("say where the wall is: --click x,y on it, or --scribble with a drawing")
     corners = None
     if box is not None:
         x0, y0, x1, y1 = _numbers(box, 4, "--box takes x0,y0,x1,y1")
         corners = (x0, y0, x1, y1)
-    use: Use[Any] = (
-        Use("wall", "sam", {"model": str(model)}) if sam else Use("wall", "grow", {"tolerance": max(tolerance, 0.01)})
-    )
-    services = Job().services()
-    found = services.open(services.settle(use)).find(rgb, WallPrompt(on, off, corners, strokes[0], strokes[1]))
-    values = adjust_mask(found, grow, feather)
-    inputs = [picture, *(d for d in drawings if d is not None)]
-    told = write_mask(np.ascontiguousarray(values), out, inputs, overwrite)
+    use: Use[Any] | None = Use("wall", "sam", {"model": str(model)}) if sam else None
+    options = MaskWallOptions(clicks=on, others=off, tolerance=tolerance, grow=grow, feather=feather)
+    image = io.read_image(picture)
+    values = find_wall(Job(), image, options, drawings, use, corners)
+    told = write_mask(values, out, [picture, *drawn.values()], overwrite)
+    if overlay is not None:
+        write_overlay(io.oriented(view_rgb(image), image.meta.orientation), {"wall": values}, overlay)
     typer.echo(printable(f"{out}: {told['width']}x{told['height']}, {100 * told['share']:.3g} % is wall"))
     return 0
 

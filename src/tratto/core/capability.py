@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -70,46 +70,44 @@ class ModelRef:
         return {"id": self.id, "sha256": self.sha256, "licence": self.licence, "commercial_use": self.commercial_use}
 
 
-class ProviderInfo(Protocol):
-    """What is known of every opened provider, whatever its capability."""
-
-    @property
-    def provider(self) -> str:
-        """Name in the catalogue."""
-
-    @property
-    def precision(self) -> str:
-        """``"fp32"``, ``"bf16"``, ``"fp16"``, ``"fp64"``, ``"uint8"``."""
-
-    @property
-    def library(self) -> str:
-        """Name and version of what runs it."""
-
-    @property
-    def models(self) -> tuple[ModelRef, ...]:
-        """Weights in use."""
-
-    @property
-    def stand_in(self) -> str:
-        """Not empty when it is a modest stand-in: says for what."""
-
-    @property
-    def generative(self) -> bool:
-        """Whether it may invent detail."""
-
-    @property
-    def megapixels_per_second(self) -> float:
-        """Speed on two cores, for estimates of time only."""
-
-
 @dataclass(frozen=True)
-class RestorerInfo:
-    """What a caller must know to run a restorer on tiles.
+class ProviderInfo:
+    """What is known of every opened provider, whatever its capability.
 
     Attributes
     ----------
     provider : str
-        Name in the provider table.
+        Name in the catalogue.
+    precision : str
+        ``"fp32"``, ``"bf16"``, ``"fp16"``, ``"fp64"``, ``"uint8"``.
+    library : str
+        Name and version of what runs it, such as ``"onnxruntime 1.20.0"``.
+    models : tuple of ModelRef
+        Weights in use; empty for classical methods.
+    stand_in : str
+        Not empty when it is a modest stand-in for a full-size provider: says for what.
+    generative : bool
+        True if it may invent detail (GAN, diffusion); refused by forensic mode.
+    megapixels_per_second : float
+        Input megapixels per second on two cores; for estimates of time only.
+    """
+
+    provider: str
+    _: KW_ONLY
+    precision: str = "fp32"
+    library: str = ""
+    models: tuple[ModelRef, ...] = ()
+    stand_in: str = ""
+    generative: bool = False
+    megapixels_per_second: float = 1.0
+
+
+@dataclass(frozen=True)
+class RestorerInfo(ProviderInfo):
+    """What a caller must know to run a restorer on tiles.
+
+    Attributes
+    ----------
     scale : int
         Output side / input side: 1, 2, 3 or 4.
     tile : int
@@ -121,35 +119,18 @@ class RestorerInfo:
         Tile sides must be multiples of this.
     border : int or None
         Reflected input pixels wanted around the picture itself; None = as many as ``overlap``.
-    generative : bool
-        True if the provider may invent detail (GAN, diffusion); refused by forensic mode.
     has_sigma : bool
         True if it predicts its own error.
-    precision : str
-        ``"fp32"``, ``"bf16"``, ``"fp16"``, ``"uint8"``.
-    models : tuple of ModelRef
-        Empty for classical methods.
-    library : str
-        Name and version of what runs it, such as ``"onnxruntime 1.20.0"``.
-    stand_in : str
-        Not empty when this is a modest stand-in for a full-size provider: says for what.
-    megapixels_per_second : float
-        Input megapixels per second on two cores, from the card; for estimates of time only.
+    params : dict
+        As asked for.
     """
 
-    provider: str
     scale: int
     tile: int
     overlap: int
     multiple: int = 1
     border: int | None = None
-    generative: bool = False
     has_sigma: bool = False
-    precision: str = "fp32"
-    models: tuple[ModelRef, ...] = ()
-    library: str = ""
-    stand_in: str = ""
-    megapixels_per_second: float = 1.0
     params: dict[str, Any] = field(default_factory=dict)
 
 
@@ -170,38 +151,25 @@ class RestoredTile:
 
 
 @dataclass(frozen=True)
-class InpainterInfo:
+class InpainterInfo(ProviderInfo):
     """What a caller must know to run an in-painter.
 
     Attributes
     ----------
-    provider : str
-        Name in the provider table.
     context : int
         Known pixels around a hole that can matter; 0 = all that it is shown (it looks for texture to copy).
     channels : int
         How many channels it takes at once; 0 = any number.
     has_sigma : bool
         True if it predicts its own error.
-    precision, library, stand_in : str
-    models : tuple of ModelRef
-        As for :class:`RestorerInfo`.
-    megapixels_per_second : float
-        Of windows with holes, on two cores; for estimates of time only.
     generative : bool
         True: whoever fills a hole puts in what was not there.
     """
 
-    provider: str
     context: int
     channels: int = 0
     has_sigma: bool = False
-    precision: str = "fp32"
-    models: tuple[ModelRef, ...] = ()
-    library: str = ""
-    stand_in: str = ""
-    megapixels_per_second: float = 1.0
-    generative: bool = True
+    generative: bool = field(default=True, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,29 +189,10 @@ class Filled:
 
 
 @dataclass(frozen=True)
-class DescriberInfo:
-    """Facts about a provider that looks at a picture and says something of it: depth, caption, structure.
+class DescriberInfo(ProviderInfo):
+    """Facts about a provider that looks at a picture and says something of it, but changes no pixel."""
 
-    Attributes
-    ----------
-    provider : str
-        Name in the provider table.
-    precision, library, stand_in : str
-    models : tuple of ModelRef
-        As for :class:`RestorerInfo`.
-    megapixels_per_second : float
-        On two cores; for estimates of time only.
-    generative : bool
-        False: words, depths and marks change no pixel.
-    """
-
-    provider: str
-    precision: str = "fp32"
-    library: str = ""
-    stand_in: str = ""
-    models: tuple[ModelRef, ...] = ()
-    megapixels_per_second: float = 4.0
-    generative: bool = False
+    megapixels_per_second: float = field(default=4.0, kw_only=True)
 
 
 class Describer(Protocol):
@@ -252,6 +201,21 @@ class Describer(Protocol):
     @property
     def info(self) -> DescriberInfo:
         """Facts about it."""
+
+
+@runtime_checkable
+class Rasterizer(Protocol):
+    """Renders Gaussians and carries gradients back; the contract is :class:`tratto.scene.rasterize.Draws`."""
+
+    @property
+    def info(self) -> DescriberInfo:
+        """Facts about it."""
+
+    def render(self, scene: Any, camera: Any, background: Any, constants: Any) -> Any:
+        """Render a scene; see :func:`tratto.scene.rasterize.render`."""
+
+    def backward(self, rendered: Any, color: Any, depth: Any = None, alpha: Any = None) -> Any:
+        """Carry a gradient back; see :func:`tratto.scene.rasterize.backward`."""
 
 
 @runtime_checkable
@@ -337,6 +301,9 @@ class DamageDetector(Describer, Protocol):
         mapping of str to (H, W) float32 in [0, 1]
             By class.
         """
+
+    def sizes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
+        """Return the sizes (width, height) at which a picture of that size is looked at."""
 
 
 @runtime_checkable

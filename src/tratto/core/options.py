@@ -295,6 +295,11 @@ class TaskOptions(Validated, BaseModel):
         """Document the fields."""
         documented(cls)
 
+    @property
+    def following(self) -> str:
+        """Name of the task that is done with the result, as a job of its own; empty: none."""
+        return ""
+
     @classmethod
     def of(cls, fields: Mapping[str, Any], inputs: Mapping[str, Any], read: Callable[[Any], Any]) -> Self:
         """Return options of what a caller gave: fields, and inputs by role, of which some may become fields.

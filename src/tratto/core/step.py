@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from tratto.core.canvas import Canvas
 from tratto.core.capability import ModelRef, Use
-from tratto.core.image import Kernel
+from tratto.core.image import Kernel, Mask
 from tratto.core.services import Services
 
 
@@ -107,6 +107,9 @@ class Step(Protocol):
     def megapixels_per_second(self) -> float | None:
         """Speed on two cores."""
 
+    def seconds(self, masks: Mapping[str, Mask], services: Services) -> float | None:
+        """Time on the reference machine, where it depends on the mask; None: by speed and size."""
+
     @property
     def uses(self) -> tuple[Use[Any], ...]:
         """What it needs of the catalogue."""
@@ -152,6 +155,10 @@ class BaseStep:
     def megapixels_per_second(self) -> float | None:
         """Speed on two cores, for estimates of time; None: that of the provider."""
         return self.speed
+
+    def seconds(self, masks: Mapping[str, Mask], services: Services) -> float | None:
+        """Not known beside its speed."""
+        return None
 
     @property
     def uses(self) -> tuple[Use[Any], ...]:

@@ -74,7 +74,7 @@ def perform(
 
     if bounds.forensic and any(use.fast for step in recipe.steps for use in step.uses):
         raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
-    check_cost(estimate(recipe, image, services, bounds.forensic), bounds.output_pixels, bounds.minutes)
+    check_cost(estimate(recipe, image, services, bounds.forensic, masks), bounds.output_pixels, bounds.minutes)
     working = io.expand_palette(image) if image.mode is ColorMode.PALETTE else image
     canvas = Canvas(working, image, masks, inspection, inputs=inputs or {})
     outcome = run(recipe, canvas, services, allow_generative=not bounds.forensic)

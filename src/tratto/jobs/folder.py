@@ -351,14 +351,15 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
     inputs = {**job.inputs, **({} if chosen is None else {"mask": chosen})}
     details: dict[str, Any] = {"forensic": session.forensic} | ({} if chosen is None else {"mask": _told(chosen)})
     if job.run.dry_run:
-        options, mask = job.options, None
+        options, mask, masks = job.options, None, None
         if chosen is not None and chosen != AUTO_MASK:
             prepared = task.prepare(options, image, Given(inputs, session.limits), run.services())
             options, mask = prepared.options, prepared.mask
+            masks = {} if mask is None else {"edit": mask, **prepared.masks.of_passes()}
             details["mask_share"] = round(mask_share(mask), 6)
         if chosen != AUTO_MASK:
             details["may_change"] = _may_change(mask, image)
-        estimated, inspection = run.plan(options, image)
+        estimated, inspection = run.plan(options, image, masks)
         session.check_cost(estimated)
         recipe = estimated.recipe
         details |= {
@@ -385,18 +386,29 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
     if result.mask is not None:  # as grown, or as found
         details["mask_share"] = round(mask_share(result.mask), 6)
     details["may_change"] = _may_change(result.mask, image)
-    saved = run.save(result, item.output, job.save, item.source, job.run.overwrite or job.run.skip_existing)
+    replace_it = job.run.overwrite or job.run.skip_existing
+    before: list[str] = []
+    source = item.source
+    if job.options.following:
+        # a job of its own: what is repaired is its input, whose receipt the result's account then holds
+        first = item.output.with_name(f"{item.output.stem}-repaired{item.output.suffix}")
+        run.save(result, first, job.save, item.source, replace_it)
+        before = [*result.asked.reasons, f"{first.name} is what is repaired, {item.output.name} made from it"]
+        details |= {"first": str(first), "first_warnings": list(result.warnings)}
+        run, source = session.job(), first
+        result = run.run(job.options.following, {"picture": first})
+    saved = run.save(result, item.output, job.save, source, replace_it)
     edit, _ = maps_of(result.receipt)
     details |= {
         "bundle": str(saved.bundle),
         "receipt_sha256": saved.receipt_sha256,
         "signed": saved.signed or None,
         "entry": saved.entry,
-        "reasons": list(result.asked.reasons),
+        "reasons": [*before, *result.asked.reasons],
         "steps": [r.to_json() for r in result.records],
         "seconds": [r.observed.get("seconds") for r in result.records],
         "warnings": list(result.warnings) + list(saved.warnings),
         "inspection": result.inspection.to_json(),
         "edit": edit["stats"] if edit is not None else None,
     }
-    return FileOutcome(item.source, item.output, "done", "; ".join(result.asked.reasons), 0, details)
+    return FileOutcome(item.source, item.output, "done", "; ".join([*before, *result.asked.reasons]), 0, details)

@@ -39,8 +39,9 @@ def repair(
     caption: str = ...,
     template: str = ...,
     captioner: str = ...,
-    grow: float = ...,
+    grow: float | None = ...,
     blend: float = ...,
+    fill_grain: Literal["match", "none"] = ...,
     seed: int = ...,
     passes: int = ...,
 ) -> Result: ...

@@ -16,7 +16,7 @@ from tratto.backends.devices import check_device
 from tratto.core.canvas import Canvas
 from tratto.core.capability import Use
 from tratto.core.errors import Cancelled, ForbiddenStep, OptionError
-from tratto.core.image import Image
+from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.options import TaskOptions
 from tratto.core.recipe import Recipe
@@ -164,13 +164,13 @@ class Job:
         if self.forensic and options.no_evidence:
             raise ForbiddenStep(f"forensic mode shows what is there, and {options.no_evidence}; drop --forensic")
 
-    def plan(self, options: Any, image: Image) -> tuple[Estimated, Inspection]:
-        """Say what a job with these options would do with an opened picture and what it would cost."""
+    def plan(self, options: Any, image: Image, masks: Mapping[str, Mask] | None = None) -> tuple[Estimated, Inspection]:
+        """Say what a job with these options and masks would do with an opened picture, and what it would cost."""
         from tratto.tasks import task_of
 
         inspection = self.inspect(image)
         recipe = import_module(task_of(options).module).plan(options, inspection)
-        return estimate(recipe, image, self.services(recipe.seed), self.forensic), inspection
+        return estimate(recipe, image, self.services(recipe.seed), self.forensic, masks), inspection
 
     # -- running ------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.capability import Use, WallDetector, WallPrompt
 from tratto.core.errors import OptionError
 from tratto.core.options import BadOptions, TaskOptions, option
 from tratto.tasks import Input, Task
@@ -32,6 +33,7 @@ class MaskFindOptions(TaskOptions):
         (), "Kinds of damage that you see in the picture. It has no others then.", expected="names of kinds of damage",
         metavar="KIND", parse=str, collect=tuple,
     )  # fmt: skip
+    cover: bool = option(True, "Grow each find by what the rim of the damage needs, measured across it.")
 
 
 class MaskWallOptions(TaskOptions):
@@ -79,21 +81,29 @@ def find_damage(job: Job, image: Image, options: MaskFindOptions) -> dict[str, N
     dict of str to (H, W) float32
         0 or 1.
     """
-    from tratto.core.capability import Use
     from tratto.imaging import io
     from tratto.imaging.color import view_rgb
+    from tratto.imaging.rim import grown_by_rims, measure_rims
     from tratto.providers.damage import masks_of
 
     detector: Any = job.services().open(Use("damage"))
     shown = np.ascontiguousarray(io.oriented(view_rgb(image), image.meta.orientation))
     job.report("find damage", 0, 1)
-    found = masks_of(detector.find(shown, list(options.kinds)), options.threshold)
+    marked = masks_of(detector.find(shown, list(options.kinds)), options.threshold)
+    found = {name: values for name, values in marked.items() if values.any()}
+    if options.cover:
+        found = {name: grown_by_rims(values, measure_rims(shown, values)) for name, values in found.items()}
     job.report("find damage", 1, 1)
-    return {name: values.astype(np.float32) for name, values in found.items() if values.any()}
+    return {name: values.astype(np.float32) for name, values in found.items()}
 
 
 def find_wall(
-    job: Job, image: Image, options: MaskWallOptions, drawings: Mapping[str, NDArray[np.float32]]
+    job: Job,
+    image: Image,
+    options: MaskWallOptions,
+    drawings: Mapping[str, NDArray[np.float32]],
+    use: Use[WallDetector] | None = None,
+    box: tuple[float, float, float, float] | None = None,
 ) -> NDArray[np.float32]:
     """Return the mask of a wall, as the picture is shown.
 
@@ -104,6 +114,10 @@ def find_wall(
     options : MaskWallOptions
     drawings : mapping of str to (H, W) float32
         ``scribble`` and ``scribble_not``, as the picture is shown.
+    use : Use or None
+        Who finds it; None: the one that needs no weights.
+    box : (x0, y0, x1, y1) or None
+        Around the wall, for those who take one.
 
     Returns
     -------
@@ -115,7 +129,6 @@ def find_wall(
     OptionError
         If a drawing is of another size.
     """
-    from tratto.core.capability import Use, WallPrompt
     from tratto.imaging import io
     from tratto.imaging.color import view_rgb
     from tratto.imaging.wall_mask import adjust_mask
@@ -129,8 +142,9 @@ def find_wall(
             )
     strokes = [drawings[n] > 0.5 if n in drawings else None for n in ("scribble", "scribble_not")]
     services = job.services()
-    use: Use[Any] = services.settle(Use("wall", "grow", {"tolerance": max(options.tolerance, 0.01)}))
+    use = use or Use("wall", "grow", {"tolerance": max(options.tolerance, 0.01)})
     job.report("find the wall", 0, 1)
-    found = services.open(use).find(rgb, WallPrompt(options.clicks, options.others, None, *strokes))
+    detector: WallDetector = services.open(services.settle(use))
+    found = detector.find(rgb, WallPrompt(options.clicks, options.others, box, *strokes))
     job.report("find the wall", 1, 1)
     return adjust_mask(found, options.grow, options.feather)

@@ -178,25 +178,25 @@ def _second_inputs(account: Account, given: dict[str, Any], limits: Limits | Non
 
 def _compared(stored: Path, facts: Mapping[str, Any], fresh: Artifact, step: str, same: bool) -> Replayed:
     """Say how far the result as it was written is from that of a replay."""
-    from tratto.provenance.bundle import read_picture
+    from tratto.provenance.bundle import read_artifact, read_picture
 
     if isinstance(fresh, Scene):
-        return compare_scenes(Scene.read(stored, facts["scene"]["points"]), fresh, step, same)
+        return compare_scenes(read_artifact(stored, facts), fresh, step, same)
     if not isinstance(fresh, PictureArtifact):
         return Replayed("not comparable", None, None, step, same)
     before = read_picture(stored, facts["picture"]["width"], facts["picture"]["height"])
     return compare(before, fresh.image, step, same)
 
 
-def compare_scenes(stored: Scene, fresh: Scene, step: str, same: bool = False) -> Replayed:
-    """Say how far two scenes lie apart, point by point: positions by the size of the scene, colours by full scale."""
-    if stored.positions.shape != fresh.positions.shape:
+def compare_scenes(stored: Artifact, fresh: Scene, step: str, same: bool = False) -> Replayed:
+    """Say how far two scenes lie apart, Gaussian by Gaussian: positions by their extent, colours by full scale."""
+    if not isinstance(stored, Scene) or stored.positions.shape != fresh.positions.shape:
         return Replayed("different", 1.0, 0.0, step, same)
     size = float(np.ptp(stored.positions, axis=0).max()) or 1.0
     apart = np.concatenate(
         [
             (stored.positions.astype(np.float64) - fresh.positions) / size,
-            (stored.colors.astype(np.float64) - fresh.colors) / 255,
+            stored.colors.astype(np.float64) - fresh.colors,
         ]
     )
     return _tiered(float(np.abs(apart).max()), float((apart**2).sum()), apart.size, step, same)

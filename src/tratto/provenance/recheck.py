@@ -593,7 +593,7 @@ def _made(path: Path, stated: Mapping[str, Any], found: Findings) -> Artifact | 
     if digest != stated["samples_sha256"] or digest != stated["file"]["decoded_samples_sha256"]:
         found.wrong.append(f"what {shown(path.name)} holds is not what the receipt names")
     elif "scene" in facts and facts["scene"] != stated["scene"]:
-        found.wrong.append(f"the receipt states another box around the points than {shown(path.name)} has")
+        found.wrong.append(f"the receipt states something else of the Gaussians than {shown(path.name)} has")
     return made
 
 

@@ -79,7 +79,9 @@ class SpokenCaptions:
         found = find_folder(folder, "part")
         self._network = SpeakingNetwork(found)
         #: Facts about this captioner.
-        self.info = DescriberInfo("joycaption", self._network.precision, library(), models=(found.model,))
+        self.info = DescriberInfo(
+            "joycaption", precision=self._network.precision, library=library(), models=(found.model,)
+        )
 
     def caption(self, picture: Float, damaged: float | None = None) -> str:
         """Describe a picture; see :class:`tratto.core.capability.Captioner`."""

@@ -198,6 +198,7 @@ NOUNS = {
     "in-painter": "in-painter",
     "captioner": "captioner",
     "depth": "depth estimator",
+    "rasterizer": "rasterizer",
     "structure": "finder of edges and lines",
     "damage": "damage detector",
     "estimator": "degradation estimator",
@@ -263,6 +264,12 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _I + "classical",
             "copies texture from elsewhere in the picture, coarse to fine",
             variant="patch",
+            generative=True,
+        ),
+        "texture": Row(
+            _I + "classical",
+            "as patch, searched at a smaller scale and copied at the picture's own, for large scans",
+            variant="texture",
             generative=True,
         ),
         "plate": Row(
@@ -331,6 +338,10 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             variant="geometric",
             stand_in="a depth network",
         ),
+    },
+    "rasterizer": {
+        "cpu": Row(_P + "rasterizer", "our own, numba, on all cores", auto=True, variant="cpu"),
+        "gsplat": Row(_P + "rasterizer", "gsplat 1.5 or later on an NVIDIA GPU, through torch", variant="gsplat"),
     },
     "structure": {
         "canny": Row(_P + "structure", "edges (Canny) and straight lines (LSD), by OpenCV", auto=True),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,19 @@ Float = NDArray[np.float32]
 CARD = "tratto-damage"
 #: Damage of whatever kind, beside the classes.
 ANY = "any"
-#: Mean side above which a picture is shown smaller. The network knows damage as a print of that many pixels shows it;
+#: Mean side of the largest look at a whole picture. The network knows damage as a print of that many pixels shows it;
 #: in a larger scan the same crack is wider than any it has seen.
 SIDE = 900
+#: Shorter side of the smallest look, at which a crease of a sixtieth of the print is as wide as those it has seen.
+FIRST_SIDE = 256
+#: Kinds that show at every size: the mean of all looks counts. Of lines the surest look counts, since they show at the
+#: size at which they are as wide as those that the network knows.
+AREAS = ("missing", "vandalism", "stain")
+#: Eaten surfaces are fine-grained: two looks next to each other have to see them.
+GRAINY = "weathering"
+#: Specks show only if they are not made smaller: the first of several looks does not count. But what is wider than so
+#: many pixels of the last look is none, and would show in the first, too.
+SPECKS, WIDE = "dirt", 11
 #: Name of the network's second output: the chances of a person who knows that every kind is there.
 TOLD_OUTPUT = "chance_if_there"
 #: Least score of a find of a user's own model, unless another is given.
@@ -81,13 +92,15 @@ class NetworkDetector:
     def __init__(self, card: ModelCard, backend: Backend) -> None:
         self._card, self._backend = card, backend
         #: Facts about this detector.
-        self.info = DescriberInfo("tratto", backend.precision, backend.library, models=(backend.model,))
+        self.info = DescriberInfo(
+            "tratto", precision=backend.precision, library=backend.library, models=(backend.model,)
+        )
 
     def find(self, picture: Float, kinds: Sequence[str] = ()) -> Mapping[str, Float]:
         """Return the probability of each class of damage, and of any, for every pixel.
 
-        Large pictures are shown to the network smaller, see :data:`SIDE`; what it answers is enlarged linearly, a class
-        each time it is asked for.
+        The network looks at the picture in several sizes (:meth:`sizes`), and what it answers is joined before anything
+        is decided (:func:`joined`).
 
         Parameters
         ----------
@@ -111,14 +124,21 @@ class NetworkDetector:
         for kind in kinds:
             if kind not in CLASSES:
                 raise OptionError(f"a kind of damage is one of {', '.join(CLASSES)}; got {kind!r}")
+        sizes = self.sizes(*picture.shape[:2])
+        return _Looks([self._look(picture, size, kinds) for size in sizes], picture.shape[1::-1])
+
+    def sizes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
+        """Return the sizes (width, height) at which a picture is looked at; see :func:`look_sizes`."""
+        return look_sizes(height, width)
+
+    def _look(self, picture: Float, size: tuple[int, int], kinds: Sequence[str]) -> dict[str, Float]:
+        """Return the planes of a whole picture, shown at a size (width, height)."""
         import cv2
 
-        h, w = picture.shape[:2]
         planes = (*CLASSES, ANY)
-        share = min(1.0, SIDE / float(np.sqrt(h * w)))
-        small = (max(1, round(w * share)), max(1, round(h * share)))
-        shown = cv2.resize(np.ascontiguousarray(picture), small, interpolation=cv2.INTER_AREA) if share < 1 else picture
-        # Whole: no picture is larger than SIDE squared now, and the network looks at all of it.
+        shown = picture
+        if size != picture.shape[1::-1]:
+            shown = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA)
         height, width = shown.shape[:2]
         below, right = -height % self._card.multiple, -width % self._card.multiple
         framed = np.pad(shown, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -137,28 +157,95 @@ class NetworkDetector:
             seen[name] = np.ascontiguousarray(np.clip(out[0, k, :height, :width], 0, 1))
             if kinds and name not in (*kinds, ANY):
                 seen[name][:] = 0
-        return _Enlarged(seen, (w, h))
+        return seen
 
 
-class _Enlarged(Mapping[str, Float]):
-    """Planes (h, w) by name, enlarged linearly to (width, height) when they are asked for: all at once are large."""
+def look_sizes(height: int, width: int) -> tuple[tuple[int, int], ...]:
+    """Return the sizes (width, height) at which a picture is looked at, the smallest first.
 
-    def __init__(self, planes: dict[str, Float], size: tuple[int, int]) -> None:
-        self._planes, self._size = planes, size
+    The shorter side doubles from :data:`FIRST_SIDE` on as long as it stays clear of the last size: the picture's own,
+    or where it is larger than :data:`SIDE` squared, that.
+
+    Examples
+    --------
+    >>> look_sizes(256, 400), look_sizes(4000, 6000)
+    (((400, 256),), ((384, 256), (768, 512), (1102, 735)))
+    """
+    last = min(1.0, SIDE / float(np.sqrt(height * width)))
+    shares, share = [], FIRST_SIDE / min(height, width)
+    while share * CLEAR <= last:
+        shares.append(share)
+        share *= 2
+    return tuple((max(1, round(width * s)), max(1, round(height * s))) for s in (*shares, last))
+
+
+#: A look is left out if the last one is less than this many times as large.
+CLEAR = 1.3
+
+
+def joined(name: str, planes: Sequence[Float]) -> Float:
+    """Return one chance of a class from those of several looks.
+
+    Parameters
+    ----------
+    name : str
+    planes : sequence of (h, w) float32 in [0, 1]
+        From the smallest look on, brought to one size.
+
+    Examples
+    --------
+    >>> looks = [np.float32([[0.9]]), np.float32([[0.4]])]
+    >>> [round(float(joined(name, looks)[0, 0]), 2) for name in ("fold", "stain", "weathering")]
+    [0.9, 0.65, 0.6]
+    """
+    if len(planes) == 1:
+        return planes[0]
+    if name in AREAS:
+        return np.asarray(np.mean(planes, axis=0), np.float32)
+    if name == SPECKS:
+        return _specks(planes)
+    if name == GRAINY:
+        planes = [np.sqrt(one * other) for one, other in pairwise(planes)]
+    return np.asarray(np.maximum.reduce(list(planes)), np.float32)
+
+
+def _specks(planes: Sequence[Float]) -> Float:
+    """Return the chance of dirt: of the looks but the first, and the mean with that where it is wide."""
+    import cv2
+
+    first, *others = planes
+    plane = np.maximum.reduce(others)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WIDE, WIDE))
+    wide = cv2.morphologyEx((plane >= 0.5).astype(np.uint8), cv2.MORPH_OPEN, kernel)
+    wide = cv2.dilate(wide, kernel) > 0
+    return np.asarray(np.where(wide, np.minimum(plane, (plane + first) / 2), plane), np.float32)
+
+
+class _Looks(Mapping[str, Float]):
+    """What several looks at a picture said, as one chance of each class in full size.
+
+    The planes of the looks are joined at the size of the last one and enlarged linearly when they are asked for: all at
+    once are large.
+    """
+
+    def __init__(self, looks: Sequence[Mapping[str, Float]], size: tuple[int, int]) -> None:
+        self._looks, self._size = looks, size
 
     def __getitem__(self, name: str) -> Float:
         import cv2
 
-        plane = self._planes[name]
-        if plane.shape == self._size[::-1]:
-            return plane
-        return np.asarray(cv2.resize(plane, self._size, interpolation=cv2.INTER_LINEAR), np.float32)
+        size = self._looks[-1][name].shape[::-1]
+        planes = [cv2.resize(look[name], size, interpolation=cv2.INTER_LINEAR) for look in self._looks]
+        plane = joined(name, planes)
+        if size != self._size:
+            plane = cv2.resize(plane, self._size, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(plane, np.float32)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._planes)
+        return iter(self._looks[-1])
 
     def __len__(self) -> int:
-        return len(self._planes)
+        return len(self._looks[-1])
 
 
 def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_CHANCE) -> dict[str, NDArray[np.bool_]]:
@@ -356,6 +443,11 @@ class YoloDetector:
         from tratto.backends.onnx import library
 
         return DescriberInfo("yolo", library=library())
+
+    def sizes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
+        """Return the one size (width, height) at which the model looks."""
+        scale = min(self.side[0] / height, self.side[1] / width)
+        return ((max(1, round(width * scale)), max(1, round(height * scale))),)
 
     def find(self, picture: Float, kinds: Sequence[str] = ()) -> dict[str, Float]:
         """Find damage; only classes that were found. It cannot be told ``kinds``."""

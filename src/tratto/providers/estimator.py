@@ -69,7 +69,9 @@ class NetworkEstimator:
     def __init__(self, card: ModelCard, backend: Backend) -> None:
         self._card, self._backend = card, backend
         #: Facts about this estimator.
-        self.info = DescriberInfo("tratto", backend.precision, backend.library, models=(backend.model,))
+        self.info = DescriberInfo(
+            "tratto", precision=backend.precision, library=backend.library, models=(backend.model,)
+        )
 
     def opinion(self, image: Image, inspection: Inspection) -> Opinion:
         """Ask the network about a picture.

@@ -55,7 +55,9 @@ class _Network:
     def __init__(self, card: ModelCard, backend: Backend) -> None:
         self._card, self._backend = card, backend
         #: Facts about it.
-        self.info = DescriberInfo(self.provider, backend.precision, backend.library, models=(backend.model,))
+        self.info = DescriberInfo(
+            self.provider, precision=backend.precision, library=backend.library, models=(backend.model,)
+        )
 
     def _run(self, tile: Picture) -> dict[str, NDArray[Any]]:
         black, white = self._card.value_range

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tratto.core.errors import MissingExtra, OptionError, OutputError
+from tratto.core.errors import MissingExtra, OptionError, OutputError, UnavailableError
 
 #: What may be sent, unless the owner says otherwise.
 FORMATS = ("png", "jpeg", "tiff", "webp", "bmp")
@@ -153,13 +153,16 @@ def size(text: str) -> int:
 
 
 def need_extra() -> None:
-    """Refuse to go on where what the extra ``server`` installs is missing.
+    """Refuse to go on where what the extra ``server`` installs is missing, or the system has no limits for processes.
 
     Raises
     ------
     MissingExtra
+    UnavailableError
     """
     from importlib.util import find_spec
 
+    if os.name != "posix":
+        raise UnavailableError("the server needs Linux or macOS: it bounds what the processes that decode may take")
     if any(find_spec(name) is None for name in ("fastapi", "uvicorn", "python_multipart")):
         raise MissingExtra("the server", "server")

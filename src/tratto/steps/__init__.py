@@ -12,6 +12,7 @@ _STEPS = {
     "describe": ("tratto.steps.describe", "Describe"),
     "diffuse": ("tratto.steps.diffuse", "Diffuse"),
     "inpaint": ("tratto.steps.inpaint", "Inpaint"),
+    "reconstruct": ("tratto.steps.reconstruct", "Reconstruct"),
     "repaint": ("tratto.steps.repaint", "Repaint"),
     "upscale": ("tratto.steps.upscale", "Upscale"),
 }

@@ -6,6 +6,9 @@ that run into it and filled part by part with copied texture.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -15,15 +18,18 @@ from numpy.typing import NDArray
 from tratto.core.canvas import Canvas
 from tratto.core.capability import Inpainter, Use
 from tratto.core.errors import OptionError
-from tratto.core.image import ColorMode, Image, Samples
+from tratto.core.image import ColorMode, Image, Mask, Samples
 from tratto.core.recipe import step_params
 from tratto.core.services import Services
 from tratto.core.step import BaseStep, StepRecord
 from tratto.imaging.clear import colours_under_clear, opaque_around, premultiplied, within_alpha
+from tratto.imaging.grain import grain_curve, missing_grain, windows_of
 from tratto.imaging.scratch import release
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
+#: Rows y0 to y1 and columns x0 to x1, without the last ones.
+Window = tuple[int, int, int, int]
 
 #: Deep parts reach this much beyond the pixels deeper than ``HALF_DEEP``: what is cut off there is no deeper than that.
 RIM = 2.0
@@ -33,12 +39,20 @@ DEEP = 12.0
 HALF_DEEP = 7.0
 #: ... textured being a deviation of this much from the smoothed surroundings, full scale = 1.
 TEXTURED = 0.045
-#: Side of the squares in which fine damage is filled.
-CELL = 512
+#: Side of the squares in which fine damage is filled, and of the smallest that they are cut into.
+CELL, SMALLEST = 512, 64
 #: Most pixels of a window in which texture is looked for.
 WINDOW = 3_000_000
-#: Name of the in-painter of large parts, in the provider table.
-LARGE = "patch"
+#: Seconds for each megapixel of the windows that each method fills, on the reference machine (benchmarks/estimates.py).
+SECONDS = {
+    "tratto": 1.7, "plate": 0.8, "telea": 0.55, "navier-stokes": 0.6, "biharmonic": 0.8, "patch": 7.5, "texture": 3.0,
+    "grain": 0.9, "whole": 0.15,
+}  # fmt: skip
+#: Samples up to which a copy of the filled picture is kept while grain is put in.
+SMALL = 100_000_000
+GRAIN_NOTE = "noise like the grain around it was put into the filling: it is as strong and as coarse, and shows nothing"
+#: Names of the in-painters of large parts, in the provider table: of a picture, and of a scan of more pixels than that.
+LARGE, SCAN, SCAN_PIXELS = "patch", "texture", 1_500_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,10 @@ class Inpaint(BaseStep):
         height], ``pixels``, ``depth``, ``texture`` and ``by``. None: to be chosen.
     mask : str
         Name of the mask of this pass, which the engine shows as the ``edit`` mask. Empty: the whole.
+    grain : str
+        ``match``: what the filling lacks of the grain around it is put in; ``none``.
+    tight : bool
+        Of a scan of many pixels, whether the squares in which fine damage is filled are cut to what of it they hold.
     """
 
     method: str = "auto"
@@ -68,6 +86,8 @@ class Inpaint(BaseStep):
     fine: str = ""
     regions: list[dict[str, Any]] | None = field(default=None)
     mask: str = ""
+    grain: str = "none"
+    tight: bool = False
     name: ClassVar[str] = "inpaint"
     #: Forensic mode refuses it.
     invents: ClassVar[bool] = True
@@ -77,6 +97,8 @@ class Inpaint(BaseStep):
     def __post_init__(self) -> None:
         if not all(isinstance(v, str) for v in (self.method, self.fine, self.mask)):
             raise OptionError("method and fine are names of in-painters, mask is that of a mask")
+        if self.grain not in ("match", "none"):
+            raise OptionError(f"grain is match or none, got {str(self.grain)[:80]!r}")
         for region in self.regions or []:
             if not isinstance(region, dict) or not {"at", "by"} <= set(region) or len(region["at"]) != 2:
                 raise OptionError(f"a region has at [x, y] and by, got {str(region)[:80]!r}")
@@ -90,10 +112,11 @@ class Inpaint(BaseStep):
         if self.method != "auto":
             return replace(self, regions=[])
         regions: list[dict[str, Any]] = []
+        who = LARGE if hole.size <= SCAN_PIXELS else SCAN
         for part in find_parts(hole):
             texture = surrounding_texture(canvas.image, hole, part.box)
             if part.depth > DEEP or texture > TEXTURED:
-                regions.append({**part.to_json(), "texture": round(texture, 4), "by": LARGE})
+                regions.append({**part.to_json(), "texture": round(texture, 4), "by": who})
         return replace(self, regions=regions)
 
     @property
@@ -107,6 +130,33 @@ class Inpaint(BaseStep):
         """Return the step with the one who fills fine damage fixed."""
         return replace(self, fine=uses[0].provider)
 
+    def seconds(self, masks: Mapping[str, Mask], services: Services) -> float | None:
+        """Return what the windows that have to be filled take, each at its method's speed; None without a mask."""
+        mask = masks.get(self.mask or "edit")
+        if mask is None:
+            return None
+        hole = np.asarray(mask.values > 0)
+        if not hole.any() or hole.all():
+            return 0.0
+        name = self.fine or self.method
+        fine: Inpainter = services.open(Use("in-painter", name))
+        context = fine.info.context or 2 * CELL
+        parts = find_parts(hole) if self.method == "auto" else []
+        deep = [part for part in parts if part.depth > DEEP]
+        who = LARGE if hole.size <= SCAN_PIXELS else SCAN
+        total = 0.0
+        for part in deep:
+            y0, y1, x0, x1 = _around(np.asarray(part.box), hole.shape, who == SCAN)
+            total += SECONDS[who] * (y1 - y0) * (x1 - x0)
+        thin = hole & ~deep_pixels(hole)[0] if deep else hole
+        total += SECONDS.get(name, 1 / fine.info.megapixels_per_second) * sum(
+            (b - a) * (d - c) for _, (a, b, c, d) in self._squares(thin, context)
+        )
+        if self.grain == "match":
+            total += SECONDS["grain"] * sum((b - a) * (d - c) for _, (a, b, c, d) in windows_of(hole))
+        # finding the parts, copying, and bringing the pixels back
+        return (total + SECONDS["whole"] * hole.size) / 1e6
+
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Fill fine damage first, then the large parts, smallest first, so that each sees what is known by then."""
         if not self.fine or self.regions is None:
@@ -116,21 +166,36 @@ class Inpaint(BaseStep):
         # a painter takes its colours from what can be seen; outside the hole the engine puts back what was there
         out[:] = colours_under_clear(image, hole)
         sigma: NDArray[np.uint16] = services.scratch(image.pixels.shape[:2], np.uint16)  # type: ignore[assignment]
-        labels, large = _large_parts(hole, self.regions)
+        labels, large, boxes = _large_parts(hole, self.regions)
         fine = services.open(self.uses[0])
         work = _Work(image, out, sigma, services)
-        fine_hole = hole & ~np.isin(labels, list(large)) if large else hole
+        rest = np.zeros_like(hole)
+        if large:
+            named = np.zeros(len(boxes), bool)
+            named[list(large)] = True
+            rest = named[labels]
+        fine_hole = hole & ~rest
         self._fill_fine(work, fine, hole, fine_hole)
-        rest = hole & ~fine_hole
         users = {self.fine: fine} if fine_hole.any() else {}
         order = sorted(large, key=lambda k: int(large[k]["pixels"]) if "pixels" in large[k] else 0)
-        for done, label in enumerate(order):
+        scan = [k for k in order if large[k]["by"] == SCAN]
+        if scan:
+            users[SCAN] = services.open(Use("in-painter", SCAN))
+            work.fill_at_once(users[SCAN], [_part_job(labels, k, boxes[k], rest, scan=True) for k in scan])
+            rest &= ~np.isin(labels, scan)
+        others = [k for k in order if large[k]["by"] != SCAN]
+        for done, label in enumerate(others):
             who = str(large[label]["by"])
             painter = users.setdefault(who, services.open(Use("in-painter", who)))
-            work.fill(painter, _around(labels == label, hole.shape), rest, labels == label)
-            rest &= labels != label
-            services.progress(self.name, done + 1, len(order))
+            window, unknown, own = _part_job(labels, label, boxes[label], rest)
+            work.fill(painter, window, unknown, own)
+            unknown &= ~own
+            services.progress(self.name, done + 1, len(others))
         record = self._record(users, hole, large, services)
+        if self.grain == "match":
+            strength = work.put_grain(hole)
+            notes = (*record.notes, GRAIN_NOTE) if strength else record.notes
+            record = replace(record, scores={**record.scores, "grain_sigma": round(255 * strength, 4)}, notes=notes)
         alpha = self._alpha(image, hole, out)
         clear = 0 if alpha is None else int(np.count_nonzero(np.asarray(alpha)[hole] == 0))
         if clear:
@@ -152,21 +217,22 @@ class Inpaint(BaseStep):
         """Fill in squares, each with its surroundings, those that hold any fine damage."""
         if not fine.any():
             return
-        height, width = hole.shape
-        todo = [
-            (y, min(y + CELL, height), x, min(x + CELL, width))
-            for y in range(0, height, CELL)
-            for x in range(0, width, CELL)
-            if fine[y : y + CELL, x : x + CELL].any()
-        ]
         # a method that looks at everything gets at least a few cells around
         context = painter.info.context or 2 * CELL
-        for done, (y0, y1, x0, x1) in enumerate(todo):
-            window = (max(0, y0 - context), min(height, y1 + context), max(0, x0 - context), min(width, x1 + context))
-            own = np.zeros_like(fine)
-            own[y0:y1, x0:x1] = fine[y0:y1, x0:x1]
-            work.fill(painter, window, hole, own)
+        todo = self._squares(fine, context)
+        for done, ((y0, y1, x0, x1), window) in enumerate(todo):
+            where = (slice(window[0], window[1]), slice(window[2], window[3]))
+            inner = (slice(y0 - window[0], y1 - window[0]), slice(x0 - window[2], x1 - window[2]))
+            own = np.zeros_like(fine[where])
+            own[inner] = fine[y0:y1, x0:x1]
+            work.fill(painter, window, hole[where], own)
             work.services.progress(self.name, done + 1, len(todo))
+
+    def _squares(self, hole: Bool, context: int) -> list[tuple[Window, Window]]:
+        """Return where fine damage is filled: squares that hold any of it, each with the window that is seen."""
+        if not self.tight or hole.size <= SCAN_PIXELS:
+            return list(zip(_cells(hole, 0), _cells(hole, context), strict=True))
+        return [one for cell in _cells(hole, 0) for one in _cut(hole, cell, context)]
 
     def _record(
         self, users: dict[str, Inpainter], hole: Bool, large: dict[int, dict[str, Any]], services: Services
@@ -204,21 +270,132 @@ class _Work:
     sigma: NDArray[np.uint16]
     services: Services
 
-    def fill(self, painter: Inpainter, window: tuple[int, int, int, int], hole: Bool, own: Bool) -> None:
-        """Fill ``own``, seeing a window in which ``hole`` is unknown."""
+    def fill_at_once(self, painter: Inpainter, jobs: Sequence[tuple[Window, Bool, Bool]]) -> None:
+        """Fill parts on all cores: none sees what another one was filled with, so their order is of no account."""
+        with ThreadPoolExecutor(_cores()) as pool:
+            made = [pool.submit(self._made, painter, *job) for job in jobs]
+            try:
+                for done, ((window, _, mine), one) in enumerate(zip(jobs, made, strict=True)):
+                    self._put(window, mine, *one.result())
+                    self.services.progress("large parts", done + 1, len(jobs))
+            finally:
+                for one in made:
+                    one.cancel()
+
+    def fill(self, painter: Inpainter, window: Window, unknown: Bool, mine: Bool) -> None:
+        """Fill ``mine``, seeing a window in which ``unknown`` is not known; both are of the window's size."""
+        self._put(window, mine, *self._made(painter, window, unknown, mine))
+
+    def _made(self, painter: Inpainter, window: Window, unknown: Bool, mine: Bool) -> tuple[Float, Float]:
+        """Return what a window is filled with, and its expected error."""
         y0, y1, x0, x1 = window
         where = (slice(y0, y1), slice(x0, x1))
         full = np.float32(self.image.max_value)
         native = np.asarray(self.out[where], np.float32) / full
         planes = native[..., None] if native.ndim == 2 else native
-        unknown, mine = hole[where], own[where]
-        values, error = fill_channels(painter, planes, unknown, self.services.seed, self.image.mode)
+        return fill_channels(painter, planes, unknown, self.services.seed, self.image.mode)
+
+    def _put(self, window: Window, mine: Bool, values: Float, error: Float) -> None:
+        """Write what was made of a window into the picture."""
+        y0, y1, x0, x1 = window
+        where = (slice(y0, y1), slice(x0, x1))
+        full = np.float32(self.image.max_value)
+        native = self.out[where]
         levels = np.clip(np.rint(values * full), 0, full).astype(self.out.dtype)
         target = self.out[where]
         target[mine] = levels[..., 0][mine] if native.ndim == 2 else levels[mine]
         self.sigma[where][mine] = np.clip(np.rint(error[mine] * 65535), 0, 65535).astype(np.uint16)
         for array in (self.out, self.sigma, self.image.pixels):
             release(array)
+
+    def put_grain(self, hole: Bool) -> float:
+        """Put in what the filling lacks of the grain around it; return its mean standard deviation, full scale = 1."""
+        full = np.float32(self.image.max_value)
+        curve = grain_curve(self.out, hole, float(full))
+        if curve is None or not hole.any():
+            return 0.0
+        squares, todo = 0.0, windows_of(hole)
+        # no window sees the grain that another one got, so that they can be worked on at once
+        copied = self.out.size < SMALL
+        filled = np.array(self.out) if copied else self.out
+
+        def made(window: Window) -> tuple[Float, Float]:
+            where = (slice(window[0], window[1]), slice(window[2], window[3]))
+            native = np.asarray(filled[where], np.float32) / full
+            planes = native[..., None] if native.ndim == 2 else native
+            return planes, missing_grain(np.ascontiguousarray(planes), hole[where], curve, window, self.services.seed)
+
+        with ThreadPoolExecutor(_cores()) as pool:
+            windows = [window for _, window in todo]
+            results = pool.map(made, windows) if copied else map(made, windows)
+            for done, ((own, window), (planes, grain)) in enumerate(zip(todo, results, strict=True)):
+                squares += self._add(own, window, (planes, grain), hole)
+                self.services.progress("grain", done + 1, len(todo))
+        return float(np.sqrt(squares / int(hole.sum())))
+
+    def _add(
+        self,
+        own: Window,
+        window: Window,
+        made: tuple[Float, Float],
+        hole: Bool,
+    ) -> float:
+        """Put grain into the hole's pixels of a square; return the sum of the variances that were added."""
+        (y0, y1, x0, x1), (planes, grain) = window, made
+        full = np.float32(self.image.max_value)
+        where = (slice(y0, y1), slice(x0, x1))
+        mine = np.zeros((y1 - y0, x1 - x0), bool)
+        inner = (slice(own[0] - y0, own[1] - y0), slice(own[2] - x0, own[3] - x0))
+        mine[inner] = hole[where][inner]
+        levels = np.clip(np.rint((planes + grain) * full), 0, full).astype(self.out.dtype)
+        self.out[where][mine] = levels[..., 0][mine] if self.out.ndim == 2 else levels[mine]
+        added = np.square(grain[mine]).mean(axis=1)
+        # it is independent of what was there
+        error = np.sqrt(np.square(self.sigma[where][mine] / np.float32(65535)) + added)
+        self.sigma[where][mine] = np.clip(np.rint(error * 65535), 0, 65535).astype(np.uint16)
+        return float(added.sum(dtype=np.float64))
+
+
+def _cells(hole: Bool, context: int) -> list[Window]:
+    """Return the squares that hold any of a hole with so many pixels around each: (y0, y1, x0, x1)."""
+    height, width = hole.shape
+    return [
+        (max(0, y - context), min(height, y + CELL + context), max(0, x - context), min(width, x + CELL + context))
+        for y in range(0, height, CELL)
+        for x in range(0, width, CELL)
+        if hole[y : y + CELL, x : x + CELL].any()
+    ]
+
+
+def _cut(hole: Bool, cell: Window, context: int) -> list[tuple[Window, Window]]:
+    """Cut a square to what it holds of a hole, in four if that makes less to look at, and those again."""
+    y0, y1, x0, x1 = cell
+    part = hole[y0:y1, x0:x1]
+    rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+    if not len(rows):
+        return []
+    own = (y0 + int(rows[0]), y0 + int(rows[-1]) + 1, x0 + int(columns[0]), x0 + int(columns[-1]) + 1)
+    # networks work on a grid of two pixels: a window begins on it
+    top, left = (max(0, v - context) // 2 * 2 for v in (own[0], own[2]))
+    window = (top, min(hole.shape[0], own[1] + context), left, min(hole.shape[1], own[3] + context))
+    if max(y1 - y0, x1 - x0) <= SMALLEST:
+        return [(own, window)]
+    middle, centre = (y0 + y1) // 2, (x0 + x1) // 2
+    quarters = [
+        one
+        for a, b in ((y0, middle), (middle, y1))
+        for c, d in ((x0, centre), (centre, x1))
+        for one in _cut(hole, (a, b, c, d), context)
+    ]
+    return quarters if sum(_size(w) for _, w in quarters) < _size(window) else [(own, window)]
+
+
+def _size(window: Window) -> int:
+    return (window[1] - window[0]) * (window[3] - window[2])
+
+
+def _cores() -> int:
+    return max(1, min(8, os.cpu_count() or 1))
 
 
 def fill_channels(painter: Inpainter, planes: Float, hole: Bool, seed: int, mode: ColorMode) -> tuple[Float, Float]:
@@ -274,7 +451,7 @@ class Part:
     """
 
     at: tuple[int, int]
-    box: tuple[int, int, int, int]
+    box: Window
     pixels: int
     depth: float
 
@@ -347,11 +524,13 @@ def _first_pixels(labels: NDArray[np.int32], stats: NDArray[np.int32], count: in
     return out
 
 
-def _large_parts(hole: Bool, regions: list[dict[str, Any]]) -> tuple[NDArray[np.int32], dict[int, dict[str, Any]]]:
-    """Return the labels of all deep parts, and the regions by label."""
+def _large_parts(
+    hole: Bool, regions: list[dict[str, Any]]
+) -> tuple[NDArray[np.int32], dict[int, dict[str, Any]], NDArray[np.int32]]:
+    """Return the labels of all deep parts, the regions by label, and the box of each label."""
     if not regions:
-        return np.zeros((0, 0), np.int32), {}
-    _, labels, _ = _labelled(deep_pixels(hole)[0])
+        return np.zeros((0, 0), np.int32), {}, np.zeros((0, 4), np.int32)
+    _, labels, stats = _labelled(deep_pixels(hole)[0])
     found: dict[int, dict[str, Any]] = {}
     for region in regions:
         x, y = (int(v) for v in region["at"])
@@ -361,20 +540,32 @@ def _large_parts(hole: Bool, regions: list[dict[str, Any]]) -> tuple[NDArray[np.
                 f"the recipe names a part at {x},{y}, where the mask has no deep part; is it another mask?"
             )
         found[label] = region
-    return labels, found
+    return labels, found, stats[:, :4]
 
 
-def _around(part: Bool, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Return the window in which texture for a part is looked for: half as much again on each side, at least 64."""
-    rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
-    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    reach = max(96, max(y1 - y0, x1 - x0))
+def _part_job(
+    labels: NDArray[np.int32], label: int, box: NDArray[np.int32], rest: Bool, scan: bool = False
+) -> tuple[Window, Bool, Bool]:
+    """Return the window of a part, what is unknown in it (a view), and which of that is the part."""
+    window = _around(box, labels.shape, scan)
+    where = (slice(window[0], window[1]), slice(window[2], window[3]))
+    return window, rest[where], labels[where] == label
+
+
+def _around(box: NDArray[np.int32], shape: tuple[int, ...], scan: bool = False) -> Window:
+    """Return the window in which texture for a part is looked for: its size again on each side, at least 96.
+
+    In a scan three quarters of its size, at least 64: there that holds as much of the picture.
+    """
+    x0, y0, width, height = (int(v) for v in box)
+    y1, x1 = y0 + height, x0 + width
+    reach = max(64, max(width, height) * 3 // 4) if scan else max(96, max(width, height))
     while reach > 64 and (y1 - y0 + 2 * reach) * (x1 - x0 + 2 * reach) > WINDOW:
         reach = max(64, reach // 2)
     return max(0, y0 - reach), min(shape[0], y1 + reach), max(0, x0 - reach), min(shape[1], x1 + reach)
 
 
-def surrounding_texture(image: Image, hole: Bool, box: tuple[int, int, int, int]) -> float:
+def surrounding_texture(image: Image, hole: Bool, box: Window) -> float:
     """Return how textured the known surroundings of a part are: deviation from their smoothed selves, full scale = 1.
 
     Parameters

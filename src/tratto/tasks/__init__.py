@@ -73,7 +73,7 @@ class Task:
     inputs : tuple of Input
         The picture first.
     output : str
-        What it makes: ``picture``.
+        What it makes: ``picture`` or ``scene``.
     """
 
     name: str
@@ -162,6 +162,23 @@ TASKS: tuple[Task, ...] = (
 )
 
 
+#: Tasks that work on folders of several photographs, so that no door is derived for them.
+SCENES: tuple[Task, ...] = (
+    Task(
+        "lift",
+        "Make a scene of Gaussians from several photographs with known cameras.",
+        "LiftOptions",
+        "tratto.tasks.lift",
+        'tratto.lift("capture")',
+        (
+            Input("picture", "The first photograph."),
+            Input("view", "The other photographs.", repeatable=True),
+        ),
+        output="scene",
+    ),
+)
+
+
 def task_of(options: object) -> Task:
     """Return the task that an options object belongs to.
 
@@ -170,7 +187,7 @@ def task_of(options: object) -> Task:
     OptionError
         If it is no task's options.
     """
-    for task in TASKS:
+    for task in (*TASKS, *SCENES):
         if type(options).__module__ == task.module:
             return task
     raise OptionError(f"expected the options of a task ({', '.join(t.options for t in TASKS)}), got {options!r}")
@@ -184,7 +201,7 @@ def task_named(name: str) -> Task:
     OptionError
         If there is none.
     """
-    for task in TASKS:
+    for task in (*TASKS, *SCENES):
         if task.name == name:
             return task
-    raise OptionError(f"no task is called {name!r}; there are {', '.join(t.name for t in TASKS)}")
+    raise OptionError(f"no task is called {name!r}; there are {', '.join(t.name for t in (*TASKS, *SCENES))}")

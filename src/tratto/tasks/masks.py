@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tratto.imaging.io import Limits
+    from tratto.imaging.rim import Rims
 
 #: Name of the union that ``tratto mask find`` writes beside the masks of the classes.
 UNION = "all"
@@ -29,6 +30,8 @@ AUTO = "auto"
 MOST = 64
 #: Endings of pictures with which the mask of a class would be passed over.
 OTHER_ENDINGS = (".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+#: What nothing to repair means, whoever looked: the one sentence for it.
+NOTHING = "no damage is marked, so nothing is repaired and nothing is written"
 FOUND = (
     "the mask was proposed by a network that learned from simulated damage, and nobody is known to have looked at it; "
     "what it took for damage may be part of the picture, and it will have missed some"
@@ -70,7 +73,11 @@ def holds_classes(folder: Path) -> bool:
 
 
 def open_masks(
-    mask: Any, image: Image, adjust: tuple[float, float] = (0.0, 0.0), limits: Limits | None = None
+    mask: Any,
+    image: Image,
+    adjust: tuple[float, float] = (0.0, 0.0),
+    limits: Limits | None = None,
+    rims: Rims | None = None,
 ) -> tuple[Mask, MaskParts]:
     """Open what a mask is made of and put it together.
 
@@ -82,6 +89,8 @@ def open_masks(
     adjust : (float, float)
         Pixels to grow each pass by, and width of its feather.
     limits : Limits or None
+    rims : Rims or None
+        What each pass is grown by first.
 
     Returns
     -------
@@ -95,6 +104,7 @@ def open_masks(
     OptionError
         If a mask does not fit the picture, or there are none or too many.
     """
+    from tratto.imaging.rim import grown_by_rims
     from tratto.imaging.wall_mask import adjust_mask
 
     passes = list(mask) if isinstance(mask, Sequence) and not isinstance(mask, str | bytes) else [mask]
@@ -106,6 +116,8 @@ def open_masks(
         given = _by_class(one)
         opened = {kind: _open_named(kind, m, image, limits) for kind, m in given.items()}
         union = np.maximum.reduce([m.values for m in opened.values()])
+        if rims is not None:
+            union = np.maximum(union, grown_by_rims(union > 0.5, rims))
         own = in_16_bits(adjust_mask(union, *adjust))
         if len(passes) > 1:
             parts.append(MaskPart(own, "", number))
@@ -170,7 +182,10 @@ def find_masks(image: Image, threshold: float, services: Services) -> tuple[dict
 
     turn = image.meta.orientation
     detector: DamageDetector = services.open(Use("damage"))
-    found = masks_of(detector.find(np.ascontiguousarray(io.oriented(view_rgb(image), turn))), threshold)
+    shown = np.ascontiguousarray(io.oriented(view_rgb(image), turn))
+    services.progress("find", 0, 1)
+    found = masks_of(detector.find(shown), threshold)
+    services.progress("find", 1, 1)
     masks = {
         kind: Mask(np.ascontiguousarray(io.unoriented(values.astype(np.float32), turn)))
         for kind, values in found.items()
@@ -178,7 +193,31 @@ def find_masks(image: Image, threshold: float, services: Services) -> tuple[dict
     }
     if not masks:
         raise OptionError(
-            f"no damage was found at a threshold of {threshold:g}; lower it (--threshold), or say what you see (tratto "
-            "mask find --kind), or draw a mask (tratto mask draw), and give that with --mask"
+            f"{NOTHING} (nothing is found at a threshold of {threshold:g}); lower it (--threshold), or say what you "
+            "see (tratto mask find --kind), or draw a mask (tratto mask draw), and give that with --mask"
         )
-    return masks, {**detector_facts(detector.info), "threshold": threshold}
+    sizes = [list(size) for size in detector.sizes(*shown.shape[:2])]
+    return masks, {**detector_facts(detector.info), "threshold": threshold, "sizes": sizes}
+
+
+def found_rims(image: Image, masks: Mapping[str, Mask]) -> Rims:
+    """Measure how far damage that was found reaches beyond its masks; see :func:`tratto.imaging.rim.measure_rims`.
+
+    Parameters
+    ----------
+    image : Image
+    masks : mapping of str to Mask
+        By class, hard.
+    """
+    from tratto.imaging.color import view_rgb
+    from tratto.imaging.rim import measure_rims
+
+    return measure_rims(view_rgb(image), np.logical_or.reduce([m.values > 0.5 for m in masks.values()]))
+
+
+def rims_note(rims: Rims) -> str:
+    """Say by how much masks were grown."""
+    return (
+        f"the mask was grown by what the rim of the damage needs, measured across it: {rims.mean:.3g} pixels on "
+        f"average, up to {rims.widest:.3g}"
+    )

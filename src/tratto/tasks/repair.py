@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
 
@@ -32,8 +32,8 @@ class RepairOptions(TaskOptions):
     threshold: float = option(0.5, "Least chance that counts where a network proposes the mask, 0-1.", gt=0, lt=1)
     method: str = option(
         "auto",
-        "auto (chosen for each part of the mask by its size and surroundings), tratto, patch, plate, navier-stokes, "
-        "telea, biharmonic, sdxl or sd15.",
+        "auto (chosen for each part of the mask by its size and surroundings), tratto, patch, texture, plate, "
+        "navier-stokes, telea, biharmonic, sdxl or sd15.",
         http=NAME,
     )
     params: dict[str, Any] = option(
@@ -46,12 +46,30 @@ class RepairOptions(TaskOptions):
         "", "Named words of yours, in which those of {caption} may stand; see tratto prompts.", http=NAMED
     )
     captioner: str = option("auto", "Who says it for a caption of auto; see tratto describe.", http=NAME)
-    grow: float = option(0.0, "Grow the mask by this many pixels, against a rim of damage.", unit="pixels", ge=0, le=64)
+    grow: float | None = option(
+        None,
+        "Grow the mask by this many pixels, against a rim of damage. {none}: a mask that a network proposes by what "
+        "its rim needs, one of yours not at all.",
+        unit="pixels", none="auto", parse=float, ge=0, le=64,
+    )  # fmt: skip
     blend: float = option(
         0.0, "Feather the mask's edge over this many pixels, half of them outside it.", unit="pixels", ge=0, le=64
     )
+    fill_grain: Literal["match", "none"] = option(
+        "match", "match: what is filled gets grain like that around it, in strength, size and colour; none: it stays "
+        "smooth. A diffusion model's painting stays as it is."
+    )  # fmt: skip
     seed: int = option(0, "Seed of the search for texture, or of a diffusion model's noise.", ge=0, le=LARGEST_SEED)
+    then_restore: bool = option(
+        False, "Restore what was repaired, as tratto restore does: photo-repaired.png is what is repaired, photo.png "
+        "the result, whose account holds both receipts.", doors=(CLI,),
+    )  # fmt: skip
     passes: int = option(1, "How many masks are worked through; follows from the masks.", doors=(SDK,), ge=1, le=32)
+
+    @property
+    def following(self) -> str:
+        """``restore``, if that was asked for."""
+        return "restore" if self.then_restore else ""
 
     def check(self, inputs: Mapping[str, Any]) -> None:
         """Refuse a proposed mask among others, and an empty name."""
@@ -96,17 +114,29 @@ def prepare(options: RepairOptions, image: Image, given: Given, services: Servic
     OptionError
         If there is no mask, it does not fit, or no damage is found.
     """
-    from tratto.tasks.masks import AUTO, FOUND, find_masks, open_masks
+    from tratto.tasks.masks import AUTO, FOUND, NOTHING, find_masks, found_rims, open_masks, rims_note
     from tratto.tasks.prepared import Prepared
 
-    mask, found = given.inputs.get("mask"), None
+    mask, found, rims = given.inputs.get("mask"), None, None
+    notes: tuple[str, ...] = ()
     if mask is None:
         raise OptionError("repair needs to know what is damaged: give a mask, white where it is (--mask)")
     if isinstance(mask, str) and mask == AUTO:
         mask, found = find_masks(image, options.threshold, services)
-    damage, parts = open_masks(mask, image, (options.grow, options.blend), given.limits)
-    options = options.model_copy(update={"passes": max(1, len(parts.of_passes()))})
-    return Prepared(options, damage, replace(parts, found_by=found), () if found is None else (FOUND,))
+        notes = (FOUND,)
+        if options.grow is None:
+            rims = found_rims(image, mask)
+            notes = (FOUND, rims_note(rims))
+    grow = options.grow or 0.0
+    damage, parts = open_masks(mask, image, (grow, options.blend), given.limits, rims)
+    if not damage.values.any():
+        raise OptionError(
+            f"{NOTHING} (the mask is black all over); draw a mask (tratto mask draw), or have damage found"
+        )
+    if found is not None and rims is not None:
+        found["grown"] = {"mean": round(rims.mean, 2), "widest": round(rims.widest, 2)}
+    settled = {"passes": max(1, len(parts.of_passes())), "grow": grow if rims is None else round(rims.mean, 2)}
+    return Prepared(options.model_copy(update=settled), damage, replace(parts, found_by=found), notes)
 
 
 def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
@@ -142,6 +172,8 @@ def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
         reasons.append(f"its edge was feathered over {options.blend:g} pixels, half of them outside the mask")
     if is_diffusion(options.method):
         reasons.append("a diffusion model paints it from a prompt: what it shows is invented")
+    elif options.fill_grain == "match":
+        reasons.append("what is filled gets grain like that around it")
     if options.passes > 1:
         reasons.append(f"in {options.passes} passes with a mask each, each on what the one before left")
     steps: list[Step] = []
@@ -151,7 +183,13 @@ def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
     for number in range(1, options.passes + 1):
         mask = pass_name(number) if options.passes > 1 else ""
         if is_diffusion(options.method):
-            steps.append(Diffuse(options.method, options.params, blend=options.blend, grow=options.grow, mask=mask))
+            steps.append(
+                Diffuse(options.method, options.params, blend=options.blend, grow=options.grow or 0.0, mask=mask)
+            )
         else:
-            steps.append(Inpaint(options.method, options.blend, options.grow, mask=mask))
+            steps.append(
+                Inpaint(
+                    options.method, options.blend, options.grow or 0.0, mask=mask, grain=options.fill_grain, tight=True
+                )
+            )
     return Recipe("repair", tuple(steps), options.seed, tuple(reasons))

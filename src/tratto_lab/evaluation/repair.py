@@ -120,14 +120,16 @@ class RepairReport:
 
 
 def as_the_command() -> Method:
-    """Make a method of what ``tratto repair`` does with a picture and a mask."""
+    """Make a method of what ``tratto repair --fill-grain none`` does with a picture and a mask."""
     from tratto.core.result import CONFIDENCE_FULL
     from tratto.jobs import Session
+    from tratto.tasks.repair import RepairOptions
 
     session = Session()
 
     def run(picture: Picture, holes: Bool) -> tuple[Picture, NDArray[np.float32] | None]:
-        done = session.repair(np.rint(picture * 255).astype(np.uint8), mask=holes)
+        options = RepairOptions(fill_grain="none")  # noise that was not there is no nearer to what was
+        done = session.repair(np.rint(picture * 255).astype(np.uint8), options, mask=holes)
         sigma = CONFIDENCE_FULL * (1 - done.confidence.astype(np.float32) / np.float32(65535))
         return np.asarray(done.image.pixels, np.float32) / np.float32(255), sigma
 

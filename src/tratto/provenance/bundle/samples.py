@@ -98,7 +98,7 @@ def read_artifact(path: Path, facts: Mapping[str, Any]) -> Artifact:
         If it cannot be read, or holds more than stated.
     """
     if "scene" in facts:
-        return Scene.read(path, facts["scene"]["points"])
+        return Scene.read(path, facts["scene"]["gaussians"], facts["scene"]["degree"])
     return Picture(read_input(path, facts))
 
 

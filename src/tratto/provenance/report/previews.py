@@ -187,6 +187,14 @@ def _mask_parts(mask: Mapping[str, Any]) -> str:
             f"<p>The mask was proposed by {text(found['provider'])} ({text(found['library'])}) at a threshold of "
             f"{text(found['threshold'])}; nobody is known to have looked at it.</p>"
         )
+        if "sizes" in found:
+            sizes = ", ".join(f"{width} x {height}" for width, height in found["sizes"])
+            words += f"<p>It looked at the picture at {text(sizes)} pixels.</p>"
+        if "grown" in found:
+            mean, widest = found["grown"]["mean"], found["grown"]["widest"]
+            words += (
+                f"<p>It was grown as its rim was measured: by {text(mean)} pixels on average, up to {text(widest)}.</p>"
+            )
     rows = []
     several = max((p["pass"] for p in mask.get("parts", ())), default=1) > 1
     for part in mask.get("parts", ()):

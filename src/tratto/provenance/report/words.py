@@ -63,6 +63,14 @@ def made_from(inputs: ReportInputs) -> str:
     return ", ".join(parts)
 
 
+#: Scores of a step on views that it was not given, and what they are.
+_HELD_OUT = {
+    "held_out_views": "Views held out",
+    "held_out_psnr": "PSNR of the views held out, dB",
+    "held_out_ssim": "SSIM of the views held out",
+}
+
+
 def warnings(receipt: Mapping[str, Any]) -> list[str]:
     """Return what must be known first."""
     return list(dict.fromkeys([*receipt["stand_ins"], *receipt["warnings"]]))
@@ -72,8 +80,9 @@ def figures(receipt: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the figures at the head, each with what it is."""
     (edit, _), source = maps_of(receipt), receipt["inputs"]["picture"]["picture"]
     if main_role(receipt["outputs"]) != "picture":
-        points = main_output(receipt)["scene"]["points"]
-        return [(f"{points}", "points"), (_size(source), f"points of the source, {_kind(source)}")]
+        scene = main_output(receipt)["scene"]
+        seen = (percent(scene["seen"] / scene["gaussians"]), "of them seen in photographs, the rest invented")
+        return [(f"{scene['gaussians']}", "Gaussians"), seen, (_size(source), f"points of the source, {_kind(source)}")]
     out, scale = receipt["outputs"]["picture"]["picture"], receipt["outputs"]["picture"]["scale"]
     after, before = _size(out), _size(source, out["orientation"])
     if edit is None or scale is None:
@@ -164,7 +173,22 @@ def scene_rows(receipt: Mapping[str, Any]) -> list[tuple[str, str]]:
         return []
     scene = receipt["outputs"]["scene"]["scene"]
     low, high = (", ".join(f"{v:g}" for v in scene[k]) for k in ("low", "high"))
-    return [("Points", str(scene["points"])), ("Lowest x, y, z", low), ("Highest x, y, z", high)]
+    seen = f"{scene['seen']} ({percent(scene['seen'] / scene['gaussians'])})"
+    held_out = [
+        (_HELD_OUT[name], f"{value:.4g}")
+        for step in receipt["steps"]
+        for name, value in step["scores"].items()
+        if name in _HELD_OUT
+    ]
+    return [
+        ("Gaussians", str(scene["gaussians"])),
+        ("Seen in photographs", seen),
+        ("Invented", str(scene["gaussians"] - scene["seen"])),
+        ("Degree of the spherical harmonics", str(scene["degree"])),
+        *held_out,
+        ("Lowest x, y, z", low),
+        ("Highest x, y, z", high),
+    ]
 
 
 def statement_rows(receipt: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -63,6 +63,16 @@ def _patch(picture: Float, hole: Bool, seed: int) -> Float:
     return patch_fill(picture, hole, seed)
 
 
+#: Windows of more pixels are searched at a smaller scale by ``texture``.
+SEARCHED = 20_000
+
+
+def _texture(picture: Float, hole: Bool, seed: int) -> Float:
+    from tratto.providers.inpainter.patch import PatchSettings, patch_fill
+
+    return patch_fill(picture, hole, seed, PatchSettings(turns=1, searched=SEARCHED, copied=True))
+
+
 def _plate(picture: Float, hole: Bool, seed: int) -> Float:
     return plate_fill(picture, hole)
 
@@ -104,6 +114,9 @@ def open(request: Request) -> Inpainter:
     if variant == "patch":
         info = InpainterInfo("patch", 0, library=own, megapixels_per_second=0.08)
         return ClassicalInpainter(info, _patch, ErrorCurve(1.07, 3.0))
+    if variant == "texture":
+        info = InpainterInfo("texture", 0, library=own, megapixels_per_second=0.3)
+        return ClassicalInpainter(info, _texture, ErrorCurve(1.07, 3.0))
     if variant == "plate":
         return ClassicalInpainter(
             InpainterInfo("plate", 48, library=own, megapixels_per_second=1.5), _plate, ErrorCurve(0.90, 3.0)

@@ -55,10 +55,17 @@ class PatchSettings:
         Search-and-vote turns at the finest scale that is searched; two more for each coarser one, up to eight.
     sweeps : int
         PatchMatch sweeps in each turn.
+    searched : int
+        Scales of more pixels are not searched: they take over the map of the scale below.
+    copied : bool
+        There each pixel is copied from where the patches around it agree best, and the colours of the rim are evened
+        out, instead of the mean of what all patches say.
     """
 
     turns: int = 3
     sweeps: int = 2
+    searched: int = SEARCH_PIXELS
+    copied: bool = False
 
     def __post_init__(self) -> None:
         if self.turns < 1 or self.sweeps < 1:
@@ -358,12 +365,18 @@ def _one_scale(
     bad = ~valid[start]
     start[bad] = rng.choice(known, int(bad.sum()))
     offsets = _offsets(w)
-    rough = scale.hole.size > SEARCH_PIXELS
+    rough = scale.hole.size > settings.searched
     turns = 1 if rough else min(8, settings.turns + 2 * level)
     if rough:
-        # the map of the scale below is copied as it is: two patches agree as well as the smaller ones did
-        state = (targets, start, np.ones(len(targets), np.float32))
+        if settings.copied:
+            state = _followed(scale, targets, start)
+            start = state[1]
+        else:
+            # the map of the scale below is copied as it is: two patches agree as well as the smaller ones did
+            state = (targets, start, np.ones(len(targets), np.float32))
         _vote(scale, state, depth, sharp=True)
+        if settings.copied and level == 0:
+            _even_rim(scale, state, depth)
         _mirror_border(scale)
     else:
         planes = _features(scale.picture)
@@ -383,6 +396,66 @@ def _one_scale(
     rows, columns = (np.array(a) for a in np.mgrid[0:h, 0:w])
     rows.ravel()[targets], columns.ravel()[targets] = start // w, start % w
     return scale, (rows[scale.inside] - r, columns[scale.inside] - r)
+
+
+def _followed(scale: _Scale, targets: Index, start: Index) -> tuple[Index, Index, Float]:
+    """Let each patch take over the shift of a neighbour where that fits better; return targets, sources, distances."""
+    h, w = scale.hole.shape
+    flat = scale.picture.reshape(-1, scale.picture.shape[2])
+    offsets, valid = _offsets(w), scale.sources.ravel()
+    where = np.full(h * w, -1, np.intp)
+    where[targets] = np.arange(len(targets))
+    now = start.copy()
+
+    def distances(rows: Index, sources: Index) -> Float:
+        out = np.empty(len(rows), np.float32)
+        for k in range(0, len(rows), 16384):
+            part = slice(k, k + 16384)
+            wanted = flat[targets[rows[part], None] + offsets]
+            out[part] = np.square(wanted - flat[sources[part, None] + offsets]).sum(axis=(1, 2))
+        return out
+
+    cost = distances(np.arange(len(targets)), now)
+    for jump in (4, 1):
+        for step in (jump, -jump, jump * w, -jump * w):
+            neighbour = targets + step
+            ok = (neighbour >= 0) & (neighbour < h * w)
+            row = np.where(ok, where[np.clip(neighbour, 0, h * w - 1)], -1)
+            rows = np.flatnonzero(row >= 0)
+            sources = now[row[rows]] - step
+            fits = (sources >= 0) & (sources < h * w) & (sources != now[rows])
+            fits[fits] = valid[sources[fits]]
+            rows, sources = rows[fits], sources[fits]
+            found = distances(rows, sources)
+            better = found < cost[rows]
+            now[rows[better]], cost[rows[better]] = sources[better], found[better]
+    return targets, now, cost
+
+
+#: Pixels over which a difference in colour at the rim is evened out, and over which that fades inwards.
+EVEN, FADE = 6.0, 12.0
+
+
+def _even_rim(scale: _Scale, state: tuple[Index, Index, Float], depth: Float) -> None:
+    """Take from the filling what its sources differ by from the known pixels at the rim, less and less inwards.
+
+    A cheap relative of Poisson blending (Perez, Gangnet and Blake 2003).
+    """
+    import cv2
+
+    targets, sources, _ = state
+    flat = scale.picture.reshape(-1, scale.picture.shape[2])
+    rim = ~scale.hole.ravel()[targets]
+    differs, marks = np.zeros_like(scale.picture), np.zeros(scale.hole.shape, np.float32)
+    differs.reshape(flat.shape)[targets[rim]] = flat[targets[rim]] - flat[sources[rim]]
+    marks.ravel()[targets[rim]] = 1
+    weight = cv2.GaussianBlur(marks, (0, 0), EVEN)
+    mean = (
+        cv2.GaussianBlur(differs, (0, 0), EVEN).reshape(differs.shape) / np.maximum(weight, np.float32(1e-4))[..., None]
+    )
+    share = np.exp(-depth / np.float32(FADE)) * (weight > 1e-4)
+    shift = mean * share[..., None]
+    scale.picture[scale.hole] = np.clip(scale.picture[scale.hole] + shift[scale.hole], 0, 1)
 
 
 def _enlarged(field: tuple[Index, Index], targets: Index, shape: tuple[int, int]) -> Index:

@@ -1,0 +1,149 @@
+"""A folder of photographs with their cameras made into a scene, with its exports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tratto.core.errors import InputError, OptionError, OutputError
+from tratto.core.result import Result
+from tratto.jobs.options import Saved, SaveOptions, as_path
+from tratto.jobs.session import Session
+from tratto.tasks.lift import MOST, LiftOptions
+
+
+@dataclass(frozen=True, eq=False)
+class Lifted:
+    """What became of a capture.
+
+    Attributes
+    ----------
+    result : Result
+    saved : Saved
+    exports : tuple of Path
+        Other forms of the scene, beside it.
+    notes : tuple of str
+    """
+
+    result: Result
+    saved: Saved
+    exports: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+def lift(
+    capture: Path | str, options: LiftOptions | None = None, *, session: Session | None = None, **fields: Any
+) -> Result:
+    """Make a scene of Gaussians from a folder of photographs with known cameras.
+
+    Parameters
+    ----------
+    capture : path
+        A folder with ``transforms.json``, or with COLMAP's cameras and images; see docs/lift.md.
+    options : LiftOptions or None
+        Or give its fields as keywords.
+    session : Session or None
+
+    Returns
+    -------
+    Result
+        Its ``outputs["scene"]`` is a :class:`tratto.core.artifact.Scene`; write it with :func:`tratto.save` as a .ply.
+
+    Raises
+    ------
+    TrattoError
+        One of its kinds; see ``tratto.core.errors``.
+    """
+    if options is not None and fields:
+        raise OptionError("give either options or keywords, not both")
+    chosen, inputs, notes = gathered(as_path(capture, "a folder of photographs"), options or LiftOptions(**fields))
+    result = (session or Session()).run("lift", inputs, chosen, source=inputs["picture"])
+    return result if not notes else _with_notes(result, notes)
+
+
+def _with_notes(result: Result, notes: tuple[str, ...]) -> Result:
+    from dataclasses import replace
+
+    return replace(result, warnings=(*result.warnings, *notes))
+
+
+def gathered(folder: Path, options: LiftOptions) -> tuple[LiftOptions, dict[str, Any], tuple[str, ...]]:
+    """Return the options with the cameras of a folder, the photographs, and what a user should know.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no cameras, or they are broken.
+    """
+    import numpy as np
+
+    from tratto.scene.captures import read_capture
+
+    found = read_capture(folder)
+    shots, notes = found.shots, tuple[str, ...]()
+    if len(shots) < 3:
+        raise InputError(f"{folder} holds {len(shots)} photographs with cameras; a scene needs at least three")
+    if len(shots) > MOST:
+        chosen = np.linspace(0, len(shots) - 1, MOST).round().astype(int)
+        notes = (f"{len(shots)} photographs have cameras; {MOST} of them are used, at equal distances",)
+        shots = tuple(shots[i] for i in chosen)
+    points = found.points
+    drawn = np.sort(np.random.default_rng(options.seed).permutation(len(points))[:2000])
+    # six digits of the scene's size: what a receipt holds is written in decimals
+    rows = [(*(float(f"{v:.6g}") for v in points[i]), *(float(c) for c in found.colors[i])) for i in drawn]
+    cameras = tuple({"camera": s.camera.to_json(), "distortion": list(s.distortion)} for s in shots)
+    inputs = {"picture": shots[0].path, "view": tuple(s.path for s in shots[1:])}
+    return options.model_copy(update={"cameras": cameras, "points": tuple(rows)}), inputs, notes
+
+
+def lift_folder(session: Session, folder: Path, out: Path, options: LiftOptions, overwrite: bool = False) -> Lifted:
+    """Make a scene and write it: OUT/NAME.ply with its bundle, and its exports beside it.
+
+    Parameters
+    ----------
+    session : Session
+    folder : Path
+    out : Path
+        A folder, made where it is missing; or the name of the .ply.
+    options : LiftOptions
+    overwrite : bool
+
+    Raises
+    ------
+    OptionError
+        If an export is unknown.
+    OutputError
+        If something that exists would be replaced.
+    """
+    from tratto.imaging.io.target import check_name, check_target
+    from tratto.scene.formats import EXPORTS, file_name, write_scene
+
+    name = folder.resolve().name or "scene"
+    target = out if out.suffix.lower() == ".ply" and not out.is_dir() else out / f"{name}.ply"
+    for export in options.export:
+        if export not in EXPORTS or export == "ply":
+            raise OptionError(f"--export takes {', '.join(e for e in EXPORTS if e != 'ply')}, got {export!r}")
+    exports = tuple(target.with_name(file_name(target.stem, e)) for e in dict.fromkeys(options.export))
+    for path in (target, *exports):
+        check_target(path)
+        check_name(path)
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists; use --overwrite to replace it. Nothing was written")
+    if "mp4" in options.export:
+        import shutil
+
+        from tratto.core.errors import UnavailableError
+
+        if shutil.which("ffmpeg") is None:  # said before minutes of work
+            raise UnavailableError(
+                "an .mp4 is made by ffmpeg, and there is none on the PATH; install it, or export webp instead"
+            )
+    chosen, inputs, notes = gathered(folder, options)
+    result = session.run("lift", inputs, chosen, source=inputs["picture"])
+    saved = session.save(result, target, SaveOptions(), inputs["picture"], overwrite)
+    scene: Any = result.main
+    for number, (export, path) in enumerate(zip(dict.fromkeys(options.export), exports, strict=True)):
+        session.progress("export", number, len(exports))
+        write_scene(scene, path, export)
+    return Lifted(result, saved, exports, notes)
