@@ -218,10 +218,11 @@ def test_fine_texture_is_not_noise_where_a_network_sees_none():
         (20, 19, "jpeg"),
         (40, 10, "jpeg"),
         (40, 12, "real"),
-        (60, 7, "jpeg"),
-        (60, 8, "real"),
-        (90, 3, "jpeg"),
-        (90, 4, "real"),
+        (55, 7, "jpeg"),
+        (60, 1, "jpeg"),
+        (60, 2, "real"),
+        (90, 1, "jpeg"),
+        (90, 2, "real"),
         (95, 4, "noise"),
     ],
 )
@@ -246,7 +247,7 @@ def test_the_reasons_say_which_network_a_noisy_compressed_picture_gets_and_why()
         "the network for real noise, then that for JPEG traces"
     )
     assert outlived in reasons(9.0, 20.0)
-    assert "the network for JPEG traces (a network reads sigma 4.0 before compression)" in reasons(4.0, 4.0)
+    assert "the network for JPEG traces (a network reads sigma 1.0 before compression)" in reasons(4.0, 1.0)
     assert "the network for JPEG traces" in reasons(0.5, 0.5)
     assert (
         "the noise outlived the compression (sigma 15 as stated): the network for real noise, then that for JPEG traces"
@@ -275,7 +276,7 @@ def test_the_grid_is_kept_for_the_network_for_jpeg_traces_that_is_asked_for_by_h
     ],
 )
 def test_noise_under_compression_is_taken_first_and_then_the_traces(quality, luma, shares):
-    said = Opinion(Trait(3.0, 0.5), None, Trait(0.0, 0.1), "network 0123")
+    said = Opinion(Trait(1.0, 0.5), None, Trait(0.0, 0.1), "network 0123")
     seen = replace(inspection(noise=0.5, quality=quality), opinion=said, octaves=octaves(luma), jpeg_grid=(3, 5))
     steps = plan(RestoreOptions(), seen).steps
     assert [(s.damage, s.strength) for s in steps] == shares

@@ -75,8 +75,9 @@ JPEG_SHARE = ((55.0, 1.0), (75.0, 0.5), (90.0, 0.25))
 #: Noise counts as white where it is spread over fewer pixels than the first, of colours that have less than the second
 #: in common (white noise in three channels 0.67, demosaiced noise more) and shown by single pixels to the third.
 WHITE_SIZE, WHITE_COLOUR, WHITE_SHOWN = 1.4, 0.96, 0.7
-#: From this JPEG quality on, noise of at least so much (1/255; see heard) counts as having outlived the compression.
-HEARD_QUALITY, HEARD = 60.0, 0.7
+#: From this JPEG quality on noise counts as having outlived the compression where at least so much is seen (1/255; see
+#: heard), or at least so much was there before it, as the network reads it or the user states it.
+HEARD_QUALITY, HEARD, SAID = 60.0, 0.7, 1.5
 
 #: Share of single specks from which they are spoken of.
 SPECKS = 0.002
@@ -232,15 +233,16 @@ def prevailing(options: RestoreOptions, inspection: Inspection) -> Damage:
     quality = inspection.jpeg_quality.value
     if quality is None or quality >= CLEAN_QUALITY or options.grain != "keep":
         return "noise" if white(inspection) else "real"
-    said = inspection.opinion
-    if options.noise_sigma is not None:
-        return "real" if options.noise_sigma >= OUTLIVES[0] + OUTLIVES[1] * table_scale(quality) else "jpeg"
-    if quality >= HEARD_QUALITY and heard(inspection) >= HEARD:
+    said, stated = inspection.opinion, options.noise_sigma
+    sigma = stated if stated is not None or said is None else said.noise.value
+    if quality >= HEARD_QUALITY and (sigma or 0.0) >= SAID:
         return "real"
-    if said is None:
+    if stated is None and quality >= HEARD_QUALITY and heard(inspection) >= HEARD:
+        return "real"
+    if sigma is None:
         read = inspection.noise_sigma.value or 0.0
         return "real" if quality >= NOISE_SURVIVES_QUALITY and read >= NOISE_OUTWEIGHS else "jpeg"
-    return "real" if said.noise.value >= OUTLIVES[0] + OUTLIVES[1] * table_scale(quality) else "jpeg"
+    return "real" if sigma >= OUTLIVES[0] + OUTLIVES[1] * table_scale(quality) else "jpeg"
 
 
 def white(inspection: Inspection) -> bool:
