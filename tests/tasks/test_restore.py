@@ -238,16 +238,16 @@ def test_noise_that_outlives_compression_has_its_own_network(quality, noise, net
 
 
 def test_the_reasons_say_which_network_a_noisy_compressed_picture_gets_and_why():
-    def reasons(read, noise, **options):
+    def reasons(read, noise, quality=60, **options):
         said = Opinion(Trait(noise, 0.5), None, Trait(0.0, 0.1), "network 0123")
-        return plan(RestoreOptions(**options), replace(inspection(noise=read, quality=60), opinion=said)).reasons
+        return plan(RestoreOptions(**options), replace(inspection(noise=read, quality=quality), opinion=said)).reasons
 
     outlived = (
         "the noise outlived the compression (a network reads sigma 20.0 before compression): "
         "the network for real noise, then that for JPEG traces"
     )
     assert outlived in reasons(9.0, 20.0)
-    assert "the network for JPEG traces (a network reads sigma 1.0 before compression)" in reasons(4.0, 1.0)
+    assert "the network for JPEG traces (a network reads sigma 4.0 before compression)" in reasons(4.0, 4.0, 50)
     assert "the network for JPEG traces" in reasons(0.5, 0.5)
     assert (
         "the noise outlived the compression (sigma 15 as stated): the network for real noise, then that for JPEG traces"
