@@ -61,13 +61,14 @@ def damaged(clean: Picture, seed: int) -> Iterator[tuple[str, Picture, bytes, Re
     """Yield for each damage its name, the truth, the file, and what a user who knows the damage would force."""
     rng = np.random.default_rng(seed)
     noise = RestoreOptions(force=True, noise_sigma=50, provider="tratto", params={"network": "noise"})
+    real = RestoreOptions(force=True, noise_sigma=50, provider="tratto", params={"network": "real"})
     jpeg = RestoreOptions(force=True, noise_sigma=50, provider="tratto", params={"network": "jpeg"})
     camera = random_pipeline(rng)
     truth = np.clip(photograph(clean, camera, None), 0, 1)
     taken = photograph(clean, camera, rng)
-    yield "camera, PNG", truth, file_of(taken), noise
+    yield "camera, PNG", truth, file_of(taken), real
     yield "camera, JPEG 85", truth, file_of(taken, 85), jpeg
-    yield "noise of all octaves, 1 to 8", clean, file_of(octave_noise(clean, random_octaves(rng, 1, 8), rng)), noise
+    yield "noise of all octaves, 1 to 8", clean, file_of(octave_noise(clean, random_octaves(rng, 1, 8), rng)), real
     for sigma in (4, 15, 50):
         white = rng.normal(0, sigma / 255, clean.shape).astype(np.float32)
         yield f"white noise, sigma {sigma}", clean, file_of(clean + white), noise

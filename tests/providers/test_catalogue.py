@@ -206,7 +206,8 @@ def test_the_network_for_jpeg_is_a_parameter_at_scale_one_only():
 
     assert card_id(1) == card_id(1, {"network": "noise"}) == "tratto-restore-x1"
     assert card_id(1, {"network": "jpeg"}) == "tratto-restore-jpeg"
+    assert card_id(1, {"network": "real"}) == "tratto-restore-real"
     with pytest.raises(OptionError, match="at x1"):
         choose("tratto", 2, {"network": "jpeg"})
-    with pytest.raises(OptionError, match="noise, jpeg"):
+    with pytest.raises(OptionError, match="noise, real, jpeg"):
         choose("tratto", 1, {"network": "blur"})

@@ -4,7 +4,7 @@ import pytest
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Estimate, Inspection, OctaveNoise, Opinion, Trait
-from tratto.tasks.restore import RestoreOptions, jpeg_share, plan, table_scale
+from tratto.tasks.restore import RestoreOptions, mild_share, plan, table_scale
 
 
 def inspection(noise=0.5, quality=None, blur=0.8, upscale=1.0):
@@ -124,12 +124,12 @@ def test_every_bad_option_is_told():
     [
         (0.0, 40, None, "jpeg"),
         (5.0, 90, None, "jpeg"),  # fine texture often reads as this much
-        (11.0, 90, None, "noise"),
-        (13.0, 60, None, "noise"),
+        (11.0, 90, None, "real"),
+        (13.0, 60, None, "real"),
         (13.0, 40, None, "jpeg"),
         (13.0, None, None, "noise"),
         (13.0, 95, None, "noise"),
-        (1.0, 85, 20.0, "noise"),
+        (1.0, 85, 20.0, "real"),
         (20.0, 85, 0.0, "jpeg"),
     ],
 )
@@ -215,13 +215,14 @@ def test_fine_texture_is_not_noise_where_a_network_sees_none():
 @pytest.mark.parametrize(
     ("quality", "noise", "network"),
     [
-        (20, 20, "jpeg"),
-        (40, 12, "jpeg"),
-        (40, 14, "noise"),
-        (60, 9, "jpeg"),
-        (60, 10.5, "noise"),
-        (90, 5, "jpeg"),
-        (90, 6, "noise"),
+        (20, 19, "jpeg"),
+        (40, 10, "jpeg"),
+        (40, 12, "real"),
+        (55, 7, "jpeg"),
+        (60, 1, "jpeg"),
+        (60, 2, "real"),
+        (90, 1, "jpeg"),
+        (90, 2, "real"),
         (95, 4, "noise"),
     ],
 )
@@ -237,18 +238,20 @@ def test_noise_that_outlives_compression_has_its_own_network(quality, noise, net
 
 
 def test_the_reasons_say_which_network_a_noisy_compressed_picture_gets_and_why():
-    def reasons(read, noise, **options):
+    def reasons(read, noise, quality=60, **options):
         said = Opinion(Trait(noise, 0.5), None, Trait(0.0, 0.1), "network 0123")
-        return plan(RestoreOptions(**options), replace(inspection(noise=read, quality=60), opinion=said)).reasons
+        return plan(RestoreOptions(**options), replace(inspection(noise=read, quality=quality), opinion=said)).reasons
 
     outlived = (
-        "the noise outlived the compression (a network reads sigma 20.0 before compression): the network for noise"
+        "the noise outlived the compression (a network reads sigma 20.0 before compression): "
+        "the network for real noise, then that for JPEG traces"
     )
     assert outlived in reasons(9.0, 20.0)
-    assert "the network for JPEG traces (a network reads sigma 4.0 before compression)" in reasons(4.0, 4.0)
+    assert "the network for JPEG traces (a network reads sigma 4.0 before compression)" in reasons(4.0, 4.0, 50)
     assert "the network for JPEG traces" in reasons(0.5, 0.5)
-    assert "the noise outlived the compression (sigma 15 as stated): the network for noise" in reasons(
-        4.0, 4.0, noise_sigma=15
+    assert (
+        "the noise outlived the compression (sigma 15 as stated): the network for real noise, then that for JPEG traces"
+        in reasons(4.0, 4.0, noise_sigma=15)
     )
     assert not any("network" in r for r in reasons(9.0, 20.0, params={"network": "jpeg"}))
     assert not any("network for" in r for r in reasons(9.0, 20.0, provider="nlm"))
@@ -257,13 +260,49 @@ def test_the_reasons_say_which_network_a_noisy_compressed_picture_gets_and_why()
 
 def test_the_grid_is_kept_for_the_network_for_jpeg_traces_that_is_asked_for_by_hand():
     seen = replace(inspection(noise=20, quality=60), jpeg_grid=(3, 5))
-    assert plan(RestoreOptions(), seen).steps[0].damage == "noise"
+    assert plan(RestoreOptions(), seen).steps[0].damage == "real"
     assert plan(RestoreOptions(), seen).steps[0].grid == (0, 0)
     assert plan(RestoreOptions(params={"network": "jpeg"}), seen).steps[0].grid == (3, 5)
     assert plan(RestoreOptions(params={"network": "noise"}), inspection(quality=20)).steps[0].grid == (0, 0)
 
 
-@pytest.mark.parametrize(("quality", "read", "network"), [(40, 20, "jpeg"), (60, 5, "jpeg"), (60, 8, "noise")])
+@pytest.mark.parametrize(
+    ("quality", "luma", "shares"),
+    [
+        (90, (0.4, 0.7, 0.5, 0.3), [("real", 1.0), ("jpeg", 0.25)]),  # what is even under a compression is noise
+        (90, (0.2, 0.4, 0.3, 0.3), [("jpeg", 0.25)]),
+        (75, (0.8, 1.5, 1.1, 1.2), [("real", 1.0), ("jpeg", 0.5)]),
+        (50, (0.8, 1.5, 1.1, 1.2), [("jpeg", 1.0)]),
+    ],
+)
+def test_noise_under_compression_is_taken_first_and_then_the_traces(quality, luma, shares):
+    said = Opinion(Trait(1.0, 0.5), None, Trait(0.0, 0.1), "network 0123")
+    seen = replace(inspection(noise=0.5, quality=quality), opinion=said, octaves=octaves(luma), jpeg_grid=(3, 5))
+    steps = plan(RestoreOptions(), seen).steps
+    assert [(s.damage, s.strength) for s in steps] == shares
+    assert [s.grid for s in steps] == [(3, 5) if damage == "jpeg" else (0, 0) for damage, _ in shares]
+    assert [s.strength for s in plan(RestoreOptions(force=True), seen).steps] == [1.0] * len(shares)
+    assert len(plan(RestoreOptions(params={"network": "real"}), seen).steps) == 1
+    assert len(plan(RestoreOptions(provider="nlm"), seen).steps) == 1
+    assert [s.name for s in plan(RestoreOptions(scale=2), seen).steps] == ["denoise"] * len(shares) + ["upscale"]
+
+
+@pytest.mark.parametrize(
+    ("luma", "colour", "read", "network"),
+    [
+        ((8.7, 4.5, 2.2, 1.1), 0.67, 15.0, "noise"),  # white, a channel each
+        ((8.7, 4.5, 2.2, 1.1), 1.0, 9.0, "real"),  # of one colour: grain
+        ((3.0, 4.0, 3.5, 3.0), 0.67, 3.5, "real"),  # spread
+        ((8.7, 4.5, 2.2, 1.1), 0.67, 5.0, "real"),  # single pixels show too little of it
+        ((0.0, 0.0, 0.0, 0.0), 0.67, 9.0, "noise"),  # nothing is known but what single pixels show
+    ],
+)
+def test_white_noise_has_its_own_network(luma, colour, read, network):
+    seen = replace(inspection(noise=read), octaves=octaves(luma, colour=colour))
+    assert plan(RestoreOptions(noise_sigma=read), seen).steps[0].damage == network
+
+
+@pytest.mark.parametrize(("quality", "read", "network"), [(40, 20, "jpeg"), (60, 5, "jpeg"), (60, 8, "real")])
 def test_without_an_opinion_single_pixels_say_which_network(quality, read, network):
     assert plan(RestoreOptions(), inspection(noise=read, quality=quality)).steps[0].damage == network
 
@@ -309,7 +348,7 @@ def test_force_and_a_stated_sigma_clean_and_do_not_sharpen(asked):
 def test_noise_that_is_spread_is_seen_and_taken_only_as_far_as_it_was_measured():
     camera = octaves((1.0, 1.2, 1.0, 0.8), colour=0.6)
     (step,) = plan(RestoreOptions(), replace(inspection(noise=0.6), octaves=camera)).steps
-    assert (step.damage, step.limit) == ("noise", pytest.approx(camera.sigma, abs=0.01))
+    assert (step.damage, step.limit) == ("real", pytest.approx(camera.sigma, abs=0.01))
     fine = octaves((1.6, 0.8, 0.4, 0.2), colour=0.6)  # single pixels would show it
     assert plan(RestoreOptions(), replace(inspection(noise=1.8), octaves=fine)).steps == ()
     uneven = replace(camera, even=(False, False, True, True))
@@ -348,23 +387,19 @@ def test_grain_of_film_is_the_users_choice(grain, strength):
         assert recipe.steps == ()
         assert "grain of film kept: sigma 4.1" in reasons_of(recipe)
     else:
-        assert [(s.strength, s.damage, s.limit) for s in recipe.steps] == [(strength, "noise", None)]
+        assert [(s.strength, s.damage, s.limit) for s in recipe.steps] == [(strength, "real", None)]
     assert "grain of film" in reasons_of(recipe)
     colours = replace(film, octaves=octaves((2.0, 3.0, 2.0, 1.0), colour=0.7))
     assert plan(RestoreOptions(), colours).steps  # of a camera
 
 
-@pytest.mark.parametrize(
-    ("quality", "noise", "share"),
-    [(40, 0.0, 1.0), (55, 0.0, 1.0), (75, 0.0, 0.5), (90, 0.0, 0.25), (75, 0.85, 0.75), (75, 2.0, 1.0), (90, 1.1, 1.0)],
-)
-def test_mild_compression_without_noise_gets_part_of_the_effect(quality, noise, share):
-    seen = replace(inspection(quality=quality), octaves=octaves((0, noise, 0, 0)))
-    assert jpeg_share(seen) == pytest.approx(share, abs=1e-6)
-    step = plan(RestoreOptions(strength=0.8), seen).steps[0]
+@pytest.mark.parametrize(("quality", "share"), [(20, 1.0), (55, 1.0), (65, 0.75), (75, 0.5), (90, 0.25), (92, 0.25)])
+def test_mild_compression_gets_part_of_the_effect(quality, share):
+    seen = replace(inspection(quality=quality), octaves=octaves((0, 0.3, 0, 0)))
+    assert mild_share(quality) == pytest.approx(share)
+    (step,) = plan(RestoreOptions(strength=0.8), seen).steps
     assert step.strength == pytest.approx(0.8 * share, abs=1e-3)
     assert plan(RestoreOptions(force=True), seen).steps[0].strength == 1.0
-    assert jpeg_share(replace(seen, octaves=None)) == 1.0
 
 
 def test_a_picture_of_one_tint_is_cleaned_as_a_grey_one():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,8 @@ from tratto.core.step import BaseStep, StepRecord
 from tratto.engine.notes import provider_notes
 from tratto.steps.pixels import run_restorer
 
-Damage = Literal["noise", "jpeg"]
-#: Providers that have one network for noise and one for JPEG traces.
+Damage = Literal["noise", "real", "jpeg"]
+#: Providers that have a network for each.
 OWN = ("tratto", "tratto-openvino")
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -97,7 +97,8 @@ class Denoise(RestorerStep):
     params : dict
         Further parameters of the provider, JSON-able.
     damage : str
-        What outweighs: ``"noise"`` or ``"jpeg"``. Our own provider has a network for each.
+        What outweighs: ``"noise"`` that is white, ``"real"`` noise as cameras, film and files have it, or ``"jpeg"``.
+        Our own provider has a network for each.
     grid : (int, int)
         Row and column, each 0-7, where the first whole block of the picture's JPEG compression begins.
     limit : float or None
@@ -121,8 +122,8 @@ class Denoise(RestorerStep):
 
     def __post_init__(self) -> None:
         """Check what a recipe from a file may hold."""
-        if self.damage not in ("noise", "jpeg"):
-            raise OptionError(f"damage is 'noise' or 'jpeg', got {self.damage!r}")
+        if self.damage not in get_args(Damage):
+            raise OptionError(f"damage is {' or '.join(map(repr, get_args(Damage)))}, got {self.damage!r}")
         grid = tuple(self.grid)
         if len(grid) != 2 or any(not isinstance(g, int) or isinstance(g, bool) or not 0 <= g < 8 for g in grid):
             raise OptionError(f"grid is a row and a column, each 0-7, got {self.grid!r}")

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 CLEAN_SIGMA = 2.5
 CLEAN_QUALITY = 93.0
 #: Noise outlives compression where its sigma (1/255, before compression) is at least the first number plus the second
-#: times the factor by which the JPEG quality scales the quantisation tables. By benchmarks/choose_network.py, on six
+#: times the factor by which the JPEG quality scales the quantisation tables. By benchmarks/choose_network.py, on five
 #: held-out photographs: below it the network for JPEG traces comes closer to the clean picture, above it the one for
-#: noise, by up to 6 dB in the mean.
-OUTLIVES = (4.0, 7.0)
+#: real noise, by up to 10 dB.
+OUTLIVES = (2.0, 7.0)
 #: Where no network says how much noise there was: from this quality on, noise that single pixels show as at least this
 #: (1/255) outlives it. Compression takes most of it from them, so that this is the coarser rule.
 NOISE_SURVIVES_QUALITY = 50.0
@@ -71,8 +71,13 @@ SHARPEN_NOISE = 0.3
 #: photographs: quality 90, 1.0: +0.08 dB in the mean, -3.7 at worst; 0.25: +0.41 and 0.0; quality 75, 1.0: +1.00 and
 #: -0.22; 0.5: +0.90 and +0.22; quality 50, 1.0: +1.38 and +0.28.
 JPEG_SHARE = ((55.0, 1.0), (75.0, 0.5), (90.0, 0.25))
-#: Noise (1/255, octaves of 2 and 4 pixels of luma) from which the share begins to grow, and at which it is whole.
-JPEG_NOISE = (0.6, 1.1)
+
+#: Noise counts as white where it is spread over fewer pixels than the first, of colours that have less than the second
+#: in common (white noise in three channels 0.67, demosaiced noise more) and shown by single pixels to the third.
+WHITE_SIZE, WHITE_COLOUR, WHITE_SHOWN = 1.4, 0.96, 0.7
+#: From this JPEG quality on noise counts as having outlived the compression where at least so much is seen (1/255; see
+#: heard), or at least so much was there before it, as the network reads it or the user states it.
+HEARD_QUALITY, HEARD, SAID = 60.0, 0.7, 1.5
 
 #: Share of single specks from which they are spoken of.
 SPECKS = 0.002
@@ -227,13 +232,33 @@ def prevailing(options: RestoreOptions, inspection: Inspection) -> Damage:
     """Return which damage our own networks should be chosen for."""
     quality = inspection.jpeg_quality.value
     if quality is None or quality >= CLEAN_QUALITY or options.grain != "keep":
-        return "noise"
-    said = inspection.opinion
-    sigma = said.noise.value if options.noise_sigma is None and said is not None else options.noise_sigma
+        return "noise" if white(inspection) else "real"
+    said, stated = inspection.opinion, options.noise_sigma
+    sigma = stated if stated is not None or said is None else said.noise.value
+    if quality >= HEARD_QUALITY and (sigma or 0.0) >= SAID:
+        return "real"
+    if stated is None and quality >= HEARD_QUALITY and heard(inspection) >= HEARD:
+        return "real"
     if sigma is None:
         read = inspection.noise_sigma.value or 0.0
-        return "noise" if quality >= NOISE_SURVIVES_QUALITY and read >= NOISE_OUTWEIGHS else "jpeg"
-    return "noise" if sigma >= OUTLIVES[0] + OUTLIVES[1] * table_scale(quality) else "jpeg"
+        return "real" if quality >= NOISE_SURVIVES_QUALITY and read >= NOISE_OUTWEIGHS else "jpeg"
+    return "real" if sigma >= OUTLIVES[0] + OUTLIVES[1] * table_scale(quality) else "jpeg"
+
+
+def white(inspection: Inspection) -> bool:
+    """Return whether the noise is as in formulas: single pixels show all of it, each channel has its own."""
+    octaves, read = inspection.octaves, inspection.noise_sigma.value or 0.0
+    if octaves is None or octaves.sigma == 0:
+        return True
+    return octaves.size < WHITE_SIZE and octaves.one_colour < WHITE_COLOUR and read > WHITE_SHOWN * octaves.sigma
+
+
+def heard(inspection: Inspection) -> float:
+    """Return the noise of luma (1/255) in the octaves of 2 and 4 pixels, which compression leaves, where it is even."""
+    octaves = inspection.octaves
+    if octaves is None:
+        return 0.0
+    return math.sqrt(sum(octaves.luma[k] ** 2 for k in (1, 2) if len(octaves.even) > k and octaves.even[k]))
 
 
 def table_scale(quality: float) -> float:
@@ -319,9 +344,8 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
                     )
                 )
         elif damage or (soft is not None and options.provider not in _OWN_OR_AUTO) or options.force:
-            step = _denoise(options, inspection)
-            steps.append(step)
-            reasons += _held(options, step)
+            steps += (cleaning := _denoise(options, inspection))
+            reasons += _held(options, cleaning)
             if not damage and soft is None:
                 reasons.append(f"{_nothing(options, inspection)}; restored because it was asked for")
         elif _unmeasured(options, inspection):
@@ -330,7 +354,7 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
             reasons.append(f"{_nothing(options, inspection)}: left alone")
     else:
         if clean_first:
-            steps.append(_denoise(options, inspection))
+            steps += _denoise(options, inspection)
         elif damage and options.provider in _ONLY_ENLARGE:
             reasons.append(f"not removed: {options.provider} only enlarges; provider auto or tratto would clean first")
         elif damage:
@@ -365,9 +389,9 @@ def _choice(options: RestoreOptions, inspection: Inspection) -> list[str]:
     by = "" if said is None else f" (a network reads sigma {said.noise.value:.1f} before compression)"
     by = by if stated is None else f" (sigma {stated:g} as stated)"
     if options.grain != "keep":
-        return ["the network for noise, since it is the grain that is to go"]
-    if prevailing(options, inspection) == "noise":
-        return [f"the noise outlived the compression{by}: the network for noise"]
+        return ["the network for real noise, since it is the grain that is to go"]
+    if prevailing(options, inspection) == "real":
+        return [f"the noise outlived the compression{by}: the network for real noise, then that for JPEG traces"]
     return [f"the network for JPEG traces{by if noisy(options, inspection) else ''}"]
 
 
@@ -411,7 +435,10 @@ def _nothing(options: RestoreOptions, inspection: Inspection) -> str:
 
 def _limit(options: RestoreOptions, inspection: Inspection) -> float | None:
     """Return the largest change that faint noise accounts for, None where it is strong, stated or forced."""
+    quality = inspection.jpeg_quality.value
     if options.noise_sigma is not None or options.force or options.grain != "keep":
+        return None
+    if quality is not None and quality < CLEAN_QUALITY:  # what the compression did goes, too
         return None
     sigma = coarse_noise(options, inspection)
     if sigma is None:
@@ -422,34 +449,29 @@ def _limit(options: RestoreOptions, inspection: Inspection) -> float | None:
     return round(sigma, 2)
 
 
-def jpeg_share(inspection: Inspection) -> float:
-    """Return which share of what the network for JPEG traces changes is let through: less where there is less to gain.
+def mild_share(quality: float) -> float:
+    """Return the share of the network for JPEG's change that a compression of some quality calls for (JPEG_SHARE).
 
     Examples
     --------
-    >>> from tratto.tasks.restore import JPEG_SHARE
-    >>> JPEG_SHARE[0]
-    (55.0, 1.0)
+    >>> mild_share(40), mild_share(75), mild_share(95)
+    (1.0, 0.5, 0.25)
     """
-    quality, octaves = inspection.jpeg_quality.value, inspection.octaves
-    if quality is None or octaves is None:
-        return 1.0
     (q0, s0), (q1, s1), (q2, s2) = JPEG_SHARE
     if quality <= q1:
-        least = s0 + (s1 - s0) * min(max((quality - q0) / (q1 - q0), 0.0), 1.0)
-    else:
-        least = s1 + (s2 - s1) * min((quality - q1) / (q2 - q1), 1.0)
-    noise = math.sqrt(sum(octaves.luma[k] ** 2 for k in (1, 2) if len(octaves.even) > k and octaves.even[k]))
-    low, high = JPEG_NOISE
-    return least + (1 - least) * min(max((noise - low) / (high - low), 0.0), 1.0)
+        return s0 + (s1 - s0) * min(max((quality - q0) / (q1 - q0), 0.0), 1.0)
+    return s1 + (s2 - s1) * min((quality - q1) / (q2 - q1), 1.0)
 
 
-def _held(options: RestoreOptions, step: Denoise) -> list[str]:
+def _held(options: RestoreOptions, steps: list[Denoise]) -> list[str]:
     """Say where less than the whole effect is let through, and why."""
-    if step.limit is not None:
-        return [f"held back where more than sigma {step.limit:.1f} would go: that is texture"]
-    if step.strength < options.strength and step.damage == "jpeg":
-        share = 100 * step.strength / options.strength
+    last = steps[-1]
+    if last.limit is not None:
+        return [f"held back where more than sigma {last.limit:.1f} would go: that is texture"]
+    if last.strength < options.strength and last.damage == "jpeg":
+        share = 100 * last.strength / options.strength
+        if len(steps) > 1:
+            return [f"{share:.0f} % of the effect on JPEG traces: after so mild a compression there is texture to lose"]
         return [f"{share:.0f} % of the effect: so mild a compression, with little noise, leaves texture to lose"]
     return []
 
@@ -490,25 +512,38 @@ def _unsure(inspection: Inspection) -> str:
     return ""
 
 
-def _denoise(options: RestoreOptions, inspection: Inspection) -> Denoise:
+def _denoise(options: RestoreOptions, inspection: Inspection) -> list[Denoise]:
+    """Return what cleans the picture: one network, or in a compressed one with noise that for noise, then for JPEG.
+
+    On real pairs and on simulated ones (benchmarks/choose_network.py) the two in this order, the second in part where
+    the compression was mild, came closer to the truth than either alone, in the mean and at worst.
+    """
     from tratto.steps.denoise import Denoise
 
-    damage = prevailing(options, inspection)
+    first = prevailing(options, inspection)
     own = options.provider in _OWN_OR_AUTO
-    strength = options.strength
+    by_hand = not own or "network" in options.params
+    octaves, quality = inspection.octaves, inspection.jpeg_quality.value
+    share = 1.0 if options.force or quality is None else mild_share(quality)
+
+    def one(damage: Damage, share: float) -> Denoise:
+        network = options.params.get("network", damage)
+        return Denoise(
+            provider=options.provider,
+            strength=round(options.strength * share, 3),
+            limit=_limit(options, inspection) if damage != "jpeg" and not by_hand else None,
+            tint=octaves.tint if own and octaves is not None else (),
+            noise_sigma=options.noise_sigma,
+            fast=options.fast,
+            params=options.params,
+            damage=damage,
+            grid=(inspection.jpeg_grid or (0, 0)) if network == "jpeg" else (0, 0),
+        )
+
     if own and options.grain != "keep":
-        strength *= GRAIN_STRENGTH[options.grain]
-    elif own and not options.force and options.params.get("network", damage) == "jpeg":
-        strength = round(strength * jpeg_share(inspection), 3)
-    octaves = inspection.octaves
-    return Denoise(
-        provider=options.provider,
-        strength=strength,
-        limit=_limit(options, inspection) if own and damage == "noise" and "network" not in options.params else None,
-        tint=octaves.tint if own and octaves is not None else (),
-        noise_sigma=options.noise_sigma,
-        fast=options.fast,
-        params=options.params,
-        damage=damage,
-        grid=(inspection.jpeg_grid or (0, 0)) if options.params.get("network", damage) == "jpeg" else (0, 0),
-    )
+        return [one(first, GRAIN_STRENGTH[options.grain])]
+    if options.params.get("network", first) == "jpeg" or by_hand:
+        return [one(first, share if own and options.params.get("network", first) == "jpeg" else 1.0)]
+    if first == "real" and quality is not None and quality < CLEAN_QUALITY:
+        return [one("real", 1.0), one("jpeg", share)]
+    return [one(first, 1.0)]

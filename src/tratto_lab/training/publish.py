@@ -185,7 +185,7 @@ def publish(path: Path, runs: Path, photos: Path, benchmarks: Path, place: Place
     quality: dict[str, object] = {"parameters": parameters, "receptive_radius": radius}
     quality["onnx_max_difference"] = float(f"{made.max_difference:.2g}")
     quality["sigma_factor"] = round(made.calibration.factor, 4)
-    quality |= {f"held_out_{k}_within_one_sigma": v for k, v in made.calibration.within.items()}
+    quality |= {f"held_out_{_key(k)}_within_one_sigma": v for k, v in made.calibration.within.items()}
     quality["reliability_predicted_255"] = [round(255 * a, 2) for a, _ in made.calibration.curve]
     quality["reliability_met_255"] = [round(255 * b, 2) for _, b in made.calibration.curve]
     quality |= measure_quality(first, benchmarks)

@@ -1,4 +1,4 @@
-"""Our own networks, which ship with the package: ``tratto-restore-x1``, ``-x2``, ``-x4`` and ``-jpeg``."""
+"""Our own networks, which ship with the package: ``tratto-restore-x1``, ``-real``, ``-jpeg``, ``-x2`` and ``-x4``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from tratto.models.card import ModelCard
 from tratto.providers.catalogue import Request
 from tratto.providers.restorer.network import NetworkRestorer, missing_network
 
+#: The parameter ``network`` at x1, and what each stands for.
+NETWORKS = {"noise": "tratto-restore-x1", "real": "tratto-restore-real", "jpeg": "tratto-restore-jpeg"}
+
 
 def card_id(scale: int, params: Mapping[str, Any] | None = None) -> str:
-    """Return the id of the card for a scale and, at x1, a ``network``: ``"noise"`` (default) or ``"jpeg"``."""
+    """Return the id of the card for a scale and, at x1, a ``network`` of NETWORKS (default ``"noise"``)."""
     if scale != 1 and params and "network" in params:
-        raise OptionError(f"the parameter network chooses between two networks at x1; there is one at x{scale}")
-    if scale == 1 and (params or {}).get("network") == "jpeg":
-        return "tratto-restore-jpeg"
-    return f"tratto-restore-x{scale}"
+        raise OptionError(f"the parameter network chooses between networks at x1; there is one at x{scale}")
+    return NETWORKS[str((params or {}).get("network", "noise"))] if scale == 1 else f"tratto-restore-x{scale}"
 
 
 def missing(request: Request) -> UnavailableError | None:
