@@ -77,7 +77,7 @@ def make(**given: Any) -> None:
 
 def _make(given: dict[str, Any]) -> int:
     from tratto.cli.derive import _fields
-    from tratto.cli.job import notary_of
+    from tratto.jobs.signing import notary_of
     from tratto.core.errors import OptionError
     from tratto.core.options import CLI, BadOptions, JobLimits, RunOptions, entries, with_names
     from tratto.jobs import Session
