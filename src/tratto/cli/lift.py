@@ -77,11 +77,11 @@ def make(**given: Any) -> None:
 
 def _make(given: dict[str, Any]) -> int:
     from tratto.cli.derive import _fields
-    from tratto.jobs.signing import notary_of
     from tratto.core.errors import OptionError
     from tratto.core.options import CLI, BadOptions, JobLimits, RunOptions, entries, with_names
     from tratto.jobs import Session
     from tratto.jobs.lifting import gathered, lift_folder
+    from tratto.jobs.signing import notary_of
     from tratto.tasks.lift import LiftOptions
 
     flags = {e.name: e.flag for m in (LiftOptions, RunOptions, JobLimits) for e in entries(m, CLI)}
