@@ -368,6 +368,23 @@ def test_what_is_uneven_in_the_calmest_parts_is_texture():
     assert plan(RestoreOptions(), flat).steps == ()
 
 
+def test_calm_parts_without_noise_say_that_the_rest_is_texture():
+    none = Opinion(Trait(0.0, 0.1), None, Trait(0.0, 0.1), "n 01")
+    seen = replace(inspection(noise=9.9), opinion=none, noise_curve=((0.5, 9.9),))
+    assert plan(RestoreOptions(), replace(seen, octaves=octaves((0.3, 0.3, 0.2, 0.1)))).steps == ()
+    assert plan(RestoreOptions(), replace(seen, octaves=octaves((5.6, 2.9, 1.4, 0.7)))).steps
+    said = replace(none, noise=Trait(9.0, 0.5))  # somebody else sees it
+    assert plan(RestoreOptions(), replace(seen, opinion=said, octaves=octaves((0.3, 0.3, 0.2, 0.1)))).steps
+
+
+def test_texture_is_no_witness_of_noise_that_is_spread():
+    none = Opinion(Trait(0.5, 1.5), None, Trait(0.0, 0.1), "n 01")
+    grown = octaves((6.9, 6.1, 8.9, 11.3), (True, True, False, True))
+    seen = replace(inspection(noise=5.7), opinion=none, octaves=grown, noise_curve=())
+    assert plan(RestoreOptions(), seen).steps == ()
+    assert plan(RestoreOptions(), replace(seen, noise_curve=((0.5, 5.7),))).steps
+
+
 def test_a_print_screen_is_left_alone_and_named():
     printed = replace(inspection(noise=31.0), octaves=octaves((30, 19, 2, 0), (False,) * 4, screen=2.66))
     left = plan(RestoreOptions(), printed)
