@@ -43,6 +43,17 @@ def test_nobody_gets_in_without_a_key(server):
     assert server.alice.get("/api/v1/me").json()["name"] == "alice"
 
 
+def test_a_key_that_gets_the_name_of_a_removed_one_does_not_see_what_that_one_sent(server):
+    first = server.key("clerk")
+    upload = send(first, png(hole()), "mask.png")["id"]
+    server.access.remove_key("clerk")
+    second = server.key("clerk")
+    assert second.get("/api/v1/me").json()["name"] == "clerk"
+    assert second.get("/api/v1/uploads").json()["uploads"] == []
+    assert second.get(f"/api/v1/uploads/{upload}").status_code == 404
+    assert second.delete(f"/api/v1/uploads/{upload}").status_code == 404
+
+
 def test_a_link_is_good_once_and_gives_a_cookie_that_scripts_cannot_read(server):
     browser = server.client()
     link = f"/start/{server.access.new_link()}"

@@ -31,7 +31,7 @@ class Identity:
     Attributes
     ----------
     owner : str
-        ``page``, or ``key:NAME``.
+        ``page``, or ``key:NAME:`` and the beginning of its hash: another key that gets the name later is another owner.
     scopes : frozenset of str
     quota, upload_bytes, pixels, per_minute : int
     """
@@ -42,6 +42,11 @@ class Identity:
     upload_bytes: int
     pixels: int
     per_minute: int
+
+    @property
+    def name(self) -> str:
+        """What it is called: ``page``, or the name of the key."""
+        return PAGE if self.is_page else self.owner.split(":")[1]
 
     @property
     def is_page(self) -> bool:
@@ -118,7 +123,7 @@ class Access:
         ]
 
     def remove_key(self, name: str) -> None:
-        """Make a key worthless. What was sent with it stays until it expires.
+        """Make a key worthless. What was sent with it stays until it expires, and nobody sees it any more.
 
         Raises
         ------
@@ -135,7 +140,7 @@ class Access:
         if row is None or (row["expires"] is not None and row["expires"] < time.time()):
             return None
         return Identity(
-            f"key:{row['name']}",
+            f"key:{row['name']}:{row['hash'][:16]}",
             frozenset(row["scopes"].split()),
             settings.quota if row["quota"] is None else row["quota"],
             settings.upload_bytes if row["upload_bytes"] is None else row["upload_bytes"],

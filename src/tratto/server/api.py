@@ -163,7 +163,7 @@ def me(who: Reader, shared: Shared) -> answers.Me:
         used_bytes=shared.store.used(who.owner), requests_per_minute=who.per_minute,
     )  # fmt: skip
     return answers.Me(
-        name=who.owner.removeprefix("key:"), kind="page" if who.is_page else "key", scopes=sorted(who.scopes),
+        name=who.name, kind="page" if who.is_page else "key", scopes=sorted(who.scopes),
         version=__version__, keep_days=settings.keep / 86400, limits=limits, formats=list(settings.formats),
         workers=settings.workers,
     )  # fmt: skip
