@@ -195,6 +195,64 @@ def test_a_search_for_damage_gives_masks_that_are_uploads(server, sent):
     assert server.alice.get(f"/api/v1/jobs/{job}").json()["plan"]["width"] == 120
 
 
+def frames(path, count):
+    pages = [Pil.fromarray(picture(seed=n)) for n in range(count)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    return path.read_bytes()
+
+
+def test_a_file_of_several_pages_is_asked_for_with_its_page(server, tmp_path):
+    upload = send(server.alice, frames(tmp_path / "two.tif", 2), "two.tif")
+    assert upload["pages"] == 2
+    asked = {"task": "restore", "inputs": {"picture": upload["id"]}}
+    for options in ({}, {"page": None}, {"page": 2}):
+        answer = server.alice.post("/api/v1/jobs", json={**asked, "options": options})
+        assert answer.status_code == 409
+        assert answer.json()["error"]["option"] == "options.page"
+        assert "--" not in answer.json()["error"]["message"]
+
+
+def test_a_message_names_options_as_they_are_over_http(server, sent):
+    from tratto.server.offers import http_words, offers
+
+    for offer in offers().values():
+        flags = [entry.flag for _, entry in offer.entries()]
+        assert "--" not in http_words(", ".join(flags), offer)
+    assert http_words("raise --max-minutes", offers()["restore"]) == "raise --max-minutes"  # the owner's, not theirs
+    asked = {"task": "restore", "inputs": {"picture": sent[0]["id"]}, "options": {"keep_original": False, "page": 1}}
+    assert server.alice.post("/api/v1/jobs", json=asked).json()["error"]["option"] == "options.page"
+    flat = send(server.alice, png(np.full((40, 40, 3), 128, np.uint8)), "flat.png")
+    job = server.alice.post("/api/v1/jobs", json={"task": "restore", "inputs": {"picture": flat["id"]}}).json()["id"]
+    assert server.work()
+    assert "--" not in server.alice.get(f"/api/v1/jobs/{job}").json()["note"]
+
+
+def test_inputs_say_which_classes_of_damage_they_may_have_masks_of(server):
+    told = {t["name"]: {i["role"]: i for i in t["inputs"]} for t in server.alice.get("/api/v1/tasks").json()["tasks"]}
+    assert set(told["repair"]["mask"]["classes"]) >= {"crack", "stain"}
+    assert told["restore"]["mask"]["classes"] == told["repair"]["picture"]["classes"] == []
+    assert not any("folder" in i["help"] for inputs in told.values() for i in inputs.values())
+
+
+def test_a_refused_file_is_not_called_by_a_name_that_nobody_gave_it(server):
+    cut = server.alice.post("/api/v1/uploads", files={"file": ("cut.png", png(picture())[:-200])})
+    small = server.key("small", pixels=1000)
+    large = small.post("/api/v1/uploads", files={"file": ("large.png", png(picture()))})
+    for answer, status in ((cut, 415), (large, 413)):
+        assert answer.status_code == status
+        assert "part0" not in answer.text
+        assert "TRATTO_MAX" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("problem", "option"), [("a {grow} of 2", "options.grow"), ("{mask}", "inputs.mask"), ("x", None)]
+)
+def test_options_that_contradict_each_other_are_said_at_the_first(problem, option):
+    from tratto.server.offers import _first_named, offers
+
+    assert _first_named((problem,), offers()["repair"]) == option
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "option"),
     [
@@ -209,7 +267,7 @@ def test_a_search_for_damage_gives_masks_that_are_uploads(server, sent):
         ('{"task": "restore", "inputs": {"picture": "PIC"}, "options": {"device": "cuda"}}', 422, "options.device"),
         ('{"task": "restore", "inputs": {"picture": "PIC"}, "options": {"params": {"model": "/etc"}}}', 422, "options"),
         ('{"task": "repair", "inputs": {"picture": "PIC", "mask": "auto"}, "options": {"params": {}}}', 422, "options"),
-        ('{"task": "recolor", "inputs": {"picture": "PIC"}, "options": {"color": "#112233"}}', 409, None),
+        ('{"task": "recolor", "inputs": {"picture": "PIC"}, "options": {"color": "#112233"}}', 409, "inputs.mask"),
         ('{"task": "restore", "inputs": {"picture": "' + "0" * 32 + '"}}', 404, None),
     ],
 )

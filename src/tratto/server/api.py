@@ -20,7 +20,7 @@ from tratto._version import __version__
 from tratto.server import answers
 from tratto.server.access import Access, Identity, Rates
 from tratto.server.archive import zipped
-from tratto.server.offers import offers, read_request, request_model, task_facts
+from tratto.server.offers import check_page, offers, read_request, request_model, task_facts
 from tratto.server.problems import ErrorAnswer, Problem, not_found
 from tratto.server.pyramid import read_tile
 from tratto.server.settings import Settings
@@ -406,6 +406,8 @@ def _ask(shared: Context, who: Identity, body: bytes, key: str | None) -> answer
     wanted = {u for v in asked["inputs"].values() for u in _named(v)} - words
     for upload in wanted:
         _upload(shared, who, upload)
+    facts = json.loads(_upload(shared, who, asked["inputs"]["picture"])["facts"])
+    check_page(offer, asked["options"], facts["pages"])
     check_room(settings, store.used(who.owner), who.quota)
     job = new_id()
     folder = settings.job(job)
@@ -416,9 +418,8 @@ def _ask(shared: Context, who: Identity, body: bytes, key: str | None) -> answer
                 linked(path, folder / "inputs" / upload / path.relative_to(source))
         if not all(any((folder / "inputs" / u / "file").glob("*")) for u in wanted):
             raise not_found("upload")  # it was removed at this very moment
-        name = json.loads(_upload(shared, who, asked["inputs"]["picture"])["facts"])["name"]
         repeat = None if key is None else (key, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())
-        row = store.add_job(job, who.owner, asked["task"], name, asked, settings.keep, repeat)
+        row = store.add_job(job, who.owner, asked["task"], facts["name"], asked, settings.keep, repeat)
     except KeyError:
         discard(folder)
         raise Problem(409, "KeyReused", "this Idempotency-Key was sent with another request") from None
