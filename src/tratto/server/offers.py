@@ -253,13 +253,15 @@ def http_words(text: str, offer: Offer) -> str:
     """Return a message with its options called as they are over HTTP.
 
     Most messages are made where nobody knows at which door they will be read, and name the command line's flags. Flags
-    that a request has no option for, such as those of the server's owner, stay.
+    that a request has no option for, such as those of the server's owner, stay; that a folder of weights may be named,
+    which nobody may over HTTP, is left out.
 
     Examples
     --------
     >>> http_words("left alone; --force restores it (in Python: force=True)", offers()["restore"])
     'left alone; force restores it'
     """
+    text = "; ".join(part for i, part in enumerate(text.split("; ")) if i == 0 or "=FOLDER" not in part)
     names = {e.flag: e.name for _, e in offer.entries()} | {f"--{i.role}": i.role for i in offer.task.inputs}
     return _FLAG.sub(lambda found: names.get(found[0], found[0]), _IN_PYTHON.sub("", text))
 
@@ -307,11 +309,16 @@ def read_request(body: bytes) -> tuple[Offer, dict[str, Any]]:
     return offer, {"task": asked["task"], "inputs": inputs, "options": options}
 
 
+#: What stands in a place for one of several types.
+_TYPE = re.compile(r"[\[\]()]|^(?:str|int|float|bool|list|dict|tuple|constrained-\w+)$")
+
+
 def problem_of_validation(error: ValidationError) -> Problem:
     """Return what is wrong with a request: the first place, and what was expected there."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = [str(p) for p in first["loc"] if p not in offers()]
-    shown = [p for p in place if not any(c in p for c in "[]()") and p not in ("str", "int", "float", "bool")]
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    found = [f for f in found if f["loc"][:3] == found[0]["loc"][:3]]  # what may be of several types is wrong for each
+    first = next((f for f in found if not f["type"].endswith(("_type", "_parsing", "literal_error"))), found[0])
+    shown = [str(p) for p in first["loc"] if p not in offers() and not _TYPE.search(str(p))]
     option = ".".join(shown[:3])[:200] or None
     return Problem(422, "InvalidRequest", f"{option or 'the request'}: {first['msg']}"[:500], option)
 
@@ -342,7 +349,7 @@ def check_options(offer: Offer, options: Mapping[str, Any], inputs: Mapping[str,
     Problem
         409.
     """
-    from tratto.core.errors import OptionError
+    from tratto.core.errors import TrattoError
 
     groups = split(offer, options)
     roles: dict[str, Any] = {i.role: inputs.get(i.role) for i in offer.task.inputs[1:]}
@@ -354,8 +361,8 @@ def check_options(offer: Offer, options: Mapping[str, Any], inputs: Mapping[str,
     except BadOptions as e:
         words = "; ".join(with_names(p) for p in e.problems)
         raise Problem(409, "BadOptions", http_words(words, offer)[:1000], _first_named(e.problems, offer)) from e
-    except OptionError as e:
-        raise Problem(409, "OptionError", http_words(str(e), offer)[:1000]) from e
+    except TrattoError as e:
+        raise Problem(409, type(e).__name__, http_words(str(e), offer)[:1000]) from e
     return made
 
 
