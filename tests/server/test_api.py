@@ -314,6 +314,24 @@ def test_scopes_and_rates_of_a_key(server, sent):
     assert reader.get("/api/v1/tasks").status_code == 401
 
 
+def test_jobs_that_wait_do_not_go_beyond_the_quota_together(tmp_path):
+    server = start(tmp_path)
+    with server.main:
+        poor = server.key("poor", quota=120_000)
+        upload = send(poor, png(picture()))["id"]
+        asked = {"task": "restore", "inputs": {"picture": upload}, "options": {"force": True}}
+        ids = [poor.post("/api/v1/jobs", json=asked).json()["id"] for _ in range(4)]
+        while server.work():
+            pass
+        told = [poor.get(f"/api/v1/jobs/{i}").json() for i in ids]
+        assert [t["state"] for t in told] == ["done", "failed", "failed", "failed"]
+        assert told[1]["error"]["kind"] == "OutputError"
+        assert poor.delete(f"/api/v1/jobs/{ids[0]}").status_code == 204
+        assert poor.post(f"/api/v1/jobs/{ids[1]}/retry").status_code == 200
+        assert server.work()
+        assert poor.get(f"/api/v1/jobs/{ids[1]}").json()["state"] == "done"
+
+
 def test_quota_and_limits_of_a_key_lose_nothing(tmp_path):
     server = start(tmp_path)
     with server.main:

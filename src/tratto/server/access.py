@@ -148,6 +148,11 @@ class Access:
             settings.per_minute if row["per_minute"] is None else row["per_minute"],
         )
 
+    def quota_of(self, owner: str, settings: Settings) -> int:
+        """Return how many bytes the files of an owner may take; of a key that was removed, what the server allows."""
+        row = self.database.row("SELECT quota FROM keys WHERE 'key:' || name || ':' || substr(hash, 1, 16) = ?", owner)
+        return settings.quota if row is None or row["quota"] is None else int(row["quota"])
+
     # -- the page ---------------------------------------------------------------------------------------------------
 
     def new_link(self) -> str:

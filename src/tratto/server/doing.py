@@ -18,6 +18,7 @@ from tratto.jobs import Session
 from tratto.jobs.folder import FileOutcome, FolderJob, run_folder
 from tratto.jobs.options import JobLimits
 from tratto.providers.pool import Pool
+from tratto.server.access import Access
 from tratto.server.offers import Offer, http_words, offers, split
 from tratto.server.pace import Pace
 from tratto.server.pyramid import PREVIEWS, write_pyramid
@@ -52,6 +53,11 @@ def do(claim: Claim, settings: Settings) -> Made:
         discard(attempt)
     if not folder.is_dir():
         raise Lost
+    # what many jobs leave is known only when they are done: each asks again, so that a queue does not fill the disk
+    store, owner = claim.worker.store, claim.row["owner"]
+    used, quota = store.used(owner), Access(store.database).quota_of(owner, settings)
+    if used > quota:
+        raise OutputError(f"{used} of {quota} bytes are taken; delete uploads or jobs, and retry")
     attempt = folder / claim.token
     attempt.mkdir(mode=0o700)
     try:
