@@ -329,6 +329,16 @@ def test_what_is_wrong_is_said_where_it_is(tab, tmp_path):
     tab.get_by_role("button", name="Run", exact=True).click()
     tab.locator(".submit .wrong", has_text="Mark what is damaged").wait_for()
     assert tab.evaluate("document.activeElement.className") == "canvas"
+    mark(tab)
+    tab.evaluate("() => document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    tab.locator("#option-page").fill("7")
+    tab.get_by_role("button", name="Run", exact=True).click()
+    said = tab.locator("#option-page-wrong:not(:empty)")
+    said.wait_for()
+    box, below = said.bounding_box(), tab.locator(".submit").bounding_box()
+    assert 0 < box["y"] < box["y"] + box["height"] <= below["y"]  # the row with Run does not cover it
+    tab.locator("#option-page").fill("")
+    tab.get_by_role("button", name="Clear").click()
     other = tmp_path / "other.png"
     Pil.new("L", (10, 10)).save(other)
     tab.locator(".foot input[type=file]").set_input_files(str(other))

@@ -218,6 +218,7 @@ def test_a_message_names_options_as_they_are_over_http(server, sent):
     for offer in offers().values():
         flags = [entry.flag for _, entry in offer.entries()]
         assert "--" not in http_words(", ".join(flags), offer)
+    assert http_words("say it (tratto mask find --kind)", offers()["repair"]) == "say it"
     assert http_words("raise --max-minutes", offers()["restore"]) == "raise --max-minutes"  # the owner's, not theirs
     asked = {"task": "restore", "inputs": {"picture": sent[0]["id"]}, "options": {"keep_original": False, "page": 1}}
     assert server.alice.post("/api/v1/jobs", json=asked).json()["error"]["option"] == "options.page"

@@ -246,15 +246,15 @@ def task_facts(offer: Offer) -> dict[str, Any]:
 
 # -- words ------------------------------------------------------------------------------------------------------------
 
-_FLAG, _IN_PYTHON = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*"), re.compile(r" \(in Python: [^()]*\)")
+_FLAG, _ELSEWHERE = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*"), re.compile(r" \((?:in Python:|tratto) [^()]*\)")
 
 
 def http_words(text: str, offer: Offer) -> str:
     """Return a message with its options called as they are over HTTP.
 
     Most messages are made where nobody knows at which door they will be read, and name the command line's flags. Flags
-    that a request has no option for, such as those of the server's owner, stay; that a folder of weights may be named,
-    which nobody may over HTTP, is left out.
+    that a request has no option for, such as those of the server's owner, stay. What can be done at other doors alone
+    is left out: other commands, and a folder of weights.
 
     Examples
     --------
@@ -263,7 +263,7 @@ def http_words(text: str, offer: Offer) -> str:
     """
     text = "; ".join(part for i, part in enumerate(text.split("; ")) if i == 0 or "=FOLDER" not in part)
     names = {e.flag: e.name for _, e in offer.entries()} | {f"--{i.role}": i.role for i in offer.task.inputs}
-    return _FLAG.sub(lambda found: names.get(found[0], found[0]), _IN_PYTHON.sub("", text))
+    return _FLAG.sub(lambda found: names.get(found[0], found[0]), _ELSEWHERE.sub("", text))
 
 
 # -- reading a request ------------------------------------------------------------------------------------------------

@@ -372,7 +372,7 @@ export function createEditor({ source, name, saveAs, classes = [], points: takes
   const shown = h("input", { type: "checkbox", checked: true, onchange: () => setShown(shown.checked) });
   const file = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => load(file.files[0]) });
   const facts = h("p", { class: "facts", role: "status" });
-  const bar = h("div", { class: "tools", role: "toolbar", "aria-label": "Drawing tools" }, [...tools.values()], h("span", { class: "gap" }), undo, redo);
+  const bar = h("div", { class: "tools", role: "toolbar", "aria-label": "Drawing tools" }, [...tools.values()], h("span", { class: "pair" }, undo, redo));
   const more = h("div", { class: "tools second" },
     layerLabel, sizeLabel, rangeLabel,
     h("label", { class: "check" }, shown, "Show mask"));
