@@ -165,6 +165,26 @@ def test_nobody_else_sees_or_touches_it(server, sent, done):
     assert server.bob.get("/api/v1/jobs").json()["jobs"] == []
 
 
+def test_a_key_that_is_removed_while_it_listens_hears_nothing_more(server):
+    import asyncio
+
+    from tratto.server.stream import Pulse, events
+
+    listener = server.key("listener")
+    upload = send(listener, png(picture()))["id"]
+    job = listener.post("/api/v1/jobs", json={"task": "restore", "inputs": {"picture": upload}}).json()["id"]
+    owner = server.store.database.row("SELECT owner FROM jobs WHERE id=?", job)["owner"]
+
+    async def heard():
+        allowed = lambda: server.access.holds_key(owner)  # noqa: E731
+        return [m async for m in events(Pulse(server.store), owner, 0, None, lambda name: "{}", 0.2, allowed)]
+
+    assert sum("event: job" in m for m in asyncio.run(heard())) == 1
+    assert listener.delete(f"/api/v1/jobs/{job}").status_code == 204
+    server.access.remove_key("listener")
+    assert not any("event:" in m for m in asyncio.run(heard()))
+
+
 def test_events_go_on_where_a_listener_left(server, done):
     def numbers(text):
         return [int(line[4:]) for line in text.splitlines() if line.startswith("id: ")]

@@ -148,9 +148,17 @@ class Access:
             settings.per_minute if row["per_minute"] is None else row["per_minute"],
         )
 
+    def _key_of(self, owner: str) -> Any:
+        return self.database.row("SELECT * FROM keys WHERE 'key:' || name || ':' || substr(hash, 1, 16) = ?", owner)
+
+    def holds_key(self, owner: str) -> bool:
+        """Return whether an owner's key is still good."""
+        row = self._key_of(owner)
+        return row is not None and (row["expires"] is None or row["expires"] >= time.time())
+
     def quota_of(self, owner: str, settings: Settings) -> int:
         """Return how many bytes the files of an owner may take; of a key that was removed, what the server allows."""
-        row = self.database.row("SELECT quota FROM keys WHERE 'key:' || name || ':' || substr(hash, 1, 16) = ?", owner)
+        row = self._key_of(owner)
         return settings.quota if row is None or row["quota"] is None else int(row["quota"])
 
     # -- the page ---------------------------------------------------------------------------------------------------

@@ -681,7 +681,11 @@ def _stream(shared: Context, who: Identity, after: int, job: str | None) -> Resp
         row = shared.store.job(name, who.owner)
         return None if row is None else answers.short(_told(shared, row)).model_dump_json()
 
-    made: AsyncIterator[str] = events(shared.pulse, who.owner, after, job, told, shared.settings.stream_seconds)
+    def allowed() -> bool:
+        return who.is_page or shared.access.holds_key(who.owner)
+
+    seconds = shared.settings.stream_seconds
+    made: AsyncIterator[str] = events(shared.pulse, who.owner, after, job, told, seconds, allowed)
     return StreamingResponse(made, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
