@@ -50,7 +50,7 @@ def input_help(item: Input) -> str:
     """Return the help of an input for the command line."""
     from tratto.core.options import with_names
 
-    text = with_names(item.help, {"folder": FOLDER, "classes": "a folder"}.__getitem__)
+    text = with_names(item.help, {"folder": FOLDER, "classes": "a folder with one"}.__getitem__)
     return text + (" Repeatable." if item.repeatable else "")
 
 

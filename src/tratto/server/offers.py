@@ -157,8 +157,8 @@ def _widget(entry: Entry) -> str:
 
 
 def _input_help(item: Input) -> str:
-    """Return the help of an input: what the command line takes as a folder is an object here."""
-    return with_names(item.help, {"folder": "", "classes": "an object"}.__getitem__)
+    """Return the help of an input: what the command line takes in a folder is given one by one here."""
+    return with_names(item.help, {"folder": "", "classes": "one"}.__getitem__)
 
 
 def _given(item: Input) -> Any:

@@ -65,7 +65,7 @@ def docstring(task: Task) -> str:
 
 def _no_folder(name: str) -> str:
     """Python takes one mask for one picture."""
-    return {"folder": "", "classes": "a folder"}.get(name, name)
+    return {"folder": "", "classes": "a folder with one"}.get(name, name)
 
 
 def type_stub() -> str:
