@@ -52,6 +52,16 @@ def centres():
     return x + 0.5, y + 0.5
 
 
+def test_all_kinds_are_cleared_together_and_come_back_together(modules):
+    two = "mask.edit(() => mask.disc(50, 50, 9)); mask.use('crack'); mask.edit(() => mask.disc(300, 50, 9));"
+    clear = "mask.edit(() => mask.clearAll());"
+    assert not drawn(modules, two + clear).any()
+    assert np.array_equal(drawn(modules, two + clear + "mask.undo();"), drawn(modules, two))
+    assert drawn(
+        modules, two + clear + "mask.edit(() => mask.disc(9, 9, 3)); if (mask.active !== 'crack') throw 1;"
+    ).any()
+
+
 def test_a_disc_holds_the_pixels_whose_centres_it_covers(modules):
     got = drawn(modules, "mask.edit(() => mask.disc(256.3, 255.6, 20.2))")  # over the corner of four tiles
     x, y = centres()

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,6 +37,7 @@ def link(tmp_path_factory, browser):
 @pytest.fixture(scope="module")
 def context(browser, link):
     opened = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    opened.add_init_script("window.print = () => { window.printings = (window.printings ?? 0) + 1; };")
     first = opened.new_page()
     first.goto(link)
     first.wait_for_selector(".drop")
@@ -153,6 +155,13 @@ def test_each_job_from_upload_to_undo_by_mouse(tab, tmp_path, task):
     assert any(n.endswith("receipt.json") for n in zipfile.ZipFile(bundle).namelist())
     tab.get_by_role("button", name="Verify", exact=True).click()
     assert tab.locator(".verdict h2").inner_text() == "Authentic"
+    for name in ("Report", "Print the report"):
+        with tab.expect_popup() as shown:
+            tab.get_by_role("link", name=name, exact=True).click()
+        shown.value.wait_for_selector("#compare .line")  # its own script runs under either policy
+        shown.value.wait_for_load_state()
+        assert shown.value.evaluate("window.printings ?? 0") == int(name != "Report")
+        shown.value.close()
     tab.get_by_role("button", name="Undo", exact=True).click()
     tab.wait_for_selector(".canvas")
     upload = tab.url.rpartition("/")[2]
@@ -180,8 +189,10 @@ def tab_to(tab, text):
     raise AssertionError(f"{text} cannot be reached by Tab")
 
 
-def test_a_whole_job_by_keys_alone(tab, tmp_path):
+@pytest.mark.parametrize("task", ["restore", "repair", "recolor"])
+def test_a_whole_job_by_keys_alone(tab, tmp_path, task):
     file = room(tmp_path / "keys.png")
+    tab.on("filechooser", lambda _: None)  # the browser gives choosers to us well before the key is pressed
     tab_to(tab, "Choose pictures")
     with tab.expect_file_chooser() as chooser:
         tab.keyboard.press("Enter")
@@ -194,9 +205,12 @@ def test_a_whole_job_by_keys_alone(tab, tmp_path):
     tab.keyboard.press("Space")
     tab_to(tab, "task")  # the choice of jobs; arrows move within it
     for _ in range(3):
-        if tab.locator("input[name=task]:checked").get_attribute("value") != "repair":
+        if tab.locator("input[name=task]:checked").get_attribute("value") != task:
             tab.keyboard.press("ArrowDown")
-    assert tab.locator("input[name=task]:checked").get_attribute("value") == "repair"
+    assert tab.locator("input[name=task]:checked").get_attribute("value") == task
+    if task == "recolor":
+        tab_to(tab, "Color")
+        tab.keyboard.type("#3050a0")
     tab.keyboard.press("Control+Enter")
     tab.wait_for_selector(".compare")
     tab_to(tab, "Divide between before and after")
@@ -267,12 +281,65 @@ def test_a_mask_is_proposed_from_a_click_on_the_wall(tab, tmp_path):
     assert abs(share - 75) < 8  # the wall is three quarters of the picture
 
 
+def cracked(path):
+    """A photograph with two bright cracks across it."""
+    with Pil.open(Path(__file__).parents[2] / "examples" / "pictures" / "small.png") as opened:
+        values = np.asarray(opened.convert("RGB")).copy()
+    y, x = np.mgrid[: values.shape[0], : values.shape[1]]
+    values[np.abs(y - 60 - 10 * np.sin(x / 30)) < 1.5] = 245
+    values[np.abs(x - 100 - 10 * np.sin(y / 20)) < 1] = 250
+    Pil.fromarray(values).save(path)
+    return path
+
+
+def test_a_mask_of_the_damage_that_is_found_lies_in_the_layers_of_its_kinds(tab, tmp_path):
+    add(tab, cracked(tmp_path / "cracked.png"))
+    choose(tab, "repair")
+    kinds = tab.locator(".editor select option").evaluate_all("(all) => all.map((o) => o.value)")
+    assert {"", "crack", "stain"} <= set(kinds)
+    tab.get_by_role("button", name="Find damage").click()
+    tab.locator(".facts", has_text="%").wait_for()
+    assert 0 < float(tab.locator(".facts").inner_text().split(" %")[0]) < 40
+    asked = []
+    tab.on("request", lambda r: asked.append(r) if r.method == "POST" and r.url.endswith("/jobs") else None)
+    run(tab)
+    mask = asked[0].post_data_json["inputs"]["mask"]
+    assert set(mask) & {"crack", "fold"}
+    assert set(mask) <= set(kinds)
+
+
+def test_the_whole_picture_is_seen_at_first_however_it_is_shaped(tab, tmp_path):
+    add(tab, room(tmp_path / "tall.png", (80, 200)))
+    choose(tab, "restore")
+    run(tab)
+    said = tab.locator(".zoom")
+    for again in (False, True):
+        if again:
+            tab.reload()
+            tab.wait_for_selector(".compare")
+        tab.wait_for_timeout(300)
+        first = said.inner_text()
+        tab.get_by_role("button", name="Fit").click()
+        tab.wait_for_timeout(300)
+        assert said.inner_text() == first != ""
+
+
 def test_what_is_wrong_is_said_where_it_is(tab, tmp_path):
     add(tab, room(tmp_path / "wrong.png"))
     choose(tab, "repair")
     tab.get_by_role("button", name="Run", exact=True).click()
     tab.locator(".submit .wrong", has_text="Mark what is damaged").wait_for()
     assert tab.evaluate("document.activeElement.className") == "canvas"
+    mark(tab)
+    tab.evaluate("() => document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    tab.locator("#option-page").fill("7")
+    tab.get_by_role("button", name="Run", exact=True).click()
+    said = tab.locator("#option-page-wrong:not(:empty)")
+    said.wait_for()
+    box, below = said.bounding_box(), tab.locator(".submit").bounding_box()
+    assert 0 < box["y"] < box["y"] + box["height"] <= below["y"]  # the row with Run does not cover it
+    tab.locator("#option-page").fill("")
+    tab.get_by_role("button", name="Clear").click()
     other = tmp_path / "other.png"
     Pil.new("L", (10, 10)).save(other)
     tab.locator(".foot input[type=file]").set_input_files(str(other))

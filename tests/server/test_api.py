@@ -43,6 +43,17 @@ def test_nobody_gets_in_without_a_key(server):
     assert server.alice.get("/api/v1/me").json()["name"] == "alice"
 
 
+def test_a_key_that_gets_the_name_of_a_removed_one_does_not_see_what_that_one_sent(server):
+    first = server.key("clerk")
+    upload = send(first, png(hole()), "mask.png")["id"]
+    server.access.remove_key("clerk")
+    second = server.key("clerk")
+    assert second.get("/api/v1/me").json()["name"] == "clerk"
+    assert second.get("/api/v1/uploads").json()["uploads"] == []
+    assert second.get(f"/api/v1/uploads/{upload}").status_code == 404
+    assert second.delete(f"/api/v1/uploads/{upload}").status_code == 404
+
+
 def test_a_link_is_good_once_and_gives_a_cookie_that_scripts_cannot_read(server):
     browser = server.client()
     link = f"/start/{server.access.new_link()}"
@@ -154,6 +165,26 @@ def test_nobody_else_sees_or_touches_it(server, sent, done):
     assert server.bob.get("/api/v1/jobs").json()["jobs"] == []
 
 
+def test_a_key_that_is_removed_while_it_listens_hears_nothing_more(server):
+    import asyncio
+
+    from tratto.server.stream import Pulse, events
+
+    listener = server.key("listener")
+    upload = send(listener, png(picture()))["id"]
+    job = listener.post("/api/v1/jobs", json={"task": "restore", "inputs": {"picture": upload}}).json()["id"]
+    owner = server.store.database.row("SELECT owner FROM jobs WHERE id=?", job)["owner"]
+
+    async def heard():
+        allowed = lambda: server.access.holds_key(owner)  # noqa: E731
+        return [m async for m in events(Pulse(server.store), owner, 0, None, lambda name: "{}", 0.2, allowed)]
+
+    assert sum("event: job" in m for m in asyncio.run(heard())) == 1
+    assert listener.delete(f"/api/v1/jobs/{job}").status_code == 204
+    server.access.remove_key("listener")
+    assert not any("event:" in m for m in asyncio.run(heard()))
+
+
 def test_events_go_on_where_a_listener_left(server, done):
     def numbers(text):
         return [int(line[4:]) for line in text.splitlines() if line.startswith("id: ")]
@@ -184,6 +215,65 @@ def test_a_search_for_damage_gives_masks_that_are_uploads(server, sent):
     assert server.alice.get(f"/api/v1/jobs/{job}").json()["plan"]["width"] == 120
 
 
+def frames(path, count):
+    pages = [Pil.fromarray(picture(seed=n)) for n in range(count)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    return path.read_bytes()
+
+
+def test_a_file_of_several_pages_is_asked_for_with_its_page(server, tmp_path):
+    upload = send(server.alice, frames(tmp_path / "two.tif", 2), "two.tif")
+    assert upload["pages"] == 2
+    asked = {"task": "restore", "inputs": {"picture": upload["id"]}}
+    for options in ({}, {"page": None}, {"page": 2}):
+        answer = server.alice.post("/api/v1/jobs", json={**asked, "options": options})
+        assert answer.status_code == 409
+        assert answer.json()["error"]["option"] == "options.page"
+        assert "--" not in answer.json()["error"]["message"]
+
+
+def test_a_message_names_options_as_they_are_over_http(server, sent):
+    from tratto.server.offers import http_words, offers
+
+    for offer in offers().values():
+        flags = [entry.flag for _, entry in offer.entries()]
+        assert "--" not in http_words(", ".join(flags), offer)
+    assert http_words("say it (tratto mask find --kind)", offers()["repair"]) == "say it"
+    assert http_words("raise --max-minutes", offers()["restore"]) == "raise --max-minutes"  # the owner's, not theirs
+    asked = {"task": "restore", "inputs": {"picture": sent[0]["id"]}, "options": {"keep_original": False, "page": 1}}
+    assert server.alice.post("/api/v1/jobs", json=asked).json()["error"]["option"] == "options.page"
+    flat = send(server.alice, png(np.full((40, 40, 3), 128, np.uint8)), "flat.png")
+    job = server.alice.post("/api/v1/jobs", json={"task": "restore", "inputs": {"picture": flat["id"]}}).json()["id"]
+    assert server.work()
+    assert "--" not in server.alice.get(f"/api/v1/jobs/{job}").json()["note"]
+
+
+def test_inputs_say_which_classes_of_damage_they_may_have_masks_of(server):
+    told = {t["name"]: {i["role"]: i for i in t["inputs"]} for t in server.alice.get("/api/v1/tasks").json()["tasks"]}
+    assert set(told["repair"]["mask"]["classes"]) >= {"crack", "stain"}
+    assert told["restore"]["mask"]["classes"] == told["repair"]["picture"]["classes"] == []
+    assert not any("folder" in i["help"] for inputs in told.values() for i in inputs.values())
+
+
+def test_a_refused_file_is_not_called_by_a_name_that_nobody_gave_it(server):
+    cut = server.alice.post("/api/v1/uploads", files={"file": ("cut.png", png(picture())[:-200])})
+    small = server.key("small", pixels=1000)
+    large = small.post("/api/v1/uploads", files={"file": ("large.png", png(picture()))})
+    for answer, status in ((cut, 415), (large, 413)):
+        assert answer.status_code == status
+        assert "part0" not in answer.text
+        assert "TRATTO_MAX" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("problem", "option"), [("a {grow} of 2", "options.grow"), ("{mask}", "inputs.mask"), ("x", None)]
+)
+def test_options_that_contradict_each_other_are_said_at_the_first(problem, option):
+    from tratto.server.offers import _first_named, offers
+
+    assert _first_named((problem,), offers()["repair"]) == option
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "option"),
     [
@@ -198,7 +288,10 @@ def test_a_search_for_damage_gives_masks_that_are_uploads(server, sent):
         ('{"task": "restore", "inputs": {"picture": "PIC"}, "options": {"device": "cuda"}}', 422, "options.device"),
         ('{"task": "restore", "inputs": {"picture": "PIC"}, "options": {"params": {"model": "/etc"}}}', 422, "options"),
         ('{"task": "repair", "inputs": {"picture": "PIC", "mask": "auto"}, "options": {"params": {}}}', 422, "options"),
-        ('{"task": "recolor", "inputs": {"picture": "PIC"}, "options": {"color": "#112233"}}', 409, None),
+        ('{"task": "repair", "inputs": {"picture": "PIC", "mask": {"../x": "PIC"}}}', 422, "inputs.mask.../x"),
+        ('{"task": "repair", "inputs": {"picture": "PIC", "mask": []}}', 422, "inputs.mask"),
+        ('{"task": "repair", "inputs": {"picture": "PIC", "mask": "auto"}, "options": {"method": "sdxl"}}', 409, None),
+        ('{"task": "recolor", "inputs": {"picture": "PIC"}, "options": {"color": "#112233"}}', 409, "inputs.mask"),
         ('{"task": "restore", "inputs": {"picture": "' + "0" * 32 + '"}}', 404, None),
     ],
 )
@@ -206,6 +299,7 @@ def test_what_makes_no_sense_is_refused_with_its_place(server, sent, asked, stat
     answer = server.alice.post("/api/v1/jobs", content=asked.replace("PIC", sent[0]["id"]))
     assert answer.status_code == status, answer.text
     told = answer.json()["error"]["option"]
+    assert "=FOLDER" not in answer.json()["error"]["message"]
     assert told == option or (option == "options" and told.startswith("options."))
 
 
@@ -239,6 +333,24 @@ def test_scopes_and_rates_of_a_key(server, sent):
     assert int(answer.headers["retry-after"]) >= 1
     server.access.remove_key("reader")
     assert reader.get("/api/v1/tasks").status_code == 401
+
+
+def test_jobs_that_wait_do_not_go_beyond_the_quota_together(tmp_path):
+    server = start(tmp_path)
+    with server.main:
+        poor = server.key("poor", quota=120_000)
+        upload = send(poor, png(picture()))["id"]
+        asked = {"task": "restore", "inputs": {"picture": upload}, "options": {"force": True}}
+        ids = [poor.post("/api/v1/jobs", json=asked).json()["id"] for _ in range(4)]
+        while server.work():
+            pass
+        told = [poor.get(f"/api/v1/jobs/{i}").json() for i in ids]
+        assert [t["state"] for t in told] == ["done", "failed", "failed", "failed"]
+        assert told[1]["error"]["kind"] == "OutputError"
+        assert poor.delete(f"/api/v1/jobs/{ids[0]}").status_code == 204
+        assert poor.post(f"/api/v1/jobs/{ids[1]}/retry").status_code == 200
+        assert server.work()
+        assert poor.get(f"/api/v1/jobs/{ids[1]}").json()["state"] == "done"
 
 
 def test_quota_and_limits_of_a_key_lose_nothing(tmp_path):

@@ -88,11 +88,16 @@ def test_a_server_serves_and_ends_when_it_is_told_to(tmp_path):
         assert json.load(answer)["ok"]
     with urllib.request.urlopen(link) as answer:
         assert answer.status == 200
+    run = CliRunner()
+    again = run.invoke(app, ["keys", "api", "link", "--data", str(tmp_path)])
+    with urllib.request.urlopen(again.output.strip()) as answer:  # of the port that it listens on
+        assert answer.status == 200
     second = subprocess.run([sys.executable, "-c", code, *line], capture_output=True)
     assert second.returncode == 2
     process.terminate()
     assert process.wait(20) == 0
     process.stdout.close()
+    assert run.invoke(app, ["keys", "api", "link", "--data", str(tmp_path)]).exit_code == 3
     said = (tmp_path / "log").read_bytes()
     assert secret.encode() not in said
     assert link.rsplit("/", 1)[1].encode() not in said

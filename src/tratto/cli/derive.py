@@ -50,7 +50,8 @@ def input_help(item: Input) -> str:
     """Return the help of an input for the command line."""
     from tratto.core.options import with_names
 
-    return with_names(item.help, lambda name: FOLDER) + (" Repeatable." if item.repeatable else "")
+    text = with_names(item.help, {"folder": FOLDER, "classes": "a folder with one"}.__getitem__)
+    return text + (" Repeatable." if item.repeatable else "")
 
 
 def _input(item: Input) -> Parameter:

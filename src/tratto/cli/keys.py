@@ -156,8 +156,20 @@ def _api_remove(
 @api_app.command("link")
 @exits
 def _api_link(
-    port: Annotated[int, typer.Option(help="Port of the server.", min=1, max=65535)] = 8787, data: _Data = None
+    port: Annotated[
+        int | None, typer.Option(help="Port of the server; else that of the one that runs.", min=1, max=65535)
+    ] = None,
+    data: _Data = None,
 ) -> int:
     """Print another link to the page of a server that runs here; it is good once, for a quarter of an hour."""
-    typer.echo(f"http://127.0.0.1:{port}/start/{_access(data).new_link()}")
+    access = _access(data)
+    if port is None:
+        from tratto.core.errors import InputError
+        from tratto.server.serve import port_of
+        from tratto.server.settings import usual_folder
+
+        port = port_of(data or usual_folder())
+    if port is None:
+        raise InputError("no server uses this folder; tratto serve prints a link when it starts, or name its --port")
+    typer.echo(f"http://127.0.0.1:{port}/start/{access.new_link()}")
     return 0

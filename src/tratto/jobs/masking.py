@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: Kinds of damage that somebody may say are there.
 Kind = Literal["crack", "weathering", "missing", "dirt", "vandalism", "scratch", "fold", "stain"]
+CLASSES: tuple[str, ...] = get_args(Kind)
 
 
 class MaskFindOptions(TaskOptions):

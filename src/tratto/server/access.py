@@ -31,7 +31,7 @@ class Identity:
     Attributes
     ----------
     owner : str
-        ``page``, or ``key:NAME``.
+        ``page``, or ``key:NAME:`` and the beginning of its hash: another key that gets the name later is another owner.
     scopes : frozenset of str
     quota, upload_bytes, pixels, per_minute : int
     """
@@ -42,6 +42,11 @@ class Identity:
     upload_bytes: int
     pixels: int
     per_minute: int
+
+    @property
+    def name(self) -> str:
+        """What it is called: ``page``, or the name of the key."""
+        return PAGE if self.is_page else self.owner.split(":")[1]
 
     @property
     def is_page(self) -> bool:
@@ -118,7 +123,7 @@ class Access:
         ]
 
     def remove_key(self, name: str) -> None:
-        """Make a key worthless. What was sent with it stays until it expires.
+        """Make a key worthless. What was sent with it stays until it expires, and nobody sees it any more.
 
         Raises
         ------
@@ -135,13 +140,26 @@ class Access:
         if row is None or (row["expires"] is not None and row["expires"] < time.time()):
             return None
         return Identity(
-            f"key:{row['name']}",
+            f"key:{row['name']}:{row['hash'][:16]}",
             frozenset(row["scopes"].split()),
             settings.quota if row["quota"] is None else row["quota"],
             settings.upload_bytes if row["upload_bytes"] is None else row["upload_bytes"],
             settings.pixels if row["pixels"] is None else row["pixels"],
             settings.per_minute if row["per_minute"] is None else row["per_minute"],
         )
+
+    def _key_of(self, owner: str) -> Any:
+        return self.database.row("SELECT * FROM keys WHERE 'key:' || name || ':' || substr(hash, 1, 16) = ?", owner)
+
+    def holds_key(self, owner: str) -> bool:
+        """Return whether an owner's key is still good."""
+        row = self._key_of(owner)
+        return row is not None and (row["expires"] is None or row["expires"] >= time.time())
+
+    def quota_of(self, owner: str, settings: Settings) -> int:
+        """Return how many bytes the files of an owner may take; of a key that was removed, what the server allows."""
+        row = self._key_of(owner)
+        return settings.quota if row is None or row["quota"] is None else int(row["quota"])
 
     # -- the page ---------------------------------------------------------------------------------------------------
 

@@ -140,14 +140,18 @@ class Jobs(BaseModel):
 
 
 class InputFacts(BaseModel):
-    """An input of a task; the first is the picture that is worked on."""
+    """An input of a task; the first is the picture that is worked on.
+
+    `classes` are the classes of damage that it may have a mask for each of; empty: it takes none by class. Classes of
+    other names may be given, too.
+    """
 
     role: str
     help: str
     kind: str
     required: bool
     repeatable: bool
-    classes: bool
+    classes: list[str]
     words: list[str]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
-from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
@@ -20,7 +21,7 @@ from tratto._version import __version__
 from tratto.server import answers
 from tratto.server.access import Access, Identity, Rates
 from tratto.server.archive import zipped
-from tratto.server.offers import offers, read_request, request_model, task_facts
+from tratto.server.offers import check_page, offers, read_request, request_model, task_facts
 from tratto.server.problems import ErrorAnswer, Problem, not_found
 from tratto.server.pyramid import read_tile
 from tratto.server.settings import Settings
@@ -163,7 +164,7 @@ def me(who: Reader, shared: Shared) -> answers.Me:
         used_bytes=shared.store.used(who.owner), requests_per_minute=who.per_minute,
     )  # fmt: skip
     return answers.Me(
-        name=who.owner.removeprefix("key:"), kind="page" if who.is_page else "key", scopes=sorted(who.scopes),
+        name=who.name, kind="page" if who.is_page else "key", scopes=sorted(who.scopes),
         version=__version__, keep_days=settings.keep / 86400, limits=limits, formats=list(settings.formats),
         workers=settings.workers,
     )  # fmt: skip
@@ -406,6 +407,8 @@ def _ask(shared: Context, who: Identity, body: bytes, key: str | None) -> answer
     wanted = {u for v in asked["inputs"].values() for u in _named(v)} - words
     for upload in wanted:
         _upload(shared, who, upload)
+    facts = json.loads(_upload(shared, who, asked["inputs"]["picture"])["facts"])
+    check_page(offer, asked["options"], facts["pages"])
     check_room(settings, store.used(who.owner), who.quota)
     job = new_id()
     folder = settings.job(job)
@@ -416,9 +419,8 @@ def _ask(shared: Context, who: Identity, body: bytes, key: str | None) -> answer
                 linked(path, folder / "inputs" / upload / path.relative_to(source))
         if not all(any((folder / "inputs" / u / "file").glob("*")) for u in wanted):
             raise not_found("upload")  # it was removed at this very moment
-        name = json.loads(_upload(shared, who, asked["inputs"]["picture"])["facts"])["name"]
         repeat = None if key is None else (key, hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())
-        row = store.add_job(job, who.owner, asked["task"], name, asked, settings.keep, repeat)
+        row = store.add_job(job, who.owner, asked["task"], facts["name"], asked, settings.keep, repeat)
     except KeyError:
         discard(folder)
         raise Problem(409, "KeyReused", "this Idempotency-Key was sent with another request") from None
@@ -578,15 +580,26 @@ _REPORT = (
 )
 
 
+_PRINT = "addEventListener('load', function () { print(); });"
+Printing = Annotated[bool, Query(alias="print", description="as a page that has itself printed")]
+
+
 @router.get(
     "/jobs/{job}/report", tags=["results"], response_class=Response,
     responses={**_errors(404), 200: _files("text/html; charset=utf-8")},
 )  # fmt: skip
-def job_report(job: Id, who: Reader, shared: Shared) -> Response:
+def job_report(job: Id, who: Reader, shared: Shared, printing: Printing = False) -> Response:
     """Return the report as a page of its own."""
     _, bundle = _with_bundle(shared, who, job)
     headers = {"Content-Security-Policy": _REPORT, "Cache-Control": "private, no-store"}
-    return FileResponse(bundle / "report.html", media_type="text/html; charset=utf-8", headers=headers)
+    if not printing:
+        return FileResponse(bundle / "report.html", media_type="text/html; charset=utf-8", headers=headers)
+    # the report that is sealed stays as it is; of what is shown here, its own policy must let the one script run, too
+    text = (bundle / "report.html").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(_PRINT.encode()).digest()).decode()
+    text = text.replace("script-src '", f"script-src 'sha256-{digest}' '", 1)
+    head, end, rest = text.rpartition("</body>")
+    return HTMLResponse(f"{head}<script>{_PRINT}</script>{end}{rest}", headers=headers)
 
 
 @router.post("/jobs/{job}/verify", tags=["verify"], responses=_errors(404, 409, 413))
@@ -668,7 +681,11 @@ def _stream(shared: Context, who: Identity, after: int, job: str | None) -> Resp
         row = shared.store.job(name, who.owner)
         return None if row is None else answers.short(_told(shared, row)).model_dump_json()
 
-    made: AsyncIterator[str] = events(shared.pulse, who.owner, after, job, told, shared.settings.stream_seconds)
+    def allowed() -> bool:
+        return who.is_page or shared.access.holds_key(who.owner)
+
+    seconds = shared.settings.stream_seconds
+    made: AsyncIterator[str] = events(shared.pulse, who.owner, after, job, told, seconds, allowed)
     return StreamingResponse(made, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 

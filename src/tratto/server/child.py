@@ -177,6 +177,13 @@ def unfolded(path: Path, to: Path, most: int) -> Path:
     raise InputError("the ZIP file must hold one picture with its .tratto folder, or such a folder alone")
 
 
+def _of_the_file(message: str, path: str) -> str:
+    """Return a message about the one file that was sent: its name here says nothing to them."""
+    for called in (path, Path(path).name):
+        message = message.removeprefix(f"{called}: ")
+    return message.partition("; if you trust")[0]
+
+
 def main() -> None:
     """Do what standard input asks for; answer with one JSON document."""
     asked = json.load(sys.stdin)
@@ -184,7 +191,7 @@ def main() -> None:
     try:
         answer = {"inspect": inspect, "verify": verify}[asked["do"]](asked)
     except TrattoError as e:
-        answer = {"error": {"kind": type(e).__name__, "message": str(e)}}
+        answer = {"error": {"kind": type(e).__name__, "message": _of_the_file(str(e), asked["path"])}}
     except MemoryError:
         answer = {
             "error": {"kind": "PictureTooLarge", "message": "the file takes more memory to decode than is allowed"}

@@ -18,7 +18,8 @@ from tratto.jobs import Session
 from tratto.jobs.folder import FileOutcome, FolderJob, run_folder
 from tratto.jobs.options import JobLimits
 from tratto.providers.pool import Pool
-from tratto.server.offers import Offer, offers, split
+from tratto.server.access import Access
+from tratto.server.offers import Offer, http_words, offers, split
 from tratto.server.pace import Pace
 from tratto.server.pyramid import PREVIEWS, write_pyramid
 from tratto.server.settings import Settings
@@ -52,6 +53,11 @@ def do(claim: Claim, settings: Settings) -> Made:
         discard(attempt)
     if not folder.is_dir():
         raise Lost
+    # what many jobs leave is known only when they are done: each asks again, so that a queue does not fill the disk
+    store, owner = claim.worker.store, claim.row["owner"]
+    used, quota = store.used(owner), Access(store.database).quota_of(owner, settings)
+    if used > quota:
+        raise OutputError(f"{used} of {quota} bytes are taken; delete uploads or jobs, and retry")
     attempt = folder / claim.token
     attempt.mkdir(mode=0o700)
     try:
@@ -140,10 +146,14 @@ class _Doing:
             for name, upload in value.items():
                 linked(self.file(upload), folder / f"{name}.png")
             return folder
-        return value if value in self.words else self.file(value)
+        return value if value in self.stand_ins else self.file(value)
+
+    def words(self, text: str) -> str:
+        """Return a text as it is told over HTTP."""
+        return http_words(without_paths(text, self.settings), self.offer)
 
     @property
-    def words(self) -> set[str]:
+    def stand_ins(self) -> set[str]:
         """Texts that may stand for a file."""
         return {word for item in self.offer.task.inputs for word in item.words}
 
@@ -166,13 +176,14 @@ class _Doing:
         discard(self.attempt / "classes")
         details = outcome.details
         told: dict[str, Any] = {
-            "note": without_paths(outcome.message, self.settings),
-            "warnings": [without_paths(w, self.settings) for w in details.get("warnings", [])],
+            "note": self.words(outcome.message),
+            "warnings": [self.words(w) for w in details.get("warnings", [])],
         }
         if outcome.status == "planned":
             plan = {
                 k: details[k] for k in ("reasons", "estimated_seconds", "width", "height", "may_change") if k in details
             }
+            plan["reasons"] = [self.words(r) for r in plan.get("reasons", [])]
             return {**told, "plan": plan}
         if outcome.output is None:
             raise OutputError("the job ended without a result")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +29,7 @@ from tratto.core.options import (
     help_text,
     with_names,
 )
-from tratto.jobs.masking import MASKING
+from tratto.jobs.masking import CLASSES, MASKING
 from tratto.server.problems import Problem
 from tratto.tasks import TASKS, Input, Task
 
@@ -60,6 +62,11 @@ class Offer:
     def models(self) -> dict[str, Any]:
         """The models that its options come from, by group."""
         return {"task": self.task.model, **({} if self.makes_mask else GROUPS)}
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether it says which page of a file it works on."""
+        return not self.makes_mask
 
     def entries(self) -> list[tuple[str, Entry]]:
         """Return its options with their groups, in the order of a form."""
@@ -149,6 +156,11 @@ def _widget(entry: Entry) -> str:
     return "values"
 
 
+def _input_help(item: Input) -> str:
+    """Return the help of an input: what the command line takes in a folder is given one by one here."""
+    return with_names(item.help, {"folder": "", "classes": "one"}.__getitem__)
+
+
 def _given(item: Input) -> Any:
     """Return the type of an input in a request."""
     one: Any = Id
@@ -176,7 +188,7 @@ def request_model(name: str) -> type[BaseModel]:
     options = create_model(f"{title}Options", __config__=_STRICT, **fields)
     roles: Any = {}
     for i in offer.task.inputs:
-        text = with_names(i.help, lambda n: "" if n == "folder" else n)
+        text = _input_help(i)
         needed = bool(i.missing) or i == offer.task.inputs[0]
         roles[i.role] = (
             (_given(i), Field(..., description=text)) if needed else (_given(i) | None, Field(None, description=text))
@@ -220,9 +232,9 @@ def task_facts(offer: Offer) -> dict[str, Any]:
     task = offer.task
     inputs = [
         {
-            "role": i.role, "help": with_names(i.help, lambda n: "" if n == "folder" else n), "kind": i.kind,
+            "role": i.role, "help": _input_help(i), "kind": i.kind,
             "required": bool(i.missing) or i == task.inputs[0], "repeatable": i.repeatable,
-            "classes": with_classes(i), "words": list(i.words),
+            "classes": list(CLASSES) if with_classes(i) else [], "words": list(i.words),
         }
         for i in task.inputs
     ]  # fmt: skip
@@ -230,6 +242,28 @@ def task_facts(offer: Offer) -> dict[str, Any]:
         "name": task.name, "summary": task.summary, "output": task.output, "inputs": inputs,
         "options": options_schema(task.name),
     }  # fmt: skip
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+_FLAG, _ELSEWHERE = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*"), re.compile(r" \((?:in Python:|tratto) [^()]*\)")
+
+
+def http_words(text: str, offer: Offer) -> str:
+    """Return a message with its options called as they are over HTTP.
+
+    Most messages are made where nobody knows at which door they will be read, and name the command line's flags. Flags
+    that a request has no option for, such as those of the server's owner, stay. What can be done at other doors alone
+    is left out: other commands, and a folder of weights.
+
+    Examples
+    --------
+    >>> http_words("left alone; --force restores it (in Python: force=True)", offers()["restore"])
+    'left alone; force restores it'
+    """
+    text = "; ".join(part for i, part in enumerate(text.split("; ")) if i == 0 or "=FOLDER" not in part)
+    names = {e.flag: e.name for _, e in offer.entries()} | {f"--{i.role}": i.role for i in offer.task.inputs}
+    return _FLAG.sub(lambda found: names.get(found[0], found[0]), _ELSEWHERE.sub("", text))
 
 
 # -- reading a request ------------------------------------------------------------------------------------------------
@@ -275,11 +309,16 @@ def read_request(body: bytes) -> tuple[Offer, dict[str, Any]]:
     return offer, {"task": asked["task"], "inputs": inputs, "options": options}
 
 
+#: What stands in a place for one of several types.
+_TYPE = re.compile(r"[\[\]()]|^(?:str|int|float|bool|list|dict|tuple|constrained-\w+)$")
+
+
 def problem_of_validation(error: ValidationError) -> Problem:
     """Return what is wrong with a request: the first place, and what was expected there."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = [str(p) for p in first["loc"] if p not in offers()]
-    shown = [p for p in place if not any(c in p for c in "[]()") and p not in ("str", "int", "float", "bool")]
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    found = [f for f in found if f["loc"][:3] == found[0]["loc"][:3]]  # what may be of several types is wrong for each
+    first = next((f for f in found if not f["type"].endswith(("_type", "_parsing", "literal_error"))), found[0])
+    shown = [str(p) for p in first["loc"] if p not in offers() and not _TYPE.search(str(p))]
     option = ".".join(shown[:3])[:200] or None
     return Problem(422, "InvalidRequest", f"{option or 'the request'}: {first['msg']}"[:500], option)
 
@@ -310,7 +349,7 @@ def check_options(offer: Offer, options: Mapping[str, Any], inputs: Mapping[str,
     Problem
         409.
     """
-    from tratto.core.errors import OptionError
+    from tratto.core.errors import TrattoError
 
     groups = split(offer, options)
     roles: dict[str, Any] = {i.role: inputs.get(i.role) for i in offer.task.inputs[1:]}
@@ -321,10 +360,33 @@ def check_options(offer: Offer, options: Mapping[str, Any], inputs: Mapping[str,
             SaveOptions(**groups["writing"])
     except BadOptions as e:
         words = "; ".join(with_names(p) for p in e.problems)
-        raise Problem(409, "BadOptions", words[:1000]) from e
-    except OptionError as e:
-        raise Problem(409, "OptionError", str(e)[:1000]) from e
+        raise Problem(409, "BadOptions", http_words(words, offer)[:1000], _first_named(e.problems, offer)) from e
+    except TrattoError as e:
+        raise Problem(409, type(e).__name__, http_words(str(e), offer)[:1000]) from e
     return made
+
+
+def _first_named(problems: tuple[str, ...], offer: Offer) -> str | None:
+    """Return the first option or input that problems name, as a request calls it."""
+    options, roles = {e.name for _, e in offer.entries()}, {i.role for i in offer.task.inputs}
+    for _, name, _, _ in string.Formatter().parse("; ".join(problems)):
+        if name in options or name in roles:
+            return f"{'options' if name in options else 'inputs'}.{name}"
+    return None
+
+
+def check_page(offer: Offer, options: Mapping[str, Any], pages: int) -> None:
+    """Refuse a page that a file does not have, and to guess which of several is meant.
+
+    Raises
+    ------
+    Problem
+        409.
+    """
+    page = options.get("page")
+    if offer.has_pages and (pages > 1 if page is None else page >= pages):
+        holds = f"the file holds {pages} pages or frames" if pages > 1 else "the file holds one page"
+        raise Problem(409, "OptionError", f"{holds}; say in page which one, from 0 to {pages - 1}", "options.page")
 
 
 def _grey(given: Any) -> Any:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tratto.core.errors import OptionError, TrattoError
+from tratto.core.files import write_text
 from tratto.server.access import Access
 from tratto.server.database import Database
 from tratto.server.settings import Settings
@@ -27,6 +28,8 @@ from tratto.server.uploads import discard, quiet
 LOOK, EXPIRY = 0.5, 60.0
 #: Seconds that a worker that ended soon after its start is waited for before the next: what ends it may last.
 PATIENCE = 3.0
+#: Says, in the data folder, which port the server listens on that holds it.
+PORT = "port"
 
 
 class Workers:
@@ -161,6 +164,20 @@ def held(folder: Path) -> Iterator[None]:
         yield
 
 
+def port_of(folder: Path) -> int | None:
+    """Return the port of the server that uses a data folder; None: none runs."""
+    try:
+        with held(folder):
+            return None
+    except OptionError:
+        try:
+            return int((folder / PORT).read_text("ascii"))
+        except (OSError, ValueError):  # it is just starting
+            return None
+    except OSError:
+        return None
+
+
 def _ended(number: int, frame: object) -> None:
     """Take the signal by which the process was told to end, when it is about to."""
 
@@ -191,6 +208,7 @@ def _serve(settings: Settings, bound: socket.socket, ready: Callable[[str], None
     from tratto.server.app import make_app
 
     settings = settings.model_copy(update={"port": bound.getsockname()[1], "folder": settings.folder.resolve()})
+    write_text(settings.folder / PORT, str(settings.port))
     store = Store(Database(settings.database))
     sweep(settings, store)
     if settings.ledger is not None:

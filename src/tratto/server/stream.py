@@ -64,8 +64,9 @@ class Pulse:
 
 
 async def events(
-    pulse: Pulse, owner: str, after: int, job: str | None, told: Callable[[str], str | None], seconds: float
-) -> AsyncIterator[str]:
+    pulse: Pulse, owner: str, after: int, job: str | None, told: Callable[[str], str | None], seconds: float,
+    allowed: Callable[[], bool],
+) -> AsyncIterator[str]:  # fmt: skip
     """Yield messages about somebody's jobs.
 
     Parameters
@@ -80,6 +81,9 @@ async def events(
         Returns the job of an id as JSON; None: it is gone.
     seconds : float
         After which the stream ends.
+    allowed : callable
+        Whether the listener still may hear of anything; asked before each message, so that a key that was removed
+        while it listened hears nothing more.
     """
     end, signed = time.monotonic() + seconds, time.monotonic()
     with pulse:
@@ -87,6 +91,8 @@ async def events(
         while (left := end - time.monotonic()) > 0 and not pulse.ending.is_set():
             changed = pulse.changed
             found = await run_in_threadpool(pulse.store.events, owner, after, job)
+            if found and not await run_in_threadpool(allowed):
+                return
             for number, name, kind in found:
                 after = number
                 data = None if kind == "gone" else await run_in_threadpool(told, name)

@@ -193,6 +193,7 @@ class Worker:
 
     def _one(self, claim: Claim) -> None:
         """Do one job to its end, whatever that is."""
+        from tratto.server.offers import http_words, offers
         from tratto.server.uploads import discard, without_paths
 
         store, keep = self.store, self.settings.keep
@@ -227,7 +228,9 @@ class Worker:
                 "option": None,
             }
         if error is not None:
-            error["message"] = without_paths(str(error["message"]), self.settings)
+            offer = offers().get(claim.row["task"])
+            message = without_paths(str(error["message"]), self.settings)
+            error["message"] = message if offer is None else http_words(message, offer)
         try:
             # a job that was deleted, or given to another, is not finished by us, and its files go
             if (state == "done" or state == "cancelled" or error) and not store.finish(

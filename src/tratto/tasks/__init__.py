@@ -31,7 +31,8 @@ class Input:
     role : str
         Its name at every door: ``--role`` of the command, a keyword in Python, an upload over HTTP.
     help : str
-        ``{folder}`` stands for what only the command line can do: a folder with one for each picture.
+        ``{folder}`` stands for what only the command line can do: a folder with one for each picture;
+        ``{classes}`` for one, or what holds one, for each class of damage.
     python : str
         What it may be in Python; empty: what its kind may be.
     kind : str
@@ -135,7 +136,7 @@ TASKS: tuple[Task, ...] = (
             Input("picture", "What is damaged."),
             Input(
                 "mask",
-                "Grey picture, white where the input is damaged; a folder with one for each class of "
+                "Grey picture, white where the input is damaged; {classes} for each class of "
                 "damage{folder}; or auto: a network proposes it. Several: a pass with each.",
                 f"{KINDS['mask']}; a mapping of these by class; a sequence for several passes; or 'auto'",
                 "mask",

@@ -63,7 +63,7 @@ def docstring(task: Task) -> str:
 
 def _no_folder(name: str) -> str:
     """Python takes one mask for one picture."""
-    return "" if name == "folder" else name
+    return {"folder": "", "classes": "a folder with one"}.get(name, name)
 
 
 def type_stub() -> str:

@@ -82,7 +82,7 @@ function showLocked() {
   app.view = null;
   nav.hidden = true;
   fill(main, h("div", { class: "card narrow" }, h("h1", {}, "This page is locked"),
-    h("p", {}, "Open the link that tratto serve printed when it started. A link works once; start tratto serve again for a new one.")));
+    h("p", {}, "Open the link that tratto serve printed when it started. A link works once; tratto keys api link prints a new one while the server runs.")));
 }
 
 const VIEWS = [

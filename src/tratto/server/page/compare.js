@@ -75,15 +75,15 @@ export function createCompare(base, pictures, regions = []) {
   const modes = h("div", { class: "choices", role: "group", "aria-label": "How to compare" }, two && MODES.map(([mode, text, key]) => h(
     "button", { type: "button", "data-mode": mode, title: `${text} (${key})`, "aria-keyshortcuts": key, onclick: () => choose(mode) }, text)));
   const map = h("select", { "aria-keyshortcuts": "m", onchange: () => lay(map.value) }, h("option", { value: "" }, "None"), roles.map((r) => h("option", { value: r }, MAPS[r])));
-  const zoomBy = (factor) => { viewers().forEach((v, i) => i === 0 && v.viewport.zoomBy(factor).applyConstraints()); };
+  const zoomBy = (factor) => { free(); viewers().forEach((v, i) => i === 0 && v.viewport.zoomBy(factor).applyConstraints()); };
   const small = (props, ...children) => h("button", { type: "button", class: "small-button", ...props }, ...children);
   const element = h("div", { class: "compare" },
     h("div", { class: "compare-bar" }, modes,
       h("div", { class: "choices", role: "group", "aria-label": "Zoom" },
         small({ "aria-label": "Zoom out", title: "Zoom out (−)", onclick: () => zoomBy(1 / 1.6) }, icon(ZOOM.out)),
         small({ "aria-label": "Zoom in", title: "Zoom in (+)", onclick: () => zoomBy(1.6) }, icon(ZOOM.in)),
-        small({ title: "Whole picture (0)", onclick: () => a.viewport.goHome() }, "Fit"),
-        small({ title: "One pixel of the picture for one of the screen", onclick: () => a.viewport.zoomTo((items.after ?? items.before).imageToViewportZoom(1 / (window.devicePixelRatio || 1))) }, "1:1"), zoomed)),
+        small({ title: "Whole picture (0)", onclick: () => { fitted = true; a.viewport.goHome(); } }, "Fit"),
+        small({ title: "One pixel of the picture for one of the screen", onclick: () => free() ?? a.viewport.zoomTo((items.after ?? items.before).imageToViewportZoom(1 / (window.devicePixelRatio || 1))) }, "1:1"), zoomed)),
     stage, slider,
     roles.length > 0 && h("div", { class: "map-bar" }, h("label", { class: "measure" }, "Overlay ", map), h("label", { class: "measure strength", hidden: true }, "Opacity ", strength), legend));
 
@@ -98,6 +98,15 @@ export function createCompare(base, pictures, regions = []) {
     for (const region of regions) outline(a, region);
     arrange();
   })();
+  // the stage gets its size when it is laid out, after the picture was fitted to what was there before
+  let fitted = true;
+  const fit = () => { if (fitted) for (const v of viewers()) v.viewport?.goHome(true); };
+  const layout = new ResizeObserver(() => requestAnimationFrame(fit));
+  layout.observe(main);
+  ready.then(fit);
+  const free = () => { fitted = false; };
+  const heed = (viewer) => ["canvas-press", "canvas-scroll", "canvas-pinch", "canvas-key"].forEach((name) => viewer.addHandler(name, free));
+  heed(a);
   a.addHandler("update-viewport", () => { if (state.mode === "slider") cut(); });
   a.addHandler("zoom", () => {
     const item = items.after ?? items.before;
@@ -157,6 +166,7 @@ export function createCompare(base, pictures, regions = []) {
       b = makeViewer(second, "After");
       items.afterB = await add(b, tilesOf(`${base}/after`, pictures.after));
       for (const region of regions) outline(b, region);
+      heed(b);
       follow(a, b);
       follow(b, a);
       if (state.map) items.mapB = await add(b, tilesOf(`${base}/${state.map}`, pictures[state.map]));
@@ -211,6 +221,7 @@ export function createCompare(base, pictures, regions = []) {
   /** Show a part of the picture, and mark it. */
   function goTo(box, name) {
     state.region = box ? { box, name } : null;
+    fitted = !box;
     for (const viewer of viewers()) {
       if (box) {
         const rect = rectOf(box);
@@ -234,6 +245,7 @@ export function createCompare(base, pictures, regions = []) {
     element, ready, keys, goTo, choose, viewer: a, state,
     close() {
       clearInterval(timer);
+      layout.disconnect();
       for (const viewer of viewers()) viewer.destroy();
     },
   };

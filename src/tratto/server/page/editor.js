@@ -372,7 +372,7 @@ export function createEditor({ source, name, saveAs, classes = [], points: takes
   const shown = h("input", { type: "checkbox", checked: true, onchange: () => setShown(shown.checked) });
   const file = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => load(file.files[0]) });
   const facts = h("p", { class: "facts", role: "status" });
-  const bar = h("div", { class: "tools", role: "toolbar", "aria-label": "Drawing tools" }, [...tools.values()], h("span", { class: "gap" }), undo, redo);
+  const bar = h("div", { class: "tools", role: "toolbar", "aria-label": "Drawing tools" }, [...tools.values()], h("span", { class: "pair" }, undo, redo));
   const more = h("div", { class: "tools second" },
     layerLabel, sizeLabel, rangeLabel,
     h("label", { class: "check" }, shown, "Show mask"));
@@ -380,7 +380,7 @@ export function createEditor({ source, name, saveAs, classes = [], points: takes
     button({ class: "quiet", onclick: () => file.click() }, null, "Load mask…"),
     button({ class: "quiet", onclick: save }, null, "Save mask"),
     button({ class: "quiet", onclick: () => mask.edit(() => mask.invert()) }, null, "Invert"),
-    button({ class: "quiet", onclick: () => { points.length = 0; mask.edit(() => mask.clear()); refresh(); onchange(); } }, null, "Clear"), file);
+    button({ class: "quiet", onclick: () => { points.length = 0; mask.edit(() => mask.clearAll()); refresh(); onchange(); } }, null, "Clear"), file);
   const help = h("p", { id: "drawing-help", class: "unseen" },
     "Arrow keys move the drawing point, space puts the pen down or sets a point, escape leaves. All keys are listed under Keys.");
   const element = h("div", { class: "editor" }, bar, more, canvas, help, foot);

@@ -126,7 +126,7 @@ function makeField(name, schema, { onchange, pick, words, prefix }) {
   const element = widget === "switch"
     ? h("div", { class: "field" }, h("span", { class: "check" }, input, label), help, problem)
     : h("div", { class: "field" }, h("span", { class: "label" }, label, unit && h("span", { class: "soft small" }, unit)), control, help, problem);
-  return { element, read, write, wrong, focus: () => { input.closest("details")?.setAttribute("open", ""); input.focus(); }, input };
+  return { element, read, write, wrong, focus: () => { input.closest("details")?.setAttribute("open", ""); input.focus(); element.scrollIntoView({ block: "nearest" }); }, input };
 }
 
 function guess(base) {
@@ -202,7 +202,7 @@ export function makeForm(schema, { values: before = {}, onchange = () => {}, pic
   function complain(option, message) {
     const field = fields.get((option ?? "").replace(/^options\./, "").split(".")[0]);
     if (!field) return false;
-    field.wrong(message);
+    field.wrong(message.replace(/^options\.[\w.]+: /, "")); // it stands at the option
     field.focus();
     return true;
   }

@@ -185,7 +185,7 @@ export async function jobView(app, id) {
       h("div", { class: "stack tight" }, outputs.map(([role, o], i) => h("a", { class: `button ${i === 0 ? "main" : ""} wide`, href: at(`/jobs/${id}/result`), download: o.name ?? true },
         `Download ${role}`, h("span", { class: "small" }, [o.name, o.bytes && bytes(o.bytes)].filter(Boolean).join(", ")))),
         hasReceipt && h("a", { class: "button wide", href: at(`/jobs/${id}/bundle`), download: true }, "Download with proof (bundle)"),
-        hasReceipt && h("a", { class: "button wide", href: at(`/jobs/${id}/report`), target: "_blank", rel: "noopener" }, "Report, to read or print"),
+        hasReceipt && h("div", { class: "row even" }, [["", "Report"], ["?print=true", "Print the report"]].map(([how, text]) => h("a", { class: "button", href: at(`/jobs/${id}/report${how}`), target: "_blank", rel: "noopener" }, text))),
         hasReceipt && h("div", { class: "row even" }, h("button", { type: "button", onclick: verify }, "Verify"), h("button", { type: "button", title: "Gives the original back, byte for byte, as a picture to work on", onclick: undo }, "Undo")),
         outputs.some(([, o]) => o.upload) && h("a", { class: "button wide", href: `#/picture/${Object.values(job.inputs)[0]}` }, "To the picture")),
       verdict,

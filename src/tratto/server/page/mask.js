@@ -237,6 +237,16 @@ export class Mask {
     }
   }
 
+  /** Empty all layers. */
+  clearAll() {
+    const { active } = this;
+    for (const name of this.layers.keys()) {
+      this.active = name;
+      this.clear();
+    }
+    this.active = active;
+  }
+
   /** Set rows of bytes from `y` on, each as wide as the mask. */
   setRows(y, rows) {
     for (let r = 0; r * this.width < rows.length; r += 1) {

@@ -124,7 +124,7 @@ async function sendMask(app, mask, name, classes) {
     const file = await encodePng(mask.width, mask.height, (y) => mask.row(y, layer));
     return (await send("/uploads", file, `${stem}.mask${ending}.png`)).id;
   };
-  if (!classes || (drawn.length === 1 && drawn[0] === "")) return one(null, "");
+  if (!classes.length || (drawn.length === 1 && drawn[0] === "")) return one(null, "");
   const found = {};
   for (const layer of drawn) found[layer || "other"] = await one(layer, `.${layer || "other"}`);
   return found;
@@ -149,12 +149,11 @@ export async function pictureView(app, id) {
   const chosen = kept("work", { task: main[0].name, values: {} });
   let task = main.find((t) => t.name === chosen.task) ?? main[0];
   const maskOf = (t) => t.inputs.find((i) => i.kind === "mask");
-  // the classes of damage are those that can be looked for
-  const classNames = proposers.flatMap((p) => Object.values(p.tool.options.properties)).find((s) => s.items?.enum)?.items.enum ?? [];
+  const classNames = [...new Set(app.tasks.flatMap((t) => maskOf(t)?.classes ?? []))];
   const others = {}; // uploads for second inputs, by role
   let how = "draw"; // or a word such as auto
 
-  const editor = createEditor({ source, name: upload.name, classes: app.tasks.some((t) => maskOf(t)?.classes) ? classNames : [], onchange: keepSoon });
+  const editor = createEditor({ source, name: upload.name, classes: classNames, onchange: keepSoon });
   let later = null;
   function keepSoon() {
     clearTimeout(later);
@@ -200,7 +199,7 @@ export async function pictureView(app, id) {
     saveFormTask();
     const input = maskOf(task);
     editor.element.classList.toggle("no-mask", !input);
-    editor.useClasses(Boolean(input?.classes));
+    editor.useClasses(Boolean(input?.classes.length));
     fill(inputsBox, input && maskChoice(input), task.inputs.slice(1).filter((i) => i.kind !== "mask").map(fileChoice));
     form = makeForm(task.options, { values: chosen.values[task.name] ?? {}, onchange: saveForm, pick, words: app.templates });
     fill(formBox, form.element);
@@ -267,7 +266,7 @@ export async function pictureView(app, id) {
   }
 
   async function takeMasks(job) {
-    const masks = maskOf(task)?.classes && Object.keys(job.masks ?? {}).length ? job.masks : { "": job.outputs.mask?.upload };
+    const masks = maskOf(task)?.classes.length && Object.keys(job.masks ?? {}).length ? job.masks : { "": job.outputs.mask?.upload };
     for (const [layer, mask] of Object.entries(masks)) {
       if (!mask) continue;
       editor.mask.use(classNames.includes(layer) ? layer : "");
