@@ -80,9 +80,8 @@ BROWS = ((46, 53, 52, 65, 55, 70, 63, 105, 66, 107), (276, 283, 282, 295, 285, 3
 NOSTRILS = (98, 97, 2, 326, 327, 294, 278, 4, 48, 64)
 #: On the cheeks, the nose and the forehead: where skin is mostly seen.
 SKIN = (50, 280, 205, 425, 117, 346, 6, 197, 195, 5, 151, 9, 108, 337)
-#: Where the frame of glasses crosses the nose, and below the eyes.
-BRIDGE = (168, 6, 122, 351)
-UNDER_EYES = ((31, 228, 229, 230, 231, 232), (261, 448, 449, 450, 451, 452))
+#: Between the eyes, where the frame of glasses crosses the nose.
+BRIDGE = 168
 
 
 def width(points: NDArray[np.float64]) -> float:

@@ -17,7 +17,12 @@ Points = NDArray[np.float64]
 #: grain count as something in front of the skin.
 SIDE = 160
 #: CIELAB steps by which skin varies without being something else: lightness, and a* and b* together.
-LIGHTNESS, CHROMA = 17.0, 11.0
+LIGHTNESS, CHROMA = 15.0, 10.0
+#: How far, in those steps squared, something must be from skin; and the share of it that does where texture speaks for
+#: hair.
+STRANGE, HAIR = 2.6, 0.2
+#: Steps of L* by which the frame of glasses is darker than the skin beside it.
+RIM = 12.0
 #: Least share of the outline that lies free, below which nothing is held back: then the skin was not found.
 LEAST_FREE = 0.35
 
@@ -66,8 +71,9 @@ def region_of(picture: Float, points: Points) -> Region:
     """Tell skin from what lies in front of it.
 
     The colour of skin is known from the cheeks, the nose and the forehead, and may change slowly from place to place
-    with the light. What differs from it strongly and hangs together is kept, unless it belongs to a face: eyes, brows,
-    lips, nostrils, and a beard, which is told by lying on both sides.
+    with the light. What differs from it strongly, hangs together and comes in over the outline is kept, and so are
+    frames of glasses. What lies on the face alone belongs to it: eyes, brows, lips, nostrils, wrinkles, moles and
+    paint; and a beard, which is told by lying on both sides.
 
     Parameters
     ----------
@@ -101,7 +107,8 @@ def _small(picture: Float, points: Points) -> Region:
     side = mesh.width(points)
     face = mesh.outline(points, shape) > 0
     lab = lab_of(picture)
-    glasses = _glasses(lab, points, side)
+    lines = _lines(lab, side)
+    glasses = _glasses(lines, points, side)
     near = 0.012 if glasses else 0.045
     features = mesh.hull(points, mesh.LIPS, shape, 0.03 * side) | mesh.hull(points, mesh.NOSTRILS, shape, 0.02 * side)
     for eye, brow in zip(mesh.EYES, mesh.BROWS, strict=True):
@@ -110,7 +117,10 @@ def _small(picture: Float, points: Points) -> Region:
         if not glasses:  # the lid between eye and brow lies in shadow
             features |= mesh.hull(points, eye + brow, shape)
     strange = _strange(lab, points, face, side) & face & ~features
-    return Region(face, _kept(strange, face, points, side), features, glasses)
+    kept = _kept(strange, face, points, side)
+    if glasses:
+        kept |= _frames(lines, features, points, side)
+    return Region(face, kept & face, features, glasses)
 
 
 def _strange(lab: Float, points: Points, face: Bool, side: float) -> Bool:
@@ -141,29 +151,48 @@ def _strange(lab: Float, points: Points, face: Bool, side: float) -> Bool:
     away = soft - local
     lightness = np.maximum(LIGHTNESS, 2.2 * spread[0])
     chroma = np.maximum(CHROMA, 2.2 * np.hypot(spread[1], spread[2]))
-    # skin in shadow is darker and stays skin: only what is much darker, or of another hue, counts
-    strange: Bool = (away[..., 0] / lightness) ** 2 + (away[..., 1] ** 2 + away[..., 2] ** 2) / chroma**2 > 1.6
+    color = (away[..., 0] / lightness) ** 2 + (away[..., 1] ** 2 + away[..., 2] ** 2) / chroma**2
+    # a shadow changes colour without texture, hair is seldom without; both together tell what either leaves open
+    fine = lab[..., 0] - cv2.GaussianBlur(lab[..., 0], (0, 0), 0.02 * side)
+    rough = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 0.02 * side))
+    texture = rough / np.float32(max(1.2, 2.2 * float(np.median(rough[sampled]))))
+    strange: Bool = (color > STRANGE) | ((color > HAIR * STRANGE) & (texture > 1))
     return strange
 
 
-def _glasses(lab: Float, points: Points, side: float) -> bool:
-    """Return whether a frame crosses the bridge of the nose and runs below both eyes."""
+def _lines(lab: Float, side: float) -> Float:
+    """Return how dark thin things are against what is around them, in L*."""
     import cv2
 
-    lightness = cv2.GaussianBlur(lab[..., 0], (0, 0), max(0.6, 0.006 * side))
-    reach = max(2, round(0.05 * side))
-    seen = []
-    for indices in (mesh.BRIDGE, *mesh.UNDER_EYES):
-        dark = []
-        for x, y in points[list(indices), :2]:
-            row, column = round(y), round(x)
-            rows = slice(max(0, row - reach), row + reach + 1)
-            strip = lightness[rows, max(0, min(column, lab.shape[1] - 1))]
-            if strip.size > 4:
-                edge = np.median(strip)
-                dark.append(max(edge - strip.min(), strip.max() - edge))
-        seen.append(float(np.median(dark)) if dark else 0.0)
-    return min(seen) > 14 or (seen[0] > 18 and max(seen[1:]) > 18)
+    reach = max(2, round(0.035 * side))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return np.asarray(cv2.morphologyEx(lab[..., 0], cv2.MORPH_BLACKHAT, kernel), np.float32)
+
+
+def _glasses(lines: Float, points: Points, side: float) -> bool:
+    """Return whether thin dark lines run below both eyes and across the bridge of the nose."""
+    height, wide = lines.shape
+
+    def strongest(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+        rows, columns = (np.clip(np.rint(v).astype(int), 0, n - 1) for v, n in ((y, height), (x, wide)))
+        return float(lines[rows, columns].max())
+
+    down = points[mesh.CHIN, :2] - points[mesh.TOP, :2]
+    turn = float(np.arctan2(down[1], down[0])) - np.pi / 2
+    away = np.arange(0.09, 0.25, 1 / side) * side
+    below = []
+    for eye in mesh.EYES:
+        x, y = points[list(eye), :2].mean(0)
+        rays = np.linspace(0.15 * np.pi, 0.85 * np.pi, 9) + turn
+        below.append(float(np.median([strongest(x + np.cos(a) * away, y + np.sin(a) * away) for a in rays])))
+    x, y = points[mesh.BRIDGE, :2]
+    along, across = (np.array([np.cos(turn + a), np.sin(turn + a)]) for a in (np.pi / 2, 0.0))
+    steps = np.arange(-0.05, 0.12, 1 / side) * side
+    bridge = [
+        strongest(x + along[0] * steps + across[0] * off, y + along[1] * steps + across[1] * off)
+        for off in np.linspace(-0.03, 0.03, 7) * side
+    ]
+    return min(below) > RIM and float(np.median(bridge)) > RIM
 
 
 def _kept(strange: Bool, face: Bool, points: Points, side: float) -> Bool:
@@ -173,6 +202,8 @@ def _kept(strange: Bool, face: Bool, points: Points, side: float) -> Bool:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(strange.astype(np.uint8), connectivity=8)
     least = 0.0012 * side**2
     kept = np.zeros_like(strange)
+    inner = cv2.erode(face.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=max(1, round(0.012 * side)))
+    rim = face & (inner == 0)
     mirrored = _mirrored(strange, points)
     nose = points[1, :2]
     down = points[mesh.CHIN, :2] - points[mesh.TOP, :2]
@@ -181,6 +212,8 @@ def _kept(strange: Bool, face: Bool, points: Points, side: float) -> Bool:
         if stats[label, cv2.CC_STAT_AREA] < least:
             continue
         part = labels == label
+        if not (part & rim).any():
+            continue
         rows, columns = np.nonzero(part)
         below = ((columns - nose[0]) * down[0] + (rows - nose[1]) * down[1]).mean() > 0
         if below and np.count_nonzero(part & mirrored) > 0.45 * len(rows):
@@ -191,6 +224,23 @@ def _kept(strange: Bool, face: Bool, points: Points, side: float) -> Bool:
     reach = max(1, round(0.012 * side))
     grown = cv2.dilate(kept.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     out: Bool = (grown > 0) & face
+    return out
+
+
+def _frames(lines: Float, features: Bool, points: Points, side: float) -> Bool:
+    """Return the frame of glasses: long dark lines around the eyes."""
+    import cv2
+
+    shape = (lines.shape[0], lines.shape[1])
+    around = np.zeros(shape, bool)
+    for eye, brow in zip(mesh.EYES, mesh.BROWS, strict=True):
+        around |= mesh.hull(points, eye + brow, shape, 0.13 * side)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        ((lines > RIM / 2) & around & ~features).astype(np.uint8), connectivity=8
+    )
+    wide = [k for k in range(1, count) if stats[k, cv2.CC_STAT_WIDTH] > 0.16 * side]
+    grown = cv2.dilate(np.isin(labels, wide).astype(np.uint8), np.ones((3, 3), np.uint8))
+    out: Bool = (grown > 0) & around
     return out
 
 

@@ -74,6 +74,8 @@ class Task:
         The picture first.
     output : str
         What it makes: ``picture``.
+    listed : bool
+        Whether the command line takes a file that lists many of it.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Task:
     example: str = ""
     inputs: tuple[Input, ...] = (Input("picture"),)
     output: str = "picture"
+    listed: bool = False
 
     @property
     def model(self) -> type[TaskOptions]:
@@ -176,6 +179,7 @@ TASKS: tuple[Task, ...] = (
             ),
             Input("mask", "Grey picture, white where else the scene may change{folder}.", kind="mask"),
         ),
+        listed=True,
     ),
 )
 
