@@ -33,9 +33,10 @@ from tratto.jobs import Job
 from tratto.tasks.reface import RefaceOptions
 
 
-
 #: Faces that are turned or nod further than this, or are smaller, make no portrait.
 TURNED, NODS, SMALLEST = 32, 28, 60
+#: Most degrees by which two faces of a pair are turned otherwise, and nod otherwise.
+OTHERWISE = 20
 
 
 def pictures(folders: list[Path]) -> dict[str, np.ndarray]:
@@ -82,7 +83,8 @@ class Second:
         points = face.mesh.points
         angle = float(np.radians(mesh.pose(points)[2]))
         centre = (points[:, :2].min(0) + points[:, :2].max(0)) / 2
-        side = 1.25 * float(np.ptp(points[:, :2], axis=0).max())
+        # tight around the features, as human crops it: hair and background are the scene's whatever is done
+        side = 1.0 * float(np.ptp(points[:, :2], axis=0).max())
         chip = 255 * align.cut(picture, align.upright(centre, side, angle, 224), 224)
         batch = chip[None] if self.shape[-1] == 3 else chip.transpose(2, 0, 1)[None]
         out = self.session.run(["global_pooling/Mean"], {self.name: batch.astype(np.float32)})[0].reshape(-1)
@@ -104,12 +106,14 @@ def main() -> None:
     names = list(shown)
     # every portrait is scene and character about equally often, and no pair is of one picture if that can be
     pairs = [(names[i], names[(i + d) % len(names)]) for d in range(5, len(names)) for i in range(len(names))]
-    chosen = pairs[:: max(1, len(names) // given.pairs)][: given.pairs]
     if given.sheets is not None:
         given.sheets.mkdir(parents=True, exist_ok=True)
     measure = (lambda p, f: second.of(p, f)) if second else (lambda p, f: f.identity)
     by = "faceres" if second else "the search's own embedding"
     faces = {n: faces_of(p.astype(np.float32) / 255, services)[0] for n, p in shown.items()}
+    poses = {n: np.array(mesh.pose(f.mesh.points)[:2]) for n, f in faces.items()}
+    alike = [(a, b) for a, b in pairs if np.abs(poses[a] - poses[b]).max() <= OTHERWISE]
+    chosen = alike[:: max(1, len(alike) // given.pairs)][: given.pairs]
     vectors = {n: measure(shown[n].astype(np.float32) / 255, faces[n]) for n in names}
     print(f"{len(names)} portraits: {', '.join(names)}; {os.cpu_count()} cores; second embedding: {by}")
     print("| scene | character | seed | to character | to scene | own: to character | to scene | seam | outside | s |")
@@ -150,7 +154,9 @@ def main() -> None:
                 PilImage.fromarray(np.concatenate(row, axis=1)).save(given.sheets / f"{scene}-{character}-{seed}.png")
     low, high = interval(sum(nearer), len(nearer))
     print(f"nearer to the character by {by}: {sum(nearer)} of {len(nearer)} (95 % interval {low:.2f} to {high:.2f})")
-    print(f"seam: median {np.median(seams):.2f}, worst {max(seams):.2f}; outside identical: {sum(clean)} of {len(clean)}")
+    print(
+        f"seam: median {np.median(seams):.2f}, worst {max(seams):.2f}; outside identical: {sum(clean)} of {len(clean)}"
+    )
     print(f"seconds: median {np.median(took):.1f}, longest {max(took):.1f}")
 
 

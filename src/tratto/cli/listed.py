@@ -94,7 +94,9 @@ def _read(file: Path) -> list[dict[str, Any]]:
             raise InputError(f"task {number} of {file} must be an object with an id, got {str(entry)[:60]}")
         name = str(entry["id"])
         if not ID.fullmatch(name):
-            raise InputError(f"the id of task {number} of {file} names a folder: letters, digits, . _ -; got {name[:60]!r}")
+            raise InputError(
+                f"the id of task {number} of {file} names a folder: letters, digits, . _ -; got {name[:60]!r}"
+            )
         if any(name == other["id"] for other in out):
             raise InputError(f"{file} holds two tasks of the id {name}")
         out.append({**entry, "id": name})

@@ -80,6 +80,11 @@ BROWS = ((46, 53, 52, 65, 55, 70, 63, 105, 66, 107), (276, 283, 282, 295, 285, 3
 NOSTRILS = (98, 97, 2, 326, 327, 294, 278, 4, 48, 64)
 #: On the cheeks, the nose and the forehead: where skin is mostly seen.
 SKIN = (50, 280, 205, 425, 117, 346, 6, 197, 195, 5, 151, 9, 108, 337)
+#: The forehead, above the brows.
+FOREHEAD = (
+    *(10, 338, 297, 332, 284, 251, 21, 54, 103, 67, 109, 151),
+    *(66, 105, 63, 70, 296, 334, 293, 300),
+)
 #: Between the eyes, where the frame of glasses crosses the nose.
 BRIDGE = 168
 

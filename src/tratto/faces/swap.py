@@ -30,6 +30,10 @@ COARSE = 72
 MOST_LIFT = (16.0, 9.0, 9.0)
 #: How far around the face a picture of it reaches, in widths of the face.
 AROUND = 0.62
+#: Share of a character's face that may be hidden; beyond it nothing is left out, for the skin was not found.
+MOST_HIDDEN = 0.5
+#: Share of the forehead under hair from which on it is left to the scene.
+FRINGE = 0.12
 #: Chroma by which the white of an eye or a tooth differs from skin, so that skin's tint does not go to it.
 TINTED = 16.0
 
@@ -295,19 +299,33 @@ def warp(picture: Float, source: Points, target: Points, stiffness: float, shape
     return np.asarray(np.clip(out, 0, 1), np.float32)
 
 
-def _at_the_edge(region: Region) -> Bool:
-    """Return what hides the character at the outline, such as a fringe; glasses are taken along with the eyes."""
+def _hidden(laid: Laid) -> Bool:
+    """Return what hides the character at the outline, such as a fringe; glasses are taken along with the eyes.
+
+    A forehead that is not wholly seen is left to the scene: half of one would be a blotch.
+    """
     import cv2
 
+    region = laid.region
     rim = region.face & ~(cv2.erode(region.face.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
     count, labels = cv2.connectedComponents(region.kept.astype(np.uint8), connectivity=8)
     if count < 2:
         return np.zeros_like(region.face)
     touching = np.unique(labels[rim & region.kept])
     hidden: Bool = np.isin(labels, touching[touching > 0])
-    if np.count_nonzero(hidden) > 0.35 * np.count_nonzero(region.face):
+    if np.count_nonzero(hidden) > MOST_HIDDEN * np.count_nonzero(region.face):
         return np.zeros_like(region.face)
-    return hidden
+    side = float(np.sqrt(np.count_nonzero(region.face)))
+    wider = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 0.03 * side) > 0.15
+    shape = (wider.shape[0], wider.shape[1])
+    forehead = mesh.hull(laid.points, mesh.FOREHEAD, shape) & ~region.features
+    if np.count_nonzero(wider & forehead) > FRINGE * np.count_nonzero(forehead):
+        # as far from the brows as the edge is soft, or those of both would be seen
+        reach = max(1, round(0.05 * mesh.width(laid.points)))
+        near = cv2.dilate(region.features.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+        wider |= forehead & (near == 0)
+    calm: Bool = cv2.GaussianBlur(wider.astype(np.float32), (0, 0), 0.02 * side) > 0.5
+    return calm & ~region.features
 
 
 class Painter:
@@ -325,7 +343,7 @@ class Painter:
     def __init__(self, target: Target, laid: Laid, engine: FaceSwapper, seed: int = 0) -> None:
         self.target, self.laid, self._engine = target, laid, engine
         self._meshes = FaceMesh(laid.points, 1.0), FaceMesh(target.points, 1.0)
-        shown = 1 - _at_the_edge(laid.region).astype(np.float32)
+        shown = 1 - _hidden(laid).astype(np.float32)
         self._character = np.concatenate([laid.picture, shown[..., None]], axis=2)
         self.lab = lab_of(target.picture)
         self._grain, self._missing = _grain_of(self.lab, target, laid, seed)
@@ -373,7 +391,7 @@ class Painter:
         near = cv2.distanceTransform(1 - (region.kept & region.face).astype(np.uint8), cv2.DIST_L2, 5)
         away = cv2.distanceTransform((shown > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
         outer = _smooth((inside - inner) / max(widest, 0.7))
-        short = _smooth(near / max(0.02 * side, 1.0)) * _smooth(away / max(0.035 * side, 1.0))
+        short = _smooth(near / max(0.02 * side, 1.0)) * _smooth(away / max(0.045 * side, 1.0))
         alpha: Float = (outer * short * (self.target.may > 0.5)).astype(np.float32)
         return alpha
 
@@ -407,7 +425,8 @@ class Painter:
         out = np.empty_like(lab)
         onto = own[..., 0] + np.float32(strength) * (scene[..., 0] - own[..., 0])
         out[..., 0] = onto + np.float32(gain) * (lab[..., 0] - own[..., 0])
-        tint = np.hypot(lab[..., 1] - means[1][1], lab[..., 2] - means[1][2]) / np.float32(TINTED)
+        lit = means[1] + fields_of[1]
+        tint = np.hypot(lab[..., 1] - lit[..., 1], lab[..., 2] - lit[..., 2]) / np.float32(TINTED)
         share = np.float32(look.color) * (np.float32(0.3) + np.float32(0.7) * np.exp(-0.5 * tint**2))
         for i in (1, 2):
             out[..., i] = lab[..., i] + share * (scene[..., i] - own[..., i])
@@ -426,8 +445,9 @@ class Painter:
         shape = alpha.shape
         size = (max(4, round(shape[1] * scale)), max(4, round(shape[0] * scale)))
         skin = (target.region.skin & (target.may > 0.5)).astype(np.float32)
-        inside = cv2.distanceTransform((target.may > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
-        ring = skin * ((inside < max(0.075 * target.side, 3)) & (inside > 0))
+        # the edge is wherever the face ends, at the outline or along the character's hair
+        inside = cv2.distanceTransform((alpha > 0.3).astype(np.uint8), cv2.DIST_L2, 5)
+        ring = skin * ((inside < max(0.06 * target.side, 3)) & (alpha > 0.05))
         small = np.asarray(cv2.resize(ring, size, interpolation=cv2.INTER_AREA), np.float32)
         wide = cv2.resize((self.lab - lab) * ring[..., None], size, interpolation=cv2.INTER_AREA)
         known = small > 0.25
@@ -463,7 +483,7 @@ def _harmonic(values: Float, known: Bool, sigma: float) -> Float:
 
     Parameters
     ----------
-    values : (h, w, C) float32
+    values : (h, w, 3) float32
     known : (h, w) bool
     sigma : float
         Known values are smoothed by as much first: what is finer than this is texture, not a step.
@@ -522,9 +542,10 @@ def _grain_of(lab: Float, target: Target, laid: Laid, seed: int) -> tuple[Float,
         likeness = float((a * b).mean() / max(float((a * a).mean()), 1e-9))
         if likeness > 0.1:
             grain = cv2.GaussianBlur(grain, (0, 0), 0.4 + 0.5 * min(likeness, 0.8))
-            # measured as fine noise is, so that as much is added as was found missing
-            grain /= max(noise_of(grain, np.ones(grain.shape, bool)), 1e-6)
-    return grain, min(missing, 6.0)
+            grain /= grain.std()
+            # what is found missing was measured as fine noise is, of which coarse grain shows less
+            missing *= min(1.6, 1 / max(noise_of(grain, np.ones(grain.shape, bool)), 1e-6))
+    return grain, min(missing, 4.0)
 
 
 def _sharpness(lightness: Float, features: Bool, side: float) -> float:

@@ -34,6 +34,8 @@ SEARCHED = 224.0
 THUMB = 224
 #: One-sigma error stated of a face that was put in: nothing in the scene supports it.
 ERROR = 0.25
+#: Degrees by which a character may be turned otherwise than the scene's face: beyond, too much of it is not seen.
+FARTHEST = 50.0
 #: How the judges are weighed.
 WEIGHTS = {"consistency": 1.0, "realism": 4.0, "identity": 1.5}
 SYNTHETIC = "this picture shows a synthetic face: it was put in by calculation and was never in front of the camera"
@@ -228,6 +230,11 @@ class _Work:
                 "likeness was measured against the mean of all"
             )
         turned = float(np.abs(np.subtract(mesh.pose(found.points)[:2], mesh.pose(target.points)[:2])).max())
+        if turned > FARTHEST:
+            raise OptionError(
+                f"the character is turned {turned:.0f} degrees otherwise than the scene's face, and {FARTHEST:g} is the "
+                "most that can be laid on it; give a picture that is turned alike"
+            )
         if turned > 25:
             self.notes.append(
                 f"the character is turned {turned:.0f} degrees otherwise than the scene's face; another picture would "
