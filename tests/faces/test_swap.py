@@ -213,8 +213,8 @@ def test_looks_stay_in_their_ranges():
 def test_the_label_fits_and_can_be_read(shape):
     picture = np.full((*shape, 3), 0.5, np.float32)
     x, y, width, height = label_box(shape)
-    assert 0 <= x
-    assert 0 <= y
+    assert x >= 0
+    assert y >= 0
     assert x + width <= shape[1]
     assert y + height <= shape[0]
     draw_label(picture, (x, y, width, height))

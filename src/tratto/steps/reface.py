@@ -232,8 +232,8 @@ class _Work:
         turned = float(np.abs(np.subtract(mesh.pose(found.points)[:2], mesh.pose(target.points)[:2])).max())
         if turned > FARTHEST:
             raise OptionError(
-                f"the character is turned {turned:.0f} degrees otherwise than the scene's face, and {FARTHEST:g} is the "
-                "most that can be laid on it; give a picture that is turned alike"
+                f"the character is turned {turned:.0f} degrees otherwise than the scene's face, and {FARTHEST:g} is "
+                "the most that can be laid on it; give a picture that is turned alike"
             )
         if turned > 25:
             self.notes.append(
