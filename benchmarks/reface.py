@@ -1,6 +1,6 @@
 """``tratto reface`` across pairs of portraits: whose the face is by a second network, the seam, and what it takes.
 
-``python benchmarks/reface.py FOLDER ... [--second faceres.onnx] [--pairs 12] [--seeds 1] [--sheets FOLDER]``
+``python benchmarks/reface.py FOLDER ... [--second F.onnx] [--pairs 12] [--seeds 1] [--search] [--sheets FOLDER]``
 
 FOLDER holds pictures of adults who may be used for this; scikit-image's astronaut and Matplotlib's sample portrait are
 added. Every face that looks about into the camera is cut out, and is scene and character in turn, with one that is
@@ -19,6 +19,7 @@ import argparse
 import os
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -91,6 +92,59 @@ class Second:
         return out / np.linalg.norm(out)
 
 
+class Measured(NamedTuple):
+    """What was measured of one run."""
+
+    to: float
+    off: float
+    own: tuple[float, float]
+    seam: float
+    same: bool
+    seconds: float
+    potential: float
+    picture: np.ndarray
+
+
+class Bench:
+    """The portraits, and what measures them."""
+
+    def __init__(self, shown: dict[str, np.ndarray], second: Second | None) -> None:
+        self.shown, self.job, self.second = shown, Job(), second
+        self.services = self.job.services()
+        self.faces = {n: faces_of(p.astype(np.float32) / 255, self.services)[0] for n, p in shown.items()}
+        self.vectors = {n: self.vector(p, self.faces[n]) for n, p in shown.items()}
+
+    def vector(self, picture: np.ndarray, face: Face) -> np.ndarray:
+        """Return what the second embedding says of a face, or, without one, that of the search."""
+        return face.identity if self.second is None else self.second.of(picture.astype(np.float32) / 255, face)
+
+    def pairs(self, count: int) -> list[tuple[str, str]]:
+        """Return pairs of faces that are turned about alike; every portrait about equally often."""
+        names = list(self.shown)
+        poses = {n: np.array(mesh.pose(f.mesh.points)[:2]) for n, f in self.faces.items()}
+        every = [(names[i], names[(i + d) % len(names)]) for d in range(5, len(names)) for i in range(len(names))]
+        alike = [(a, b) for a, b in every if np.abs(poses[a] - poses[b]).max() <= OTHERWISE]
+        return alike[:: max(1, len(alike) // count)][:count]
+
+    def run(self, scene: str, character: str, options: RefaceOptions) -> Measured:
+        """Do one and measure it."""
+        shown, services = self.shown, self.services
+        start = time.perf_counter()
+        result = self.job.run("reface", {"picture": shown[scene], "character": shown[character]}, options)
+        seconds = time.perf_counter() - start
+        after = result.to_numpy()
+        same = bool((after == shown[scene])[result.mask.values == 0].all())
+        picture, before = (p.astype(np.float32) / 255 for p in (after, shown[scene]))
+        place = place_of(before, self.faces[scene].mesh.points, result.mask.values > 0)
+        seam = Consistency(place.target).seam(np.ascontiguousarray(picture[place.rows, place.columns]))
+        mine = services.open(Use("landmarks")).find(picture, self.faces[scene].found)
+        face = Face(self.faces[scene].found, mine, services.open(Use("identity")).embed(picture, mine))
+        vector = self.vector(after, face)
+        to, off = (float(np.linalg.norm(vector - self.vectors[n])) for n in (character, scene))
+        own = (distance(face, self.faces[character]), distance(face, self.faces[scene]))
+        return Measured(to, off, own, seam, same, seconds, result.records[0].scores["potential"], after)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="+")
@@ -98,66 +152,63 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--sheets", type=Path)
+    parser.add_argument("--search", action="store_true", help="Compare with 21 candidates drawn all over.")
     given = parser.parse_args()
-    shown = pictures(given.folder)
-    second = None if given.second is None else Second(given.second)
-    job = Job()
-    services = job.services()
-    names = list(shown)
-    # every portrait is scene and character about equally often, and no pair is of one picture if that can be
-    pairs = [(names[i], names[(i + d) % len(names)]) for d in range(5, len(names)) for i in range(len(names))]
-    if given.sheets is not None:
-        given.sheets.mkdir(parents=True, exist_ok=True)
-    measure = (lambda p, f: second.of(p, f)) if second else (lambda p, f: f.identity)
-    by = "faceres" if second else "the search's own embedding"
-    faces = {n: faces_of(p.astype(np.float32) / 255, services)[0] for n, p in shown.items()}
-    poses = {n: np.array(mesh.pose(f.mesh.points)[:2]) for n, f in faces.items()}
-    alike = [(a, b) for a, b in pairs if np.abs(poses[a] - poses[b]).max() <= OTHERWISE]
-    chosen = alike[:: max(1, len(alike) // given.pairs)][: given.pairs]
-    vectors = {n: measure(shown[n].astype(np.float32) / 255, faces[n]) for n in names}
-    print(f"{len(names)} portraits: {', '.join(names)}; {os.cpu_count()} cores; second embedding: {by}")
+    bench = Bench(pictures(given.folder), None if given.second is None else Second(given.second))
+    by = "faceres" if given.second else "the search's own embedding"
+    print(f"{len(bench.shown)} portraits; {os.cpu_count()} cores; second embedding: {by}")
     print("| scene | character | seed | to character | to scene | own: to character | to scene | seam | outside | s |")
     print("| --- " * 10 + "|")
-    nearer, seams, clean, took = [], [], [], []
-    for scene, character in chosen:
+    found: list[Measured] = []
+    gains: list[tuple[float, float, float]] = []
+    for scene, character in bench.pairs(given.pairs):
         for seed in range(given.seeds):
             options = RefaceOptions(consent="benchmark", seed=seed)
-            start = time.perf_counter()
-            result = job.run("reface", {"picture": shown[scene], "character": shown[character]}, options)
-            seconds = time.perf_counter() - start
-            after = result.to_numpy()
-            same = bool((after == shown[scene])[result.mask.values == 0].all())
-            picture = after.astype(np.float32) / 255
-            before = shown[scene].astype(np.float32) / 255
-            place = place_of(before, faces[scene].mesh.points, result.mask.values > 0)
-            seam = Consistency(place.target).seam(np.ascontiguousarray(picture[place.rows, place.columns]))
-            mine = services.open(Use("landmarks")).find(picture, faces[scene].found)
-            face = Face(faces[scene].found, mine, services.open(Use("identity")).embed(picture, mine))
-            vector = measure(picture, face)
-            to, off = (float(np.linalg.norm(vector - vectors[n])) for n in (character, scene))
-            own = [distance(face, faces[n]) for n in (character, scene)]
-            nearer.append(to < off)
-            seams.append(seam)
-            clean.append(same)
-            took.append(seconds)
+            one = bench.run(scene, character, options)
+            found.append(one)
             print(
-                f"| {scene} | {character} | {seed} | {to:.3f} | {off:.3f} | {own[0]:.2f} | {own[1]:.2f} | {seam:.2f} | "
-                f"{'same' if same else 'CHANGED'} | {seconds:.1f} |",
+                f"| {scene} | {character} | {seed} | {one.to:.3f} | {one.off:.3f} | {one.own[0]:.2f} | "
+                f"{one.own[1]:.2f} | {one.seam:.2f} | {'same' if one.same else 'CHANGED'} | {one.seconds:.1f} |",
                 flush=True,
             )
+            if given.search:
+                wide = bench.run(scene, character, options.model_copy(update={"k_global": 20, "m_global": 0}))
+                gains.append((one.potential - wide.potential, wide.to - one.to, wide.seconds - one.seconds))
             if given.sheets is not None:
-                height = 420
+                given.sheets.mkdir(parents=True, exist_ok=True)
                 row = [
-                    cv2.resize(p, (round(height * p.shape[1] / p.shape[0]), height), interpolation=cv2.INTER_AREA)
-                    for p in (shown[scene], shown[character], after)
+                    cv2.resize(p, (round(420 * p.shape[1] / p.shape[0]), 420), interpolation=cv2.INTER_AREA)
+                    for p in (bench.shown[scene], bench.shown[character], one.picture)
                 ]
                 PilImage.fromarray(np.concatenate(row, axis=1)).save(given.sheets / f"{scene}-{character}-{seed}.png")
-    low, high = interval(sum(nearer), len(nearer))
-    print(f"nearer to the character by {by}: {sum(nearer)} of {len(nearer)} (95 % interval {low:.2f} to {high:.2f})")
-    print(
-        f"seam: median {np.median(seams):.2f}, worst {max(seams):.2f}; outside identical: {sum(clean)} of {len(clean)}"
-    )
-    print(f"seconds: median {np.median(took):.1f}, longest {max(took):.1f}")
+    hits = sum(m.to < m.off for m in found)
+    low, high = interval(hits, len(found))
+    print(f"nearer to the character by {by}: {hits} of {len(found)} (95 % interval {low:.2f} to {high:.2f})")
+    print(f"nearer to the character by the search's own: {sum(m.own[0] < m.own[1] for m in found)} of {len(found)}")
+    seams = [m.seam for m in found]
+    few = np.mean(np.array(seams) <= 1.1)
+    print(f"seam: median {np.median(seams):.2f}, worst {max(seams):.2f}, at most 1.1 in {few:.2f}")
+    print(f"outside identical: {sum(m.same for m in found)} of {len(found)}")
+    print(f"seconds: median {np.median([m.seconds for m in found]):.1f}, longest {max(m.seconds for m in found):.1f}")
+    for name, values in (
+        zip(("potential", "nearer by the second embedding", "seconds saved"), zip(*gains, strict=True), strict=True)
+        if gains
+        else ()
+    ):
+        v = np.array(values)
+        draws = np.random.default_rng(0).choice(v, (4000, len(v))).mean(axis=1)
+        low, high = np.percentile(draws, [2.5, 97.5])
+        print(f"8 + 3 x 4 against 20 all over, {name}: {v.mean():+.3f} (95 % interval {low:+.3f} to {high:+.3f})")
+    megapixel(bench)
+
+
+def megapixel(bench: Bench) -> None:
+    """Measure 21 candidates on a scene of a megapixel that is half face."""
+    scene = cv2.resize(bench.shown["astronaut.1"], (1000, 1000), interpolation=cv2.INTER_CUBIC)
+    start = time.perf_counter()
+    character = bench.shown["hopper.1"]
+    bench.job.run("reface", {"picture": scene, "character": character}, RefaceOptions(consent="benchmark"))
+    print(f"a scene of one megapixel, 21 candidates: {time.perf_counter() - start:.1f} s")
 
 
 def interval(hits: int, of: int) -> tuple[float, float]:

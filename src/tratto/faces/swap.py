@@ -344,6 +344,8 @@ class Painter:
         self.target, self.laid, self._engine = target, laid, engine
         self._meshes = FaceMesh(laid.points, 1.0), FaceMesh(target.points, 1.0)
         shown = 1 - _hidden(laid).astype(np.float32)
+        #: Share of the character's face that something hides.
+        self.hidden = 1 - float(shown[laid.region.face].mean()) if laid.region.face.any() else 0.0
         self._character = np.concatenate([laid.picture, shown[..., None]], axis=2)
         self.lab = lab_of(target.picture)
         self._grain, self._missing = _grain_of(self.lab, target, laid, seed)
@@ -424,7 +426,9 @@ class Painter:
         gain = float(np.clip(means[0][0] / max(means[1][0], 1.0), 0.6, 1.5)) ** strength
         out = np.empty_like(lab)
         onto = own[..., 0] + np.float32(strength) * (scene[..., 0] - own[..., 0])
-        out[..., 0] = onto + np.float32(gain) * (lab[..., 0] - own[..., 0])
+        away = lab[..., 0] - own[..., 0]
+        # what is brighter than skin, teeth and eyes, is so by nothing that grows with the light on skin
+        out[..., 0] = onto + np.where(away > 0, np.float32(min(gain, 1.0)), np.float32(gain)) * away
         lit = means[1] + fields_of[1]
         tint = np.hypot(lab[..., 1] - lit[..., 1], lab[..., 2] - lit[..., 2]) / np.float32(TINTED)
         share = np.float32(look.color) * (np.float32(0.3) + np.float32(0.7) * np.exp(-0.5 * tint**2))

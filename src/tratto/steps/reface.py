@@ -36,6 +36,8 @@ THUMB = 224
 ERROR = 0.25
 #: Degrees by which a character may be turned otherwise than the scene's face: beyond, too much of it is not seen.
 FARTHEST = 50.0
+#: Share of the character's face that may be hidden without a warning.
+HIDDEN = 0.3
 #: How the judges are weighed.
 WEIGHTS = {"consistency": 1.0, "realism": 4.0, "identity": 1.5}
 SYNTHETIC = "this picture shows a synthetic face: it was put in by calculation and was never in front of the camera"
@@ -178,6 +180,11 @@ class _Work:
         picture, points_of = self._best_posed(characters, target)
         full = Painter(target, lay(picture, points_of, target), self.engine, services.seed)
         self.full = full
+        if full.hidden > HIDDEN:
+            self.notes.append(
+                f"hair or something else hides {100 * full.hidden:.0f} % of the character's face, where the scene's own "
+                "stays; a picture with a free face would look better"
+            )
         small = target if target.side <= SEARCHED else target.smaller(SEARCHED / target.side)
         self.small = full if small is target else Painter(small, lay(picture, points_of, small), engine, services.seed)
         vectors = [self._identity.embed(p, m) for p, m in characters]
