@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tratto.faces.swap import RANGES, Look, perturbed
+from tratto.faces.swap import DIGITS, RANGES, Look, perturbed
 
 #: How far the first look of the second stage is from its parent, as a share of each range, how much nearer each later
 #: one is, and after how many without gain a line starts anew.
@@ -117,7 +117,9 @@ def spread(count: int, rng: np.random.Generator) -> list[Look]:
         return []
     cells = {name: (rng.permutation(count) + rng.random(count)) / count for name in RANGES}
     looks = [
-        Look(**{name: low + float(cells[name][i]) * (high - low) for name, (low, high) in RANGES.items()})
+        Look(
+            **{name: round(low + float(cells[name][i]) * (high - low), DIGITS) for name, (low, high) in RANGES.items()}
+        )
         for i in range(count)
     ]
     return [Look(), *looks[1:]]

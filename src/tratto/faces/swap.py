@@ -79,8 +79,8 @@ class Look:
         return cls(feather=0.15, color=0.0, light=0.0, detail=1.0, stiffness=0.0, grain=0.0, seam=0.0)
 
     def to_json(self) -> dict[str, float]:
-        """Return the numbers, rounded as they are used."""
-        return {k: round(float(v), 4) for k, v in asdict(self).items()}
+        """Return the numbers."""
+        return {k: round(float(v), DIGITS) for k, v in asdict(self).items()}
 
     @classmethod
     def of(cls, numbers: Any) -> Look:
@@ -88,6 +88,8 @@ class Look:
         return cls(**{f.name: float(numbers[f.name]) for f in fields(cls)})
 
 
+#: Digits after the point that are told of a look, and are used of it: a replay must paint what was painted.
+DIGITS = 4
 #: What searches try: lowest and highest.
 RANGES: dict[str, tuple[float, float]] = {
     "feather": (0.25, 1.0),
@@ -595,5 +597,5 @@ def perturbed(look: Look, step: float, rng: np.random.Generator) -> Look:
     changed = {}
     for name, (low, high) in RANGES.items():
         value = getattr(look, name) + step * (high - low) * rng.standard_normal()
-        changed[name] = float(np.clip(value, low, high))
+        changed[name] = round(float(np.clip(value, low, high)), DIGITS)
     return replace(look, **changed)

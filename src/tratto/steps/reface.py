@@ -182,8 +182,8 @@ class _Work:
         self.full = full
         if full.hidden > HIDDEN:
             self.notes.append(
-                f"hair or something else hides {100 * full.hidden:.0f} % of the character's face, where the scene's own "
-                "stays; a picture with a free face would look better"
+                f"hair or something else hides {100 * full.hidden:.0f} % of the character's face, where the scene's "
+                "own stays; a picture with a free face would look better"
             )
         small = target if target.side <= SEARCHED else target.smaller(SEARCHED / target.side)
         self.small = full if small is target else Painter(small, lay(picture, points_of, small), engine, services.seed)
@@ -277,7 +277,8 @@ class _Work:
         tried: list[dict[str, Any]] = []
         seconds: list[float] = []
         pictures: list[Float] = []
-        with ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1))) as pool:
+        pool = ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)))
+        try:
             for made in search(evaluate, plan, pool):
                 result: _Tried = made.result
                 tried.append(
@@ -294,6 +295,8 @@ class _Work:
                 seconds.append(result.seconds)
                 pictures.append(result.picture)
                 self.services.progress(step.name, made.number + 1, plan.count)
+        finally:
+            pool.shutdown(cancel_futures=True)  # a job that was cancelled tries no more
         return tried, seconds, pictures
 
     def finished(self, look: Look, label: Sequence[int]) -> tuple[NDArray[Any], Float]:
