@@ -21,6 +21,8 @@ LIGHTNESS, CHROMA = 15.0, 10.0
 #: How far, in those steps squared, something must be from skin; and the share of it that does where texture speaks for
 #: hair.
 STRANGE, HAIR = 2.6, 0.2
+#: Lightness of skin for which those steps hold.
+USUAL = 55.0
 #: Steps of L* by which the frame of glasses is darker than the skin beside it.
 RIM = 14.0
 #: Least share of the outline that lies free, below which nothing is held back: then the skin was not found.
@@ -149,8 +151,12 @@ def _strange(lab: Float, points: Points, face: Bool, side: float) -> Bool:
         local[..., i] = middle[i] + known / total
     soft = cv2.GaussianBlur(lab, (0, 0), 0.008 * side)
     away = soft - local
-    lightness = np.maximum(LIGHTNESS, 2.2 * spread[0])
-    chroma = np.maximum(CHROMA, 2.2 * np.hypot(spread[1], spread[2]))
+    # in the dark everything differs by less
+    dim = float(np.clip(middle[0] / USUAL, 0.5, 1.0))
+    rest = 1.4826 * np.median(np.abs(away[sampled]), axis=0)
+    lightness = max(LIGHTNESS * dim, 2.5 * float(rest[0]))
+    # lamps of several colours leave more than one on the skin
+    chroma = max(CHROMA * dim, 2.0 * float(np.hypot(spread[1], spread[2])))
     color = (away[..., 0] / lightness) ** 2 + (away[..., 1] ** 2 + away[..., 2] ** 2) / chroma**2
     # a shadow changes colour without texture, hair is seldom without; both together tell what either leaves open
     fine = lab[..., 0] - cv2.GaussianBlur(lab[..., 0], (0, 0), 0.02 * side)
