@@ -14,7 +14,7 @@ from tratto.core.errors import ForbiddenStep, OptionError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.imaging.io import read_image
 from tratto.jobs import Job
-from tratto.provenance.xmp import MADE_UP, read_marks
+from tratto.provenance.xmp import MADE_UP, read_marks, step_source_type
 from tratto.tasks.prepared import Given
 from tratto.tasks.reface import RefaceOptions, plan, prepare
 
@@ -101,6 +101,7 @@ def test_it_says_that_it_is_synthetic_everywhere(done, folder):
     result, saved = done
     assert result.receipt["statements"][0]["kind"] == "consent"
     assert result.receipt["statements"][0]["by"] == "A. Person"
+    assert step_source_type(result.receipt["steps"][0]) == MADE_UP  # in content credentials
     marks = read_marks(read_image(saved.output).meta.xmp)
     assert marks.source_type == MADE_UP
     assert marks.stamp == "not for examination"
