@@ -14,7 +14,7 @@ from tratto.core.errors import ForbiddenStep, OptionError
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.imaging.io import read_image
 from tratto.jobs import Job
-from tratto.provenance.xmp import MADE_UP, read_marks, step_source_type
+from tratto.provenance.xmp import MADE_UP, mark, read_marks, step_source_type
 from tratto.tasks.prepared import Given
 from tratto.tasks.reface import RefaceOptions, plan, prepare
 
@@ -119,6 +119,20 @@ def test_it_says_that_it_is_synthetic_everywhere(done, folder):
     assert any("synthetic face" in r for r in tratto.verify(alone).reasons)
     with pytest.raises(OptionError, match="bmp"):
         tratto.save(result, folder / "out" / "x.bmp", tratto.SaveOptions("bmp"))
+
+
+def test_whatever_the_source_was_the_result_is_a_composite(done):
+    result, _ = done
+    said = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+        'Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/digitalCreation"/>'
+        "</rdf:RDF></x:xmpmeta>"
+    ).encode()
+    image = result.image.replace(meta=replace(result.image.meta, xmp=said))
+    marked, note = mark(image, result.receipt)
+    assert note == ""
+    assert read_marks(marked.meta.xmp).source_type == MADE_UP
 
 
 def test_a_replay_gives_the_same_samples_and_other_threads_the_same_winner(done, folder, monkeypatch):
