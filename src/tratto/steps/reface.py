@@ -38,6 +38,8 @@ ERROR = 0.25
 FARTHEST = 50.0
 #: Share of the character's face that may be hidden without a warning.
 HIDDEN = 0.3
+#: Most looks drawn all over, most of those that are refined, and most drawn near each.
+MOST = (48, 8, 16)
 #: How the judges are weighed.
 WEIGHTS = {"consistency": 1.0, "realism": 4.0, "identity": 1.5}
 SYNTHETIC = "this picture shows a synthetic face: it was put in by calculation and was never in front of the camera"
@@ -87,8 +89,18 @@ class Reface(BaseStep):
     def __post_init__(self) -> None:
         if sorted(self.weights) != sorted(JUDGES):
             raise OptionError(f"reface weighs {', '.join(JUDGES)}; got {', '.join(self.weights) or 'nothing'}")
+        if any(not 0 <= k <= most for k, most in zip(self._counts(), MOST, strict=True)):
+            raise OptionError(
+                f"reface tries up to {MOST[0]} looks all over and up to {MOST[2]} near each of {MOST[1]}, got "
+                f"{', '.join(map(str, self._counts()))}"
+            )
+        if self.candidates is not None and len(self.candidates) > 1 + MOST[0] + MOST[1] * MOST[2]:
+            raise OptionError(f"reface: {len(self.candidates)} candidates are more than are ever tried")
         if self.candidates is not None and not 0 <= self.winner < len(self.candidates):
             raise OptionError(f"reface: there is no candidate {self.winner} among {len(self.candidates)}")
+
+    def _counts(self) -> tuple[int, int, int]:
+        return self.k_global, self.m_global, self.k_local
 
     @property
     def uses(self) -> tuple[Use[Any], ...]:
