@@ -327,7 +327,11 @@ def _hidden(laid: Laid) -> Bool:
         near = cv2.dilate(region.features.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
         wider |= forehead & (near == 0)
     calm: Bool = cv2.GaussianBlur(wider.astype(np.float32), (0, 0), 0.02 * side) > 0.5
-    return calm & ~region.features
+    # up to the eyes and brows themselves: between them and the hair there is no skin to lay on
+    tight = mesh.hull(laid.points, mesh.LIPS, shape)
+    for eye, brow in zip(mesh.EYES, mesh.BROWS, strict=True):
+        tight |= mesh.hull(laid.points, eye, shape, 0.02 * side) | mesh.hull(laid.points, brow, shape)
+    return calm & ~tight
 
 
 class Painter:
