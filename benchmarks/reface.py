@@ -36,6 +36,8 @@ from tratto.tasks.reface import RefaceOptions
 
 #: Faces that are turned or nod further than this, or are smaller, make no portrait.
 TURNED, NODS, SMALLEST = 32, 28, 60
+#: Words of the warnings that say that the scene's face partly stays.
+WARNING = ("hides", "glasses", "turned", "kept as it is")
 #: Most degrees by which two faces of a pair are turned otherwise, and nod otherwise.
 OTHERWISE = 20
 
@@ -102,6 +104,7 @@ class Measured(NamedTuple):
     same: bool
     seconds: float
     potential: float
+    warned: bool
     picture: np.ndarray
 
 
@@ -142,7 +145,8 @@ class Bench:
         vector = self.vector(after, face)
         to, off = (float(np.linalg.norm(vector - self.vectors[n])) for n in (character, scene))
         own = (distance(face, self.faces[character]), distance(face, self.faces[scene]))
-        return Measured(to, off, own, seam, same, seconds, result.records[0].scores["potential"], after)
+        warned = any(word in w for w in result.warnings for word in WARNING)
+        return Measured(to, off, own, seam, same, seconds, result.records[0].scores["potential"], warned, after)
 
 
 def main() -> None:
@@ -184,6 +188,9 @@ def main() -> None:
     hits = sum(m.to < m.off for m in found)
     low, high = interval(hits, len(found))
     print(f"nearer to the character by {by}: {hits} of {len(found)} (95 % interval {low:.2f} to {high:.2f})")
+    for words, which in (("where nothing was warned of", False), ("where something was", True)):
+        there = [m.to < m.off for m in found if m.warned is which]
+        print(f"  {words}: {sum(there)} of {len(there)}")
     print(f"nearer to the character by the search's own: {sum(m.own[0] < m.own[1] for m in found)} of {len(found)}")
     seams = [m.seam for m in found]
     few = np.mean(np.array(seams) <= 1.1)
