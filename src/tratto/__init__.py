@@ -47,13 +47,14 @@ _NAMES = {
     "tratto.provenance.trust": ("Trust",),
     "tratto.tasks.lift": ("LiftOptions",),
     "tratto.tasks.recolor": ("RecolorOptions",),
+    "tratto.tasks.reface": ("RefaceOptions",),
     "tratto.tasks.repair": ("RepairOptions",),
     "tratto.tasks.restore": ("RestoreOptions",),
     "tratto.jobs": (
         *("SaveOptions", "Session", "audit", "find_faces", "inspect", "replay", "revert", "save", "verify"),
     ),
     "tratto.jobs.lifting": ("lift",),
-    "tratto.jobs.functions": ("recolor", "repair", "restore"),
+    "tratto.jobs.functions": ("recolor", "reface", "repair", "restore"),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
@@ -65,6 +66,7 @@ __all__ = [
     "Notary",
     "Recipe",
     "RecolorOptions",
+    "RefaceOptions",
     "RepairOptions",
     "RestoreOptions",
     "Result",
@@ -78,6 +80,7 @@ __all__ = [
     "inspect",
     "lift",
     "recolor",
+    "reface",
     "repair",
     "replay",
     "restore",

@@ -95,9 +95,11 @@ def test_what_a_line_without_options_asks_for_is_the_defaults(task):
     context = command.make_context(task.name, ["a.png", "-o", "out"])
     given = {p.name: context.params[p.name] for p in command.params}
     given |= {"color": "#ffffff", "click": None} if task.name == "recolor" else {}
-    mask = {"restore": None, "repair": ["m.png"], "recolor": "m.png"}[task.name]
+    # consent is no default
+    given |= {"character": ["c.png"], "consent": "A. Person"} if task.name == "reface" else {}
+    mask = {"restore": None, "repair": ["m.png"], "recolor": "m.png", "reface": None}[task.name]
     asked = read_request(task, given | {"mask": mask}, None)
-    wanted = {"color": "#fff"} if task.name == "recolor" else {}
+    wanted = {"recolor": {"color": "#fff"}, "reface": {"consent": "A. Person"}}.get(task.name, {})
     assert asked.options == task.model(**wanted)
     assert (asked.save.format, asked.save.quality, asked.save.keep_original) == ("auto", 95, True)
     assert (asked.limits.output_pixels, asked.limits.minutes) == (400_000_000, 60.0)

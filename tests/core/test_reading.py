@@ -9,7 +9,7 @@ from tratto.core.errors import InputError, OptionError, ReceiptError
 from tratto.core.recipe import MOST_STEPS, Recipe, step_params
 from tratto.steps import step_class
 
-NAMES = ("denoise", "deblur", "upscale", "inpaint", "repaint", "diffuse", "describe")
+NAMES = ("denoise", "deblur", "upscale", "inpaint", "repaint", "diffuse", "describe", "reface")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "zero", "folder", "missing", "long", "latin", "nul", "endless name"])

@@ -147,3 +147,20 @@ def test_the_reference_of_the_api_is_what_the_application_says():
 
     kept = Path(__file__).parents[2] / "docs" / "api.md"
     assert kept.read_text("utf-8") == page(), "python -m tratto.server.reference > docs/api.md"
+
+
+def test_a_face_is_put_in_with_consent_and_pictures_of_the_character(server):
+    from skimage import data
+
+    portrait = np.ascontiguousarray(data.astronaut()[0:240, 110:350])
+    one, other = (send(server.alice, png(a))["id"] for a in (portrait, np.ascontiguousarray(portrait[:, ::-1])))
+    asked = {"task": "reface", "inputs": {"picture": one, "character": [other, one]}}
+    few = {"k_global": 0, "m_global": 0}
+    refused = server.alice.post("/api/v1/jobs", json={**asked, "options": few})
+    assert refused.status_code == 409
+    assert "consent" in refused.text
+    job = ask(server, **asked, options={**few, "consent": "A. Person"})
+    assert server.work()
+    made = told(server, job)
+    assert made["state"] == "done", made
+    assert any("synthetic" in w for w in made["warnings"])

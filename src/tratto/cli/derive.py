@@ -19,6 +19,22 @@ if TYPE_CHECKING:
 
 #: The pictures that a command works on.
 PATHS = Annotated[list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH")]
+#: The same, and what else it works on, where a file may list many.
+OPTIONAL_PATHS = Annotated[
+    list[str] | None, typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="[PATH]...")
+]
+LIST = Annotated[
+    Path | None,
+    typer.Option(
+        "--task",
+        parser=argument_path,
+        metavar="FILE.json",
+        help="Instead of PATH: a list of objects with id, init (the picture), and what else it works with.",
+    ),
+]
+IDS = Annotated[
+    list[str] | None, typer.Option("--task-id", metavar="ID", help="Only these of the list; more may follow.")
+]
 #: What the command line can do with masks of many pictures.
 FOLDER = "; or a folder with one for each input"
 
@@ -30,7 +46,7 @@ def command_of(task: Task) -> Callable[..., None]:
     listed = [e for model in (task.model, *COMMON) for e in entries(model, CLI)]
     flags = {e.name: e.flag for e in listed} | {i.role: f"--{i.role}" for i in task.inputs}
     parameters = [
-        Parameter("paths", Parameter.KEYWORD_ONLY, annotation=PATHS),
+        *_what(task),
         *(_option(e, flags) for e in listed if e.info.is_required()),
         *(_input(i) for i in task.inputs[1:]),
         *(_option(e, flags) for e in listed if not e.info.is_required()),
@@ -38,12 +54,22 @@ def command_of(task: Task) -> Callable[..., None]:
 
     def command(**given: Any) -> None:
         from tratto.cli.job import run_task
+        from tratto.cli.listed import run_list
 
-        guarded(run_task, task, given, flags, as_json=given["as_json"])
+        guarded(run_list if task.listed else run_task, task, given, flags, as_json=given["as_json"])
 
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
+
+
+def _what(task: Task) -> list[Parameter]:
+    """Return the parameters that say which pictures."""
+    keyword = Parameter.KEYWORD_ONLY
+    if not task.listed:
+        return [Parameter("paths", keyword, annotation=PATHS)]
+    optional = {"paths": OPTIONAL_PATHS, "task_file": LIST, "task_id": IDS}
+    return [Parameter(name, keyword, default=None, annotation=kind) for name, kind in optional.items()]
 
 
 def input_help(item: Input) -> str:

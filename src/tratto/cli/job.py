@@ -11,6 +11,7 @@ from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
 from tratto.core.errors import OptionError
 
 if TYPE_CHECKING:
+    from tratto.jobs.folder import FileOutcome
     from tratto.tasks import Task
 
 
@@ -30,6 +31,19 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     OptionError
         With the names that the command line has for them.
     """
+    outcomes = do_task(task, given, flags)
+    if given["as_json"]:
+        emit_json([o.to_json() for o in outcomes])
+    return overall([o.exit_code for o in outcomes])
+
+
+def do_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> list[FileOutcome]:
+    """Do what a command line asks for, and say what became of each picture; see :func:`run_task`.
+
+    Returns
+    -------
+    list of FileOutcome
+    """
     from tratto.cli.derive import read_request
     from tratto.core.options import BadOptions, with_names
     from tratto.jobs import Session
@@ -43,7 +57,7 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     run = asked.run
     job = FolderJob(asked.paths, asked.options, run, asked.save, asked.job_inputs)
     notary = notary_of(run.ledger, run.sign)
-    outcomes = []
+    outcomes: list[FileOutcome] = []
     with ProgressLine() as line:
         session = Session(
             job_limits=asked.limits, forensic=run.forensic, progress=line, notary=notary, device=run.device
@@ -54,9 +68,7 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
                 line.note(f"tratto: {about(outcome.source, outcome.message)}")
             elif not run.as_json:
                 _say(outcome, line)
-    if run.as_json:
-        emit_json([o.to_json() for o in outcomes])
-    return overall([o.exit_code for o in outcomes])
+    return outcomes
 
 
 def _say(outcome: Any, line: ProgressLine) -> None:

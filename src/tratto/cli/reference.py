@@ -30,7 +30,8 @@ def page() -> str:
     for task in TASKS:
         inputs = [_input(i) for i in task.inputs[1:]]
         rows = [_row(e, "") for e in entries(task.model) if e.option.doors]
-        first = f"`tratto {task.name} PATH... -o OUT`; in Python `{task.example}`"
+        many = f", or of many `tratto {task.name} --task FILE.json [--task-id ID...] -o OUT`" if task.listed else ""
+        first = f"`tratto {task.name} PATH... -o OUT`{many}; in Python `{task.example}`"
         parts.append(f"## {task.name}\n{task.summary}\n\n{first}\n\n{_table([*inputs, *rows])}")
     for task in SCENES:
         first = f"`tratto {task.name} FOLDER -o OUT`; in Python `{task.example}`"

@@ -439,6 +439,41 @@ class FaceIdentity(Describer, Protocol):
 
 
 @runtime_checkable
+class FaceSwapper(Describer, Protocol):
+    """Puts one face in the place of another; colour, light and edge are fitted by who asks for it."""
+
+    def swap(
+        self,
+        character: NDArray[np.float32],
+        source: FaceMesh,
+        scene: NDArray[np.float32],
+        target: FaceMesh,
+        stiffness: float,
+    ) -> NDArray[np.float32]:
+        """Return the character's face as it would lie in the scene.
+
+        Parameters
+        ----------
+        character : (H, W, 4) float32 in [0, 1]
+            Encoded sRGB, turned and scaled to lie about where the scene's face is; last, whether a pixel shows the
+            character's face (1) or what lies in front of it (0).
+        source : FaceMesh
+            Its points.
+        scene : (H, W, 3) float32 in [0, 1]
+            The face that is there, cut out.
+        target : FaceMesh
+            Its points.
+        stiffness : float
+            From 0, the scene's shape, to 1, the character's own; who knows no shape leaves it aside.
+
+        Returns
+        -------
+        (H, W, 4) float32 in [0, 1]
+            Of the scene's size.
+        """
+
+
+@runtime_checkable
 class Inpainter(Protocol):
     """Fills holes. What it puts there was never in the picture. Deterministic for equal input on one machine."""
 

@@ -68,3 +68,43 @@ def outline(mesh: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.flo
     corners = np.rint(mesh[list(OVAL), :2] * 8).astype(np.int32)
     cv2.fillPoly(out, [corners.reshape(-1, 1, 2)], 1.0, lineType=cv2.LINE_8, shift=3)
     return out
+
+
+#: Parts of the face that are no skin, as points around them.
+LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
+EYES = (
+    (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
+    (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
+)
+BROWS = ((46, 53, 52, 65, 55, 70, 63, 105, 66, 107), (276, 283, 282, 295, 285, 300, 293, 334, 296, 336))
+NOSTRILS = (98, 97, 2, 326, 327, 294, 278, 4, 48, 64)
+#: On the cheeks, the nose and the forehead: where skin is mostly seen.
+SKIN = (50, 280, 205, 425, 117, 346, 6, 197, 195, 5, 151, 9, 108, 337)
+#: The forehead, above the brows.
+FOREHEAD = (
+    *(10, 338, 297, 332, 284, 251, 21, 54, 103, 67, 109, 151),
+    *(66, 105, 63, 70, 296, 334, 293, 300),
+)
+#: Between the eyes, where the frame of glasses crosses the nose.
+BRIDGE = 168
+
+
+def width(points: NDArray[np.float64]) -> float:
+    """Return the distance of the sides of a face beside the ears, in the plane or in depth, in pixels."""
+    return float(np.linalg.norm(points[RIGHT] - points[LEFT]))
+
+
+def hull(
+    points: NDArray[np.float64], indices: tuple[int, ...], shape: tuple[int, int], grow: float = 0.0
+) -> NDArray[np.bool_]:
+    """Return the convex hull of some points filled, grown by so many pixels, bool (H, W)."""
+    import cv2
+
+    out = np.zeros(shape, np.uint8)
+    corners = cv2.convexHull(np.rint(points[list(indices), :2] * 8).astype(np.int32).reshape(-1, 1, 2))
+    cv2.fillConvexPoly(out, corners, 1, lineType=cv2.LINE_8, shift=3)
+    reach = round(grow)
+    if reach > 0:
+        cv2.circle(kernel := np.zeros((2 * reach + 1, 2 * reach + 1), np.uint8), (reach, reach), reach, 1, -1)
+        out = cv2.dilate(out, kernel)
+    return out > 0

@@ -60,7 +60,8 @@ def open_inputs(
     Parameters
     ----------
     given : mapping of str to picture, or None
-        By role; each as :func:`open_picture` takes it, or opened already.
+        By role; each as :func:`open_picture` takes it, or opened already. Of a sequence the first has the role itself,
+        the second ``ROLE-2``.
     limits : Limits or None
         Of reading; None: the usual.
     wanted : collection of str or None
@@ -81,7 +82,12 @@ def open_inputs(
         )
 
     opened = {}
-    for role, picture in (given or {}).items():
+    each = [
+        (role if not number else f"{role}-{number + 1}", picture)
+        for role, pictures in (given or {}).items()
+        for number, picture in enumerate(pictures if isinstance(pictures, list | tuple) else [pictures])
+    ]
+    for role, picture in each:
         if isinstance(picture, InputPicture):
             opened[role] = picture
             continue

@@ -245,7 +245,13 @@ def run_folder(job: FolderJob, session: Session, note: Callable[[str], None] = _
     if session.notary is not None:
         session.notary.check()
     # opened once for all, and what cannot be read is told before any work
-    second = open_inputs({role: v for role, v in job.inputs.items() if role != "mask"}, session.limits)
+    second = {
+        role: tuple(open_inputs({role: v}, session.limits).values())
+        if isinstance(v, list | tuple)
+        else open_inputs({role: v}, session.limits)[role]
+        for role, v in job.inputs.items()
+        if role != "mask"
+    }
     job = replace(_with_format(job), inputs={**job.inputs, **second})
     if session.forensic and job.save.format not in ("auto", "keep"):
         forbid_lossy(job.save.format)  # of every picture, so it is said once

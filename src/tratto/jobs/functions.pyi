@@ -5,6 +5,7 @@ from typing import Any, Literal
 from tratto.core.result import Result
 from tratto.jobs import Session
 from tratto.tasks.recolor import RecolorOptions
+from tratto.tasks.reface import RefaceOptions
 from tratto.tasks.repair import RepairOptions
 from tratto.tasks.restore import RestoreOptions
 
@@ -72,4 +73,24 @@ def recolor(
     provider: Literal["tratto", "sd15"] = ...,
     params: dict[str, Any] = ...,
     seed: int = ...,
+) -> Result: ...
+def reface(
+    picture: Any,
+    options: RefaceOptions | None = ...,
+    *,
+    character: Any = ...,
+    mask: Any = ...,
+    page: int | None = ...,
+    session: Session | None = ...,
+    consent: str = ...,
+    face: int = ...,
+    engine: str = ...,
+    label: bool = ...,
+    seed: int = ...,
+    k_global: int = ...,
+    m_global: int = ...,
+    k_local: int = ...,
+    consistency: float = ...,
+    realism: float = ...,
+    identity: float = ...,
 ) -> Result: ...

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tratto.core.errors import OptionError
 from tratto.core.image import Image
 from tratto.core.options import SaveOptions
 from tratto.core.result import Result
@@ -98,6 +99,11 @@ def write_result(result: Result, part: Path, fmt: str, save: SaveOptions) -> tup
     if result.image is None:
         result.main.write(part)
         return result, []
+    if fmt == "bmp" and xmp.synthetic(result.receipt):
+        raise OptionError(
+            "bmp holds no metadata, so that nothing would say that it shows a synthetic face; choose png, tiff, webp "
+            "or jpeg"
+        )
     # what the work did to the picture is no private matter, so the marks stay where metadata is stripped
     bare = io.without_private(result.image) if save.strip_metadata else result.image
     picture, warnings = outgoing(bare, result.receipt, fmt)

@@ -227,7 +227,16 @@ def _of_bundle(bundle: Bundle, path: Path, deep: bool, trust: Trust, found: Find
 
 def _claim(receipt: Mapping[str, Any], found: Findings) -> None:
     """Say what an examiner must know first."""
+    from tratto.provenance.xmp import synthetic
+
     claim = receipt["claim"]
+    if synthetic(receipt):
+        by = ", ".join(dict.fromkeys(f"by {s['by']}" for s in receipt["statements"] if s["kind"] == "consent"))
+        found.notes.append(
+            f"a synthetic face: it was put in by calculation; consent was stated {shown(by, 200)}"
+            if by
+            else "a synthetic face: it was put in by calculation, and nobody stated consent"
+        )
     if claim["stamp"]:
         found.notes.append(f"{claim['stamp']}: at least one step may have invented detail ({claim['status']})")
     if receipt["forensic"]:

@@ -32,6 +32,9 @@ _SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 MADE_UP, ENHANCED = f"{_SOURCE}compositeWithTrainedAlgorithmicMedia", f"{_SOURCE}algorithmicallyEnhanced"
 #: Steps that show what never was, and yet put in no content: they calculate another colour for what is there.
 _RECOLOURS = frozenset({"repaint"})
+#: Steps that put in a face, and the words that say so in the history; those who read it need not know the steps.
+_FACES = frozenset({"reface"})
+SYNTHETIC = "synthetic face"
 #: What a source may say of itself that no later work takes back: parts of it, or all, were never in front of a camera.
 _NO_CAMERA = frozenset(
     _SOURCE + name
@@ -93,6 +96,11 @@ def source_type(receipt: Mapping[str, Any]) -> str:
     return MADE_UP if any(step_source_type(s) == MADE_UP for s in receipt["steps"]) else ENHANCED
 
 
+def synthetic(receipt: Mapping[str, Any]) -> bool:
+    """Return whether a receipt's steps put in a face that was never there."""
+    return any(s["step"] in _FACES for s in receipt["steps"])
+
+
 def step_source_type(step: Mapping[str, Any]) -> str:
     """Return the IPTC digital source type of what one step of a receipt did.
 
@@ -124,6 +132,8 @@ def events(receipt: Mapping[str, Any]) -> list[dict[str, str]]:
         words.append("may invent detail" if step["generative"] else "does not invent detail")
         if step["generative"]:
             words.append("not for examination")
+        if step["step"] in _FACES:
+            words.append(SYNTHETIC)
         out.append(
             {
                 "action": "edited",
@@ -199,6 +209,8 @@ def _with_marks(packet: bytes, receipt: Mapping[str, Any]) -> bytes:
     rdf = _rdf(document)
     before = _read(rdf)
     kept = before.source_type if before.source_type in _NO_CAMERA else source_type(receipt)
+    if synthetic(receipt) and kept != f"{_SOURCE}trainedAlgorithmicMedia":
+        kept = MADE_UP  # whatever else the source was, a face was put in
     history = _take_history(rdf)
     for space, name in (
         (_IPTC_EXT, "DigitalSourceType"),
@@ -257,6 +269,8 @@ def doubts(packet: bytes | None) -> str:
         said = read_marks(packet)
     except ReceiptError:
         return ""
+    if any(SYNTHETIC in e.get("parameters", "") for e in said.history):
+        return "the source says of itself that it shows a synthetic face: not for examination"
     if said.stamp or any("not for examination" in e.get("parameters", "") for e in said.history):
         return STEP_BEFORE
     if said.source_type in _NO_CAMERA:

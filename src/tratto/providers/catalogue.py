@@ -207,6 +207,7 @@ NOUNS = {
     "face": "face detector",
     "landmarks": "finder of a face's points",
     "identity": "teller of faces",
+    "face-swap": "face engine",
 }
 
 _P = "tratto.providers."
@@ -391,6 +392,9 @@ CATALOGUE: dict[str, dict[str, Row]] = {
     "face": {"blazeface": Row(_P + "faces", "finds faces of every size (BlazeFace), ONNX Runtime", auto=True)},
     "landmarks": {"facemesh": Row(_P + "faces", "468 points of a face (MediaPipe), ONNX Runtime", auto=True)},
     "identity": {"dlib": Row(_P + "faces", "how alike two faces are (dlib), ONNX Runtime", auto=True)},
+    "face-swap": {
+        "warp": Row(_P + "faceswap", "lays the character's own pixels over the mesh, in triangles", generative=True),
+    },
 }
 #: Who fills large parts of a mask where ``repair`` chooses by itself.
 LARGE = "patch"

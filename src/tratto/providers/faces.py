@@ -20,8 +20,8 @@ from tratto.providers.restorer.network import missing_network
 
 Picture = NDArray[np.float32]
 CARDS = {"face": "blazeface-full", "landmarks": "facemesh", "identity": "dlib-face"}
-#: Least probability of a face. Where the detector is less sure than SURE, the mesh has to see one, too.
-LEAST, SURE = 0.5, 0.85
+#: Least probability of a face.
+LEAST = 0.5
 #: Faces of this many pixels are still found: one is at least SEEN pixels wide in the smallest windows.
 SMALLEST, SEEN = 20, 12
 #: The square that the mesh looks at, as a multiple of the face in it, and how often it looks: the second time at where

@@ -13,6 +13,7 @@ _STEPS = {
     "diffuse": ("tratto.steps.diffuse", "Diffuse"),
     "inpaint": ("tratto.steps.inpaint", "Inpaint"),
     "reconstruct": ("tratto.steps.reconstruct", "Reconstruct"),
+    "reface": ("tratto.steps.reface", "Reface"),
     "repaint": ("tratto.steps.repaint", "Repaint"),
     "upscale": ("tratto.steps.upscale", "Upscale"),
 }

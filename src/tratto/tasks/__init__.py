@@ -75,6 +75,8 @@ class Task:
         The picture first.
     output : str
         What it makes: ``picture`` or ``scene``.
+    listed : bool
+        Whether the command line takes a file that lists many of it.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Task:
     example: str = ""
     inputs: tuple[Input, ...] = (Input("picture"),)
     output: str = "picture"
+    listed: bool = False
 
     @property
     def model(self) -> type[TaskOptions]:
@@ -159,6 +162,25 @@ TASKS: tuple[Task, ...] = (
             Input("texture", "Wallpaper sample, laid in tiles."),
             Input("mask", "Grey picture, white where the wall is{folder}.", kind="mask"),
         ),
+    ),
+    Task(
+        "reface",
+        "Put a character's face in a scene, with consent; the best of many candidates, marked as synthetic.",
+        "RefaceOptions",
+        "tratto.tasks.reface",
+        'tratto.reface("scene.jpg", character="portrait.jpg", consent="A. Person")',
+        (
+            Input("picture", "The scene, with a face."),
+            Input(
+                "character",
+                "Picture of the character, from the front. Several: likeness is measured against all of them.",
+                "path, bytes, NumPy array, PIL picture or Image; or a sequence of these",
+                missing="reface needs a picture of the character: give {character}",
+                repeatable=True,
+            ),
+            Input("mask", "Grey picture, white where else the scene may change{folder}.", kind="mask"),
+        ),
+        listed=True,
     ),
 )
 

@@ -1,0 +1,84 @@
+"""Faces of a picture: where, how turned, and how far from each other in what tells people apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.core.capability import FaceBox, FaceDetector, FaceIdentity, FaceLandmarker, FaceMesh, Use
+from tratto.core.services import Services
+from tratto.faces import mesh
+
+#: Where the detector is less sure than SURE, the mesh has to see a face, too: with at least this probability.
+SURE, PRESENT = 0.85, 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face of a picture.
+
+    Attributes
+    ----------
+    found : FaceBox
+        Where it is.
+    mesh : FaceMesh
+        Its points.
+    identity : (128,) float32
+        For :func:`distance` only; it is not shown, printed or written.
+    """
+
+    found: FaceBox
+    mesh: FaceMesh
+    identity: NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        """Without what tells the person."""
+        return f"Face(box={tuple(round(v, 1) for v in self.found.box)}, score={self.found.score})"
+
+    def to_json(self, points: bool = False) -> dict[str, Any]:
+        """Return what may be told of it: box, score, pose, seven points, or with `points` all of them."""
+        x0, y0, x1, y1 = (round(v, 1) for v in self.found.box)
+        yaw, pitch, roll = (round(v, 1) for v in mesh.pose(self.mesh.points))
+        told = self.mesh.points.round(1)
+        return {
+            "box": [x0, y0, x1, y1],
+            "score": self.found.score,
+            "presence": self.mesh.presence,
+            "pose": {"yaw": yaw, "pitch": pitch, "roll": roll},
+            "points": told.tolist() if points else {str(i): told[i, :2].tolist() for i in mesh.SEVEN},
+        }
+
+
+def distance(one: Face, other: Face) -> float:
+    """Return how far apart two faces are; of one person mostly below 0.6."""
+    return float(np.linalg.norm(one.identity.astype(np.float64) - other.identity))
+
+
+def faces_of(picture: NDArray[np.float32], services: Services) -> tuple[Face, ...]:
+    """Find the faces of a picture, the largest first; none is an answer.
+
+    Parameters
+    ----------
+    picture : (H, W, 3) float32 in [0, 1]
+        Encoded sRGB, upright.
+    services : Services
+        Lends the networks.
+    """
+    detector: FaceDetector = services.open(Use("face"))
+    landmarks: FaceLandmarker = services.open(Use("landmarks"))
+    identity: FaceIdentity = services.open(Use("identity"))
+    found = []
+    for box in detector.find(picture):
+        seen = landmarks.find(picture, box)
+        if box.score >= SURE or seen.presence >= PRESENT:
+            found.append(Face(box, seen, identity.embed(picture, seen)))
+    return tuple(found)
+
+
+def distances(faces: Sequence[Face], others: Sequence[Face]) -> list[list[float]]:
+    """Return a row for each face: its distance to each of the others, rounded."""
+    return [[round(distance(a, b), 3) for b in others] for a in faces]

@@ -1,0 +1,266 @@
+"""What of a face may be painted: the outline less hair, glasses, hands and whatever else lies in front of the skin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tratto.faces import mesh
+
+Float = NDArray[np.float32]
+Bool = NDArray[np.bool_]
+Points = NDArray[np.float64]
+
+#: Side of the face, in pixels, at which colours are looked at: larger faces are made smaller, so that neither pores nor
+#: grain count as something in front of the skin.
+SIDE = 160
+#: CIELAB steps by which skin varies without being something else: lightness, and a* and b* together.
+LIGHTNESS, CHROMA = 15.0, 10.0
+#: How far, in those steps squared, something must be from skin; and the share of it that does where texture speaks for
+#: hair.
+STRANGE, HAIR = 2.6, 0.2
+#: Lightness of skin for which those steps hold.
+USUAL = 55.0
+#: Steps of L* by which the frame of glasses is darker than the skin beside it.
+RIM = 14.0
+#: Least share of the outline that lies free, below which nothing is held back: then the skin was not found.
+LEAST_FREE = 0.35
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """What the pixels of a picture of a face are.
+
+    Attributes
+    ----------
+    face : (H, W) bool
+        Inside the outline.
+    kept : (H, W) bool
+        In the outline, but in front of the face: hair, glasses, a hand.
+    features : (H, W) bool
+        Eyes, brows, lips and nostrils, generously.
+    glasses : bool
+        Whether a frame was seen.
+    """
+
+    face: Bool
+    kept: Bool
+    features: Bool
+    glasses: bool = False
+
+    @property
+    def open(self) -> Bool:
+        """What may be painted."""
+        return self.face & ~self.kept
+
+    @property
+    def skin(self) -> Bool:
+        """What is skin."""
+        return self.face & ~self.kept & ~self.features
+
+
+def lab_of(picture: Float) -> Float:
+    """Return CIELAB of encoded sRGB ((H, W, 3) float32 in [0, 1]), by OpenCV, which is fast enough for searches."""
+    import cv2
+
+    lab: Float = cv2.cvtColor(np.clip(picture, 0, 1).astype(np.float32), cv2.COLOR_RGB2Lab)
+    return lab
+
+
+def region_of(picture: Float, points: Points) -> Region:
+    """Tell skin from what lies in front of it.
+
+    The colour of skin is known from the cheeks, the nose and the forehead, and may change slowly from place to place
+    with the light. What differs from it strongly, hangs together and comes in over the outline is kept, and so are
+    frames of glasses. What lies on the face alone belongs to it: eyes, brows, lips, nostrils, wrinkles, moles and
+    paint; and a beard, which is told by lying on both sides.
+
+    Parameters
+    ----------
+    picture : (H, W, 3) float32 in [0, 1]
+        Encoded sRGB, upright.
+    points : (468, 2 or 3) array
+
+    Returns
+    -------
+    Region
+    """
+    import cv2
+
+    shape = (picture.shape[0], picture.shape[1])
+    scale = min(1.0, SIDE / max(mesh.width(points), 1.0))
+    size = (max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale)))
+    small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+    ratio = np.array([size[0] / shape[1], size[1] / shape[0]])
+    at = (points[:, :2] + 0.5) * ratio - 0.5
+    face = mesh.outline(points, shape) > 0
+    found = _small(small, at)
+    kept, features = (
+        cv2.resize(part.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR) > level
+        for part, level in ((found.kept, 0.35), (found.features, 0.5))
+    )
+    return Region(face, kept & face, features, found.glasses)
+
+
+def _small(picture: Float, points: Points) -> Region:
+    shape = (picture.shape[0], picture.shape[1])
+    side = mesh.width(points)
+    face = mesh.outline(points, shape) > 0
+    lab = lab_of(picture)
+    lines = _lines(lab, side)
+    glasses = _glasses(lines, points, side)
+    near = 0.012 if glasses else 0.045
+    features = mesh.hull(points, mesh.LIPS, shape, 0.03 * side) | mesh.hull(points, mesh.NOSTRILS, shape, 0.02 * side)
+    for eye, brow in zip(mesh.EYES, mesh.BROWS, strict=True):
+        features |= mesh.hull(points, eye, shape, (0.03 if glasses else 0.05) * side)
+        features |= mesh.hull(points, brow, shape, near * side)
+        if not glasses:  # the lid between eye and brow lies in shadow
+            features |= mesh.hull(points, eye + brow, shape)
+    strange = _strange(lab, points, face, side) & face & ~features
+    kept = _kept(strange, face, points, side)
+    if glasses:
+        kept |= _frames(lines, features, points, side)
+    return Region(face, kept & face & ~features, features, glasses)
+
+
+def _strange(lab: Float, points: Points, face: Bool, side: float) -> Bool:
+    """Return which pixels are not of the colour that skin has near them."""
+    import cv2
+
+    samples = np.zeros(face.shape, np.uint8)
+    for x, y in points[list(mesh.SKIN), :2]:
+        cv2.circle(samples, (round(x), round(y)), max(1, round(0.055 * side)), 1, -1)
+    sampled = (samples > 0) & face
+    if np.count_nonzero(sampled) < 8:
+        return np.zeros_like(face)
+    middle = np.median(lab[sampled], axis=0)
+    spread = 1.4826 * np.median(np.abs(lab[sampled] - middle), axis=0)
+    # samples that are not skin themselves, such as a fringe on the forehead, do not count
+    off = np.abs(lab - middle) / np.maximum(2.5 * spread, (LIGHTNESS, CHROMA, CHROMA)).astype(np.float32)
+    sampled &= (off < 1).all(axis=2)
+    if np.count_nonzero(sampled) < 8:
+        return np.zeros_like(face)
+    weight = sampled.astype(np.float32)
+    # light changes slowly: skin near a place tells more of it than skin far away, and all of it a little
+    local = np.empty_like(lab)
+    total = cv2.GaussianBlur(weight, (0, 0), 0.16 * side) + np.float32(0.03)
+    for i in range(3):
+        known = cv2.GaussianBlur(weight * (lab[..., i] - middle[i]).astype(np.float32), (0, 0), 0.16 * side)
+        local[..., i] = middle[i] + known / total
+    soft = cv2.GaussianBlur(lab, (0, 0), 0.008 * side)
+    away = soft - local
+    # in the dark everything differs by less
+    dim = float(np.clip(middle[0] / USUAL, 0.5, 1.0))
+    rest = 1.4826 * np.median(np.abs(away[sampled]), axis=0)
+    lightness = max(LIGHTNESS * dim, 2.5 * float(rest[0]))
+    # lamps of several colours leave more than one on the skin
+    chroma = max(CHROMA * dim, 2.0 * float(np.hypot(spread[1], spread[2])))
+    color = (away[..., 0] / lightness) ** 2 + (away[..., 1] ** 2 + away[..., 2] ** 2) / chroma**2
+    # a shadow changes colour without texture, hair is seldom without; both together tell what either leaves open
+    fine = lab[..., 0] - cv2.GaussianBlur(lab[..., 0], (0, 0), 0.02 * side)
+    rough = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 0.02 * side))
+    texture = rough / np.float32(max(1.2, 2.2 * float(np.median(rough[sampled]))))
+    strange: Bool = (color > STRANGE) | ((color > HAIR * STRANGE) & (texture > 1))
+    return strange
+
+
+def _lines(lab: Float, side: float) -> Float:
+    """Return how dark thin things are against what is around them, in L*."""
+    import cv2
+
+    reach = max(2, round(0.035 * side))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return np.asarray(cv2.morphologyEx(lab[..., 0], cv2.MORPH_BLACKHAT, kernel), np.float32)
+
+
+def _glasses(lines: Float, points: Points, side: float) -> bool:
+    """Return whether thin dark lines run below both eyes and across the bridge of the nose."""
+    height, wide = lines.shape
+
+    def strongest(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+        rows, columns = (np.clip(np.rint(v).astype(int), 0, n - 1) for v, n in ((y, height), (x, wide)))
+        return float(lines[rows, columns].max())
+
+    down = points[mesh.CHIN, :2] - points[mesh.TOP, :2]
+    turn = float(np.arctan2(down[1], down[0])) - np.pi / 2
+    away = np.arange(0.09, 0.25, 1 / side) * side
+    below = []
+    for eye in mesh.EYES:
+        x, y = points[list(eye), :2].mean(0)
+        rays = np.linspace(0.15 * np.pi, 0.85 * np.pi, 9) + turn
+        below.append(float(np.median([strongest(x + np.cos(a) * away, y + np.sin(a) * away) for a in rays])))
+    x, y = points[mesh.BRIDGE, :2]
+    along, across = (np.array([np.cos(turn + a), np.sin(turn + a)]) for a in (np.pi / 2, 0.0))
+    steps = np.arange(-0.05, 0.12, 1 / side) * side
+    bridge = [
+        strongest(x + along[0] * steps + across[0] * off, y + along[1] * steps + across[1] * off)
+        for off in np.linspace(-0.03, 0.03, 7) * side
+    ]
+    return min(below) > RIM and float(np.median(bridge)) > RIM
+
+
+def _kept(strange: Bool, face: Bool, points: Points, side: float) -> Bool:
+    """Return the connected parts that lie in front of the face."""
+    import cv2
+
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(strange.astype(np.uint8), connectivity=8)
+    least = 0.0012 * side**2
+    kept = np.zeros_like(strange)
+    inner = cv2.erode(face.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=max(1, round(0.012 * side)))
+    rim = face & (inner == 0)
+    mirrored = _mirrored(strange, points)
+    nose = points[1, :2]
+    down = points[mesh.CHIN, :2] - points[mesh.TOP, :2]
+    down = down / max(float(np.linalg.norm(down)), 1e-6)
+    for label in range(1, count):
+        if stats[label, cv2.CC_STAT_AREA] < least:
+            continue
+        part = labels == label
+        if not (part & rim).any():
+            continue
+        rows, columns = np.nonzero(part)
+        below = ((columns - nose[0]) * down[0] + (rows - nose[1]) * down[1]).mean() > 0
+        if below and np.count_nonzero(part & mirrored) > 0.45 * len(rows):
+            continue  # a beard
+        kept |= part
+    if np.count_nonzero(kept & face) > (1 - LEAST_FREE) * np.count_nonzero(face):
+        return np.zeros_like(kept)
+    # a little more than was seen, with an edge that is not ragged
+    out: Bool = (cv2.GaussianBlur(kept.astype(np.float32), (0, 0), 0.025 * side) > 0.3) & face
+    return out
+
+
+def _frames(lines: Float, features: Bool, points: Points, side: float) -> Bool:
+    """Return the frame of glasses: long dark lines around the eyes."""
+    import cv2
+
+    shape = (lines.shape[0], lines.shape[1])
+    around = np.zeros(shape, bool)
+    for eye, brow in zip(mesh.EYES, mesh.BROWS, strict=True):
+        around |= mesh.hull(points, eye + brow, shape, 0.13 * side)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        ((lines > RIM / 2) & around & ~features).astype(np.uint8), connectivity=8
+    )
+    wide = [k for k in range(1, count) if stats[k, cv2.CC_STAT_WIDTH] > 0.16 * side]
+    grown = cv2.dilate(np.isin(labels, wide).astype(np.uint8), np.ones((3, 3), np.uint8))
+    out: Bool = (grown > 0) & around
+    return out
+
+
+def _mirrored(part: Bool, points: Points) -> Bool:
+    """Return a part of a face as in a mirror along the face's middle."""
+    import cv2
+
+    from tratto.faces.align import similarity
+
+    pairs = [(33, 263), (133, 362), (61, 291), (234, 454), (50, 280), (205, 425), (10, 10), (152, 152), (1, 1)]
+    left, right = (points[[p[i] for p in pairs], :2] for i in (0, 1))
+    both, other = np.concatenate([left, right]), np.concatenate([right, left])
+    flip = np.array([-1.0, 1.0])
+    turn = similarity(both * flip, other)
+    matrix = np.column_stack([turn[:, :2] * flip, turn[:, 2]])
+    shape = part.shape
+    out = cv2.warpAffine(part.astype(np.uint8), matrix, (shape[1], shape[0]), flags=cv2.INTER_NEAREST)
+    return np.asarray(out > 0)

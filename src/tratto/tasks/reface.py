@@ -1,0 +1,187 @@
+"""Plan to put a character's face in a scene: from options and an inspection to a recipe, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tratto.core.errors import OptionError
+from tratto.core.inspection import Inspection
+from tratto.core.options import LARGEST_SEED, NAME, BadOptions, Need, TaskOptions, option
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tratto.core.image import Image
+    from tratto.core.recipe import Recipe
+    from tratto.core.services import Services
+    from tratto.faces.find import Face
+    from tratto.tasks.prepared import Given, Prepared
+
+#: Role of the pictures of the character; the second is ``character-2``.
+CHARACTER = "character"
+MOST = 8
+REFUSED = (
+    "reface works on nobody's face without consent: {consent} NAME states, in your name and sealed into the receipt, "
+    "that everybody whose face is used or replaced is an adult and agrees, also where it is your own"
+)
+STATED = (
+    "I state that everybody whose face is used or replaced here is an adult and has agreed to it. Nobody checked this: "
+    "no age and no identity."
+)
+#: JSON schema of a person's name.
+PERSON = {"pattern": "\\S", "maxLength": 200}
+#: Who found the face, as a mask states it, and how probable it had to be.
+LEAST = 0.5
+
+
+class RefaceOptions(TaskOptions):
+    """What a user may ask of ``reface``, validated."""
+
+    needs = (Need("face-swap", provider="engine", params=""),)
+    no_evidence = "a face that was put in is not"
+    consent: str = option(
+        "", "Who states that everybody shown is an adult and consents; sealed into the receipt. Needed.",
+        "--i-have-consent", metavar="NAME", max_length=200, http=PERSON,
+    )  # fmt: skip
+    face: int = option(1, "Which face of the scene, by its number; 1 is the largest. See tratto faces.", ge=1, le=1000)
+    engine: str = option("warp", "Face engine: warp.", http=NAME)
+    label: bool = option(False, "Draw a visible label: synthetic face.")
+    seed: int = option(0, "Seed of the search.", ge=0, le=LARGEST_SEED)
+    k_global: int = option(8, "Candidates tried all over, beside the plain warp.", ge=0, le=48)
+    m_global: int = option(3, "How many of the best are refined.", ge=0, le=8)
+    k_local: int = option(4, "Candidates tried near each of those.", ge=0, le=16)
+    consistency: float = option(1.0, "Weight of how well it fits into the scene.", ge=0, le=100)
+    realism: float = option(4.0, "Weight of how real it looks.", ge=0, le=100)
+    identity: float = option(1.5, "Weight of how like the character it is.", ge=0, le=100)
+    places: dict[str, Any] = option(
+        {}, "The faces that were found, by role; follows from the pictures.", doors=(), expected="faces by role"
+    )
+    signs: tuple[int, ...] = option((), "Where the label lies; follows from the picture.", doors=(), expected="a box")
+
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Refuse to work without consent, and with too many pictures."""
+        if not self.consent.strip():
+            raise BadOptions(REFUSED)
+        given = inputs.get(CHARACTER)
+        if isinstance(given, list | tuple) and len(given) > MOST:
+            raise BadOptions(f"{{character}}: up to {MOST} pictures of the character, got {len(given)}")
+
+
+def prepare(options: RefaceOptions, image: Image, given: Given, services: Services) -> Prepared:
+    """Find the faces, and where the scene's may be painted.
+
+    Raises
+    ------
+    OptionError
+        If there is no consent, no character, no such face, or no face and no mask.
+    """
+    import numpy as np
+
+    from tratto.core.image import Mask
+    from tratto.core.result import MaskParts
+    from tratto.faces.find import faces_of
+    from tratto.faces.place import face_mask, label_box, upright
+    from tratto.imaging.io import oriented, unoriented
+    from tratto.imaging.opening import in_16_bits, open_inputs, open_mask
+    from tratto.tasks.prepared import Prepared
+
+    options.check(given.inputs)
+    if given.inputs.get(CHARACTER) is None:
+        raise OptionError("reface needs a picture of the character: give --character PICTURE")
+    drawn: Mask | None = None
+    if given.inputs.get("mask") is not None:
+        drawn = open_mask(given.inputs["mask"], image, given.limits)
+    inputs = open_inputs({CHARACTER: given.inputs[CHARACTER]}, given.limits)
+    places: dict[str, list[float]] = {}
+    for role, picture in inputs.items():
+        found = faces_of(upright(picture.image), services)
+        if not found:
+            raise OptionError(f"no face was found in the picture of the {role}; give one that shows it from the front")
+        places[role] = _numbers(found[0])
+    scene, turn = upright(image), image.meta.orientation
+    notes: list[str] = []
+    area: NDArray[np.bool_] | None = None if drawn is None else np.asarray(oriented(drawn.values, turn) > 0.5)
+    parts = MaskParts()
+    faces = faces_of(scene, services)
+    if faces:
+        if options.face > len(faces):
+            raise OptionError(f"--face {options.face}: the scene has {len(faces)}, see tratto faces")
+        chosen = faces[options.face - 1]
+        places["picture"] = _numbers(chosen)
+        area, held, glasses = face_mask(scene, chosen.mesh.points, area)
+        if glasses:
+            notes.append("glasses were seen on the scene's face, and their frame is kept")
+        if held > 0.4:
+            notes.append(f"{100 * held:.0f} % of the face lies behind hair or something else and is kept as it is")
+        info = services.open(_landmarks()).info
+        found_by = {
+            "provider": info.provider,
+            "library": info.library,
+            "models": [m.to_json() for m in info.models],
+            "threshold": LEAST,
+        }
+        parts = MaskParts(found_by=found_by) if drawn is None else parts
+    elif area is None:
+        raise OptionError("no face was found in the scene; draw where it is to be and give it with --mask")
+    if len(faces) > 1:
+        notes.append(f"the scene has {len(faces)} faces; number {options.face} was replaced (--face)")
+    signs: list[int] = []
+    if options.label:
+        signs = label_box((scene.shape[0], scene.shape[1]))
+        x, y, width, height = signs
+        area = area.copy()
+        area[y : y + height, x : x + width] = True
+    stored = np.ascontiguousarray(unoriented(area.astype(np.float32), turn))
+    settled = options.model_copy(update={"places": places, "signs": tuple(signs)})
+    stated = {"kind": "consent", "by": options.consent.strip(), "text": STATED}
+    return Prepared(settled, in_16_bits(stored), parts, tuple(notes), inputs, statements=(stated,))
+
+
+def plan(options: RefaceOptions, inspection: Inspection) -> Recipe:
+    """Turn options and an inspection into a recipe of one step.
+
+    Parameters
+    ----------
+    options : RefaceOptions
+    inspection : Inspection
+        Not needed: what is measured is the face.
+
+    Returns
+    -------
+    Recipe
+        With the reasons in words.
+    """
+    from tratto.core.recipe import Recipe
+    from tratto.faces.search import Plan
+    from tratto.steps.reface import Reface
+
+    tried = Plan(options.k_global, options.m_global, options.k_local).count
+    reasons = [
+        f"the face of the scene is replaced by the character's, the best of {tried} candidates",
+        "the result shows a synthetic face, and is marked as such",
+    ]
+    step = Reface(
+        consent=options.consent.strip(),
+        engine=options.engine,
+        faces={role: list(numbers) for role, numbers in options.places.items()},
+        k_global=options.k_global,
+        m_global=options.m_global,
+        k_local=options.k_local,
+        weights={"consistency": options.consistency, "realism": options.realism, "identity": options.identity},
+        label=list(options.signs),
+    )
+    return Recipe("reface", (step,), options.seed, tuple(reasons))
+
+
+def _landmarks() -> Any:
+    from tratto.core.capability import Use
+
+    return Use("landmarks")
+
+
+def _numbers(face: Face) -> list[float]:
+    """Return where a face is, as a recipe holds it."""
+    one, other = face.found.eyes
+    return [round(float(v), 2) for v in (*face.found.box, face.found.score, *one, *other)]
