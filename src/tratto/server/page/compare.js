@@ -105,7 +105,10 @@ export function createCompare(base, pictures, regions = []) {
   layout.observe(main);
   ready.then(fit);
   const free = () => { fitted = false; };
-  const heed = (viewer) => ["canvas-press", "canvas-scroll", "canvas-pinch", "canvas-key"].forEach((name) => viewer.addHandler(name, free));
+  const heed = (viewer) => {
+    ["canvas-press", "canvas-scroll", "canvas-pinch", "canvas-key"].forEach((name) => viewer.addHandler(name, free));
+    viewer.addHandler("resize", () => requestAnimationFrame(fit)); // it learns of its own size later than the observer
+  };
   heed(a);
   a.addHandler("update-viewport", () => { if (state.mode === "slider") cut(); });
   a.addHandler("zoom", () => {
