@@ -1,9 +1,11 @@
 """The API from outside: who gets in, what may be sent, what a job leaves, and what nobody else sees."""
 
+import asyncio
 import hashlib
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -165,9 +167,13 @@ def test_nobody_else_sees_or_touches_it(server, sent, done):
     assert server.bob.get("/api/v1/jobs").json()["jobs"] == []
 
 
-def test_a_key_that_is_removed_while_it_listens_hears_nothing_more(server):
-    import asyncio
+def apart(coroutine):
+    """Run a coroutine in a thread of its own: a browser of other tests may keep a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(coroutine())).result()
 
+
+def test_a_key_that_is_removed_while_it_listens_hears_nothing_more(server):
     from tratto.server.stream import Pulse, events
 
     listener = server.key("listener")
@@ -179,10 +185,10 @@ def test_a_key_that_is_removed_while_it_listens_hears_nothing_more(server):
         allowed = lambda: server.access.holds_key(owner)  # noqa: E731
         return [m async for m in events(Pulse(server.store), owner, 0, None, lambda name: "{}", 0.2, allowed)]
 
-    assert sum("event: job" in m for m in asyncio.run(heard())) == 1
+    assert sum("event: job" in m for m in apart(heard)) == 1
     assert listener.delete(f"/api/v1/jobs/{job}").status_code == 204
     server.access.remove_key("listener")
-    assert not any("event:" in m for m in asyncio.run(heard()))
+    assert not any("event:" in m for m in apart(heard))
 
 
 def test_events_go_on_where_a_listener_left(server, done):
