@@ -1,7 +1,8 @@
 """The network for real noise, on from the weights that ship: for any machine, as long as it takes.
 
-The rate falls over the last fifth: give `steps` what there is time for. 2 200 steps were an hour of one shared core. More
-of the crops are compressed than before: on pictures of JPEG quality 75 that are hardly noisy the network for JPEG is ahead.
+The rate falls over the last fifth: give `steps` what there is time for. 2 200 steps were an hour of one shared core.
+More of the crops are compressed than before: on pictures of JPEG quality 75 that are hardly noisy the network for JPEG
+is ahead.
 """
 
 from dataclasses import replace
