@@ -37,7 +37,7 @@ def describe(
     """Say what a picture shows, how far away it is and where its edges and lines are; change nothing."""
     from tratto.core.capability import Use
     from tratto.imaging import io
-    from tratto.imaging.color import view_rgb
+    from tratto.imaging.opening import as_shown
     from tratto.jobs import Job
     from tratto.providers.caption import captioner_use
     from tratto.providers.depth import grey_of
@@ -45,8 +45,7 @@ def describe(
 
     if out is not None:
         _check_free(out, overwrite)
-    image = io.read_image(picture)
-    rgb = io.oriented(view_rgb(image), image.meta.orientation)
+    rgb = as_shown(io.read_image(picture))
     services = Job().services()
     captions: Any = services.open(services.settle(captioner_use(captioner)))
     named = "dpt" if depth_model and depth == "auto" else depth

@@ -93,11 +93,9 @@ def _count(number: int) -> str:
 
 def _upright(path: Path) -> Picture:
     from tratto.imaging import io
-    from tratto.imaging.color import view_rgb
+    from tratto.imaging.opening import as_shown
 
-    image = io.read_image(path)
-    upright: Picture = io.oriented(view_rgb(image), image.meta.orientation)
-    return upright
+    return as_shown(io.read_image(path))
 
 
 def _lines(told: dict[str, Any]) -> list[str]:

@@ -138,10 +138,9 @@ def _one(asked: _Asked, picture: Path, out: Path, overlay: Path | None, line: Pr
 
     from tratto.cli.mask import write_mask
     from tratto.imaging import io, masks
-    from tratto.imaging.color import view_rgb
+    from tratto.imaging.opening import as_shown
 
-    image = io.read_image(picture)
-    shown = np.ascontiguousarray(io.oriented(view_rgb(image), image.meta.orientation))
+    shown = as_shown(io.read_image(picture))
     kept = _looked(asked, shown)
     grown = None
     if asked.cover and kept:

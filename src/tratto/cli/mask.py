@@ -135,7 +135,7 @@ def draw(
 ) -> int:
     """Draw a mask: from shapes, or from a copy of the picture that was painted over where it is damaged."""
     from tratto.imaging import io, masks
-    from tratto.imaging.color import view_rgb
+    from tratto.imaging.opening import as_shown
 
     image = io.read_image(picture)
     turned = image.meta.orientation >= 5
@@ -148,8 +148,7 @@ def draw(
     values = masks.draw(*size, [s for s in drawn if not s.erase] if marked else drawn)
     if marked is not None:
         other = io.read_image(marked)
-        before = io.oriented(view_rgb(image), image.meta.orientation)
-        found = masks.marked(before, io.oriented(view_rgb(other), other.meta.orientation))
+        found = masks.marked(as_shown(image), as_shown(other))
         erased = [masks.Shape(s.kind, s.points, s.width) for s in drawn if s.erase]
         values = masks.subtract(masks.union([values, found]), [masks.draw(*size, erased)])
     if not values.any():

@@ -39,7 +39,7 @@ def wall(
     from tratto.cli.mask import read_mask, write_mask
     from tratto.core.capability import Use
     from tratto.imaging import io
-    from tratto.imaging.color import view_rgb
+    from tratto.imaging.opening import as_shown
     from tratto.jobs import Job
     from tratto.jobs.masking import MaskWallOptions, find_wall
 
@@ -74,7 +74,7 @@ def wall(
     values = find_wall(Job(), image, options, drawings, use, corners)
     told = write_mask(values, out, [picture, *drawn.values()], overwrite)
     if overlay is not None:
-        write_overlay(io.oriented(view_rgb(image), image.meta.orientation), {"wall": values}, overlay)
+        write_overlay(as_shown(image), {"wall": values}, overlay)
     typer.echo(printable(f"{out}: {told['width']}x{told['height']}, {100 * told['share']:.3g} % is wall"))
     return 0
 

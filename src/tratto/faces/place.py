@@ -37,14 +37,13 @@ def upright(image: Image) -> Float:
     OptionError
         If it is of inks.
     """
-    from tratto.imaging.color import view_rgb
-    from tratto.imaging.io import oriented
+    from tratto.imaging.opening import as_shown
 
     if image.mode is ColorMode.CMYK:
         raise OptionError(
             "a face can be worked on in RGB and grey pictures only, this one is of inks; convert it first"
         )
-    return np.array(oriented(view_rgb(image), image.meta.orientation), np.float32, order="C")
+    return as_shown(image).copy()
 
 
 def box_around(points: NDArray[np.float64], shape: tuple[int, int], also: Bool | None = None) -> tuple[slice, slice]:

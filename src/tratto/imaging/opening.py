@@ -26,6 +26,24 @@ if TYPE_CHECKING:
 SMALL_MASK = 0.01
 
 
+def as_shown(image: Image) -> NDArray[np.float32]:
+    """Return a picture as a viewer shows it, to look at: encoded sRGB, upright.
+
+    Returns
+    -------
+    (H, W, 3) float32
+        In [0, 1], contiguous.
+
+    Examples
+    --------
+    >>> as_shown(Image(np.full((2, 3), 255, np.uint8), ColorMode.GRAY)).shape
+    (2, 3, 3)
+    """
+    from tratto.imaging.color import view_rgb
+
+    return np.ascontiguousarray(io.oriented(view_rgb(image), image.meta.orientation), np.float32)
+
+
 def open_picture(picture: Any, page: int | None = None, limits: Limits | None = None) -> Image:
     """Return a picture as :class:`Image`; see :meth:`tratto.Session.open`."""
     page = page_index(page)

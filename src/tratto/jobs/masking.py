@@ -82,13 +82,12 @@ def find_damage(job: Job, image: Image, options: MaskFindOptions) -> dict[str, N
     dict of str to (H, W) float32
         0 or 1.
     """
-    from tratto.imaging import io
-    from tratto.imaging.color import view_rgb
+    from tratto.imaging.opening import as_shown
     from tratto.imaging.rim import grown_by_rims, measure_rims
     from tratto.providers.damage import masks_of
 
     detector: Any = job.services().open(Use("damage"))
-    shown = np.ascontiguousarray(io.oriented(view_rgb(image), image.meta.orientation))
+    shown = as_shown(image)
     job.report("find damage", 0, 1)
     marked = masks_of(detector.find(shown, list(options.kinds)), options.threshold)
     found = {name: values for name, values in marked.items() if values.any()}
@@ -130,11 +129,10 @@ def find_wall(
     OptionError
         If a drawing is of another size.
     """
-    from tratto.imaging import io
-    from tratto.imaging.color import view_rgb
+    from tratto.imaging.opening import as_shown
     from tratto.imaging.wall_mask import adjust_mask
 
-    rgb = np.ascontiguousarray(io.oriented(view_rgb(image), image.meta.orientation))
+    rgb = as_shown(image)
     for name, drawn in drawings.items():
         if drawn.shape != rgb.shape[:2]:
             raise OptionError(

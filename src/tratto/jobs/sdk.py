@@ -83,13 +83,11 @@ def find_faces(picture: Any, page: int = 0) -> tuple[Face, ...]:
     tuple of Face
         Each with its box, points and pose; :func:`tratto.jobs.faces.distance` says how alike two are.
     """
-    from tratto.imaging.color import view_rgb
-    from tratto.imaging.io import oriented
+    from tratto.imaging.opening import as_shown
     from tratto.jobs.faces import faces_of
 
     session = Session()
-    image = session.open(picture, page)
-    return faces_of(oriented(view_rgb(image), image.meta.orientation), session.job().services())
+    return faces_of(as_shown(session.open(picture, page)), session.job().services())
 
 
 def replay(receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:

@@ -14,7 +14,7 @@ from tratto.core.errors import InputError, OptionError
 from tratto.core.image import Image, Mask
 from tratto.core.result import MaskPart, MaskParts
 from tratto.core.services import Services
-from tratto.imaging.opening import in_16_bits, open_mask
+from tratto.imaging.opening import as_shown, in_16_bits, open_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -177,12 +177,11 @@ def find_masks(image: Image, threshold: float, services: Services) -> tuple[dict
         If the network is not here.
     """
     from tratto.imaging import io
-    from tratto.imaging.color import view_rgb
     from tratto.providers.damage import detector_facts, masks_of
 
     turn = image.meta.orientation
     detector: DamageDetector = services.open(Use("damage"))
-    shown = np.ascontiguousarray(io.oriented(view_rgb(image), turn))
+    shown = as_shown(image)
     services.progress("find", 0, 1)
     found = masks_of(detector.find(shown), threshold)
     services.progress("find", 1, 1)
