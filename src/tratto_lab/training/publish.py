@@ -229,8 +229,8 @@ def _fields(
             "Trained on JPEG alone, its blocks where the network's own are: noise stays, and a grid elsewhere must be "
             "found and aligned first."
             if name.endswith("jpeg")
-            else "Trained on white noise, and on noise of cameras, film grain, compression and print screens as they "
-            "are simulated (tratto_lab.simulate.degrade); banding, scratches and blur are not what it was trained for."
+            else "Trained on white noise, and on noise of cameras, film grain and compression as they are simulated "
+            "(tratto_lab.simulate.degrade); print screens, banding, scratches and blur are not what it was trained for."
             if name.endswith("real")
             else "Trained on Gaussian, Poisson and camera noise, little JPEG and mild blur; film grain, banding, "
             "scratches and strong blur are not what it was trained for.",
