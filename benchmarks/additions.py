@@ -191,10 +191,10 @@ def _capability(src: Path) -> None:
         '    "scorer": "scorer",\n',
         '    "counter": "counter",\n    "scorer": "scorer",\n',
     )
-    protocol = "@runtime_checkable\nclass Scorer(Protocol):"
+    protocol = "@runtime_checkable\nclass Scorer(Describer, Protocol):"
     edit(
         src / "core/capability.py", protocol,
-        '@runtime_checkable\nclass Counter(Protocol):\n    """Counts."""\n\n    info: DescriberInfo\n\n'
+        '@runtime_checkable\nclass Counter(Describer, Protocol):\n    """Counts."""\n\n'
         '    def count(self, picture: NDArray[np.float32]) -> int:\n        """Count."""\n        ...\n\n\n' + protocol,
     )  # fmt: skip
 
