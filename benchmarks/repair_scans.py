@@ -145,6 +145,8 @@ def main():
     parser.add_argument("--sheets", type=Path, default=None)
     given = parser.parse_args()
     paths = sorted((given.folder / "old_w_scratch").glob("*.png"))
+    if not paths:
+        parser.error(f"{given.folder / 'old_w_scratch'} holds no .png; OLD_PHOTOS is the folder above it")
     detector = Job().services().open(Use("damage"))
     wanted = (given.only,) if given.only else ("speed", "find", "grain", "rim")
     if "speed" in wanted:
