@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tratto.provenance.notary import Notary
     from tratto.provenance.trust import Trust
     from tratto.tasks.lift import LiftOptions
+    from tratto.tasks.lift_photo import LiftPhotoOptions
     from tratto.tasks.recolor import RecolorOptions
     from tratto.tasks.repair import RepairOptions
     from tratto.tasks.restore import RestoreOptions
@@ -46,6 +47,7 @@ _NAMES = {
     "tratto.provenance.notary": ("Notary",),
     "tratto.provenance.trust": ("Trust",),
     "tratto.tasks.lift": ("LiftOptions",),
+    "tratto.tasks.lift_photo": ("LiftPhotoOptions",),
     "tratto.tasks.recolor": ("RecolorOptions",),
     "tratto.tasks.reface": ("RefaceOptions",),
     "tratto.tasks.repair": ("RepairOptions",),
@@ -62,6 +64,7 @@ __all__ = [
     "Image",
     "Inspection",
     "LiftOptions",
+    "LiftPhotoOptions",
     "Mask",
     "Notary",
     "Recipe",

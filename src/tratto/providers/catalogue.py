@@ -208,6 +208,8 @@ NOUNS = {
     "landmarks": "finder of a face's points",
     "identity": "teller of faces",
     "face-swap": "face engine",
+    "background": "background remover",
+    "shell": "teller of shapes",
 }
 
 _P = "tratto.providers."
@@ -394,6 +396,22 @@ CATALOGUE: dict[str, dict[str, Row]] = {
     "identity": {"dlib": Row(_P + "faces", "how alike two faces are (dlib), ONNX Runtime", auto=True)},
     "face-swap": {
         "warp": Row(_P + "faceswap", "lays the character's own pixels over the mesh, in triangles", generative=True),
+    },
+    "shell": {
+        "tratto": Row(
+            _P + "shell", "our own network tells front and back, ONNX Runtime, fp32", auto=True, variant="tratto"
+        ),
+        "mirror": Row(
+            _P + "shell",
+            "inflates the outline, alike behind and before",
+            auto=True,
+            variant="mirror",
+            stand_in="a network that tells shapes",
+        ),
+    },
+    "background": {
+        "u2netp": Row(_P + "background", "what stands out (U2-Net-p), ONNX Runtime", auto=True, variant="u2netp"),
+        "grabcut": Row(_P + "background", "what differs from the rim (GrabCut, OpenCV)", auto=True, variant="grabcut"),
     },
 }
 #: Who fills large parts of a mask where ``repair`` chooses by itself.
