@@ -208,8 +208,8 @@ NOUNS = {
     "landmarks": "finder of a face's points",
     "identity": "teller of faces",
     "face-swap": "face engine",
-    "background": "background remover",
     "shell": "teller of shapes",
+    "background": "background remover",
 }
 
 _P = "tratto.providers."
