@@ -50,8 +50,8 @@ class Salient(NetworkDescriber):
         out = self._backend.run({self._card.input: np.ascontiguousarray(shown.transpose(2, 0, 1)[None])})
         seen = np.asarray(out[self._card.output], np.float32).reshape(side, side)
         size = (picture.shape[1], picture.shape[0])
-        out: Array = np.clip(cv2.resize(seen, size, interpolation=cv2.INTER_LINEAR), 0, 1)
-        return out
+        cover: Array = np.clip(cv2.resize(seen, size, interpolation=cv2.INTER_LINEAR), 0, 1)
+        return cover
 
 
 class GrabCut:
