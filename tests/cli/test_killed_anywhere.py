@@ -17,10 +17,9 @@ from PIL import Image as Pil
 from typer.testing import CliRunner
 
 from tratto.cli.main import app
-from tratto.provenance import keys
-from tratto.provenance.ledger import Ledger, check
-from tratto.provenance.proof import entry_of
-from tratto.provenance.tiles import LedgerReader
+from tratto.ledger import Ledger, check, keys
+from tratto.ledger.tiles import LedgerReader
+from tratto.provenance.seal import entry_of
 from tratto.provenance.verify import verify
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="fork and kill are POSIX")

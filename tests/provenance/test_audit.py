@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
+from tratto.core.canonical import dumps
 from tratto.core.errors import InputError, ReceiptError
 from tratto.provenance import audit as audits
 from tratto.provenance.audit import AuditOptions, AuditRow, audit, exit_code, find_bundles, page, read_audit, summary
-from tratto.provenance.canonical import dumps
 
 QUICK = AuditOptions(deep=False)
 

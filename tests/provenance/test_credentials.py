@@ -18,9 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from PIL import Image as Pil
 
+from tratto.core import canonical
 from tratto.core.errors import MissingExtra, OptionError
-from tratto.provenance import canonical, credentials, keys
-from tratto.provenance.keys import Identity, Subject, certificate
+from tratto.ledger import keys
+from tratto.ledger.keys import Identity, Subject, certificate
+from tratto.provenance import credentials
 from tratto.provenance.trust import Trust
 from tratto.provenance.verify import verify
 
@@ -325,7 +327,7 @@ def test_a_sealed_picture_must_not_differ_without_credentials(make_bundle):
     made = make_bundle()
     seal = json.loads((made.bundle / "seal.json").read_bytes())
     made.output.write_bytes(made.output.read_bytes() + b"tail")
-    from tratto.provenance.seal import hash_file
+    from tratto.core.hashing import hash_file
 
     seal["output"] = hash_file(made.output).to_json()
     (made.bundle / "seal.json").write_bytes(canonical.dumps(seal))

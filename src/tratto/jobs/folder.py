@@ -9,7 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from tratto.core.canonical import MAX_BYTES
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
+from tratto.core.hashing import read_limited
 from tratto.core.image import Image, Mask
 from tratto.core.options import RunOptions, SaveOptions, TaskOptions
 from tratto.core.step import Step
@@ -22,16 +24,14 @@ from tratto.jobs.options import ENDINGS, FORMATS
 from tratto.jobs.session import Session
 from tratto.jobs.writing import forbid_lossy, format_notes
 from tratto.provenance.bundle import RECEIPT, recover
-from tratto.provenance.canonical import MAX_BYTES
 from tratto.provenance.receipt import maps_of, mask_box, read_receipt
-from tratto.provenance.seal import read_limited
 from tratto.tasks import task_of
 from tratto.tasks.masks import AUTO as AUTO_MASK
 from tratto.tasks.masks import holds_classes
 from tratto.tasks.prepared import Given
 
 if TYPE_CHECKING:
-    from tratto.provenance.proof import LedgerProof
+    from tratto.ledger.proof import LedgerProof
 
 #: Endings of pictures that are never written: as a name for an output folder they are a mistake.
 UNWRITABLE = (".gif", ".heic", ".heif", ".avif", ".apng", ".jpe", ".jp2", ".jxl", ".svg", ".psd", ".pdf")

@@ -97,7 +97,7 @@ def save(
             )
         )
         job.report("write", 2, 2)
-    from tratto.provenance.canonical import dumps
+    from tratto.core.canonical import dumps
 
     digest = hashlib.sha256(dumps(receipt)).hexdigest()
     proof = None if job.notary is None else job.notary.record(bundle_path(output))

@@ -21,8 +21,8 @@ from tratto.imaging.opening import mask_share, mask_warnings
 from tratto.imaging.scratch import allocate
 
 if TYPE_CHECKING:
+    from tratto.core.hashing import FileFacts
     from tratto.provenance.lineage import Ancestry
-    from tratto.provenance.receipt import FileFacts
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +213,7 @@ def _ancestry(given: InputPicture, file: FileFacts | None) -> Ancestry:
 
 
 def _file_facts(given: InputPicture) -> FileFacts | None:
-    from tratto.provenance.receipt import FileFacts
-    from tratto.provenance.seal import hash_file
+    from tratto.core.hashing import FileFacts, hash_file
 
     if given.file is None:
         return None

@@ -32,9 +32,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import MissingExtra, OptionError, OutputError
+from tratto.core.hashing import open_regular
+from tratto.ledger.keys import TEST_ORGANISATION, Identity
 from tratto.provenance.embedded import holds_credentials
-from tratto.provenance.keys import TEST_ORGANISATION, Identity
-from tratto.provenance.seal import open_regular
 from tratto.provenance.xmp import step_source_type
 
 RECEIPT_LABEL = "org.tratto.receipt"

@@ -94,10 +94,10 @@ def verify(asked: Mapping[str, Any]) -> dict[str, Any]:
         file may unfold to), ``ledger``.
     """
     from tratto import jobs
+    from tratto.core.canonical import MAX_BYTES
+    from tratto.core.hashing import read_limited
     from tratto.provenance.bundle import RECEIPT, find_bundle
-    from tratto.provenance.canonical import MAX_BYTES
     from tratto.provenance.receipt import read_receipt
-    from tratto.provenance.seal import read_limited
     from tratto.provenance.trust import Trust
 
     path, work = Path(asked["path"]), Path(asked["work"])

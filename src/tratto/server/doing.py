@@ -79,9 +79,9 @@ def _recorded(made: dict[str, Any], attempt: Path, settings: Settings) -> Made:
 
     result, uploads = made["result"], made["uploads"]
     if settings.ledger is not None and result.get("bundle"):
+        from tratto.core.hashing import read_limited
+        from tratto.ledger.proof import MAX_PROOF, read_proof
         from tratto.provenance.notary import Notary
-        from tratto.provenance.proof import MAX_PROOF, read_proof
-        from tratto.provenance.seal import read_limited
 
         bundle = attempt / result["bundle"]
         proof = Notary(None, settings.ledger).complete(bundle)
@@ -308,10 +308,10 @@ class _Doing:
 
     def keep_mask(self, values: NDArray[np.float32], name: str) -> str:
         """Write a mask as an upload; return its id."""
+        from tratto.core.hashing import hash_file
         from tratto.core.image import ColorMode, Image
         from tratto.imaging import io
         from tratto.imaging.masks import to_samples
-        from tratto.provenance.seal import hash_file
         from tratto.server.views import upright
 
         upload = new_id()

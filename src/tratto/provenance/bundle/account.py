@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core import canonical
 from tratto.core.errors import ReceiptError
+from tratto.core.hashing import read_limited
 from tratto.core.image import Mask
 from tratto.core.result import MaskPart, MaskParts
-from tratto.provenance import canonical
 from tratto.provenance.bundle.names import INPUTS, MASK, MASK_PARTS
 from tratto.provenance.bundle.read import Bundle, find_original, find_output, is_lone_receipt, read_bundle, some_bundle
 from tratto.provenance.bundle.samples import mask_values, read_map
 from tratto.provenance.receipt import array_digest, read_receipt
-from tratto.provenance.seal import read_limited
 from tratto.provenance.upgrade import carried
 
 

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tratto.core import canonical
 from tratto.core.artifact import InputPicture, PictureArtifact
 from tratto.core.errors import OutputError, ReceiptError
 from tratto.core.files import is_unfinished, sync
+from tratto.core.hashing import FileFacts, hash_file
 from tratto.core.image import Mask
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, Result
 from tratto.imaging.artifact import Picture
 from tratto.imaging.io import digest, encode_png16_gray
-from tratto.provenance import canonical, commit
+from tratto.provenance import commit
 from tratto.provenance.bundle.names import (
     CONFIDENCE,
     EDIT_MAP,
@@ -40,18 +42,11 @@ from tratto.provenance.bundle.names import (
 )
 from tratto.provenance.bundle.read import files_in, read_bundle
 from tratto.provenance.bundle.samples import mask_values, read_artifact, read_digest, read_picture
-from tratto.provenance.receipt import (
-    LOSSLESS_OUTPUT,
-    FileFacts,
-    OutputFile,
-    main_output,
-    recoded_fraction,
-    with_files,
-)
-from tratto.provenance.seal import EMBEDDED, SIDECAR, build_seal, hash_file
+from tratto.provenance.receipt import LOSSLESS_OUTPUT, OutputFile, main_output, recoded_fraction, with_files
+from tratto.provenance.seal import EMBEDDED, SIDECAR, build_seal
 
 if TYPE_CHECKING:
-    from tratto.provenance.keys import Identity
+    from tratto.ledger.keys import Identity
 
 
 OBSERVED_SCHEMA = "tratto/observed/1"

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from tratto.core.errors import OptionError, OutputError, ReceiptError
 from tratto.core.files import sync, write_synced
-from tratto.provenance import merkle
-from tratto.provenance.ledger.files import (
+from tratto.ledger import merkle
+from tratto.ledger.files import (
     content_of,
     flush_data,
     make_parents,
@@ -22,10 +22,10 @@ from tratto.provenance.ledger.files import (
     whole_files,
     whole_names,
 )
-from tratto.provenance.ledger.journal import APPENDED, BASE, compare_published, frame_of, read_frames, replay
-from tratto.provenance.ledger.state import State
-from tratto.provenance.note import Checkpoint, Note, Signature, SignerKey, read_key_file, sign
-from tratto.provenance.tiles import CHECKPOINT, KEY, LedgerReader, pack, read_checkpoint
+from tratto.ledger.journal import APPENDED, BASE, compare_published, frame_of, read_frames, replay
+from tratto.ledger.note import Checkpoint, Note, Signature, SignerKey, read_key_file, sign
+from tratto.ledger.state import State
+from tratto.ledger.tiles import CHECKPOINT, KEY, LedgerReader, pack, read_checkpoint
 
 JOURNAL = "journal"
 #: A journal longer than this is replaced by one that begins with the state so far, in bytes.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from tratto.core.errors import ReceiptError
-from tratto.provenance.ledger.files import content_of
-from tratto.provenance.ledger.journal import compare_published, read_frames, replay
-from tratto.provenance.ledger.log import JOURNAL
-from tratto.provenance.note import Note, VerifierKey, read_key_file
-from tratto.provenance.tiles import KEY, check_ledger
+from tratto.ledger.files import content_of
+from tratto.ledger.journal import compare_published, read_frames, replay
+from tratto.ledger.log import JOURNAL
+from tratto.ledger.note import Note, VerifierKey, read_key_file
+from tratto.ledger.tiles import KEY, check_ledger
 
 
 def check(folder: Path, key: VerifierKey | None = None) -> tuple[list[str], Note | None]:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tratto.provenance import merkle, standalone
+from tratto.ledger import merkle
+from tratto.provenance import standalone
 
 # the reference tree of the Certificate Transparency test suites: eight inputs, and roots of the first 1 ... 8
 INPUTS = [bytes.fromhex(h) for h in (

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tratto.core.errors import MissingExtra, OptionError, ReceiptError
-from tratto.provenance.seal import read_limited
+from tratto.core.hashing import read_limited
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from tratto import ledger
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError
-from tratto.provenance import keys, ledger, merkle, standalone, tiles
-from tratto.provenance.ledger import Ledger, check
-from tratto.provenance.note import Checkpoint, Note, sign
-from tratto.provenance.tiles import LedgerReader
+from tratto.ledger import Ledger, check, keys, merkle, tiles
+from tratto.ledger.note import Checkpoint, Note, sign
+from tratto.ledger.tiles import LedgerReader
+from tratto.provenance import standalone
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_a_ledger_goes_on_where_it_was(tmp_path, key):
 
 
 def test_the_journal_is_replaced_when_it_grows(tmp_path, key, monkeypatch):
-    monkeypatch.setattr("tratto.provenance.ledger.log.ROTATE", 2000)
+    monkeypatch.setattr("tratto.ledger.log.ROTATE", 2000)
     folder = made(tmp_path / "log", key, [50] * 12)
     assert (folder / "journal").stat().st_size < 30_000
     assert check(folder)[0] == []
@@ -147,7 +148,7 @@ def test_a_failed_write_acknowledges_nothing(tmp_path, key, monkeypatch):
         def broken(fd):
             raise OSError(5, "Input/output error")
 
-        monkeypatch.setattr("tratto.provenance.ledger.log.flush_data", broken)
+        monkeypatch.setattr("tratto.ledger.log.flush_data", broken)
         with pytest.raises(OutputError, match="Input/output error"):
             log.append([b"one"])
         with pytest.raises(OutputError, match="open it again"):
@@ -310,8 +311,8 @@ def test_the_stand_alone_verifier_says_the_same(tmp_path, key):
 WRITER = """
     import sys
     from pathlib import Path
-    from tratto.provenance import keys
-    from tratto.provenance.ledger import Ledger
+    from tratto.ledger import keys
+    from tratto.ledger import Ledger
     folder, start = Path(sys.argv[1]), int(sys.argv[2])
     key = keys.signer("log", "ledger")
     with Ledger.open(folder, key) as log:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tratto.core import canonical
 from tratto.core.errors import ReceiptError
-from tratto.provenance import canonical, merkle
-from tratto.provenance.receipt import FileFacts
-from tratto.provenance.tiles import ENTRIES, SPAN, WIDTH, pack, tile_path, unpack
+from tratto.core.hashing import FileFacts
+from tratto.ledger import merkle
+from tratto.ledger.tiles import ENTRIES, SPAN, WIDTH, pack, tile_path, unpack
 
 LEAF_SCHEMA = "tratto/leaf/1"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from tratto.core.errors import InputError, MissingExtra, OutputError, ReceiptError
 from tratto.core.files import write_bytes
-from tratto.provenance.note import Checkpoint
+from tratto.ledger.note import Checkpoint
 
 #: Folder of the stamps of a ledger.
 FOLDER = "stamps"

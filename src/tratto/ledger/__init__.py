@@ -6,9 +6,9 @@ acknowledged. One flush covers the whole batch. Tiles and ``checkpoint`` follow 
 it where a power cut took them. Whole tiles are flushed before the journal that holds their entries is replaced.
 """
 
-from tratto.provenance.ledger.checking import check
-from tratto.provenance.ledger.journal import read_frames
-from tratto.provenance.ledger.log import Ledger
-from tratto.provenance.ledger.state import LEAF_SCHEMA, leaf
+from tratto.ledger.checking import check
+from tratto.ledger.journal import read_frames
+from tratto.ledger.log import Ledger
+from tratto.ledger.state import LEAF_SCHEMA, leaf
 
 __all__ = ["LEAF_SCHEMA", "Ledger", "check", "leaf", "read_frames"]

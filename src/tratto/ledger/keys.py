@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tratto.core.errors import InputError, MissingExtra, OptionError, OutputError, ReceiptError
-from tratto.provenance.note import LEDGER, WITNESS, SignerKey, VerifierKey
-from tratto.provenance.seal import read_limited
+from tratto.core.hashing import read_limited
+from tratto.ledger.note import LEDGER, WITNESS, SignerKey, VerifierKey
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tratto.core import canonical
 from tratto.core.errors import ReceiptError
-from tratto.provenance import canonical
 
 # RFC 8785, appendix B: IEEE 754 bits and the text they must become
 APPENDIX_B = [

@@ -18,9 +18,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from tratto.core.errors import InputError, OptionError, ReceiptError
-from tratto.provenance import merkle
-from tratto.provenance.note import MAX_NOTE, Checkpoint, Note, VerifierKey, read_key_file, read_note
-from tratto.provenance.seal import read_limited
+from tratto.core.hashing import read_limited
+from tratto.ledger import merkle
+from tratto.ledger.note import MAX_NOTE, Checkpoint, Note, VerifierKey, read_key_file, read_note
 
 CHECKPOINT, KEY = "checkpoint", "log.vkey"
 #: Hashes or entries in a whole tile, and the levels of the tree that one tile spans.

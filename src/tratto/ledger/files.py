@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tratto.core.files import lock
-from tratto.provenance.tiles import ENTRIES, WIDTH, tile_path
+from tratto.ledger.tiles import ENTRIES, WIDTH, tile_path
 
 LOCK = "lock"
 

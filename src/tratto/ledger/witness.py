@@ -18,8 +18,9 @@ from pathlib import Path
 
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
 from tratto.core.files import lock, write_bytes
-from tratto.provenance import merkle
-from tratto.provenance.note import (
+from tratto.core.hashing import read_limited
+from tratto.ledger import merkle
+from tratto.ledger.note import (
     LEDGER,
     MAX_NOTE,
     WITNESS,
@@ -33,8 +34,7 @@ from tratto.provenance.note import (
     read_note,
     unbase64,
 )
-from tratto.provenance.seal import read_limited
-from tratto.provenance.tiles import LedgerReader
+from tratto.ledger.tiles import LedgerReader
 
 #: Longest request, in bytes: a checkpoint and at most 63 hashes.
 MAX_REQUEST = MAX_NOTE + 64 * 46

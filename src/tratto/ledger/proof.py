@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tratto.core import canonical
 from tratto.core.errors import OptionError, ReceiptError
-from tratto.provenance import canonical, merkle
-from tratto.provenance.note import LEDGER, WITNESS, Checkpoint, Note, VerifierKey, read_note, unbase64
-from tratto.provenance.receipt import FileFacts
-from tratto.provenance.seal import MAX_SEAL, read_limited, read_seal
-from tratto.provenance.tiles import LedgerReader
+from tratto.core.hashing import read_limited
+from tratto.ledger import merkle
+from tratto.ledger.note import LEDGER, WITNESS, Checkpoint, Note, VerifierKey, read_note, unbase64
+from tratto.ledger.state import LEAF_SCHEMA
+from tratto.ledger.tiles import LedgerReader
 
 SCHEMA = "tratto/ledger-proof/1"
 #: Longest proof that is read, in bytes.
@@ -148,25 +149,8 @@ def make_proof(
     return LedgerProof(index, tuple(reader.inclusion(index)), note, reader.key, signed, timestamp)
 
 
-def entry_of(folder: Path) -> bytes:
-    """Return what a ledger records of a bundle; see :func:`.ledger.leaf`.
-
-    Raises
-    ------
-    ReceiptError
-        If the bundle has no valid seal.
-    """
-    from tratto.provenance.ledger import leaf
-
-    data = read_limited(folder / "seal.json", MAX_SEAL)
-    receipt, output, _ = read_seal(data)
-    return leaf(FileFacts.of(data), receipt, output)
-
-
 def facts_of(entry: bytes) -> dict[str, Any] | None:
     """Return the hashes in a ledger's entry, or None if it records something else."""
-    from tratto.provenance.ledger import LEAF_SCHEMA
-
     try:
         facts = canonical.loads(entry)
     except ReceiptError:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tratto.core.errors import ReceiptError
-from tratto.provenance.ledger.state import State
-from tratto.provenance.note import Checkpoint, Note, VerifierKey, read_note
-from tratto.provenance.tiles import unpack_first
+from tratto.ledger.note import Checkpoint, Note, VerifierKey, read_note
+from tratto.ledger.state import State
+from tratto.ledger.tiles import unpack_first
 
 _MAGIC = b"TRJ1"
 _HEAD = len(_MAGIC) + 4 + 32
