@@ -13,7 +13,6 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperGroup
 
-
 #: Settings of an application whose commands all answer to -h.
 HELP = {"help_option_names": ["-h", "--help"]}
 
