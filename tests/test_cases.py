@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -468,3 +469,49 @@ def test_a_picture_lies_where_it_lay(tmp_path, form, raster_type, scale):
         np.testing.assert_allclose(here, there, rtol=0, atol=1e-9)
     with tifffile.TiffFile(tmp_path / "out/map.tif") as f:
         assert f.pages[0].tags[34737].value == "WGS 84|"
+
+
+# --------------------------------------------------------------------------------------------------------- what it has
+
+
+def test_dots_of_print_are_left_alone():
+    (found,) = json.loads(tratto("inspect", CASES / "halftone_sharp.png", "--json").stdout)
+    assert found["octaves"]["screen"] == pytest.approx(2.7, abs=0.3)
+    assert found["restore"]["steps"] == []
+
+
+def test_single_specks_are_told():
+    (found,) = json.loads(tratto("inspect", CASES / "dust_saltpepper.png", "--json").stdout)
+    assert found["octaves"]["specks"] == pytest.approx(0.04, abs=0.005)
+    assert any("specks" in reason for reason in found["restore"]["reasons"])
+    assert any("specks" in sentence for sentence in found["findings"])
+
+
+def test_one_tint_is_cleaned_as_grey():
+    from tratto import restore
+
+    weights = np.array([0.299, 0.587, 0.114])
+    sepia = read_image(CASES / "sepia_grain.png").pixels
+    grey = np.rint(sepia @ weights).astype(np.uint8)
+    luma = [result.image.pixels.astype(float) for result in (restore(sepia), restore(grey))]
+    away = [np.sqrt(((x - grey) ** 2).mean()) for x in (luma[0] @ weights, luma[1])]
+    assert away[0] == pytest.approx(away[1], rel=0.05)
+    assert np.sqrt(((luma[0] @ weights - luma[1]) ** 2).mean()) < 1.0
+
+
+def test_working_space_that_is_full_stops_no_other_picture(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(CASES / "png8_250mp.png", folder / "a.png")
+    shutil.copy(CASES / "png_text.png", folder / "b.png")
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, 64 << 20))\n"
+        "from tratto.cli.main import app; app(sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "restore", str(folder), "-o", str(tmp_path / "out")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 8, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["b.png", "b.tratto"]
