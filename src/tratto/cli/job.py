@@ -46,12 +46,13 @@ def do_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> l
     """
     from tratto.cli.derive import read_request
     from tratto.core.options import BadOptions, with_names
+    from tratto.imaging.opening import open_single
     from tratto.jobs import Session
     from tratto.jobs.folder import FolderJob, run_folder
     from tratto.jobs.signing import notary_of
 
     try:
-        asked = read_request(task, given, lambda path: Session().open(path, 0))
+        asked = read_request(task, given, lambda path: open_single(path, "swatch"))
     except BadOptions as e:
         raise OptionError("; ".join(with_names(p, lambda name: flags.get(name, name)) for p in e.problems)) from e
     run = asked.run

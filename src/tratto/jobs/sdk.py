@@ -35,10 +35,12 @@ def job_function(task: Task) -> Callable[..., Result]:
     def job(
         picture: Any, options: Any = None, *, page: int | None = None, session: Session | None = None, **given: Any
     ) -> Result:
+        from tratto.imaging.opening import open_single
+
         shared = session or Session()
         inputs = {role: given.pop(role, None) for role in roles}
         if options is None:
-            options = task.model.of(given, inputs, lambda given: shared.open(given, 0))
+            options = task.model.of(given, inputs, lambda given: open_single(given, "swatch", shared.limits))
         elif given or any(inputs[role] is not None for role in made_of):
             raise OptionError("give either options or keywords, not both")
         task.check(options, inputs)

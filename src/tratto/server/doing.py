@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,12 +163,14 @@ class _Doing:
     def picture(self, session: Session, picture: Path) -> dict[str, Any]:
         """Do a job whose result is a picture, or a scene; return what is told of it."""
         from tratto.core.options import RunOptions, SaveOptions
+        from tratto.imaging.opening import open_single
 
         roles = {i.role: i for i in self.offer.task.inputs[1:]}
         inputs = {r: self.given(v) for r, v in self.request["inputs"].items() if r in roles}
         inputs = {r: (v if isinstance(v, tuple) or not roles[r].repeatable else (v,)) for r, v in inputs.items()}
         every: dict[str, Any] = {role: inputs.get(role) for role in roles}
-        options = self.offer.task.model.of(self.groups["task"], every, lambda path: session.open(path, 0))
+        read = partial(open_single, role="swatch", limits=session.limits)
+        options = self.offer.task.model.of(self.groups["task"], every, read)
         self.offer.task.check(options, every)
         run = RunOptions(out=self.attempt / "out", **self.groups["run"])
         kept = {r: v for r, v in inputs.items() if not roles[r].becomes}
