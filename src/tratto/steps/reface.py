@@ -28,8 +28,6 @@ from tratto.faces.swap import Look, Painter, Target, lay
 
 Float = NDArray[np.float32]
 
-#: Width of a face, in pixels, at which candidates are made and judged; the winner is made at the picture's own size.
-SEARCHED = 224.0
 #: Width of one picture on the contact sheet.
 THUMB = 224
 #: One-sigma error stated of a face that was put in: nothing in the scene supports it.
@@ -38,6 +36,8 @@ ERROR = 0.25
 FARTHEST = 50.0
 #: Share of the character's face that may be hidden without a warning.
 HIDDEN = 0.3
+#: By how much the result must be nearer to the character than to the scene's person, or it is warned of.
+LIKER = 0.05
 #: Most looks drawn all over, most of those that are refined, and most drawn near each.
 MOST = (48, 8, 16)
 #: How the judges are weighed.
@@ -62,6 +62,8 @@ class Reface(BaseStep):
         See :class:`tratto.faces.search.Plan`.
     weights : dict
         Of the judges, by name.
+    draft : int
+        Width of a face, in pixels, at which candidates are made and judged; the winner is made at the picture's size.
     label : list of 4 int
         Box x, y, width, height, upright, of a visible label; empty: none.
     candidates : list of dict or None
@@ -77,6 +79,7 @@ class Reface(BaseStep):
     m_global: int = 3
     k_local: int = 4
     weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
+    draft: int = 224
     label: list[int] = field(default_factory=list)
     candidates: list[dict[str, Any]] | None = None
     winner: int = 0
@@ -143,6 +146,13 @@ class Reface(BaseStep):
                 "missing"
             )
         best = self.candidates[self.winner]
+        seen = best["numbers"]
+        if "away" in seen and seen["away"] - seen["distance"] < LIKER:
+            notes.append(
+                f"the likeness was not reached: the result is {seen['distance']:.2f} from the character and "
+                f"{seen['away']:.2f} from the person who was there; glasses, hair and light of the scene keep it so. Take "
+                "another picture of the character, or another scene"
+            )
         scores = {n: float(s) for n, s in best["scores"].items() if s is not None}
         record = StepRecord(
             step=self.name,
@@ -194,13 +204,18 @@ class _Work:
         self.full = full
         if full.hidden > HIDDEN:
             self.notes.append(
-                f"hair or something else hides {100 * full.hidden:.0f} % of the character's face, where the scene's "
-                "own stays; a picture with a free face would look better"
+                f"hair or something else hides {100 * full.hidden:.0f} % of the character's face, and skin was continued "
+                "there; a picture with a free face would look better"
             )
-        small = target if target.side <= SEARCHED else target.smaller(SEARCHED / target.side)
+        small = target if target.side <= step.draft else target.smaller(step.draft / target.side)
         self.small = full if small is target else Painter(small, lay(picture, points_of, small), engine, services.seed)
         vectors = [self._identity.embed(p, m) for p, m in characters]
         self._whose: Float = np.mean(vectors, axis=0, dtype=np.float32)
+        before = self._landmarks.find(self.small.target.picture, _box_of(self.small.target.points))
+        #: Whose the scene's face is; nobody's where there is none.
+        self._was: Float | None = None
+        if step.faces.get("picture"):
+            self._was = self._identity.embed(self.small.target.picture, before)
 
     def _characters(self) -> list[tuple[Float, FaceMesh]]:
         """Return the pictures of the character and the points of the face in each."""
@@ -272,12 +287,13 @@ class _Work:
             face, alpha = self.small.paint(look)
             picture = target.picture + alpha[..., None] * (face - target.picture)
             seen = self._landmarks.find(picture, box)
-            distance = None
+            distance = away = None
             if seen.presence >= 0.5:
-                vector = self._identity.embed(picture, seen)
-                distance = float(np.linalg.norm(vector.astype(np.float64) - self._whose))
+                vector = self._identity.embed(picture, seen).astype(np.float64)
+                distance = float(np.linalg.norm(vector - self._whose))
+                away = None if self._was is None else float(np.linalg.norm(vector - self._was))
             scores = {
-                "identity": identity_score(distance),
+                "identity": identity_score(distance, away),
                 "realism": realism.score(picture, alpha),
                 "consistency": consistency.score(picture, alpha),
             }

@@ -52,6 +52,7 @@ class RefaceOptions(TaskOptions):
     k_global: int = option(8, "Candidates tried all over, beside the plain warp.", ge=0, le=48)
     m_global: int = option(3, "How many of the best are refined.", ge=0, le=8)
     k_local: int = option(4, "Candidates tried near each of those.", ge=0, le=16)
+    draft: int = option(224, "Width of the face at which candidates are tried; less is quicker.", ge=64, le=512)
     consistency: float = option(1.0, "Weight of how well it fits into the scene.", ge=0, le=100)
     realism: float = option(4.0, "Weight of how real it looks.", ge=0, le=100)
     identity: float = option(1.5, "Weight of how like the character it is.", ge=0, le=100)
@@ -169,6 +170,7 @@ def plan(options: RefaceOptions, inspection: Inspection) -> Recipe:
         k_global=options.k_global,
         m_global=options.m_global,
         k_local=options.k_local,
+        draft=options.draft,
         weights={"consistency": options.consistency, "realism": options.realism, "identity": options.identity},
         label=list(options.signs),
     )
