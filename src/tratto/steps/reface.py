@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto._version import __version__
 from tratto.core.canvas import Canvas
 from tratto.core.capability import FaceBox, FaceIdentity, FaceLandmarker, FaceMesh, FaceSwapper, Use
 from tratto.core.errors import OptionError
@@ -282,8 +285,13 @@ class _Work:
         realism, consistency = Realism(target), Consistency(target)
         box = _box_of(target.points)
 
+        journal = self.services.journal(self._key())
+
         def evaluate(look: Look) -> _Tried:
             start = time.perf_counter()
+            name = json.dumps(look.to_json())
+            if name in journal.known:  # of a run that was killed
+                return _Tried.known(journal.known[name], self.small.laid_on(look))
             face, alpha = self.small.paint(look)
             picture = target.picture + alpha[..., None] * (face - target.picture)
             seen = self._landmarks.find(picture, box)
@@ -298,7 +306,9 @@ class _Work:
                 "consistency": consistency.score(picture, alpha),
             }
             value = round(potential(scores, self.step.weights), 4)
-            return _Tried(value, scores, picture, round(time.perf_counter() - start, 3))
+            found = _Tried(value, scores, picture, round(time.perf_counter() - start, 3))
+            journal.add(name, found.to_json())
+            return found
 
         step = self.step
         plan = Plan(step.k_global, step.m_global, step.k_local, self.services.seed)
@@ -325,7 +335,19 @@ class _Work:
                 self.services.progress(step.name, made.number + 1, plan.count)
         finally:
             pool.shutdown(cancel_futures=True)  # a job that was cancelled tries no more
+        journal.finish()
         return tried, seconds, pictures
+
+    def _key(self) -> str:
+        """Return a digest of all that decides what a candidate scores."""
+        pictures = [self.canvas.image, *self.canvas.inputs.values()]
+        facts = [__version__, step_params(replace(self.step, candidates=None)), self.services.seed]
+        facts += [[i.provider, i.library, *(m.sha256 for m in i.models)] for i in self.infos]
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for samples in (*(p.pixels for p in pictures), self._may):
+            digest.update(f"{samples.shape} {samples.dtype}".encode())
+            digest.update(np.ascontiguousarray(samples))
+        return digest.hexdigest()
 
     def finished(self, look: Look, label: Sequence[int]) -> tuple[NDArray[Any], Float]:
         """Return the samples of the whole picture, and how much of each pixel is new, both as stored."""
@@ -355,6 +377,17 @@ class _Tried:
     scores: Mapping[str, Score]
     picture: Float
     seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the picture."""
+        scores = {n: [s.value, dict(s.numbers)] for n, s in self.scores.items()}
+        return {"potential": self.potential, "scores": scores, "seconds": self.seconds}
+
+    @classmethod
+    def known(cls, facts: Mapping[str, Any], picture: Float) -> _Tried:
+        """Return what was kept of a candidate."""
+        scores = {n: Score(value, numbers) for n, (value, numbers) in facts["scores"].items()}
+        return cls(facts["potential"], scores, picture, facts["seconds"])
 
 
 def _blended(image: Image, values: Float, alpha: Float) -> NDArray[Any]:
