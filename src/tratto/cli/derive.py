@@ -44,7 +44,7 @@ def command_of(task: Task) -> Callable[..., None]:
     from tratto.core.options import CLI, COMMON, entries
 
     listed = [e for model in (task.model, *COMMON) for e in entries(model, CLI)]
-    flags = {e.name: e.flag for e in listed} | {i.role: f"--{i.role}" for i in task.inputs}
+    flags = {e.name: e.flag for e in listed} | {i.role: i.flag for i in task.inputs}
     parameters = [
         *_what(task),
         *(_option(e, flags) for e in listed if e.info.is_required()),
@@ -86,7 +86,7 @@ def _input(item: Input) -> Parameter:
     def read(text: str) -> Path | str:
         return text if text in item.words else argument_path(text)
 
-    option = typer.Option(f"--{item.role}", parser=read, metavar="PATH", help=input_help(item))
+    option = typer.Option(item.flag, parser=read, metavar="PATH", help=input_help(item))
     kind: Any = list[Path] if item.repeatable else Path
     return _parameter(item.role, kind | None, option, None)
 

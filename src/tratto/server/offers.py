@@ -262,7 +262,7 @@ def http_words(text: str, offer: Offer) -> str:
     'left alone; force restores it'
     """
     text = "; ".join(part for i, part in enumerate(text.split("; ")) if i == 0 or "=FOLDER" not in part)
-    names = {e.flag: e.name for _, e in offer.entries()} | {f"--{i.role}": i.role for i in offer.task.inputs}
+    names = {e.flag: e.name for _, e in offer.entries()} | {i.flag: i.role for i in offer.task.inputs}
     return _FLAG.sub(lambda found: names.get(found[0], found[0]), _ELSEWHERE.sub("", text))
 
 
