@@ -325,7 +325,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
     "depth": {
         "dpt": Row(
             _P + "depth",
-            "DPT-Hybrid or Depth Anything from a folder, through transformers",
+            "DPT (MiDaS 3), Depth Anything or ZoeDepth from a folder, through transformers",
             {"model": _FOLDER},
             auto=True,
             variant="dpt",

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tratto.core.errors import MissingExtra, OptionError, OutputError, UnavailableError
 
 #: What may be sent, unless the owner says otherwise.
-FORMATS = ("png", "jpeg", "tiff", "webp", "bmp")
+FORMATS = ("png", "jpeg", "tiff", "webp", "bmp", "zip")
 _AGES = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _SIZES = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 
