@@ -6,17 +6,19 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from tratto._version import __version__
+from tratto.core.errors import TrattoError
 from tratto.core.options import RunOptions
 from tratto.jobs.crew import Crew, ProcessHand, Setup
 from tratto.jobs.folder import FileOutcome, Plan, Work, Worker, clear, masks_for
 from tratto.jobs.journal import ERRORS, Journal, stamp
 from tratto.jobs.session import Session
+from tratto.provenance.bundle import recover
 
 #: With ``--jobs auto``, pictures for each process: what a process takes to start must be worth it.
 PICTURES = 4
@@ -123,7 +125,8 @@ def run_batch(batch: Batch, session: Session) -> Generator[FileOutcome, None, No
     with Journal(batch.out, {w.name: print_of(w) for w in works}, batch.overwrite) as journal:
         batch.plan.check(lambda work: bool(journal.knows(work.name)))
         with contextlib.ExitStack() as last, _Errors(batch) as errors:
-            last.callback(clear, works)
+            held: dict[str, Work] = {}
+            last.callback(_tidy, works, held)
             for outcome in batch.plan.failed:
                 yield errors.noted(outcome)
             todo: list[Work] = []
@@ -136,13 +139,27 @@ def run_batch(batch: Batch, session: Session) -> Generator[FileOutcome, None, No
                 else:
                     todo.append(work)
             failed = len(batch.plan.failed)
-            for work, outcome in _outcomes(batch, todo, session, lambda work: journal.begin(work.name)):
+
+            def begin(work: Work) -> None:
+                journal.begin(work.name)
+                held[work.name] = work
+
+            for work, outcome in _outcomes(batch, todo, session, begin):
+                held.pop(work.name, None)
                 if outcome.status in ("done", "skipped"):
                     journal.done(work.name)
                 failed += outcome.status == "failed"
                 yield errors.noted(outcome)
             if not failed:
                 journal.end()
+
+
+def _tidy(works: list[Work], held: Mapping[str, Work]) -> None:
+    """Clear away what is left of what workers held when the run was stopped, and of earlier runs."""
+    for work in held.values():
+        with contextlib.suppress(TrattoError):
+            recover(work.item.output)
+    clear(works)
 
 
 def _outcomes(
