@@ -193,6 +193,20 @@ class ProgressLine:
 
             complain(printable(text))
 
+    def count(self, done: int, failed: int, total: int) -> None:
+        """Show how far a run over many pictures is: one counter."""
+        text = f"{done} of {total} pictures" + (f", {failed} failed" if failed else "")
+        if self._bar is None:
+            now = time.monotonic()
+            if now - self._told >= EVERY and done < total:
+                if self._told:
+                    self.note(text)
+                self._told = now
+            return
+        if self._task is None:
+            self._task = self._bar.add_task(text, total=total)
+        self._bar.update(self._task, completed=done, total=total, description=text)
+
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show how far a stage is; where there is no terminal, in a line now and then."""
         if self._bar is None:

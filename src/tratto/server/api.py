@@ -28,6 +28,7 @@ from tratto.server.settings import Settings
 from tratto.server.store import ACTIONS, Store, new_id
 from tratto.server.stream import Pulse, events
 from tratto.server.uploads import Children, Part, bytes_below, check_room, discard, linked, receive
+from tratto.server.watch import Watch
 
 #: Most bytes of a request that asks for a job.
 BODY = 256 * 1024
@@ -61,6 +62,7 @@ class Context:
         self.settings, self.store = settings, store
         self.access, self.rates = Access(store.database), Rates()
         self.children, self.pulse = Children(settings), Pulse(store)
+        self.watch = Watch(settings, store)
         self.cookie = f"tratto_{settings.port}"  # cookies know no ports: two servers must not take each other's
 
 
@@ -130,6 +132,7 @@ def scoped(scope: str) -> Any:
 Reader = Annotated[Identity, scoped("read")]
 Runner = Annotated[Identity, scoped("run")]
 Verifier = Annotated[Identity, scoped("verify")]
+Watcher = Annotated[Identity, scoped("monitor")]
 _TEXTS = {
     400: "The request cannot be read.", 401: "Nobody known asks.", 403: "Not allowed: scope, or another site.",
     404: "There is none, or it is somebody else's.", 408: "It came too slowly.",
@@ -172,6 +175,15 @@ def me(who: Reader, shared: Shared) -> answers.Me:
         version=__version__, keep_days=settings.keep / 86400, limits=limits, formats=list(settings.formats),
         workers=settings.workers,
     )  # fmt: skip
+
+
+@router.get("/monitor", tags=["server"], responses=_errors())
+def monitor(
+    who: Watcher, shared: Shared,
+    days: Annotated[float, Query(gt=0, le=400, description="length of the window that ends now")] = 30.0,
+) -> answers.Monitor:  # fmt: skip
+    """Show how jobs, inputs and results do over time, and how far they moved from the reference window."""
+    return answers.Monitor(**shared.watch.summary(days))
 
 
 @router.get("/tasks", tags=["server"], responses=_errors())

@@ -250,7 +250,27 @@ class _Doing:
             "receipt_sha256": details["receipt_sha256"], "signed": details["signed"], "entry": details["entry"],
         }  # fmt: skip
         told["outputs"], told["regions"] = self.show(outcome.output, bundle)
+        told["observed"] = self.observed(session, bundle)
         return told
+
+    def observed(self, session: Session, bundle: Path) -> dict[str, float | None]:
+        """Return what is watched of a result; of one in so many, as the owner decides, what takes as long as a job."""
+        from tratto.jobs.support import measure_unsupported
+        from tratto.monitor.watched import observe, tier_number
+
+        facts: dict[str, float | None] = {}
+        try:
+            facts = observe(bundle).facts
+            every = self.settings.check_every
+            # by the job's id, which is random: the same job is checked or not, however often it is done
+            if every and int(self.claim.row["id"], 16) % every == 0:
+                facts["tier"] = tier_number(session.replay(bundle).tier)
+                facts["unsupported"] = measure_unsupported(session.job(), bundle)["rate"]
+        except (TrattoError, OSError, ValueError) as e:
+            # of a scene, or without an original: the result is whole, and only less is known of it
+            if isinstance(e, Cancelled):
+                raise
+        return facts
 
     def outcome(self, job: FolderJob, session: Session) -> FileOutcome:
         """Do the job; what it was stopped by comes out as it went in."""
