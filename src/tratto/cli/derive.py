@@ -15,7 +15,7 @@ from tratto.cli.show import argument_path
 from tratto.tasks import Input, Task
 
 if TYPE_CHECKING:
-    from tratto.core.options import Entry, JobLimits, RunOptions, SaveOptions, TaskOptions
+    from tratto.core.options import Entry, JobLimits, Papers, RunOptions, SaveOptions, TaskOptions
 
 #: The pictures that a command works on.
 PATHS = Annotated[list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH")]
@@ -146,6 +146,7 @@ class Request:
     run : RunOptions
     save : SaveOptions
     limits : JobLimits
+    papers : Papers
     made_into : tuple of str
         Roles of inputs that became an option.
     """
@@ -156,6 +157,7 @@ class Request:
     run: RunOptions
     save: SaveOptions
     limits: JobLimits
+    papers: Papers
     made_into: tuple[str, ...] = ()
 
     @property
@@ -180,7 +182,7 @@ def read_request(task: Task, given: Mapping[str, Any], read: Callable[[Any], Any
     BadOptions
         Naming every option that is wrong.
     """
-    from tratto.core.options import BadOptions, JobLimits, RunOptions, SaveOptions
+    from tratto.core.options import BadOptions, JobLimits, Papers, RunOptions, SaveOptions
 
     inputs = {i.role: (tuple(given[i.role] or ()) or None) if i.repeatable else given[i.role] for i in task.inputs[1:]}
     problems: list[str] = []
@@ -192,7 +194,8 @@ def read_request(task: Task, given: Mapping[str, Any], read: Callable[[Any], Any
             problems.extend(e.problems)
 
     common = [
-        made(model, lambda fields, model=model: model(**fields)) for model in (RunOptions, SaveOptions, JobLimits)
+        made(model, lambda fields, model=model: model(**fields))
+        for model in (RunOptions, SaveOptions, JobLimits, Papers)
     ]
     options = made(task.model, lambda fields: task.model.of(fields, inputs, read))
     if problems:

@@ -56,7 +56,7 @@ def do_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> l
     except BadOptions as e:
         raise OptionError("; ".join(with_names(p, lambda name: flags.get(name, name)) for p in e.problems)) from e
     run = asked.run
-    job = FolderJob(asked.paths, asked.options, run, asked.save, asked.job_inputs)
+    job = FolderJob(asked.paths, asked.options, run, asked.save, asked.job_inputs, asked.papers)
     notary = notary_of(run.ledger, run.sign)
     outcomes: list[FileOutcome] = []
     with ProgressLine() as line:
