@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
 from tratto.core.errors import OptionError
 
+T = TypeVar("T")
+
 if TYPE_CHECKING:
+    from tratto.cli.derive import Request
     from tratto.jobs.folder import FileOutcome
     from tratto.tasks import Task
 
@@ -31,7 +34,12 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     OptionError
         With the names that the command line has for them.
     """
-    outcomes = do_task(task, given, flags)
+    from tratto.cli.derive import each_of
+
+    jobs = _named(flags, lambda: each_of(task, given))
+    for one in jobs[1:]:  # before any of them is done
+        _named(flags, lambda one=one: _read(task, one))
+    outcomes = [outcome for one in jobs for outcome in do_task(task, one, flags)]
     if given["as_json"]:
         emit_json([o.to_json() for o in outcomes])
     return overall([o.exit_code for o in outcomes])
@@ -44,17 +52,11 @@ def do_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> l
     -------
     list of FileOutcome
     """
-    from tratto.cli.derive import read_request
-    from tratto.core.options import BadOptions, with_names
-    from tratto.imaging.opening import open_single
     from tratto.jobs import Session
     from tratto.jobs.folder import FolderJob, run_folder
     from tratto.jobs.signing import notary_of
 
-    try:
-        asked = read_request(task, given, lambda path: open_single(path, "swatch"))
-    except BadOptions as e:
-        raise OptionError("; ".join(with_names(p, lambda name: flags.get(name, name)) for p in e.problems)) from e
+    asked = _named(flags, lambda: _read(task, given))
     run = asked.run
     job = FolderJob(asked.paths, asked.options, run, asked.save, asked.job_inputs, asked.papers)
     notary = notary_of(run.ledger, run.sign)
@@ -70,6 +72,23 @@ def do_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> l
             elif not run.as_json:
                 _say(outcome, line)
     return outcomes
+
+
+def _read(task: Task, given: Mapping[str, Any]) -> Request:
+    from tratto.cli.derive import read_request
+    from tratto.imaging.opening import open_single
+
+    return read_request(task, given, lambda path: open_single(path, "swatch"))
+
+
+def _named(flags: Mapping[str, str], read: Callable[[], T]) -> T:
+    """Return what is read; what is wrong is told with the names that the command line has."""
+    from tratto.core.options import BadOptions, with_names
+
+    try:
+        return read()
+    except BadOptions as e:
+        raise OptionError("; ".join(with_names(p, lambda name: flags.get(name, name)) for p in e.problems)) from e
 
 
 def _say(outcome: Any, line: ProgressLine) -> None:

@@ -73,7 +73,7 @@ def _row(entry: Entry, home: str) -> tuple[str, ...]:
     return (
         flag,
         f"`{home}{entry.name}`" if SDK in doors or HTTP in doors else "",
-        entry.expected + ("; repeatable" if option.collect else ""),
+        entry.expected + ("; repeatable" if option.collect or option.each else ""),
         option.unit,
         "" if default in (None, "", (), {}) else f"`{default}`",
         ", ".join(doors),

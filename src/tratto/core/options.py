@@ -62,6 +62,8 @@ class Option:
         Repeatable: makes the field's value of those.
     cli_default : Any
         The default on the command line, where it is not the field's.
+    each : bool
+        The command line takes several: a job with each.
     off : str
         Of a switch that is on: the flag turns it off, and this is what that does.
     implies : mapping
@@ -82,6 +84,7 @@ class Option:
     parse: Callable[[Any], Any] | None = None
     collect: Callable[[Iterable[Any]], Any] | None = None
     cli_default: Any = None
+    each: bool = False
     off: str = ""
     implies: Mapping[str, Any] = field(default_factory=dict)
     doors: tuple[str, ...] = (CLI, SDK, HTTP)

@@ -213,7 +213,7 @@ def paper_rows(receipt: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def colors(receipt: Mapping[str, Any]) -> list[tuple[str, tuple[float, float, float], str]]:
-    """Return the colors of a repainted wall: what each is, encoded sRGB, and in words; empty without a plain one."""
+    """Return the colours of a repainted wall: what each is, encoded sRGB, and in words; empty without a plain one."""
     found = []
     for step in receipt["steps"]:
         color, scores = step["params"].get("color"), step["scores"]
@@ -225,8 +225,8 @@ def colors(receipt: Mapping[str, Any]) -> list[tuple[str, tuple[float, float, fl
         apart = f"ΔE {scores['seen_lab_distance']:.2f} (CIE 1976), {scores['seen_delta_e_2000']:.2f} (CIEDE2000)"
         wanted = srgb_to_lab(np.array(asked, np.float64))
         found += [
-            ("The color asked for", asked, f"Asked for: {_color_words(asked, wanted)}"),
-            ("The color as seen", seen, f"The wall's mean as seen: {_color_words(seen, lab)}; {apart} from it"),
+            ("The colour asked for", asked, f"Asked for: {_color_words(asked, wanted)}"),
+            ("The colour as seen", seen, f"The wall's mean as seen: {_color_words(seen, lab)}; {apart} from it"),
         ]
     return found[:2]
 
