@@ -103,7 +103,8 @@ def test_from_key_to_verdict(tmp_path):
         [sys.executable, "-I", tmp_path / "check.py", "bundle", out / "a.tratto", names["ledger"]["public"]],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.stdout.startswith("right: example.org/log 0 1 ")
+    assert done.stdout.startswith("RIGHT: ")
+    assert all(word in done.stdout for word in ("example.org/log", "entry 0 (from 0) of 1"))
 
 
 def test_unsigned_and_refusals(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import Parameter, Signature
@@ -15,7 +16,7 @@ from tratto.cli.show import argument_path
 from tratto.tasks import Input, Task
 
 if TYPE_CHECKING:
-    from tratto.core.options import Entry, JobLimits, RunOptions, SaveOptions, TaskOptions
+    from tratto.core.options import Entry, JobLimits, Papers, RunOptions, SaveOptions, TaskOptions
 
 #: The pictures that a command works on; a file may list many instead.
 PATHS = Annotated[
@@ -75,7 +76,7 @@ def input_help(item: Input) -> str:
     from tratto.core.options import with_names
 
     text = with_names(item.help, {"folder": FOLDER, "classes": "a folder with one"}.__getitem__)
-    return text + (" Repeatable." if item.repeatable else "")
+    return text + (" Repeatable." if item.repeatable else " Repeatable, a result with each." if item.becomes else "")
 
 
 def _input(item: Input) -> Parameter:
@@ -85,7 +86,7 @@ def _input(item: Input) -> Parameter:
         return text if text in item.words else argument_path(text)
 
     option = typer.Option(item.flag, parser=read, metavar="PATH", help=input_help(item))
-    kind: Any = list[Path] if item.repeatable else Path
+    kind: Any = list[Path] if item.repeatable or item.becomes else Path
     return _parameter(item.role, kind | None, option, None)
 
 
@@ -94,8 +95,8 @@ def _option(entry: Entry, flags: Mapping[str, str]) -> Parameter:
 
     option, kind, default = entry.option, _typed(entry), _default(entry)
     text = help_text(entry, CLI, lambda name: flags.get(name, name))
-    if option.collect is not None:
-        kind, text = list[kind], f"{text[:-1]}; repeatable."
+    if option.collect is not None or option.each:
+        kind, text = list[kind], f"{text[:-1]}; repeatable" + (", a result with each." if option.each else ".")
     choices = "|".join(map(str, get_args(entry.kind))) if get_origin(entry.kind) is Literal else None
     made = typer.Option(
         *filter(None, (entry.flag, option.short)),
@@ -130,6 +131,37 @@ def _default(entry: Entry) -> Any:
     return option.cli_default or (option.none or None if default is None else default)
 
 
+def each_of(task: Task, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what a command line asks for as one job after the other: one with each color, if several were given.
+
+    Raises
+    ------
+    BadOptions
+        If there are several, and one name for the result.
+    """
+    from tratto.core.options import CLI, BadOptions, entries
+
+    names = [e.name for e in entries(task.model, CLI) if e.option.each] + [i.role for i in task.inputs if i.becomes]
+    alone = {**given, **dict.fromkeys(names)}
+    values = [(name, value) for name in names for value in given[name] or ()]
+    if len(values) < 2:
+        return [{**alone, **dict(values)}]
+    if given["out"].suffix and not given["out"].is_dir():
+        raise BadOptions(f"{{out}} names one file, and {len(values)} results are asked for; name a folder")
+    labels = [_label(value) for _, value in values]
+    twice = [label for label in labels if labels.count(label) > 1]
+    return [
+        {**alone, name: value, "out": given["out"] / (f"{label}-{number}" if label in twice else label)}
+        for number, ((name, value), label) in enumerate(zip(values, labels, strict=True), 1)
+    ]
+
+
+def _label(value: Any) -> str:
+    """Return what the folder with the results of a value is called."""
+    text = value.stem if isinstance(value, Path) else str(value)
+    return "-".join(re.findall(r"[A-Za-z0-9.]+", text)) or "other"
+
+
 @dataclass(frozen=True)
 class Request:
     """What a command line asks for.
@@ -147,6 +179,7 @@ class Request:
     run : RunOptions
     save : SaveOptions
     limits : JobLimits
+    papers : Papers
     made_into : tuple of str
         Roles of inputs that became an option.
     """
@@ -158,6 +191,7 @@ class Request:
     run: RunOptions
     save: SaveOptions
     limits: JobLimits
+    papers: Papers
     made_into: tuple[str, ...] = ()
 
     @property
@@ -187,7 +221,7 @@ def read_request(task: Task, given: Mapping[str, Any], read: Callable[[Any], Any
     BadOptions
         Naming every option that is wrong.
     """
-    from tratto.core.options import BadOptions, JobLimits, RunOptions, SaveOptions
+    from tratto.core.options import BadOptions, JobLimits, Papers, RunOptions, SaveOptions
 
     inputs = {i.role: (tuple(given[i.role] or ()) or None) if i.repeatable else given[i.role] for i in task.inputs[1:]}
     problems: list[str] = []
@@ -199,7 +233,8 @@ def read_request(task: Task, given: Mapping[str, Any], read: Callable[[Any], Any
             problems.extend(e.problems)
 
     common = [
-        made(model, lambda fields, model=model: model(**fields)) for model in (RunOptions, SaveOptions, JobLimits)
+        made(model, lambda fields, model=model: model(**fields))
+        for model in (RunOptions, SaveOptions, JobLimits, Papers)
     ]
     fields = made(task.model, dict)
     listed = given["manifest"] is not None

@@ -8,12 +8,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from tratto.cli.show import ProgressLine, about, overall, printable
 from tratto.core.errors import OptionError
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from tratto.cli.derive import Request
@@ -68,8 +70,15 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     OptionError
         With the names that the command line has for them.
     """
+    from tratto.cli.derive import each_of
+
+    jobs = _named(flags, lambda: each_of(task, given))
+    for one in jobs[1:]:  # before any of them is done
+        _named(flags, lambda one=one: _read(task, one))
+    codes: list[int] = []
     with json_array() as told:
-        codes = do_task(task, given, flags, lambda outcome: told.add(outcome.to_json()) if given["as_json"] else None)
+        for one in jobs:
+            codes += do_task(task, one, flags, lambda outcome: told.add(outcome.to_json()) if given["as_json"] else None)
         if given["as_json"]:
             told.emit()
     return overall(codes)
@@ -92,14 +101,7 @@ def do_task(
     list of int
         The exit codes that there were.
     """
-    from tratto.cli.derive import read_request
-    from tratto.core.options import BadOptions, with_names
-    from tratto.imaging.opening import open_single
-
-    try:
-        asked = read_request(task, given, lambda path: open_single(path, "swatch"))
-    except BadOptions as e:
-        raise OptionError("; ".join(with_names(p, lambda name: flags.get(name, name)) for p in e.problems)) from e
+    asked = _named(flags, lambda: _read(task, given))
     with ProgressLine() as line:
         return _do(task, asked, line, take)
 
@@ -115,10 +117,10 @@ def _do(task: Task, asked: Request, line: ProgressLine, take: Callable[[FileOutc
     session = setup.session()
     worker = Worker(session)
     if asked.options is None:
-        defaults = Defaults(task.name, run, asked.save, asked.fields, asked.given)
+        defaults = Defaults(task.name, run, asked.save, asked.fields, asked.given, asked.papers)
         plan = plan_manifest(run.manifest, defaults, worker)
     else:
-        job = worker.check(FolderJob(asked.paths, asked.options, run, asked.save, asked.job_inputs))
+        job = worker.check(FolderJob(asked.paths, asked.options, run, asked.save, asked.job_inputs, asked.papers))
         plan = plan_jobs(job, session, lambda text: line.note(f"note: {text}"))
     total = len(plan.works) + len(plan.failed)
     many = total >= MANY or run.manifest is not None
@@ -158,6 +160,23 @@ def _summary(counts: Counter[str], seconds: float, batch: Any) -> str:
     took = f"; {seconds:.0f} s" + (f", {made / seconds:.2g} a second" if made and seconds > 1 else "")
     where = f"; what failed stands in {batch.out / ERRORS}" if counts["failed"] and not counts["planned"] else ""
     return f"{sum(counts.values())} pictures: {', '.join(parts)}{took}{where}"
+
+
+def _read(task: Task, given: Mapping[str, Any]) -> Request:
+    from tratto.cli.derive import read_request
+    from tratto.imaging.opening import open_single
+
+    return read_request(task, given, lambda path: open_single(path, "swatch"))
+
+
+def _named(flags: Mapping[str, str], read: Callable[[], T]) -> T:
+    """Return what is read; what is wrong is told with the names that the command line has."""
+    from tratto.core.options import BadOptions, with_names
+
+    try:
+        return read()
+    except BadOptions as e:
+        raise OptionError("; ".join(with_names(p, lambda name: flags.get(name, name)) for p in e.problems)) from e
 
 
 def _say(outcome: Any, line: ProgressLine) -> None:

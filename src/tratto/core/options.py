@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic import dataclasses as checked
 from pydantic.fields import FieldInfo
 
@@ -62,6 +63,8 @@ class Option:
         Repeatable: makes the field's value of those.
     cli_default : Any
         The default on the command line, where it is not the field's.
+    each : bool
+        The command line takes several: a job with each.
     off : str
         Of a switch that is on: the flag turns it off, and this is what that does.
     implies : mapping
@@ -82,6 +85,7 @@ class Option:
     parse: Callable[[Any], Any] | None = None
     collect: Callable[[Iterable[Any]], Any] | None = None
     cli_default: Any = None
+    each: bool = False
     off: str = ""
     implies: Mapping[str, Any] = field(default_factory=dict)
     doors: tuple[str, ...] = (CLI, SDK, HTTP)
@@ -489,6 +493,10 @@ class RunOptions(Validated):
     keep_ending: bool = option(
         False, "Make photo.jpg.png of photo.jpg, beside photo.tif.tif of photo.tif.", doors=_HERE
     )
+    case: Path | None = option(
+        None, "File with operator, object, reason, note and date for all pictures or some; else case.toml among them.",
+        metavar="FILE.toml", doors=_HERE,
+    )  # fmt: skip
     ledger: Path | None = option(
         None, "Record each result in this ledger; see tratto ledger.", metavar="DIR", doors=_HERE
     )
@@ -516,5 +524,56 @@ class RunOptions(Validated):
             raise BadOptions("{skip_existing} and {overwrite} contradict each other")
 
 
+@documented
+@checked.dataclass(frozen=True, config=_FROZEN)
+class Papers(Validated):
+    """What a museum or a laboratory writes on its papers. It stands in the receipt, so that it is sealed with it."""
+
+    operator: str = option("", "Who did the work: for the receipt and the report.", max_length=200)
+    object: str = option("", "Object, inventory or case number.", max_length=200)
+    reason: str = option("", "Why the work was done.", max_length=2000)
+    note: str = option("", "Anything else that belongs to the account.", max_length=2000)
+    date: str = option(
+        "", "Day of the treatment, YYYY-MM-DD; the command line takes today where anything else is stated.",
+        expected="a day as YYYY-MM-DD", max_length=10,
+    )  # fmt: skip
+
+    @field_validator("operator", "object", "reason", "note")
+    @classmethod
+    def _one_line(cls, v: str) -> str:
+        text = " ".join(v.split())
+        if not text.isprintable():
+            raise ValueError("it holds characters that cannot be printed")
+        return text
+
+    @field_validator("date")
+    @classmethod
+    def _a_day(cls, v: str) -> str:
+        return date.fromisoformat(v).isoformat() if v else v
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, name) for name in PAPERS)
+
+    def over(self, other: Papers) -> Papers:
+        """Return these, with what they leave out taken from others."""
+        return replace(other, **{name: value for name in PAPERS if (value := getattr(self, name))})
+
+    def statements(self) -> tuple[dict[str, str], ...]:
+        """Return them as statements of a receipt, each by the operator.
+
+        Examples
+        --------
+        >>> Papers(object="Inv. 12", date="2026-03-01").statements()[0]
+        {'kind': 'date', 'by': 'not named', 'text': '2026-03-01'}
+        """
+        by = self.operator or "not named"
+        return tuple({"kind": n, "by": by, "text": v} for n in PAPERS if (v := getattr(self, n)))
+
+
+#: Kinds of statements that are papers, in the order they are shown, and what a report calls them.
+PAPERS = {
+    "date": "Day of the treatment", "operator": "Operator", "object": "Object or case", "reason": "Reason",
+    "note": "Note",
+}  # fmt: skip
 #: What every job has beside the options of its task.
-COMMON = (SaveOptions, RunOptions, JobLimits)
+COMMON = (SaveOptions, Papers, RunOptions, JobLimits)

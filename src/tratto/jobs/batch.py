@@ -83,7 +83,10 @@ def crew_size(jobs: int | Literal["auto"], pictures: int) -> int:
 
 
 def print_of(work: Work) -> str:
-    """Return a hash of all that a result depends on: version, options, and names, sizes and times of files."""
+    """Return a hash of all that a result depends on: version, options, and names, sizes and times of files.
+
+    Not the day of the papers: a run that goes on the day after does not begin anew.
+    """
     job, item = work.job, work.item
     with contextlib.suppress(Exception):  # a mask that is not there is told when its picture's turn comes
         masks = masks_for(job, item, work.alone)
@@ -92,7 +95,7 @@ def print_of(work: Work) -> str:
         run = job.run
         asked = [
             __version__, type(job.options).__name__, repr(job.options), repr(job.save), item.page, run.forensic,
-            run.sign, str(run.ledger), [stamp(f) if isinstance(f, Path) else repr(f) for f in files],
+            run.sign, str(run.ledger), repr(replace(item.papers, date="")), [stamp(f) if isinstance(f, Path) else repr(f) for f in files],
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:24]
     return "unknown"

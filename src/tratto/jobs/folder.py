@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +14,7 @@ from tratto.core.canonical import MAX_BYTES
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
 from tratto.core.hashing import read_limited
 from tratto.core.image import Image, Mask
-from tratto.core.options import RunOptions, SaveOptions, TaskOptions
+from tratto.core.options import Papers, RunOptions, SaveOptions, TaskOptions
 from tratto.core.step import Step
 from tratto.imaging.io.carried import notes_of
 from tratto.imaging.io.part import sweep
@@ -22,6 +22,7 @@ from tratto.imaging.io.target import check_name, check_target
 from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings, open_inputs
 from tratto.jobs.gather import SUFFIXES, Source, Target, check_targets, collisions, gather, output_path
 from tratto.jobs.options import ENDINGS, FORMATS
+from tratto.jobs.papers import CASE, CaseFiles
 from tratto.jobs.session import Session
 from tratto.jobs.writing import forbid_lossy, format_notes
 from tratto.provenance.bundle import RECEIPT, recover
@@ -56,6 +57,8 @@ class FolderJob:
         picture. Of a repair: a tuple with one for each pass; each may also be a folder with a mask for each class (of
         one picture, or in a folder of the picture's stem), or ``"auto"``: a network proposes it. Any other input is the
         same for all pictures.
+    papers : Papers
+        Of all pictures; over what ``run.case`` or a ``case.toml`` among the pictures says.
     """
 
     paths: tuple[str, ...]
@@ -63,6 +66,7 @@ class FolderJob:
     run: RunOptions
     save: SaveOptions = field(default_factory=SaveOptions)
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    papers: Papers = field(default_factory=Papers)
 
     @property
     def mask(self) -> Any:
@@ -202,7 +206,8 @@ def plan_jobs(job: FolderJob, session: Session, note: Callable[[str], None] = _s
         )
     check_target(job.run.out)
     gathered = gather(list(job.paths), None if single else job.run.out, bundles=False)
-    sources = gathered.sources
+    sources, cases = gathered.sources, CaseFiles(job.papers, job.run.case)
+    gathered.passed_over[:] = [p for p in gathered.passed_over if p.name != CASE]
     if gathered.passed_over:
         note(gathered.note())
     if single and len(sources) != 1:
@@ -221,7 +226,10 @@ def plan_jobs(job: FolderJob, session: Session, note: Callable[[str], None] = _s
                     raise OptionError(
                         f"{job.run.out} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}; change it or --format"
                     )
-                jobs.append(checked_target(Target(source.path, page or 0, path)))
+                papers = cases.of(source.path, source.root)
+                jobs.append(checked_target(Target(source.path, page or 0, path, papers)))
+    for path in cases.files:
+        note(f"operator, object and the like from {path}")
     met = collisions(jobs)
     jobs = [item for item in jobs if item not in met]
     for item, other in met.items():
@@ -474,8 +482,11 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
     fmt = session.output_format(image, job.save)
     task: Any = import_module(task_of(job.options).module)
     run = session.job()
+    run.papers = item.papers
     inputs = {**job.inputs, **({} if chosen is None else {"mask": chosen})}
-    details: dict[str, Any] = {"forensic": session.forensic} | ({} if chosen is None else {"mask": _told(chosen)})
+    details: dict[str, Any] = {"forensic": session.forensic, "papers": asdict(item.papers)} | (
+        {} if chosen is None else {"mask": _told(chosen)}
+    )
     if job.run.dry_run:
         options, mask, masks = job.options, None, None
         if chosen is not None and chosen != AUTO_MASK:
@@ -522,6 +533,7 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
         before = [*result.asked.reasons, f"{first.name} is what is repaired, {item.output.name} made from it"]
         details |= {"first": str(first), "first_warnings": list(result.warnings)}
         run, source = session.job(), first
+        run.papers = item.papers
         result = run.run(job.options.following, {"picture": first})
     saved = run.save(result, item.output, job.save, source, replace_it)
     edit, _ = maps_of(result.receipt)

@@ -21,7 +21,7 @@ from tratto.core.errors import Cancelled, ForbiddenStep, OptionError
 from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.journal import Journal
-from tratto.core.options import TaskOptions
+from tratto.core.options import Papers, TaskOptions
 from tratto.core.recipe import Recipe
 from tratto.core.result import Result
 from tratto.core.step import StepRecord
@@ -100,6 +100,8 @@ class Job:
         Signs what is saved, and records it in a ledger; None: results are sealed only.
     device : str
         Where networks run: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+    papers : Papers
+        Operator, object, reason, note and date, which stand in the receipt.
 
     Examples
     --------
@@ -116,6 +118,7 @@ class Job:
     progress: Progress = silent
     notary: Notary | None = None
     device: str = "auto"
+    papers: Papers = field(default_factory=Papers)
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
     # -- progress -----------------------------------------------------------------------------------------------
@@ -275,7 +278,7 @@ class Job:
             notes=prepared.notes,
             inputs=prepared.inputs,
             output=prepared.output,
-            statements=prepared.statements,
+            statements=(*self.papers.statements(), *prepared.statements),
         )
         result = account(recipe, outcome, final, inspection, how)
         self.check_cancelled()

@@ -15,11 +15,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
-from tratto.core.options import RunOptions, SaveOptions, TaskOptions
+from tratto.core.options import Papers, RunOptions, SaveOptions, TaskOptions
 from tratto.imaging.io.target import check_target
 from tratto.jobs.folder import FileOutcome, FolderJob, Plan, Work, Worker, checked_target, refused
 from tratto.jobs.gather import Source, Target, collisions, output_path
 from tratto.jobs.options import ENDINGS
+from tratto.jobs.papers import CaseFiles
 from tratto.jobs.writing import forbid_lossy
 from tratto.tasks import TASKS, task_named
 
@@ -45,6 +46,8 @@ class Defaults:
         By role, for rows of that task.
     run : RunOptions
     save : SaveOptions
+    papers : Papers
+        Over what ``run.case`` or a ``case.toml`` beside the manifest or below it says.
     """
 
     task: str
@@ -52,6 +55,7 @@ class Defaults:
     save: SaveOptions
     fields: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    papers: Papers = field(default_factory=Papers)
 
 
 def rows_of(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -160,6 +164,7 @@ class _Reading:
 
     def __init__(self, file: Path, defaults: Defaults, worker: Worker) -> None:
         self.folder, self.defaults, self.worker = file.parent, defaults, worker
+        self.cases = CaseFiles(defaults.papers, defaults.run.case)
         self._jobs: dict[str, FolderJob] = {}
         self._options: dict[str, TaskOptions] = {}
 
@@ -181,7 +186,8 @@ class _Reading:
         fmt = session.peek_format(source, job.save)
         if session.forensic:
             forbid_lossy(fmt)
-        return Work(job, checked_target(Target(source, page or 0, self.output(row.get("out"), source, fmt))))
+        target = self.output(row.get("out"), source, fmt)
+        return Work(job, checked_target(Target(source, page or 0, target, self.cases.of(source, self.folder))))
 
     def path(self, value: Any, name: str) -> Path:
         """Return a path of a row; relative ones begin at the manifest."""

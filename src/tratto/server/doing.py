@@ -216,7 +216,7 @@ class _Doing:
 
     def picture(self, session: Session, picture: Path) -> dict[str, Any]:
         """Do a job whose result is a picture, or a scene; return what is told of it."""
-        from tratto.core.options import RunOptions, SaveOptions
+        from tratto.core.options import Papers, RunOptions, SaveOptions
         from tratto.imaging.opening import open_single
 
         roles = {i.role: i for i in self.offer.inputs[1:]}
@@ -227,8 +227,9 @@ class _Doing:
         options = self.offer.task.model.of(self.groups["task"], every, read)
         self.offer.task.check(options, every)
         run = RunOptions(out=self.attempt / "out", **self.groups["run"])
+        papers = Papers(**self.groups["papers"])
         kept = {r: v for r, v in inputs.items() if not roles[r].becomes}
-        job = FolderJob((str(picture),), options, run, SaveOptions(**self.groups["writing"]), kept)
+        job = FolderJob((str(picture),), options, run, SaveOptions(**self.groups["writing"]), kept, papers)
         outcome = self.outcome(job, session)
         discard(self.attempt / "classes")
         details = outcome.details

@@ -22,6 +22,7 @@ from tratto.core.options import (
     SDK,
     BadOptions,
     Entry,
+    Papers,
     RunOptions,
     SaveOptions,
     TaskOptions,
@@ -37,7 +38,7 @@ from tratto.tasks import SCENES, TASKS, Input, Task
 Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 ClassName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,30}$")]
 #: Groups of options, as a form shows them, and the models they come from.
-GROUPS: dict[str, Any] = {"writing": SaveOptions, "run": RunOptions}
+GROUPS: dict[str, Any] = {"writing": SaveOptions, "papers": Papers, "run": RunOptions}
 #: What a job takes whose task works on a folder.
 CAPTURE = Input("picture", "ZIP file of photographs with their cameras: COLMAP's or transforms.json.", kind="capture")
 #: From this length on a text is one of words.
@@ -373,6 +374,7 @@ def check_options(offer: Offer, options: Mapping[str, Any], inputs: Mapping[str,
         offer.task.check(made, roles)
         if "writing" in groups:
             SaveOptions(**groups["writing"])
+            Papers(**groups["papers"])
     except BadOptions as e:
         words = "; ".join(with_names(p) for p in e.problems)
         raise Problem(409, "BadOptions", http_words(words, offer)[:1000], _first_named(e.problems, offer)) from e
