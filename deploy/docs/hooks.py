@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 OUTWARD = re.compile(r"\]\(\.\./((?!\.\.)[^)#\s]+)(#[^)\s]*)?\)")
 #: Where such files stand in the site.
 PLACE = "repository"
+#: Roles of docstrings, of which pages show the name alone.
+ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):(?=<code>)")
 
 
 def notebook(path: Path) -> str:
@@ -66,3 +68,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         return f"]({up}{PLACE}/{name}{anchor})" if (ROOT / name).is_file() else match[0]
 
     return OUTWARD.sub(turned, markdown)
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
+    """Show names in docstrings without their roles."""
+    return ROLE.sub("", html)
