@@ -420,3 +420,21 @@ def test_nothing_serious_is_found_by_axe_and_nothing_runs_over(tab, tmp_path, wi
         assert tab.evaluate(wide) <= width
     tab.keyboard.press("?")
     assert serious(tab) == []
+
+
+def test_the_place_that_watches_shows_what_was_done(tab, tmp_path):
+    add(tab, room(tmp_path / "watched.png"))
+    choose(tab, "restore")
+    run(tab)
+    tab.get_by_role("link", name="Monitor").click()
+    tab.wait_for_selector(".monitor .plot canvas")
+    assert tab.get_by_role("heading", name="Monitor").is_visible()
+    assert int(tab.locator(".tile strong").first.inner_text()) >= 1
+    assert tab.locator("svg.spread").count() >= 5
+    tab.locator("#monitor-days").select_option("365")
+    tab.wait_for_selector(".monitor .plot canvas")
+    assert serious(tab) == []
+    for width in (390, 1280):
+        tab.set_viewport_size({"width": width, "height": 844})
+        tab.wait_for_timeout(100)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width

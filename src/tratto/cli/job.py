@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: From so many pictures on there is one counter, a line for each problem, and a summary.
 MANY = 20
+#: Most different notes that are told of so many, each once.
+MOST_NOTES = 50
 
 
 class JsonArray:
@@ -129,6 +132,7 @@ def _do(task: Task, asked: Request, line: ProgressLine, take: Callable[[FileOutc
         session.progress = line
     plain = run.dry_run or (total == 1 and not many)
     counts: Counter[str] = Counter()
+    notes: dict[str, tuple[Path, int]] = {}
     codes: dict[int, None] = {}
     begun = time.monotonic()
     outcomes = serially(plan, worker) if plain else run_batch(batch, session)
@@ -141,11 +145,15 @@ def _do(task: Task, asked: Request, line: ProgressLine, take: Callable[[FileOutc
                 line.note(f"tratto: {about(outcome.source, outcome.message)}")
             elif many:
                 for warning in outcome.details.get("warnings", []):
-                    line.note(f"note: {about(outcome.source, warning)}")
+                    first, times = notes.get(warning, (outcome.source, 0))
+                    if times or len(notes) < MOST_NOTES:
+                        notes[warning] = (first, times + 1)
             elif not run.as_json:
                 _say(outcome, line)
             if many:
                 line.count(sum(counts.values()), counts["failed"], total)
+    for text, (first, times) in notes.items():
+        line.note(f"note: {about(first, text)}" + (f" (and {times - 1} more)" if times > 1 else ""))
     if many and not run.as_json:
         typer.echo(printable(_summary(counts, time.monotonic() - begun, batch)))
     return list(codes)
