@@ -1,67 +1,23 @@
 """How good a face on another looks, in numbers from 0 to 10: whose it is, whether it looks real, whether it fits in.
 
-Each judge may be unable to say: then its score is *missing*, the neutral :data:`NEUTRAL` stands for it in the sum, and
+Each judge may be unable to say: then its score is *missing*, the neutral :data:`tratto.core.capability.NEUTRAL` stands for it in the sum, and
 whoever shows the score says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.capability import Score
 from tratto.faces.region import Bool, Float, lab_of
 from tratto.faces.swap import Target, noise_of
 
-#: What stands for a score that is missing.
-NEUTRAL = 5.0
 #: Distances of two faces at which the identity's score is 10, and 0: one person in two pictures, and two people.
 NEAREST, FARTHEST = 0.3, 0.8
 JUDGES = ("identity", "realism", "consistency")
-
-
-@dataclass(frozen=True)
-class Score:
-    """What a judge says.
-
-    Attributes
-    ----------
-    value : float or None
-        From 0 to 10, more is better; None: it could not say.
-    numbers : mapping of str to float
-        What it was made of.
-    """
-
-    value: float | None
-    numbers: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def missing(self) -> bool:
-        """Whether the judge could not say."""
-        return self.value is None
-
-    @property
-    def counted(self) -> float:
-        """What goes into a sum."""
-        return NEUTRAL if self.value is None else self.value
-
-
-class Judge(Protocol):
-    """Says how good a picture of a target with another face on it is."""
-
-    def score(self, picture: Float, alpha: Float) -> Score:
-        """Judge one picture.
-
-        Parameters
-        ----------
-        picture : (H, W, 3) float32 in [0, 1]
-            Of the target's size.
-        alpha : (H, W) float32
-            How much of each pixel is the new face.
-        """
 
 
 def potential(scores: Mapping[str, Score], weights: Mapping[str, float]) -> float:
@@ -158,7 +114,7 @@ class Realism:
         lab = lab_of(picture)
         new = statistics(lab[..., 0], where)
         if self._own is None or new is None:
-            return Score(None)
+            return Score(None, why="too little skin is seen")
         count = min(len(new), len(self._own))
         texture = float(np.abs(new[:count] - self._own[:count]).mean())
         # skin whose hue varies much more than the scene's own is blotched
@@ -210,7 +166,7 @@ class Consistency:
     def score(self, picture: Float, alpha: Float) -> Score:
         """Judge one picture; 0 if anything outside changed."""
         if np.count_nonzero(self._band) < 12:
-            return Score(None)
+            return Score(None, why="too little skin is seen")
         lab = lab_of(picture)
         numbers = {"outside": float(np.abs(picture - self._target.picture)[self._target.may <= 0.5].max(initial=0.0))}
         if numbers["outside"] > 0:

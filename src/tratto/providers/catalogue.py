@@ -87,6 +87,8 @@ class Row:
     drawings : bool
         True if it was made for drawings: it makes photographs into what drawings look like, so that forensic mode
         refuses it.
+    sends : bool
+        True if it sends pictures to another machine: named by the user, never tried by ``auto``, not offered over HTTP.
     weight : int
         How much of the pool's bound it takes, opened: 1 for small networks, more for those of gigabytes.
     """
@@ -101,6 +103,7 @@ class Row:
     stand_in: str = ""
     settles: bool = False
     drawings: bool = False
+    sends: bool = False
     weight: int = 1
 
 
@@ -208,6 +211,7 @@ NOUNS = {
     "landmarks": "finder of a face's points",
     "identity": "teller of faces",
     "face-swap": "face engine",
+    "face-judge": "judge of faces",
 }
 
 _P = "tratto.providers."
@@ -217,6 +221,11 @@ _I = _P + "inpainter."
 _OWN = {"network": Param(("noise", "real", "jpeg"))}
 _FOLDER = Param(kind="path", about="folder in the published layout")
 _DIFFUSION = {"model": _FOLDER}  # and many more: settle() of its module knows them
+_REMOTE = {
+    "models": Param(kind="text", about="names of models, the first that is there is asked: one,other"),
+    "url": Param(kind="text", about="of the service; https, or http on this machine"),
+    "timeout": Param(low=0.1, high=600, about="seconds for one answer"),
+}
 
 CATALOGUE: dict[str, dict[str, Row]] = {
     "restorer": {
@@ -394,6 +403,27 @@ CATALOGUE: dict[str, dict[str, Row]] = {
     "identity": {"dlib": Row(_P + "faces", "how alike two faces are (dlib), ONNX Runtime", auto=True)},
     "face-swap": {
         "warp": Row(_P + "faceswap", "lays the character's own pixels over the mesh, in triangles", generative=True),
+    },
+    "face-judge": {
+        "likeness": Row(_P + "judge", "identity: how far from the character (dlib), ONNX Runtime", variant="likeness"),
+        "skin": Row(_P + "judge", "realism: texture, blotches and clipping against the scene's skin", variant="skin"),
+        "seam": Row(_P + "judge", "consistency: edge, colour, light and noise against the scene", variant="seam"),
+        "gemini": Row(
+            _P + "remote_judge",
+            "realism: asks Gemini over HTTPS, which sends each candidate's face to Google",
+            _REMOTE,
+            variant="gemini",
+            settles=True,
+            sends=True,
+        ),
+        "moondream": Row(
+            _P + "remote_judge",
+            "identity: asks Moondream over HTTPS, which sends each candidate's and the character's face there",
+            _REMOTE,
+            variant="moondream",
+            settles=True,
+            sends=True,
+        ),
     },
 }
 #: Who fills large parts of a mask where ``repair`` chooses by itself.
