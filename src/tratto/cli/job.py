@@ -59,6 +59,8 @@ def do_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> l
     notary = notary_of(run.ledger, run.sign)
     outcomes: list[FileOutcome] = []
     with ProgressLine() as line:
+        for text in asked.options.sends:
+            line.note(f"note: {text}")
         session = Session(
             job_limits=asked.limits, forensic=run.forensic, progress=line, notary=notary, device=run.device
         )

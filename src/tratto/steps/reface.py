@@ -173,6 +173,8 @@ class Reface(BaseStep):
         sigma: NDArray[np.uint16] = services.scratch(alpha.shape, np.uint16)  # type: ignore[assignment]
         sigma[:] = np.rint(alpha * np.float32(ERROR * 65535)).astype(np.uint16)
         notes = [SYNTHETIC, *work.notes]
+        notes += [f"{j.scores} was judged by {j.info.provider}, {j.info.library}" for j in work.judges if j.info.provider
+                  not in EMBEDDED.values()]
         missing = sorted({n for c in self.candidates for n, s in c["scores"].items() if s is None})
         for name in missing:
             lost = [c for c in self.candidates if c["scores"][name] is None]
