@@ -196,7 +196,9 @@ def test_moondream_sees_both_faces_both_ways_round(service):
     np.testing.assert_array_equal(shown[0][:, half:], shown[1][:, :half])
 
 
-@pytest.mark.parametrize("said", [{"answer": "quite alike"}, {"answer": "12"}, {"answer": None}, {"error": "no"}, [1], 3])
+@pytest.mark.parametrize(
+    "said", [{"answer": "quite alike"}, {"answer": "12"}, {"answer": None}, {"error": "no"}, [1], 3]
+)
 def test_an_answer_that_is_no_number_is_missing(service, said):
     service.answer = lambda path, body: (200, said)
     _, ask, grey = judge_of("moondream", service)

@@ -70,7 +70,9 @@ SERVICES = {
         "x-goog-api-key",
         ("gemini-2.5-flash", "gemini-2.0-flash"),
     ),
-    "moondream": Service("identity", "https://api.moondream.ai", "MOONDREAM_API_KEY", "X-Moondream-Auth", ("moondream",)),
+    "moondream": Service(
+        "identity", "https://api.moondream.ai", "MOONDREAM_API_KEY", "X-Moondream-Auth", ("moondream",)
+    ),
 }
 RUBRIC = (
     "You judge whether the face in this picture is a photograph. Be strict. Look for a computer-graphics look, a painted "
@@ -130,7 +132,9 @@ def told(provider: str, params: Mapping[str, Any], candidates: int) -> str:
     """Return what a user is told before anything is sent."""
     service = SERVICES[provider]
     host = urlsplit(str(params.get("url", service.url))).netloc
-    what = "the face of each candidate" if service.scores == "realism" else "the character's face beside each candidate's"
+    what = (
+        "the face of each candidate" if service.scores == "realism" else "the character's face beside each candidate's"
+    )
     return f"{what}, cut out of the scene, is sent to {host} ({candidates} candidates), which judges {service.scores}"
 
 
@@ -184,7 +188,9 @@ class Asking:
         #: Where pictures go.
         self.host = self._url.netloc
 
-    def ask(self, path: Callable[[str], str], body: Callable[[str], Any], read: Callable[[Any], Any]) -> tuple[Any, str]:
+    def ask(
+        self, path: Callable[[str], str], body: Callable[[str], Any], read: Callable[[Any], Any]
+    ) -> tuple[Any, str]:
         """Return what was read of the first model's answer, and that model.
 
         Raises

@@ -173,8 +173,11 @@ class Reface(BaseStep):
         sigma: NDArray[np.uint16] = services.scratch(alpha.shape, np.uint16)  # type: ignore[assignment]
         sigma[:] = np.rint(alpha * np.float32(ERROR * 65535)).astype(np.uint16)
         notes = [SYNTHETIC, *work.notes]
-        notes += [f"{j.scores} was judged by {j.info.provider}, {j.info.library}" for j in work.judges if j.info.provider
-                  not in EMBEDDED.values()]
+        notes += [
+            f"{j.scores} was judged by {j.info.provider}, {j.info.library}"
+            for j in work.judges
+            if j.info.provider not in EMBEDDED.values()
+        ]
         missing = sorted({n for c in self.candidates for n, s in c["scores"].items() if s is None})
         for name in missing:
             lost = [c for c in self.candidates if c["scores"][name] is None]
@@ -311,9 +314,7 @@ class _Work:
     def search(self) -> tuple[list[dict[str, Any]], list[float], list[Float]]:
         """Try all looks; return what is known of each, the seconds each took, and each picture."""
         target = self.small.target
-        trial = FaceTrial(
-            target.picture, target.points, target.may, bool(self.step.faces.get("picture")), self._trials
-        )
+        trial = FaceTrial(target.picture, target.points, target.may, bool(self.step.faces.get("picture")), self._trials)
         judges = {judge.scores: judge.about(trial) for judge in self.judges}
         journal = self.services.journal(self._key())
 

@@ -95,7 +95,6 @@ class RefaceOptions(TaskOptions):
         if isinstance(given, list | tuple) and len(given) > MOST:
             raise BadOptions(f"{{character}}: up to {MOST} pictures of the character, got {len(given)}")
 
-
     def judging(self) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
         """Return who judges each respect, and what each takes.
 
@@ -140,6 +139,7 @@ def prepare(options: RefaceOptions, image: Image, given: Given, services: Servic
     """
     import numpy as np
 
+    from tratto.core.capability import Use
     from tratto.core.image import Mask
     from tratto.core.result import MaskParts
     from tratto.faces.find import faces_of
@@ -177,7 +177,7 @@ def prepare(options: RefaceOptions, image: Image, given: Given, services: Servic
             notes.append("glasses were seen on the scene's face, and their frame is kept")
         if held > 0.4:
             notes.append(f"{100 * held:.0f} % of the face lies behind hair or something else and is kept as it is")
-        info = services.open(_landmarks()).info
+        info = services.open(Use("landmarks")).info
         found_by = {
             "provider": info.provider,
             "library": info.library,
@@ -197,7 +197,9 @@ def prepare(options: RefaceOptions, image: Image, given: Given, services: Servic
         area = area.copy()
         area[y : y + height, x : x + width] = True
     stored = np.ascontiguousarray(unoriented(area.astype(np.float32), turn))
-    settled = options.model_copy(update={"places": places, "signs": tuple(signs)})
+    # a recipe keeps hashes of files, never paths
+    params = dict(services.settle(Use("face-swap", options.engine, options.params)).params)
+    settled = options.model_copy(update={"places": places, "signs": tuple(signs), "params": params})
     stated = {"kind": "consent", "by": options.consent.strip(), "text": STATED}
     return Prepared(settled, in_16_bits(stored), parts, tuple(notes), inputs, statements=(stated,))
 
@@ -262,12 +264,6 @@ def plan(options: RefaceOptions, inspection: Inspection) -> Recipe:
         label=list(options.signs),
     )
     return Recipe("reface", (step,), options.seed, tuple(reasons))
-
-
-def _landmarks() -> Any:
-    from tratto.core.capability import Use
-
-    return Use("landmarks")
 
 
 def _numbers(face: Face) -> list[float]:
