@@ -41,7 +41,7 @@ Level = Annotated[int, Path(ge=0, le=30)]
 Cursor = Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Side = Annotated[Literal["320", "1600"], Query(description="longest side")]
-Role = Annotated[Literal["before", "after", "edit_map", "confidence_map", "mask"], Path()]
+Role = Annotated[Literal["before", "after", "edit_map", "confidence_map", "mask", "sheet"], Path()]
 
 
 class Context:
