@@ -150,6 +150,8 @@ class Consistency:
         outside = cv2.distanceTransform((target.may <= 0.5).astype(np.uint8), cv2.DIST_L2, 5)
         #: The edge, as far as it can be seen, and skin just inside of it.
         self._edge = (inside < max(2.0, 0.1 * side)) & (outside < 2) & (inside > 0)
+        #: The same with the edge along hair and frames.
+        self._border = (inside < max(2.0, 0.1 * side)) & (inside > 0)
         self._edge &= ~cv2.dilate(target.region.kept.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         self._skin = target.region.skin & (target.may > 0.5)
         self._band = self._skin & (inside < max(3.0, 0.14 * side))
@@ -163,6 +165,12 @@ class Consistency:
         own = float(self._steep[self._edge].mean()) if self._edge.any() else 1.0
         return float(steep[self._edge].mean()) / max(own, 0.3) if self._edge.any() else 1.0
 
+    def _steps(self, lab: Float) -> float:
+        """Return how much steeper than the scene's own the picture is along the whole edge, CIELAB per pixel."""
+        if not self._border.any():
+            return 0.0
+        return float(np.clip(_steepness(lab) - self._steep, 0, None)[self._border].mean())
+
     def score(self, picture: Float, alpha: Float) -> Score:
         """Judge one picture; 0 if anything outside changed."""
         if np.count_nonzero(self._band) < 12:
@@ -172,6 +180,7 @@ class Consistency:
         if numbers["outside"] > 0:
             return Score(0.0, numbers)
         numbers["seam"] = self.seam(picture)
+        numbers["step"] = self._steps(lab)
         seen = alpha > 0.5
         band = self._band & seen if (self._band & seen).any() else self._band
         near, rest = (np.median((lab - self._lab)[w], axis=0) for w in (band, self._skin))
@@ -186,6 +195,7 @@ class Consistency:
             + numbers["tone"] / 25
             + numbers["light"] / 25
             + 0.3 * numbers["noise"]
+            + 0.4 * numbers["step"]
         )
         return Score(round(10 * float(np.exp(-cost)), 4), {k: round(v, 4) for k, v in numbers.items()})
 
