@@ -125,6 +125,8 @@ def _do(task: Task, asked: Request, line: ProgressLine, take: Callable[[FileOutc
     else:
         job = worker.check(FolderJob(asked.paths, asked.options, run, asked.save, asked.job_inputs, asked.papers))
         plan = plan_jobs(job, session, lambda text: line.note(f"note: {text}"))
+    for text in dict.fromkeys(text for work in plan.works for text in work.job.options.sends):
+        line.note(f"note: {text}")
     total = len(plan.works) + len(plan.failed)
     many = total >= MANY or run.manifest is not None
     batch = Batch.of(plan, setup, run, many)
