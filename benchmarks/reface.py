@@ -37,7 +37,7 @@ from tratto.tasks.reface import RefaceOptions
 #: Faces that are turned or nod further than this, or are smaller, make no portrait.
 TURNED, NODS, SMALLEST = 32, 28, 60
 #: Words of the warnings that say that the scene's face partly stays.
-WARNING = ("hides", "glasses", "turned", "kept as it is")
+WARNING = ("hides", "glasses", "turned", "kept as it is", "likeness was not reached")
 #: Most degrees by which two faces of a pair are turned otherwise, and nod otherwise.
 OTHERWISE = 20
 

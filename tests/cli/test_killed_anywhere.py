@@ -91,7 +91,7 @@ class Place:
     def complete(self, number):
         """Say what is wrong with a folder that a second run has finished."""
         out, log = self.folder / f"out{number}", self.folder / f"log{number}"
-        names = sorted(p.name for p in out.iterdir())
+        names = sorted({p.name for p in out.iterdir()} - {".tratto-journal.jsonl"})
         wrong = [] if names == ["0.png", "0.tratto", "1.png", "1.tratto"] else [f"there stand {names}"]
         with Ledger.open(log, self.key):
             pass

@@ -3,10 +3,7 @@
 import hashlib
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -17,48 +14,9 @@ from PIL import Image as Pil
 pytest.importorskip("fastapi", reason="needs the extra 'server'")
 
 
-@pytest.fixture(scope="module")
-def link(tmp_path_factory, browser):
-    """The address of a server; its one-time link has been opened by :func:`context`."""
-    folder = tmp_path_factory.mktemp("served")
-    line = [sys.executable, "-m", "tratto.cli.main", "serve", "--port", "0", "--no-open", "--data", str(folder)]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    try:
-        for told in process.stdout:
-            if found := re.search(r"http://\S+/start/\S+", told):
-                break
-        yield found[0]
-    finally:
-        process.terminate()
-        process.wait(20)
-        process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def context(browser, link):
-    opened = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    opened.add_init_script("window.print = () => { window.printings = (window.printings ?? 0) + 1; };")
-    first = opened.new_page()
-    first.goto(link)
-    first.wait_for_selector(".drop")
-    first.close()
-    yield opened
-    opened.close()
-
-
 @pytest.fixture
-def tab(context, link):
-    """A page that has access, and fails the test where its scripts fail or break the policy."""
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    wrong = []
-    page.on("pageerror", lambda e: wrong.append(str(e)))
-    page.on("console", lambda m: wrong.append(m.text) if m.type == "error" and "status of" not in m.text else None)
-    page.goto(link.partition("/start/")[0] + "/")
-    page.wait_for_selector(".drop")
-    yield page
-    page.close()
-    assert wrong == []
+def tab(served):
+    return served
 
 
 def room(path, size=(96, 64)):

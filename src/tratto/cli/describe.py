@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import argument_path, emit_json, make_folder, path_argument, printable
+from tratto.cli.show import PageNumber, argument_path, emit_json, make_folder, open_page, path_argument, printable
 from tratto.core.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ def describe(
     ] = "auto",
     depth: Annotated[str, typer.Option(help="dpt, geometric (a stand-in that looks at no pixel), or auto.")] = "auto",
     depth_model: Annotated[str, typer.Option(help="Folder of dpt: DPT-Hybrid or Depth Anything.")] = "",
+    page: PageNumber = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Say what a picture shows, how far away it is and where its edges and lines are; change nothing."""
     from tratto.core.capability import Use
-    from tratto.imaging import io
     from tratto.imaging.opening import as_shown
     from tratto.jobs import Job
     from tratto.providers.caption import captioner_use
@@ -45,7 +45,7 @@ def describe(
 
     if out is not None:
         _check_free(out, overwrite)
-    rgb = as_shown(io.read_image(picture))
+    rgb = as_shown(open_page(picture, page))
     services = Job().services()
     captions: Any = services.open(services.settle(captioner_use(captioner)))
     named = "dpt" if depth_model and depth == "auto" else depth

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import argument_path, check_new_png, emit_json, make_folder, path_argument, printable
+from tratto.cli.show import (
+    PageNumber,
+    argument_path,
+    check_new_png,
+    emit_json,
+    make_folder,
+    open_page,
+    path_argument,
+    printable,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +47,7 @@ def faces(
     ] = None,
     only: Annotated[int | None, typer.Option("--face", min=1, help="Only this one, by its number.")] = None,
     all_points: Annotated[bool, typer.Option("--points", help="All 468 points in the JSON, not seven.")] = False,
+    page: PageNumber = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -58,7 +68,7 @@ def faces(
     if overlay is not None and overlay == mask:
         raise OptionError("--overlay and --mask name the same file")
     services = Job().services()
-    shown = _upright(picture)
+    shown = _upright(picture, page)
     every = faces_of(shown, services)
     if only is not None and only > len(every):
         raise OptionError(f"--face {only}: {_count(len(every))} found in {picture.name}")
@@ -91,11 +101,10 @@ def _count(number: int) -> str:
     return f"{number or 'no'} face{'s' * (number != 1)}"
 
 
-def _upright(path: Path) -> Picture:
-    from tratto.imaging import io
+def _upright(path: Path, page: int | None = None) -> Picture:
     from tratto.imaging.opening import as_shown
 
-    return as_shown(io.read_image(path))
+    return as_shown(open_page(path, page))
 
 
 def _lines(told: dict[str, Any]) -> list[str]:

@@ -11,11 +11,13 @@ import typer
 
 from tratto.cli.guard import exits
 from tratto.cli.show import (
+    PageNumber,
     ProgressLine,
     about,
     check_new_png,
     emit_json,
     make_folder,
+    open_page,
     overall,
     path_argument,
     path_option,
@@ -43,6 +45,7 @@ class _Asked:
     own_model: bool
     cover: bool
     overwrite: bool
+    page: int | None
 
 
 @exits
@@ -61,7 +64,10 @@ def find(
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="A kind of damage that you see in the picture; repeatable. It has no others then."),
+        typer.Option(
+            help="A kind of damage that you see in the picture; repeatable. It has no others then. With dirt, specks "
+            "and hairs of a few pixels are looked for at full size, too."
+        ),
     ] = None,
     cover: Annotated[
         bool, typer.Option("--cover", help="Grow the masks by what the rim of the damage needs, measured across it.")
@@ -69,6 +75,7 @@ def find(
     overlay: Annotated[
         Path | None, path_option("PNG to write the picture into, with the finds in colour; of a folder: a folder.")
     ] = None,
+    page: PageNumber = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -94,7 +101,8 @@ def find(
         params = {"model": str(model), "score": 0.25 if score is None else score}
         use = Use("damage", "yolo", params | ({"classes": classes} if classes else {}))
     with ProgressLine() as line:
-        asked = _Asked(Job().services().open(use), threshold, tuple(kind or ()), model is not None, cover, overwrite)
+        detector = Job().services().open(use)
+        asked = _Asked(detector, threshold, tuple(kind or ()), model is not None, cover, overwrite, page)
         if not picture.is_dir():
             return _tell([_one(asked, picture, out, overlay, line)], as_json, line)
         return _folder(asked, picture, (out, overlay), as_json, line)
@@ -137,10 +145,10 @@ def _one(asked: _Asked, picture: Path, out: Path, overlay: Path | None, line: Pr
     import numpy as np
 
     from tratto.cli.mask import write_mask
-    from tratto.imaging import io, masks
+    from tratto.imaging import masks
     from tratto.imaging.opening import as_shown
 
-    shown = as_shown(io.read_image(picture))
+    shown = as_shown(open_page(picture, asked.page))
     kept = _looked(asked, shown)
     grown = None
     if asked.cover and kept:

@@ -13,6 +13,9 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperGroup
 
+#: Settings of an application whose commands all answer to -h.
+HELP = {"help_option_names": ["-h", "--help"]}
+
 
 def exits(command: Callable[..., int]) -> Callable[..., None]:
     """Make a command of a function that returns the exit code: it runs guarded, with its own signature."""
@@ -214,10 +217,9 @@ class GuardedGroup(TyperGroup):
             if not (hasattr(e, "show") and hasattr(e, "format_message")):
                 raise
             code = int(getattr(e, "exit_code", 2))
-            if e.format_message():
+            if type(e).__name__ == "NoArgsIsHelpError":  # nothing was asked: its message is the help, line by line
+                typer.echo(e.format_message())
+            else:
                 code = refuse("UsageError", _usage(e), code, "--json" in given)
-            else:  # nothing was asked: this shows the help
-                with contextlib.suppress(OSError):
-                    e.show()
         _silence()
         sys.exit(code if isinstance(code, int) else 0)

@@ -94,7 +94,7 @@ def _access(data: Path | None) -> Access:
 def _api_add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="read, run or verify; repeatable. All three unless given.")
+        list[str] | None, typer.Option(help="read, run, verify (these three unless given) or monitor; repeatable.")
     ] = None,
     quota: Annotated[str | None, typer.Option(help="Most disk space: 500M, 20G.")] = None,
     max_upload: Annotated[str | None, typer.Option(help="Largest file: 100M, 2G.")] = None,

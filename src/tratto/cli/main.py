@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tratto._version import __version__
+from tratto.cli.guard import HELP
 from tratto.cli.plugins import RootGroup
 
 
@@ -26,10 +27,13 @@ class Commands(RootGroup):
         "lift": "tratto.cli.lift:lift_app",
         "models": "tratto.cli.models:models_app",
         "serve": "tratto.cli.serve:serve",
+        "work": "tratto.cli.serve:work",
+        "monitor": "tratto.cli.monitor:monitor",
         "prompts": "tratto.cli.prompts:prompts_app",
         "keys": "tratto.cli.keys:keys_app",
         "ledger": "tratto.cli.ledger:ledger_app",
         "witness": "tratto.cli.witness:witness_app",
+        "help": "tratto.cli.plugins:show_help",
     }
 
 
@@ -41,6 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=True,
+    context_settings=HELP,
 )
 
 
@@ -53,7 +58,7 @@ def _version(value: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version and stop.")
     ] = False,
 ) -> None:
     """Restore pictures and prove what was done."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache, cached_property
 from inspect import getdoc
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperCommand
@@ -69,6 +69,20 @@ class RootGroup(GuardedGroup):
             held = {i.name or i.callback.__name__: i.callback for i in target.registered_commands}
             target = (held | {i.name: i.typer_instance for i in target.registered_groups})[name]
         return target.info.help if isinstance(target, typer.Typer) else getdoc(target)
+
+
+def show_help(
+    ctx: typer.Context,
+    words: Annotated[list[str] | None, typer.Argument(help="A command, and one of it.", metavar="[COMMAND]...")] = None,
+) -> None:
+    """Show the help of a command, or of tratto as a whole."""
+    shown: Any = ctx.find_root()
+    for word in words or []:
+        found = getattr(shown.command, "get_command", lambda *_: None)(shown, word)
+        if found is None:
+            raise typer.BadParameter(f"{shown.command_path} has no command {word!r}")
+        shown = type(ctx)(found, parent=shown, info_name=word)
+    typer.echo(shown.get_help())
 
 
 @cache

@@ -19,7 +19,7 @@ def report(
     out: Annotated[Path | None, path_option("The PDF; NAME-report.pdf beside the bundle.", "--out", "-o")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a PDF that exists.")] = False,
 ) -> int:
-    """Print the report of a result as a PDF on A4; the same bundle gives the same file."""
+    """Print the report of a result as a PDF on A4, with what checking says now."""
     import os
 
     from tratto.imaging.io.target import check_target

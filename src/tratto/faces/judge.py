@@ -18,8 +18,8 @@ from tratto.faces.swap import Target, noise_of
 
 #: What stands for a score that is missing.
 NEUTRAL = 5.0
-#: Distance of two faces at which the identity's score is 0; that of unlike people is mostly above half of it.
-FARTHEST = 1.2
+#: Distances of two faces at which the identity's score is 10, and 0: one person in two pictures, and two people.
+NEAREST, FARTHEST = 0.3, 0.8
 JUDGES = ("identity", "realism", "consistency")
 
 
@@ -75,17 +75,25 @@ def potential(scores: Mapping[str, Score], weights: Mapping[str, float]) -> floa
     return float(sum(weights[name] * score.counted for name, score in scores.items()))
 
 
-def identity_score(distance: float | None) -> Score:
+def identity_score(distance: float | None, away: float | None = None) -> Score:
     """Return the score of a distance between two faces.
+
+    Parameters
+    ----------
+    distance : float or None
+        To the character; None: no face was seen.
+    away : float or None
+        To the person whose face was in the scene, told beside it.
 
     Examples
     --------
-    >>> identity_score(0.3).value, identity_score(None).missing
-    (7.5, True)
+    >>> identity_score(0.55).value, identity_score(None).missing
+    (5.0, True)
     """
     if distance is None or not np.isfinite(distance):
         return Score(None)
-    return Score(round(10 * float(np.clip(1 - distance / FARTHEST, 0, 1)), 4), {"distance": round(distance, 4)})
+    numbers = {"distance": round(distance, 4)} | ({} if away is None else {"away": round(away, 4)})
+    return Score(round(10 * float(np.clip((FARTHEST - distance) / (FARTHEST - NEAREST), 0, 1)), 4), numbers)
 
 
 #: Octaves of which statistics are taken.

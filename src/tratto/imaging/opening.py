@@ -114,17 +114,32 @@ def open_inputs(
         file: Path | bytes | None = picture if isinstance(picture, bytes) else None
         if isinstance(picture, (str, os.PathLike)):
             file = Path(picture)
-        try:
-            image = open_picture(picture, None, limits)
-        except OptionError as e:
-            if not file or (count := io.count_pages(file, limits or io.Limits())) < 2:
-                raise
-            name = f"the {role}" if isinstance(file, bytes) else f"the {role} {file.name}"
-            raise OptionError(
-                f"{name} holds {count} pages or frames; it is one picture: save the page that is meant as a PNG"
-            ) from e
-        opened[role] = InputPicture(image, file)
+        opened[role] = InputPicture(open_single(picture, role, limits), file)
     return opened
+
+
+def open_single(picture: Any, role: str, limits: Limits | None = None) -> Image:
+    """Return a picture of which there can be one only: of a file with several pages none is taken in silence.
+
+    Parameters
+    ----------
+    picture : path, bytes, array, PIL picture or Image
+    role : str
+        What it is, for the message.
+    limits : Limits or None
+
+    Raises
+    ------
+    OptionError
+        If it has several pages.
+    """
+    file = Path(picture) if isinstance(picture, (str, os.PathLike)) else picture if isinstance(picture, bytes) else None
+    if file and (count := io.count_pages(file, limits or io.Limits())) > 1:
+        name = f"the {role}" if isinstance(file, bytes) else f"the {role} {file.name}"
+        raise OptionError(
+            f"{name} holds {count} pages or frames; it is one picture: save the page that is meant as a PNG"
+        )
+    return open_picture(picture, None, limits)
 
 
 def open_mask(mask: Any, image: Image, limits: Limits | None = None) -> Mask:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
+from tratto.core.options import Papers
 from tratto.core.recipe import Recipe
 from tratto.core.result import Result
 from tratto.engine.cost import Estimated, check_cost, estimate
@@ -44,6 +45,8 @@ class Session:
         Signs what is saved, and records it in a ledger; None: results are sealed only.
     device : str
         Where networks run: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+    papers : Papers
+        Operator, object, reason, note and date, which stand in the receipts.
     pool : Pool
         May be shared by several sessions.
 
@@ -61,6 +64,7 @@ class Session:
     progress: Progress = silent
     notary: Notary | None = None
     device: str = "auto"
+    papers: Papers = field(default_factory=Papers)
     pool: Pool = field(default_factory=Pool)
 
     def job(self) -> Job:
@@ -73,6 +77,7 @@ class Session:
             progress=self.progress,
             notary=self.notary,
             device=self.device,
+            papers=self.papers,
         )
 
     # -- opening ------------------------------------------------------------------------------------------------

@@ -89,6 +89,8 @@ class Row:
         refuses it.
     weight : int
         How much of the pool's bound it takes, opened: 1 for small networks, more for those of gigabytes.
+    twin : str
+        The provider whose networks it runs in another way: where the fastest is asked for, ``auto`` measures both.
     """
 
     module: str
@@ -102,6 +104,7 @@ class Row:
     settles: bool = False
     drawings: bool = False
     weight: int = 1
+    twin: str = ""
 
 
 @dataclass(frozen=True)
@@ -230,6 +233,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _OWN,
             (1, 2, 4),
             variant="openvino",
+            twin="tratto",
         ),
         "nlm": Row(_R + "nlm", "non-local means of OpenCV, 8 bit", {"sigma": Param()}, auto=True),
         "wiener": Row(
@@ -251,6 +255,11 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "Real-ESRGAN through ncnn; invents detail",
             {"model": Param(("x4plus", "x4plus-anime", "animevideo"))},
             (2, 3, 4),
+            generative=True,
+        ),
+        "maxim": Row(
+            _R + "maxim",
+            "MAXIM, takes back motion and defocus blur in crops; from a folder of yours; may invent",
             generative=True,
         ),
     },
@@ -325,7 +334,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
     "depth": {
         "dpt": Row(
             _P + "depth",
-            "DPT-Hybrid or Depth Anything from a folder, through transformers",
+            "DPT (MiDaS 3), Depth Anything or ZoeDepth from a folder, through transformers",
             {"model": _FOLDER},
             auto=True,
             variant="dpt",
@@ -502,10 +511,29 @@ def _first_ready(use: Use[T], device: str, pins: Mapping[str, str]) -> Use[T]:
         row = rows[name]
         error = module_of(row).missing(Request(one, row.variant, device, pins))
         if error is None:
-            return settle(one, device, pins)
+            return settle(_faster(one, device, pins) if use.fast else one, device, pins)
     if error is not None and len(tried) == 1:
         raise error
     raise UnavailableError(f"no {NOUNS[use.capability]} is ready for x{use.scale}; run: tratto models list")
+
+
+def _faster(use: Use[T], device: str, pins: Mapping[str, str]) -> Use[T]:
+    """Return a use with its provider, or a twin of it that is faster on this machine."""
+    rows = rows_of(use.capability)
+    uses = {use.provider: use}
+    for name, row in rows.items():
+        one = replace(use, provider=name)
+        if row.twin == use.provider and use.scale in row.scales:
+            if module_of(row).missing(Request(one, row.variant, device, pins)) is None:
+                uses[name] = one
+    if len(uses) == 1 or device.startswith("cuda"):  # the twins run on the processor
+        return use
+    from tratto.providers.fastest import fastest
+
+    def opened(name: str) -> Any:
+        return open_settled(uses[name], device, pins)
+
+    return uses[fastest(opened, tuple(uses), f"x{use.scale} on {device}")]
 
 
 def open_settled(use: Use[T], device: str = AUTO, pins: Mapping[str, str] | None = None) -> T:

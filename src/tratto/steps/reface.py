@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto._version import __version__
 from tratto.core.canvas import Canvas
 from tratto.core.capability import FaceBox, FaceIdentity, FaceLandmarker, FaceMesh, FaceSwapper, Use
 from tratto.core.errors import OptionError
@@ -28,8 +31,6 @@ from tratto.faces.swap import Look, Painter, Target, lay
 
 Float = NDArray[np.float32]
 
-#: Width of a face, in pixels, at which candidates are made and judged; the winner is made at the picture's own size.
-SEARCHED = 224.0
 #: Width of one picture on the contact sheet.
 THUMB = 224
 #: One-sigma error stated of a face that was put in: nothing in the scene supports it.
@@ -38,6 +39,8 @@ ERROR = 0.25
 FARTHEST = 50.0
 #: Share of the character's face that may be hidden without a warning.
 HIDDEN = 0.3
+#: By how much the result must be nearer to the character than to the scene's person, or it is warned of.
+LIKER = 0.05
 #: Most looks drawn all over, most of those that are refined, and most drawn near each.
 MOST = (48, 8, 16)
 #: How the judges are weighed.
@@ -62,6 +65,8 @@ class Reface(BaseStep):
         See :class:`tratto.faces.search.Plan`.
     weights : dict
         Of the judges, by name.
+    draft : int
+        Width of a face, in pixels, at which candidates are made and judged; the winner is made at the picture's size.
     label : list of 4 int
         Box x, y, width, height, upright, of a visible label; empty: none.
     candidates : list of dict or None
@@ -77,6 +82,7 @@ class Reface(BaseStep):
     m_global: int = 3
     k_local: int = 4
     weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
+    draft: int = 224
     label: list[int] = field(default_factory=list)
     candidates: list[dict[str, Any]] | None = None
     winner: int = 0
@@ -143,6 +149,13 @@ class Reface(BaseStep):
                 "missing"
             )
         best = self.candidates[self.winner]
+        seen = best["numbers"]
+        if "away" in seen and seen["away"] - seen["distance"] < LIKER:
+            notes.append(
+                f"the likeness was not reached: the result is {seen['distance']:.2f} from the character and "
+                f"{seen['away']:.2f} from the person who was there; glasses, hair and light of the scene keep it so. Take "
+                "another picture of the character, or another scene"
+            )
         scores = {n: float(s) for n, s in best["scores"].items() if s is not None}
         record = StepRecord(
             step=self.name,
@@ -194,13 +207,18 @@ class _Work:
         self.full = full
         if full.hidden > HIDDEN:
             self.notes.append(
-                f"hair or something else hides {100 * full.hidden:.0f} % of the character's face, where the scene's "
-                "own stays; a picture with a free face would look better"
+                f"hair or something else hides {100 * full.hidden:.0f} % of the character's face, and skin was continued "
+                "there; a picture with a free face would look better"
             )
-        small = target if target.side <= SEARCHED else target.smaller(SEARCHED / target.side)
+        small = target if target.side <= step.draft else target.smaller(step.draft / target.side)
         self.small = full if small is target else Painter(small, lay(picture, points_of, small), engine, services.seed)
         vectors = [self._identity.embed(p, m) for p, m in characters]
         self._whose: Float = np.mean(vectors, axis=0, dtype=np.float32)
+        before = self._landmarks.find(self.small.target.picture, _box_of(self.small.target.points))
+        #: Whose the scene's face is; nobody's where there is none.
+        self._was: Float | None = None
+        if step.faces.get("picture"):
+            self._was = self._identity.embed(self.small.target.picture, before)
 
     def _characters(self) -> list[tuple[Float, FaceMesh]]:
         """Return the pictures of the character and the points of the face in each."""
@@ -267,22 +285,30 @@ class _Work:
         realism, consistency = Realism(target), Consistency(target)
         box = _box_of(target.points)
 
+        journal = self.services.journal(self._key())
+
         def evaluate(look: Look) -> _Tried:
             start = time.perf_counter()
+            name = json.dumps(look.to_json())
+            if name in journal.known:  # of a run that was killed
+                return _Tried.known(journal.known[name], self.small.laid_on(look))
             face, alpha = self.small.paint(look)
             picture = target.picture + alpha[..., None] * (face - target.picture)
             seen = self._landmarks.find(picture, box)
-            distance = None
+            distance = away = None
             if seen.presence >= 0.5:
-                vector = self._identity.embed(picture, seen)
-                distance = float(np.linalg.norm(vector.astype(np.float64) - self._whose))
+                vector = self._identity.embed(picture, seen).astype(np.float64)
+                distance = float(np.linalg.norm(vector - self._whose))
+                away = None if self._was is None else float(np.linalg.norm(vector - self._was))
             scores = {
-                "identity": identity_score(distance),
+                "identity": identity_score(distance, away),
                 "realism": realism.score(picture, alpha),
                 "consistency": consistency.score(picture, alpha),
             }
             value = round(potential(scores, self.step.weights), 4)
-            return _Tried(value, scores, picture, round(time.perf_counter() - start, 3))
+            found = _Tried(value, scores, picture, round(time.perf_counter() - start, 3))
+            journal.add(name, found.to_json())
+            return found
 
         step = self.step
         plan = Plan(step.k_global, step.m_global, step.k_local, self.services.seed)
@@ -309,7 +335,19 @@ class _Work:
                 self.services.progress(step.name, made.number + 1, plan.count)
         finally:
             pool.shutdown(cancel_futures=True)  # a job that was cancelled tries no more
+        journal.finish()
         return tried, seconds, pictures
+
+    def _key(self) -> str:
+        """Return a digest of all that decides what a candidate scores."""
+        pictures = [self.canvas.image, *self.canvas.inputs.values()]
+        facts = [__version__, step_params(replace(self.step, candidates=None)), self.services.seed]
+        facts += [[i.provider, i.library, *(m.sha256 for m in i.models)] for i in self.infos]
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for samples in (*(p.pixels for p in pictures), self._may):
+            digest.update(f"{samples.shape} {samples.dtype}".encode())
+            digest.update(np.ascontiguousarray(samples))
+        return digest.hexdigest()
 
     def finished(self, look: Look, label: Sequence[int]) -> tuple[NDArray[Any], Float]:
         """Return the samples of the whole picture, and how much of each pixel is new, both as stored."""
@@ -339,6 +377,17 @@ class _Tried:
     scores: Mapping[str, Score]
     picture: Float
     seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the picture."""
+        scores = {n: [s.value, dict(s.numbers)] for n, s in self.scores.items()}
+        return {"potential": self.potential, "scores": scores, "seconds": self.seconds}
+
+    @classmethod
+    def known(cls, facts: Mapping[str, Any], picture: Float) -> _Tried:
+        """Return what was kept of a candidate."""
+        scores = {n: Score(value, numbers) for n, (value, numbers) in facts["scores"].items()}
+        return cls(facts["potential"], scores, picture, facts["seconds"])
 
 
 def _blended(image: Image, values: Float, alpha: Float) -> NDArray[Any]:

@@ -235,6 +235,7 @@ class Repaint(BaseStep):
             "seen_delta_e_2000": float(delta_e_2000(lab, want)),
             "seen_chroma_difference": float(np.hypot(*lab[1:]) - np.hypot(*want[1:])),
             "seen_pixels": float(count),
+            **{f"seen_lab_{axis}": float(v) for axis, v in zip("lab", lab, strict=True)},
             "contrast_given_up": fit.lift,
         }
         if min(float(np.hypot(*lab[1:])), float(np.hypot(*want[1:]))) >= HUE_CHROMA:
@@ -251,6 +252,11 @@ class Repaint(BaseStep):
             notes.append(
                 f"strength {self.strength:g} puts the wall between its old look and the new paint, so its mean is "
                 f"{distance:.1f} CIELAB from the reference"
+            )
+        if self.match == "seen" and fit.lift >= LIFTED:
+            notes.append(
+                f"{100 * fit.lift:.0f} % of the wall's light and shade was given up so that its mean could be the "
+                'color; --match paint (in Python: match="paint") keeps them, and shows what that paint would look like'
             )
         if fit.hard and self.edge == 0:
             notes.append(
@@ -355,6 +361,8 @@ def _error(before: NDArray[Any], after: NDArray[Any], alpha: Float, noise: float
     return np.clip(np.where(alpha > 0, out, np.float32(0)), 0, 1).astype(np.float32, copy=False)
 
 
+#: From this share of the wall's contrast on that is given up a note says so.
+LIFTED = 0.2
 #: Rounding to 8 bit twice, one sigma.
 ROUNDING_ERROR = 0.41 / 255
 

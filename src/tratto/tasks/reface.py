@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tratto.core.errors import OptionError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Role of the pictures of the character; the second is ``character-2``.
 CHARACTER = "character"
 MOST = 8
+#: Role of a picture of whoever's face in the scene is to be replaced, and how far that face may be from it.
+LIKE, ALIKE = "face_like", 0.6
 REFUSED = (
     "reface works on nobody's face without consent: {consent} NAME states, in your name and sealed into the receipt, "
     "that everybody whose face is used or replaced is an adult and agrees, also where it is your own"
@@ -52,6 +54,7 @@ class RefaceOptions(TaskOptions):
     k_global: int = option(8, "Candidates tried all over, beside the plain warp.", ge=0, le=48)
     m_global: int = option(3, "How many of the best are refined.", ge=0, le=8)
     k_local: int = option(4, "Candidates tried near each of those.", ge=0, le=16)
+    draft: int = option(224, "Width of the face at which candidates are tried; less is quicker.", ge=64, le=512)
     consistency: float = option(1.0, "Weight of how well it fits into the scene.", ge=0, le=100)
     realism: float = option(4.0, "Weight of how real it looks.", ge=0, le=100)
     identity: float = option(1.5, "Weight of how like the character it is.", ge=0, le=100)
@@ -64,6 +67,8 @@ class RefaceOptions(TaskOptions):
         """Refuse to work without consent, and with too many pictures."""
         if not self.consent.strip():
             raise BadOptions(REFUSED)
+        if inputs.get(LIKE) is not None and self.face != 1:
+            raise BadOptions("{face_like} and {face} both say which face of the scene; give one of them")
         given = inputs.get(CHARACTER)
         if isinstance(given, list | tuple) and len(given) > MOST:
             raise BadOptions(f"{{character}}: up to {MOST} pictures of the character, got {len(given)}")
@@ -108,7 +113,8 @@ def prepare(options: RefaceOptions, image: Image, given: Given, services: Servic
     if faces:
         if options.face > len(faces):
             raise OptionError(f"--face {options.face}: the scene has {len(faces)}, see tratto faces")
-        chosen = faces[options.face - 1]
+        like = given.inputs.get(LIKE)
+        chosen = faces[options.face - 1] if like is None else _nearest(faces, like, given, services, notes)
         places["picture"] = _numbers(chosen)
         area, held, glasses = face_mask(scene, chosen.mesh.points, area)
         if glasses:
@@ -126,7 +132,8 @@ def prepare(options: RefaceOptions, image: Image, given: Given, services: Servic
     elif area is None:
         raise OptionError("no face was found in the scene; draw where it is to be and give it with --mask")
     if len(faces) > 1:
-        notes.append(f"the scene has {len(faces)} faces; number {options.face} was replaced (--face)")
+        number = 1 + [f is chosen for f in faces].index(True)
+        notes.append(f"the scene has {len(faces)} faces; number {number} was replaced (--face, --face-like)")
     signs: list[int] = []
     if options.label:
         signs = label_box((scene.shape[0], scene.shape[1]))
@@ -137,6 +144,26 @@ def prepare(options: RefaceOptions, image: Image, given: Given, services: Servic
     settled = options.model_copy(update={"places": places, "signs": tuple(signs)})
     stated = {"kind": "consent", "by": options.consent.strip(), "text": STATED}
     return Prepared(settled, in_16_bits(stored), parts, tuple(notes), inputs, statements=(stated,))
+
+
+def _nearest(faces: Sequence[Face], like: Any, given: Given, services: Services, notes: list[str]) -> Face:
+    """Return the face of a scene that is nearest to the largest one of a reference picture."""
+    from tratto.faces.find import distance, faces_of
+    from tratto.faces.place import upright
+    from tratto.imaging.opening import open_picture
+
+    seen = faces_of(upright(open_picture(like, None, given.limits)), services)
+    if not seen:
+        raise OptionError("no face was found in the picture of --face-like; give one that shows it from the front")
+    apart = [distance(seen[0], f) for f in faces]
+    found = min(range(len(faces)), key=apart.__getitem__)
+    if apart[found] > ALIKE:
+        raise OptionError(
+            f"nobody in the scene is like the picture of --face-like: the nearest face, number {found + 1}, is "
+            f"{apart[found]:.2f} away, and {ALIKE:g} is the most; choose by number with --face"
+        )
+    notes.append(f"face {found + 1} of the scene is nearest to the reference picture, {apart[found]:.2f} away")
+    return faces[found]
 
 
 def plan(options: RefaceOptions, inspection: Inspection) -> Recipe:
@@ -169,6 +196,7 @@ def plan(options: RefaceOptions, inspection: Inspection) -> Recipe:
         k_global=options.k_global,
         m_global=options.m_global,
         k_local=options.k_local,
+        draft=options.draft,
         weights={"consistency": options.consistency, "realism": options.realism, "identity": options.identity},
         label=list(options.signs),
     )

@@ -85,6 +85,8 @@ HEARD_QUALITY, HEARD, SAID = 60.0, 0.7, 1.5
 #: Share of single specks from which they are spoken of.
 SPECKS = 0.002
 
+#: How the reason begins why nothing is sharpened.
+BLUR_STAYS = "the blur stays"
 Grain = Literal["keep", "reduce", "remove"]
 #: What of the grain is taken away.
 GRAIN_STRENGTH = {"reduce": 0.5, "remove": 1.0}
@@ -94,6 +96,8 @@ GRAIN_WORDS = {"reduce": "reduced by half", "remove": "removed"}
 #: They interpolate and remove nothing.
 _ONLY_ENLARGE = ("bicubic", "lanczos")
 _OWN_OR_AUTO = ("auto", "tratto", "tratto-openvino")
+#: Providers that act whenever they are named: nothing here measures the blur of a motion.
+_WHEN_NAMED = ("maxim",)
 
 
 class RestoreOptions(TaskOptions):
@@ -306,10 +310,9 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
             "--grain reduce or remove takes it away (in Python: grain=)"
         )
     steps: list[Step] = []
-    octaves = inspection.octaves
-    if noisy(options, inspection) and octaves is not None and octaves.specks > SPECKS and not any(octaves.even[:1]):
+    if specks := specked(options, inspection):
         reasons.append(
-            f"single specks on {100 * octaves.specks:.1f} % of the pixels: they are not noise to the network, which "
+            f"single specks on {100 * specks:.1f} % of the pixels: they are not noise to the network, which "
             "may leave them; tratto repair finds dust"
         )
     grain = _grain(options, inspection)
@@ -326,9 +329,9 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
     if soft is not None:
         reasons.append(f"blur: edges {soft:.1f} pixels soft ({inspection.blur_sigma.basis})")
         if damage or grain:
-            reasons.append("the blur stays: sharpening would bring noise, grain and blocks out")
+            reasons.append(f"{BLUR_STAYS}: sharpening would bring noise, grain and blocks out")
         elif (doubt := _unsure(inspection)) and options.provider in _OWN_OR_AUTO:
-            reasons.append(f"the blur stays: {doubt}")
+            reasons.append(f"{BLUR_STAYS}: {doubt}")
         elif options.scale > 1:
             reasons.append("the blur is enlarged with the picture")
     if options.scale == 1:
@@ -348,7 +351,12 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
                         params={**known, **_octaves(inspection), **asked},
                     )
                 )
-        elif damage or (soft is not None and options.provider not in _OWN_OR_AUTO) or options.force:
+        elif (
+            damage
+            or (soft is not None and options.provider not in _OWN_OR_AUTO)
+            or options.force
+            or options.provider in _WHEN_NAMED
+        ):
             steps += (cleaning := _denoise(options, inspection))
             reasons += _held(options, cleaning)
             if not damage and soft is None:
@@ -404,6 +412,14 @@ def noisy(options: RestoreOptions, inspection: Inspection) -> bool:
     """Return whether the picture counts as noisy."""
     sigma = noise_of(options, inspection)
     return sigma is not None and (sigma > CLEAN_SIGMA or coarse_noise(options, inspection) is not None)
+
+
+def specked(options: RestoreOptions, inspection: Inspection) -> float:
+    """Return the share of single specks where they are what counts as noise; 0: they are not."""
+    octaves = inspection.octaves
+    if octaves is None or not noisy(options, inspection) or any(octaves.even[:1]):
+        return 0.0
+    return octaves.specks if octaves.specks > SPECKS else 0.0
 
 
 def _unmeasured(options: RestoreOptions, inspection: Inspection) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tratto.cli.guard import GuardedGroup
+from tratto.cli.guard import HELP, GuardedGroup
 from tratto_lab.cli.build import build, check
 from tratto_lab.cli.collect import collect
 from tratto_lab.cli.dedupe import dedupe
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=True,
+    context_settings=HELP,
 )
 app.command()(train)
 app.command()(ablate)

@@ -74,6 +74,9 @@ def eval_damage(
     told: Annotated[
         bool, typer.Option("--told", help="Tell the network which kinds there are (tratto mask find --kind).")
     ] = False,
+    enlarge: Annotated[
+        int, typer.Option(min=1, max=8, help="Enlarge the pictures so many times before they are damaged, as scans.")
+    ] = 1,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="For report.md and .json.")
     ] = None,
@@ -87,7 +90,7 @@ def eval_damage(
         raise typer.BadParameter("--told is for the network that ships, not for --model")
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
-    plan = DamagePlan(seed=seed, limit=limit, kinds=kinds, told=told)
+    plan = DamagePlan(seed=seed, limit=limit, kinds=kinds, told=told, enlarge=enlarge)
     finder = network_finder(threshold) if model is None else yolo_finder(model, threshold)
     if out is not None:
         make_folder(out)  # now: what cannot be written should not be measured for hours first

@@ -40,6 +40,9 @@ class DamagePlan:
         How many kinds of damage each shown picture has: each class in turn, and others drawn at random over it.
     told : bool
         Whether the finder is told the kinds that are there, as by a person who sees the picture.
+    enlarge : int
+        How many times a picture is enlarged (Lanczos) before it is damaged, as a scanner of that many times the
+        resolution shows it. The damage grows along; how fine the finest is does not.
     """
 
     severity: tuple[float, float] = (0.3, 0.9)
@@ -48,6 +51,7 @@ class DamagePlan:
     side: int = 384
     kinds: int = 1
     told: bool = False
+    enlarge: int = 1
 
     def __post_init__(self) -> None:
         low, high = self.severity
@@ -58,6 +62,8 @@ class DamagePlan:
             )
         if self.seed < 0:
             raise OptionError(f"a seed is 0 or more, got {self.seed}")
+        if not 1 <= self.enlarge <= 8:
+            raise OptionError(f"a picture is enlarged 1 to 8 times, got {self.enlarge}")
         if not 1 <= self.kinds <= len(CLASSES):
             raise OptionError(f"a picture has 1 to {len(CLASSES)} kinds of damage, got {self.kinds}")
 
@@ -140,7 +146,7 @@ def evaluate_damage(
     counts = {name: np.zeros(3, np.int64) for name in (*CLASSES, ANY)}
     shown, marked, pixels = 0, 0, 0
     for number, (name, whole, _) in enumerate(load_pictures(folder, plan.limit)):
-        clean = _middle(whole, plan.side)
+        clean = _enlarged(_middle(whole, plan.side), plan.enlarge)
         if min(clean.shape[:2]) < 64:
             continue
         progress(name)
@@ -208,8 +214,9 @@ def to_markdown(report: DamageReport) -> str:
     low, high = report.plan.severity
     each = "" if report.plan.kinds == 1 else f", {report.plan.kinds} kinds of damage at a time"
     intact = f"Of the intact pictures {100 * report.intact_share:.2f} % was marked."
+    size = "" if report.plan.enlarge == 1 else f" enlarged {report.plan.enlarge} times"
     lines = [
-        f"{report.pictures} pictures, each damaged in {len(CLASSES)} ways{each}, of a severity from {low:g} to "
+        f"{report.pictures} pictures{size}, each damaged in {len(CLASSES)} ways{each}, of a severity from {low:g} to "
         f"{high:g}, seed {report.plan.seed}. {'The kinds were told.' if report.plan.told else intact}",
         "",
         "| class | F1 | precision | recall |",
@@ -223,6 +230,16 @@ def _middle(picture: Picture, side: int) -> Picture:
     h, w = min(side, picture.shape[0]), min(side, picture.shape[1])
     y, x = (picture.shape[0] - h) // 2, (picture.shape[1] - w) // 2
     return np.ascontiguousarray(picture[y : y + h, x : x + w], np.float32)
+
+
+def _enlarged(picture: Picture, times: int) -> Picture:
+    """Return a picture enlarged by Lanczos."""
+    if times == 1:
+        return picture
+    import cv2
+
+    height, width = (side * times for side in picture.shape[:2])
+    return np.clip(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LANCZOS4), 0, 1).astype(np.float32)
 
 
 def _rounded(picture: Picture) -> Picture:
