@@ -270,7 +270,7 @@ def _sign(folder: Path, parts: BundleParts, signed: Path, receipt: dict[str, Any
 
     if parts.identity is None:
         raise OutputError("nobody signs this picture")
-    account = credentials.Account(
+    account = credentials.SignedClaim(
         receipt=receipt,
         receipt_bytes=(folder / RECEIPT).read_bytes(),
         maps=(
