@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # installed first and alone, so that nothing else drags in another build of it
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint docs bench bench-ledger bench-server bench-batch clean
+.PHONY: demo test test-lab lint docs bench bench-ledger bench-server bench-batch clean
 
 $(VENV)/pyvenv.cfg:
 	$(PYTHON) -c 'import sys; sys.exit("Tratto needs Python 3.11 or newer; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
@@ -28,9 +28,17 @@ demo: $(VENV)/.base
 	$(BIN)/tratto restore examples/pictures/small.png -o demo-out/enlarged --scale 2 --overwrite
 	@echo "Look into demo-out: each picture has a folder NAME.tratto with report.html beside it."
 
-## Install what the tests need and run them
+# One thread: the pictures are small, and waiting for others costs more than they do. COVERAGE=1 says what no test reaches,
+# and takes half as long again.
+PYTEST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+
+## Install what the tests need and test the product
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(PYTEST) --ignore=tests/lab
+
+## Test the workshop: collecting, corpora, training, evaluation
+test-lab: $(VENV)/.test
+	$(PYTEST) tests/lab
 
 ## Linters, types and the walls of the house
 lint: $(VENV)/.test

@@ -330,7 +330,7 @@ def sign_one(work: Path, side: int) -> dict[str, Any]:
     row["save_signed"] = seconds(lambda: signing.save(result, target, SaveOptions(), source, overwrite=True))
     bundle = target.with_suffix(".tratto")
     data = (bundle / "receipt.json").read_bytes()
-    account = credentials.Account(
+    account = credentials.SignedClaim(
         canonical.loads(data), data, (bundle / "edit-map.png", bundle / "confidence.png"), result.edit_map, None, source
     )  # fmt: skip
     row["sign_alone"] = seconds(lambda: credentials.sign(unsigned, work / "s.png", "png", account, me))

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tratto.core.capability import Captioner, DepthEstimator, StructureFinder
+from tratto.core.capability import Captioner, DepthEstimator, StructureDetector
 from tratto.core.errors import InputError, OptionError, UnsupportedFormat, WeightMismatch
 from tratto.core.image import Depth
 from tratto.providers.caption import QUESTION, MeasuredCaptions, captioner_use, settle_captioner
@@ -103,7 +103,7 @@ def test_a_square_has_four_lines_and_its_edges():
     picture = plain((0.2, 0.2, 0.2), (100, 120))
     picture[30:70, 40:90] = 0.8
     made = open_provider("structure")
-    assert isinstance(made, StructureFinder)
+    assert isinstance(made, StructureDetector)
     found = made.find(picture)
     assert found.edges.dtype == bool
     rows, columns = np.nonzero(found.edges)
@@ -257,7 +257,9 @@ def test_depth_from_python(sight, tmp_path):
 
     shown = (255 * photo()).astype(np.uint8)
     depth = tratto.estimate_depth(shown, sight["zoe"])
-    np.testing.assert_allclose(depth.values, open_depth("dpt", str(sight["zoe"])).estimate(shown / np.float32(255)).values)
+    np.testing.assert_allclose(
+        depth.values, open_depth("dpt", str(sight["zoe"])).estimate(shown / np.float32(255)).values
+    )
     middle, confidence = tratto.estimate_depth_confidence(shown, sight["anything"])
     assert middle.values.shape == confidence.shape == (50, 90)
     assert 0 <= confidence.min() <= confidence.max() <= 1

@@ -269,7 +269,7 @@ class Structure:
 
 
 @runtime_checkable
-class StructureFinder(Describer, Protocol):
+class StructureDetector(Describer, Protocol):
     """Finds edges and straight lines."""
 
     def find(self, picture: NDArray[np.float32]) -> Structure:

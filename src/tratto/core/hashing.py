@@ -7,7 +7,8 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +32,58 @@ class FileFacts:
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""
         return {"sha256": self.sha256, "bytes": self.size}
+
+
+#: Longest file that is kept whole, in bytes.
+MAX_HELD = 64 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class HeldFile(os.PathLike[str]):
+    """A file that was read once: what is decoded from it is what is hashed and copied. To all others it is its path.
+
+    Attributes
+    ----------
+    path : Path
+        Where it was read.
+    data : bytes
+        Its content then.
+    """
+
+    path: Path
+    data: bytes = field(repr=False)
+
+    @cached_property
+    def facts(self) -> FileFacts:
+        """The content's hash and size."""
+        return FileFacts.of(self.data)
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
+
+def hold(path: Path) -> HeldFile | Path:
+    """Read a file once for all that is done with it; one of more than ``MAX_HELD`` bytes stays where it is.
+
+    Returns
+    -------
+    HeldFile or Path
+        The path as it was given where the file is long, or cannot be read: whoever reads it next says why.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "a"
+    >>> file.write_bytes(b"abc")
+    3
+    >>> hold(file).facts.sha256[:8]
+    'ba7816bf'
+    """
+    try:
+        data = read_limited(path, MAX_HELD, links=True)
+    except ReceiptError:
+        return path
+    return HeldFile(path, data)
 
 
 def open_regular(path: Path, links: bool = False) -> BinaryIO:
@@ -66,15 +119,15 @@ def open_regular(path: Path, links: bool = False) -> BinaryIO:
     return os.fdopen(fd, "rb")
 
 
-def read_limited(path: Path, limit: int) -> bytes:
-    """Return the content of a regular file of at most ``limit`` bytes.
+def read_limited(path: Path, limit: int, links: bool = False) -> bytes:
+    """Return the content of a regular file of at most ``limit`` bytes; links are followed for what a user gave only.
 
     Raises
     ------
     ReceiptError
         If it is missing, longer, or not a regular file.
     """
-    with open_regular(path) as f:
+    with open_regular(path, links) as f:
         data = f.read(limit + 1)
     if len(data) > limit:
         raise ReceiptError(f"{path.name} has more than {limit} bytes; that is not one that Tratto wrote")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tratto.core.canonical import MAX_BYTES
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
-from tratto.core.hashing import read_limited
+from tratto.core.hashing import HeldFile, hold, read_limited
 from tratto.core.image import Image, Mask
 from tratto.core.options import Papers, RunOptions, SaveOptions, TaskOptions
 from tratto.core.step import Step
@@ -478,7 +478,8 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
     chosen = masks_for(job, item, alone)
     for one in chosen if isinstance(chosen, list) else (chosen,):
         check_mask_is_another(one, item.source)
-    image = session.open(item.source, item.page)
+    held = hold(item.source)
+    image = session.open(held, item.page)
     fmt = session.output_format(image, job.save)
     task: Any = import_module(task_of(job.options).module)
     run = session.job()
@@ -519,17 +520,17 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
             what = f"{what}: {steps}, about {estimated.seconds:.1f} s"
         return FileOutcome(item.source, item.output, "planned", what, 0, details)
     given = {"picture": image, **inputs}
-    result = run.run(task_of(job.options).name, given, job.options, item.page, item.source)
+    result = run.run(task_of(job.options).name, given, job.options, item.page, held)
     if result.mask is not None:  # as grown, or as found
         details["mask_share"] = round(mask_share(result.mask), 6)
     details["may_change"] = _may_change(result.mask, image)
     replace_it = job.run.overwrite or job.run.skip_existing
     before: list[str] = []
-    source = item.source
+    source: Path | HeldFile = held
     if job.options.following:
         # a job of its own: what is repaired is its input, whose receipt the result's account then holds
         first = item.output.with_name(f"{item.output.stem}-repaired{item.output.suffix}")
-        run.save(result, first, job.save, item.source, replace_it)
+        run.save(result, first, job.save, held, replace_it)
         before = [*result.asked.reasons, f"{first.name} is what is repaired, {item.output.name} made from it"]
         details |= {"first": str(first), "first_warnings": list(result.warnings)}
         run, source = session.job(), first

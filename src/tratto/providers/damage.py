@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tratto.backends.open import open_backend
 from tratto.core.capability import DamageDetector, DescriberInfo
 from tratto.core.errors import MissingWeights, OptionError, UnavailableError, WeightMismatch
-from tratto.imaging.masks import CLASSES, DAMAGE_CHANCE, decided
+from tratto.imaging.masks import CLASSES, DAMAGE_PROBABILITY, decided
 from tratto.imaging.specks import find_specks
 from tratto.models.card import ModelCard
 from tratto.providers.catalogue import Request
@@ -250,7 +250,7 @@ class _Looks(Mapping[str, Float]):
         return len(self._looks[-1])
 
 
-def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_CHANCE) -> dict[str, NDArray[np.bool_]]:
+def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_PROBABILITY) -> dict[str, NDArray[np.bool_]]:
     """Turn what a :class:`NetworkDetector` finds into a mask for each class; see :func:`tratto.imaging.masks.decided`.
 
     Raises

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import InputError, OptionError
-from tratto.imaging.masks import DAMAGE_CHANCE
+from tratto.imaging.masks import DAMAGE_PROBABILITY
 from tratto_lab.evaluation.restore import load_pictures
 from tratto_lab.simulate.damage import CLASSES, natural_unit
 from tratto_lab.simulate.damage_seen import damaged
@@ -20,7 +20,7 @@ Picture = NDArray[np.float32]
 #: Damage of whatever kind.
 ANY = "any"
 #: A picture, and where the kinds are told those, to a mask per class.
-Finder = Callable[..., Mapping[str, NDArray[np.bool_]]]
+Detector = Callable[..., Mapping[str, NDArray[np.bool_]]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class DamagePlan:
     kinds : int
         How many kinds of damage each shown picture has: each class in turn, and others drawn at random over it.
     told : bool
-        Whether the finder is told the kinds that are there, as by a person who sees the picture.
+        Whether the detector is told the kinds that are there, as by a person who sees the picture.
     enlarge : int
         How many times a picture is enlarged (Lanczos) before it is damaged, as a scanner of that many times the
         resolution shows it. The damage grows along; how fine the finest is does not.
@@ -121,18 +121,18 @@ class DamageReport:
 
 
 def evaluate_damage(
-    folder: Path, finder: Finder, plan: DamagePlan, progress: Callable[[str], None] = lambda name: None
+    folder: Path, detector: Detector, plan: DamagePlan, progress: Callable[[str], None] = lambda name: None
 ) -> DamageReport:
     """Damage every picture of a folder in each way in turn, have the damage found, and count pixels.
 
     Each picture is also shown intact: what is marked there is false, and is counted apart as well. (Not where the
-    finder is told the kinds: there are none.)
+    detector is told the kinds: there are none.)
 
     Parameters
     ----------
     folder : Path
         Of clean pictures.
-    finder : callable
+    detector : callable
         (H, W, 3) float32 in [0, 1] to a mask for each class; if ``plan.told``, the kinds come as a second argument.
     plan : DamagePlan
     progress : callable
@@ -153,7 +153,7 @@ def evaluate_damage(
         shown += 1
         intact = _rounded(clean)
         if not plan.told:
-            marked += int(_together(finder(intact)).sum())
+            marked += int(_together(detector(intact)).sum())
         pixels += intact[..., 0].size
         for k, kind in enumerate(CLASSES):
             rng = np.random.default_rng([plan.seed, number, k])
@@ -164,7 +164,7 @@ def evaluate_damage(
                 drawn.append((others[int(one)], float(rng.uniform(*plan.severity))))
             picture, target = damaged(clean, drawn, rng, unit)
             names = (tuple(name for name, _ in drawn),) if plan.told else ()
-            found = finder(_rounded(picture), *names)
+            found = detector(_rounded(picture), *names)
             for j, one in enumerate(CLASSES):
                 counts[one] += _count(np.asarray(found[one], bool), target[..., j] > 0)
             counts[ANY] += _count(_together(found), target.any(axis=2))
@@ -174,8 +174,8 @@ def evaluate_damage(
     return DamageReport(rows, shown, marked / pixels, plan)
 
 
-def network_finder(threshold: float = DAMAGE_CHANCE) -> Finder:
-    """Return the network that ships as a finder.
+def network_detector(threshold: float = DAMAGE_PROBABILITY) -> Detector:
+    """Return the network that ships as a detector.
 
     Raises
     ------
@@ -191,8 +191,8 @@ def network_finder(threshold: float = DAMAGE_CHANCE) -> Finder:
     return lambda picture, kinds=(): masks_of(detector.find(picture, kinds), threshold)
 
 
-def yolo_finder(path: Path, threshold: float = 0.5) -> Finder:
-    """Return a user's YOLO segmentation model as a finder; classes with other names than ours count as any damage."""
+def yolo_detector(path: Path, threshold: float = 0.5) -> Detector:
+    """Return a user's YOLO segmentation model as a detector; classes with other names than ours count as any damage."""
     from tratto.providers.damage import open_yolo
 
     model = open_yolo(path)

@@ -124,11 +124,11 @@ def test_a_finder_that_is_told_the_kinds_is_shown_no_intact_picture(folder):
 def test_enlarged_pictures_are_damaged_at_their_new_size(folder):
     sizes = set()
 
-    def finder(picture):
+    def detector(picture):
         sizes.add(picture.shape[:2])
         return dict.fromkeys(CLASSES, picture[..., 0] > 0.6)
 
-    report = evaluate_damage(folder, finder, DamagePlan(limit=1, enlarge=2))
+    report = evaluate_damage(folder, detector, DamagePlan(limit=1, enlarge=2))
     assert sizes == {(200, 240)}
     assert "enlarged 2 times" in to_markdown(report)
     with pytest.raises(OptionError, match="enlarged"):
