@@ -91,6 +91,14 @@ def test_ray_makes_the_same_bytes_and_catches_errors_in_its_workers(one, tmp_pat
     assert [o["status"] for o in json.loads(again.stdout)].count("skipped") == 6
 
 
+def test_a_cluster_that_does_not_answer_is_said(one, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    done = tratto("restore", one / "in", "-o", tmp_path / "out", "--provider", "nlm", "--on", "ray")
+    assert done.exit_code == 5
+    assert "RAY_ADDRESS" in done.stderr
+
+
 def test_a_run_that_was_killed_goes_on_and_makes_the_same_bytes(one, tmp_path):
     line = ["restore", str(one / "in"), "-o", str(tmp_path / "out"), "--provider", "nlm", "--jobs", "2"]
     code = "from tratto.cli.main import main; main()"
