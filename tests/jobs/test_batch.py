@@ -164,6 +164,21 @@ def test_what_changed_is_not_taken_for_done(tmp_path):
     assert [o["status"] for o in json.loads(made.stdout)] == ["done", "done"]
 
 
+def test_a_mask_that_changed_counts_and_one_of_a_class_too(tmp_path):
+    pictures(tmp_path / "in", 2)
+    for name in ("000", "001"):
+        mask = np.zeros((24, 24), np.uint8)
+        mask[4:8, 4:20] = 255
+        (tmp_path / "masks" / name).mkdir(parents=True)
+        Pil.fromarray(mask).save(tmp_path / "masks" / name / "crack.png")
+    line = ["repair", tmp_path / "in", "-o", tmp_path / "out", "--mask", tmp_path / "masks", "--method", "telea"]
+    assert tratto(*line).exit_code == 0
+    assert tratto(*line).exit_code == 0
+    mask[12:14, 4:20] = 255
+    Pil.fromarray(mask).save(tmp_path / "masks" / "001" / "crack.png")
+    assert tratto(*line).exit_code == 4
+
+
 def test_a_result_that_was_taken_away_is_made_again(tmp_path):
     pictures(tmp_path / "in", 2)
     line = ["restore", tmp_path / "in", "-o", tmp_path / "out", "--provider", "nlm", "--json"]

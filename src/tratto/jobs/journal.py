@@ -140,9 +140,11 @@ def _lines(path: Path) -> Iterable[dict[str, Any]]:
 
 
 def stamp(path: Path) -> list[Any]:
-    """Return what tells that a file is the one it was: its name, size and time; a folder by its name alone."""
+    """Return what tells that a file is the one it was: its name, size and time; of a folder, of each file in it."""
     try:
         facts = os.stat(path)
+        if path.is_dir():
+            return [str(path), *(stamp(inside) for inside in sorted(path.iterdir()) if inside.is_file())]
     except OSError:
         return [str(path)]
-    return [str(path)] if path.is_dir() else [str(path), facts.st_size, facts.st_mtime_ns]
+    return [str(path), facts.st_size, facts.st_mtime_ns]
