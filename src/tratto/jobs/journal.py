@@ -56,7 +56,7 @@ class Journal:
         self.continues = False
         self._known: dict[str, str] = {}
         self._file: IO[bytes] | None = None
-        self._header = {"run": "overwrite" if overwrite else "keep"}
+        self._header: dict[str, str] | None = {"run": "overwrite" if overwrite else "keep"}
         if self.path.exists():
             self._open()
             self._read(overwrite)
@@ -119,7 +119,7 @@ class Journal:
     def _write(self, line: Mapping[str, Any]) -> None:
         file = self._file or self._open()
         lines = [line] if self._header is None else [self._header, line]
-        self._header = None  # type: ignore[assignment]  # said once
+        self._header = None  # said once
         try:
             # a line that a kill cut short must not swallow the next; what a power cut takes is found by its result
             file.write(b"".join(b"\n" + json.dumps(entry).encode() for entry in lines))

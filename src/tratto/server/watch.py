@@ -76,7 +76,7 @@ class Watch:
         self._tiers = dict.fromkeys(TIERS, 0)
         self._drift: tuple[float, Reference | None, dict[str, Any]] = (-FRESH, None, {})
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)  # type: ignore[arg-type]
+        self._registry.register(self)
 
     # -- the page -----------------------------------------------------------------------------------------------
 
