@@ -183,16 +183,16 @@ class Reface(BaseStep):
             lost = [c for c in self.candidates if c["scores"][name] is None]
             why = next((c["missing"][name] for c in lost if c.get("missing", {}).get(name)), "the judge could not say")
             notes.append(
-                f"{name} is missing for {len(lost)} of {len(self.candidates)} candidates ({why}); the neutral {NEUTRAL} "
-                "stands for it"
+                f"{name} is missing for {len(lost)} of {len(self.candidates)} candidates ({why}); the neutral "
+                f"{NEUTRAL} stands for it"
             )
         best = self.candidates[self.winner]
         seen = best["numbers"]
         if "away" in seen and seen["away"] - seen["distance"] < LIKER:
             notes.append(
                 f"the likeness was not reached: the result is {seen['distance']:.2f} from the character and "
-                f"{seen['away']:.2f} from the person who was there; glasses, hair and light of the scene keep it so. Take "
-                "another picture of the character, or another scene"
+                f"{seen['away']:.2f} from the person who was there; glasses, hair and light of the scene keep it so. "
+                "Take another picture of the character, or another scene"
             )
         scores = {n: float(s) for n, s in best["scores"].items() if s is not None}
         record = StepRecord(
@@ -245,8 +245,8 @@ class _Work:
         self.full = full
         if full.hidden > HIDDEN:
             self.notes.append(
-                f"hair or something else hides {100 * full.hidden:.0f} % of the character's face, and skin was continued "
-                "there; a picture with a free face would look better"
+                f"hair or something else hides {100 * full.hidden:.0f} % of the character's face, and skin was "
+                "continued there; a picture with a free face would look better"
             )
         small = target if target.side <= step.draft else target.smaller(step.draft / target.side)
         self.small = full if small is target else Painter(small, lay(picture, points_of, small), engine, services.seed)
