@@ -212,6 +212,7 @@ NOUNS = {
     "identity": "teller of faces",
     "face-swap": "face engine",
     "face-judge": "judge of faces",
+    "face-refiner": "refiner of faces",
 }
 
 _P = "tratto.providers."
@@ -436,6 +437,16 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             generative=True,
             settles=True,
             weight=4,
+        ),
+    },
+    "face-refiner": {
+        "qwen": Row(
+            _P + "refiner",
+            "Qwen-Image-Edit from a folder, through diffusers: repaints light and seams, and invents what it paints",
+            {"model": _FOLDER},
+            generative=True,
+            settles=True,
+            weight=10,
         ),
     },
     "face-judge": {
