@@ -78,7 +78,7 @@ def test_a_wrong_folder_gets_one_clear_line(folder, tmp_path):
     shutil.copytree(folder, broken)
     weights = next((broken / "transformer").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(TrattoError, match="transformer|pipeline"):
+    with pytest.raises(TrattoError, match=r"transformer|pipeline"):
         ask(model=str(broken))
     weights.unlink()
     (broken / "transformer" / "diffusion_pytorch_model.bin").write_bytes(b"\x80\x04")

@@ -211,8 +211,8 @@ NOUNS = {
     "landmarks": "finder of a face's points",
     "identity": "teller of faces",
     "face-swap": "face engine",
-    "face-judge": "judge of faces",
     "face-refiner": "refiner of faces",
+    "face-judge": "judge of faces",
 }
 
 _P = "tratto.providers."
