@@ -516,6 +516,20 @@ class FaceJudge(Describer, Protocol):
 
 
 @runtime_checkable
+class FaceRefiner(Describer, Protocol):
+    """Paints a face that was put in anew from noise of less than all, so that it fits; it invents what it paints."""
+
+    @property
+    def strength(self) -> float:
+        """Share of the way to noise at which a first refinement starts."""
+
+    def refine(
+        self, picture: NDArray[np.float32], mask: NDArray[np.float32], strength: float, seed: int
+    ) -> NDArray[np.float32]:
+        """Refine a picture ((H, W, 3) float32 in [0, 1]) where a mask ((H, W) float32) is above 0; equal elsewhere."""
+
+
+@runtime_checkable
 class FaceSwapper(Describer, Protocol):
     """Puts one face in the place of another; colour, light and edge are fitted by who asks for it."""
 

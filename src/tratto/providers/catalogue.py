@@ -214,6 +214,7 @@ NOUNS = {
     "landmarks": "detector of a face's points",
     "identity": "teller of faces",
     "face-swap": "face engine",
+    "face-refiner": "refiner of faces",
     "face-judge": "judge of faces",
 }
 
@@ -445,6 +446,16 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             generative=True,
             settles=True,
             weight=4,
+        ),
+    },
+    "face-refiner": {
+        "qwen": Row(
+            _P + "refiner",
+            "Qwen-Image-Edit from a folder, through diffusers: repaints light and seams, and invents what it paints",
+            {"model": _FOLDER},
+            generative=True,
+            settles=True,
+            weight=10,
         ),
     },
     "face-judge": {
