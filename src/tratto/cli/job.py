@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import typer
-
-from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
+from tratto.cli.show import ProgressLine, about, emit_json, overall
 from tratto.core.errors import OptionError
 
 T = TypeVar("T")
@@ -61,17 +60,42 @@ def do_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> l
     job = FolderJob(asked.paths, asked.options, run, asked.save, asked.job_inputs, asked.papers)
     notary = notary_of(run.ledger, run.sign)
     outcomes: list[FileOutcome] = []
+    count = 0
+
+    def planned(number: int) -> None:
+        nonlocal count
+        count = number
+
     with ProgressLine() as line:
         session = Session(
             job_limits=asked.limits, forensic=run.forensic, progress=line, notary=notary, device=run.device
         )
-        for outcome in run_folder(job, session, lambda text: line.note(f"note: {text}")):
+        for outcome in run_folder(job, session, lambda text: line.note(f"note: {text}"), planned):
             outcomes.append(outcome)
             if outcome.status == "failed":
                 line.note(f"tratto: {about(outcome.source, outcome.message)}")
-            elif not run.as_json:
+            elif not run.as_json and count <= MANY:
                 _say(outcome, line)
+            if count > MANY:
+                line.count(len(outcomes), count, "pictures")
+        if count > MANY and not run.as_json:
+            line.say(_summary(outcomes))
     return outcomes
+
+
+#: From how many pictures on each has no lines of its own: a counter, one line for each problem and a summary do.
+MANY = 12
+
+
+def _summary(outcomes: list[FileOutcome]) -> str:
+    """Return what became of many pictures, in one line."""
+    counts = Counter(outcome.status for outcome in outcomes)
+    parts = [f"{counts[status]} {status}" for status in ("done", "planned", "skipped", "failed") if counts[status]]
+    alone = sum(not o.details.get("steps") for o in outcomes if o.status == "done")
+    parts += [f"{alone} of the done were left alone"] if alone else []
+    noted = sum(bool(o.details.get("warnings")) for o in outcomes)
+    parts += [f"{noted} with notes (in their reports, and by --json)"] if noted else []
+    return f"{len(outcomes)} pictures: {', '.join(parts)}"
 
 
 def _read(task: Task, given: Mapping[str, Any]) -> Request:
@@ -95,27 +119,27 @@ def _say(outcome: Any, line: ProgressLine) -> None:
     head = f"{outcome.source} -> {outcome.output}"
     if outcome.status == "skipped":
         head = f"{outcome.source}: skipped, {outcome.output}: {outcome.message}"
-    typer.echo(printable(head))
+    line.say(head)
     if outcome.message and outcome.status != "skipped":
-        typer.echo(printable(f"  {outcome.message}"))
+        line.say(f"  {outcome.message}")
     if outcome.details.get("forensic") and outcome.status != "skipped":
-        typer.echo("  forensic: no step may invent detail, full precision, written without loss")
+        line.say("  forensic: no step may invent detail, full precision, written without loss")
     if "mask_share" in outcome.details:
-        typer.echo(f"  mask: {100 * outcome.details['mask_share']:.3g} % of the picture may change")
+        line.say(f"  mask: {100 * outcome.details['mask_share']:.3g} % of the picture may change")
     for record in outcome.details.get("steps", []):
         model = ", ".join(m["id"] for m in record["models"])
         by = f" by {record['provider']}" if record["provider"] else ""
-        typer.echo(printable(f"  {record['step']}{by}" + (f" ({model})" if model else "")))
+        line.say(f"  {record['step']}{by}" + (f" ({model})" if model else ""))
         seen = record["scores"]
         if "seen_lab_distance" in seen:
             hue = f", hue {seen['seen_hue_error']:.2f} degrees" if "seen_hue_error" in seen else ""
-            typer.echo(
+            line.say(
                 f"  as seen: {seen['seen_lab_distance']:.2f} CIELAB from the reference, "
                 f"CIEDE2000 {seen['seen_delta_e_2000']:.2f}{hue}"
             )
     if outcome.status == "done":
-        typer.echo(printable(f"  signed by {outcome.details['signed']}" if outcome.details["signed"] else "  unsigned"))
+        line.say(f"  signed by {outcome.details['signed']}" if outcome.details["signed"] else "  unsigned")
     if outcome.details.get("entry") is not None and outcome.status == "done":
-        typer.echo(f"  entry {outcome.details['entry']} of the ledger")
+        line.say(f"  entry {outcome.details['entry']} of the ledger")
     for warning in outcome.details.get("warnings", []):
         line.note(f"  note: {warning}")

@@ -25,6 +25,23 @@ if TYPE_CHECKING:
 GROUP = "tratto.commands"
 
 
+class GroupedCommand(TyperCommand):
+    """A command whose help shows its options in groups, by the panel each belongs to."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments, the options of the command itself, and each group under its head."""
+        sections: dict[str, list[Any]] = {"Arguments": [], "Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                own = "Arguments" if param.param_type_name == "argument" else "Options"
+                sections.setdefault(getattr(param, "rich_help_panel", None) or own, []).append(record)
+        for head, records in sections.items():
+            if records:
+                with formatter.section(head):
+                    formatter.write_dl(records)
+
+
 class RootGroup(GuardedGroup):
     """The root command.
 
@@ -96,7 +113,7 @@ def _command(name: str, place: str) -> Any:
         from tratto.cli.derive import command_of
 
         task = next(t for t in TASKS if t.name == name)
-        shell.command(name, help=task.summary)(command_of(task))
+        shell.command(name, help=task.summary, cls=GroupedCommand)(command_of(task))
     elif isinstance(target := _loaded(place), typer.Typer):
         shell.add_typer(target, name=name)
     else:

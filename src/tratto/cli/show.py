@@ -35,6 +35,15 @@ def emit_json(data: Any) -> None:
     typer.echo(json.dumps(data, ensure_ascii=True, indent=2, allow_nan=False))
 
 
+def say(as_json: bool, data: Any, *lines: str) -> None:
+    """Print what a command did: JSON for machines, lines for people."""
+    if as_json:
+        emit_json(data)
+        return
+    for line in lines:
+        typer.echo(printable(line))
+
+
 def about(source: Path, message: str) -> str:
     """Return a message that names its file once, with its whole path."""
     for name in (str(source), source.name):
@@ -161,6 +170,8 @@ class ProgressLine:
         self._task: Any = None
         self._stage = ""
         self._told = 0.0
+        self._counter: Any = None
+        self._counted = time.monotonic()
 
     def __enter__(self) -> ProgressLine:
         if self._enabled:
@@ -192,6 +203,26 @@ class ProgressLine:
             from tratto.cli.guard import complain
 
             complain(printable(text))
+
+    def say(self, text: str) -> None:
+        """Print a line of the result on standard output; the bar steps aside, so that the two never share a row."""
+        if self._bar is not None:
+            self._bar.stop()
+        typer.echo(printable(text))
+        if self._bar is not None:
+            self._bar.start()
+
+    def count(self, done: int, total: int, words: str) -> None:
+        """Show how many of many pictures are done, in a bar of its own or in a line now and then."""
+        if self._bar is None:
+            now = time.monotonic()
+            if now - self._counted >= EVERY and done < total:
+                self._counted = now
+                self.note(f"{done} of {total} {words}")
+            return
+        if self._counter is None:
+            self._counter = self._bar.add_task("", total=total)
+        self._bar.update(self._counter, completed=done, total=total, description=f"{done} of {total} {words}")
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show how far a stage is; where there is no terminal, in a line now and then."""

@@ -193,10 +193,13 @@ def in_16_bits(values: NDArray[Any]) -> Mask:
     return Mask(whole / np.float32(65535))
 
 
-def mask_warnings(mask: Mask) -> list[str]:
-    """Return what a user should know about a mask: that it lets hardly anything change."""
+def mask_warnings(mask: Mask, task: str = "") -> list[str]:
+    """Return what a user should know about a mask: that it lets hardly anything change.
+
+    Of a repair that is no news: scratches and creases are thin.
+    """
     share = mask_share(mask)
-    if share >= SMALL_MASK:
+    if share >= SMALL_MASK or (task == "repair" and share > 0):
         return []
     how = "nothing at all" if share == 0 else f"only {100 * share:.2g} %"
     return [f"the mask lets {how} of the picture change; in a mask white means may change"]

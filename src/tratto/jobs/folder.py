@@ -238,7 +238,12 @@ def _mask_for(
     )
 
 
-def run_folder(job: FolderJob, session: Session, note: Callable[[str], None] = _silent) -> Iterator[FileOutcome]:
+def run_folder(
+    job: FolderJob,
+    session: Session,
+    note: Callable[[str], None] = _silent,
+    planned: Callable[[int], None] = lambda count: None,
+) -> Iterator[FileOutcome]:
     """Do a job, yielding the outcome of each picture as it is known.
 
     Parameters
@@ -247,6 +252,8 @@ def run_folder(job: FolderJob, session: Session, note: Callable[[str], None] = _
     session : Session
     note : callable
         Called with what a user should know about the whole job, such as files that were passed over.
+    planned : callable
+        Called once with how many outcomes there will be.
     """
     session.check_options(job.options)
     if session.notary is not None:
@@ -263,6 +270,7 @@ def run_folder(job: FolderJob, session: Session, note: Callable[[str], None] = _
     if session.forensic and job.save.format not in ("auto", "keep"):
         forbid_lossy(job.save.format)  # of every picture, so it is said once
     jobs, failed = plan_jobs(job, session, note)
+    planned(len(jobs) + len(failed))
     yield from failed
     for item in jobs:
         try:
@@ -387,7 +395,7 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
             "warnings": [
                 *notes_of(image),
                 *estimated.warnings,
-                *([] if mask is None else mask_warnings(mask)),
+                *([] if mask is None else mask_warnings(mask, recipe.task)),
                 *format_notes(image, fmt, job.save),
             ],
             "inspection": inspection.to_json(),

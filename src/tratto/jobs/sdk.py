@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from tratto.core.errors import OptionError
+from tratto.core.errors import OptionError, TrattoError
 from tratto.core.inspection import Inspection
 from tratto.core.result import Result
 from tratto.jobs.options import Saved, SaveOptions, as_path
 from tratto.jobs.replaying import Replayed
 from tratto.jobs.session import Session
+
+P, R = ParamSpec("P"), TypeVar("R")
 
 if TYPE_CHECKING:
     from tratto.jobs.faces import Face
@@ -20,6 +23,22 @@ if TYPE_CHECKING:
     from tratto.provenance.trust import Trust
     from tratto.provenance.verify import Verdict
     from tratto.tasks import Task
+
+
+def in_python(function: Callable[P, R]) -> Callable[P, R]:
+    """Make errors of a function name options as Python calls them, not as the command line does."""
+
+    @functools.wraps(function)
+    def called(*arguments: P.args, **given: P.kwargs) -> R:
+        try:
+            return function(*arguments, **given)
+        except TrattoError as e:
+            from tratto.tasks.doors import python_words
+
+            e.args = (python_words(str(e)), *e.args[1:])
+            raise
+
+    return called
 
 
 def job_function(task: Task) -> Callable[..., Result]:
@@ -47,6 +66,7 @@ def job_function(task: Task) -> Callable[..., Result]:
         kept = {role: value for role, value in inputs.items() if role not in made_of}
         return shared.run(task.name, {"picture": picture, **kept}, options, page)
 
+    job = in_python(job)
     job.__name__ = job.__qualname__ = task.name
     job.__module__ = "tratto"
     job.__doc__ = docstring(task)
@@ -54,6 +74,7 @@ def job_function(task: Task) -> Callable[..., Result]:
     return job
 
 
+@in_python
 def save(
     result: Result,
     output: Path | str,
@@ -66,11 +87,13 @@ def save(
     return Session().save(result, output, options, source, overwrite)
 
 
+@in_python
 def inspect(picture: Any, page: int = 0) -> Inspection:
     """Say what is wrong with a picture: noise, JPEG quality, blur, earlier enlargement, clipping."""
     return Session().inspect(picture, page)
 
 
+@in_python
 def find_faces(picture: Any, page: int = 0) -> tuple[Face, ...]:
     """Find the faces of a picture, the largest first; none is an answer.
 
@@ -92,6 +115,7 @@ def find_faces(picture: Any, page: int = 0) -> tuple[Face, ...]:
     return faces_of(as_shown(session.open(picture, page)), session.job().services())
 
 
+@in_python
 def replay(receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
     """Do a job again from its receipt and say how exactly it agrees; see :meth:`Session.replay`."""
     return Session().replay(receipt, source, inputs)
@@ -104,6 +128,7 @@ def verify(path: Path | str, trust: Trust | None = None, bundle: Path | str | No
     return check(path, known=known_models(), trust=trust, bundle=bundle)
 
 
+@in_python
 def audit(
     folder: Path | str,
     trust: Trust | None = None,
@@ -181,8 +206,9 @@ def known_models() -> Known:
     )
 
 
-def revert(path: Path | str, to: Path | str) -> Path:
+@in_python
+def revert(path: Path | str, to: Path | str, overwrite: bool = False) -> Path:
     """Write the exact bytes of the original; see ``tratto.provenance.bundle``."""
     from tratto.provenance.bundle import revert as undo
 
-    return undo(as_path(path, "a picture or its bundle"), as_path(to, "where to write the original"))
+    return undo(as_path(path, "a picture or its bundle"), as_path(to, "where to write the original"), overwrite)

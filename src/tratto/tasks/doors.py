@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import types
+from functools import cache
 from inspect import Parameter, Signature
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from tratto.core.options import SDK, Entry, entries, help_text, with_names
+from tratto.core.options import (
+    COMMON,
+    SDK,
+    Entry,
+    JobLimits,
+    Papers,
+    SaveOptions,
+    entries,
+    help_text,
+    with_names,
+)
 from tratto.tasks import KINDS, TASKS, Task
 
 #: What a function takes beside inputs and options: name, type and what it says.
@@ -78,6 +90,38 @@ def type_stub() -> str:
             lines.append(f"{p.name}: {p.annotation}" + ("" if p.default is Parameter.empty else " = ..."))
         functions += f"def {task.name}(\n" + "".join(f"    {line},\n" for line in lines) + ") -> Result: ...\n"
     return f"{TYPES}{imports}\n{functions}"
+
+
+_FLAG = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*")
+_IN_PYTHON = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*([^()]*?) \(in Python: ([^()]*)\)")
+
+
+def python_words(text: str) -> str:
+    """Return a message with its options called as they are in Python.
+
+    Most messages are made where nobody knows at which door they will be read, and name the command line's flags.
+
+    Examples
+    --------
+    >>> python_words("this would take 90 minutes; choose a faster --provider or raise --max-minutes")
+    'this would take 90 minutes; choose a faster provider or raise JobLimits.minutes'
+    >>> python_words("a.png exists; replace it with --overwrite")
+    'a.png exists; replace it with overwrite=True'
+    """
+    names = _python_names()
+    text = _IN_PYTHON.sub(lambda found: found[2].rstrip("=") + found[1], text)
+    return _FLAG.sub(lambda found: names.get(found[0], found[0].removeprefix("--").replace("-", "_")), text)
+
+
+@cache
+def _python_names() -> dict[str, str]:
+    names = {f"--{i.role}": i.role for task in TASKS for i in task.inputs}
+    for model in (*(task.model for task in TASKS), *COMMON):
+        home = f"{model.__name__}." if model in (SaveOptions, JobLimits, Papers) else ""
+        for entry in entries(model):
+            set_to = f"={not entry.info.default}" if isinstance(entry.info.default, bool) else ""
+            names[entry.flag] = f"{home}{entry.name}{set_to}"
+    return names
 
 
 def type_text(entry: Entry) -> str:
