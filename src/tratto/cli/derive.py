@@ -41,7 +41,7 @@ HEADS = {
     "SaveOptions": "How the result is written",
     "Papers": "On its papers",
     "RunOptions": "How it runs",
-    "JobLimits": "Limits",
+    "JobLimits": "Limits (and --max-input-megapixels; see tratto --help)",
 }
 #: What the command line can do with masks of many pictures.
 FOLDER = "; or a folder with one for each input"

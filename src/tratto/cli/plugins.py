@@ -7,6 +7,7 @@ is asked for, and the help builds no command.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import cache, cached_property
 from inspect import getdoc
@@ -23,6 +24,31 @@ if TYPE_CHECKING:
 
 #: The entry-point group.
 GROUP = "tratto.commands"
+#: The option that lets larger pictures in, of every command.
+LARGER = "--max-input-megapixels"
+
+
+def in_front(line: list[str]) -> list[str]:
+    """Return the words of a line with the option of the root that may stand anywhere before all others.
+
+    Examples
+    --------
+    >>> in_front(["inspect", "a.png", "--max-input-megapixels", "400"])
+    ['--max-input-megapixels', '400', 'inspect', 'a.png']
+    """
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(line)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word == LARGER:
+            front += [word, *([value] if (value := next(words, None)) is not None else [])]
+        elif word.startswith(f"{LARGER}="):
+            front.append(word)
+        else:
+            rest.append(word)
+    return [*front, *rest]
 
 
 class GroupedCommand(TyperCommand):
@@ -52,6 +78,13 @@ class RootGroup(GuardedGroup):
     """
 
     places: ClassVar[Mapping[str, str]] = {}
+
+    def main(self, args: Any = None, *more: Any, **extra: Any) -> Any:
+        """Run; the option that lets larger pictures in may stand anywhere on the line."""
+        given = sys.argv[1:] if args is None else list(args)
+        if any(str(word).partition("=")[0] == LARGER for word in given):
+            args = in_front(given)
+        return super().main(args, *more, **extra)
 
     @cached_property
     def _added(self) -> dict[str, EntryPoint]:

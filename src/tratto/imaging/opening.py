@@ -44,9 +44,33 @@ def as_shown(image: Image) -> NDArray[np.float32]:
     return np.ascontiguousarray(io.oriented(view_rgb(image), image.meta.orientation), np.float32)
 
 
+def without_stream(given: Any, limits: Limits | None = None) -> Any:
+    """Return the bytes of a file object; anything else as it is.
+
+    Parameters
+    ----------
+    given : Any
+        What has a ``read`` method and is no PIL picture is read from where it stands.
+    limits : Limits or None
+        No more than they allow is read.
+
+    Raises
+    ------
+    OptionError
+        If it gives text.
+    """
+    if not hasattr(given, "read") or hasattr(given, "getbands"):
+        return given
+    data = given.read((limits or io.Limits()).max_bytes + 1)
+    if not isinstance(data, bytes):
+        raise OptionError(f"a file object must be open for bytes (mode 'rb'), this one gives {type(data).__name__}")
+    return data
+
+
 def open_picture(picture: Any, page: int | None = None, limits: Limits | None = None) -> Image:
     """Return a picture as :class:`Image`; see :meth:`tratto.Session.open`."""
     page = page_index(page)
+    picture = without_stream(picture, limits)
     if isinstance(picture, Image):
         return picture
     if page and (isinstance(picture, np.ndarray) or hasattr(picture, "getbands")):
@@ -66,7 +90,8 @@ def open_picture(picture: Any, page: int | None = None, limits: Limits | None = 
     if hasattr(picture, "getbands"):
         return io.image_from_pil(picture)
     raise OptionError(
-        f"a picture may be a path, bytes, a NumPy array, a PIL picture or a tratto.Image; got {type(picture).__name__}"
+        "a picture may be a path, bytes, a file object, a NumPy array, a PIL picture or a tratto.Image; got "
+        f"{type(picture).__name__}"
     )
 
 
@@ -146,6 +171,9 @@ def open_mask(mask: Any, image: Image, limits: Limits | None = None) -> Mask:
 
     if isinstance(mask, Mask):
         return in_16_bits(mask.values)
+    mask = without_stream(mask, limits)
+    if isinstance(mask, bytes):
+        mask = open_single(mask, "mask", limits)
     if isinstance(mask, (str, os.PathLike)):
         mask = _mask_file(Path(mask), image, limits or io.Limits())
     elif hasattr(mask, "getbands"):

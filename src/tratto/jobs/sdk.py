@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 from tratto.core.errors import OptionError, TrattoError
 from tratto.core.inspection import Inspection
 from tratto.core.result import Result
-from tratto.jobs.options import Saved, SaveOptions, as_path
+from tratto.jobs import writing
+from tratto.jobs.faces import Face
+from tratto.jobs.options import ENDINGS, Saved, SaveOptions, as_path
 from tratto.jobs.replaying import Replayed
 from tratto.jobs.session import Session
+from tratto.provenance.audit import AuditRow
+from tratto.provenance.consistency import Known
+from tratto.provenance.trust import Trust
+from tratto.provenance.verify import Verdict
+from tratto.tasks import Task
 
 P, R = ParamSpec("P"), TypeVar("R")
-
-if TYPE_CHECKING:
-    from tratto.jobs.faces import Face
-    from tratto.provenance.audit import AuditRow
-    from tratto.provenance.consistency import Known
-    from tratto.provenance.trust import Trust
-    from tratto.provenance.verify import Verdict
-    from tratto.tasks import Task
 
 
 def in_python(function: Callable[P, R]) -> Callable[P, R]:
@@ -46,6 +46,7 @@ def job_function(task: Task) -> Callable[..., Result]:
 
     Its signature and docstring show the task's inputs and options; see :mod:`tratto.tasks.doors`.
     """
+    from tratto.core.options import SDK, entries
     from tratto.tasks.doors import docstring, signature
 
     roles = [i.role for i in task.inputs[1:]]
@@ -71,20 +72,53 @@ def job_function(task: Task) -> Callable[..., Result]:
     job.__module__ = "tratto"
     job.__doc__ = docstring(task)
     job.__signature__ = signature(task)  # type: ignore[attr-defined]
+    # what a type checker reads is in functions.pyi; who asks at run time gets the types themselves
+    del job.__wrapped__  # type: ignore[attr-defined]
+    job.__annotations__ = {
+        "picture": Any,
+        "options": task.model | None,
+        **dict.fromkeys(roles, Any),
+        "page": int | None,
+        "session": Session | None,
+        **{e.name: e.info.annotation for e in entries(task.model, SDK)},
+        "return": Result,
+    }
     return job
 
 
 @in_python
 def save(
     result: Result,
-    output: Path | str,
+    output: Path | str | BinaryIO,
     options: SaveOptions | None = None,
     *,
     source: Any = None,
     overwrite: bool = False,
 ) -> Saved:
-    """Write a result and its bundle; see :meth:`Session.save`. Earlier results stay unless ``overwrite`` is true."""
+    """Write a result and its bundle; see :meth:`Session.save`. Earlier results stay unless ``overwrite`` is true.
+
+    Into a file object goes a ZIP archive that holds both, ``result.png`` (or as the options' format says) and
+    ``result.tratto/``; unpacked, they verify. ``Result.to_pil`` is the picture alone.
+    """
+    if hasattr(output, "write"):
+        return _save_archive(result, output, options, source)
     return Session().save(result, output, options, source, overwrite)
+
+
+def _save_archive(result: Result, stream: BinaryIO, options: SaveOptions | None, source: Any) -> Saved:
+    import tempfile
+    import zipfile
+
+    save = options or SaveOptions()
+    with tempfile.TemporaryDirectory(prefix="tratto-") as folder:
+        ending = (
+            f".{result.main.format}" if result.image is None else ENDINGS[writing.output_format(result.image, save)][0]
+        )
+        saved = Session().save(result, Path(folder, f"result{ending}"), options, source)
+        with zipfile.ZipFile(stream, "w") as archive:  # pictures are compressed already
+            for path in sorted(Path(folder).rglob("*")):
+                archive.write(path, path.relative_to(folder).as_posix())
+    return replace(saved, output=Path(saved.output.name), bundle=Path(saved.bundle.name))
 
 
 @in_python

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
@@ -13,19 +13,17 @@ from tratto.core.options import Papers
 from tratto.core.recipe import Recipe
 from tratto.core.result import Result
 from tratto.engine.cost import Estimated, check_cost, estimate
+from tratto.imaging.io import Limits
 from tratto.imaging.opening import open_mask, open_picture
 from tratto.jobs import writing
 from tratto.jobs.job import Job
 from tratto.jobs.options import ENDINGS, JobLimits, Progress, Saved, SaveOptions, silent
 from tratto.jobs.replaying import Replayed
+from tratto.provenance.notary import Notary
 from tratto.providers.pool import Pool
-
-if TYPE_CHECKING:
-    from tratto.imaging.io import Limits
-    from tratto.provenance.notary import Notary
-    from tratto.tasks.recolor import RecolorOptions
-    from tratto.tasks.repair import RepairOptions
-    from tratto.tasks.restore import RestoreOptions
+from tratto.tasks.recolor import RecolorOptions
+from tratto.tasks.repair import RepairOptions
+from tratto.tasks.restore import RestoreOptions
 
 
 @dataclass(eq=False)

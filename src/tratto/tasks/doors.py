@@ -116,6 +116,7 @@ def python_words(text: str) -> str:
 @cache
 def _python_names() -> dict[str, str]:
     names = {f"--{i.role}": i.role for task in TASKS for i in task.inputs}
+    names["--max-input-megapixels"] = "Limits.max_pixels (in millions)"
     for model in (*(task.model for task in TASKS), *COMMON):
         home = f"{model.__name__}." if model in (SaveOptions, JobLimits, Papers) else ""
         for entry in entries(model):
