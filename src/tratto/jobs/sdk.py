@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, ParamSpec, TypeVar
+from typing import Any, BinaryIO
 
-from tratto.core.errors import OptionError, TrattoError
+from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
 from tratto.core.result import Result
 from tratto.jobs import writing
@@ -21,24 +20,7 @@ from tratto.provenance.consistency import Known
 from tratto.provenance.trust import Trust
 from tratto.provenance.verify import Verdict
 from tratto.tasks import Task
-
-P, R = ParamSpec("P"), TypeVar("R")
-
-
-def in_python(function: Callable[P, R]) -> Callable[P, R]:
-    """Make errors of a function name options as Python calls them, not as the command line does."""
-
-    @functools.wraps(function)
-    def called(*arguments: P.args, **given: P.kwargs) -> R:
-        try:
-            return function(*arguments, **given)
-        except TrattoError as e:
-            from tratto.tasks.doors import python_words
-
-            e.args = (python_words(str(e)), *e.args[1:])
-            raise
-
-    return called
+from tratto.tasks.doors import in_python
 
 
 def job_function(task: Task) -> Callable[..., Result]:

@@ -21,6 +21,7 @@ from tratto.jobs.options import ENDINGS, JobLimits, Progress, Saved, SaveOptions
 from tratto.jobs.replaying import Replayed
 from tratto.provenance.notary import Notary
 from tratto.providers.pool import Pool
+from tratto.tasks.doors import in_python
 from tratto.tasks.recolor import RecolorOptions
 from tratto.tasks.repair import RepairOptions
 from tratto.tasks.restore import RestoreOptions
@@ -162,6 +163,7 @@ class Session:
         """Do a job in one call; see :meth:`tratto.jobs.Job.run`."""
         return self.job().run(task, inputs, options, page, source)
 
+    @in_python
     def restore(
         self,
         picture: Any,
@@ -173,6 +175,7 @@ class Session:
         """Restore one picture; see :func:`tratto.restore`."""
         return self.run("restore", {"picture": picture, "mask": mask}, options, page, source)
 
+    @in_python
     def repair(
         self,
         picture: Any,
@@ -184,6 +187,7 @@ class Session:
         """Fill what a mask marks; see :func:`tratto.repair`."""
         return self.run("repair", {"picture": picture, "mask": mask}, options, page, source)
 
+    @in_python
     def recolor(
         self,
         picture: Any,
@@ -217,6 +221,7 @@ class Session:
         """Return the output format for a file from its header alone."""
         return writing.peek_format(path, save)
 
+    @in_python
     def save(
         self,
         result: Result,
@@ -246,6 +251,7 @@ class Session:
         """
         return self.job().save(result, output, save, source, overwrite)
 
+    @in_python
     def replay(self, receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
         """Do a job again from its receipt and compare.
 

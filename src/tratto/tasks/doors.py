@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import types
+from collections.abc import Callable
 from functools import cache
 from inspect import Parameter, Signature
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
+from tratto.core.errors import TrattoError
 from tratto.core.options import (
     COMMON,
     SDK,
@@ -21,6 +24,7 @@ from tratto.core.options import (
 )
 from tratto.tasks import KINDS, TASKS, Task
 
+P, R = ParamSpec("P"), TypeVar("R")
 #: What a function takes beside inputs and options: name, type and what it says.
 SHARED = (
     ("page", "int | None", "Of files with several, from 0 (the command line counts from 1); None: of a file with one."),
@@ -111,6 +115,20 @@ def python_words(text: str) -> str:
     names = _python_names()
     text = _IN_PYTHON.sub(lambda found: found[2].rstrip("=") + found[1], text)
     return _FLAG.sub(lambda found: names.get(found[0], found[0].removeprefix("--").replace("-", "_")), text)
+
+
+def in_python(function: Callable[P, R]) -> Callable[P, R]:
+    """Make errors of a function name options as Python calls them, not as the command line does."""
+
+    @functools.wraps(function)
+    def called(*arguments: P.args, **given: P.kwargs) -> R:
+        try:
+            return function(*arguments, **given)
+        except TrattoError as e:
+            e.args = (python_words(str(e)), *e.args[1:])
+            raise
+
+    return called
 
 
 @cache
