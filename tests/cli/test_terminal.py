@@ -19,7 +19,7 @@ from tratto.core.errors import OutputError, ReceiptError, TrattoError
 from tratto.tasks.doors import python_words
 
 #: Commands that serve, show help, or whose answer is a page in a browser until they are stopped.
-STAY = {"help", "serve", "lift view", "witness serve"}
+STAY = {"help", "serve", "work", "lift view", "witness serve"}
 
 
 def ran(*words):

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import tratto
 from tratto.cli.main import app
 from tratto.core.errors import OptionError, ReceiptError
-from tratto.provenance.seal import hash_file
+from tratto.core.hashing import hash_file
 
 
 def run(*line):

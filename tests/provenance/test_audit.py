@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tratto.core.canonical import dumps
 from tratto.core.errors import InputError, ReceiptError
 from tratto.provenance import audit as audits
 from tratto.provenance.audit import (
@@ -19,7 +20,6 @@ from tratto.provenance.audit import (
     read_audit,
     summary,
 )
-from tratto.provenance.canonical import dumps
 
 QUICK = AuditOptions(deep=False)
 

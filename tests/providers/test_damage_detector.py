@@ -227,3 +227,21 @@ def test_letterbox_and_back():
     np.testing.assert_array_equal(found[:16] > 0.5, False)
     np.testing.assert_array_equal(found[:, :36] > 0.5, False)
     np.testing.assert_array_equal(found[:, 84:] > 0.5, False)
+
+
+def test_of_a_scan_that_has_dirt_specks_are_looked_for_at_full_size():
+    class Nothing(Brightness):
+        def run(self, inputs):
+            (x,) = inputs.values()
+            planes = np.zeros((1, len(CLASSES) + 1, *x.shape[2:]), np.float32)
+            return {"chance": planes, TOLD_OUTPUT: planes}
+
+    scan = np.full((1200, 1400, 3), 0.4, np.float32)
+    scan[700:703, 300:303] = 0.9
+    detector = NetworkDetector(CARD, Nothing())
+    assert not detector.find(scan)["dirt"].any()
+    assert not detector.find(scan, ("crack",))["dirt"].any()
+    found = detector.find(scan, ("dirt",))
+    assert found["dirt"][700:703, 300:303].min() == 1
+    assert found["dirt"].sum() <= 50
+    assert not detector.find(scan[:800, :900], ("dirt",))["dirt"].any()  # seen in full size by the network

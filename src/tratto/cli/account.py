@@ -126,7 +126,7 @@ _ROLE = re.compile("[a-z][a-z0-9-]*")
 def trust_of(ledger: Path | None, keys: list[str] | None, anchors: Path | None, stamp_anchors: Path | None) -> Trust:
     """Return whom the options of these names say to trust."""
     from tratto.cli.ledger import key_of
-    from tratto.provenance.tiles import LedgerReader
+    from tratto.ledger.tiles import LedgerReader
     from tratto.provenance.trust import Trust
 
     named = tuple(k for k in map(key_of, keys or ()) if k is not None)
@@ -143,7 +143,7 @@ def roots_in(path: Path) -> bytes:
     InputError
         If it cannot be read or holds no certificate.
     """
-    from tratto.provenance.seal import read_limited
+    from tratto.core.hashing import read_limited
     from tratto.provenance.trust import check_roots
 
     try:

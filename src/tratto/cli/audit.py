@@ -40,10 +40,10 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
 ) -> int:
     """Verify everything below a folder: table, JSON and HTML. Works offline."""
+    from tratto.core.canonical import dumps
     from tratto.imaging.io.target import check_no_picture
     from tratto.jobs import audit as audit_below
     from tratto.provenance import audit as audits
-    from tratto.provenance.canonical import dumps
 
     trust = trust_of(ledger, key, anchors, stamp_anchors)
     shown = tuple(only or ())

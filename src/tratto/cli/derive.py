@@ -18,10 +18,8 @@ from tratto.tasks import Input, Task
 if TYPE_CHECKING:
     from tratto.core.options import Entry, JobLimits, Papers, RunOptions, SaveOptions, TaskOptions
 
-#: The pictures that a command works on.
-PATHS = Annotated[list[str], typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="PATH")]
-#: The same, and what else it works on, where a file may list many.
-OPTIONAL_PATHS = Annotated[
+#: The pictures that a command works on; a file may list many instead.
+PATHS = Annotated[
     list[str] | None, typer.Argument(help="Pictures, folders (with sub-folders) or globs.", metavar="[PATH]...")
 ]
 LIST = Annotated[
@@ -53,7 +51,7 @@ def command_of(task: Task) -> Callable[..., None]:
 
     listed = [e for model in (task.model, *COMMON) for e in entries(model, CLI)]
     heads = {e.name: HEADS[model.__name__] for model in COMMON for e in entries(model, CLI)}
-    flags = {e.name: e.flag for e in listed} | {i.role: f"--{i.role}" for i in task.inputs}
+    flags = {e.name: e.flag for e in listed} | {i.role: i.flag for i in task.inputs}
     parameters = [
         *_what(task),
         *(_option(e, flags) for e in listed if e.info.is_required()),
@@ -76,8 +74,8 @@ def _what(task: Task) -> list[Parameter]:
     """Return the parameters that say which pictures."""
     keyword = Parameter.KEYWORD_ONLY
     if not task.listed:
-        return [Parameter("paths", keyword, annotation=PATHS)]
-    optional = {"paths": OPTIONAL_PATHS, "task_file": LIST, "task_id": IDS}
+        return [Parameter("paths", keyword, default=None, annotation=PATHS)]
+    optional = {"paths": PATHS, "task_file": LIST, "task_id": IDS}
     return [Parameter(name, keyword, default=None, annotation=kind) for name, kind in optional.items()]
 
 
@@ -95,7 +93,7 @@ def _input(item: Input) -> Parameter:
     def read(text: str) -> Path | str:
         return text if text in item.words else argument_path(text)
 
-    option = typer.Option(f"--{item.role}", parser=read, metavar="PATH", help=input_help(item))
+    option = typer.Option(item.flag, parser=read, metavar="PATH", help=input_help(item))
     kind: Any = list[Path] if item.repeatable or item.becomes else Path
     return _parameter(item.role, kind | None, option, None)
 
@@ -200,7 +198,10 @@ class Request:
         Of the pictures.
     inputs : dict
         What was given beside them, by role; None: not given.
-    options : TaskOptions
+    fields : dict
+        Options of the task as they were given.
+    options : TaskOptions or None
+        Made of these; None with a manifest, each of whose rows has its own.
     run : RunOptions
     save : SaveOptions
     limits : JobLimits
@@ -211,7 +212,8 @@ class Request:
 
     paths: tuple[str, ...]
     inputs: dict[str, Any]
-    options: TaskOptions
+    fields: dict[str, Any]
+    options: TaskOptions | None
     run: RunOptions
     save: SaveOptions
     limits: JobLimits
@@ -219,9 +221,14 @@ class Request:
     made_into: tuple[str, ...] = ()
 
     @property
+    def given(self) -> dict[str, Any]:
+        """Those of the inputs that were given."""
+        return {role: value for role, value in self.inputs.items() if value is not None}
+
+    @property
     def job_inputs(self) -> dict[str, Any]:
         """Those of the inputs that were given and that no option was made of."""
-        return {role: value for role, value in self.inputs.items() if value is not None and role not in self.made_into}
+        return {role: value for role, value in self.given.items() if role not in self.made_into}
 
 
 def read_request(task: Task, given: Mapping[str, Any], read: Callable[[Any], Any]) -> Request:
@@ -255,12 +262,22 @@ def read_request(task: Task, given: Mapping[str, Any], read: Callable[[Any], Any
         made(model, lambda fields, model=model: model(**fields))
         for model in (RunOptions, SaveOptions, JobLimits, Papers)
     ]
-    options = made(task.model, lambda fields: task.model.of(fields, inputs, read))
+    fields = made(task.model, dict)
+    listed = given["manifest"] is not None
+    if fields is not None and not listed:
+        options = made(task.model, lambda fields: task.model.of(fields, inputs, read))
     if problems:
         raise BadOptions(*problems)
-    task.check(options, inputs)
+    paths = tuple(given["paths"] or ())
+    if listed == bool(paths):
+        raise BadOptions(
+            "give either pictures or {manifest}, which names its own" if listed
+            else f"{task.name} needs a picture to work on, or a list of many: {{manifest}}"
+        )  # fmt: skip
+    if not listed:
+        task.check(options, inputs)
     made_into = tuple(i.role for i in task.inputs if i.becomes)
-    return Request(tuple(given["paths"]), inputs, options, *common, made_into)
+    return Request(paths, inputs, fields, None if listed else options, *common, made_into)
 
 
 def _fields(model: Any, given: Mapping[str, Any]) -> dict[str, Any]:

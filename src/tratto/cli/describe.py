@@ -51,8 +51,8 @@ def describe(
     named = "dpt" if depth_model and depth == "auto" else depth
     depth_use: Any = Use("depth", named, {"model": depth_model} if depth_model else {})
     depths: Any = services.open(services.settle(depth_use))
-    finder: Any = services.open(Use("structure"))
-    caption, deep, structure = captions.caption(rgb), depths.estimate(rgb), finder.find(rgb)
+    detector: Any = services.open(Use("structure"))
+    caption, deep, structure = captions.caption(rgb), depths.estimate(rgb), detector.find(rgb)
     told: dict[str, Any] = {
         "picture": picture.name,
         "width": rgb.shape[1],
@@ -62,7 +62,7 @@ def describe(
         "structure": {
             "edge_share": round(float(structure.edges.mean()), 6),
             "lines": [[round(float(v), 2) for v in line] for line in structure.lines],
-            **_by(finder.info),
+            **_by(detector.info),
         },
     }
     if out is not None:

@@ -64,7 +64,10 @@ def find(
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="A kind of damage that you see in the picture; repeatable. It has no others then."),
+        typer.Option(
+            help="A kind of damage that you see in the picture; repeatable. It has no others then. With dirt, specks "
+            "and hairs of a few pixels are looked for at full size, too."
+        ),
     ] = None,
     cover: Annotated[
         bool, typer.Option("--cover", help="Grow the masks by what the rim of the damage needs, measured across it.")

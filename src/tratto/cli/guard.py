@@ -58,7 +58,7 @@ def guarded(command: Callable[..., int], *arguments: Any, as_json: bool = False)
     except typer.BadParameter:
         raise
     except Exception as e:
-        code = deaf()
+        code = stdout_closed()
         if code == 0 and (words := _about_a_name(e)):
             code = refuse("InputError", words, 3, as_json)
         elif code == 0:
@@ -106,7 +106,7 @@ def refuse(kind: str, message: str, code: int, as_json: bool) -> int:
             emit_json({"error": {"kind": kind, "message": message, "exit_code": code}})
             _flush()
         except OSError:
-            deaf()
+            stdout_closed()
     return code
 
 
@@ -125,7 +125,7 @@ def complain(text: str) -> None:
         typer.echo(text, err=True)
 
 
-def deaf() -> int:
+def stdout_closed() -> int:
     """If standard output takes no more, say so once, give it up, and return the exit code 4; 0 if it is sound."""
     try:
         if sys.stdout is not None:
@@ -209,7 +209,7 @@ class GuardedGroup(TyperGroup):
         except typer.Abort:
             code = refuse("Interrupted", "interrupted", 130, "--json" in given)
         except OSError:
-            code = deaf()
+            code = stdout_closed()
             if code == 0:
                 raise
         except Exception as e:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import tempfile
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from tratto.cli.show import ProgressLine, about, emit_json, overall
+import typer
+
+from tratto.cli.show import ProgressLine, about, overall
 from tratto.core.errors import OptionError
 
 T = TypeVar("T")
@@ -15,6 +22,39 @@ if TYPE_CHECKING:
     from tratto.cli.derive import Request
     from tratto.jobs.folder import FileOutcome
     from tratto.tasks import Task
+
+#: From so many pictures on there is one counter, a line for each problem, and a summary.
+MANY = 20
+#: Most different notes that are told of so many, each once.
+MOST_NOTES = 50
+
+
+class JsonArray:
+    """One JSON array on standard output, kept on the disk until it is whole."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._first = True
+
+    def add(self, item: Any) -> None:
+        """Add an element."""
+        text = json.dumps(item, ensure_ascii=True, indent=2, allow_nan=False).replace("\n", "\n  ")
+        self._file.write(("[\n  " if self._first else ",\n  ") + text)
+        self._first = False
+
+    def emit(self) -> None:
+        """Print it."""
+        self._file.write("[]\n" if self._first else "\n]\n")
+        self._file.seek(0)
+        while part := self._file.read(1 << 16):
+            typer.echo(part, nl=False)
+
+
+@contextlib.contextmanager
+def json_array() -> Iterator[JsonArray]:
+    """Give an array that takes little memory however long it is."""
+    with tempfile.TemporaryFile("w+", encoding="ascii") as file:
+        yield JsonArray(file)
 
 
 def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> int:
@@ -38,64 +78,103 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     jobs = _named(flags, lambda: each_of(task, given))
     for one in jobs[1:]:  # before any of them is done
         _named(flags, lambda one=one: _read(task, one))
-    outcomes = [outcome for one in jobs for outcome in do_task(task, one, flags)]
-    if given["as_json"]:
-        emit_json([o.to_json() for o in outcomes])
-    return overall([o.exit_code for o in outcomes])
+    codes: list[int] = []
+    with json_array() as told:
+        for one in jobs:
+            take = (lambda outcome: told.add(outcome.to_json())) if given["as_json"] else _silent
+            codes += do_task(task, one, flags, take)
+        if given["as_json"]:
+            told.emit()
+    return overall(codes)
 
 
-def do_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> list[FileOutcome]:
+def _silent(outcome: FileOutcome) -> None:
+    return None
+
+
+def do_task(
+    task: Task, given: Mapping[str, Any], flags: Mapping[str, str], take: Callable[[FileOutcome], None]
+) -> list[int]:
     """Do what a command line asks for, and say what became of each picture; see :func:`run_task`.
+
+    Parameters
+    ----------
+    task, given, flags
+        As for :func:`run_task`.
+    take : callable
+        Called with each outcome as it is known.
 
     Returns
     -------
-    list of FileOutcome
+    list of int
+        The exit codes that there were.
     """
-    from tratto.jobs import Session
-    from tratto.jobs.folder import FolderJob, run_folder
-    from tratto.jobs.signing import notary_of
-
     asked = _named(flags, lambda: _read(task, given))
-    run = asked.run
-    job = FolderJob(asked.paths, asked.options, run, asked.save, asked.job_inputs, asked.papers)
-    notary = notary_of(run.ledger, run.sign)
-    outcomes: list[FileOutcome] = []
-    count = 0
-
-    def planned(number: int) -> None:
-        nonlocal count
-        count = number
-
     with ProgressLine() as line:
-        session = Session(
-            job_limits=asked.limits, forensic=run.forensic, progress=line, notary=notary, device=run.device
-        )
-        for outcome in run_folder(job, session, lambda text: line.note(f"note: {text}"), planned):
-            outcomes.append(outcome)
+        return _do(task, asked, line, take)
+
+
+def _do(task: Task, asked: Request, line: ProgressLine, take: Callable[[FileOutcome], None]) -> list[int]:
+    from tratto.jobs.batch import Batch, run_batch
+    from tratto.jobs.crew import Setup
+    from tratto.jobs.folder import FolderJob, Worker, plan_jobs, serially
+    from tratto.jobs.manifest import Defaults, plan_manifest
+
+    run = asked.run
+    setup = Setup(asked.limits, run.forensic, run.device, run.ledger, run.sign)
+    session = setup.session()
+    worker = Worker(session)
+    if asked.options is None:
+        defaults = Defaults(task.name, run, asked.save, asked.fields, asked.given, asked.papers)
+        plan = plan_manifest(run.manifest, defaults, worker)
+    else:
+        job = worker.check(FolderJob(asked.paths, asked.options, run, asked.save, asked.job_inputs, asked.papers))
+        plan = plan_jobs(job, session, lambda text: line.note(f"note: {text}"))
+    for text in dict.fromkeys(text for work in plan.works for text in work.job.options.sends):
+        line.note(f"note: {text}")
+    total = len(plan.works) + len(plan.failed)
+    many = total >= MANY or run.manifest is not None
+    batch = Batch.of(plan, setup, run, many)
+    if not many and batch.size == 1 and run.on == "here":
+        session.progress = line
+    plain = run.dry_run or (total == 1 and not many)
+    counts: Counter[str] = Counter()
+    notes: dict[str, tuple[Path, int]] = {}
+    codes: dict[int, None] = {}
+    begun = time.monotonic()
+    outcomes = serially(plan, worker) if plain else run_batch(batch, session)
+    with contextlib.closing(outcomes):  # whatever stops this, workers end and clear up
+        for outcome in outcomes:
+            counts[outcome.status] += 1
+            codes[outcome.exit_code] = None
+            take(outcome)
             if outcome.status == "failed":
                 line.note(f"tratto: {about(outcome.source, outcome.message)}")
-            elif not run.as_json and count <= MANY:
+            elif many:
+                for warning in outcome.details.get("warnings", []):
+                    first, times = notes.get(warning, (outcome.source, 0))
+                    if times or len(notes) < MOST_NOTES:
+                        notes[warning] = (first, times + 1)
+            elif not run.as_json:
                 _say(outcome, line)
-            if count > MANY:
-                line.count(len(outcomes), count, "pictures")
-        if count > MANY and not run.as_json:
-            line.say(_summary(outcomes))
-    return outcomes
+            if many:
+                line.count(sum(counts.values()), counts["failed"], total)
+    for text, (first, times) in notes.items():
+        line.note(f"note: {about(first, text)}" + (f" (and {times - 1} more)" if times > 1 else ""))
+    if many and not run.as_json:
+        line.say(_summary(counts, time.monotonic() - begun, batch))
+    return list(codes)
 
 
-#: From how many pictures on each has no lines of its own: a counter, one line for each problem and a summary do.
-MANY = 12
+def _summary(counts: Counter[str], seconds: float, batch: Any) -> str:
+    from tratto.jobs.journal import ERRORS
 
-
-def _summary(outcomes: list[FileOutcome]) -> str:
-    """Return what became of many pictures, in one line."""
-    counts = Counter(outcome.status for outcome in outcomes)
-    parts = [f"{counts[status]} {status}" for status in ("done", "planned", "skipped", "failed") if counts[status]]
-    alone = sum(not o.details.get("steps") for o in outcomes if o.status == "done")
-    parts += [f"{alone} of the done were left alone"] if alone else []
-    noted = sum(bool(o.details.get("warnings")) for o in outcomes)
-    parts += [f"{noted} with notes (in their reports, and by --json)"] if noted else []
-    return f"{len(outcomes)} pictures: {', '.join(parts)}"
+    words = {"done": "done", "skipped": "there before", "planned": "planned", "failed": "failed"}
+    parts = [f"{counts[status]} {word}" for status, word in words.items() if counts[status]]
+    made = counts["done"] + counts["planned"]
+    took = f"; {seconds:.0f} s" + (f", {made / seconds:.2g} a second" if made and seconds > 1 else "")
+    where = f"; what failed stands in {batch.out / ERRORS}" if counts["failed"] and not counts["planned"] else ""
+    return f"{sum(counts.values())} pictures: {', '.join(parts)}{took}{where}"
 
 
 def _read(task: Task, given: Mapping[str, Any]) -> Request:

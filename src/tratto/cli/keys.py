@@ -29,7 +29,7 @@ def _default(context: typer.Context, as_json: AsJson = False) -> None:
 @exits
 def _list(as_json: AsJson = False) -> int:
     """List the keys that are here."""
-    from tratto.provenance.keys import keys_folder, list_keys
+    from tratto.ledger.keys import keys_folder, list_keys
 
     spoilt: list[str] = []
     found = list(list_keys(spoilt))
@@ -57,7 +57,7 @@ def _new(
     as_json: AsJson = False,
 ) -> int:
     """Make a key. It is never replaced, and the private half never leaves its folder."""
-    from tratto.provenance.keys import new_key
+    from tratto.ledger.keys import new_key
 
     made = new_key(name, kind, origin)
     if as_json:
@@ -94,7 +94,7 @@ def _access(data: Path | None) -> Access:
 def _api_add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="read, run or verify; repeatable. All three unless given.")
+        list[str] | None, typer.Option(help="read, run, verify (these three unless given) or monitor; repeatable.")
     ] = None,
     quota: Annotated[str | None, typer.Option(help="Most disk space: 500M, 20G.")] = None,
     max_upload: Annotated[str | None, typer.Option(help="Largest file: 100M, 2G.")] = None,

@@ -13,7 +13,7 @@ from tratto.core.errors import InputError, OptionError
 from tratto.core.files import write_bytes
 
 if TYPE_CHECKING:
-    from tratto.provenance.note import VerifierKey
+    from tratto.ledger.note import VerifierKey
 
 ledger_app = group("Record results where nobody can change, shorten or fork the record unnoticed.")
 _Folder = Annotated[Path, path_argument("The ledger's folder.", metavar="DIR")]
@@ -32,8 +32,7 @@ def _new(
     as_json: AsJson = False,
 ) -> int:
     """Begin a ledger."""
-    from tratto.provenance import keys
-    from tratto.provenance.ledger import Ledger
+    from tratto.ledger import Ledger, keys
 
     try:
         keys.key_info(name)
@@ -77,8 +76,8 @@ def _add(
 @exits
 def _show(folder: _Folder, key: _Key = None, as_json: AsJson = False) -> int:
     """Show what a ledger says of itself."""
+    from tratto.ledger.tiles import LedgerReader
     from tratto.provenance.notary import witnesses_of
-    from tratto.provenance.tiles import LedgerReader
 
     reader = LedgerReader(folder, key_of(key))
     signed = [w.name for w in witnesses_of(folder) if reader.note.signed_by(w)]
@@ -107,9 +106,9 @@ def _check(
     as_json: AsJson = False,
 ) -> int:
     """Read every byte of a ledger and compare it with what was signed."""
-    from tratto.provenance.ledger import check
-    from tratto.provenance.proof import older_checkpoint
-    from tratto.provenance.tiles import LedgerReader
+    from tratto.ledger import check
+    from tratto.ledger.proof import older_checkpoint
+    from tratto.ledger.tiles import LedgerReader
 
     named = key_of(key)
     wrong, note = check(folder, named)
@@ -140,8 +139,8 @@ def _request(
 ) -> int:
     """Write what a witness is asked to sign; carry it there by whatever way."""
     from tratto.imaging.io.target import check_no_picture
-    from tratto.provenance.tiles import LedgerReader
-    from tratto.provenance.witness import request
+    from tratto.ledger.tiles import LedgerReader
+    from tratto.ledger.witness import request
 
     check_no_picture(out)
     data = request(LedgerReader(folder), since)
@@ -162,13 +161,13 @@ def _cosign(
     as_json: AsJson = False,
 ) -> int:
     """Publish a witness's signature below the checkpoint."""
+    from tratto.core.hashing import read_limited
+    from tratto.ledger import Ledger
+    from tratto.ledger import witness as witnesses
+    from tratto.ledger.keys import signer_for
+    from tratto.ledger.note import MAX_NOTE
+    from tratto.ledger.tiles import LedgerReader
     from tratto.provenance import notary
-    from tratto.provenance import witness as witnesses
-    from tratto.provenance.keys import signer_for
-    from tratto.provenance.ledger import Ledger
-    from tratto.provenance.note import MAX_NOTE
-    from tratto.provenance.seal import read_limited
-    from tratto.provenance.tiles import LedgerReader
 
     key = key_of(witness)
     if key is None or (answer is None) == (url is None):
@@ -198,10 +197,10 @@ def _stamp(
     as_json: AsJson = False,
 ) -> int:
     """Have the checkpoint time-stamped (RFC 3161): write the query, or take the answer."""
+    from tratto.core.hashing import read_limited
     from tratto.imaging.io.target import check_no_picture
-    from tratto.provenance import timestamp
-    from tratto.provenance.seal import read_limited
-    from tratto.provenance.tiles import LedgerReader
+    from tratto.ledger import timestamp
+    from tratto.ledger.tiles import LedgerReader
 
     checkpoint = LedgerReader(folder).checkpoint
     if (query is None) == (answer is None) or (answer is not None and anchors is None):
@@ -238,7 +237,7 @@ def _verifier(out: _Out, as_json: AsJson = False) -> int:
 
 def key_of(text: str | None) -> VerifierKey | None:
     """Return the key that an option names: the key itself, or a file that holds it."""
-    from tratto.provenance.note import VerifierKey, read_key_file
+    from tratto.ledger.note import VerifierKey, read_key_file
 
     if text is None:
         return None

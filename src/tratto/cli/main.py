@@ -27,6 +27,8 @@ class Commands(RootGroup):
         "lift": "tratto.cli.lift:lift_app",
         "models": "tratto.cli.models:models_app",
         "serve": "tratto.cli.serve:serve",
+        "work": "tratto.cli.serve:work",
+        "monitor": "tratto.cli.monitor:monitor",
         "prompts": "tratto.cli.prompts:prompts_app",
         "keys": "tratto.cli.keys:keys_app",
         "ledger": "tratto.cli.ledger:ledger_app",

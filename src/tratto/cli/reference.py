@@ -62,7 +62,7 @@ def _input(item: Input) -> tuple[str, ...]:
 
     expected = " or ".join(["a file", *item.words]) + ("; repeatable" if item.repeatable else "")
     default = "required" if item.missing else ""
-    return f"`--{item.role}`", f"`{item.role}`", expected, "", default, f"{CLI}, {SDK}, {HTTP}", input_help(item)
+    return f"`{item.flag}`", f"`{item.role}`", expected, "", default, f"{CLI}, {SDK}, {HTTP}", input_help(item)
 
 
 def _row(entry: Entry, home: str) -> tuple[str, ...]:

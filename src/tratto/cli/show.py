@@ -170,8 +170,6 @@ class ProgressLine:
         self._task: Any = None
         self._stage = ""
         self._told = 0.0
-        self._counter: Any = None
-        self._counted = time.monotonic()
 
     def __enter__(self) -> ProgressLine:
         if self._enabled:
@@ -212,17 +210,19 @@ class ProgressLine:
         if self._bar is not None:
             self._bar.start()
 
-    def count(self, done: int, total: int, words: str) -> None:
-        """Show how many of many pictures are done, in a bar of its own or in a line now and then."""
+    def count(self, done: int, failed: int, total: int) -> None:
+        """Show how far a run over many pictures is: one counter."""
+        text = f"{done} of {total} pictures" + (f", {failed} failed" if failed else "")
         if self._bar is None:
             now = time.monotonic()
-            if now - self._counted >= EVERY and done < total:
-                self._counted = now
-                self.note(f"{done} of {total} {words}")
+            if now - self._told >= EVERY and done < total:
+                if self._told:
+                    self.note(text)
+                self._told = now
             return
-        if self._counter is None:
-            self._counter = self._bar.add_task("", total=total)
-        self._bar.update(self._counter, completed=done, total=total, description=f"{done} of {total} {words}")
+        if self._task is None:
+            self._task = self._bar.add_task(text, total=total)
+        self._bar.update(self._task, completed=done, total=total, description=text)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show how far a stage is; where there is no terminal, in a line now and then."""

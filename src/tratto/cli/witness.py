@@ -28,8 +28,8 @@ def _watch(
 ) -> int:
     """Begin to watch a ledger."""
     from tratto.cli.ledger import key_of
-    from tratto.provenance.keys import signer
-    from tratto.provenance.witness import Witness
+    from tratto.ledger.keys import signer
+    from tratto.ledger.witness import Witness
 
     ledger = key_of(key)
     if ledger is None:
@@ -49,11 +49,11 @@ def _sign(
     as_json: AsJson = False,
 ) -> int:
     """Sign one checkpoint and stop: for witnesses without a network."""
+    from tratto.core.hashing import read_limited
     from tratto.imaging.io.target import check_no_picture
-    from tratto.provenance import witness as witnesses
-    from tratto.provenance.keys import signer
-    from tratto.provenance.seal import read_limited
-    from tratto.provenance.tiles import LedgerReader
+    from tratto.ledger import witness as witnesses
+    from tratto.ledger.keys import signer
+    from tratto.ledger.tiles import LedgerReader
 
     check_no_picture(out)
     me = witnesses.Witness(state, signer(name, "witness"))
@@ -79,8 +79,8 @@ def _serve(
     name: _Name = "witness",
 ) -> int:
     """Answer over HTTP until interrupted."""
-    from tratto.provenance import witness as witnesses
-    from tratto.provenance.keys import signer
+    from tratto.ledger import witness as witnesses
+    from tratto.ledger.keys import signer
 
     me = witnesses.Witness(state, signer(name, "witness"))
     with witnesses.serve(me, host, port) as server:

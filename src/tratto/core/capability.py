@@ -6,7 +6,7 @@ What a step needs it states as a :class:`Use`; who can do it stands in ``tratto.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -269,7 +269,7 @@ class Structure:
 
 
 @runtime_checkable
-class StructureFinder(Describer, Protocol):
+class StructureDetector(Describer, Protocol):
     """Finds edges and straight lines."""
 
     def find(self, picture: NDArray[np.float32]) -> Structure:
@@ -436,6 +436,83 @@ class FaceIdentity(Describer, Protocol):
 
     def embed(self, picture: NDArray[np.float32], mesh: FaceMesh) -> NDArray[np.float32]:
         """Return a vector whose Euclidean distance to another's is small where both show the same person."""
+
+
+#: What stands in a sum for a score that is missing.
+NEUTRAL = 5.0
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a judge says, from 0 to 10.
+
+    Attributes
+    ----------
+    value : float or None
+        More is better; None: it is *missing*, the judge could not say.
+    numbers : mapping of str to float
+        What it was made of.
+    why : str
+        Why it is missing.
+    """
+
+    value: float | None
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    why: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Whether the judge could not say."""
+        return self.value is None
+
+    @property
+    def counted(self) -> float:
+        """What goes into a sum."""
+        return NEUTRAL if self.value is None else self.value
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTrial:
+    """A face in a scene for which candidates are judged.
+
+    Attributes
+    ----------
+    scene : (H, W, 3) float32 in [0, 1]
+        The face that is there, cut out with its surroundings, encoded sRGB.
+    points : (468, 3) array
+        Its points.
+    may : (H, W) float32
+        Where it may change: 1, or 0.
+    somebody : bool
+        False where there was no face, and the points are only where one is laid.
+    characters : sequence of (picture, FaceMesh)
+        Whose face it is to be.
+    """
+
+    scene: NDArray[np.float32]
+    points: NDArray[np.float64]
+    may: NDArray[np.float32]
+    somebody: bool
+    characters: Sequence[tuple[NDArray[np.float32], FaceMesh]]
+
+
+@runtime_checkable
+class FaceJudge(Describer, Protocol):
+    """Says how good a face in the place of another is, in one respect.
+
+    What it says counts as *missing* where it cannot say, for whatever reason: it never raises for a single picture.
+    """
+
+    @property
+    def scores(self) -> str:
+        """Which respect: ``"identity"``, ``"realism"`` or ``"consistency"``."""
+
+    def about(self, trial: FaceTrial) -> Callable[[NDArray[np.float32], NDArray[np.float32]], Score]:
+        """Return what judges candidates of one trial; safe in several threads.
+
+        Its arguments are a picture ((H, W, 3) float32, of the scene's size) and how much of each pixel is the new face
+        ((H, W) float32).
+        """
 
 
 @runtime_checkable

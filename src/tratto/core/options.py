@@ -31,6 +31,7 @@ LIMITS = {
 #: Types of fields in words.
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
 LARGEST_SEED = 2**53 - 1
+MOST_WORKERS = 256
 #: JSON schema of a name that can be no path: what a string over HTTP must look like unless it is one of some choices.
 NAME = {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "maxLength": 100}
 
@@ -294,6 +295,11 @@ class TaskOptions(Validated, BaseModel):
     needs: ClassVar[tuple[Need, ...]] = ()
     no_evidence: ClassVar[str] = ""
 
+    @property
+    def sends(self) -> tuple[str, ...]:
+        """What would leave this machine, and where it would go; told before a run."""
+        return ()
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Document the fields."""
@@ -400,6 +406,21 @@ def page_number(text: str) -> int | str:
     return int(text) - 1
 
 
+def worker_count(text: str) -> int | str:
+    """Return how many workers a command line asks for, or ``"auto"``.
+
+    Examples
+    --------
+    >>> worker_count("2"), worker_count("auto")
+    (2, 'auto')
+    """
+    if text == "auto":
+        return text
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise ValueError(f"expected a number from 1 to {MOST_WORKERS}, or auto")
+    return int(text)
+
+
 def _pixels(megapixels: float) -> int:
     if not megapixels > 0:
         raise ValueError("expected more than 0")
@@ -489,6 +510,17 @@ class RunOptions(Validated):
     )
     device: str = option(
         "auto", "Where networks run: auto, cpu, cuda or cuda:N.", expected="auto, cpu, cuda or cuda:N", doors=_HERE
+    )
+    manifest: Path | None = option(
+        None, "Instead of PATH: a CSV or JSON-lines file of pictures (source, task, options, mask, out).",
+        metavar="FILE", doors=_HERE,
+    )  # fmt: skip
+    jobs: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | Literal["auto"] = option(
+        "auto", "Processes that work on pictures side by side: a number, or auto (one for each core).",
+        expected=f"a number from 1 to {MOST_WORKERS}, or auto", cli_type=str, parse=worker_count, doors=_HERE,
+    )  # fmt: skip
+    on: Literal["here", "ray"] = option(
+        "here", "Where they run: here, or on Ray (RAY_ADDRESS, or a cluster started for this run).", doors=_HERE
     )
     as_json: bool = option(False, "Print one JSON document instead of lines.", "--json", doors=_HERE)
 

@@ -50,6 +50,7 @@ def estimate(
     services: Services,
     forensic: bool = False,
     masks: Mapping[str, Mask] | None = None,
+    slow: float | None = None,
 ) -> Estimated:
     """Say what a recipe would do and how long it may take, without doing it.
 
@@ -62,6 +63,8 @@ def estimate(
         Refuse what forensic mode refuses.
     masks : mapping of str to Mask, or None
         As far as they are known: some steps work where their mask is only.
+    slow : float or None
+        How many times as long as the reference machine this one takes; None: it is measured.
 
     Raises
     ------
@@ -94,7 +97,7 @@ def estimate(
         steps.append(step)
     resolved = replace(recipe, steps=tuple(steps))
     opened = image.height * image.width / 1e6
-    seconds = slowness() * (seconds + START + OPENED * opened + WRITTEN * opened * scale**2)
+    seconds = (slowness() if slow is None else slow) * (seconds + START + OPENED * opened + WRITTEN * opened * scale**2)
     return Estimated(resolved, seconds, image.width * scale, image.height * scale, tuple(dict.fromkeys(notes)))
 
 

@@ -21,7 +21,7 @@ Bool = NDArray[np.bool_]
 Points = NDArray[np.float64]
 
 #: Most of the edge that is feathered: pixels, and share of the face's width.
-FEATHER_PIXELS, FEATHER_SHARE = 25.0, 0.09
+FEATHER_PIXELS, FEATHER_SHARE = 25.0, 0.06
 #: What is never painted at the outline: pixels, and share of the face's width.
 ERODE_PIXELS, ERODE_SHARE = 3.0, 0.012
 #: Side of a face at which light and colour, which change slowly, are compared.
@@ -331,7 +331,42 @@ def _hidden(laid: Laid) -> Bool:
     tight = mesh.hull(laid.points, mesh.LIPS, shape)
     for eye, brow in zip(mesh.EYES, mesh.BROWS, strict=True):
         tight |= mesh.hull(laid.points, eye, shape, 0.02 * side) | mesh.hull(laid.points, brow, shape)
+    if region.glasses:  # they come along whole or not at all
+        tight |= mesh.hull(laid.points, mesh.EYES[0] + mesh.EYES[1] + mesh.BROWS[0] + mesh.BROWS[1], shape, 0.13 * side)
     return calm & ~tight
+
+
+def _completed(laid: Laid, hidden: Bool, seed: int) -> tuple[Float, Float]:
+    """Return the character with skin where something hides it, and what may be shown of it (float32, 1 or 0).
+
+    The skin is the smoothest continuation of what is seen of her own, with texture as strong as hers at several sizes:
+    the scene's skin in its place would leave too much of another person.
+    """
+    import cv2
+
+    everything = np.ones(hidden.shape, np.float32)
+    side = mesh.width(laid.points)
+    reach = 2 * max(1, round(0.015 * side)) + 1
+    known = laid.region.skin & ~(cv2.dilate(hidden.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0)
+    if not hidden.any():
+        return laid.picture, everything
+    scale = min(1.0, COARSE / max(side, 1.0))
+    size = (max(4, round(hidden.shape[1] * scale)), max(4, round(hidden.shape[0] * scale)))
+    lab = lab_of(laid.picture)
+    share = np.asarray(cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
+    if np.count_nonzero(share > 0.5) < 16:
+        return laid.picture, 1 - hidden.astype(np.float32)
+    values = cv2.resize(lab * known[..., None], size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-3)[..., None]
+    smooth = _harmonic(values, share > 0.5, 0.03 * COARSE)
+    fill = np.asarray(cv2.resize(smooth, hidden.shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
+    # pores and grain; what is coarser would be blotches
+    fine = (lab[..., 0] - cv2.GaussianBlur(lab[..., 0], (0, 0), max(0.8, 0.012 * side)))[known]
+    noise = np.random.default_rng([seed, 1]).standard_normal(hidden.shape).astype(np.float32)
+    noise -= cv2.GaussianBlur(noise, (0, 0), max(0.8, 0.012 * side))
+    fill[..., 0] += np.float32(1.4826 * float(np.median(np.abs(fine)))) * noise
+    soft = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), max(0.6, 0.012 * side))[..., None]
+    filled = np.clip(cv2.cvtColor(fill, cv2.COLOR_Lab2RGB), 0, 1)
+    return np.asarray(laid.picture + soft * (filled - laid.picture), np.float32), everything
 
 
 class Painter:
@@ -349,10 +384,11 @@ class Painter:
     def __init__(self, target: Target, laid: Laid, engine: FaceSwapper, seed: int = 0) -> None:
         self.target, self.laid, self._engine = target, laid, engine
         self._meshes = FaceMesh(laid.points, 1.0), FaceMesh(target.points, 1.0)
-        shown = 1 - _hidden(laid).astype(np.float32)
+        hidden = _hidden(laid)
         #: Share of the character's face that something hides.
-        self.hidden = 1 - float(shown[laid.region.face].mean()) if laid.region.face.any() else 0.0
-        self._character = np.concatenate([laid.picture, shown[..., None]], axis=2)
+        self.hidden = float(hidden[laid.region.face].mean()) if laid.region.face.any() else 0.0
+        self._character, shown = _completed(laid, hidden, seed)
+        self._character = np.concatenate([self._character, shown[..., None]], axis=2)
         self.lab = lab_of(target.picture)
         self._grain, self._missing = _grain_of(self.lab, target, laid, seed)
         self._blur = _blur_of(target, laid)

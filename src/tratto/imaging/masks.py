@@ -157,14 +157,14 @@ def subtract(mask: NDArray[np.float32], less: Sequence[NDArray[np.float32]]) -> 
 
 
 #: Least chance of our own network that counts as damage: its chances are calibrated so that F1 is near its best.
-DAMAGE_CHANCE = 0.5
+DAMAGE_PROBABILITY = 0.5
 
 
 #: How many times the odds of the threshold the odds at the surest pixel of a find are at least.
 SURE = 20.0
 
 
-def decided(chances: Iterable[NDArray[np.float32]], threshold: float = DAMAGE_CHANCE) -> NDArray[np.bool_]:
+def decided(chances: Iterable[NDArray[np.float32]], threshold: float = DAMAGE_PROBABILITY) -> NDArray[np.bool_]:
     """Turn chances of damage into a mask per class, by two thresholds (hysteresis; Canny 1986).
 
     A connected region of pixels that are likely enough belongs to a class if its surest pixel is: there the odds are

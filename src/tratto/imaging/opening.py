@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tratto.core.artifact import InputPicture
 from tratto.core.errors import OptionError, PictureTooLarge
+from tratto.core.hashing import HeldFile
 from tratto.core.image import Image, Mask
 from tratto.imaging import io
 from tratto.imaging.scratch import allocate
@@ -81,10 +82,11 @@ def open_picture(picture: Any, page: int | None = None, limits: Limits | None = 
     if isinstance(picture, str) and not picture:
         raise OptionError("the path of the picture is empty")
     if isinstance(picture, (str, os.PathLike, bytes, bytearray)):
-        source = bytes(picture) if isinstance(picture, (bytes, bytearray)) else Path(picture)
+        source = bytes(picture) if isinstance(picture, (bytes, bytearray)) else picture
+        source = source if isinstance(source, (bytes, HeldFile)) else Path(source)
         limits = limits or io.Limits()
         if page is None and (count := io.count_pages(source, limits)) > 1:
-            name = "the file" if isinstance(source, bytes) else source.name
+            name = "the file" if isinstance(source, bytes) else Path(source).name
             raise OptionError(f"{name} holds {count} pages or frames; choose one with page=0 to page={count - 1}")
         return io.read_image(source, limits, page=page or 0, scratch=allocate)
     if hasattr(picture, "getbands"):

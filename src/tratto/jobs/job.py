@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from tratto.core.capability import Use
 from tratto.core.errors import Cancelled, ForbiddenStep, OptionError
 from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
+from tratto.core.journal import Journal
 from tratto.core.options import Papers, TaskOptions
 from tratto.core.recipe import Recipe
 from tratto.core.result import Result
@@ -57,6 +60,14 @@ class JobServices(Lender):
         """Return a large array, on disk where memory would not do."""
         self._job.check_cancelled()
         return allocate(shape, dtype)
+
+    def journal(self, key: str) -> Journal:
+        """Return what an earlier run found before it was killed; see :class:`tratto.core.services.Services`."""
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        with contextlib.suppress(RuntimeError):  # nobody's home
+            folder = Path(base) if base else Path.home() / ".cache"
+            return Journal(folder.expanduser() / "tratto" / "unfinished" / f"{key}.jsonl")
+        return Journal(None)
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Report progress; raises to stop the job."""

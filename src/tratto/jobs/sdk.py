@@ -7,7 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tratto.core.errors import OptionError
+from tratto.core.image import Depth
 from tratto.core.inspection import Inspection
 from tratto.core.result import Result
 from tratto.jobs import writing
@@ -129,6 +133,72 @@ def find_faces(picture: Any, page: int = 0) -> tuple[Face, ...]:
 
     session = Session()
     return faces_of(as_shown(session.open(picture, page)), session.job().services())
+
+
+@in_python
+def estimate_depth(picture: Any, model: Path | str = "", page: int = 0) -> Depth:
+    """Estimate how far everything in a picture is, with a network from a folder.
+
+    Parameters
+    ----------
+    picture : path, PIL picture or array
+    model : path or str
+        A folder with MiDaS (DPT), Depth Anything or ZoeDepth in the layout of transformers, or the id of a card that was
+        pulled; "": Depth Anything V2 small, where it was pulled; ``"geometric"``: a stand-in that looks at no pixel.
+    page : int
+        Of a file with several, from 0.
+
+    Returns
+    -------
+    Depth
+        (H, W) float32 of the picture as it is shown, upright; ``unit`` and ``nearer_is`` say what its numbers are.
+
+    Raises
+    ------
+    UnavailableError
+        If the extra ``diffusion`` or the weights are missing.
+    OptionError, WeightMismatch, UnsupportedFormat
+        If the folder holds no such network, broken weights, or pickles.
+    """
+    estimator, shown = _depth_estimator(picture, model, page)
+    made: Depth = estimator.estimate(shown)
+    return made
+
+
+@in_python
+def estimate_depth_confidence(
+    picture: Any, model: Path | str = "", page: int = 0
+) -> tuple[Depth, NDArray[np.float32]]:
+    """Estimate depth as :func:`estimate_depth` does, several times, and say how far the estimates agree.
+
+    Returns
+    -------
+    Depth
+        The median of the picture's, its mirror image's, and those of it at 0.75 and 1.25 times its size.
+    (H, W) float32 in [0, 1]
+        How well they agree; 1 = fully. See :func:`tratto.providers.depth.confident`.
+
+    Raises
+    ------
+    TrattoError
+        As for :func:`estimate_depth`.
+    """
+    from tratto.providers.depth import confident
+
+    return confident(*_depth_estimator(picture, model, page))
+
+
+def _depth_estimator(picture: Any, model: Path | str, page: int) -> tuple[Any, NDArray[np.float32]]:
+    from tratto.core.capability import DepthEstimator, Use
+    from tratto.imaging.opening import as_shown
+    from tratto.providers.catalogue import settle
+
+    session, named = Session(), str(model)
+    if named == "geometric":
+        use: Use[DepthEstimator] = Use("depth", named)
+    else:
+        use = Use("depth", "dpt", {"model": named} if named else {})
+    return session.job().services().open(settle(use, session.device)), as_shown(session.open(picture, page))
 
 
 @in_python

@@ -19,9 +19,9 @@ from pathlib import Path
 from string import Template
 from typing import Any, cast
 
+from tratto.core import canonical
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
 from tratto.core.text import shown
-from tratto.provenance import canonical
 from tratto.provenance.bundle import ORIGINAL_ENDINGS, SUFFIX, find_bundle
 from tratto.provenance.commit import is_leftover
 from tratto.provenance.consistency import Known

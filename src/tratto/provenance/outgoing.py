@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tratto.core import canonical
 from tratto.core.errors import OptionError
 from tratto.core.image import Image
 from tratto.core.options import SaveOptions
@@ -21,7 +22,7 @@ from tratto.core.result import Result
 from tratto.imaging.io import exif as exif_blocks
 from tratto.imaging.io import geo, photoshop
 from tratto.imaging.scratch import release
-from tratto.provenance import canonical, xmp
+from tratto.provenance import xmp
 from tratto.provenance.receipt import EXISTING, validate_receipt
 
 #: So long a run of base64 in XMP is a picture.

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tratto.core.errors import InputError, ReceiptError, UnavailableError
+from tratto.core.hashing import read_limited
+from tratto.ledger.proof import MAX_PROOF, read_proof
 from tratto.provenance.bundle import LEDGER, OBSERVED, Bundle, find_output, read_bundle
 from tratto.provenance.bundle.read import some_bundle
 from tratto.provenance.consistency import Known
-from tratto.provenance.proof import MAX_PROOF, read_proof
-from tratto.provenance.seal import read_limited
 
 if TYPE_CHECKING:
     from tratto.provenance.report import ReportInputs

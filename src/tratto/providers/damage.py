@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from tratto.backends.open import open_backend
 from tratto.core.capability import DamageDetector, DescriberInfo
 from tratto.core.errors import MissingWeights, OptionError, UnavailableError, WeightMismatch
-from tratto.imaging.masks import CLASSES, DAMAGE_CHANCE, decided
+from tratto.imaging.masks import CLASSES, DAMAGE_PROBABILITY, decided
+from tratto.imaging.specks import find_specks
 from tratto.models.card import ModelCard
 from tratto.providers.catalogue import Request
 from tratto.providers.described import NetworkDescriber
@@ -94,7 +95,8 @@ class NetworkDetector(NetworkDescriber):
         """Return the probability of each class of damage, and of any, for every pixel.
 
         The network looks at the picture in several sizes (:meth:`sizes`), and what it answers is joined before anything
-        is decided (:func:`joined`).
+        is decided (:func:`joined`). In a scan that is known to have dirt, dust and hairs that no look shows are looked
+        for in full size (:func:`tratto.imaging.specks.find_specks`).
 
         Parameters
         ----------
@@ -119,7 +121,9 @@ class NetworkDetector(NetworkDescriber):
             if kind not in CLASSES:
                 raise OptionError(f"a kind of damage is one of {', '.join(CLASSES)}; got {kind!r}")
         sizes = self.sizes(*picture.shape[:2])
-        return _Looks([self._look(picture, size, kinds) for size in sizes], picture.shape[1::-1])
+        small = SPECKS in kinds and sizes[-1] != picture.shape[1::-1]
+        dust = find_specks(picture) if small else None
+        return _Looks([self._look(picture, size, kinds) for size in sizes], picture.shape[1::-1], dust)
 
     def sizes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
         """Return the sizes (width, height) at which a picture is looked at; see :func:`look_sizes`."""
@@ -222,8 +226,10 @@ class _Looks(Mapping[str, Float]):
     once are large.
     """
 
-    def __init__(self, looks: Sequence[Mapping[str, Float]], size: tuple[int, int]) -> None:
-        self._looks, self._size = looks, size
+    def __init__(
+        self, looks: Sequence[Mapping[str, Float]], size: tuple[int, int], dust: NDArray[np.bool_] | None = None
+    ) -> None:
+        self._looks, self._size, self._dust = looks, size, dust
 
     def __getitem__(self, name: str) -> Float:
         import cv2
@@ -233,6 +239,8 @@ class _Looks(Mapping[str, Float]):
         plane = joined(name, planes)
         if size != self._size:
             plane = cv2.resize(plane, self._size, interpolation=cv2.INTER_LINEAR)
+        if self._dust is not None and name in (SPECKS, ANY):
+            plane = np.maximum(plane, self._dust)
         return np.asarray(plane, np.float32)
 
     def __iter__(self) -> Iterator[str]:
@@ -242,7 +250,7 @@ class _Looks(Mapping[str, Float]):
         return len(self._looks[-1])
 
 
-def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_CHANCE) -> dict[str, NDArray[np.bool_]]:
+def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_PROBABILITY) -> dict[str, NDArray[np.bool_]]:
     """Turn what a :class:`NetworkDetector` finds into a mask for each class; see :func:`tratto.imaging.masks.decided`.
 
     Raises

@@ -18,7 +18,7 @@ from tratto.core.step import BaseStep, StepRecord
 from tratto.imaging.color import delta_e_2000, linear_to_srgb, profile_is_used, srgb_to_lab, srgb_to_linear, view_wide
 from tratto.imaging.matting import coverage
 from tratto.imaging.paint import HUE_CHROMA, circular_difference
-from tratto.imaging.repaint import MATCHES, PATTERNS, Fit, Match, Painter, Wish, look_at_wall
+from tratto.imaging.repaint import MATCHES, PATTERNS, Fit, Match, Painter, RepaintTarget, look_at_wall
 from tratto.imaging.scratch import release
 from tratto.imaging.shading import largest
 from tratto.imaging.texture import Tile, homography, sample_of
@@ -46,7 +46,7 @@ class Repaint(BaseStep):
     repeat : list of 2 floats
         How many tiles go across and down that rectangle (or the picture).
     match : str
-        ``seen`` or ``paint``; see :class:`tratto.imaging.repaint.Wish`.
+        ``seen`` or ``paint``; see :class:`tratto.imaging.repaint.RepaintTarget`.
     was : list of 3 floats or None
         The old paint, encoded sRGB, where it is known.
     bounce : float or None
@@ -209,13 +209,15 @@ class Repaint(BaseStep):
         color = np.asarray(self.color, np.float64)
         return srgb_to_linear(color).astype(np.float32), np.asarray(srgb_to_lab(color))
 
-    def _wish(self, window: _Window, noise: float, sample: NDArray[np.uint8] | None) -> Wish:
+    def _wish(self, window: _Window, noise: float, sample: NDArray[np.uint8] | None) -> RepaintTarget:
         tile = self._tile(window, sample)
         paint, lab = self._reference(tile)
         was = None if self.was is None else srgb_to_linear(np.asarray(self.was, np.float64)).astype(np.float32)
         match: Match = "seen" if self.match == "seen" else "paint"
         coarse = window.image.bits == 8 and not profile_is_used(window.image)
-        return Wish(paint, lab, match, was, tile, noise, self.bounce, self.pattern, self.stains, self.glossy, coarse)
+        return RepaintTarget(
+            paint, lab, match, was, tile, noise, self.bounce, self.pattern, self.stains, self.glossy, coarse
+        )
 
     def _scores(
         self, lab: NDArray[np.float64], pixels: tuple[int, float], fit: Fit, tile: Tile | None

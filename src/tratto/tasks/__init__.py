@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 KINDS = {
     "picture": "path, bytes, file object, NumPy array, PIL picture or Image",
     "mask": "path, bytes, file object, array, PIL picture or Mask",
+    "capture": "path of a folder of photographs with their cameras",
 }
 
 
@@ -32,7 +33,7 @@ class Input:
     Attributes
     ----------
     role : str
-        Its name at every door: ``--role`` of the command, a keyword in Python, an upload over HTTP.
+        Its name at every door: ``--role`` of the command (with - for _), a keyword in Python, an upload over HTTP.
     help : str
         ``{folder}`` stands for what only the command line can do: a folder with one for each picture;
         ``{classes}`` for one, or what holds one, for each class of damage.
@@ -57,6 +58,11 @@ class Input:
     repeatable: bool = False
     words: tuple[str, ...] = ()
     becomes: str = ""
+
+    @property
+    def flag(self) -> str:
+        """What the command line calls it."""
+        return "--" + self.role.replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -182,6 +188,7 @@ TASKS: tuple[Task, ...] = (
                 repeatable=True,
             ),
             Input("mask", "Grey picture, white where else the scene may change{folder}.", kind="mask"),
+            Input("face_like", "Picture of the person in the scene whose face is to be replaced; it is not kept."),
         ),
         listed=True,
     ),

@@ -96,6 +96,8 @@ GRAIN_WORDS = {"reduce": "reduced by half", "remove": "removed"}
 #: They interpolate and remove nothing.
 _ONLY_ENLARGE = ("bicubic", "lanczos")
 _OWN_OR_AUTO = ("auto", "tratto", "tratto-openvino")
+#: Providers that act whenever they are named: nothing here measures the blur of a motion.
+_WHEN_NAMED = ("maxim",)
 
 
 class RestoreOptions(TaskOptions):
@@ -349,7 +351,12 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
                         params={**known, **_octaves(inspection), **asked},
                     )
                 )
-        elif damage or (soft is not None and options.provider not in _OWN_OR_AUTO) or options.force:
+        elif (
+            damage
+            or (soft is not None and options.provider not in _OWN_OR_AUTO)
+            or options.force
+            or options.provider in _WHEN_NAMED
+        ):
             steps += (cleaning := _denoise(options, inspection))
             reasons += _held(options, cleaning)
             if not damage and soft is None:

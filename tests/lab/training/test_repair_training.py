@@ -552,13 +552,13 @@ def test_training_starts_from_the_packaged_features(photos, pack, tmp_path):
     pytest.importorskip("efficientnet_lite_pytorch")
     from tratto_lab.evaluation.features import packaged_weights
 
-    finder = replace(FIND, name="lite", network_options={}, initial=FEATURES, train_only="decoder", steps=2)
-    folder = run(finder, photos, tmp_path / "runs", pack)
-    net = build_network(finder)
+    detector = replace(FIND, name="lite", network_options={}, initial=FEATURES, train_only="decoder", steps=2)
+    folder = run(detector, photos, tmp_path / "runs", pack)
+    net = build_network(detector)
     assert load_ema(folder, net) == []
     for name, value in folded(packaged_weights(), net.encoder).items():
         torch.testing.assert_close(net.encoder.state_dict()[name], value, atol=1e-6, rtol=0)
-    fresh = build_network(finder)
+    fresh = build_network(detector)
     assert not torch.equal(net.decoder.exit.weight, fresh.decoder.exit.weight)
     with pytest.raises(OptionError, match="finds damage"):
         run(replace(PAINT, name="no", initial=FEATURES), photos, tmp_path / "runs", pack)
@@ -598,7 +598,7 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
     from tratto.providers.damage import ANY, TOLD_OUTPUT, NetworkDetector
 
     folder = run(one, photos, tmp_path / "runs", pack)
-    path = tmp_path / "finder.onnx"
+    path = tmp_path / "detector.onnx"
     measured = export_repair(one, folder, photos, path)
     assert measured["onnx_max_difference"] < 2e-3
     text = CARD.replace('"in-painter"', '"damage"').replace("channels = 4", "channels = 9")
@@ -697,12 +697,12 @@ def test_calibration_counts_what_is_marked_in_the_end():
 
 
 def test_a_calibrated_finder_is_what_was_measured(photos, pack, tmp_path):
-    from tratto_lab.training.damage_calibration import calibrate_finder
+    from tratto_lab.training.damage_calibration import calibrate_detector
 
     folder = run(WHOLE, photos, tmp_path / "runs", pack)
     net = build_network(WHOLE)
     load_ema(folder, net)
-    found = calibrate_finder(net, photos)
+    found = calibrate_detector(net, photos)
     assert len(found["margins"]) == len(found["offsets"]) == len(found["f1"]) == 9
     x = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -717,6 +717,6 @@ def test_a_calibrated_finder_is_what_was_measured(photos, pack, tmp_path):
     torch.testing.assert_close(apart, torch.tensor(found["offsets"])[:, None, None].expand_as(apart)[None][0])
     assert set(net.state_dict()) == set(raw.state_dict())
     with pytest.raises(OptionError, match="held-out"):
-        calibrate_finder(net, tmp_path)
+        calibrate_detector(net, tmp_path)
     with pytest.raises(OptionError, match="which kinds"):
-        calibrate_finder(build_network(FIND), photos)
+        calibrate_detector(build_network(FIND), photos)

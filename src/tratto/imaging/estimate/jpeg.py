@@ -161,9 +161,11 @@ def _lattice() -> NDArray[np.float32]:
     off = c[:, None] - q * np.rint(c[:, None] / q)
     peak = np.zeros_like(off)
     for share, sigma in _ROUNDING:
-        for side in (-1, 0, 1):  # the neighbouring teeth matter only for small steps
-            z = (off + side * q) / np.float32(sigma)
-            peak += np.exp(np.float32(-0.5) * z * z) * np.float32(share / (sigma * math.sqrt(2 * math.pi)))
+        for side in (-1, 0, 1):
+            # the neighbouring teeth, half a step away or more, matter only for small steps
+            near = slice(None) if side == 0 else slice(0, math.ceil(20 * sigma) + 1)
+            z = (off[:, near] + side * q[near]) / np.float32(sigma)
+            peak[:, near] += np.exp(np.float32(-0.5) * z * z) * np.float32(share / (sigma * math.sqrt(2 * math.pi)))
     out: NDArray[np.float32] = np.log(np.float32(_OUTLIER) + q * peak).astype(np.float32)
     # Rounding to zero is what small coefficients of any smooth picture do: it may speak against a step, never for it.
     out[c[:, None] < q / 2] = np.minimum(out[c[:, None] < q / 2], 0)

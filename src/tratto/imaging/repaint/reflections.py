@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.imaging.repaint.kinds import Fit, Wish, three
+from tratto.imaging.repaint.kinds import Fit, RepaintTarget, three
 from tratto.imaging.repaint.layers import Layers
 from tratto.imaging.shading import FLOOR, LUMINANCE, Float, largest
 
@@ -24,7 +24,7 @@ EVEN_GAIN, EVEN_LOSS = 0.9, 0.4
 SEEN_TINT = 0.5
 
 
-def reflections(parts: list[Layers], weights: list[Float], fit: Fit, wish: Wish) -> Fit:
+def reflections(parts: list[Layers], weights: list[Float], fit: Fit, wish: RepaintTarget) -> Fit:
     """Estimate how much light the wall gives itself, and what the new paint makes of it.
 
     With a share ``s`` of a wall's light coming from walls of its own paint ``a``, light grows as ``1 / (1 - s a)``
@@ -81,7 +81,7 @@ def _own_share(parts: list[Layers], weights: list[Float], albedo: NDArray[np.flo
     return float(np.clip(0.7 * float(np.median(found)), 0.05, 0.6))
 
 
-def _level(parts: list[Layers], weights: list[Float], typical: Any, wish: Wish) -> NDArray[np.float64]:
+def _level(parts: list[Layers], weights: list[Float], typical: Any, wish: RepaintTarget) -> NDArray[np.float64]:
     """Return the light, relative to the typical, in which the paint shows its own colour, as factors of the paint.
 
     With the old paint known this is physics: the wall's light divided by it. Without, its color is that of what is

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from tratto.core.artifact import Artifact, Scene
 from tratto.core.errors import InputError, ReceiptError
+from tratto.core.hashing import open_regular
 from tratto.core.image import Image
 from tratto.imaging.artifact import Picture
 from tratto.imaging.io import Limits, digest, read_image
 from tratto.imaging.io.limits import OPTION, usual_pixels
 from tratto.imaging.scratch import allocate
 from tratto.provenance.bundle.read import Bundle
-from tratto.provenance.seal import open_regular
 
 if TYPE_CHECKING:
     from tratto.imaging.io import Limits

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from tratto.core.errors import OutputError, ReceiptError
 from tratto.core.files import atomic_file
+from tratto.core.hashing import FileFacts, hash_file
 from tratto.imaging.io.target import bundle_around, check_name, check_target
 from tratto.provenance.bundle.read import find_original, find_output, read_bundle, some_bundle
-from tratto.provenance.receipt import FileFacts
-from tratto.provenance.seal import hash_file
 
 
 def revert(path: Path, to: Path, overwrite: bool = False) -> Path:
