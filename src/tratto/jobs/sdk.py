@@ -166,9 +166,7 @@ def estimate_depth(picture: Any, model: Path | str = "", page: int = 0) -> Depth
 
 
 @in_python
-def estimate_depth_confidence(
-    picture: Any, model: Path | str = "", page: int = 0
-) -> tuple[Depth, NDArray[np.float32]]:
+def estimate_depth_confidence(picture: Any, model: Path | str = "", page: int = 0) -> tuple[Depth, NDArray[np.float32]]:
     """Estimate depth as :func:`estimate_depth` does, several times, and say how far the estimates agree.
 
     Returns
