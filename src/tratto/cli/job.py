@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from tratto.cli.show import ProgressLine, about, overall, printable
+from tratto.cli.show import ProgressLine, about, overall
 from tratto.core.errors import OptionError
 
 T = TypeVar("T")
@@ -81,10 +81,15 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     codes: list[int] = []
     with json_array() as told:
         for one in jobs:
-            codes += do_task(task, one, flags, lambda outcome: told.add(outcome.to_json()) if given["as_json"] else None)
+            take = (lambda outcome: told.add(outcome.to_json())) if given["as_json"] else _silent
+            codes += do_task(task, one, flags, take)
         if given["as_json"]:
             told.emit()
     return overall(codes)
+
+
+def _silent(outcome: FileOutcome) -> None:
+    return None
 
 
 def do_task(
@@ -157,7 +162,7 @@ def _do(task: Task, asked: Request, line: ProgressLine, take: Callable[[FileOutc
     for text, (first, times) in notes.items():
         line.note(f"note: {about(first, text)}" + (f" (and {times - 1} more)" if times > 1 else ""))
     if many and not run.as_json:
-        typer.echo(printable(_summary(counts, time.monotonic() - begun, batch)))
+        line.say(_summary(counts, time.monotonic() - begun, batch))
     return list(codes)
 
 
@@ -193,27 +198,27 @@ def _say(outcome: Any, line: ProgressLine) -> None:
     head = f"{outcome.source} -> {outcome.output}"
     if outcome.status == "skipped":
         head = f"{outcome.source}: skipped, {outcome.output}: {outcome.message}"
-    typer.echo(printable(head))
+    line.say(head)
     if outcome.message and outcome.status != "skipped":
-        typer.echo(printable(f"  {outcome.message}"))
+        line.say(f"  {outcome.message}")
     if outcome.details.get("forensic") and outcome.status != "skipped":
-        typer.echo("  forensic: no step may invent detail, full precision, written without loss")
+        line.say("  forensic: no step may invent detail, full precision, written without loss")
     if "mask_share" in outcome.details:
-        typer.echo(f"  mask: {100 * outcome.details['mask_share']:.3g} % of the picture may change")
+        line.say(f"  mask: {100 * outcome.details['mask_share']:.3g} % of the picture may change")
     for record in outcome.details.get("steps", []):
         model = ", ".join(m["id"] for m in record["models"])
         by = f" by {record['provider']}" if record["provider"] else ""
-        typer.echo(printable(f"  {record['step']}{by}" + (f" ({model})" if model else "")))
+        line.say(f"  {record['step']}{by}" + (f" ({model})" if model else ""))
         seen = record["scores"]
         if "seen_lab_distance" in seen:
             hue = f", hue {seen['seen_hue_error']:.2f} degrees" if "seen_hue_error" in seen else ""
-            typer.echo(
+            line.say(
                 f"  as seen: {seen['seen_lab_distance']:.2f} CIELAB from the reference, "
                 f"CIEDE2000 {seen['seen_delta_e_2000']:.2f}{hue}"
             )
     if outcome.status == "done":
-        typer.echo(printable(f"  signed by {outcome.details['signed']}" if outcome.details["signed"] else "  unsigned"))
+        line.say(f"  signed by {outcome.details['signed']}" if outcome.details["signed"] else "  unsigned")
     if outcome.details.get("entry") is not None and outcome.status == "done":
-        typer.echo(f"  entry {outcome.details['entry']} of the ledger")
+        line.say(f"  entry {outcome.details['entry']} of the ledger")
     for warning in outcome.details.get("warnings", []):
         line.note(f"  note: {warning}")

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 #: What an input may be, and how it is given from Python.
 KINDS = {
-    "picture": "path, bytes, NumPy array, PIL picture or Image", "mask": "path, array, PIL picture or Mask",
+    "picture": "path, bytes, file object, NumPy array, PIL picture or Image",
+    "mask": "path, bytes, file object, array, PIL picture or Mask",
     "capture": "path of a folder of photographs with their cameras",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
