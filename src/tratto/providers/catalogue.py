@@ -221,7 +221,7 @@ NOUNS = {
 _P = "tratto.providers."
 _R = _P + "restorer."
 _I = _P + "inpainter."
-#: At x1: the network for noise or the one for JPEG traces; ``restore`` chooses by what the inspection found.
+#: At x1: the network for noise or the one for JPEG artefacts; ``restore`` chooses by what the inspection found.
 _OWN = {"network": Param(("noise", "real", "jpeg"))}
 _FOLDER = Param(kind="path", about="folder in the published layout")
 _DIFFUSION = {"model": _FOLDER}  # and many more: settle() of its module knows them
