@@ -6,7 +6,7 @@ What a step needs it states as a :class:`Use`; who can do it stands in ``tratto.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -201,6 +201,32 @@ class Describer(Protocol):
     @property
     def info(self) -> DescriberInfo:
         """Facts about it."""
+
+
+@runtime_checkable
+class ViewMaker(Describer, Protocol):
+    """Makes views of an object from around out of one picture of it; they show what never was seen."""
+
+    def make(
+        self, picture: NDArray[np.float32], elevation: float, seed: int, progress: Callable[[int, int], None]
+    ) -> tuple[Any, ...]:
+        """Make views.
+
+        Parameters
+        ----------
+        picture : (H, W, 4) float32 in [0, 1]
+            Encoded sRGB, upright; alpha says where the object is.
+        elevation : float
+            Degrees that its camera stands above the horizon.
+        seed : int
+        progress : callable
+            ``progress(done, total)``; raising stops.
+
+        Returns
+        -------
+        tuple of tratto.scene.views.View
+            With alpha; the camera of the picture itself stands at -z of their world, at its elevation.
+        """
 
 
 @runtime_checkable
