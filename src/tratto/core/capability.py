@@ -204,6 +204,32 @@ class Describer(Protocol):
 
 
 @runtime_checkable
+class ViewMaker(Describer, Protocol):
+    """Makes views of an object from around out of one picture of it; they show what never was seen."""
+
+    def make(
+        self, picture: NDArray[np.float32], elevation: float, seed: int, progress: Callable[[int, int], None]
+    ) -> tuple[Any, ...]:
+        """Make views.
+
+        Parameters
+        ----------
+        picture : (H, W, 4) float32 in [0, 1]
+            Encoded sRGB, upright; alpha says where the object is.
+        elevation : float
+            Degrees that its camera stands above the horizon.
+        seed : int
+        progress : callable
+            ``progress(done, total)``; raising stops.
+
+        Returns
+        -------
+        tuple of tratto.scene.views.View
+            With alpha; the camera of the picture itself stands at -z of their world, at its elevation.
+        """
+
+
+@runtime_checkable
 class Rasterizer(Protocol):
     """Renders Gaussians and carries gradients back; the contract is :class:`tratto.scene.rasterize.Draws`."""
 

@@ -205,6 +205,7 @@ NOUNS = {
     "captioner": "captioner",
     "depth": "depth estimator",
     "rasterizer": "rasterizer",
+    "views": "maker of views",
     "structure": "detector of edges and lines",
     "damage": "damage detector",
     "estimator": "degradation estimator",
@@ -224,6 +225,12 @@ _I = _P + "inpainter."
 #: At x1: the network for noise or the one for JPEG artefacts; ``restore`` chooses by what the inspection found.
 _OWN = {"network": Param(("noise", "real", "jpeg"))}
 _FOLDER = Param(kind="path", about="folder in the published layout")
+#: Of what makes views by taking noise away.
+_DIFFUSES = {
+    "model": _FOLDER,
+    "steps": Param(low=1, high=1000, about="steps in which noise is taken away"),
+    "guidance": Param(low=1, high=50, about="weight of the picture; 1 is none"),
+}
 _DIFFUSION = {"model": _FOLDER}  # and many more: settle() of its module knows them
 _FILE = Param(kind="path", about="the .onnx file, or the folder that holds it")
 _OTHER = Param(("yes", "no"), about="yes: another file than the published one may have its name")
@@ -364,6 +371,20 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             auto=True,
             variant="geometric",
             stand_in="a depth network",
+        ),
+    },
+    "views": {
+        "syncdreamer": Row(
+            _P + "views", "SyncDreamer from a converted folder: 16 views at an elevation of 30 degrees", _DIFFUSES,
+            variant="syncdreamer", generative=True, settles=True, weight=6,
+        ),
+        "zero123plus": Row(
+            _P + "views", "Zero123++ v1.2 from a folder: 6 views; its weights are for non-commercial use", _DIFFUSES,
+            variant="zero123plus", generative=True, settles=True, weight=6,
+        ),
+        "triposr": Row(
+            _P + "views", "TripoSR from a converted folder: a field of density and colour, seen from 16 sides",
+            {"model": _FOLDER}, variant="triposr", generative=True, settles=True, weight=4,
         ),
     },
     "rasterizer": {
