@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         SaveOptions,
         Session,
         audit,
+        estimate_depth,
+        estimate_depth_confidence,
         find_faces,
         inspect,
         replay,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from tratto.provenance.notary import Notary
     from tratto.provenance.trust import Trust
     from tratto.tasks.lift import LiftOptions
+    from tratto.tasks.lift_photo import LiftPhotoOptions
     from tratto.tasks.recolor import RecolorOptions
     from tratto.tasks.repair import RepairOptions
     from tratto.tasks.restore import RestoreOptions
@@ -46,12 +49,14 @@ _NAMES = {
     "tratto.provenance.notary": ("Notary",),
     "tratto.provenance.trust": ("Trust",),
     "tratto.tasks.lift": ("LiftOptions",),
+    "tratto.tasks.lift_photo": ("LiftPhotoOptions",),
     "tratto.tasks.recolor": ("RecolorOptions",),
     "tratto.tasks.reface": ("RefaceOptions",),
     "tratto.tasks.repair": ("RepairOptions",),
     "tratto.tasks.restore": ("RestoreOptions",),
     "tratto.jobs": (
-        *("SaveOptions", "Session", "audit", "find_faces", "inspect", "replay", "revert", "save", "verify"),
+        *("SaveOptions", "Session", "audit", "estimate_depth", "estimate_depth_confidence", "find_faces", "inspect"),
+        *("replay", "revert", "save", "verify"),
     ),
     "tratto.jobs.lifting": ("lift",),
     "tratto.jobs.functions": ("recolor", "reface", "repair", "restore"),
@@ -62,6 +67,7 @@ __all__ = [
     "Image",
     "Inspection",
     "LiftOptions",
+    "LiftPhotoOptions",
     "Mask",
     "Notary",
     "Recipe",
@@ -76,6 +82,8 @@ __all__ = [
     "Trust",
     "__version__",
     "audit",
+    "estimate_depth",
+    "estimate_depth_confidence",
     "find_faces",
     "inspect",
     "lift",

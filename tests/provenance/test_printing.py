@@ -4,6 +4,7 @@ import builtins
 import io
 import json
 import re
+from datetime import UTC, datetime
 
 import numpy as np
 import pypdfium2
@@ -63,7 +64,13 @@ def test_all_of_it_is_on_a4_with_page_numbers(make_bundle):
 
 def test_the_same_bundle_gives_the_same_bytes(make_bundle):
     made = make_bundle(scale=2)
-    assert printed(made.bundle) == printed(made.output)
+    when = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
+    data = printed(made.bundle, when=when)
+    assert data == printed(made.output, when=when)
+    document = pypdfium2.PdfDocument(data)
+    assert document.get_metadata_dict()["CreationDate"] == "D:20260301123015+00'00'"
+    assert "Printed 2026-03-01 12:30 UTC." in squeezed(data)
+    document.close()
 
 
 def test_every_page_of_what_was_invented_says_so(make_bundle):

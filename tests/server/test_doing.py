@@ -19,8 +19,7 @@ def server(home):
     """A server whose owner has a ledger and named words."""
     pytest.importorskip("cryptography")
     pytest.importorskip("c2pa")
-    from tratto.provenance import keys
-    from tratto.provenance.ledger import Ledger
+    from tratto.ledger import Ledger, keys
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRATTO_KEYS", str(home / "keys"))
@@ -47,7 +46,7 @@ def told(server, job):
 
 
 def entries(home):
-    from tratto.provenance.tiles import LedgerReader
+    from tratto.ledger.tiles import LedgerReader
 
     return LedgerReader(home / "ledger").size
 

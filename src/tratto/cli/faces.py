@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import argument_path, check_new_png, emit_json, make_folder, path_argument, printable
+from tratto.cli.show import (
+    PageNumber,
+    argument_path,
+    check_new_png,
+    emit_json,
+    make_folder,
+    open_page,
+    path_argument,
+    printable,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +60,7 @@ def faces(
     other: Annotated[
         bool, typer.Option("--other", help="Files of that folder may be others than the published ones.")
     ] = False,
+    page: PageNumber = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -71,7 +81,7 @@ def faces(
     if overlay is not None and overlay == mask:
         raise OptionError("--overlay and --mask name the same file")
     services = Job().services()
-    shown = _upright(picture)
+    shown = _upright(picture, page)
     by = None
     if insightface is not None:
         by = Networks.insightface("" if str(insightface) == "auto" else str(insightface), other)
@@ -108,11 +118,10 @@ def _count(number: int) -> str:
     return f"{number or 'no'} face{'s' * (number != 1)}"
 
 
-def _upright(path: Path) -> Picture:
-    from tratto.imaging import io
+def _upright(path: Path, page: int | None = None) -> Picture:
     from tratto.imaging.opening import as_shown
 
-    return as_shown(io.read_image(path))
+    return as_shown(open_page(path, page))
 
 
 def _lines(told: dict[str, Any]) -> list[str]:

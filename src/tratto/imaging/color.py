@@ -31,7 +31,7 @@ __all__ = [
     "view_wide",
 ]
 
-_BAND_PIXELS = 1 << 16  # temporaries of one band stay inside the second-level cache
+_BAND_PIXELS = 1 << 14  # temporaries of one band stay in the second-level cache and on the heap
 
 # IEC 61966-2-1, linear sRGB to CIE XYZ for D65.
 _XYZ_FROM_RGB = np.array(

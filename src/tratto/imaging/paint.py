@@ -31,7 +31,8 @@ def parse_color(text: str) -> tuple[float, float, float]:
     Parameters
     ----------
     text : str
-        ``#c8d4e0`` or ``#cde`` (the # may be left out), ``rgb(200, 212, 224)`` with 0-255, ``lab(83.9, -1.5, -7.2)``.
+        ``#c8d4e0`` or ``#cde`` (the # may be left out), ``rgb(200, 212, 224)`` with 0-255, ``lab(83.9, -1.5, -7.2)``,
+        or a name of CSS such as ``navajowhite``.
 
     Returns
     -------
@@ -43,8 +44,11 @@ def parse_color(text: str) -> tuple[float, float, float]:
     OptionError
         If it cannot be read, is out of range, or is a Lab colour outside sRGB by more than one step of 255.
     """
-    told = f"a color is #rrggbb, rgb(R, G, B) with 0-255 or lab(L, a, b); got {text!r}"
+    told = f"a color is #rrggbb, rgb(R, G, B) with 0-255, lab(L, a, b) or a name of CSS; got {text!r}"
     stripped = text.strip()
+    from PIL.ImageColor import colormap
+
+    stripped = str(colormap.get(stripped.lower(), stripped))
     found = _HEX.fullmatch(stripped)
     if found:
         code = found.group(1)

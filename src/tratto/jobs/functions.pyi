@@ -87,8 +87,6 @@ def reface(
     face: int = ...,
     engine: str = ...,
     params: dict[str, Any] = ...,
-    refiner: str = ...,
-    refiner_params: dict[str, Any] = ...,
     scorer: tuple[str, ...] = ...,
     scorer_params: dict[str, Any] = ...,
     label: bool = ...,

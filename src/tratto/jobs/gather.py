@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tratto.core.errors import InputError, OptionError, OutputError
+from tratto.core.options import Papers
 from tratto.imaging.io.target import bundle_around
 
 #: File name endings looked for in folders. A file named on the command line is read whatever its name.
@@ -44,6 +45,11 @@ class Source:
 
     path: Path
     relative: Path
+
+    @property
+    def root(self) -> Path:
+        """The folder that was named, or the file's own."""
+        return self.path.parents[len(self.relative.parts) - 1]
 
 
 @dataclass(frozen=True)
@@ -84,11 +90,14 @@ class Target:
     page : int
         From 0.
     output : Path
+    papers : Papers
+        What its receipt states beside the work.
     """
 
     source: Path
     page: int
     output: Path
+    papers: Papers = field(default_factory=Papers)
 
     @property
     def bundle(self) -> Path:

@@ -91,6 +91,8 @@ class Row:
         True if it sends pictures to another machine: named by the user, never tried by ``auto``, not offered over HTTP.
     weight : int
         How much of the pool's bound it takes, opened: 1 for small networks, more for those of gigabytes.
+    twin : str
+        The provider whose networks it runs in another way: where the fastest is asked for, ``auto`` measures both.
     """
 
     module: str
@@ -105,6 +107,7 @@ class Row:
     drawings: bool = False
     sends: bool = False
     weight: int = 1
+    twin: str = ""
 
 
 @dataclass(frozen=True)
@@ -202,25 +205,34 @@ NOUNS = {
     "captioner": "captioner",
     "depth": "depth estimator",
     "rasterizer": "rasterizer",
-    "structure": "finder of edges and lines",
+    "views": "maker of views",
+    "structure": "detector of edges and lines",
     "damage": "damage detector",
     "estimator": "degradation estimator",
     "wall": "wall detector",
     "scorer": "scorer",
     "face": "face detector",
-    "landmarks": "finder of a face's points",
+    "landmarks": "detector of a face's points",
     "identity": "teller of faces",
     "face-swap": "face engine",
     "face-refiner": "refiner of faces",
     "face-judge": "judge of faces",
+    "background": "background remover",
+    "shell": "teller of shapes",
 }
 
 _P = "tratto.providers."
 _R = _P + "restorer."
 _I = _P + "inpainter."
-#: At x1: the network for noise or the one for JPEG traces; ``restore`` chooses by what the inspection found.
+#: At x1: the network for noise or the one for JPEG artefacts; ``restore`` chooses by what the inspection found.
 _OWN = {"network": Param(("noise", "real", "jpeg"))}
 _FOLDER = Param(kind="path", about="folder in the published layout")
+#: Of what makes views by taking noise away.
+_DIFFUSES = {
+    "model": _FOLDER,
+    "steps": Param(low=1, high=1000, about="steps in which noise is taken away"),
+    "guidance": Param(low=1, high=50, about="weight of the picture; 1 is none"),
+}
 _DIFFUSION = {"model": _FOLDER}  # and many more: settle() of its module knows them
 _FILE = Param(kind="path", about="the .onnx file, or the folder that holds it")
 _OTHER = Param(("yes", "no"), about="yes: another file than the published one may have its name")
@@ -247,6 +259,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _OWN,
             (1, 2, 4),
             variant="openvino",
+            twin="tratto",
         ),
         "nlm": Row(_R + "nlm", "non-local means of OpenCV, 8 bit", {"sigma": Param()}, auto=True),
         "wiener": Row(
@@ -268,6 +281,11 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "Real-ESRGAN through ncnn; invents detail",
             {"model": Param(("x4plus", "x4plus-anime", "animevideo"))},
             (2, 3, 4),
+            generative=True,
+        ),
+        "maxim": Row(
+            _R + "maxim",
+            "MAXIM, takes back motion and defocus blur in crops; from a folder of yours; may invent",
             generative=True,
         ),
     },
@@ -342,7 +360,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
     "depth": {
         "dpt": Row(
             _P + "depth",
-            "DPT-Hybrid or Depth Anything from a folder, through transformers",
+            "DPT (MiDaS 3), Depth Anything or ZoeDepth from a folder, through transformers",
             {"model": _FOLDER},
             auto=True,
             variant="dpt",
@@ -355,6 +373,20 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             auto=True,
             variant="geometric",
             stand_in="a depth network",
+        ),
+    },
+    "views": {
+        "syncdreamer": Row(
+            _P + "views", "SyncDreamer from a converted folder: 16 views at an elevation of 30 degrees", _DIFFUSES,
+            variant="syncdreamer", generative=True, settles=True, weight=6,
+        ),
+        "zero123plus": Row(
+            _P + "views", "Zero123++ v1.2 from a folder: 6 views; its weights are for non-commercial use", _DIFFUSES,
+            variant="zero123plus", generative=True, settles=True, weight=6,
+        ),
+        "triposr": Row(
+            _P + "views", "TripoSR from a converted folder: a field of density and colour, seen from 16 sides",
+            {"model": _FOLDER}, variant="triposr", generative=True, settles=True, weight=4,
         ),
     },
     "rasterizer": {
@@ -470,6 +502,22 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             sends=True,
         ),
     },
+    "shell": {
+        "tratto": Row(
+            _P + "shell", "our own network tells front and back, ONNX Runtime, fp32", auto=True, variant="tratto"
+        ),
+        "mirror": Row(
+            _P + "shell",
+            "inflates the outline, alike behind and before",
+            auto=True,
+            variant="mirror",
+            stand_in="a network that tells shapes",
+        ),
+    },
+    "background": {
+        "u2netp": Row(_P + "background", "what stands out (U2-Net-p), ONNX Runtime", auto=True, variant="u2netp"),
+        "grabcut": Row(_P + "background", "what differs from the rim (GrabCut, OpenCV)", auto=True, variant="grabcut"),
+    },
 }
 #: Who fills large parts of a mask where ``repair`` chooses by itself.
 LARGE = "patch"
@@ -577,10 +625,29 @@ def _first_ready(use: Use[T], device: str, pins: Mapping[str, str]) -> Use[T]:
         row = rows[name]
         error = module_of(row).missing(Request(one, row.variant, device, pins))
         if error is None:
-            return settle(one, device, pins)
+            return settle(_faster(one, device, pins) if use.fast else one, device, pins)
     if error is not None and len(tried) == 1:
         raise error
     raise UnavailableError(f"no {NOUNS[use.capability]} is ready for x{use.scale}; run: tratto models list")
+
+
+def _faster(use: Use[T], device: str, pins: Mapping[str, str]) -> Use[T]:
+    """Return a use with its provider, or a twin of it that is faster on this machine."""
+    rows = rows_of(use.capability)
+    uses = {use.provider: use}
+    for name, row in rows.items():
+        one = replace(use, provider=name)
+        if row.twin == use.provider and use.scale in row.scales:
+            if module_of(row).missing(Request(one, row.variant, device, pins)) is None:
+                uses[name] = one
+    if len(uses) == 1 or device.startswith("cuda"):  # the twins run on the processor
+        return use
+    from tratto.providers.fastest import fastest
+
+    def opened(name: str) -> Any:
+        return open_settled(uses[name], device, pins)
+
+    return uses[fastest(opened, tuple(uses), f"x{use.scale} on {device}")]
 
 
 def open_settled(use: Use[T], device: str = AUTO, pins: Mapping[str, str] | None = None) -> T:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
-from tratto.core.options import CLI, LARGEST_SEED, NAME, SDK, Need, TaskOptions, option
+from tratto.core.options import CLI, HTTP, LARGEST_SEED, NAME, SDK, Need, TaskOptions, option
 
 if TYPE_CHECKING:
     from tratto.core.image import Image
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tratto.core.services import Services
     from tratto.tasks.prepared import Given, Prepared
 
+#: Other forms of a scene.
+Export = Literal["splat", "spz", "spz4", "glb", "mesh", "webp", "mp4"]
 #: Most photographs that a job is given; of more, so many are taken at equal distances.
 MOST = 200
 
@@ -44,9 +46,9 @@ class LiftOptions(TaskOptions):
     )
     rasterizer: str = option("auto", "Who renders: auto, cpu or gsplat.", http=NAME)
     seed: int = option(0, "Seed of everything random.", ge=0, le=LARGEST_SEED)
-    export: tuple[str, ...] = option(
+    export: tuple[Export, ...] = option(
         (), "Also write it as splat, spz, spz4, glb, mesh, webp (turntable) or mp4.", metavar="FORMAT",
-        expected="splat, spz, spz4, glb, mesh, webp or mp4", collect=tuple, parse=str, doors=(CLI,),
+        expected="splat, spz, spz4, glb, mesh, webp or mp4", collect=tuple, parse=str, doors=(CLI, HTTP),
     )  # fmt: skip
     cameras: tuple[dict[str, Any], ...] = option(
         (), "A camera for each photograph, the picture first.", expected="cameras as tables", doors=(SDK,)
