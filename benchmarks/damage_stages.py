@@ -1,4 +1,4 @@
-"""Which training stage of the damage finder is the best? F1 of each class on the held-out photographs, calibrated.
+"""Which training stage of the damage detector is the best? F1 of each class on the held-out photographs, calibrated.
 
     python benchmarks/damage_stages.py PHOTOS --runs runs --stage damage_many --stage damage_mean
 

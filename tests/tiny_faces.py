@@ -100,7 +100,7 @@ def recognizer(path: Path) -> Path:
 
 
 def swapper(path: Path, side: int, emap: np.ndarray | None = None) -> Path:
-    """``inswapper_128`` (with its matrix, the last constant) or ``ghost_*_256``: the picture in a tint of the vector."""
+    """``inswapper_128`` (its matrix is the last constant) or ``ghost_*_256``: the picture in the vector's tint."""
     from onnx import helper
 
     nodes = [

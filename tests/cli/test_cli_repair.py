@@ -147,11 +147,11 @@ def test_find_proposes_masks_or_says_what_is_missing(photo, tmp_path, monkeypatc
     import tratto.providers.damage as detector
 
     def scratched(self, rgb, kinds=()):
-        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
-        chances["scratch"][20:23, 5:60] = 0.96
-        chances["stain"][50:60, 50:60] = 0.4
-        chances["stain"][55, 55] = 0.9  # sure enough for a threshold of 0.3, not for one of 0.5
-        return chances
+        probabilities = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
+        probabilities["scratch"][20:23, 5:60] = 0.96
+        probabilities["stain"][50:60, 50:60] = 0.4
+        probabilities["stain"][55, 55] = 0.9  # sure enough for a threshold of 0.3, not for one of 0.5
+        return probabilities
 
     monkeypatch.setattr(detector.NetworkDetector, "find", scratched)
     done = run.invoke(app, ["mask", "find", str(photo), "-o", str(tmp_path / "found"), "--json"])
@@ -174,9 +174,9 @@ def test_find_removes_no_input_and_nothing_before_it_can_write(photo, tmp_path, 
     import tratto.providers.damage as detector
 
     def scratched(self, rgb, kinds=()):
-        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
-        chances["scratch"][20:23, 5:60] = 0.97
-        return chances
+        probabilities = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
+        probabilities["scratch"][20:23, 5:60] = 0.97
+        return probabilities
 
     monkeypatch.setattr(detector.NetworkDetector, "find", scratched)
     folder = tmp_path / "masks"
@@ -359,11 +359,11 @@ def found_by_a_network(monkeypatch):
     import tratto.providers.damage as detector
 
     def scratched(self, rgb, kinds=()):
-        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
-        chances["scratch"][20:23, 5:60] = 0.6
-        chances["scratch"][21, 30] = 0.97
-        chances["crack"][20:23, 5:60] = 0.9
-        return chances
+        probabilities = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
+        probabilities["scratch"][20:23, 5:60] = 0.6
+        probabilities["scratch"][21, 30] = 0.97
+        probabilities["crack"][20:23, 5:60] = 0.9
+        return probabilities
 
     model = {"id": "tratto-damage", "sha256": "0" * 64, "licence": "Apache-2.0", "commercial_use": True}
     monkeypatch.setattr(detector.NetworkDetector, "find", scratched)
@@ -532,9 +532,9 @@ def test_damage_is_looked_for_in_the_upright_picture(tmp_path, monkeypatch):
 
     def corner(self, rgb, kinds=()):
         seen.append(rgb.shape[:2])
-        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
-        chances["scratch"][:5, :8] = 0.97  # the upper left of what a viewer shows
-        return chances
+        probabilities = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
+        probabilities["scratch"][:5, :8] = 0.97  # the upper left of what a viewer shows
+        return probabilities
 
     monkeypatch.setattr(detector.NetworkDetector, "find", corner)
     image = open_picture(tmp_path / "turned.png")
@@ -596,9 +596,9 @@ def test_found_masks_grow_by_their_rim_unless_told(tmp_path, monkeypatch):
     Pil.fromarray(picture).save(tmp_path / "print.png")
 
     def tight(self, rgb, kinds=()):
-        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
-        chances["fold"][53:59, 20:140] = 0.97
-        return chances
+        probabilities = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
+        probabilities["fold"][53:59, 20:140] = 0.97
+        return probabilities
 
     monkeypatch.setattr(detector.NetworkDetector, "find", tight)
     for given, least, most in (([], 10 * 120, 16 * 130), (["--grow", "0"], 6 * 120, 6 * 120)):

@@ -91,6 +91,14 @@ def test_ray_makes_the_same_bytes_and_catches_errors_in_its_workers(one, tmp_pat
     assert [o["status"] for o in json.loads(again.stdout)].count("skipped") == 6
 
 
+def test_a_cluster_that_does_not_answer_is_said(one, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    done = tratto("restore", one / "in", "-o", tmp_path / "out", "--provider", "nlm", "--on", "ray")
+    assert done.exit_code == 5
+    assert "RAY_ADDRESS" in done.stderr
+
+
 def test_a_run_that_was_killed_goes_on_and_makes_the_same_bytes(one, tmp_path):
     line = ["restore", str(one / "in"), "-o", str(tmp_path / "out"), "--provider", "nlm", "--jobs", "2"]
     code = "from tratto.cli.main import main; main()"
@@ -154,6 +162,21 @@ def test_what_changed_is_not_taken_for_done(tmp_path):
     assert tratto(*line).exit_code == 4
     made = tratto(*line, "--overwrite", "--json")
     assert [o["status"] for o in json.loads(made.stdout)] == ["done", "done"]
+
+
+def test_a_mask_that_changed_counts_and_one_of_a_class_too(tmp_path):
+    pictures(tmp_path / "in", 2)
+    for name in ("000", "001"):
+        mask = np.zeros((24, 24), np.uint8)
+        mask[4:8, 4:20] = 255
+        (tmp_path / "masks" / name).mkdir(parents=True)
+        Pil.fromarray(mask).save(tmp_path / "masks" / name / "crack.png")
+    line = ["repair", tmp_path / "in", "-o", tmp_path / "out", "--mask", tmp_path / "masks", "--method", "telea"]
+    assert tratto(*line).exit_code == 0
+    assert tratto(*line).exit_code == 0
+    mask[12:14, 4:20] = 255
+    Pil.fromarray(mask).save(tmp_path / "masks" / "001" / "crack.png")
+    assert tratto(*line).exit_code == 4
 
 
 def test_a_result_that_was_taken_away_is_made_again(tmp_path):

@@ -66,7 +66,7 @@ def inspection(width, height):
         noise_sigma=Estimate(9.8, "estimated", "from flat areas"),
         noise_channels=(9.5, 9.9, 10.1),
         noise_curve=((0.25, 9.0), (0.75, 10.5)),
-        jpeg_quality=Estimate(None, "not measurable", "no trace of JPEG"),
+        jpeg_quality=Estimate(None, "not measurable", "no JPEG artefacts"),
         jpeg_generations=0,
         blur_sigma=Estimate(0.7, "estimated", ""),
         upscale=Estimate(1.0, "estimated", ""),

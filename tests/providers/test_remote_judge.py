@@ -1,6 +1,7 @@
 """Judges on other machines, asked on servers of this one that answer as the services do, and as they should not."""
 
 import base64
+import contextlib
 import io
 import json
 import threading
@@ -37,7 +38,7 @@ def service(monkeypatch):
     """A server whose answers a test sets: (path, body) -> (status, bytes or JSON)."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):  # noqa: N802
+        def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             server.seen.append((self.path, dict(self.headers), body))
             status, said = server.answer(self.path, body)
@@ -47,10 +48,8 @@ def service(monkeypatch):
                 self.send_header("Location", "http://127.0.0.1:9/")
             self.send_header("Content-Length", str(len(out)))
             self.end_headers()
-            try:
+            with contextlib.suppress(OSError):  # who was told to wait too long has gone
                 self.wfile.write(out)
-            except OSError:  # who was told to wait too long has gone
-                pass
 
         def log_message(self, *args):
             pass

@@ -53,8 +53,8 @@ def faces(
             "--insightface",
             parser=argument_path,
             metavar="FOLDER",
-            help="InsightFace's networks instead of those that ship: the folder buffalo_l, or 'auto' for where it keeps "
-            "them. Non-commercial.",
+            help="InsightFace's networks instead of those that ship: the folder buffalo_l, or 'auto' for where "
+            "it keeps them. Non-commercial.",
         ),
     ] = None,
     other: Annotated[

@@ -53,7 +53,7 @@ def find(
     picture: Annotated[Path, path_argument("Damaged picture, or a folder of them.", metavar="PICTURE")],
     out: Annotated[Path, path_option("Folder for a mask of each class found.", "--out", "-o", metavar="DIR")],
     threshold: Annotated[
-        float, typer.Option(help="Least chance that counts, 0-1; somewhere each find is surer by far.")
+        float, typer.Option(help="Minimum probability that counts, 0-1; somewhere each find is surer by far.")
     ] = 0.5,
     model: Annotated[Path | None, path_option("A YOLO segmentation model of your own, ONNX.", metavar="FILE")] = None,
     classes: Annotated[
@@ -182,11 +182,11 @@ def _looked(asked: _Asked, shown: NDArray[np.float32]) -> Found:
     """Return a mask for each class that is found in an upright picture."""
     from tratto.providers.damage import masks_of
 
-    chances = asked.detector.find(shown, list(asked.kinds))
+    probabilities = asked.detector.find(shown, list(asked.kinds))
     if asked.own_model:
-        found = {_file_name(n): c >= asked.threshold for n, c in chances.items()}
+        found = {_file_name(n): c >= asked.threshold for n, c in probabilities.items()}
     else:
-        found = masks_of(chances, asked.threshold)
+        found = masks_of(probabilities, asked.threshold)
     return {name: m for name, m in found.items() if m.any()}
 
 

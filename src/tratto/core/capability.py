@@ -204,6 +204,32 @@ class Describer(Protocol):
 
 
 @runtime_checkable
+class ViewMaker(Describer, Protocol):
+    """Makes views of an object from around out of one picture of it; they show what never was seen."""
+
+    def make(
+        self, picture: NDArray[np.float32], elevation: float, seed: int, progress: Callable[[int, int], None]
+    ) -> tuple[Any, ...]:
+        """Make views.
+
+        Parameters
+        ----------
+        picture : (H, W, 4) float32 in [0, 1]
+            Encoded sRGB, upright; alpha says where the object is.
+        elevation : float
+            Degrees that its camera stands above the horizon.
+        seed : int
+        progress : callable
+            ``progress(done, total)``; raising stops.
+
+        Returns
+        -------
+        tuple of tratto.scene.views.View
+            With alpha; the camera of the picture itself stands at -z of their world, at its elevation.
+        """
+
+
+@runtime_checkable
 class Rasterizer(Protocol):
     """Renders Gaussians and carries gradients back; the contract is :class:`tratto.scene.rasterize.Draws`."""
 
@@ -338,6 +364,39 @@ class WallDetector(Describer, Protocol):
         -------
         (H, W) float32 in [0, 1]
             How much of each pixel is wall.
+        """
+
+
+@runtime_checkable
+class BackgroundRemover(Describer, Protocol):
+    """Tells an object from what it stands before."""
+
+    def cover(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Find the object.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) float32 in [0, 1]
+            Encoded sRGB, upright.
+
+        Returns
+        -------
+        (H, W) float32 in [0, 1]
+            Probability that a pixel shows the object; its edge may be rough.
+        """
+
+
+@runtime_checkable
+class ShellTeller(Describer, Protocol):
+    """Tells the two-layer shell of an object from one picture of it."""
+
+    def tell(self, square: NDArray[np.float32]) -> Any:
+        """Tell a :class:`tratto.scene.shell.Shell`.
+
+        Parameters
+        ----------
+        square : (128, 128, 4) float32
+            See :func:`tratto.scene.shell.network_input`.
         """
 
 
@@ -513,6 +572,20 @@ class FaceJudge(Describer, Protocol):
         Its arguments are a picture ((H, W, 3) float32, of the scene's size) and how much of each pixel is the new face
         ((H, W) float32).
         """
+
+
+@runtime_checkable
+class FaceRefiner(Describer, Protocol):
+    """Paints a face that was put in anew from noise of less than all, so that it fits; it invents what it paints."""
+
+    @property
+    def strength(self) -> float:
+        """Share of the way to noise at which a first refinement starts."""
+
+    def refine(
+        self, picture: NDArray[np.float32], mask: NDArray[np.float32], strength: float, seed: int
+    ) -> NDArray[np.float32]:
+        """Refine a picture ((H, W, 3) float32 in [0, 1]) where a mask ((H, W) float32) is above 0; equal elsewhere."""
 
 
 @runtime_checkable

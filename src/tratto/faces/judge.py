@@ -1,7 +1,7 @@
 """How good a face on another looks, in numbers from 0 to 10: whose it is, whether it looks real, whether it fits in.
 
-Each judge may be unable to say: then its score is *missing*, the neutral :data:`tratto.core.capability.NEUTRAL` stands for it in the sum, and
-whoever shows the score says so.
+Each judge may be unable to say: then its score is *missing*, the neutral :data:`tratto.core.capability.NEUTRAL` stands
+for it in the sum, and whoever shows the score says so.
 """
 
 from __future__ import annotations

@@ -110,8 +110,8 @@ def _described(path: Path, digest: str, other: bool) -> ModelFolder:
         if not other:
             raise WeightMismatch(
                 f"{path} is not the file that is published as {path.name} (SHA-256 {known.begins}...{known.ends}, "
-                f"{known.size} bytes): it has {digest[:8]}...{digest[-4:]} and {path.stat().st_size}. Fetch it again, or "
-                "say other=yes if it is meant to be another network of the same form"
+                f"{known.size} bytes): it has {digest[:8]}...{digest[-4:]} and {path.stat().st_size}. Fetch it again, "
+                "or say other=yes if it is meant to be another network of the same form"
             )
         licence = "unknown"
     return ModelFolder(path, path.name, digest, licence, (path.name,))

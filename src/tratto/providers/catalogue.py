@@ -205,6 +205,7 @@ NOUNS = {
     "captioner": "captioner",
     "depth": "depth estimator",
     "rasterizer": "rasterizer",
+    "views": "maker of views",
     "structure": "detector of edges and lines",
     "damage": "damage detector",
     "estimator": "degradation estimator",
@@ -214,15 +215,24 @@ NOUNS = {
     "landmarks": "detector of a face's points",
     "identity": "teller of faces",
     "face-swap": "face engine",
+    "face-refiner": "refiner of faces",
     "face-judge": "judge of faces",
+    "background": "background remover",
+    "shell": "teller of shapes",
 }
 
 _P = "tratto.providers."
 _R = _P + "restorer."
 _I = _P + "inpainter."
-#: At x1: the network for noise or the one for JPEG traces; ``restore`` chooses by what the inspection found.
+#: At x1: the network for noise or the one for JPEG artefacts; ``restore`` chooses by what the inspection found.
 _OWN = {"network": Param(("noise", "real", "jpeg"))}
 _FOLDER = Param(kind="path", about="folder in the published layout")
+#: Of what makes views by taking noise away.
+_DIFFUSES = {
+    "model": _FOLDER,
+    "steps": Param(low=1, high=1000, about="steps in which noise is taken away"),
+    "guidance": Param(low=1, high=50, about="weight of the picture; 1 is none"),
+}
 _DIFFUSION = {"model": _FOLDER}  # and many more: settle() of its module knows them
 _FILE = Param(kind="path", about="the .onnx file, or the folder that holds it")
 _OTHER = Param(("yes", "no"), about="yes: another file than the published one may have its name")
@@ -365,6 +375,20 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             stand_in="a depth network",
         ),
     },
+    "views": {
+        "syncdreamer": Row(
+            _P + "views", "SyncDreamer from a converted folder: 16 views at an elevation of 30 degrees", _DIFFUSES,
+            variant="syncdreamer", generative=True, settles=True, weight=6,
+        ),
+        "zero123plus": Row(
+            _P + "views", "Zero123++ v1.2 from a folder: 6 views; its weights are for non-commercial use", _DIFFUSES,
+            variant="zero123plus", generative=True, settles=True, weight=6,
+        ),
+        "triposr": Row(
+            _P + "views", "TripoSR from a converted folder: a field of density and colour, seen from 16 sides",
+            {"model": _FOLDER}, variant="triposr", generative=True, settles=True, weight=4,
+        ),
+    },
     "rasterizer": {
         "cpu": Row(_P + "rasterizer", "our own, numba, on all cores", auto=True, variant="cpu"),
         "gsplat": Row(_P + "rasterizer", "gsplat 1.5 or later on an NVIDIA GPU, through torch", variant="gsplat"),
@@ -447,6 +471,16 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             weight=4,
         ),
     },
+    "face-refiner": {
+        "qwen": Row(
+            _P + "refiner",
+            "Qwen-Image-Edit from a folder, through diffusers: repaints light and seams, and invents what it paints",
+            {"model": _FOLDER},
+            generative=True,
+            settles=True,
+            weight=10,
+        ),
+    },
     "face-judge": {
         "likeness": Row(_P + "judge", "identity: how far from the character (dlib), ONNX Runtime", variant="likeness"),
         "skin": Row(_P + "judge", "realism: texture, blotches and clipping against the scene's skin", variant="skin"),
@@ -467,6 +501,22 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             settles=True,
             sends=True,
         ),
+    },
+    "shell": {
+        "tratto": Row(
+            _P + "shell", "our own network tells front and back, ONNX Runtime, fp32", auto=True, variant="tratto"
+        ),
+        "mirror": Row(
+            _P + "shell",
+            "inflates the outline, alike behind and before",
+            auto=True,
+            variant="mirror",
+            stand_in="a network that tells shapes",
+        ),
+    },
+    "background": {
+        "u2netp": Row(_P + "background", "what stands out (U2-Net-p), ONNX Runtime", auto=True, variant="u2netp"),
+        "grabcut": Row(_P + "background", "what differs from the rim (GrabCut, OpenCV)", auto=True, variant="grabcut"),
     },
 }
 #: Who fills large parts of a mask where ``repair`` chooses by itself.

@@ -1,7 +1,7 @@
 """Find damage in a picture: our own network, or a segmentation model of the YOLO family that a user trained (ONNX).
 
-The result is a chance per class and pixel. It is a proposal: a person looks at the mask and corrects it before anything
-is repaired.
+The result is a probability per class and pixel. It is a proposal: a person looks at the mask and corrects it before
+anything is repaired.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ GRAINY = "weathering"
 #: Specks show only if they are not made smaller: the first of several looks does not count. But what is wider than so
 #: many pixels of the last look is none, and would show in the first, too.
 SPECKS, WIDE = "dirt", 11
-#: Name of the network's second output: the chances of a person who knows that every kind is there.
+#: Name of the network's second output: the probabilities of a person who knows that every kind is there.
 TOLD_OUTPUT = "chance_if_there"
 #: Least score of a find of a user's own model, unless another is given.
 YOLO_SCORE = 0.25
@@ -182,7 +182,7 @@ CLEAR = 1.3
 
 
 def joined(name: str, planes: Sequence[Float]) -> Float:
-    """Return one chance of a class from those of several looks.
+    """Return one probability of a class from those of several looks.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def joined(name: str, planes: Sequence[Float]) -> Float:
 
 
 def _specks(planes: Sequence[Float]) -> Float:
-    """Return the chance of dirt: of the looks but the first, and the mean with that where it is wide."""
+    """Return the probability of dirt: of the looks but the first, and the mean with that where it is wide."""
     import cv2
 
     first, *others = planes
@@ -220,7 +220,7 @@ def _specks(planes: Sequence[Float]) -> Float:
 
 
 class _Looks(Mapping[str, Float]):
-    """What several looks at a picture said, as one chance of each class in full size.
+    """What several looks at a picture said, as one probability of each class in full size.
 
     The planes of the looks are joined at the size of the last one and enlarged linearly when they are asked for: all at
     once are large.
@@ -250,7 +250,7 @@ class _Looks(Mapping[str, Float]):
         return len(self._looks[-1])
 
 
-def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_PROBABILITY) -> dict[str, NDArray[np.bool_]]:
+def masks_of(probabilities: Mapping[str, Float], threshold: float = DAMAGE_PROBABILITY) -> dict[str, NDArray[np.bool_]]:
     """Turn what a :class:`NetworkDetector` finds into a mask for each class; see :func:`tratto.imaging.masks.decided`.
 
     Raises
@@ -260,7 +260,7 @@ def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_PROBABILITY
     """
     if not 0 < threshold < 1:
         raise OptionError(f"a threshold is a number between 0 and 1, got {threshold}")
-    found = decided((chances[k] for k in CLASSES), threshold)
+    found = decided((probabilities[k] for k in CLASSES), threshold)
     return dict(zip(CLASSES, found, strict=True))
 
 
@@ -377,8 +377,8 @@ def _one_mask(coefficients: Float, corners: Float, prototypes: Float, network: t
     import cv2
 
     logits = np.tensordot(coefficients, prototypes, axes=1)
-    chance = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
-    full = cv2.resize(chance.astype(np.float32), (network[1], network[0]), interpolation=cv2.INTER_LINEAR)
+    probability = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    full = cv2.resize(probability.astype(np.float32), (network[1], network[0]), interpolation=cv2.INTER_LINEAR)
     x0, y0, x1, y1 = (int(v) for v in (*np.floor(corners[:2]), *np.ceil(corners[2:])))
     out = np.zeros(network, np.float32)
     inside = (slice(max(0, y0), max(0, y1)), slice(max(0, x0), max(0, x1)))

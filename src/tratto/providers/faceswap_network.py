@@ -141,8 +141,8 @@ class Inswapper(_Engine):
         self._emap = last_initializer(files["model"].path)
         if self._emap.shape != (512, 512):
             raise OptionError(
-                f"{files['model'].name} is no inswapper: the last constant of its graph is of {self._emap.shape}, not of "
-                "512 x 512"
+                f"{files['model'].name} is no inswapper: the last constant of its graph is of {self._emap.shape}, not "
+                "of 512 x 512"
             )
 
     def _told(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:

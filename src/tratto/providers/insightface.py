@@ -105,7 +105,7 @@ class Scrfd(_Network):
     """Finds faces; see :class:`tratto.core.capability.FaceDetector`.
 
     Guo et al. 2021, "Sample and Computation Redistribution for Efficient Face Detection", arXiv 2105.04714: at each
-    place of three grids two anchors with a score, the distances to the four sides of a box, and five points, in strides.
+    place of three grids two anchors with a score, distances to the four sides of a box, and five points, in strides.
     """
 
     def __init__(self, found: ModelFolder) -> None:

@@ -75,10 +75,10 @@ SERVICES = {
     ),
 }
 RUBRIC = (
-    "You judge whether the face in this picture is a photograph. Be strict. Look for a computer-graphics look, a painted "
-    "look, plastic skin without pores, and artefacts: doubled or broken features, seams at the edge of the face, blotches, "
-    "light or skin of another tone than the neck and the hands. 10 is an untouched photograph, 5 is doubtful, 0 is "
-    "obviously false. Anything that gives the picture away at first sight is fatal."
+    "You judge whether the face in this picture is a photograph. Be strict. Look for a computer-graphics look, a "
+    "painted look, plastic skin without pores, and artefacts: doubled or broken features, seams at the edge of the "
+    "face, blotches, light or skin of another tone than the neck and the hands. 10 is an untouched photograph, 5 is "
+    "doubtful, 0 is obviously false. Anything that gives the picture away at first sight is fatal."
 )
 SCHEMA = {
     "type": "object",
@@ -89,8 +89,8 @@ SCHEMA = {
     "required": ["score", "cgi_look", "painted_look", "plastic_skin", "artefacts", "fatal"],
 }
 QUESTION = (
-    "Two faces are shown side by side. How alike are they as persons, apart from light, hair and expression? Answer with "
-    "one number from 0 (certainly two people) to 10 (certainly one person), and nothing else."
+    "Two faces are shown side by side. How alike are they as persons, apart from light, hair and expression? Answer "
+    "with one number from 0 (certainly two people) to 10 (certainly one person), and nothing else."
 )
 _NUMBER = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:/\s*10)?\s*\.?\s*")
 

@@ -22,6 +22,7 @@ from tratto.core.capability import (
     FaceJudge,
     FaceLandmarker,
     FaceMesh,
+    FaceRefiner,
     FaceSwapper,
     FaceTrial,
     Score,
@@ -73,6 +74,8 @@ class Reface(BaseStep):
         A face engine of the catalogue, and what it takes.
     judges, judging : dict
         By respect, a judge of the catalogue; and by judge, what it takes.
+    refiner, refining : str, dict
+        A refiner of the catalogue, and what it takes; empty: none.
     faces : dict
         Of the scene (``picture``) and each character, by role: its box (4 numbers), score and eyes (4), upright. Empty
         for a scene in which none was found: the face is laid in the mask.
@@ -95,6 +98,8 @@ class Reface(BaseStep):
     params: dict[str, Any] = field(default_factory=dict)
     judges: dict[str, str] = field(default_factory=lambda: dict(EMBEDDED))
     judging: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refiner: str = ""
+    refining: dict[str, Any] = field(default_factory=dict)
     faces: dict[str, list[float]] = field(default_factory=dict)
     k_global: int = 8
     m_global: int = 3
@@ -134,7 +139,8 @@ class Reface(BaseStep):
         judges = [Use("face-judge", name, self.judging.get(name, {})) for name in self._judging()]
         if self.candidates is not None:
             judges = [use for use in judges if not row_of(use).sends]
-        return (Use("face-swap", self.engine, self.params), Use("landmarks"), *judges)
+        refiners = [Use("face-refiner", self.refiner, self.refining)] if self.refiner else []
+        return (Use("face-swap", self.engine, self.params), Use("landmarks"), *judges, *refiners)
 
     def _judging(self) -> list[str]:
         return [self.judges[name] for name in JUDGES]
@@ -142,7 +148,8 @@ class Reface(BaseStep):
     def named(self, uses: tuple[Use[Any], ...]) -> Reface:
         """Keep what the engine and the judges take, as settled: a hash instead of a path."""
         judging = {u.provider: dict(u.params) for u in uses if u.capability == "face-judge" and u.params}
-        return replace(self, params=dict(uses[0].params), judging={**self.judging, **judging})
+        refining = next((dict(u.params) for u in uses if u.capability == "face-refiner"), self.refining)
+        return replace(self, params=dict(uses[0].params), judging={**self.judging, **judging}, refining=refining)
 
     def resolve(self, canvas: Canvas, services: Services) -> Reface:
         """Search, and fix the winner, so that a replay makes it again whatever its judges would say there."""
@@ -166,7 +173,7 @@ class Reface(BaseStep):
         if image is not canvas.image:
             work, pictures, seconds = _Work(self, canvas, services), [], []
         if not pictures:
-            pictures = [work.small.laid_on(Look.of(c["look"])) for c in self.candidates]
+            pictures = [work.made(work.small, Look.of(c["look"]))[0] for c in self.candidates]
         look = Look.of(self.candidates[self.winner]["look"])
         out, alpha = work.finished(look, self.label)
         sheet = Image(_sheet(pictures, self.candidates, self.winner), ColorMode.RGB)
@@ -183,16 +190,16 @@ class Reface(BaseStep):
             lost = [c for c in self.candidates if c["scores"][name] is None]
             why = next((c["missing"][name] for c in lost if c.get("missing", {}).get(name)), "the judge could not say")
             notes.append(
-                f"{name} is missing for {len(lost)} of {len(self.candidates)} candidates ({why}); the neutral {NEUTRAL} "
-                "stands for it"
+                f"{name} is missing for {len(lost)} of {len(self.candidates)} candidates ({why}); the neutral "
+                f"{NEUTRAL} stands for it"
             )
         best = self.candidates[self.winner]
         seen = best["numbers"]
         if "away" in seen and seen["away"] - seen["distance"] < LIKER:
             notes.append(
                 f"the likeness was not reached: the result is {seen['distance']:.2f} from the character and "
-                f"{seen['away']:.2f} from the person who was there; glasses, hair and light of the scene keep it so. Take "
-                "another picture of the character, or another scene"
+                f"{seen['away']:.2f} from the person who was there; glasses, hair and light of the scene keep it so. "
+                "Take another picture of the character, or another scene"
             )
         scores = {n: float(s) for n, s in best["scores"].items() if s is not None}
         record = StepRecord(
@@ -224,11 +231,14 @@ class _Work:
             raise OptionError(
                 "reface needs a mask of where the face may change, and comes before anything that enlarges"
             )
-        engine, landmarks, *judges = (services.open(u) for u in step.uses)
+        engine, landmarks, *others = (services.open(u) for u in step.uses)
+        self.refiner: FaceRefiner | None = others.pop() if step.refiner else None
         self.engine: FaceSwapper = engine
         self._landmarks: FaceLandmarker = landmarks
-        self.judges: list[FaceJudge] = judges
-        self.infos = [engine.info, landmarks.info, *(j.info for j in judges)]
+        self.judges: list[FaceJudge] = others
+        self.infos = [engine.info, landmarks.info, *(j.info for j in others)]
+        self.infos += [] if self.refiner is None else [self.refiner.info]
+        self._made: dict[str, Float] = {}
         self.notes: list[str] = []
         scene = upright(canvas.image)
         self._may = np.asarray(oriented(mask.values, canvas.image.meta.orientation) > 0.5)
@@ -245,10 +255,12 @@ class _Work:
         self.full = full
         if full.hidden > HIDDEN:
             self.notes.append(
-                f"hair or something else hides {100 * full.hidden:.0f} % of the character's face, and skin was continued "
-                "there; a picture with a free face would look better"
+                f"hair or something else hides {100 * full.hidden:.0f} % of the character's face, and skin was "
+                "continued there; a picture with a free face would look better"
             )
-        small = target if target.side <= step.draft else target.smaller(step.draft / target.side)
+        # what a diffusion model paints depends on the size, so that it is judged as it will be
+        alike = target.side <= step.draft or self.refiner is not None
+        small = target if alike else target.smaller(step.draft / target.side)
         self.small = full if small is target else Painter(small, lay(picture, points_of, small), engine, services.seed)
         self._trials = characters
 
@@ -322,9 +334,8 @@ class _Work:
             start = time.perf_counter()
             name = json.dumps(look.to_json())
             if name in journal.known:  # of a run that was killed
-                return _Tried.known(journal.known[name], self.small.laid_on(look))
-            face, alpha = self.small.paint(look)
-            picture = target.picture + alpha[..., None] * (face - target.picture)
+                return _Tried.known(journal.known[name], self.made(self.small, look)[0])
+            picture, alpha = self.made(self.small, look)
             scores = {name: judges[name](picture, alpha) for name in JUDGES}
             value = round(potential(scores, self.step.weights), 4)
             found = _Tried(value, scores, picture, round(time.perf_counter() - start, 3))
@@ -332,7 +343,8 @@ class _Work:
             return found
 
         step = self.step
-        plan = Plan(step.k_global, step.m_global, step.k_local, self.services.seed)
+        share = 0.0 if self.refiner is None else self.refiner.strength
+        plan = Plan(step.k_global, step.m_global, step.k_local, self.services.seed, share)
         tried: list[dict[str, Any]] = []
         seconds: list[float] = []
         pictures: list[Float] = []
@@ -371,11 +383,31 @@ class _Work:
             digest.update(np.ascontiguousarray(samples))
         return digest.hexdigest()
 
+    def made(self, painter: Painter, look: Look) -> tuple[Float, Float]:
+        """Return the target with a face on it, refined as often as the look says, and how much of each pixel is new."""
+        face, alpha = painter.paint(replace(look, draws=()))
+        before = painter.target.picture
+        picture = np.asarray(before + alpha[..., None] * (face - before), np.float32)
+        if self.refiner is None:
+            return picture, alpha
+        known = ""
+        for number, (seed, share) in enumerate(look.draws, 1):
+            known = json.dumps(replace(look, draws=look.draws[:number]).to_json())
+            if known not in self._made:
+                self._made[known] = self.refiner.refine(picture, alpha, share, seed)
+            picture = self._made[known]
+        # the edge stays as soft as it was
+        return (
+            np.asarray(before + alpha[..., None] * (picture - before), np.float32) if look.draws else picture
+        ), alpha
+
     def finished(self, look: Look, label: Sequence[int]) -> tuple[NDArray[Any], Float]:
         """Return the samples of the whole picture, and how much of each pixel is new, both as stored."""
         from tratto.imaging.io import unoriented
 
-        face, alpha = self.full.paint(look)
+        face, alpha = self.made(self.full, look)
+        if not look.draws:
+            face = self.full.paint(look)[0]
         image, place = self.canvas.image, self.place
         shape = (image.height, image.width) if image.meta.orientation < 5 else (image.width, image.height)
         whole = np.zeros(shape, np.float32)

@@ -48,10 +48,17 @@ PERSON = {"pattern": "\\S", "maxLength": 200}
 LEAST = 0.5
 
 
+#: A name, or nothing.
+NAMED = {"pattern": "^([A-Za-z0-9][A-Za-z0-9_-]*)?$", "maxLength": 100}
+
+
 class RefaceOptions(TaskOptions):
     """What a user may ask of ``reface``, validated."""
 
-    needs = (Need("face-swap", provider="engine"),)
+    needs = (
+        Need("face-swap", provider="engine"),
+        Need("face-refiner", provider="refiner", params="refiner_params", unless=("",)),
+    )
     no_evidence = "a face that was put in is not"
     consent: str = option(
         "", "Who states that everybody shown is an adult and consents; sealed into the receipt. Needed.",
@@ -61,6 +68,12 @@ class RefaceOptions(TaskOptions):
     engine: str = option("warp", "Face engine; see tratto models.", http=NAME)
     params: dict[str, Any] = option(
         {}, "Parameters of the face engine, such as model=FILE.onnx.", "--param", doors=(CLI, SDK), **PARAMETERS
+    )
+    refiner: str = option(
+        "", "Refine each candidate by a diffusion model, which invents what it paints: qwen.", http=NAMED
+    )
+    refiner_params: dict[str, Any] = option(
+        {}, "Parameters of {refiner}, such as model=FOLDER.", "--refiner-param", doors=(CLI, SDK), **PARAMETERS
     )
     scorer: tuple[str, ...] = option(
         (), "Ask a service to judge, which sends faces there: gemini (realism) or moondream (identity).",
@@ -199,7 +212,11 @@ def prepare(options: RefaceOptions, image: Image, given: Given, services: Servic
     stored = np.ascontiguousarray(unoriented(area.astype(np.float32), turn))
     # a recipe keeps hashes of files, never paths
     params = dict(services.settle(Use("face-swap", options.engine, options.params)).params)
-    settled = options.model_copy(update={"places": places, "signs": tuple(signs), "params": params})
+    refining = {}
+    if options.refiner:
+        refining = dict(services.settle(Use("face-refiner", options.refiner, options.refiner_params)).params)
+    found_here = {"places": places, "signs": tuple(signs), "params": params, "refiner_params": refining}
+    settled = options.model_copy(update=found_here)
     stated = {"kind": "consent", "by": options.consent.strip(), "text": STATED}
     return Prepared(settled, in_16_bits(stored), parts, tuple(notes), inputs, statements=(stated,))
 
@@ -253,6 +270,8 @@ def plan(options: RefaceOptions, inspection: Inspection) -> Recipe:
         consent=options.consent.strip(),
         engine=options.engine,
         params=dict(options.params),
+        refiner=options.refiner,
+        refining=dict(options.refiner_params),
         judges=judges,
         judging=judging,
         faces={role: list(numbers) for role, numbers in options.places.items()},

@@ -23,7 +23,7 @@ CLEAN_SIGMA = 2.5
 CLEAN_QUALITY = 93.0
 #: Noise outlives compression where its sigma (1/255, before compression) is at least the first number plus the second
 #: times the factor by which the JPEG quality scales the quantisation tables. By benchmarks/choose_network.py, on five
-#: held-out photographs: below it the network for JPEG traces comes closer to the clean picture, above it the one for
+#: held-out photographs: below it the network for JPEG artefacts comes closer to the clean picture, above it the one for
 #: real noise, by up to 10 dB.
 OUTLIVES = (2.0, 7.0)
 #: Where no network says how much noise there was: from this quality on, noise that single pixels show as at least this
@@ -69,7 +69,7 @@ FILM_COLOUR, FILM_SIZE, FILM_SIGMA = 0.9, 1.2, 1.5
 #: whether it is noise or texture that is seen there. At 0.8 a smooth sky with noise of 0.33 was sharpened and lost
 #: 8 dB (benchmarks/no_harm.py).
 SHARPEN_NOISE = 0.3
-#: A mild compression has done less harm to a sharp picture than the network for its traces can do. Where no noise is
+#: A mild compression has done less harm to a sharp picture than the network for its artefacts can do. Where no noise is
 #: seen only this share of its change is made: by JPEG quality, between these along a line. On 22 crops of free
 #: photographs: quality 90, 1.0: +0.08 dB in the mean, -3.7 at worst; 0.25: +0.41 and 0.0; quality 75, 1.0: +1.00 and
 #: -0.22; 0.5: +0.90 and +0.22; quality 50, 1.0: +1.38 and +0.28.
@@ -207,7 +207,7 @@ def film_grain(options: RestoreOptions, inspection: Inspection) -> float | None:
 def coarse_noise(options: RestoreOptions, inspection: Inspection) -> float | None:
     """Return noise (1/255) that is spread over several pixels, so that single ones do not show it; None: there is none.
 
-    Under compression the finest octaves are gone and the network for JPEG traces takes the rest.
+    Under compression the finest octaves are gone and the network for JPEG artefacts takes the rest.
     """
     quality, sigma = inspection.jpeg_quality.value, spread_noise(inspection)
     if options.noise_sigma is not None or sigma is None or (quality is not None and quality < CLEAN_QUALITY):
@@ -404,8 +404,8 @@ def _choice(options: RestoreOptions, inspection: Inspection) -> list[str]:
     if options.grain != "keep":
         return ["the network for real noise, since it is the grain that is to go"]
     if prevailing(options, inspection) == "real":
-        return [f"the noise outlived the compression{by}: the network for real noise, then that for JPEG traces"]
-    return [f"the network for JPEG traces{by if noisy(options, inspection) else ''}"]
+        return [f"the noise outlived the compression{by}: the network for real noise, then that for JPEG artefacts"]
+    return [f"the network for JPEG artefacts{by if noisy(options, inspection) else ''}"]
 
 
 def noisy(options: RestoreOptions, inspection: Inspection) -> bool:
@@ -492,7 +492,9 @@ def _held(options: RestoreOptions, steps: list[Denoise]) -> list[str]:
     if last.strength < options.strength and last.damage == "jpeg":
         share = 100 * last.strength / options.strength
         if len(steps) > 1:
-            return [f"{share:.0f} % of the effect on JPEG traces: after so mild a compression there is texture to lose"]
+            return [
+                f"{share:.0f} % of the effect on JPEG artefacts: after so mild a compression there is texture to lose"
+            ]
         return [f"{share:.0f} % of the effect: so mild a compression, with little noise, leaves texture to lose"]
     return []
 

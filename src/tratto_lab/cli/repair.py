@@ -62,7 +62,7 @@ def eval_repair(
 def eval_damage(
     folder: Annotated[Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Folder of clean pictures.")],
     threshold: Annotated[
-        float, typer.Option(help="Least chance that counts, 0-1; somewhere each find is surer by far.")
+        float, typer.Option(help="Minimum probability that counts, 0-1; somewhere each find is surer by far.")
     ] = 0.5,
     model: Annotated[
         Path | None,

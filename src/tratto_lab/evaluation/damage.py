@@ -200,10 +200,10 @@ def yolo_detector(path: Path, threshold: float = 0.5) -> Detector:
     def find(picture: Picture, kinds: Sequence[str] = ()) -> dict[str, NDArray[np.bool_]]:
         if kinds:
             raise OptionError(f"{path.name} cannot be told which kinds of damage there are")
-        chances = model.find(picture)
+        probabilities = model.find(picture)
         nothing = np.zeros(picture.shape[:2], bool)
-        found = {name: chances[name] >= threshold if name in chances else nothing for name in CLASSES}
-        others = [c >= threshold for name, c in chances.items() if name not in CLASSES]
+        found = {name: probabilities[name] >= threshold if name in probabilities else nothing for name in CLASSES}
+        others = [c >= threshold for name, c in probabilities.items() if name not in CLASSES]
         return {**found, ANY: np.logical_or.reduce([nothing, *others])}
 
     return find

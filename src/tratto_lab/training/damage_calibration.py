@@ -1,4 +1,4 @@
-"""Where to draw the line: shift the detector's chances so that one half is the best threshold for each kind of damage.
+"""Where to draw the line: shift the detector's probabilities so that one half is the best threshold for each kind.
 
 What counts is what is marked in the end, which must also be surer somewhere (:func:`tratto.imaging.masks.decided`).
 Measured on the photographs that are never trained on, with damage drawn for this alone. Two numbers are chosen for each

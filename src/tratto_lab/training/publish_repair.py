@@ -94,9 +94,10 @@ def export_repair(run: Run, checkpoint: Path, photos: Path, out: Path) -> dict[s
     Returns
     -------
     dict
-        ``sigma_factor`` (in-painter); ``calibration_margins``, ``calibration_offsets`` and ``calibration_f1`` (detector;
-        see :func:`~tratto_lab.training.damage_calibration.calibrate_detector`); and ``onnx_max_difference``: ONNX Runtime
-        against torch in fp32, which contains what rounding the weights to fp16 costs.
+        ``sigma_factor`` (in-painter); ``calibration_margins``, ``calibration_offsets`` and ``calibration_f1``
+        (detector; see :func:`~tratto_lab.training.damage_calibration.calibrate_detector`); and
+        ``onnx_max_difference``: ONNX Runtime against torch in fp32, which contains what rounding the weights to fp16
+        costs.
     """
     network = build_network(run)
     missing = load_ema(checkpoint, network)

@@ -638,16 +638,16 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
 def test_a_find_is_as_sure_at_one_place_and_reaches_as_far_as_is_likely():
     from tratto.imaging.masks import decided
 
-    chances = np.zeros((2, 5, 9), np.float32)
-    chances[0, 1, 1:7] = (0.6, 0.96, 0.55, 0.3, 0.6, 0.7)  # a sure line, a gap, and one that is not sure
-    chances[0, 2, 3] = 0.52  # touches the first by a corner
-    chances[1, 4] = 0.94  # likely everywhere, sure nowhere
+    probabilities = np.zeros((2, 5, 9), np.float32)
+    probabilities[0, 1, 1:7] = (0.6, 0.96, 0.55, 0.3, 0.6, 0.7)  # a sure line, a gap, and one that is not sure
+    probabilities[0, 2, 3] = 0.52  # touches the first by a corner
+    probabilities[1, 4] = 0.94  # likely everywhere, sure nowhere
     expected = np.zeros((2, 5, 9), bool)
     expected[0, 1, 1:4] = expected[0, 2, 3] = True
-    np.testing.assert_array_equal(decided(chances), expected)
-    np.testing.assert_array_equal(decided(iter(chances)), expected)
-    assert decided(chances, 0.4)[1, 4].all()  # 20 times the odds of 0.4 are a chance of 0.93
-    assert not decided(chances, 0.6).any()  # of 0.6: 0.968
+    np.testing.assert_array_equal(decided(probabilities), expected)
+    np.testing.assert_array_equal(decided(iter(probabilities)), expected)
+    assert decided(probabilities, 0.4)[1, 4].all()  # 20 times the odds of 0.4 are a probability of 0.93
+    assert not decided(probabilities, 0.6).any()  # of 0.6: 0.968
     cloud = np.random.default_rng(1).uniform(0, 1, (2, 40, 40)).astype(np.float32)
     marked = [decided(cloud, t) for t in (0.1, 0.3, 0.5, 0.7, 0.9)]
     assert all((less & ~more).sum() == 0 and more.sum() > less.sum() for more, less in pairwise(marked))

@@ -32,7 +32,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class _Sample:
-    """Crops of one picture: the channels as stored, RGB for traces of JPEG, and luma."""
+    """Crops of one picture: the channels as stored, RGB for JPEG artefacts, and luma."""
 
     channels: list[NDArray[np.float32]]
     rgb: list[NDArray[np.float32]]

@@ -140,11 +140,11 @@ class JpegTrace:
     Attributes
     ----------
     quality : Estimate
-        Of the last compression; ``not measurable`` when no trace was found.
+        Of the last compression; ``not measurable`` when no artefacts were found.
     grid : (int, int) or None
         Row and column of the first whole block of the last compression, each 0-7.
     generations : int
-        0, 1, or 2 when traces of an earlier compression on another grid remain.
+        0, 1, or 2 when artefacts of an earlier compression on another grid remain.
     """
 
     quality: Estimate
@@ -222,7 +222,7 @@ def _likelihood(coefficients: NDArray[np.float32]) -> tuple[NDArray[np.float64],
 
 
 def jpeg_quality_from_pixels(picture: NDArray[np.float32] | Sequence[NDArray[np.float32]]) -> JpegTrace:
-    """Look for traces of JPEG compression in samples.
+    """Look for JPEG artefacts in samples.
 
     Parameters
     ----------
@@ -240,10 +240,10 @@ def jpeg_quality_from_pixels(picture: NDArray[np.float32] | Sequence[NDArray[np.
     """
     crops = [picture] if isinstance(picture, np.ndarray) else list(picture)
     if not crops or any(c.ndim != 2 and c.shape[2:] != (3,) for c in crops):
-        raise OptionError("JPEG traces need one or more (H, W) or (H, W, 3) arrays")
+        raise OptionError("JPEG artefacts need one or more (H, W) or (H, W, 3) arrays")
     planes = [_plane(c) for c in crops if min(c.shape[:2]) >= _MIN_SIDE]
     if not planes:
-        return JpegTrace(Estimate(None, "not measurable", "too small to look for JPEG traces"), None, 0)
+        return JpegTrace(Estimate(None, "not measurable", "too small to look for JPEG artefacts"), None, 0)
     vanished = _vanished(planes)
     order = [divmod(int(k), 8) for k in np.argsort(-vanished[0].ravel(), kind="stable")]
     best: tuple[float, int, tuple[int, int], int] | None = None
@@ -252,14 +252,14 @@ def jpeg_quality_from_pixels(picture: NDArray[np.float32] | Sequence[NDArray[np.
         if best is None or score > best[0]:
             best = (score, q, grid, n)
     if best is None or best[3] < _MIN_NONZERO:
-        return JpegTrace(Estimate(None, "not measurable", "too little detail to look for JPEG traces"), None, 0)
+        return JpegTrace(Estimate(None, "not measurable", "too little detail to look for JPEG artefacts"), None, 0)
     score, q, grid, n = best
     if score < _EVIDENCE_TOTAL or score < _EVIDENCE_EACH * n:
-        return JpegTrace(Estimate(None, "not measurable", "no trace of JPEG compression was found"), None, 0)
+        return JpegTrace(Estimate(None, "not measurable", "no JPEG artefacts were found"), None, 0)
     earlier = _earlier_grid(vanished, grid)
     where = "" if grid == (0, 0) else f", on a grid shifted by {grid[1]}, {grid[0]} pixels (cropped after compression)"
     if earlier:
-        where += f"; traces of an earlier compression on the grid at {earlier[1]}, {earlier[0]}"
+        where += f"; artefacts of an earlier compression on the grid at {earlier[1]}, {earlier[0]}"
     note = f"spacing of the luma DCT coefficients{where}"
     return JpegTrace(Estimate(float(q), "estimated", note), grid, 2 if earlier else 1)
 

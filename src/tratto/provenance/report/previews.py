@@ -208,9 +208,9 @@ def _crop(view: pic.View, box: tuple[int, int, int, int]) -> NDArray[np.float32]
 def _crop_words(box: tuple[int, int, int, int], unchanged: bool) -> str:
     y0, y1, x0, x1 = box
     if unchanged:
-        return "Nothing changed, so this is simply the top left corner, one picture point to one screen point."
-    where = f"{x1 - x0} × {y1 - y0} points from column {x0}, row {y0} of the file"
-    return f"The part that changed most, one picture point to one screen point: {where}."
+        return "Nothing changed, so this is simply the top left corner, one picture pixel to one screen pixel."
+    where = f"{x1 - x0} × {y1 - y0} pixels from column {x0}, row {y0} of the file"
+    return f"The part that changed most, one picture pixel to one screen pixel: {where}."
 
 
 def _preview_note(inputs: ReportInputs) -> str:
@@ -218,7 +218,7 @@ def _preview_note(inputs: ReportInputs) -> str:
     last = inputs.source if inputs.result is None else inputs.result
     facts = inputs.receipt["inputs" if inputs.result is None else "outputs"]["picture"]["picture"]
     if max(facts["width"], facts["height"]) > PREVIEW:
-        note += f" reduced to {PREVIEW} points on the longer side"
+        note += f" reduced to {PREVIEW} pixels on the longer side"
     return f"{note}. How they are shown: {view_note(last)}."
 
 

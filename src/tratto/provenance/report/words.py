@@ -246,7 +246,7 @@ def input_words(inputs: ReportInputs, role: str) -> str:
     facts = inputs.receipt["inputs"][role]
     told = f"file {facts['file']['sha256']}" if facts["file"] else f"samples {facts['samples_sha256']}"
     page = f", page {facts['page'] + 1}" if facts["page"] else ""
-    return f"{sentence(role)}: {_size(facts['picture'])} points, {_kind(facts['picture'])}{page}; {told}"
+    return f"{sentence(role)}: {_size(facts['picture'])} pixels, {_kind(facts['picture'])}{page}; {told}"
 
 
 _MODES = {"gray": "grey", "rgb": "RGB", "cmyk": "CMYK", "palette": "palette"}
@@ -292,7 +292,7 @@ def inspection_words(inspection: Mapping[str, Any]) -> list[tuple[str, str, str,
             (93.0, "light compression"),
             (inf, "hardly any loss"),
         ],
-        "no trace of JPEG compression",
+        "no JPEG artefacts",
     )
     row(
         "Blur",
@@ -313,7 +313,7 @@ def inspection_words(inspection: Mapping[str, Any]) -> list[tuple[str, str, str,
         worst = max(low, high)
         words = "nothing lost" if worst < 0.001 else "some lost" if worst < 0.02 else "much lost, cannot be regained"
         found = f"{percent(low)} black, {percent(high)} white"
-        rows.append(("Clipped shadows and lights", found, words, "exact: counted"))
+        rows.append(("Clipped shadows and highlights", found, words, "exact: counted"))
     return rows
 
 
