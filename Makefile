@@ -67,9 +67,9 @@ bench-server: $(VENV)/.test
 bench-batch: $(VENV)/.test
 	$(BIN)/python benchmarks/batch.py --pictures 500 --kills 20 --rows 10000 --out benchmarks/results/batch.json
 
-## The documentation as pages, in site/; opens from the disk and loads nothing from elsewhere
+## The documentation as pages, in site/; they load nothing from elsewhere (search needs a web server: python -m http.server -d site)
 docs: $(VENV)/.test
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) demo-out build dist

@@ -258,10 +258,12 @@ def test_a_preview_is_not_taken_for_the_picture(tmp_path):
 
 
 def test_the_message_names_what_the_command_line_offers(monkeypatch):
-    from tratto.imaging.io.limits import MAX_MEGAPIXELS, Limits
+    from tratto.imaging.io.limits import MAX_MEGAPIXELS, OPTION, Limits
 
-    with pytest.raises(InputError, match=f"{MAX_MEGAPIXELS}=400"):
+    with pytest.raises(InputError, match=f"{OPTION} to 400"):
         read_image(CASES / "pixel_limit.png")
+    told = tratto("inspect", CASES / "pixel_limit.png", code=3).output
+    assert f"{OPTION} to 400" in " ".join(told.split())
     monkeypatch.setenv(MAX_MEGAPIXELS, "400")
     assert Limits().max_pixels == 400_000_000
     for wrong in ("much", "-1", "0", "nan", "1e99"):

@@ -195,7 +195,7 @@ def test_replay_tells_the_tiers_apart(saved):
     receipt = json.loads((made.bundle / "receipt.json").read_text())
     alone = folder / "receipt.json"
     alone.write_bytes((made.bundle / "receipt.json").read_bytes())
-    with pytest.raises(ReceiptError, match="--input"):
+    with pytest.raises(ReceiptError, match="source"):
         tratto.replay(alone)
     assert tratto.replay(alone, folder / "in.png").tier == "A"
     other = np.clip(NOISY.astype(int) + 1, 0, 255).astype(np.uint8)

@@ -57,7 +57,9 @@ def test_ctrl_c_leaves_only_complete_results(tmp_path):
     for stem in made:
         assert tratto.verify(out / f"{stem}.png").word == "authentic"
     assert subprocess.run(command(tmp_path, "--skip-existing"), capture_output=True, check=False).returncode == 0
-    assert sorted({p.name for p in out.iterdir()} - {JOURNAL}) == sorted(f"{k}.{e}" for k in range(COUNT) for e in ("png", "tratto"))
+    assert sorted({p.name for p in out.iterdir()} - {JOURNAL}) == sorted(
+        f"{k}.{e}" for k in range(COUNT) for e in ("png", "tratto")
+    )
 
 
 def test_what_a_killed_run_leaves_is_tidied_up_by_the_next(tmp_path):
@@ -76,6 +78,8 @@ def test_what_a_killed_run_leaves_is_tidied_up_by_the_next(tmp_path):
     assert running.returncode == -signal.SIGKILL
     assert list(out.glob(".*.part"))
     assert subprocess.run(command(tmp_path, "--skip-existing"), capture_output=True, check=False).returncode == 0
-    assert sorted({p.name for p in out.iterdir()} - {JOURNAL}) == sorted(f"{k}.{e}" for k in range(3) for e in ("png", "tratto"))
+    assert sorted({p.name for p in out.iterdir()} - {JOURNAL}) == sorted(
+        f"{k}.{e}" for k in range(3) for e in ("png", "tratto")
+    )
     for k in range(3):
         assert tratto.verify(out / f"{k}.png").word == "authentic"

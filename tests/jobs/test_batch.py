@@ -91,6 +91,14 @@ def test_ray_makes_the_same_bytes_and_catches_errors_in_its_workers(one, tmp_pat
     assert [o["status"] for o in json.loads(again.stdout)].count("skipped") == 6
 
 
+def test_a_cluster_that_does_not_answer_is_said(one, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    done = tratto("restore", one / "in", "-o", tmp_path / "out", "--provider", "nlm", "--on", "ray")
+    assert done.exit_code == 5
+    assert "RAY_ADDRESS" in done.stderr
+
+
 def test_a_run_that_was_killed_goes_on_and_makes_the_same_bytes(one, tmp_path):
     line = ["restore", str(one / "in"), "-o", str(tmp_path / "out"), "--provider", "nlm", "--jobs", "2"]
     code = "from tratto.cli.main import main; main()"
@@ -111,6 +119,38 @@ def test_a_run_that_was_killed_goes_on_and_makes_the_same_bytes(one, tmp_path):
     assert {p.name for p in (tmp_path / "out").glob(".*")} == {JOURNAL}
 
 
+def test_what_a_kill_left_half_is_made_again_whatever_is_saved_before_it(one, tmp_path):
+    line = ["restore", one / "in", "-o", tmp_path / "out", "--provider", "nlm", "--jobs", "1", "--json"]
+    assert tratto(*line).exit_code == 0
+    journal = tmp_path / "out" / JOURNAL
+    told = [entry for entry in lines(journal) if entry.get("done") not in ("002.png", "003.png") and "end" not in entry]
+    journal.write_text("\n".join(map(json.dumps, told)))
+    for path in (tmp_path / "out" / "003.tratto").iterdir():  # the picture stands there, its account does not
+        path.unlink()
+    (tmp_path / "out" / "003.tratto").rmdir()
+    (tmp_path / "out" / "002.png").unlink()
+    again = json.loads(tratto(*line).stdout)
+    assert [o["status"] for o in again].count("done") == 2
+    assert contents(tmp_path / "out") == contents(one / "out")
+    assert {o["status"] for o in json.loads(tratto(*line).stdout)} == {"skipped"}
+
+
+def test_a_note_of_many_pictures_is_told_once(tmp_path):
+    pictures(tmp_path / "in", 21)
+    mask = np.zeros((24, 24), np.uint8)
+    mask[4:8, 4:20] = 255
+    Pil.fromarray(mask).save(tmp_path / "mask.png")
+    line = ["repair", tmp_path / "in", "-o", tmp_path / "out", "--mask", tmp_path / "mask.png", "--method", "telea"]
+    done = tratto(*line, "--jobs", "1")
+    assert done.exit_code == 0, done.output
+    notes = [text for text in done.stderr.splitlines() if text.startswith("note")]
+    assert 1 <= len(notes) < 6
+    assert len(set(notes)) == len(notes)
+    assert any("(and 20 more)" in text for text in notes)
+    planned = tratto(*line, "--jobs", "1", "--dry-run", "--overwrite")
+    assert "21 planned" in planned.stdout
+
+
 def test_what_changed_is_not_taken_for_done(tmp_path):
     pictures(tmp_path / "in", 2)
     line = ["restore", tmp_path / "in", "-o", tmp_path / "out", "--provider", "nlm"]
@@ -122,6 +162,21 @@ def test_what_changed_is_not_taken_for_done(tmp_path):
     assert tratto(*line).exit_code == 4
     made = tratto(*line, "--overwrite", "--json")
     assert [o["status"] for o in json.loads(made.stdout)] == ["done", "done"]
+
+
+def test_a_mask_that_changed_counts_and_one_of_a_class_too(tmp_path):
+    pictures(tmp_path / "in", 2)
+    for name in ("000", "001"):
+        mask = np.zeros((24, 24), np.uint8)
+        mask[4:8, 4:20] = 255
+        (tmp_path / "masks" / name).mkdir(parents=True)
+        Pil.fromarray(mask).save(tmp_path / "masks" / name / "crack.png")
+    line = ["repair", tmp_path / "in", "-o", tmp_path / "out", "--mask", tmp_path / "masks", "--method", "telea"]
+    assert tratto(*line).exit_code == 0
+    assert tratto(*line).exit_code == 0
+    mask[12:14, 4:20] = 255
+    Pil.fromarray(mask).save(tmp_path / "masks" / "001" / "crack.png")
+    assert tratto(*line).exit_code == 4
 
 
 def test_a_result_that_was_taken_away_is_made_again(tmp_path):

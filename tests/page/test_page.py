@@ -420,3 +420,47 @@ def test_nothing_serious_is_found_by_axe_and_nothing_runs_over(tab, tmp_path, wi
         assert tab.evaluate(wide) <= width
     tab.keyboard.press("?")
     assert serious(tab) == []
+
+
+def test_the_place_that_watches_shows_what_was_done(tab, tmp_path):
+    add(tab, room(tmp_path / "watched.png"))
+    choose(tab, "restore")
+    run(tab)
+    tab.get_by_role("link", name="Monitor").click()
+    tab.wait_for_selector(".monitor .plot canvas")
+    assert tab.get_by_role("heading", name="Monitor").is_visible()
+    assert int(tab.locator(".tile strong").first.inner_text()) >= 1
+    assert tab.locator("svg.spread").count() >= 5
+    tab.locator("#monitor-days").select_option("365")
+    tab.wait_for_selector(".monitor .plot canvas")
+    assert serious(tab) == []
+    for width in (390, 1280):
+        tab.set_viewport_size({"width": width, "height": 844})
+        tab.wait_for_timeout(100)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_face_is_put_in_and_its_candidates_are_seen(tab, tmp_path):
+    from skimage import data
+
+    portrait = np.ascontiguousarray(data.astronaut()[0:240, 110:350])
+    scene, other = tmp_path / "scene.png", tmp_path / "other.png"
+    Pil.fromarray(portrait).save(scene)
+    Pil.fromarray(np.ascontiguousarray(portrait[:, ::-1])).save(other)
+    add(tab, scene)
+    choose(tab, "reface")
+    tab.locator("form.panel input[type=file]").first.set_input_files([str(other), str(scene)])
+    tab.locator(".field", has_text="240 × 240").wait_for()
+    for group in tab.locator("form.panel summary").all():
+        group.click()
+    tab.locator("#option-consent").fill("A. Person")
+    assert tab.locator("#option-face").count() == 1
+    tab.locator("#option-k_global").fill("1")
+    tab.locator("#option-m_global").fill("0")
+    tab.get_by_role("button", name="Run", exact=True).click()
+    tab.wait_for_selector(".compare, .wrong:not(:empty)", timeout=60_000)
+    tab.get_by_role("tab", name="Candidates").click()
+    sheet = tab.locator("img.sheet")
+    sheet.wait_for()
+    tab.wait_for_function("document.querySelector('img.sheet').naturalWidth > 400")
+    assert serious(tab) == []

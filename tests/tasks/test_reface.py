@@ -168,7 +168,7 @@ def test_bad_input_gets_one_clear_line(folder):
         (scene, None, {}, "character"),
         (scene, empty, {}, "no face was found in the picture of the character"),
         (empty, other, {}, "no face was found in the scene"),
-        (scene, other, {"face": 2}, "--face 2"),
+        (scene, other, {"face": 2}, "face 2"),
         (scene, [other] * 9, {}, "up to 8"),
         (scene, folder / "none.png", {}, "none.png"),
         (scene, other, {"engine": "inswapper"}, "inswapper"),

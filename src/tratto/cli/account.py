@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import AsJson, ProgressLine, emit_json, path_argument, path_option, printable
+from tratto.cli.show import AsJson, ProgressLine, emit_json, path_argument, path_option, printable, say
 from tratto.core.errors import InputError, OptionError, ReceiptError
 
 if TYPE_CHECKING:
@@ -81,12 +81,16 @@ def verify(
 def revert(
     path: Annotated[Path, path_argument("A result or its bundle.")],
     out: Annotated[Path, path_option("File to write the original to.", "--out", "-o")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that exists (never a result).")
+    ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Give back the exact bytes of the original."""
     from tratto.provenance import bundle
 
-    written = bundle.revert(path, out)
-    typer.echo(printable(f"{written}: the original, byte for byte"))
+    written = bundle.revert(path, out, overwrite)
+    say(as_json, {"path": str(written)}, f"{written}: the original, byte for byte")
     return 0
 
 

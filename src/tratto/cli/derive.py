@@ -34,6 +34,13 @@ LIST = Annotated[
 IDS = Annotated[
     list[str] | None, typer.Option("--task-id", metavar="ID", help="Only these of the list; more may follow.")
 ]
+#: Heads of the groups of options in the help of a job, by the model they come from; those of the job have none.
+HEADS = {
+    "SaveOptions": "How the result is written",
+    "Papers": "On its papers",
+    "RunOptions": "How it runs",
+    "JobLimits": "Limits (and --max-input-megapixels; see tratto --help)",
+}
 #: What the command line can do with masks of many pictures.
 FOLDER = "; or a folder with one for each input"
 
@@ -43,12 +50,13 @@ def command_of(task: Task) -> Callable[..., None]:
     from tratto.core.options import CLI, COMMON, entries
 
     listed = [e for model in (task.model, *COMMON) for e in entries(model, CLI)]
+    heads = {e.name: HEADS[model.__name__] for model in COMMON for e in entries(model, CLI)}
     flags = {e.name: e.flag for e in listed} | {i.role: i.flag for i in task.inputs}
     parameters = [
         *_what(task),
         *(_option(e, flags) for e in listed if e.info.is_required()),
         *(_input(i) for i in task.inputs[1:]),
-        *(_option(e, flags) for e in listed if not e.info.is_required()),
+        *(_option(e, flags, heads.get(e.name)) for e in listed if not e.info.is_required()),
     ]
 
     def command(**given: Any) -> None:
@@ -90,7 +98,7 @@ def _input(item: Input) -> Parameter:
     return _parameter(item.role, kind | None, option, None)
 
 
-def _option(entry: Entry, flags: Mapping[str, str]) -> Parameter:
+def _option(entry: Entry, flags: Mapping[str, str], head: str | None = None) -> Parameter:
     from tratto.core.options import CLI, help_text
 
     option, kind, default = entry.option, _typed(entry), _default(entry)
@@ -103,8 +111,26 @@ def _option(entry: Entry, flags: Mapping[str, str]) -> Parameter:
         help=text,
         metavar=option.metavar or choices,
         parser=argument_path if kind is Path else None,
+        rich_help_panel=head,
+        autocompletion=_completion(entry),
     )
     return _parameter(entry.name, kind | None if default is None else kind, made, default)
+
+
+def _completion(entry: Entry) -> Callable[[str], list[str]] | None:
+    """Return what names the values of an option to a shell; None: they cannot be listed."""
+    if get_origin(entry.kind) is Literal:
+        values = [str(v) for v in get_args(entry.kind)]
+        return lambda incomplete: [v for v in values if v.startswith(incomplete)]
+    if entry.name != "provider":
+        return None
+
+    def providers(incomplete: str) -> list[str]:
+        from tratto.providers.catalogue import CATALOGUE
+
+        return [n for n in ("auto", *CATALOGUE["restorer"]) if n.startswith(incomplete)]
+
+    return providers
 
 
 def _parameter(name: str, kind: Any, option: Any, default: Any) -> Parameter:

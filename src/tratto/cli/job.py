@@ -8,11 +8,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from tratto.cli.show import ProgressLine, about, overall, printable
+from tratto.cli.show import ProgressLine, about, overall
 from tratto.core.errors import OptionError
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: From so many pictures on there is one counter, a line for each problem, and a summary.
 MANY = 20
+#: Most different notes that are told of so many, each once.
+MOST_NOTES = 50
 
 
 class JsonArray:
@@ -78,10 +81,15 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     codes: list[int] = []
     with json_array() as told:
         for one in jobs:
-            codes += do_task(task, one, flags, lambda outcome: told.add(outcome.to_json()) if given["as_json"] else None)
+            take = (lambda outcome: told.add(outcome.to_json())) if given["as_json"] else _silent
+            codes += do_task(task, one, flags, take)
         if given["as_json"]:
             told.emit()
     return overall(codes)
+
+
+def _silent(outcome: FileOutcome) -> None:
+    return None
 
 
 def do_task(
@@ -122,6 +130,8 @@ def _do(task: Task, asked: Request, line: ProgressLine, take: Callable[[FileOutc
     else:
         job = worker.check(FolderJob(asked.paths, asked.options, run, asked.save, asked.job_inputs, asked.papers))
         plan = plan_jobs(job, session, lambda text: line.note(f"note: {text}"))
+    for text in dict.fromkeys(text for work in plan.works for text in work.job.options.sends):
+        line.note(f"note: {text}")
     total = len(plan.works) + len(plan.failed)
     many = total >= MANY or run.manifest is not None
     batch = Batch.of(plan, setup, run, many)
@@ -129,6 +139,7 @@ def _do(task: Task, asked: Request, line: ProgressLine, take: Callable[[FileOutc
         session.progress = line
     plain = run.dry_run or (total == 1 and not many)
     counts: Counter[str] = Counter()
+    notes: dict[str, tuple[Path, int]] = {}
     codes: dict[int, None] = {}
     begun = time.monotonic()
     outcomes = serially(plan, worker) if plain else run_batch(batch, session)
@@ -141,13 +152,17 @@ def _do(task: Task, asked: Request, line: ProgressLine, take: Callable[[FileOutc
                 line.note(f"tratto: {about(outcome.source, outcome.message)}")
             elif many:
                 for warning in outcome.details.get("warnings", []):
-                    line.note(f"note: {about(outcome.source, warning)}")
+                    first, times = notes.get(warning, (outcome.source, 0))
+                    if times or len(notes) < MOST_NOTES:
+                        notes[warning] = (first, times + 1)
             elif not run.as_json:
                 _say(outcome, line)
             if many:
                 line.count(sum(counts.values()), counts["failed"], total)
+    for text, (first, times) in notes.items():
+        line.note(f"note: {about(first, text)}" + (f" (and {times - 1} more)" if times > 1 else ""))
     if many and not run.as_json:
-        typer.echo(printable(_summary(counts, time.monotonic() - begun, batch)))
+        line.say(_summary(counts, time.monotonic() - begun, batch))
     return list(codes)
 
 
@@ -183,27 +198,27 @@ def _say(outcome: Any, line: ProgressLine) -> None:
     head = f"{outcome.source} -> {outcome.output}"
     if outcome.status == "skipped":
         head = f"{outcome.source}: skipped, {outcome.output}: {outcome.message}"
-    typer.echo(printable(head))
+    line.say(head)
     if outcome.message and outcome.status != "skipped":
-        typer.echo(printable(f"  {outcome.message}"))
+        line.say(f"  {outcome.message}")
     if outcome.details.get("forensic") and outcome.status != "skipped":
-        typer.echo("  forensic: no step may invent detail, full precision, written without loss")
+        line.say("  forensic: no step may invent detail, full precision, written without loss")
     if "mask_share" in outcome.details:
-        typer.echo(f"  mask: {100 * outcome.details['mask_share']:.3g} % of the picture may change")
+        line.say(f"  mask: {100 * outcome.details['mask_share']:.3g} % of the picture may change")
     for record in outcome.details.get("steps", []):
         model = ", ".join(m["id"] for m in record["models"])
         by = f" by {record['provider']}" if record["provider"] else ""
-        typer.echo(printable(f"  {record['step']}{by}" + (f" ({model})" if model else "")))
+        line.say(f"  {record['step']}{by}" + (f" ({model})" if model else ""))
         seen = record["scores"]
         if "seen_lab_distance" in seen:
             hue = f", hue {seen['seen_hue_error']:.2f} degrees" if "seen_hue_error" in seen else ""
-            typer.echo(
+            line.say(
                 f"  as seen: {seen['seen_lab_distance']:.2f} CIELAB from the reference, "
                 f"CIEDE2000 {seen['seen_delta_e_2000']:.2f}{hue}"
             )
     if outcome.status == "done":
-        typer.echo(printable(f"  signed by {outcome.details['signed']}" if outcome.details["signed"] else "  unsigned"))
+        line.say(f"  signed by {outcome.details['signed']}" if outcome.details["signed"] else "  unsigned")
     if outcome.details.get("entry") is not None and outcome.status == "done":
-        typer.echo(f"  entry {outcome.details['entry']} of the ledger")
+        line.say(f"  entry {outcome.details['entry']} of the ledger")
     for warning in outcome.details.get("warnings", []):
         line.note(f"  note: {warning}")

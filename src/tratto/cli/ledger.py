@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import AsJson, emit_json, group, path_argument, path_option, printable
+from tratto.cli.show import AsJson, emit_json, group, path_argument, path_option, printable, say
 from tratto.core.errors import InputError, OptionError
 from tratto.core.files import write_bytes
 
@@ -29,6 +29,7 @@ def _new(
     folder: _Folder,
     name: Annotated[str, typer.Option("--key-name", help="Key to use or make; see tratto keys.")] = "ledger",
     origin: Annotated[str, typer.Option(help="Name the ledger signs with, if the key is made now.")] = "",
+    as_json: AsJson = False,
 ) -> int:
     """Begin a ledger."""
     from tratto.ledger import Ledger, keys
@@ -41,8 +42,9 @@ def _new(
         if origin and keys.signer(name, "ledger").verifier.name != origin:
             raise OptionError(f"the key {name!r} is there and signs with another name; choose another --key-name")
     with Ledger.create(folder, keys.signer(name, "ledger")) as log:
-        typer.echo(printable(f"{folder}: the ledger {log.checkpoint.origin}"))
-        typer.echo(printable(f"  public key, to be told to others: {log.key.verifier.text()}"))
+        name, public = log.checkpoint.origin, log.key.verifier.text()
+        told = {"folder": str(folder), "origin": name, "public": public}
+        say(as_json, told, f"{folder}: the ledger {name}", f"  public key, to be told to others: {public}")
     return 0
 
 
@@ -133,6 +135,7 @@ def _request(
     folder: _Folder,
     out: _Out,
     since: Annotated[int, typer.Option("--since", help="How many entries the witness has signed before.")] = 0,
+    as_json: AsJson = False,
 ) -> int:
     """Write what a witness is asked to sign; carry it there by whatever way."""
     from tratto.imaging.io.target import check_no_picture
@@ -142,6 +145,7 @@ def _request(
     check_no_picture(out)
     data = request(LedgerReader(folder), since)
     write_bytes(out, data)
+    say(as_json, {"path": str(out)}, f"{out}: for the witness")
     return 0
 
 
@@ -154,6 +158,7 @@ def _cosign(
     url: Annotated[
         str | None, typer.Option(help="Or where the witness serves; the only network call there is.")
     ] = None,
+    as_json: AsJson = False,
 ) -> int:
     """Publish a witness's signature below the checkpoint."""
     from tratto.core.hashing import read_limited
@@ -177,7 +182,8 @@ def _cosign(
             raise OptionError("the ledger has grown meanwhile; ask the witness again")
         notary.name_witness(folder, key)
         log.add_signatures([signature])
-    typer.echo(printable(f"{folder}: {key.name} signed {reader.size} entries"))
+    told = {"folder": str(folder), "witness": key.name, "entries": reader.size}
+    say(as_json, told, f"{folder}: {key.name} signed {reader.size} entries")
     return 0
 
 
@@ -188,6 +194,7 @@ def _stamp(
     query: Annotated[Path | None, path_option("Write the query for an authority here.")] = None,
     answer: Annotated[Path | None, path_option("Take the authority's answer from here.")] = None,
     anchors: Annotated[Path | None, path_option("Root certificates (PEM) of authorities.")] = None,
+    as_json: AsJson = False,
 ) -> int:
     """Have the checkpoint time-stamped (RFC 3161): write the query, or take the answer."""
     from tratto.core.hashing import read_limited
@@ -202,18 +209,20 @@ def _stamp(
         check_no_picture(query)
         data = timestamp.request(checkpoint)
         write_bytes(query, data)
+        say(as_json, {"path": str(query)}, f"{query}: for the authority")
     elif answer is not None and anchors is not None:
         from tratto.cli.account import roots_in
 
         stamp = read_limited(answer, timestamp.MAX_STAMP)
         when = timestamp.accept(folder, checkpoint, stamp, roots_in(anchors))
-        typer.echo(printable(f"{folder}: {checkpoint.size} entries were there at {when.isoformat()}"))
+        told = {"folder": str(folder), "entries": checkpoint.size, "at": when.isoformat()}
+        say(as_json, told, f"{folder}: {checkpoint.size} entries were there at {when.isoformat()}")
     return 0
 
 
 @ledger_app.command("verifier")
 @exits
-def _verifier(out: _Out) -> int:
+def _verifier(out: _Out, as_json: AsJson = False) -> int:
     """Write the verifier that works without Tratto: one Python file to keep or hand on."""
     from importlib import resources
 
@@ -222,6 +231,7 @@ def _verifier(out: _Out) -> int:
     check_no_picture(out)
     data = resources.files("tratto.provenance").joinpath("standalone.py").read_bytes()
     write_bytes(out, data)
+    say(as_json, {"path": str(out)}, f"{out}: run it with python {out.name}")
     return 0
 
 

@@ -19,21 +19,25 @@ class OrFolder(GuardedGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the command before its folder."""
-        if args and args[0] not in (MAKE, *self.commands, "--help"):
+        if args and args[0] not in (MAKE, VIEWS, *self.commands, "--help"):
             args = [MAKE, *args]
         parsed: list[str] = super().parse_args(ctx, args)
         return parsed
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands."""
-        return [MAKE, *self.commands]
+        return [MAKE, VIEWS, *self.commands]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command by its name, or None."""
+        if cmd_name == VIEWS:
+            from tratto.cli.lift_views import command
+
+            return command()
         return _made() if cmd_name == MAKE else super().get_command(ctx, cmd_name)
 
 
-MAKE = "make"
+MAKE, VIEWS = "make", "views"
 lift_app = typer.Typer(
     cls=OrFolder,
     help="Make a scene of Gaussians from photographs with known cameras (tratto lift FOLDER -o OUT), and view one.",

@@ -8,7 +8,7 @@ import typer
 
 from tratto._version import __version__
 from tratto.cli.guard import HELP
-from tratto.cli.plugins import RootGroup
+from tratto.cli.plugins import LARGER, RootGroup
 
 
 class Commands(RootGroup):
@@ -57,11 +57,44 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
+    ctx: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version and stop.")
     ] = False,
+    megapixels: Annotated[
+        str | None,
+        typer.Option(
+            LARGER,
+            metavar="N",
+            help="Take pictures of up to so many megapixels (else 250); it may stand anywhere on any line.",
+        ),
+    ] = None,
 ) -> None:
     """Restore pictures and prove what was done."""
+    if megapixels is not None:
+        _allow(ctx, megapixels)
+
+
+def _allow(ctx: typer.Context, megapixels: str) -> None:
+    """Let larger pictures in while a command runs, and in the processes that work for it."""
+    import os
+
+    from tratto.core.errors import OptionError
+    from tratto.imaging.io.limits import MAX_MEGAPIXELS, pixels_of
+
+    try:
+        pixels_of(megapixels, LARGER)
+    except OptionError as e:
+        raise typer.BadParameter(str(e)) from e
+    before = os.environ.get(MAX_MEGAPIXELS)
+    os.environ[MAX_MEGAPIXELS] = megapixels
+
+    def back() -> None:
+        os.environ.pop(MAX_MEGAPIXELS)
+        if before is not None:
+            os.environ[MAX_MEGAPIXELS] = before
+
+    ctx.call_on_close(back)
 
 
 def main() -> None:

@@ -15,7 +15,17 @@ from typing import Annotated, Any
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import PageNumber, check_new_png, make_folder, open_page, path_argument, path_option, printable
+from tratto.cli.show import (
+    AsJson,
+    PageNumber,
+    check_new_png,
+    make_folder,
+    open_page,
+    path_argument,
+    path_option,
+    printable,
+    say,
+)
 from tratto.core.errors import OutputError
 
 #: Longest side of the picture in the page, pixels; the mask is of the picture's own size.
@@ -53,6 +63,7 @@ def edit(
     launch: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     number: PageNumber = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that exists.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Write a page to draw a mask in a browser: one file with the picture in it, which sends nothing anywhere.
 
@@ -69,7 +80,7 @@ def edit(
     text = editor_page(picture, mask, number)
     make_folder(page.parent)
     write_text(page, text)
-    typer.echo(printable(f"{page}: open it in a browser; it saves {mask.name}"))
+    say(as_json, {"page": str(page), "mask": str(mask)}, f"{page}: open it in a browser; it saves {mask.name}")
     if launch:
         typer.launch(page.resolve().as_uri())
     return 0

@@ -35,6 +35,15 @@ def emit_json(data: Any) -> None:
     typer.echo(json.dumps(data, ensure_ascii=True, indent=2, allow_nan=False))
 
 
+def say(as_json: bool, data: Any, *lines: str) -> None:
+    """Print what a command did: JSON for machines, lines for people."""
+    if as_json:
+        emit_json(data)
+        return
+    for line in lines:
+        typer.echo(printable(line))
+
+
 def about(source: Path, message: str) -> str:
     """Return a message that names its file once, with its whole path."""
     for name in (str(source), source.name):
@@ -192,6 +201,14 @@ class ProgressLine:
             from tratto.cli.guard import complain
 
             complain(printable(text))
+
+    def say(self, text: str) -> None:
+        """Print a line of the result on standard output; the bar steps aside, so that the two never share a row."""
+        if self._bar is not None:
+            self._bar.stop()
+        typer.echo(printable(text))
+        if self._bar is not None:
+            self._bar.start()
 
     def count(self, done: int, failed: int, total: int) -> None:
         """Show how far a run over many pictures is: one counter."""

@@ -9,7 +9,7 @@ import typer
 
 from tratto.cli.find import write_overlay
 from tratto.cli.guard import exits
-from tratto.cli.show import PageNumber, check_new_png, open_page, path_argument, path_option, printable
+from tratto.cli.show import AsJson, PageNumber, check_new_png, open_page, path_argument, path_option, say
 from tratto.core.errors import OptionError
 
 
@@ -34,6 +34,7 @@ def wall(
     overlay: Annotated[Path | None, path_option("PNG to write the picture into, with the wall in colour.")] = None,
     page: PageNumber = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Find a wall from points or a rough drawing on it, and write its mask for tratto recolor."""
     from tratto.backends.sam import missing_sam
@@ -75,7 +76,7 @@ def wall(
     told = write_mask(values, out, [picture, *drawn.values()], overwrite)
     if overlay is not None:
         write_overlay(as_shown(image), {"wall": values}, overlay)
-    typer.echo(printable(f"{out}: {told['width']}x{told['height']}, {100 * told['share']:.3g} % is wall"))
+    say(as_json, told, f"{out}: {told['width']}x{told['height']}, {100 * told['share']:.3g} % is wall")
     return 0
 
 

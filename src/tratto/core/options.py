@@ -295,6 +295,11 @@ class TaskOptions(Validated, BaseModel):
     needs: ClassVar[tuple[Need, ...]] = ()
     no_evidence: ClassVar[str] = ""
 
+    @property
+    def sends(self) -> tuple[str, ...]:
+        """What would leave this machine, and where it would go; told before a run."""
+        return ()
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Document the fields."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from tratto.core.capability import ProviderInfo, RestorerInfo
 from tratto.core.errors import PictureTooLarge
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.recipe import Recipe
@@ -13,6 +14,7 @@ from tratto.core.step import Step
 from tratto.engine.machine import slowness
 from tratto.engine.notes import provider_notes
 from tratto.engine.run import forbid_drawings, forbid_generative, forbid_inventing
+from tratto.imaging.tiling import TileSpec, computed
 
 #: Seconds that a command takes beside its steps, on the reference machine: once, for each megapixel that is opened,
 #: inspected and compared, and for each that is written.
@@ -88,6 +90,7 @@ def estimate(
                 notes += provider_notes(info, use.fast)
             # inks are shown to a restorer as two pictures
             speed = infos[0][0].megapixels_per_second / (2 if image.mode is ColorMode.CMYK else 1)
+            pixels = _done(infos[0][0], pixels, image, scale)
         own = step.seconds(masks or {}, services)
         seconds += pixels / 1e6 / max(speed, 1e-6) if own is None else own
         scale *= step.scale
@@ -96,6 +99,14 @@ def estimate(
     opened = image.height * image.width / 1e6
     seconds = (slowness() if slow is None else slow) * (seconds + START + OPENED * opened + WRITTEN * opened * scale**2)
     return Estimated(resolved, seconds, image.width * scale, image.height * scale, tuple(dict.fromkeys(notes)))
+
+
+def _done(info: ProviderInfo, pixels: int, image: Image, scale: int) -> int:
+    """Return how many pixels a restorer computes: where its speed is that of one tile, what overlaps comes on top."""
+    if not isinstance(info, RestorerInfo) or not info.library.startswith("ncnn"):
+        return pixels
+    spec = TileSpec(info.tile, info.overlap, info.multiple, info.scale, border=info.border)
+    return computed(image.height * scale, image.width * scale, spec)
 
 
 def check_cost(estimated: Estimated, output_pixels: int, minutes: float) -> None:

@@ -1,67 +1,23 @@
 """How good a face on another looks, in numbers from 0 to 10: whose it is, whether it looks real, whether it fits in.
 
-Each judge may be unable to say: then its score is *missing*, the neutral :data:`NEUTRAL` stands for it in the sum, and
-whoever shows the score says so.
+Each judge may be unable to say: then its score is *missing*, the neutral :data:`tratto.core.capability.NEUTRAL` stands
+for it in the sum, and whoever shows the score says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.capability import Score
 from tratto.faces.region import Bool, Float, lab_of
 from tratto.faces.swap import Target, noise_of
 
-#: What stands for a score that is missing.
-NEUTRAL = 5.0
 #: Distances of two faces at which the identity's score is 10, and 0: one person in two pictures, and two people.
 NEAREST, FARTHEST = 0.3, 0.8
 JUDGES = ("identity", "realism", "consistency")
-
-
-@dataclass(frozen=True)
-class Score:
-    """What a judge says.
-
-    Attributes
-    ----------
-    value : float or None
-        From 0 to 10, more is better; None: it could not say.
-    numbers : mapping of str to float
-        What it was made of.
-    """
-
-    value: float | None
-    numbers: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def missing(self) -> bool:
-        """Whether the judge could not say."""
-        return self.value is None
-
-    @property
-    def counted(self) -> float:
-        """What goes into a sum."""
-        return NEUTRAL if self.value is None else self.value
-
-
-class Judge(Protocol):
-    """Says how good a picture of a target with another face on it is."""
-
-    def score(self, picture: Float, alpha: Float) -> Score:
-        """Judge one picture.
-
-        Parameters
-        ----------
-        picture : (H, W, 3) float32 in [0, 1]
-            Of the target's size.
-        alpha : (H, W) float32
-            How much of each pixel is the new face.
-        """
 
 
 def potential(scores: Mapping[str, Score], weights: Mapping[str, float]) -> float:
@@ -158,7 +114,7 @@ class Realism:
         lab = lab_of(picture)
         new = statistics(lab[..., 0], where)
         if self._own is None or new is None:
-            return Score(None)
+            return Score(None, why="too little skin is seen")
         count = min(len(new), len(self._own))
         texture = float(np.abs(new[:count] - self._own[:count]).mean())
         # skin whose hue varies much more than the scene's own is blotched
@@ -194,6 +150,8 @@ class Consistency:
         outside = cv2.distanceTransform((target.may <= 0.5).astype(np.uint8), cv2.DIST_L2, 5)
         #: The edge, as far as it can be seen, and skin just inside of it.
         self._edge = (inside < max(2.0, 0.1 * side)) & (outside < 2) & (inside > 0)
+        #: The same with the edge along hair and frames.
+        self._border = (inside < max(2.0, 0.1 * side)) & (inside > 0)
         self._edge &= ~cv2.dilate(target.region.kept.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         self._skin = target.region.skin & (target.may > 0.5)
         self._band = self._skin & (inside < max(3.0, 0.14 * side))
@@ -207,15 +165,22 @@ class Consistency:
         own = float(self._steep[self._edge].mean()) if self._edge.any() else 1.0
         return float(steep[self._edge].mean()) / max(own, 0.3) if self._edge.any() else 1.0
 
+    def _steps(self, lab: Float) -> float:
+        """Return how much steeper than the scene's own the picture is along the whole edge, CIELAB per pixel."""
+        if not self._border.any():
+            return 0.0
+        return float(np.clip(_steepness(lab) - self._steep, 0, None)[self._border].mean())
+
     def score(self, picture: Float, alpha: Float) -> Score:
         """Judge one picture; 0 if anything outside changed."""
         if np.count_nonzero(self._band) < 12:
-            return Score(None)
+            return Score(None, why="too little skin is seen")
         lab = lab_of(picture)
         numbers = {"outside": float(np.abs(picture - self._target.picture)[self._target.may <= 0.5].max(initial=0.0))}
         if numbers["outside"] > 0:
             return Score(0.0, numbers)
         numbers["seam"] = self.seam(picture)
+        numbers["step"] = self._steps(lab)
         seen = alpha > 0.5
         band = self._band & seen if (self._band & seen).any() else self._band
         near, rest = (np.median((lab - self._lab)[w], axis=0) for w in (band, self._skin))
@@ -230,6 +195,7 @@ class Consistency:
             + numbers["tone"] / 25
             + numbers["light"] / 25
             + 0.3 * numbers["noise"]
+            + 0.4 * numbers["step"]
         )
         return Score(round(10 * float(np.exp(-cost)), 4), {k: round(v, 4) for k, v in numbers.items()})
 

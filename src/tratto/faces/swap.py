@@ -6,7 +6,7 @@ small picture holds for the large one.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,8 @@ class Look:
         How much of the grain that is missing is added; 1 as much as the scene has.
     seam : float
         How much of the step that remains along the edge is taken out (Poisson).
+    draws : tuple of (int, float)
+        Refinements by a diffusion model, one upon the other: seed, and share of the way to noise. Empty: none.
 
     Examples
     --------
@@ -72,20 +74,23 @@ class Look:
     stiffness: float = 0.35
     grain: float = 1.0
     seam: float = 1.0
+    draws: tuple[tuple[int, float], ...] = ()
 
     @classmethod
     def raw(cls) -> Look:
         """Return the warp alone: nothing of the scene's colour, light or grain."""
         return cls(feather=0.15, color=0.0, light=0.0, detail=1.0, stiffness=0.0, grain=0.0, seam=0.0)
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, Any]:
         """Return the numbers."""
-        return {k: round(float(v), DIGITS) for k, v in asdict(self).items()}
+        told: dict[str, Any] = {k: round(float(getattr(self, k)), DIGITS) for k in RANGES}
+        return told | ({"draws": [list(d) for d in self.draws]} if self.draws else {})
 
     @classmethod
     def of(cls, numbers: Any) -> Look:
         """Return a look of numbers by name."""
-        return cls(**{f.name: float(numbers[f.name]) for f in fields(cls)})
+        draws = tuple((int(seed), float(share)) for seed, share in numbers.get("draws", ()))
+        return cls(**{name: float(numbers[name]) for name in RANGES}, draws=draws)
 
 
 #: Digits after the point that are told of a look, and are used of it: a replay must paint what was painted.

@@ -45,9 +45,33 @@ def as_shown(image: Image) -> NDArray[np.float32]:
     return np.ascontiguousarray(io.oriented(view_rgb(image), image.meta.orientation), np.float32)
 
 
+def without_stream(given: Any, limits: Limits | None = None) -> Any:
+    """Return the bytes of a file object; anything else as it is.
+
+    Parameters
+    ----------
+    given : Any
+        What has a ``read`` method and is no PIL picture is read from where it stands.
+    limits : Limits or None
+        No more than they allow is read.
+
+    Raises
+    ------
+    OptionError
+        If it gives text.
+    """
+    if not hasattr(given, "read") or hasattr(given, "getbands"):
+        return given
+    data = given.read((limits or io.Limits()).max_bytes + 1)
+    if not isinstance(data, bytes):
+        raise OptionError(f"a file object must be open for bytes (mode 'rb'), this one gives {type(data).__name__}")
+    return data
+
+
 def open_picture(picture: Any, page: int | None = None, limits: Limits | None = None) -> Image:
     """Return a picture as :class:`Image`; see :meth:`tratto.Session.open`."""
     page = page_index(page)
+    picture = without_stream(picture, limits)
     if isinstance(picture, Image):
         return picture
     if page and (isinstance(picture, np.ndarray) or hasattr(picture, "getbands")):
@@ -68,7 +92,8 @@ def open_picture(picture: Any, page: int | None = None, limits: Limits | None = 
     if hasattr(picture, "getbands"):
         return io.image_from_pil(picture)
     raise OptionError(
-        f"a picture may be a path, bytes, a NumPy array, a PIL picture or a tratto.Image; got {type(picture).__name__}"
+        "a picture may be a path, bytes, a file object, a NumPy array, a PIL picture or a tratto.Image; got "
+        f"{type(picture).__name__}"
     )
 
 
@@ -148,6 +173,9 @@ def open_mask(mask: Any, image: Image, limits: Limits | None = None) -> Mask:
 
     if isinstance(mask, Mask):
         return in_16_bits(mask.values)
+    mask = without_stream(mask, limits)
+    if isinstance(mask, bytes):
+        mask = open_single(mask, "mask", limits)
     if isinstance(mask, (str, os.PathLike)):
         mask = _mask_file(Path(mask), image, limits or io.Limits())
     elif hasattr(mask, "getbands"):
@@ -195,10 +223,13 @@ def in_16_bits(values: NDArray[Any]) -> Mask:
     return Mask(whole / np.float32(65535))
 
 
-def mask_warnings(mask: Mask) -> list[str]:
-    """Return what a user should know about a mask: that it lets hardly anything change."""
+def mask_warnings(mask: Mask, task: str = "") -> list[str]:
+    """Return what a user should know about a mask: that it lets hardly anything change.
+
+    Of a repair that is no news: scratches and creases are thin.
+    """
     share = mask_share(mask)
-    if share >= SMALL_MASK:
+    if share >= SMALL_MASK or (task == "repair" and share > 0):
         return []
     how = "nothing at all" if share == 0 else f"only {100 * share:.2g} %"
     return [f"the mask lets {how} of the picture change; in a mask white means may change"]

@@ -122,6 +122,18 @@ def plan_cores(height: int, width: int, spec: TileSpec) -> tuple[Cuts, Cuts]:
     return _cut(height, min(down, fit + 2 * spec.padded_overlap), spec), _cut(width, across, spec)
 
 
+def computed(height: int, width: int, spec: TileSpec) -> int:
+    """Return how many input pixels all tiles of a picture have together, what overlaps counted as often as it is done.
+
+    Examples
+    --------
+    >>> computed(100, 100, TileSpec(tile=512, overlap=8, border=0)), computed(100, 100, TileSpec(tile=60, overlap=8))
+    (10000, 22500)
+    """
+    rows, columns = plan_cores(height, width, spec)
+    return rows.side * len(rows.starts) * columns.side * len(columns.starts)
+
+
 def reflect_index(start: int, stop: int, length: int) -> NDArray[np.intp]:
     """Return indices ``start .. stop`` folded into ``0 .. length - 1`` by reflection about the edge samples."""
     i = np.arange(start, stop)

@@ -135,12 +135,10 @@ def run_batch(batch: Batch, session: Session) -> Generator[FileOutcome, None, No
             todo: list[Work] = []
             for work in works:
                 state = journal.knows(work.name)
-                if state == "done" and work.item.output.exists() and (work.item.bundle / "seal.json").exists():
+                if state == "done" and _is_whole(work):
                     yield FileOutcome(work.item.source, work.item.output, "skipped", "done before")
-                elif state and not batch.overwrite:
-                    todo.append(replace(work, job=replace(work.job, run=replace(work.job.run, skip_existing=True))))
                 else:
-                    todo.append(work)
+                    todo.append(_goes_on(work) if state and not batch.overwrite else work)
             failed = len(batch.plan.failed)
 
             def begin(work: Work) -> None:
@@ -149,12 +147,27 @@ def run_batch(batch: Batch, session: Session) -> Generator[FileOutcome, None, No
 
             for work, outcome in _outcomes(batch, todo, session, begin):
                 held.pop(work.name, None)
-                if outcome.status in ("done", "skipped"):
+                if outcome.status == "done" or (outcome.status == "skipped" and _is_whole(work)):
                     journal.done(work.name)
                 failed += outcome.status == "failed"
                 yield errors.noted(outcome)
             if not failed:
                 journal.end()
+
+
+def _is_whole(work: Work) -> bool:
+    """Return whether a result is there with its account."""
+    return work.item.output.exists() and (work.item.bundle / "seal.json").exists()
+
+
+def _goes_on(work: Work) -> Work:
+    """Return what is left to do of what an earlier run began: what is whole stays, anything else of it is replaced."""
+    # before any other picture is saved, which would clear away what a kill left of this one
+    with contextlib.suppress(TrattoError):
+        recover(work.item.output)
+    whole = _is_whole(work)
+    run = replace(work.job.run, skip_existing=whole, overwrite=not whole)
+    return replace(work, job=replace(work.job, run=run))
 
 
 def _tidy(works: list[Work], held: Mapping[str, Work]) -> None:

@@ -308,7 +308,11 @@ def _mask_for(
     )
 
 
-def run_folder(job: FolderJob, session: Session, note: Callable[[str], None] = _silent) -> Iterator[FileOutcome]:
+def run_folder(
+    job: FolderJob,
+    session: Session,
+    note: Callable[[str], None] = _silent,
+) -> Iterator[FileOutcome]:
     """Do a job, yielding the outcome of each picture as it is known.
 
     Parameters
@@ -509,7 +513,7 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
             "warnings": [
                 *notes_of(image),
                 *estimated.warnings,
-                *([] if mask is None else mask_warnings(mask)),
+                *([] if mask is None else mask_warnings(mask, recipe.task)),
                 *format_notes(image, fmt, job.save),
             ],
             "inspection": inspection.to_json(),

@@ -28,7 +28,7 @@ from tratto.core.step import StepRecord
 from tratto.engine.cost import Estimated, estimate
 from tratto.engine.perform import Bounds, perform
 from tratto.engine.run import forbid_drawings
-from tratto.imaging.opening import check_mask_is_another, open_picture
+from tratto.imaging.opening import check_mask_is_another, open_picture, without_stream
 from tratto.imaging.scratch import allocate
 from tratto.jobs.options import JobLimits, Progress, Saved, SaveOptions, silent
 from tratto.providers.pool import Lender, Pool
@@ -226,6 +226,8 @@ class Job:
         roles = [item.role for item in known.inputs]
         if strange := [role for role in inputs if role not in roles]:  # nothing that was given is dropped in silence
             raise OptionError(f"{task} takes {', '.join(roles)}, no {', '.join(strange)}")
+        inputs = {role: without_stream(given, self.limits) for role, given in inputs.items()}
+        source = without_stream(source, self.limits)
         given = Given({k: v for k, v in inputs.items() if k != PICTURE and v is not None}, self.limits)
         image = open_picture(inputs[PICTURE], page, self.limits)
         origin = source if source is not None else inputs[PICTURE]

@@ -56,7 +56,7 @@ class Journal:
         self.continues = False
         self._known: dict[str, str] = {}
         self._file: IO[bytes] | None = None
-        self._header = {"run": "overwrite" if overwrite else "keep"}
+        self._header: dict[str, str] | None = {"run": "overwrite" if overwrite else "keep"}
         if self.path.exists():
             self._open()
             self._read(overwrite)
@@ -119,7 +119,7 @@ class Journal:
     def _write(self, line: Mapping[str, Any]) -> None:
         file = self._file or self._open()
         lines = [line] if self._header is None else [self._header, line]
-        self._header = None  # type: ignore[assignment]  # said once
+        self._header = None  # said once
         try:
             # a line that a kill cut short must not swallow the next; what a power cut takes is found by its result
             file.write(b"".join(b"\n" + json.dumps(entry).encode() for entry in lines))
@@ -140,9 +140,11 @@ def _lines(path: Path) -> Iterable[dict[str, Any]]:
 
 
 def stamp(path: Path) -> list[Any]:
-    """Return what tells that a file is the one it was: its name, size and time; a folder by its name alone."""
+    """Return what tells that a file is the one it was: its name, size and time; of a folder, of each file in it."""
     try:
         facts = os.stat(path)
+        if path.is_dir():
+            return [str(path), *(stamp(inside) for inside in sorted(path.iterdir()) if inside.is_file())]
     except OSError:
         return [str(path)]
-    return [str(path)] if path.is_dir() else [str(path), facts.st_size, facts.st_mtime_ns]
+    return [str(path), facts.st_size, facts.st_mtime_ns]

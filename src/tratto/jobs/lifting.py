@@ -116,34 +116,55 @@ def lift_folder(session: Session, folder: Path, out: Path, options: LiftOptions,
     OutputError
         If something that exists would be replaced.
     """
-    from tratto.imaging.io.target import check_name, check_target
-    from tratto.scene.formats import EXPORTS, file_name, write_scene
+    place = _place(folder, out, options.export, overwrite)
+    chosen, inputs, notes = gathered(folder, options)
+    result = session.run("lift", inputs, chosen, source=inputs["picture"])
+    return _written(session, result, inputs["picture"], place, notes)
 
-    name = folder.resolve().name or "scene"
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a scene goes: its .ply, and each export by its name."""
+
+    target: Path
+    exports: dict[str, Path]
+    overwrite: bool
+
+
+def _place(source: Path, out: Path, wanted: tuple[str, ...], overwrite: bool) -> _Place:
+    """Check, before minutes of work, that everything can be written."""
+    from tratto.imaging.io.target import check_name, check_target
+    from tratto.scene.formats import EXPORTS, file_name
+
+    name = (source.resolve().stem if source.is_file() else source.resolve().name) or "scene"
     target = out if out.suffix.lower() == ".ply" and not out.is_dir() else out / f"{name}.ply"
-    for export in options.export:
+    for export in wanted:
         if export not in EXPORTS or export == "ply":
             raise OptionError(f"--export takes {', '.join(e for e in EXPORTS if e != 'ply')}, got {export!r}")
-    exports = tuple(target.with_name(file_name(target.stem, e)) for e in dict.fromkeys(options.export))
-    for path in (target, *exports):
+    exports = {e: target.with_name(file_name(target.stem, e)) for e in wanted}
+    for path in (target, *exports.values()):
         check_target(path)
         check_name(path)
         if path.exists() and not overwrite:
             raise OutputError(f"{path} exists; use --overwrite to replace it. Nothing was written")
-    if "mp4" in options.export:
+    if "mp4" in exports:
         import shutil
 
         from tratto.core.errors import UnavailableError
 
-        if shutil.which("ffmpeg") is None:  # said before minutes of work
+        if shutil.which("ffmpeg") is None:
             raise UnavailableError(
                 "an .mp4 is made by ffmpeg, and there is none on the PATH; install it, or export webp instead"
             )
-    chosen, inputs, notes = gathered(folder, options)
-    result = session.run("lift", inputs, chosen, source=inputs["picture"])
-    saved = session.save(result, target, SaveOptions(), inputs["picture"], overwrite)
+    return _Place(target, exports, overwrite)
+
+
+def _written(session: Session, result: Result, source: Path, place: _Place, notes: tuple[str, ...]) -> Lifted:
+    from tratto.scene.formats import write_scene
+
+    saved = session.save(result, place.target, SaveOptions(), source, place.overwrite)
     scene: Any = result.main
-    for number, (export, path) in enumerate(zip(dict.fromkeys(options.export), exports, strict=True)):
-        session.progress("export", number, len(exports))
+    for number, (export, path) in enumerate(place.exports.items()):
+        session.progress("export", number, len(place.exports))
         write_scene(scene, path, export)
-    return Lifted(result, saved, exports, notes)
+    return Lifted(result, saved, tuple(place.exports.values()), notes)

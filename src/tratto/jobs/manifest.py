@@ -70,7 +70,7 @@ def rows_of(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """
     ending = file.suffix.lower()
     if ending not in (".csv", ".jsonl", ".ndjson"):
-        raise OptionError(f"a manifest ends with .csv or .jsonl, got {file.name!r}")
+        raise OptionError(f"a manifest ends with .csv or .jsonl, got {str(file)!r}")
     try:
         with open(file, encoding="utf-8-sig", newline="") as stream:
             yield from _csv(file, stream) if ending == ".csv" else _lines(stream)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tratto.core.errors import MissingExtra
+from tratto.core.errors import MissingExtra, UnavailableError
 from tratto.jobs.crew import Hand, Setup, WorkerDied, said
 from tratto.jobs.folder import FileOutcome, Work, Worker
 
@@ -64,7 +65,7 @@ def rays(setup: Setup, size: int) -> Iterator[Callable[[], Hand]]:
 
     Raises
     ------
-    MissingExtra
+    MissingExtra, UnavailableError
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -72,9 +73,25 @@ def rays(setup: Setup, size: int) -> Iterator[Callable[[], Hand]]:
         import ray
     except ModuleNotFoundError as e:
         raise MissingExtra("--on ray", "ray") from e
-    known: Any = {"include_dashboard": False, "num_cpus": size} if not os.environ.get("RAY_ADDRESS") else {}
-    ray.init(log_to_driver=False, logging_level="error", configure_logging=True, **known)
+    address = os.environ.get("RAY_ADDRESS", "")
+    known: Any = {} if address else {"include_dashboard": False, "num_cpus": size}
+    try:
+        _reach(address)
+        ray.init(log_to_driver=False, logging_level="error", configure_logging=True, **known)
+    except Exception as e:  # what it raises has no common base
+        where = f"at {address}" if address else "on this machine"
+        reason = (str(e).splitlines() or [type(e).__name__])[0][:200]
+        raise UnavailableError(
+            f"Ray {where} does not answer: {reason}; unset RAY_ADDRESS to start one here, or drop --on ray"
+        ) from e
     try:
         yield lambda: RayHand(ray, setup)
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise OSError if nobody listens where a cluster is said to be; Ray itself would try for minutes."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), 10).close()

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
+from tratto.core.image import Depth
 from tratto.core.inspection import Inspection
 from tratto.core.result import Result
-from tratto.jobs.options import Saved, SaveOptions, as_path
+from tratto.jobs import writing
+from tratto.jobs.faces import Face
+from tratto.jobs.options import ENDINGS, Saved, SaveOptions, as_path
 from tratto.jobs.replaying import Replayed
 from tratto.jobs.session import Session
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from tratto.core.image import Depth
-    from tratto.jobs.faces import Face
-    from tratto.provenance.audit import AuditRow
-    from tratto.provenance.consistency import Known
-    from tratto.provenance.trust import Trust
-    from tratto.provenance.verify import Verdict
-    from tratto.tasks import Task
+from tratto.provenance.audit import AuditRow
+from tratto.provenance.consistency import Known
+from tratto.provenance.trust import Trust
+from tratto.provenance.verify import Verdict
+from tratto.tasks import Task
+from tratto.tasks.doors import in_python
 
 
 def job_function(task: Task) -> Callable[..., Result]:
@@ -31,6 +32,7 @@ def job_function(task: Task) -> Callable[..., Result]:
 
     Its signature and docstring show the task's inputs and options; see :mod:`tratto.tasks.doors`.
     """
+    from tratto.core.options import SDK, entries
     from tratto.tasks.doors import docstring, signature
 
     roles = [i.role for i in task.inputs[1:]]
@@ -51,30 +53,67 @@ def job_function(task: Task) -> Callable[..., Result]:
         kept = {role: value for role, value in inputs.items() if role not in made_of}
         return shared.run(task.name, {"picture": picture, **kept}, options, page)
 
+    job = in_python(job)
     job.__name__ = job.__qualname__ = task.name
     job.__module__ = "tratto"
     job.__doc__ = docstring(task)
     job.__signature__ = signature(task)  # type: ignore[attr-defined]
+    # what a type checker reads is in functions.pyi; who asks at run time gets the types themselves
+    del job.__wrapped__  # type: ignore[attr-defined]
+    job.__annotations__ = {
+        "picture": Any,
+        "options": task.model | None,
+        **dict.fromkeys(roles, Any),
+        "page": int | None,
+        "session": Session | None,
+        **{e.name: e.info.annotation for e in entries(task.model, SDK)},
+        "return": Result,
+    }
     return job
 
 
+@in_python
 def save(
     result: Result,
-    output: Path | str,
+    output: Path | str | BinaryIO,
     options: SaveOptions | None = None,
     *,
     source: Any = None,
     overwrite: bool = False,
 ) -> Saved:
-    """Write a result and its bundle; see :meth:`Session.save`. Earlier results stay unless ``overwrite`` is true."""
+    """Write a result and its bundle; see :meth:`Session.save`. Earlier results stay unless ``overwrite`` is true.
+
+    Into a file object goes a ZIP archive that holds both, ``result.png`` (or as the options' format says) and
+    ``result.tratto/``; unpacked, they verify. ``Result.to_pil`` is the picture alone.
+    """
+    if hasattr(output, "write"):
+        return _save_archive(result, output, options, source)
     return Session().save(result, output, options, source, overwrite)
 
 
+def _save_archive(result: Result, stream: BinaryIO, options: SaveOptions | None, source: Any) -> Saved:
+    import tempfile
+    import zipfile
+
+    save = options or SaveOptions()
+    with tempfile.TemporaryDirectory(prefix="tratto-") as folder:
+        ending = (
+            f".{result.main.format}" if result.image is None else ENDINGS[writing.output_format(result.image, save)][0]
+        )
+        saved = Session().save(result, Path(folder, f"result{ending}"), options, source)
+        with zipfile.ZipFile(stream, "w") as archive:  # pictures are compressed already
+            for path in sorted(Path(folder).rglob("*")):
+                archive.write(path, path.relative_to(folder).as_posix())
+    return replace(saved, output=Path(saved.output.name), bundle=Path(saved.bundle.name))
+
+
+@in_python
 def inspect(picture: Any, page: int = 0) -> Inspection:
     """Say what is wrong with a picture: noise, JPEG quality, blur, earlier enlargement, clipping."""
     return Session().inspect(picture, page)
 
 
+@in_python
 def find_faces(picture: Any, page: int = 0) -> tuple[Face, ...]:
     """Find the faces of a picture, the largest first; none is an answer.
 
@@ -96,6 +135,7 @@ def find_faces(picture: Any, page: int = 0) -> tuple[Face, ...]:
     return faces_of(as_shown(session.open(picture, page)), session.job().services())
 
 
+@in_python
 def estimate_depth(picture: Any, model: Path | str = "", page: int = 0) -> Depth:
     """Estimate how far everything in a picture is, with a network from a folder.
 
@@ -125,9 +165,8 @@ def estimate_depth(picture: Any, model: Path | str = "", page: int = 0) -> Depth
     return made
 
 
-def estimate_depth_confidence(
-    picture: Any, model: Path | str = "", page: int = 0
-) -> tuple[Depth, NDArray[np.float32]]:
+@in_python
+def estimate_depth_confidence(picture: Any, model: Path | str = "", page: int = 0) -> tuple[Depth, NDArray[np.float32]]:
     """Estimate depth as :func:`estimate_depth` does, several times, and say how far the estimates agree.
 
     Returns
@@ -160,6 +199,7 @@ def _depth_estimator(picture: Any, model: Path | str, page: int) -> tuple[Any, N
     return session.job().services().open(settle(use, session.device)), as_shown(session.open(picture, page))
 
 
+@in_python
 def replay(receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
     """Do a job again from its receipt and say how exactly it agrees; see :meth:`Session.replay`."""
     return Session().replay(receipt, source, inputs)
@@ -172,6 +212,7 @@ def verify(path: Path | str, trust: Trust | None = None, bundle: Path | str | No
     return check(path, known=known_models(), trust=trust, bundle=bundle)
 
 
+@in_python
 def audit(
     folder: Path | str,
     trust: Trust | None = None,
@@ -249,8 +290,9 @@ def known_models() -> Known:
     )
 
 
-def revert(path: Path | str, to: Path | str) -> Path:
+@in_python
+def revert(path: Path | str, to: Path | str, overwrite: bool = False) -> Path:
     """Write the exact bytes of the original; see ``tratto.provenance.bundle``."""
     from tratto.provenance.bundle import revert as undo
 
-    return undo(as_path(path, "a picture or its bundle"), as_path(to, "where to write the original"))
+    return undo(as_path(path, "a picture or its bundle"), as_path(to, "where to write the original"), overwrite)

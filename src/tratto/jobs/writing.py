@@ -56,6 +56,7 @@ def save(
     """Write the result and, beside it, its bundle; see :meth:`tratto.Session.save`."""
     from tratto.imaging.io.target import check_name, check_target
     from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
+    from tratto.provenance.bundle.write import STAGES
     from tratto.provenance.outgoing import write_result
 
     if not isinstance(result, Result):
@@ -78,10 +79,10 @@ def save(
         warnings.append("the bundle holds no original, so nothing can be reverted: give the input file as source")
     with io.part_folder(output) as folder:
         part = folder / "picture"
-        job.report("write", 0, 2)
+        job.report("write", 0, STAGES + 1)
         result, told = write_result(result, part, fmt, save)
         warnings += told
-        job.report("write", 1, 2)
+        job.report("write", 1, STAGES + 1)
         receipt = write_bundle(
             BundleParts(
                 result=result,
@@ -94,9 +95,10 @@ def save(
                 output_format=fmt,
                 identity=None if job.notary is None else job.notary.identity,
                 replace=overwrite,
+                progress=lambda done, total: job.report("write", 1 + done, STAGES + 1),
             )
         )
-        job.report("write", 2, 2)
+        job.report("write", STAGES + 1, STAGES + 1)
     from tratto.core.canonical import dumps
 
     digest = hashlib.sha256(dumps(receipt)).hexdigest()

@@ -278,7 +278,7 @@ def pipeline_parts(folder: Path) -> dict[str, str]:
             continue
         if value[1] is not None and re.fullmatch(r"[A-Za-z0-9_]+", name):
             parts[name] = str(value[1])
-    if "unet" not in parts or "vae" not in parts:
+    if not {"unet", "transformer"} & set(parts) or "vae" not in parts:
         raise OptionError(f"{folder}: model_index.json names no unet and vae, so this is no diffusion model we can run")
     return parts
 

@@ -10,6 +10,7 @@ cumulative histograms; its chance is bounded as for numbers that are not binned,
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -64,7 +65,7 @@ def counts_of(values: Sequence[float | None], edges: Sequence[float]) -> list[in
     """
     counts = [0] * (len(edges) + 2)
     for value in values:
-        place = len(edges) + 1 if value is None else sum(value >= edge for edge in edges)
+        place = len(edges) + 1 if value is None else bisect_right(edges, value)
         counts[place] += 1
     return counts
 

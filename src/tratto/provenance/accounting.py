@@ -101,7 +101,7 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
         confidence_map(canvas.sigma, 1.0 if outcome.records else 0.0, sure)
     notes = [*how.notes, *io.notes_of(canvas.source), *(n for r in outcome.records for n in r.notes)]
     if how.mask is not None:
-        notes += mask_warnings(how.mask)
+        notes += mask_warnings(how.mask, asked.task)
     if how.forensic:
         notes.append(may_change(how.mask))
     file = bytes(origin) if isinstance(origin, bytearray) else origin

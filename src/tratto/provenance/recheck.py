@@ -24,7 +24,7 @@ from tratto.core.hashing import FileFacts, read_limited
 from tratto.core.image import ColorMode, Image, Kernel, Metadata
 from tratto.core.text import shown
 from tratto.imaging.io import digest, expand_palette
-from tratto.imaging.io.limits import MAX_MEGAPIXELS, usual_pixels
+from tratto.imaging.io.limits import OPTION, usual_pixels
 from tratto.imaging.resample import KERNELS, enlarge_into
 from tratto.imaging.scratch import allocate, release
 from tratto.provenance.bundle import (
@@ -152,7 +152,7 @@ def too_large(receipt: Mapping[str, Any]) -> str:
         if pixels > most:
             return (
                 f"its pictures and maps were not decoded: {which} is said to have {pixels / 1e6:.0f} megapixels, "
-                f"the limit is {most / 1e6:.0f}; if you trust it, set {MAX_MEGAPIXELS}={-(-pixels // 1_000_000)}"
+                f"the limit is {most / 1e6:.0f}; if you trust it, raise {OPTION} to {-(-pixels // 1_000_000)}"
             )
     return ""
 

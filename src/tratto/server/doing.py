@@ -296,7 +296,7 @@ class _Doing:
 
     def show(self, output: Path, folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Make tiles of the result and its maps; return facts of the outputs, and the regions."""
-        from tratto.provenance.bundle import CONFIDENCE, EDIT_MAP, MASK, read_bundle, read_map, read_picture
+        from tratto.provenance.bundle import CONFIDENCE, EDIT_MAP, MASK, OUTPUTS, read_bundle, read_map, read_picture
         from tratto.provenance.receipt import main_output, maps_of
         from tratto.server.views import confidence_view, edit_view, mask_view, upright
 
@@ -335,6 +335,9 @@ class _Doing:
         if (folder / MASK).is_file():
             mask = read_map(bundle, MASK, bundle.receipt["inputs"]["picture"]["picture"])
             self.tiles("mask", *mask_view(mask, turn))
+        sheet = next((folder / OUTPUTS).glob("sheet.*"), None)
+        if sheet is not None and "sheet" in bundle.receipt["outputs"]:
+            self.tiles("sheet", *upright(_opened(sheet, 0)))
         width, height = self.pictures["after"]["width"], self.pictures["after"]["height"]
         regions = _regions(bundle.receipt, maps, mask, size, turn) if len(maps) == 2 else []
         return {role: {**facts, "width": width, "height": height}}, regions

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,7 +17,6 @@ from prometheus_client.exposition import choose_encoder
 
 from tratto._version import __version__
 from tratto.core.errors import InputError
-from tratto.monitor.drift import counts_of
 from tratto.monitor.summary import RECENT, Reference, Span, drifts, histograms, summary
 from tratto.monitor.watched import BY_NAME, TIERS, Observation
 from tratto.server.settings import Settings
@@ -43,8 +43,7 @@ class _Tally:
         self.counts = [0] * (len(edges) + 1)
 
     def add(self, value: float) -> None:
-        counts = counts_of([value], [e + 1e-12 for e in self.edges])  # a bucket holds its own edge
-        self.counts = [a + b for a, b in zip(self.counts, counts, strict=False)]
+        self.counts[bisect_left(self.edges, value)] += 1  # a bucket holds its own edge
         self.sum += value
 
     @property
@@ -77,7 +76,7 @@ class Watch:
         self._tiers = dict.fromkeys(TIERS, 0)
         self._drift: tuple[float, Reference | None, dict[str, Any]] = (-FRESH, None, {})
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)  # type: ignore[arg-type]
+        self._registry.register(self)
 
     # -- the page -----------------------------------------------------------------------------------------------
 

@@ -115,14 +115,14 @@ class Reconstruct(BaseStep):
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Fit the scene, measure it on the photographs held out, and lay a strip of it."""
-        from tratto.scene.optimize import Default, Mcmc, Settings, compare_views, reconstruct
+        from tratto.scene.optimize import QUICK, Default, Mcmc, Settings, compare_views, reconstruct
 
         draws: Rasterizer = services.open(self.uses[0])
         views = {c["role"]: view_of(_picture(canvas, c["role"]), c, self.side) for c in self.cameras}
         shown = [v for role, v in views.items() if role not in self.held_out]
         kept = [v for role, v in views.items() if role in self.held_out]
         strategy: Any = {"mcmc": Mcmc(most=self.most), "default": Default(most=self.most), "none": None}[self.strategy]
-        settings = Settings(self.steps, services.seed, degree=self.degree, strategy=strategy)
+        settings = Settings(self.steps, services.seed, degree=self.degree, strategy=strategy, rates=QUICK)
         before = time.perf_counter()
         start = self._start(shown, services.seed)
         place = state_place(start, settings, shown)
@@ -178,7 +178,7 @@ class Reconstruct(BaseStep):
         """Run MVCRM with restore as the enhancer."""
         from tratto.imaging.estimate import inspect_image
         from tratto.imaging.io import image_from_array
-        from tratto.scene.optimize import mark_seen
+        from tratto.scene.optimize import Rates, mark_seen
         from tratto.scene.refine import Refinement, refine
 
         changed: list[float] = []
@@ -196,6 +196,7 @@ class Reconstruct(BaseStep):
 
         how = Refinement(**{"rounds": self.refine, **(self.gates or {})})
         cameras = [v.camera for v in views]
+        settings = replace(settings, rates=Rates())
         scene = mark_seen(refine(scene, cameras, enhance, settings, how, services.progress), views, draws=draws)
         return scene, {"enhanced_change": float(np.mean(changed))}
 

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 #: What an input may be, and how it is given from Python.
 KINDS = {
-    "picture": "path, bytes, NumPy array, PIL picture or Image", "mask": "path, array, PIL picture or Mask",
+    "picture": "path, bytes, file object, NumPy array, PIL picture or Image",
+    "mask": "path, bytes, file object, array, PIL picture or Mask",
     "capture": "path of a folder of photographs with their cameras",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,22 @@ SCENES: tuple[Task, ...] = (
     ),
 )
 
+#: Tasks that make an object in space of one photograph: a command and a function of their own, too.
+OBJECTS: tuple[Task, ...] = (
+    Task(
+        "lift-views",
+        "Make an object of Gaussians from views that a model makes of one photograph: all of it is invented.",
+        "LiftViewsOptions",
+        "tratto.tasks.lift_views",
+        'tratto.jobs.lift_views.lift_views("photo.png", provider="triposr", params={"model": "triposr"})',
+        (
+            Input("picture", "A photograph of one thing."),
+            Input("object", "Grey picture, white where the object is.", kind="mask"),
+        ),
+        output="scene",
+    ),
+)
+
 
 def task_of(options: object) -> Task:
     """Return the task that an options object belongs to.
@@ -219,7 +236,7 @@ def task_of(options: object) -> Task:
     OptionError
         If it is no task's options.
     """
-    for task in (*TASKS, *SCENES):
+    for task in (*TASKS, *SCENES, *OBJECTS):
         if type(options).__module__ == task.module:
             return task
     raise OptionError(f"expected the options of a task ({', '.join(t.options for t in TASKS)}), got {options!r}")
@@ -233,7 +250,7 @@ def task_named(name: str) -> Task:
     OptionError
         If there is none.
     """
-    for task in (*TASKS, *SCENES):
+    for task in (*TASKS, *SCENES, *OBJECTS):
         if task.name == name:
             return task
-    raise OptionError(f"no task is called {name!r}; there are {', '.join(t.name for t in (*TASKS, *SCENES))}")
+    raise OptionError(f"no task is called {name!r}; there are {', '.join(t.name for t in (*TASKS, *SCENES, *OBJECTS))}")

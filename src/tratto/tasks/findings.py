@@ -71,9 +71,7 @@ def findings(inspection: Inspection) -> list[str]:
         if share >= CLIPPED:
             found.append(f"{100 * share:.1f} % of its samples are clipped at {where}: what was there is lost.")
     if specks := specked(options, inspection):
-        found.append(
-            f"Single specks lie on {100 * specks:.1f} % of it: dust, which restore may leave."
-        )
+        found.append(f"Single specks lie on {100 * specks:.1f} % of it: dust, which restore may leave.")
     if found:
         return found
     if inspection.noise_sigma.value is None and inspection.blur_sigma.value is None:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
-from tratto.core.options import LARGEST_SEED, NAME, BadOptions, Need, TaskOptions, option
+from tratto.core.options import (
+    CLI,
+    LARGEST_SEED,
+    NAME,
+    PARAMETERS,
+    SDK,
+    BadOptions,
+    Need,
+    TaskOptions,
+    option,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,17 +48,41 @@ PERSON = {"pattern": "\\S", "maxLength": 200}
 LEAST = 0.5
 
 
+#: A name, or nothing.
+NAMED = {"pattern": "^([A-Za-z0-9][A-Za-z0-9_-]*)?$", "maxLength": 100}
+
+
 class RefaceOptions(TaskOptions):
     """What a user may ask of ``reface``, validated."""
 
-    needs = (Need("face-swap", provider="engine", params=""),)
+    needs = (
+        Need("face-swap", provider="engine"),
+        Need("face-refiner", provider="refiner", params="refiner_params", unless=("",)),
+    )
     no_evidence = "a face that was put in is not"
     consent: str = option(
         "", "Who states that everybody shown is an adult and consents; sealed into the receipt. Needed.",
         "--i-have-consent", metavar="NAME", max_length=200, http=PERSON,
     )  # fmt: skip
     face: int = option(1, "Which face of the scene, by its number; 1 is the largest. See tratto faces.", ge=1, le=1000)
-    engine: str = option("warp", "Face engine: warp.", http=NAME)
+    engine: str = option("warp", "Face engine; see tratto models.", http=NAME)
+    params: dict[str, Any] = option(
+        {}, "Parameters of the face engine, such as model=FILE.onnx.", "--param", doors=(CLI, SDK), **PARAMETERS
+    )
+    refiner: str = option(
+        "", "Refine each candidate by a diffusion model, which invents what it paints: qwen.", http=NAMED
+    )
+    refiner_params: dict[str, Any] = option(
+        {}, "Parameters of {refiner}, such as model=FOLDER.", "--refiner-param", doors=(CLI, SDK), **PARAMETERS
+    )
+    scorer: tuple[str, ...] = option(
+        (), "Ask a service to judge, which sends faces there: gemini (realism) or moondream (identity).",
+        parse=str, collect=tuple, doors=(CLI, SDK), expected="gemini, moondream or both", metavar="NAME",
+    )  # fmt: skip
+    scorer_params: dict[str, Any] = option(
+        {}, "Parameters of {scorer}, such as gemini.models=NAME,OTHER or moondream.url=https://HOST.", "--scorer-param",
+        doors=(CLI, SDK), **PARAMETERS,
+    )  # fmt: skip
     label: bool = option(False, "Draw a visible label: synthetic face.")
     seed: int = option(0, "Seed of the search.", ge=0, le=LARGEST_SEED)
     k_global: int = option(8, "Candidates tried all over, beside the plain warp.", ge=0, le=48)
@@ -67,11 +101,45 @@ class RefaceOptions(TaskOptions):
         """Refuse to work without consent, and with too many pictures."""
         if not self.consent.strip():
             raise BadOptions(REFUSED)
+        self.judging()
         if inputs.get(LIKE) is not None and self.face != 1:
             raise BadOptions("{face_like} and {face} both say which face of the scene; give one of them")
         given = inputs.get(CHARACTER)
         if isinstance(given, list | tuple) and len(given) > MOST:
             raise BadOptions(f"{{character}}: up to {MOST} pictures of the character, got {len(given)}")
+
+    def judging(self) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+        """Return who judges each respect, and what each takes.
+
+        Raises
+        ------
+        BadOptions
+            If there is no such service, or parameters name none that is asked.
+        """
+        from tratto.providers.remote_judge import SERVICES
+        from tratto.steps.reface import EMBEDDED
+
+        if strange := [name for name in self.scorer if name not in SERVICES]:
+            raise BadOptions(f"{{scorer}}: {' or '.join(SERVICES)}, got {', '.join(strange)[:100]}")
+        taken: dict[str, dict[str, Any]] = {}
+        for name, value in self.scorer_params.items():
+            service, _, key = name.partition(".")
+            if service not in self.scorer or not key:
+                raise BadOptions(
+                    f"{{scorer_params}}: {name[:60]} must be NAME.PARAMETER with a NAME that {{scorer}} asks: "
+                    f"{', '.join(self.scorer) or 'none'}"
+                )
+            taken.setdefault(service, {})[key] = value
+        return {**EMBEDDED, **{SERVICES[name].scores: name for name in self.scorer}}, taken
+
+    @property
+    def sends(self) -> tuple[str, ...]:
+        """What goes to which service."""
+        from tratto.faces.search import Plan
+        from tratto.providers.remote_judge import told
+
+        count, taken = Plan(self.k_global, self.m_global, self.k_local).count, self.judging()[1]
+        return tuple(told(name, taken.get(name, {}), count) for name in self.scorer)
 
 
 def prepare(options: RefaceOptions, image: Image, given: Given, services: Services) -> Prepared:
@@ -84,6 +152,7 @@ def prepare(options: RefaceOptions, image: Image, given: Given, services: Servic
     """
     import numpy as np
 
+    from tratto.core.capability import Use
     from tratto.core.image import Mask
     from tratto.core.result import MaskParts
     from tratto.faces.find import faces_of
@@ -121,7 +190,7 @@ def prepare(options: RefaceOptions, image: Image, given: Given, services: Servic
             notes.append("glasses were seen on the scene's face, and their frame is kept")
         if held > 0.4:
             notes.append(f"{100 * held:.0f} % of the face lies behind hair or something else and is kept as it is")
-        info = services.open(_landmarks()).info
+        info = services.open(Use("landmarks")).info
         found_by = {
             "provider": info.provider,
             "library": info.library,
@@ -141,7 +210,13 @@ def prepare(options: RefaceOptions, image: Image, given: Given, services: Servic
         area = area.copy()
         area[y : y + height, x : x + width] = True
     stored = np.ascontiguousarray(unoriented(area.astype(np.float32), turn))
-    settled = options.model_copy(update={"places": places, "signs": tuple(signs)})
+    # a recipe keeps hashes of files, never paths
+    params = dict(services.settle(Use("face-swap", options.engine, options.params)).params)
+    refining = {}
+    if options.refiner:
+        refining = dict(services.settle(Use("face-refiner", options.refiner, options.refiner_params)).params)
+    found_here = {"places": places, "signs": tuple(signs), "params": params, "refiner_params": refining}
+    settled = options.model_copy(update=found_here)
     stated = {"kind": "consent", "by": options.consent.strip(), "text": STATED}
     return Prepared(settled, in_16_bits(stored), parts, tuple(notes), inputs, statements=(stated,))
 
@@ -188,10 +263,17 @@ def plan(options: RefaceOptions, inspection: Inspection) -> Recipe:
     reasons = [
         f"the face of the scene is replaced by the character's, the best of {tried} candidates",
         "the result shows a synthetic face, and is marked as such",
+        *options.sends,
     ]
+    judges, judging = options.judging()
     step = Reface(
         consent=options.consent.strip(),
         engine=options.engine,
+        params=dict(options.params),
+        refiner=options.refiner,
+        refining=dict(options.refiner_params),
+        judges=judges,
+        judging=judging,
         faces={role: list(numbers) for role, numbers in options.places.items()},
         k_global=options.k_global,
         m_global=options.m_global,
@@ -201,12 +283,6 @@ def plan(options: RefaceOptions, inspection: Inspection) -> Recipe:
         label=list(options.signs),
     )
     return Recipe("reface", (step,), options.seed, tuple(reasons))
-
-
-def _landmarks() -> Any:
-    from tratto.core.capability import Use
-
-    return Use("landmarks")
 
 
 def _numbers(face: Face) -> list[float]:

@@ -10,6 +10,7 @@ from tratto_lab.cli.collect import collect
 from tratto_lab.cli.dedupe import dedupe
 from tratto_lab.cli.learn import ablate, data_app, eval_app, train
 from tratto_lab.cli.packages import packages
+from tratto_lab.cli.reface import eval_reface
 from tratto_lab.cli.repair import damage_preview, eval_damage, eval_repair
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app.command()(train)
 app.command()(ablate)
 eval_app.command(name="repair")(eval_repair)
 eval_app.command(name="damage")(eval_damage)
+eval_app.command(name="reface")(eval_reface)
 data_app.command(name="damage")(damage_preview)
 data_app.command(name="dedupe")(dedupe)
 data_app.command(name="collect")(collect)

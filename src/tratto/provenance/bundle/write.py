@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,8 @@ class BundleParts:
         Signs the picture with content credentials; None: it stays unsigned.
     replace : bool
         False refuses to replace a picture or bundle of this name, even one that appears while this one is written.
+    progress : callable
+        Called with how many of how many stages are written; raising stops it, and nothing is left.
     """
 
     result: Result
@@ -97,6 +99,11 @@ class BundleParts:
     observed: Mapping[str, Any] = field(default_factory=dict)
     identity: Identity | None = None
     replace: bool = True
+    progress: Callable[[int, int], None] = lambda done, total: None
+
+
+#: What the writing of a bundle is told in.
+STAGES = 5
 
 
 def write_bundle(parts: BundleParts) -> dict[str, Any]:
@@ -153,6 +160,7 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
         files[original] = facts
     for name in _copy_inputs(folder, parts):
         files[name] = hash_file(folder / name)
+    parts.progress(1, STAGES)
     for name in _write_maps(folder, parts):
         files[name] = hash_file(folder / name)
     # no part of the seal: the receipt names them by hash
@@ -160,6 +168,7 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
         (folder / parent_name(sha256)).parent.mkdir(exist_ok=True)
         (folder / parent_name(sha256)).write_bytes(data)
 
+    parts.progress(2, STAGES)
     output = hash_file(parts.written)
     made = {result.main.role: _as_written(parts, output), **_write_outputs(folder, result, files)}
     receipt = with_files(
@@ -168,6 +177,7 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
     receipt_bytes = canonical.dumps(receipt)
     (folder / RECEIPT).write_bytes(receipt_bytes)
     receipt_facts = FileFacts.of(receipt_bytes)
+    parts.progress(3, STAGES)
     where = ""
     if signed is not None:
         where = _sign(folder, parts, signed, receipt)
@@ -175,6 +185,7 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
         if where != EMBEDDED:
             files[where] = hash_file(folder / where)
 
+    parts.progress(4, STAGES)
     sheet = result.outputs.get("sheet")
     report = render_report(
         ReportInputs(

@@ -202,6 +202,10 @@ export async function jobView(app, id) {
     }
     const tabs = [["overview", "Result", overview]];
     if (!isScene) tabs.push(["regions", `Regions${job.regions?.length ? ` (${job.regions.length})` : ""}`, showRegions(job.regions ?? [], (box, name) => compare?.goTo(box, name))]);
+    if (job.pictures?.sheet) {
+      tabs.push(["sheet", "Candidates", [h("p", { class: "soft small" }, "What was tried, with what each judge said; the best one has a frame."),
+        h("a", { href: `${base}/sheet/preview?side=1600`, target: "_blank", rel: "noopener" }, h("img", { class: "sheet", src: `${base}/sheet/preview?side=1600`, alt: "All candidates with their scores", loading: "lazy" }))]]);
+    }
     if (hasReceipt) {
       let read = false;
       tabs.push(["receipt", "Receipt", h("p", { class: "soft" }, "Reading…"), async (panel) => {

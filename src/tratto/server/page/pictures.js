@@ -234,11 +234,13 @@ export async function pictureView(app, id) {
 
   function fileChoice(input) {
     const name = h("span", { class: "soft small", role: "status" }, others[input.role]?.name ?? "none");
-    const file = h("input", { type: "file", accept: "image/*,.tif,.tiff", id: `input-${input.role}`, onchange: async () => {
+    const file = h("input", { type: "file", accept: "image/*,.tif,.tiff", id: `input-${input.role}`, multiple: Boolean(input.repeatable), onchange: async () => {
       if (!file.files[0]) { delete others[input.role]; return; }
       try {
-        others[input.role] = await send("/uploads", file.files[0], file.files[0].name);
-        fill(name, `${others[input.role].name}, ${others[input.role].width} × ${others[input.role].height}`);
+        const sent = await Promise.all([...file.files].map((f) => send("/uploads", f, f.name)));
+        const names = sent.map((u) => `${u.name}, ${u.width} × ${u.height}`).join("; ");
+        others[input.role] = { id: input.repeatable ? sent.map((u) => u.id) : sent[0].id, name: names };
+        fill(name, names);
       } catch (error) { file.value = ""; app.fail(error); }
     } });
     return h("div", { class: "field" }, h("label", { for: file.id }, input.role[0].toUpperCase() + input.role.slice(1).replaceAll("_", " "), !input.required && h("span", { class: "soft small" }, " (optional)")),
