@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tratto.provenance.notary import Notary
     from tratto.provenance.trust import Trust
     from tratto.tasks.lift import LiftOptions
+    from tratto.tasks.lift_photo import LiftPhotoOptions
     from tratto.tasks.recolor import RecolorOptions
     from tratto.tasks.repair import RepairOptions
     from tratto.tasks.restore import RestoreOptions
@@ -48,6 +49,7 @@ _NAMES = {
     "tratto.provenance.notary": ("Notary",),
     "tratto.provenance.trust": ("Trust",),
     "tratto.tasks.lift": ("LiftOptions",),
+    "tratto.tasks.lift_photo": ("LiftPhotoOptions",),
     "tratto.tasks.recolor": ("RecolorOptions",),
     "tratto.tasks.reface": ("RefaceOptions",),
     "tratto.tasks.repair": ("RepairOptions",),
@@ -65,6 +67,7 @@ __all__ = [
     "Image",
     "Inspection",
     "LiftOptions",
+    "LiftPhotoOptions",
     "Mask",
     "Notary",
     "Recipe",

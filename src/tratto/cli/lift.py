@@ -1,4 +1,4 @@
-"""``tratto lift``: a scene from several photographs, and a look at one."""
+"""``tratto lift``: a scene from several photographs, an object from one, and a look at either."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from typing import Annotated, Any
 import typer
 
 from tratto.cli.guard import GuardedGroup, guarded
-from tratto.cli.show import ProgressLine, emit_json, path_argument, printable
+from tratto.cli.show import ProgressLine, emit_json, path_argument, path_option, printable
 
 
-class OrFolder(GuardedGroup):
-    """A group whose first word, where it is no command, is the folder of ``make``; that one is built when asked for."""
+class OrPath(GuardedGroup):
+    """A group whose first word, where it is no command, is what ``photo`` or ``make`` takes; built when asked for."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the command before its folder."""
-        if args and args[0] not in (MAKE, VIEWS, *self.commands, "--help"):
-            args = [MAKE, *args]
+        """Put the command before its photograph or folder."""
+        if args and args[0] not in (*MADE, VIEWS, *self.commands, "--help"):
+            named = next((a for a in args if not a.startswith("-") and Path(a).exists()), args[0])
+            args = ["photo" if Path(named).is_file() else "make", *args]
         parsed: list[str] = super().parse_args(ctx, args)
         return parsed
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands."""
-        return [MAKE, VIEWS, *self.commands]
+        return [*MADE, VIEWS, *self.commands]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command by its name, or None."""
@@ -34,13 +35,14 @@ class OrFolder(GuardedGroup):
             from tratto.cli.lift_views import command
 
             return command()
-        return _made() if cmd_name == MAKE else super().get_command(ctx, cmd_name)
+        return _made(cmd_name) if cmd_name in MADE else super().get_command(ctx, cmd_name)
 
 
-MAKE, VIEWS = "make", "views"
+MADE, VIEWS = ("make", "photo"), "views"
 lift_app = typer.Typer(
-    cls=OrFolder,
-    help="Make a scene of Gaussians from photographs with known cameras (tratto lift FOLDER -o OUT), and view one.",
+    cls=OrPath,
+    help="Make a scene of Gaussians from photographs with known cameras (tratto lift FOLDER -o OUT) or from one "
+    "photograph (tratto lift PHOTO -o OUT), and view one.",
     no_args_is_help=True,
 )
 #: Options of all jobs that make sense for a scene.
@@ -48,30 +50,50 @@ SHARED = ("out", "forensic", "dry_run", "overwrite", "ledger", "sign", "device",
 
 
 @cache
-def _made() -> Any:
-    """Build the command ``make`` from the models of its options."""
+def _made(name: str) -> Any:
+    """Build the command ``make`` or ``photo`` from the models of its options."""
     from typer.main import get_command
 
     command = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    parameters = _parameters()
-    make.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    make.__annotations__ = {p.name: p.annotation for p in parameters}
-    command.command(MAKE)(make)
+    work = {"make": make, "photo": photo}[name]
+    parameters = _parameters(name)
+    work.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    work.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.command(name)(work)
     return get_command(command)
 
 
-def _parameters() -> list[Parameter]:
-    from tratto.cli.derive import _option
-    from tratto.core.options import CLI, JobLimits, RunOptions, entries
+def _model(name: str) -> Any:
+    """Return the model of a command's options."""
+    if name == "photo":
+        from tratto.tasks.lift_photo import LiftPhotoOptions
+
+        return LiftPhotoOptions
     from tratto.tasks.lift import LiftOptions
 
+    return LiftOptions
+
+
+def _parameters(name: str) -> list[Parameter]:
+    from tratto.cli.derive import _option
+    from tratto.core.options import CLI, JobLimits, RunOptions, entries
+
     shared = [e for e in entries(RunOptions, CLI) if e.name in SHARED]
-    listed = [*entries(LiftOptions, CLI), *shared, *(e for e in entries(JobLimits, CLI) if e.name == "minutes")]
+    listed = [*entries(_model(name), CLI), *shared, *(e for e in entries(JobLimits, CLI) if e.name == "minutes")]
     flags = {e.name: e.flag for e in listed}
-    about = path_argument("With transforms.json, or COLMAP's files, and the photographs.", "FOLDER")
-    first = Parameter("folder", Parameter.KEYWORD_ONLY, annotation=Annotated[Path, about])
+    if name == "photo":
+        about = path_argument("A photograph of one thing.", "PHOTO")
+        drawn = path_option("Grey picture, white where the object is; else its transparency, or it is found.")
+        first = [
+            Parameter("photo", Parameter.KEYWORD_ONLY, annotation=Annotated[Path, about]),
+            Parameter("object", Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Path | None, drawn]),
+        ]
+    else:
+        about = path_argument("With transforms.json, or COLMAP's files, and the photographs.", "FOLDER")
+        first = [Parameter("folder", Parameter.KEYWORD_ONLY, annotation=Annotated[Path, about])]
     needed = [_option(e, flags) for e in listed if e.info.is_required()]
-    return [first, *needed, *(_option(e, flags) for e in listed if not e.info.is_required())]
+    rest = [_option(e, flags) for e in listed if not e.info.is_required()]
+    return [first[0], *needed, *first[1:], *rest]
 
 
 def make(**given: Any) -> None:
@@ -79,23 +101,63 @@ def make(**given: Any) -> None:
     guarded(_make, given, as_json=given["as_json"])
 
 
-def _make(given: dict[str, Any]) -> int:
+def photo(**given: Any) -> None:
+    """Make OUT/NAME.ply of one photograph of a thing, with its bundle and report: what it does not show is invented."""
+    guarded(_photo, given, as_json=given["as_json"])
+
+
+def _options(name: str, given: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Return the options of a task, of the run, and its limits."""
     from tratto.cli.derive import _fields
     from tratto.core.errors import OptionError
     from tratto.core.options import CLI, BadOptions, JobLimits, RunOptions, entries, with_names
+
+    models = (_model(name), RunOptions, JobLimits)
+    flags = {e.name: e.flag for m in models for e in entries(m, CLI)}
+    whole = {**{e.name: None for m in (RunOptions, JobLimits) for e in entries(m, CLI)}, **given}
+    try:
+        task, run, limits = (m(**_fields(m, whole)) for m in models)
+    except BadOptions as e:
+        raise OptionError("; ".join(with_names(p, lambda name: flags.get(name, name)) for p in e.problems)) from e
+    return task, run, limits
+
+
+def _photo(given: dict[str, Any]) -> int:
+    from tratto.jobs import Session
+    from tratto.jobs.lifting import lift_photo
+    from tratto.jobs.signing import notary_of
+
+    options, run, limits = _options("photo", given)
+    notary = notary_of(run.ledger, run.sign)
+    with ProgressLine() as line:
+        session = Session(job_limits=limits, forensic=run.forensic, progress=line, notary=notary, device=run.device)
+        session.check_options(options)
+        if run.dry_run:
+            return _dry_photo(session, given["photo"], options, run.as_json)
+        if notary is not None:
+            notary.check()
+        made = lift_photo(session, given["photo"], run.out, options, given["object"], run.overwrite)
+    return _tell(given["photo"], made, run.as_json)
+
+
+def _dry_photo(session: Any, photo: Path, options: Any, as_json: bool) -> int:
+    estimated, _ = session.job().plan(options, session.open(photo))
+    seconds = round(estimated.seconds, 1)
+    if as_json:
+        emit_json({"photo": str(photo), "seconds": seconds, "reasons": list(estimated.recipe.reasons)})
+        return 0
+    typer.echo(printable(f"{photo}: about {seconds:g} s on two cores"))
+    for reason in estimated.recipe.reasons:
+        typer.echo(printable(f"  {reason}"))
+    return 0
+
+
+def _make(given: dict[str, Any]) -> int:
     from tratto.jobs import Session
     from tratto.jobs.lifting import gathered, lift_folder
     from tratto.jobs.signing import notary_of
-    from tratto.tasks.lift import LiftOptions
 
-    flags = {e.name: e.flag for m in (LiftOptions, RunOptions, JobLimits) for e in entries(m, CLI)}
-    whole = {**{e.name: None for m in (RunOptions, JobLimits) for e in entries(m, CLI)}, **given}
-    try:
-        options = LiftOptions(**_fields(LiftOptions, whole))
-        run = RunOptions(**_fields(RunOptions, whole))
-        limits = JobLimits(**_fields(JobLimits, whole))
-    except BadOptions as e:
-        raise OptionError("; ".join(with_names(p, lambda name: flags.get(name, name)) for p in e.problems)) from e
+    options, run, limits = _options("make", given)
     notary = notary_of(run.ledger, run.sign)
     with ProgressLine() as line:
         session = Session(job_limits=limits, forensic=run.forensic, progress=line, notary=notary, device=run.device)
@@ -111,17 +173,21 @@ def _make(given: dict[str, Any]) -> int:
         if notary is not None:
             notary.check()
         made = lift_folder(session, given["folder"], run.out, options, run.overwrite)
+    return _tell(given["folder"], made, run.as_json)
+
+
+def _tell(source: Path, made: Any, as_json: bool) -> int:
     record = made.result.records[-1]
     facts = made.result.main.facts()["scene"]
     warnings = [*made.notes, *made.result.warnings, *made.saved.warnings]
-    if run.as_json:
+    if as_json:
         emit_json({
             "output": str(made.saved.output), "bundle": str(made.saved.bundle),
             "exports": [str(p) for p in made.exports], "scene": facts, "scores": dict(record.scores),
             "warnings": warnings,
         })  # fmt: skip
         return 0
-    typer.echo(printable(f"{given['folder']} -> {made.saved.output}"))
+    typer.echo(printable(f"{source} -> {made.saved.output}"))
     typer.echo(
         f"  {facts['gaussians']} Gaussians, {100 * facts['seen'] / facts['gaussians']:.1f} % seen in photographs"
     )
@@ -130,6 +196,11 @@ def _make(given: dict[str, Any]) -> int:
         typer.echo(
             f"  {views} photographs held out: PSNR {record.scores['held_out_psnr']:.2f} dB, "
             f"SSIM {record.scores['held_out_ssim']:.4f}"
+        )
+    if "photograph_psnr" in record.scores:
+        typer.echo(
+            f"  the photograph again, rendered: PSNR {record.scores['photograph_psnr']:.2f} dB; camera "
+            f"{record.scores['elevation']:.0f} degrees above the object"
         )
     for path in made.exports:
         typer.echo(printable(f"  {path}"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tratto.cli.background import background
 from tratto.cli.find import find
 from tratto.cli.guard import exits
 from tratto.cli.mask_edit import edit
@@ -243,4 +244,5 @@ _several("intersect", "Keep what all masks have in common.", lambda m, v: m.inte
 
 mask_app.command(name="find")(find)
 mask_app.command(name="wall")(wall)
+mask_app.command(name="background")(background)
 mask_app.command(name="edit")(edit)

@@ -367,6 +367,39 @@ class WallDetector(Describer, Protocol):
         """
 
 
+@runtime_checkable
+class BackgroundRemover(Describer, Protocol):
+    """Tells an object from what it stands before."""
+
+    def cover(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Find the object.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) float32 in [0, 1]
+            Encoded sRGB, upright.
+
+        Returns
+        -------
+        (H, W) float32 in [0, 1]
+            Probability that a pixel shows the object; its edge may be rough.
+        """
+
+
+@runtime_checkable
+class ShellTeller(Describer, Protocol):
+    """Tells the two-layer shell of an object from one picture of it."""
+
+    def tell(self, square: NDArray[np.float32]) -> Any:
+        """Tell a :class:`tratto.scene.shell.Shell`.
+
+        Parameters
+        ----------
+        square : (128, 128, 4) float32
+            See :func:`tratto.scene.shell.network_input`.
+        """
+
+
 @dataclass(frozen=True, eq=False)
 class WallPrompt:
     """Where a wall is and is not.

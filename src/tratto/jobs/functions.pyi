@@ -87,6 +87,8 @@ def reface(
     face: int = ...,
     engine: str = ...,
     params: dict[str, Any] = ...,
+    refiner: str = ...,
+    refiner_params: dict[str, Any] = ...,
     scorer: tuple[str, ...] = ...,
     scorer_params: dict[str, Any] = ...,
     label: bool = ...,

@@ -1,4 +1,4 @@
-"""A folder of photographs with their cameras made into a scene, with its exports."""
+"""A folder of photographs with their cameras made into a scene, or one photograph into an object, with its exports."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tratto.core.result import Result
 from tratto.jobs.options import Saved, SaveOptions, as_path
 from tratto.jobs.session import Session
 from tratto.tasks.lift import MOST, LiftOptions
+from tratto.tasks.lift_photo import LiftPhotoOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,16 +34,24 @@ class Lifted:
 
 
 def lift(
-    capture: Path | str, options: LiftOptions | None = None, *, session: Session | None = None, **fields: Any
+    capture: Path | str,
+    options: LiftOptions | LiftPhotoOptions | None = None,
+    *,
+    object: Any = None,
+    session: Session | None = None,
+    **fields: Any,
 ) -> Result:
-    """Make a scene of Gaussians from a folder of photographs with known cameras.
+    """Make a scene of Gaussians from a folder of photographs with known cameras, or an object from one photograph.
 
     Parameters
     ----------
     capture : path
-        A folder with ``transforms.json``, or with COLMAP's cameras and images; see docs/lift.md.
-    options : LiftOptions or None
-        Or give its fields as keywords.
+        A folder with ``transforms.json``, or with COLMAP's cameras and images; or a photograph of one thing. See
+        docs/lift.md.
+    options : LiftOptions, LiftPhotoOptions or None
+        Of a folder, and of a photograph. Or give its fields as keywords.
+    object : path, array, PIL picture or Image
+        Of a photograph: a grey picture, white where the object is.
     session : Session or None
 
     Returns
@@ -57,9 +66,23 @@ def lift(
     """
     if options is not None and fields:
         raise OptionError("give either options or keywords, not both")
-    chosen, inputs, notes = gathered(as_path(capture, "a folder of photographs"), options or LiftOptions(**fields))
-    result = (session or Session()).run("lift", inputs, chosen, source=inputs["picture"])
+    path, session = as_path(capture, "a folder of photographs, or one photograph"), session or Session()
+    if is_photograph(path):
+        given = {"picture": path} if object is None else {"picture": path, "object": object}
+        return session.run("lift-photo", given, options or LiftPhotoOptions(**fields), source=path)
+    if object is not None:
+        raise OptionError("object says where the thing is in one photograph; a folder takes none")
+    wanted = options or LiftOptions(**fields)
+    if not isinstance(wanted, LiftOptions):
+        raise OptionError(f"a folder of photographs takes LiftOptions, got {type(wanted).__name__}")
+    chosen, inputs, notes = gathered(path, wanted)
+    result = session.run("lift", inputs, chosen, source=inputs["picture"])
     return result if not notes else _with_notes(result, notes)
+
+
+def is_photograph(path: Path) -> bool:
+    """Return whether a path is one photograph and no folder of them."""
+    return path.is_file()
 
 
 def _with_notes(result: Result, notes: tuple[str, ...]) -> Result:
@@ -120,6 +143,36 @@ def lift_folder(session: Session, folder: Path, out: Path, options: LiftOptions,
     chosen, inputs, notes = gathered(folder, options)
     result = session.run("lift", inputs, chosen, source=inputs["picture"])
     return _written(session, result, inputs["picture"], place, notes)
+
+
+def lift_photo(
+    session: Session, photo: Path, out: Path, options: LiftPhotoOptions, object: Path | None = None,
+    overwrite: bool = False,
+) -> Lifted:  # fmt: skip
+    """Make an object of one photograph and write it: OUT/NAME.ply with its bundle, and its exports beside it.
+
+    Parameters
+    ----------
+    session : Session
+    photo : Path
+    out : Path
+        A folder, made where it is missing; or the name of the .ply.
+    options : LiftPhotoOptions
+    object : Path or None
+        Grey picture, white where the object is.
+    overwrite : bool
+
+    Raises
+    ------
+    OptionError
+        If an export is unknown.
+    OutputError
+        If something that exists would be replaced.
+    """
+    place = _place(photo, out, options.export, overwrite)
+    given = {"picture": photo} if object is None else {"picture": photo, "object": object}
+    result = session.run("lift-photo", given, options, source=photo)
+    return _written(session, result, photo, place, ())
 
 
 @dataclass(frozen=True)

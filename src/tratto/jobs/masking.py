@@ -1,6 +1,6 @@
-"""Masks as jobs: proposed by a network, or found from points on a wall; for doors where a mask is a result.
+"""Masks as jobs: damage, a wall or an object is found; for doors where a mask is a result.
 
-``tratto mask find`` and ``tratto mask wall`` write files of these masks.
+``tratto mask find``, ``tratto mask wall`` and ``tratto mask background`` write files of these masks.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.capability import Use, WallDetector, WallPrompt
-from tratto.core.errors import OptionError
-from tratto.core.options import BadOptions, TaskOptions, option
+from tratto.core.capability import BackgroundRemover, Use, WallDetector, WallPrompt
+from tratto.core.errors import InputError, OptionError
+from tratto.core.options import NAME, BadOptions, TaskOptions, option
 from tratto.tasks import Input, Task
 from tratto.tasks.recolor import POINTS, Point
 
@@ -54,6 +54,13 @@ class MaskWallOptions(TaskOptions):
             raise BadOptions("say where the wall is: {clicks} x,y on it, or {scribble} with a drawing")
 
 
+class MaskBackgroundOptions(TaskOptions):
+    """What a user may ask of a search for the object of a photograph, validated."""
+
+    provider: str = option("auto", "Who finds it: auto, u2netp (a network) or grabcut.", http=NAME)
+    soft: bool = option(True, "Solve for a soft edge (matting); else it is hard.")
+
+
 _SELF = "tratto.jobs.masking"
 #: The jobs that make masks.
 MASKING = (
@@ -65,6 +72,10 @@ MASKING = (
             Input("scribble", "White where you drew on the wall.", kind="mask"),
             Input("scribble_not", "White where you drew on other things.", kind="mask"),
         ),
+        output="mask",
+    ),
+    Task(
+        "mask-background", "Tell the object of a photograph from its background.", "MaskBackgroundOptions", _SELF,
         output="mask",
     ),
 )  # fmt: skip
@@ -149,3 +160,37 @@ def find_wall(
     found = detector.find(rgb, WallPrompt(options.clicks, options.others, box, *strokes))
     job.report("find the wall", 1, 1)
     return adjust_mask(found, options.grow, options.feather)
+
+
+def find_background(job: Job, image: Image, options: MaskBackgroundOptions) -> NDArray[np.float32]:
+    """Return how much of each pixel the object of a photograph covers, as the picture is shown.
+
+    Parameters
+    ----------
+    job : Job
+    image : Image
+    options : MaskBackgroundOptions
+
+    Returns
+    -------
+    (H, W) float32
+        In [0, 1]; with a hard edge 0 or 1.
+
+    Raises
+    ------
+    InputError
+        If nothing stands out.
+    """
+    from tratto.imaging.cutout import matted
+    from tratto.imaging.opening import as_shown
+
+    rgb = as_shown(image)
+    services = job.services()
+    use: Use[BackgroundRemover] = services.settle(Use("background", options.provider))
+    job.report("find the object", 0, 1)
+    cover = services.open(use).cover(rgb)
+    if not (cover > 0.5).any():
+        raise InputError("nothing stands out in the photograph; draw a mask of the object: tratto mask draw")
+    out = matted(rgb, cover) if options.soft else (cover > 0.5).astype(np.float32)
+    job.report("find the object", 1, 1)
+    return out

@@ -25,7 +25,7 @@ from tratto.core.reading import parse_toml, small_text
 
 CAPABILITIES = (
     *("restorer", "in-painter", "damage", "depth", "estimator", "captioner", "structure", "wall", "scorer"),
-    *("text-encoder", "face", "landmarks", "identity", "background", "text-reader"),
+    *("text-encoder", "face", "landmarks", "identity", "background", "text-reader", "shell"),
 )
 #: Kinds of devices and types of tensors that a card may name.
 DEVICES = ("cpu", "cuda")

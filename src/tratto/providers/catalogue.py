@@ -217,6 +217,8 @@ NOUNS = {
     "face-swap": "face engine",
     "face-refiner": "refiner of faces",
     "face-judge": "judge of faces",
+    "background": "background remover",
+    "shell": "teller of shapes",
 }
 
 _P = "tratto.providers."
@@ -499,6 +501,22 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             settles=True,
             sends=True,
         ),
+    },
+    "shell": {
+        "tratto": Row(
+            _P + "shell", "our own network tells front and back, ONNX Runtime, fp32", auto=True, variant="tratto"
+        ),
+        "mirror": Row(
+            _P + "shell",
+            "inflates the outline, alike behind and before",
+            auto=True,
+            variant="mirror",
+            stand_in="a network that tells shapes",
+        ),
+    },
+    "background": {
+        "u2netp": Row(_P + "background", "what stands out (U2-Net-p), ONNX Runtime", auto=True, variant="u2netp"),
+        "grabcut": Row(_P + "background", "what differs from the rim (GrabCut, OpenCV)", auto=True, variant="grabcut"),
     },
 }
 #: Who fills large parts of a mask where ``repair`` chooses by itself.

@@ -12,6 +12,7 @@ _STEPS = {
     "describe": ("tratto.steps.describe", "Describe"),
     "diffuse": ("tratto.steps.diffuse", "Diffuse"),
     "inpaint": ("tratto.steps.inpaint", "Inpaint"),
+    "lift-photo": ("tratto.steps.lift_photo", "LiftPhoto"),
     "lift-views": ("tratto.steps.lift_views", "LiftViews"),
     "reconstruct": ("tratto.steps.reconstruct", "Reconstruct"),
     "reface": ("tratto.steps.reface", "Reface"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -176,29 +176,35 @@ class Reconstruct(BaseStep):
         draws: Rasterizer,
     ) -> tuple[Scene, dict[str, float]]:
         """Run MVCRM with restore as the enhancer."""
-        from tratto.imaging.estimate import inspect_image
-        from tratto.imaging.io import image_from_array
         from tratto.scene.optimize import Rates, mark_seen
         from tratto.scene.refine import Refinement, refine
 
         changed: list[float] = []
-
-        def enhance(picture: NDArray[np.float32], number: int) -> NDArray[np.float32]:
-            from tratto.steps.denoise import Denoise
-
-            image = image_from_array(np.round(picture * 255).astype(np.uint8))
-            recipe = Recipe("restore", (Denoise(),), services.seed)
-            fresh = Canvas(image, image, inspection=inspect_image(image))
-            after, _ = services.run(recipe, fresh)
-            out: NDArray[np.float32] = np.asarray(after.image.pixels).astype(np.float32) / np.float32(255)
-            changed.append(float(np.abs(out - picture).mean()))
-            return out
-
+        enhance = enhancer(services, changed)
         how = Refinement(**{"rounds": self.refine, **(self.gates or {})})
         cameras = [v.camera for v in views]
         settings = replace(settings, rates=Rates())
         scene = mark_seen(refine(scene, cameras, enhance, settings, how, services.progress), views, draws=draws)
         return scene, {"enhanced_change": float(np.mean(changed))}
+
+
+def enhancer(services: Services, changed: list[float]) -> Callable[[NDArray[np.float32], int], NDArray[np.float32]]:
+    """Return ``restore`` as an enhancer of renderings; what it changes on average is added to ``changed``."""
+
+    def enhance(picture: NDArray[np.float32], number: int) -> NDArray[np.float32]:
+        from tratto.imaging.estimate import inspect_image
+        from tratto.imaging.io import image_from_array
+        from tratto.steps.denoise import Denoise
+
+        image = image_from_array(np.round(picture * 255).astype(np.uint8))
+        recipe = Recipe("restore", (Denoise(),), services.seed)
+        fresh = Canvas(image, image, inspection=inspect_image(image))
+        after, _ = services.run(recipe, fresh)
+        out: NDArray[np.float32] = np.asarray(after.image.pixels).astype(np.float32) / np.float32(255)
+        changed.append(float(np.abs(out - picture).mean()))
+        return out
+
+    return enhance
 
 
 def _picture(canvas: Canvas, role: str) -> Image:

@@ -214,6 +214,18 @@ SCENES: tuple[Task, ...] = (
 #: Tasks that make an object in space of one photograph: a command and a function of their own, too.
 OBJECTS: tuple[Task, ...] = (
     Task(
+        "lift-photo",
+        "Make an object of Gaussians from one photograph: what it does not show is invented, and marked so.",
+        "LiftPhotoOptions",
+        "tratto.tasks.lift_photo",
+        'tratto.lift("photo.jpg")',
+        (
+            Input("picture", "A photograph of one thing."),
+            Input("object", "Grey picture, white where the object is.", kind="mask"),
+        ),
+        output="scene",
+    ),
+    Task(
         "lift-views",
         "Make an object of Gaussians from views that a model makes of one photograph: all of it is invented.",
         "LiftViewsOptions",

@@ -9,6 +9,7 @@ from tratto_lab.cli.build import build, check
 from tratto_lab.cli.collect import collect
 from tratto_lab.cli.dedupe import dedupe
 from tratto_lab.cli.learn import ablate, data_app, eval_app, train
+from tratto_lab.cli.lift import eval_lift, shells
 from tratto_lab.cli.packages import packages
 from tratto_lab.cli.reface import eval_reface
 from tratto_lab.cli.repair import damage_preview, eval_damage, eval_repair
@@ -28,12 +29,14 @@ app.command()(ablate)
 eval_app.command(name="repair")(eval_repair)
 eval_app.command(name="damage")(eval_damage)
 eval_app.command(name="reface")(eval_reface)
+eval_app.command(name="lift")(eval_lift)
 data_app.command(name="damage")(damage_preview)
 data_app.command(name="dedupe")(dedupe)
 data_app.command(name="collect")(collect)
 data_app.command(name="packages")(packages)
 data_app.command(name="build")(build)
 data_app.command(name="check")(check)
+data_app.command(name="shells")(shells)
 app.add_typer(eval_app, name="eval")
 app.add_typer(data_app, name="data")
 

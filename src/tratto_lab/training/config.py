@@ -14,9 +14,9 @@ from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto_lab.simulate.degrade import Mix
 
 Precision = Literal["no", "bf16", "fp16"]
-#: What `initial` may say for the network that finds damage: the packaged weights of EfficientNet-Lite0.
+#: What `initial` may say for the networks that find damage and tell shapes: the packaged weights of EfficientNet-Lite0.
 FEATURES = "efficientnet-lite0"
-NETWORKS = ("restorer", "upscaler", "span", "swin_unet", "inpainter", "segmenter", "estimator")
+NETWORKS = ("restorer", "upscaler", "span", "swin_unet", "inpainter", "segmenter", "estimator", "shell")
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Run:
         Name of the folder that is written below the output folder.
     network : str
         ``"restorer"`` (scale 1), ``"upscaler"``, ``"span"`` (an up-scaler, too), ``"swin_unet"``, ``"inpainter"``,
-        ``"segmenter"`` (damage) or ``"estimator"`` (of noise, grain and blur).
+        ``"segmenter"`` (damage), ``"estimator"`` (of noise, grain and blur) or ``"shell"`` (of an object in space).
     network_options : dict
         Fields of the network's configuration class.
     steps, batch, accumulate : int
@@ -177,7 +177,7 @@ class Run:
         Autocast. bf16 pays only on processors with AMX; without it fp32 is about twice as fast.
     initial : str
         Name of an earlier run in the same output folder, or a checkpoint or exported ``.onnx`` file, to start from;
-        layers that do not fit are left as initialised. For ``"segmenter"`` also :data:`FEATURES`.
+        layers that do not fit are left as initialised. For ``"segmenter"`` and ``"shell"`` also :data:`FEATURES`.
     blend : tuple of (str, float)
         Further runs whose EMA weights are mixed into those of `initial`, each with its share; `initial` has the rest.
         Weights of a run and of its fine-tuning may be averaged (Wortsman et al. 2022, "Robust fine-tuning of
@@ -199,7 +199,7 @@ class Run:
     """
 
     name: str
-    network: Literal["restorer", "upscaler", "span", "swin_unet", "inpainter", "segmenter", "estimator"]
+    network: Literal["restorer", "upscaler", "span", "swin_unet", "inpainter", "segmenter", "estimator", "shell"]
     steps: int
     network_options: dict[str, object] = field(default_factory=dict)
     batch: int = 8

@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader
 
 from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto_lab.corpus.pack import Pack
+from tratto_lab.corpus.shells import ShellPack
 from tratto_lab.networks.grow import grow
 from tratto_lab.training.config import FEATURES, Run, load_run
 from tratto_lab.training.estimation import EstimationChecks, estimation_loss
@@ -34,6 +35,7 @@ from tratto_lab.training.onnx_file import weights_in
 from tratto_lab.training.repair import NETWORKS, RepairChecks, repair_loss
 from tratto_lab.training.run_files import CHECKPOINT, append_row, forget_after, read_checkpoint, write_checkpoint
 from tratto_lab.training.samples import MicroBatches
+from tratto_lab.training.shell import ShellChecks, shell_loss
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +79,10 @@ def _network(run: Run) -> nn.Module:
         if run.network == "segmenter":
             return DamageNet(DamageConfig(**run.network_options))  # type: ignore[arg-type]
         return InpaintNet(DilatedConfig(**run.network_options))  # type: ignore[arg-type]
+    if run.network == "shell":
+        from tratto_lab.networks.shell import ShellConfig, ShellNet
+
+        return ShellNet(ShellConfig(**run.network_options))  # type: ignore[arg-type]
     if run.network == "estimator":
         from tratto_lab.networks.estimator import Estimator, EstimatorConfig
 
@@ -223,9 +229,10 @@ def blend_ema(others: list[tuple[Path, float]], network: nn.Module) -> None:
 def _start_from_features(network: nn.Module) -> None:
     from tratto_lab.evaluation.features import packaged_weights
     from tratto_lab.networks.damage import DamageNet, folded
+    from tratto_lab.networks.shell import ShellNet
 
-    if not isinstance(network, DamageNet):
-        raise OptionError(f"initial={FEATURES!r} is for the network that finds damage")
+    if not isinstance(network, DamageNet | ShellNet):
+        raise OptionError(f"initial={FEATURES!r} is for the networks that find damage and tell shapes")
     network.encoder.load_state_dict(folded(packaged_weights(), network.encoder))
 
 
@@ -235,6 +242,8 @@ def loss_of(run: Run, network: nn.Module, source: Tensor, target: Tensor, step: 
         return repair_loss(run, network, source, target)
     if run.network == "estimator":
         return estimation_loss(network, source, target)
+    if run.network == "shell":
+        return shell_loss(network, source, target)
     o = run.optim
     picture, log_sigma = network(source)
     picture, log_sigma = picture.float(), log_sigma.float()
@@ -258,7 +267,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     path : Path or Run
         The run file, or what it would set.
     photos : Path
-        Folder of training photographs; the held-out ones in it are used for checks.
+        Folder of training photographs; the held-out ones in it are used for checks. For ``"shell"`` a pack of views.
     out : Path
         Output folder; ``out/<run name>`` receives log, checkpoints and configuration.
     pack : Path, optional
@@ -290,9 +299,13 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     if config.initial and config.initial != FEATURES and not Path(config.initial).is_file():
         for earlier in (config.initial, *(name for name, _ in config.blend)):
             checkpoint_of(out / earlier)  # before a pack is built for nothing
-    pack_folder = pack_for(photos, pack or out / "pack", build=accelerator.is_main_process)
-    accelerator.wait_for_everyone()
-    data = Pack(pack_folder, config.data.text_share, config.data.shrink_weights, config.data.collections)
+    data: Pack | ShellPack
+    if config.network == "shell":
+        data = ShellPack(photos)
+    else:
+        pack_folder = pack_for(photos, pack or out / "pack", build=accelerator.is_main_process)
+        accelerator.wait_for_everyone()
+        data = Pack(pack_folder, config.data.text_share, config.data.shrink_weights, config.data.collections)
 
     if config.initial == FEATURES:
         _start_from_features(network)
@@ -414,8 +427,10 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     return folder
 
 
-def checks_for(photos: Path, config: Run) -> HeldOut | RepairChecks | EstimationChecks:
+def checks_for(photos: Path, config: Run) -> HeldOut | RepairChecks | EstimationChecks | ShellChecks:
     """Return the checks on held-out photographs that fit a run's network."""
+    if config.network == "shell":
+        return ShellChecks(photos, config)
     if config.network == "estimator":
         return EstimationChecks(photos, config)
     return RepairChecks(photos, config) if config.network in NETWORKS else HeldOut(photos, config)

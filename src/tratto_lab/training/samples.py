@@ -11,10 +11,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tratto_lab.corpus.pack import Pack
+from tratto_lab.corpus.shells import ShellPack
 from tratto_lab.simulate.degrade import KERNELS, degrade, downsample, halftone, quantize, random_gaussian, random_jpeg
 from tratto_lab.training.config import Run
 from tratto_lab.training.estimation import make_estimation_sample
 from tratto_lab.training.repair import NETWORKS, exposed, make_repair_sample
+from tratto_lab.training.shell import make_shell_sample
 
 Array = NDArray[np.float32]
 
@@ -28,8 +30,10 @@ class Sample:
     name: str
 
 
-def make_sample(run: Run, pack: Pack, micro_step: int, index: int) -> Sample:
+def make_sample(run: Run, pack: Pack | ShellPack, micro_step: int, index: int) -> Sample:
     """Make sample `index` of the whole batch of `micro_step`."""
+    if isinstance(pack, ShellPack):
+        return Sample(*make_shell_sample(run, pack, micro_step, index))
     if run.network in NETWORKS:
         return Sample(*make_repair_sample(run, pack, micro_step, index))
     if run.network == "estimator":
@@ -84,7 +88,7 @@ def _shrink(run: Run, target: Array, rng: np.random.Generator) -> Array:
 class MicroBatches(Dataset[tuple[Tensor, Tensor, list[str]]]):
     """Item ``i`` is micro-batch ``i`` of one process: (source, target, names); tensors are (B, 3, H, W)."""
 
-    def __init__(self, run: Run, pack: Pack, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, run: Run, pack: Pack | ShellPack, rank: int = 0, world: int = 1) -> None:
         self.run, self.pack = run, pack
         self.indices = range(rank, run.batch, world)
 

@@ -12,7 +12,7 @@ import { forgetMask, keep, keepMask, kept, keptMask } from "./store.js";
 /** Uploads that are masks which the page sent; they are not offered as pictures. */
 const IS_MASK = /\.mask(\.[a-z0-9_-]+)?\.png$/i;
 /** What tasks that propose a mask are called on their button; others go by their name. */
-const PROPOSERS = { "mask-find": "Find damage", "mask-wall": "Find the wall from points" };
+const PROPOSERS = { "mask-find": "Find damage", "mask-wall": "Find the wall from points", "mask-background": "Find the object" };
 
 /** The uploads that are pictures: neither masks that were sent nor those that jobs have made. */
 function picturesOf(app) {

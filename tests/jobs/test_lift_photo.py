@@ -1,0 +1,147 @@
+"""``tratto lift PHOTO``: one photograph becomes an object with its account, its exports and its replay."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("numba")
+
+import tratto
+from tratto.core.errors import ForbiddenStep, InputError, OptionError, OutputError
+from tratto.core.image import ColorMode
+from tratto.core.image import Image as Picture
+from tratto.jobs.lifting import lift_photo
+from tratto.jobs.session import Session
+from tratto.scene.formats import read_scene
+from tratto.steps.lift_photo import focal_of
+from tratto.tasks.lift_photo import LiftPhotoOptions
+
+FEW = {"steps": 8, "side": 64}
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def vase(side=96, ground=None):
+    """A picture of a vase, on transparency or before a ground."""
+    v, u = (np.mgrid[0:side, 0:side] + 0.5) / side
+    alpha = (np.abs(u - 0.5) < 0.14 + 0.08 * np.sin(7 * v)) & (v > 0.15) & (v < 0.85)
+    color = np.stack([0.3 + 0.6 * u, 0.2 + 0.5 * v, 0.3 + 0.2 * np.sin(20 * v)], axis=-1)
+    if ground is not None:
+        return np.rint(255 * np.where(alpha[..., None], color, ground)).astype(np.uint8), alpha
+    return np.rint(255 * np.concatenate([color, alpha[..., None]], axis=-1)).astype(np.uint8), alpha
+
+
+def test_a_photograph_becomes_an_object_with_its_account(tmp_path):
+    photo = tmp_path / "vase.png"
+    Image.fromarray(vase()[0]).save(photo)
+    options = LiftPhotoOptions(export=("splat", "webp"), **FEW)
+    made = lift_photo(Session(), photo, tmp_path / "out", options)
+    assert made.saved.output == tmp_path / "out" / "vase.ply"
+    assert [p.name for p in made.exports] == ["vase.splat", "vase.webp"]
+    scene = read_scene(made.saved.output)
+    assert scene.marked
+    assert 0 < scene.scene.seen.sum() < len(scene.scene)
+    step = made.result.records[0]
+    assert step.generative
+    assert step.scores["photograph_psnr"] > 20
+    assert made.result.resolved.steps[0].outline == "alpha"
+    assert [u.capability for u in made.result.resolved.steps[0].uses] == ["shell", "rasterizer"]
+    verdict = tratto.verify(made.saved.output)
+    assert verdict.word == "authentic", verdict.reasons
+    assert not verdict.for_examination
+    assert tratto.replay(made.saved.output).tier == "A"
+    assert 'alt="Contact sheet"' in (made.saved.bundle / "report.html").read_text()
+    with pytest.raises(OutputError):
+        lift_photo(Session(), photo, tmp_path / "out", options)
+
+
+def test_a_mask_says_what_the_object_is(tmp_path):
+    picture, alpha = vase(ground=(0.5, 0.5, 0.5))
+    result_of = Session().run
+    options = LiftPhotoOptions(shape="mirror", elevation=20, field_of_view=30, **FEW)
+    mask = np.rint(255 * alpha).astype(np.uint8)
+    made = result_of("lift-photo", {"picture": picture, "object": mask}, options)
+    step = made.resolved.steps[0]
+    assert (step.outline, step.provider, step.elevation) == ("mask", "mirror", 20)
+    assert step.focal == pytest.approx(48 / np.tan(np.radians(15)))
+    assert made.records[0].scores["elevation"] == 20
+    with pytest.raises(OptionError, match="of one size"):
+        result_of("lift-photo", {"picture": picture, "object": mask[:50]}, options)
+
+
+@pytest.mark.parametrize("finder", ["u2netp", "grabcut"])
+def test_an_object_is_found_before_its_ground(finder):
+    picture, alpha = vase(160, (0.1, 0.5, 0.9))
+    made = Session().run("lift-photo", {"picture": picture}, LiftPhotoOptions(background=finder, shape="mirror", **FEW))
+    assert made.resolved.steps[0].outline == "found"
+    assert made.resolved.steps[0].background == finder
+    ids = {m.id for m in made.records[0].models}
+    assert ("u2netp" in ids) == (finder == "u2netp")
+    low, high = made.main.facts()["scene"]["low"], made.main.facts()["scene"]["high"]
+    rows, columns = (np.flatnonzero(alpha.any(axis=a)) for a in (1, 0))
+    wide, tall = high[0] - low[0], high[1] - low[1]
+    assert wide / tall == pytest.approx(len(columns) / len(rows), abs=0.12)
+
+
+def test_a_flat_picture_shows_nothing():
+    with pytest.raises(InputError, match="no object stands out"):
+        Session().run("lift-photo", {"picture": np.full((64, 64, 3), 128, np.uint8)}, LiftPhotoOptions(**FEW))
+
+
+def test_what_cannot_be_is_refused(tmp_path):
+    photo = tmp_path / "vase.png"
+    Image.fromarray(vase()[0]).save(photo)
+    with pytest.raises(ForbiddenStep):
+        Session(forensic=True).run("lift-photo", {"picture": photo})
+    with pytest.raises(OptionError):
+        lift_photo(Session(), photo, tmp_path / "o", LiftPhotoOptions(export=("obj",)))
+    for field, value in (("elevation", 95), ("side", 8), ("shape", "nobody"), ("background", "nobody")):
+        with pytest.raises(OptionError):
+            tratto.lift(photo, **{field: value, "steps": 0})
+    with pytest.raises(OptionError):
+        tratto.lift(tmp_path, object=photo)
+    with pytest.raises(OptionError):
+        tratto.lift(photo, tratto.LiftPhotoOptions(), steps=3)
+    tiny = np.zeros((9, 9, 4), np.uint8)
+    with pytest.raises(OptionError, match="16x16"):
+        Session().run("lift-photo", {"picture": tiny}, LiftPhotoOptions(**FEW))
+
+
+def test_the_focal_length_of_the_exif_block_counts():
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 85
+    picture = Picture(np.zeros((300, 400), np.uint8), ColorMode.GRAY)
+    known = picture.replace(meta=picture.meta.__class__(exif=exif.tobytes().removeprefix(b"Exif\0\0")))
+    assert focal_of(known) == pytest.approx(85 * 500 / 43.27)
+    assert focal_of(picture) == pytest.approx(200 / np.tan(np.radians(19.8)))
+
+
+def test_the_command_tells_a_photograph_from_a_folder(tmp_path):
+    photo = tmp_path / "vase.png"
+    Image.fromarray(vase()[0]).save(photo)
+    run = [sys.executable, "-m", "tratto.cli.main", "lift"]
+    done = subprocess.run([*run, str(photo), "-o", str(tmp_path), "--json", "--steps", "4", "--side", "64"],
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["scores"]["photograph_psnr"] > 15
+    assert (tmp_path / "vase.ply").is_file()
+    folder = subprocess.run(
+        [*run, str(tmp_path), "-o", str(tmp_path / "x")], capture_output=True, text=True, check=False
+    )
+    assert folder.returncode != 0
+    assert "holds no cameras" in folder.stderr
+    mask = subprocess.run(
+        [sys.executable, "-m", "tratto.cli.main", "mask", "background", str(photo), "-o", str(tmp_path / "masks"),
+         "--provider", "grabcut", "--hard", "--json"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert mask.returncode == 0, mask.stderr
+    assert json.loads(mask.stdout)["mask"].endswith("vase.png")
