@@ -200,6 +200,7 @@ NOUNS = {
     "depth": "depth estimator",
     "rasterizer": "rasterizer",
     "views": "maker of views",
+    "enhancer": "enhancer",
     "structure": "finder of edges and lines",
     "damage": "damage detector",
     "estimator": "degradation estimator",
@@ -345,6 +346,12 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             auto=True,
             variant="geometric",
             stand_in="a depth network",
+        ),
+    },
+    "enhancer": {
+        "sdxl-lightning": Row(
+            _P + "enhancer", "SDXL-Lightning in four steps with a ControlNet for depth, from folders", _DIFFUSION,
+            variant="sdxl-lightning", generative=True, settles=True, weight=8,
         ),
     },
     "views": {
