@@ -249,7 +249,9 @@ class DepthTransformer(nn.Module):
         super().__init__()
         inner = heads * (context // 2)
         self.proj_in = nn.Sequential(nn.Conv2d(width, inner, 1), nn.GroupNorm(8, inner), nn.SiLU())
-        self.proj_context = nn.Sequential(nn.Conv3d(context, context, 1, bias=False), nn.GroupNorm(8, context), nn.ReLU())
+        self.proj_context = nn.Sequential(
+            nn.Conv3d(context, context, 1, bias=False), nn.GroupNorm(8, context), nn.ReLU()
+        )
         self.depth_attn = DepthAttention(inner, context, heads)
         self.proj_out = nn.Sequential(
             nn.GroupNorm(8, inner), nn.ReLU(), nn.Conv2d(inner, inner, 3, padding=1, bias=False),
@@ -634,7 +636,9 @@ class SyncDreamerBackend:
             decoded = torch.cat([self.vae.decode(n[None] / self._scale).sample for n in noisy])
         if progress is not None:
             progress(len(times), len(times))
-        return np.ascontiguousarray((decoded.float().cpu().numpy().transpose(0, 2, 3, 1) * 0.5 + 0.5).clip(0, 1), np.float32)
+        return np.ascontiguousarray(
+            (decoded.float().cpu().numpy().transpose(0, 2, 3, 1) * 0.5 + 0.5).clip(0, 1), np.float32
+        )
 
     def _noise(self, noisy: Tensor, step: Tensor, told: tuple[Tensor, ...], which: int, guidance: float) -> Tensor:
         own, words, views, shared, time = told
