@@ -7,7 +7,7 @@ given. What turns words and a picture into tokens is put together here: the libr
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,24 +158,24 @@ def _load(folder: ModelFolder, dtype: Any) -> Any:
     with quiet():
         import diffusers
         import transformers
-
+    given, words = cast(Any, diffusers), cast(Any, transformers)  # not all of their loaders are typed
     path, here = str(folder.path), {"local_files_only": True}
     weights = {**here, "torch_dtype": dtype, "use_safetensors": True}
     more = {"variant": folder.variant} if folder.variant else {}
     with _mapped(folder.path, "a Qwen-Image-Edit pipeline"):
         parts = {
-            "transformer": diffusers.QwenImageTransformer2DModel.from_pretrained(
+            "transformer": given.QwenImageTransformer2DModel.from_pretrained(
                 path, subfolder="transformer", **weights, **more
             ),
-            "vae": diffusers.AutoencoderKLQwenImage.from_pretrained(path, subfolder="vae", **weights, **more),
-            "text_encoder": transformers.Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            "vae": given.AutoencoderKLQwenImage.from_pretrained(path, subfolder="vae", **weights, **more),
+            "text_encoder": words.Qwen2_5_VLForConditionalGeneration.from_pretrained(
                 path, subfolder="text_encoder", use_safetensors=True, dtype=dtype, **here, **more
             ),
         }
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, subfolder="tokenizer", **here)
-        pictures = transformers.Qwen2VLImageProcessorPil.from_pretrained(path, subfolder="processor", **here)
-        scheduler = diffusers.FlowMatchEulerDiscreteScheduler.from_pretrained(path, subfolder="scheduler", **here)
-        pipe = diffusers.QwenImageEditInpaintPipeline(
+        tokenizer = words.AutoTokenizer.from_pretrained(path, subfolder="tokenizer", **here)
+        pictures = words.Qwen2VLImageProcessorPil.from_pretrained(path, subfolder="processor", **here)
+        scheduler = given.FlowMatchEulerDiscreteScheduler.from_pretrained(path, subfolder="scheduler", **here)
+        pipe = given.QwenImageEditInpaintPipeline(
             scheduler=scheduler, tokenizer=tokenizer, processor=Words(tokenizer, pictures), **parts
         )
     for name in PARTS:

@@ -66,6 +66,7 @@ class Face:
         """Return what may be told of it: box, score, pose, seven points, or with `points` all of them."""
         x0, y0, x1, y1 = (round(v, 1) for v in self.found.box)
         told = self.mesh.points.round(1)
+        pose: tuple[float | None, ...]
         if len(told) == mesh.POINTS:
             pose, few = mesh.pose(self.mesh.points), {str(i): told[i, :2].tolist() for i in mesh.SEVEN}
         else:  # points without depth tell only how it leans

@@ -17,6 +17,8 @@ from tratto.faces.swap import Target, noise_of
 
 #: Distances of two faces at which the identity's score is 10, and 0: one person in two pictures, and two people.
 NEAREST, FARTHEST = 0.3, 0.8
+#: Steps of CIELAB by which a face is of another skin than the scene's, and what its realism scores at most then.
+PASTED, FATAL = 10.0, 3.0
 JUDGES = ("identity", "realism", "consistency")
 
 
@@ -107,6 +109,7 @@ class Realism:
         self._own = statistics(lab[..., 0], self._skin)
         self._chroma = _spread(lab, self._skin)
         self._clipped = _clipped(target.picture, self._skin)
+        self._tone = np.median(lab[self._skin], axis=0) if self._skin.any() else np.zeros(3)
 
     def score(self, picture: Float, alpha: Float) -> Score:
         """Judge one picture; missing where there is too little skin."""
@@ -121,7 +124,10 @@ class Realism:
         blotches = max(0.0, float(np.log(_spread(lab, where) / self._chroma)) - 0.25)
         clipped = max(0.0, _clipped(picture, where) - self._clipped)
         value = 10 * float(np.exp(-(texture + 0.8 * blotches + 6 * clipped)))
-        numbers = {"texture": texture, "blotches": blotches, "clipped": clipped}
+        # a face of another tone than its neck is seen at once, whatever its texture
+        tone = float(np.linalg.norm(np.median(lab[where], axis=0) - self._tone))
+        value = min(value, FATAL) if tone > PASTED else value
+        numbers = {"texture": texture, "blotches": blotches, "clipped": clipped, "pasted": tone}
         return Score(round(value, 4), {k: round(v, 4) for k, v in numbers.items()})
 
 

@@ -120,12 +120,10 @@ def spread(count: int, rng: np.random.Generator) -> list[Look]:
     if count < 1:
         return []
     cells = {name: (rng.permutation(count) + rng.random(count)) / count for name in RANGES}
-    looks = [
-        Look(
-            **{name: round(low + float(cells[name][i]) * (high - low), DIGITS) for name, (low, high) in RANGES.items()}
-        )
-        for i in range(count)
-    ]
+    looks = []
+    for i in range(count):
+        shares = {name: float(cells[name][i]) for name in RANGES}
+        looks.append(Look.of({n: round(low + shares[n] * (high - low), DIGITS) for n, (low, high) in RANGES.items()}))
     return [Look(), *looks[1:]]
 
 

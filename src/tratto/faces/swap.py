@@ -639,7 +639,7 @@ def perturbed(look: Look, step: float, rng: np.random.Generator) -> Look:
         Share of each range.
     rng : numpy.random.Generator
     """
-    changed = {}
+    changed: dict[str, Any] = {}
     for name, (low, high) in RANGES.items():
         value = getattr(look, name) + step * (high - low) * rng.standard_normal()
         changed[name] = round(float(np.clip(value, low, high)), DIGITS)

@@ -111,7 +111,14 @@ def _save_archive(result: Result, stream: BinaryIO, options: SaveOptions | None,
 
 @in_python
 def inspect(picture: Any, page: int = 0) -> Inspection:
-    """Say what is wrong with a picture: noise, JPEG quality, blur, earlier enlargement, clipping."""
+    """Say what is wrong with a picture: noise, JPEG quality, blur, earlier enlargement, clipping.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> inspect(np.full((64, 64, 3), 90, np.uint8)).width
+    64
+    """
     return Session().inspect(picture, page)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from tratto.core.errors import InputError
 #: Numbers of fields in ``onnx.proto``: the graph of a model, the constants of a graph, and the parts of a tensor.
 _GRAPH, _CONSTANT = 7, 5
 _DIMS, _TYPE, _FLOATS, _RAW = 1, 2, 4, 9
-_KINDS = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
+_KINDS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
 _BROKEN = "{} is no ONNX model that can be read: {}"
 
 
@@ -63,7 +64,7 @@ def _last(view: memoryview, name: str) -> NDArray[np.float32]:
     values = np.frombuffer(raw, _KINDS[kind]).astype(np.float32)
     if values.size != int(np.prod(dims)):
         raise ValueError(f"its last constant has {values.size} numbers and claims the shape {dims}")
-    return values.reshape(dims)
+    return np.asarray(values.reshape(dims), np.float32)
 
 
 def _fields(view: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -206,6 +206,7 @@ NOUNS = {
     "depth": "depth estimator",
     "rasterizer": "rasterizer",
     "views": "maker of views",
+    "enhancer": "enhancer",
     "structure": "detector of edges and lines",
     "damage": "damage detector",
     "estimator": "degradation estimator",
@@ -373,6 +374,12 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             auto=True,
             variant="geometric",
             stand_in="a depth network",
+        ),
+    },
+    "enhancer": {
+        "sdxl-lightning": Row(
+            _P + "enhancer", "SDXL-Lightning in four steps with a ControlNet for depth, from folders", _DIFFUSION,
+            variant="sdxl-lightning", generative=True, settles=True, weight=8,
         ),
     },
     "views": {

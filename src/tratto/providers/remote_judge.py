@@ -289,7 +289,7 @@ class Gemini(_Remote):
         answer, self._answered = self._asking.ask(
             lambda model: f"/models/{quote(model)}:generateContent", lambda model: body, _gemini_answer
         )
-        flaws = {name: float(answer[name]) for name in SCHEMA["required"] if name != "score"}  # type: ignore[attr-defined]
+        flaws = {name: float(answer[name]) for name in SCHEMA["required"] if name != "score"}
         value = min(float(answer["score"]), FATAL) if answer["fatal"] else float(answer["score"])
         return Score(round(value, 4), flaws)
 
@@ -303,10 +303,10 @@ def _gemini_answer(answer: Any) -> dict[str, Any]:
         if first.get("finishReason", "STOP") != "STOP":
             raise _Failed("it broke off its answer")
         said = json.loads("".join(p.get("text", "") for p in first["content"]["parts"]))
-        right = set(SCHEMA["required"]) <= set(said) and isinstance(said["score"], int | float)  # type: ignore[arg-type]
+        right = set(SCHEMA["required"]) <= set(said) and isinstance(said["score"], int | float)
         if not right or isinstance(said["score"], bool) or not 0 <= said["score"] <= 10:
             raise ValueError
-        if any(not isinstance(said[n], bool) for n in SCHEMA["required"] if n != "score"):  # type: ignore[attr-defined]
+        if any(not isinstance(said[n], bool) for n in SCHEMA["required"] if n != "score"):
             raise ValueError
         return cast(dict[str, Any], said)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError):
@@ -365,4 +365,4 @@ def _png(picture: Picture) -> str:
     small = picture if scale == 1 else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     samples = np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)[..., ::-1]
     _, data = cv2.imencode(".png", np.ascontiguousarray(samples))
-    return base64.b64encode(data).decode()
+    return base64.b64encode(data.tobytes()).decode()

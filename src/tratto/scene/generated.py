@@ -21,8 +21,8 @@ def sync_cameras(views: int = 16, side: int = 256) -> tuple[Camera, ...]:
 
     Examples
     --------
-    >>> np.round(sync_cameras()[4].center, 5).tolist()
-    [1.29904, -0.75, 0.0]
+    >>> np.allclose(sync_cameras()[4].center, [1.29904, -0.75, 0], atol=1e-5)
+    True
     """
     return orbit((0, 0, 0), 1.5, [360.0 / views * i for i in range(views)], 30.0, (side, side), 280.0 * side / 256)
 

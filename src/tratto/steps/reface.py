@@ -136,10 +136,10 @@ class Reface(BaseStep):
     @property
     def uses(self) -> tuple[Use[Any], ...]:
         """The engine, who finds points, and the judges: of a resolved step those on this machine, who are not asked."""
-        judges = [Use("face-judge", name, self.judging.get(name, {})) for name in self._judging()]
+        judges: list[Use[Any]] = [Use("face-judge", name, self.judging.get(name, {})) for name in self._judging()]
         if self.candidates is not None:
             judges = [use for use in judges if not row_of(use).sends]
-        refiners = [Use("face-refiner", self.refiner, self.refining)] if self.refiner else []
+        refiners: list[Use[Any]] = [Use("face-refiner", self.refiner, self.refining)] if self.refiner else []
         return (Use("face-swap", self.engine, self.params), Use("landmarks"), *judges, *refiners)
 
     def _judging(self) -> list[str]:
@@ -380,7 +380,7 @@ class _Work:
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for samples in (*(p.pixels for p in pictures), self._may):
             digest.update(f"{samples.shape} {samples.dtype}".encode())
-            digest.update(np.ascontiguousarray(samples))
+            digest.update(np.ascontiguousarray(samples).data)
         return digest.hexdigest()
 
     def made(self, painter: Painter, look: Look) -> tuple[Float, Float]:

@@ -190,7 +190,8 @@ def prepare(options: RefaceOptions, image: Image, given: Given, services: Servic
             notes.append("glasses were seen on the scene's face, and their frame is kept")
         if held > 0.4:
             notes.append(f"{100 * held:.0f} % of the face lies behind hair or something else and is kept as it is")
-        info = services.open(Use("landmarks")).info
+        points: Use[Any] = Use("landmarks")
+        info = services.open(points).info
         found_by = {
             "provider": info.provider,
             "library": info.library,
