@@ -26,7 +26,7 @@ def test_lab_color_comes_back_as_lab():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "#12345", "bluish", "rgb(1,2)", "rgb(300,0,0)", "rgb(-1,0,0)", "lab(50, 200, 0)", "lab(a,b,c)", "lab(nan,0,0)"],
+    ["", "#12345", "bleu", "rgb(1,2)", "rgb(300,0,0)", "rgb(-1,0,0)", "lab(50, 200, 0)", "lab(a,b,c)", "lab(nan,0,0)"],
 )
 def test_what_is_no_color_is_refused(text):
     with pytest.raises(OptionError):
