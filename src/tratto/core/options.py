@@ -507,7 +507,7 @@ class RunOptions(Validated):
     dry_run: bool = option(False, "Say what would be done and how long it may take.", doors=(CLI, HTTP))
     skip_existing: bool = option(False, "Leave results that exist.", doors=_HERE)
     overwrite: bool = option(False, "Replace results that exist (never an input).", doors=_HERE)
-    keep_ending: bool = option(
+    keep_extension: bool = option(
         False, "Make photo.jpg.png of photo.jpg, beside photo.tif.tif of photo.tif.", doors=_HERE
     )
     case: Path | None = option(

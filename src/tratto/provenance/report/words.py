@@ -529,7 +529,7 @@ def region_rows(inputs: ReportInputs, regions: Sequence[Region]) -> list[tuple[s
     rows: list[tuple[str, ...]] = []
     for i, r in enumerate(regions, 1):
         if r.box is None:
-            where = f"{r.count} smaller ones"
+            where = f"{r.count} smaller {'one' if r.count == 1 else 'ones'}"
         else:
             x, y, w, h = r.box
             where = f"{i}: columns {x} to {x + w - 1}, rows {y} to {y + h - 1}"
