@@ -101,8 +101,8 @@ def estimate_depth(picture: Any, model: Path | str = "", page: int = 0) -> Depth
     ----------
     picture : path, PIL picture or array
     model : path or str
-        A folder with MiDaS (DPT), Depth Anything or ZoeDepth in the layout of transformers, or the id of a card that was
-        pulled; "": Depth Anything V2 small, where it was pulled; ``"geometric"``: a stand-in that looks at no pixel.
+        A folder with MiDaS (DPT), Depth Anything or ZoeDepth in the layout of transformers, or the id of a pulled
+        card; "": Depth Anything V2 small, where it was pulled; ``"geometric"``: a stand-in that looks at no pixel.
     page : int
         Of a file with several, from 0.
 
@@ -123,9 +123,7 @@ def estimate_depth(picture: Any, model: Path | str = "", page: int = 0) -> Depth
     return made
 
 
-def estimate_depth_confidence(
-    picture: Any, model: Path | str = "", page: int = 0
-) -> tuple[Depth, NDArray[np.float32]]:
+def estimate_depth_confidence(picture: Any, model: Path | str = "", page: int = 0) -> tuple[Depth, NDArray[np.float32]]:
     """Estimate depth as :func:`estimate_depth` does, several times, and say how far the estimates agree.
 
     Returns
