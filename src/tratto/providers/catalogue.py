@@ -204,9 +204,9 @@ NOUNS = {
     "in-painter": "in-painter",
     "captioner": "captioner",
     "depth": "depth estimator",
-    "rasterizer": "rasterizer",
-    "views": "maker of views",
     "enhancer": "enhancer",
+    "views": "maker of views",
+    "rasterizer": "rasterizer",
     "structure": "detector of edges and lines",
     "damage": "damage detector",
     "estimator": "degradation estimator",
@@ -378,8 +378,13 @@ CATALOGUE: dict[str, dict[str, Row]] = {
     },
     "enhancer": {
         "sdxl-lightning": Row(
-            _P + "enhancer", "SDXL-Lightning in four steps with a ControlNet for depth, from folders", _DIFFUSION,
-            variant="sdxl-lightning", generative=True, settles=True, weight=8,
+            _P + "enhancer",
+            "SDXL-Lightning in four steps with a ControlNet for depth, from folders",
+            _DIFFUSION,
+            variant="sdxl-lightning",
+            generative=True,
+            settles=True,
+            weight=8,
         ),
     },
     "views": {
