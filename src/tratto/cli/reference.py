@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-<<<<<<< HEAD
 from tratto.core.options import (
     CLI,
     COMMON,
@@ -23,11 +22,7 @@ from tratto.core.options import (
     entries,
     help_text,
 )
-from tratto.tasks import SCENES, TASKS, Input
-=======
-from tratto.core.options import CLI, COMMON, HTTP, SDK, Entry, JobLimits, SaveOptions, entries, help_text
 from tratto.tasks import OBJECTS, SCENES, TASKS, Input
->>>>>>> photo
 from tratto.tasks.doors import type_stub
 
 HEAD = """# Reference of options
