@@ -95,7 +95,8 @@ def print_of(work: Work) -> str:
         run = job.run
         asked = [
             __version__, type(job.options).__name__, repr(job.options), repr(job.save), item.page, run.forensic,
-            run.sign, str(run.ledger), repr(replace(item.papers, date="")), [stamp(f) if isinstance(f, Path) else repr(f) for f in files],
+            run.sign, str(run.ledger), repr(replace(item.papers, date="")),
+            [stamp(f) if isinstance(f, Path) else repr(f) for f in files],
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:24]
     return "unknown"
