@@ -251,11 +251,11 @@ def test_odd_files_stop_no_other(folder):
     done = tratto(*line)
     assert done.exit_code == 8, done.output
     assert "book.tif holds 2 pages" in done.stderr
-    assert done.stderr.count("--keep-ending") == 2
+    assert done.stderr.count("--keep-extension") == 2
     assert "2 files were passed over" in done.stderr
     assert "no ending: 1" in done.stderr
     assert sorted(p.name for p in (folder / "out").glob("[!.]*")) == ["a.png", "a.tratto", "sub"]
-    again = tratto(*line, "--keep-ending", "--page", "all", "--json")
+    again = tratto(*line, "--keep-extension", "--page", "all", "--json")
     assert again.exit_code == 0, again.output
     made = sorted(p.name for p in (folder / "out").glob("*.*g")) + sorted(
         p.name for p in (folder / "out").glob("*.tif")

@@ -563,7 +563,7 @@ def test_masks_of_a_folder_are_what_repair_takes(photo, tmp_path, monkeypatch):
         shown, was = np.asarray(opened), np.asarray(before.convert("RGB"))
     assert (shown != was).any(axis=2).sum() == 3 * 55
     (scans / "broken.png").unlink()
-    line = ["repair", str(scans), "-o", str(tmp_path / "out"), "--mask", str(tmp_path / "masks"), "--keep-ending"]
+    line = ["repair", str(scans), "-o", str(tmp_path / "out"), "--mask", str(tmp_path / "masks"), "--keep-extension"]
     done = run.invoke(app, [*line, "--method", "plate"])
     assert done.exit_code == 0, done.output
     assert len(list((tmp_path / "out").rglob("two.*.png"))) == 2

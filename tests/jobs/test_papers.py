@@ -182,7 +182,7 @@ def repaired(tmp_path):
         tmp_path,
         "--method",
         "telea",
-        "--keep-ending",
+        "--keep-extension",
     )
     return tmp_path / "a.png.png"
 

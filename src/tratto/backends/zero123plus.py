@@ -113,10 +113,12 @@ class Zero123PlusBackend:
         for module in (unet, vae, text, vision):
             module.float().eval().to(device)
         bank = Bank()
-        unet.set_attn_processor({
-            name: ReferenceAttention(AttnProcessor2_0(), bank, name) if name.endswith("attn1.processor") else AttnProcessor2_0()
+        plain = AttnProcessor2_0()
+        processors = {
+            name: ReferenceAttention(plain, bank, name) if name.endswith("attn1.processor") else plain
             for name in unet.attn_processors
-        })  # fmt: skip
+        }
+        unet.set_attn_processor(processors)
         ramps = torch.tensor(ramp, dtype=torch.float32)
         return cls(folder, unet, vae, text, words, vision, scheduler, ramps, bank, device)
 

@@ -213,7 +213,7 @@ def _say(outcome: Any, line: ProgressLine) -> None:
         if "seen_lab_distance" in seen:
             hue = f", hue {seen['seen_hue_error']:.2f} degrees" if "seen_hue_error" in seen else ""
             line.say(
-                f"  as seen: {seen['seen_lab_distance']:.2f} CIELAB from the reference, "
+                f"  as seen: a Delta E of {seen['seen_lab_distance']:.2f} (CIE 1976) from the reference, "
                 f"CIEDE2000 {seen['seen_delta_e_2000']:.2f}{hue}"
             )
     if outcome.status == "done":

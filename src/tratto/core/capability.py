@@ -230,6 +230,34 @@ class ViewMaker(Describer, Protocol):
 
 
 @runtime_checkable
+class Enhancer(Describer, Protocol):
+    """Goes over a picture by its depth and puts in detail that was not there."""
+
+    def enhance(
+        self, picture: NDArray[np.float32], depth: NDArray[np.float32], strength: float, seed: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Enhance a picture.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) float32 in [0, 1]
+            Encoded sRGB.
+        depth : (H, W) float32 in [0, 1]
+            1 is near.
+        strength : float
+            Share of the way to noise, (0, 1].
+        seed : int
+        progress : callable or None
+            ``progress(done, total)``; raising stops.
+
+        Returns
+        -------
+        (H, W, 3) float32 in [0, 1]
+        """
+
+
+@runtime_checkable
 class Rasterizer(Protocol):
     """Renders Gaussians and carries gradients back; the contract is :class:`tratto.scene.rasterize.Draws`."""
 

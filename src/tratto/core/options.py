@@ -441,7 +441,13 @@ _HERE = (CLI,)
 @documented
 @checked.dataclass(frozen=True, config=_FROZEN)
 class JobLimits(Validated):
-    """What a job may cost before it is refused."""
+    """What a job may cost before it is refused.
+
+    Examples
+    --------
+    >>> JobLimits(minutes=5).minutes
+    5.0
+    """
 
     output_pixels: int = option(
         400_000_000, "Refuse results larger than this; inf = no limit.", "--max-output-megapixels", expected=_ABOVE,
@@ -456,7 +462,13 @@ class JobLimits(Validated):
 @documented
 @checked.dataclass(frozen=True, config=_FROZEN)
 class SaveOptions(Validated):
-    """How a result is written."""
+    """How a result is written.
+
+    Examples
+    --------
+    >>> SaveOptions(format='tiff').format
+    'tiff'
+    """
 
     format: Literal["auto", "keep", "png", "tiff", "webp", "jpeg", "bmp"] = option(
         "auto", "auto (PNG; TIFF for TIFF and CMYK), keep (the input's), png, tiff, webp (lossless), jpeg or bmp."
@@ -495,7 +507,7 @@ class RunOptions(Validated):
     dry_run: bool = option(False, "Say what would be done and how long it may take.", doors=(CLI, HTTP))
     skip_existing: bool = option(False, "Leave results that exist.", doors=_HERE)
     overwrite: bool = option(False, "Replace results that exist (never an input).", doors=_HERE)
-    keep_ending: bool = option(
+    keep_extension: bool = option(
         False, "Make photo.jpg.png of photo.jpg, beside photo.tif.tif of photo.tif.", doors=_HERE
     )
     case: Path | None = option(

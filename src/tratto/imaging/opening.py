@@ -37,6 +37,7 @@ def as_shown(image: Image) -> NDArray[np.float32]:
 
     Examples
     --------
+    >>> from tratto.core.image import ColorMode
     >>> as_shown(Image(np.full((2, 3), 255, np.uint8), ColorMode.GRAY)).shape
     (2, 3, 3)
     """
@@ -69,7 +70,13 @@ def without_stream(given: Any, limits: Limits | None = None) -> Any:
 
 
 def open_picture(picture: Any, page: int | None = None, limits: Limits | None = None) -> Image:
-    """Return a picture as :class:`Image`; see :meth:`tratto.Session.open`."""
+    """Return a picture as :class:`Image`; see :meth:`tratto.Session.open`.
+
+    Examples
+    --------
+    >>> open_picture(np.zeros((2, 3), np.uint8)).width
+    3
+    """
     page = page_index(page)
     picture = without_stream(picture, limits)
     if isinstance(picture, Image):
@@ -168,7 +175,14 @@ def open_single(picture: Any, role: str, limits: Limits | None = None) -> Image:
 
 
 def open_mask(mask: Any, image: Image, limits: Limits | None = None) -> Mask:
-    """Return a mask in the stored geometry of ``image``; see :meth:`tratto.Session.open_mask`."""
+    """Return a mask in the stored geometry of ``image``; see :meth:`tratto.Session.open_mask`.
+
+    Examples
+    --------
+    >>> picture = open_picture(np.zeros((2, 2), np.uint8))
+    >>> float(open_mask(np.eye(2, dtype=bool), picture).values.sum())
+    2.0
+    """
     from tratto.imaging.masks import mask_from_array, mask_from_picture
 
     if isinstance(mask, Mask):
@@ -227,6 +241,11 @@ def mask_warnings(mask: Mask, task: str = "") -> list[str]:
     """Return what a user should know about a mask: that it lets hardly anything change.
 
     Of a repair that is no news: scratches and creases are thin.
+
+    Examples
+    --------
+    >>> mask_warnings(Mask(np.eye(4, dtype=np.float32)))
+    []
     """
     share = mask_share(mask)
     if share >= SMALL_MASK or (task == "repair" and share > 0):
@@ -236,7 +255,13 @@ def mask_warnings(mask: Mask, task: str = "") -> list[str]:
 
 
 def mask_share(mask: Mask) -> float:
-    """Return the share of the picture that a mask opens: the mean of its values."""
+    """Return the share of the picture that a mask opens: the mean of its values.
+
+    Examples
+    --------
+    >>> mask_share(Mask(np.eye(4, dtype=np.float32)))
+    0.25
+    """
     return float(mask.values.mean(dtype=np.float64))
 
 

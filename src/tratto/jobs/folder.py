@@ -220,7 +220,7 @@ def plan_jobs(job: FolderJob, session: Session, note: Callable[[str], None] = _s
                 fmt = session.peek_format(source.path, job.save)
                 if session.forensic:
                     forbid_lossy(fmt)
-                path = output_path(source, job.run.out, ENDINGS[fmt][0], page, job.run.keep_ending)
+                path = output_path(source, job.run.out, ENDINGS[fmt][0], page, job.run.keep_extension)
                 path = job.run.out if single and page is None else path
                 if path.suffix.lower() not in ENDINGS[fmt]:
                     raise OptionError(
@@ -233,7 +233,9 @@ def plan_jobs(job: FolderJob, session: Session, note: Callable[[str], None] = _s
     met = collisions(jobs)
     jobs = [item for item in jobs if item not in met]
     for item, other in met.items():
-        remedy = "give them different names" if job.run.keep_ending else "use --keep-ending, which keeps them apart,"
+        remedy = "use --keep-extension, which keeps them apart,"
+        if job.run.keep_extension:
+            remedy = "give them different names"
         failed.append(
             FileOutcome(
                 item.source,
@@ -290,7 +292,7 @@ def _mask_for(
     if mask is None or not mask.is_dir():
         return mask
     below = Path() if item.output == job.run.out else item.output.parent.relative_to(job.run.out)
-    # photo.jpg.png before photo.png: with --keep-ending there may be a photo.tif, too
+    # photo.jpg.png before photo.png: with --keep-extension there may be a photo.tif, too
     for stem in (item.source.name, item.source.stem):
         for suffix in SUFFIXES:
             candidate = mask / below / (stem + suffix)

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from tratto.core.result import Result
 from tratto.jobs import Session
+from tratto.tasks.enhance import EnhanceOptions
 from tratto.tasks.recolor import RecolorOptions
 from tratto.tasks.reface import RefaceOptions
 from tratto.tasks.repair import RepairOptions
@@ -100,4 +101,18 @@ def reface(
     consistency: float = ...,
     realism: float = ...,
     identity: float = ...,
+) -> Result: ...
+def enhance(
+    picture: Any,
+    options: EnhanceOptions | None = ...,
+    *,
+    depth: Any = ...,
+    page: int | None = ...,
+    session: Session | None = ...,
+    provider: Literal["sdxl-lightning"] = ...,
+    params: dict[str, Any] = ...,
+    amount: float = ...,
+    trust: float = ...,
+    seer: str = ...,
+    seed: int = ...,
 ) -> Result: ...

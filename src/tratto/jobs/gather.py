@@ -247,12 +247,12 @@ def check_targets(jobs: list[Target], sources: list[Source], replace: bool) -> N
                 )
 
 
-def output_path(source: Source, out: Path, suffix: str, page: int | None, keep_ending: bool = False) -> Path:
+def output_path(source: Source, out: Path, suffix: str, page: int | None, keep_extension: bool = False) -> Path:
     """Return where a result goes: below ``out``, with the input's stem; pages are numbered from 1.
 
-    With ``keep_ending`` the input's ending stays in the name: ``photo.jpg`` becomes ``photo.jpg.png``.
+    With ``keep_extension`` the input's extension stays in the name: ``photo.jpg`` becomes ``photo.jpg.png``.
     """
-    name = source.relative.name if keep_ending else source.relative.stem
+    name = source.relative.name if keep_extension else source.relative.stem
     stem = name + ("" if page is None else f"-page-{page + 1:03d}")
     if not stem or stem in (".", ".."):
         raise OptionError(f"cannot name an output after {source.path}")

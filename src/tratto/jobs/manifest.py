@@ -201,7 +201,7 @@ class _Reading:
         if given is None:
             near = source.relative_to(self.folder) if source.is_relative_to(self.folder) else Path(source.name)
             near = near if ".." not in near.parts else Path(near.name)
-            return output_path(Source(source, near), out, endings[0], None, self.defaults.run.keep_ending)
+            return output_path(Source(source, near), out, endings[0], None, self.defaults.run.keep_extension)
         parts = PurePosixPath(given).parts if isinstance(given, str) else ()
         if not parts or ".." in parts or PurePosixPath(given).is_absolute() or "\0" in given or Path(given).drive:
             raise OptionError(f"out must be a name below the folder of the results, got {str(given)[:80]!r}")

@@ -53,14 +53,14 @@ def job_function(task: Task) -> Callable[..., Result]:
         kept = {role: value for role, value in inputs.items() if role not in made_of}
         return shared.run(task.name, {"picture": picture, **kept}, options, page)
 
-    job = in_python(job)
-    job.__name__ = job.__qualname__ = task.name
-    job.__module__ = "tratto"
-    job.__doc__ = docstring(task)
-    job.__signature__ = signature(task)  # type: ignore[attr-defined]
+    made: Any = in_python(job)
+    del made.__wrapped__  # its own signature counts, not that of the function inside
+    made.__name__ = made.__qualname__ = task.name
+    made.__module__ = "tratto"
+    made.__doc__ = docstring(task)
+    made.__signature__ = signature(task)
     # what a type checker reads is in functions.pyi; who asks at run time gets the types themselves
-    del job.__wrapped__  # type: ignore[attr-defined]
-    job.__annotations__ = {
+    made.__annotations__ = {
         "picture": Any,
         "options": task.model | None,
         **dict.fromkeys(roles, Any),
@@ -69,7 +69,8 @@ def job_function(task: Task) -> Callable[..., Result]:
         **{e.name: e.info.annotation for e in entries(task.model, SDK)},
         "return": Result,
     }
-    return job
+    function: Callable[..., Result] = made
+    return function
 
 
 @in_python
@@ -86,9 +87,10 @@ def save(
     Into a file object goes a ZIP archive that holds both, ``result.png`` (or as the options' format says) and
     ``result.tratto/``; unpacked, they verify. ``Result.to_pil`` is the picture alone.
     """
-    if hasattr(output, "write"):
-        return _save_archive(result, output, options, source)
-    return Session().save(result, output, options, source, overwrite)
+    target: Any = output
+    if hasattr(target, "write"):
+        return _save_archive(result, target, options, source)
+    return Session().save(result, target, options, source, overwrite)
 
 
 def _save_archive(result: Result, stream: BinaryIO, options: SaveOptions | None, source: Any) -> Saved:
@@ -109,7 +111,14 @@ def _save_archive(result: Result, stream: BinaryIO, options: SaveOptions | None,
 
 @in_python
 def inspect(picture: Any, page: int = 0) -> Inspection:
-    """Say what is wrong with a picture: noise, JPEG quality, blur, earlier enlargement, clipping."""
+    """Say what is wrong with a picture: noise, JPEG quality, blur, earlier enlargement, clipping.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> inspect(np.full((64, 64, 3), 90, np.uint8)).width
+    64
+    """
     return Session().inspect(picture, page)
 
 
@@ -143,8 +152,8 @@ def estimate_depth(picture: Any, model: Path | str = "", page: int = 0) -> Depth
     ----------
     picture : path, PIL picture or array
     model : path or str
-        A folder with MiDaS (DPT), Depth Anything or ZoeDepth in the layout of transformers, or the id of a card that was
-        pulled; "": Depth Anything V2 small, where it was pulled; ``"geometric"``: a stand-in that looks at no pixel.
+        A folder with MiDaS (DPT), Depth Anything or ZoeDepth in the layout of transformers, or the id of a card that
+        was pulled; "": Depth Anything V2 small, where it was pulled; ``"geometric"``: a stand-in that sees no pixel.
     page : int
         Of a file with several, from 0.
 

@@ -204,8 +204,9 @@ NOUNS = {
     "in-painter": "in-painter",
     "captioner": "captioner",
     "depth": "depth estimator",
-    "rasterizer": "rasterizer",
+    "enhancer": "enhancer",
     "views": "maker of views",
+    "rasterizer": "rasterizer",
     "structure": "detector of edges and lines",
     "damage": "damage detector",
     "estimator": "degradation estimator",
@@ -373,6 +374,17 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             auto=True,
             variant="geometric",
             stand_in="a depth network",
+        ),
+    },
+    "enhancer": {
+        "sdxl-lightning": Row(
+            _P + "enhancer",
+            "SDXL-Lightning in four steps with a ControlNet for depth, from folders",
+            _DIFFUSION,
+            variant="sdxl-lightning",
+            generative=True,
+            settles=True,
+            weight=8,
         ),
     },
     "views": {

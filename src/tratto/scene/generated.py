@@ -21,14 +21,14 @@ def sync_cameras(views: int = 16, side: int = 256) -> tuple[Camera, ...]:
 
     Examples
     --------
-    >>> np.round(sync_cameras()[4].center, 5).tolist()
-    [1.29904, -0.75, 0.0]
+    >>> np.allclose(sync_cameras()[4].center, [1.29904, -0.75, 0], atol=1e-5)
+    True
     """
     return orbit((0, 0, 0), 1.5, [360.0 / views * i for i in range(views)], 30.0, (side, side), 280.0 * side / 256)
 
 
 def zero123plus_cameras(side: int = 320) -> tuple[Camera, ...]:
-    """Return Zero123++'s six cameras: azimuths 30 to 330 by 60, elevations 20 and -10 in turn, field of view 30 degrees.
+    """Return Zero123++'s six cameras: azimuths 30 to 330 by 60, elevations 20 and -10 in turn, an angle of 30 degrees.
 
     The authors do not state the distance, and a scene has no scale of its own: 4 here.
 

@@ -92,7 +92,7 @@ class Offer:
 @cache
 def offers() -> dict[str, Offer]:
     """Return everything that can be asked for, by name."""
-    listed = [*(Offer(t) for t in (*TASKS, *SCENES)), *(Offer(t, True) for t in MASKING)]
+    listed = [*(Offer(t) for t in (*TASKS, *SCENES) if not t.local), *(Offer(t, True) for t in MASKING)]
     return {offer.task.name: offer for offer in listed}
 
 

@@ -11,6 +11,7 @@ _STEPS = {
     "denoise": ("tratto.steps.denoise", "Denoise"),
     "describe": ("tratto.steps.describe", "Describe"),
     "diffuse": ("tratto.steps.diffuse", "Diffuse"),
+    "enhance": ("tratto.steps.enhance", "Enhance"),
     "inpaint": ("tratto.steps.inpaint", "Inpaint"),
     "lift-photo": ("tratto.steps.lift_photo", "LiftPhoto"),
     "lift-views": ("tratto.steps.lift_views", "LiftViews"),

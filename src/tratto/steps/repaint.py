@@ -253,7 +253,7 @@ class Repaint(BaseStep):
         elif self.strength > 0:
             notes.append(
                 f"strength {self.strength:g} puts the wall between its old look and the new paint, so its mean is "
-                f"{distance:.1f} CIELAB from the reference"
+                f"a Delta E of {distance:.1f} (CIE 1976) from the reference"
             )
         if self.match == "seen" and fit.lift >= LIFTED:
             notes.append(
@@ -274,7 +274,7 @@ class Repaint(BaseStep):
             why = "its light leaves no room for more"
             if soft > 0.25:
                 why = f"{100 * soft:.0f} % of it is covered by the mask in part only, and shows what was there"
-            notes.append(f"the wall's mean misses the reference by {distance:.1f} CIELAB: {why}")
+            notes.append(f"the wall's mean misses the reference by a Delta E of {distance:.1f} (CIE 1976): {why}")
         return {k: round(v, 4) for k, v in scores.items()}, tuple(notes)
 
 

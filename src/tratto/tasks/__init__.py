@@ -86,6 +86,8 @@ class Task:
         What it makes: ``picture`` or ``scene``.
     listed : bool
         Whether the command line takes a file that lists many of it.
+    local : bool
+        Whether it needs folders of this machine, so that no server offers it.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Task:
     inputs: tuple[Input, ...] = (Input("picture"),)
     output: str = "picture"
     listed: bool = False
+    local: bool = False
 
     @property
     def model(self) -> type[TaskOptions]:
@@ -191,6 +194,18 @@ TASKS: tuple[Task, ...] = (
             Input("face_like", "Picture of the person in the scene whose face is to be replaced; it is not kept."),
         ),
         listed=True,
+    ),
+    Task(
+        "enhance",
+        "Go over a picture with a full-size model, by its depth: detail is added that never was seen.",
+        "EnhanceOptions",
+        "tratto.tasks.enhance",
+        'tratto.enhance("view.png", depth="depth.png", params={"model": "sdxl"})',
+        (
+            Input("picture", "What is to be enhanced."),
+            Input("depth", "Depth map of its size, near is white; else it is estimated."),
+        ),
+        local=True,
     ),
 )
 

@@ -43,10 +43,14 @@ class LiftViewsOptions(TaskOptions):
 
 
 def prepare(options: LiftViewsOptions, image: Image, given: Given, services: Services) -> Prepared:
-    """Open the mask of the object, if there is one."""
+    """Find the folder of the model, and open the mask of the object, if there is one."""
+    from tratto.core.capability import Use
     from tratto.imaging.opening import open_inputs
+    from tratto.providers.catalogue import settle
     from tratto.tasks.prepared import Prepared
 
+    use: Use[Any] = settle(Use("views", options.provider, options.params))
+    options = options.model_copy(update={"params": dict(use.params)})  # a recipe names folders by their hash
     drawn = given.inputs.get(OBJECT)
     inputs = {} if drawn is None else open_inputs({OBJECT: drawn}, given.limits)
     return Prepared(options, inputs=inputs, output="scene")

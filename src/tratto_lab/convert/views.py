@@ -25,8 +25,8 @@ from tratto_lab.training.command import run_command
 
 #: The published files; nobody here could fetch them, so their hashes are stated by whoever converts.
 PAGES = {
-    "syncdreamer": "---\nlicense: apache-2.0\n---\nSyncDreamer (Liu et al. 2023), converted; github.com/liuyuan-pal/SyncDreamer\n",
-    "triposr": "---\nlicense: mit\n---\nTripoSR (Tochilkin et al. 2024), converted; huggingface.co/stabilityai/TripoSR\n",
+    "syncdreamer": "---\nlicense: apache-2.0\n---\nSyncDreamer (Liu et al. 2023), converted from its checkpoint.\n",
+    "triposr": "---\nlicense: mit\n---\nTripoSR (Tochilkin et al. 2024), converted from its published checkpoint.\n",
 }
 
 

@@ -51,6 +51,14 @@ def estimate_blur(
     ------
     OptionError
         If a crop is not two-dimensional.
+
+    Examples
+    --------
+    >>> step = np.zeros((96, 96), np.float32)
+    >>> step[:, 48:] = 1
+    >>> import cv2
+    >>> round(estimate_blur(cv2.GaussianBlur(step, (0, 0), 2)).value)
+    2
     """
     crops = [gray] if isinstance(gray, np.ndarray) else list(gray)
     if not crops or any(c.ndim != 2 for c in crops):

@@ -64,6 +64,11 @@ def standard_table(quality: int, chroma: bool = False) -> NDArray[np.int64]:
     ------
     OptionError
         If the quality is out of range.
+
+    Examples
+    --------
+    >>> standard_table(50)[:4].tolist()
+    [16, 11, 10, 16]
     """
     if not 1 <= quality <= 100:
         raise OptionError(f"JPEG quality must be 1 to 100, got {quality}")
@@ -96,6 +101,11 @@ def jpeg_quality_from_tables(tables: Sequence[Sequence[int]]) -> Estimate:
     ------
     OptionError
         If a table does not have 64 positive entries.
+
+    Examples
+    --------
+    >>> jpeg_quality_from_tables([standard_table(80).tolist()]).value
+    80.0
     """
     given = [np.asarray(t, dtype=np.int64) for t in tables]
     if not given or any(t.shape != (64,) or bool((t < 1).any()) for t in given):
@@ -145,6 +155,11 @@ class JpegTrace:
         Row and column of the first whole block of the last compression, each 0-7.
     generations : int
         0, 1, or 2 when artefacts of an earlier compression on another grid remain.
+
+    Examples
+    --------
+    >>> JpegTrace(Estimate(80.0, 'estimated', ''), (0, 0), 1).quality.value
+    80.0
     """
 
     quality: Estimate
@@ -237,6 +252,12 @@ def jpeg_quality_from_pixels(picture: NDArray[np.float32] | Sequence[NDArray[np.
     ------
     OptionError
         If a crop is of another shape.
+
+    Examples
+    --------
+    >>> flat = np.full((64, 64), 0.5, np.float32)
+    >>> jpeg_quality_from_pixels(flat).generations
+    0
     """
     crops = [picture] if isinstance(picture, np.ndarray) else list(picture)
     if not crops or any(c.ndim != 2 and c.shape[2:] != (3,) for c in crops):

@@ -52,6 +52,11 @@ class NoiseEstimate:
         (brightness in [0, 1], sigma) for the brightness bins with enough flat area, channels pooled.
     note : str
         How it was obtained, or why it could not be.
+
+    Examples
+    --------
+    >>> NoiseEstimate(8.0, (8.0,), ((0.5, 8.0),), 'stated').sigma
+    8.0
     """
 
     sigma: float | None
@@ -91,6 +96,12 @@ def estimate_noise(
     ------
     OptionError
         If the crops differ in their number of channels.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(0.5, 8 / 255, (256, 256)).astype(np.float32)
+    >>> round(estimate_noise(noise, levels=0).sigma)
+    8
     """
     crops = [rgb] if isinstance(rgb, np.ndarray) else list(rgb)
     crops = [_without_margins(c[..., None] if c.ndim == 2 else c) for c in crops]

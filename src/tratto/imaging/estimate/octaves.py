@@ -71,7 +71,7 @@ def estimate_octaves(rgb: Plane | Sequence[Plane], levels: int = 255) -> OctaveN
     --------
     >>> noise = np.random.default_rng(0).normal(0.5, 8 / 255, (256, 256)).astype(np.float32)
     >>> [round(s) for s in estimate_octaves(noise, levels=0).luma]
-    [7, 3, 2, 1]
+    [7, 3, 2, 0]
     """
     crops = [rgb] if isinstance(rgb, np.ndarray) else list(rgb)
     if not crops or any(not (c.ndim == 2 or (c.ndim == 3 and c.shape[2] == 3)) for c in crops):

@@ -63,6 +63,12 @@ def estimate_upscale(gray: NDArray[np.float32] | Sequence[NDArray[np.float32]]) 
     ------
     OptionError
         If a crop is not two-dimensional.
+
+    Examples
+    --------
+    >>> small = np.random.default_rng(0).random((64, 64), np.float32)
+    >>> estimate_upscale(np.kron(small, np.ones((3, 3), np.float32))).value
+    3.0
     """
     crops = [gray] if isinstance(gray, np.ndarray) else list(gray)
     if not crops or any(c.ndim != 2 for c in crops):

@@ -64,7 +64,7 @@ def _raster_type(tags: Mapping[str, list[Any]]) -> int:
     words = struct.unpack(f"<{len(data) // 2}H", data[: len(data) // 2 * 2])
     for at in range(4, len(words) - 3, 4):
         if words[at] == RASTER_TYPE and words[at + 1] == 0:
-            return words[at + 3]
+            return int(words[at + 3])
     return 0
 
 

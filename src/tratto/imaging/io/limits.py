@@ -71,6 +71,11 @@ class Limits:
         Bytes of all metadata blocks of one file together, after inflation.
     max_pages : int
         Pages of a TIFF, frames of an animation.
+
+    Examples
+    --------
+    >>> Limits(max_pages=3).max_pages
+    3
     """
 
     max_pixels: int = field(default_factory=usual_pixels)

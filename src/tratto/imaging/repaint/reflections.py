@@ -96,7 +96,7 @@ def _level(parts: list[Layers], weights: list[Float], typical: Any, wish: Repain
     beside = np.concatenate([p.picture.reshape(-1, 3)[c] for p, c in zip(parts, places, strict=True)])
     beside = beside[largest(beside) < 0.97]
     strength = float(np.percentile(beside @ LUMINANCE, 75)) / 0.5 if len(beside) > 200 else 0.0
-    return max(strength, least, 1e-3) * light_color(beside)
+    return np.asarray(max(strength, least, 1e-3) * light_color(beside), np.float64)
 
 
 #: Light of a room is sought among these temperatures (kelvin), and against the white of the picture it is this far

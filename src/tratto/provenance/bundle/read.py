@@ -299,5 +299,11 @@ def find_output(bundle: Bundle) -> tuple[Path | None, bool]:
 
 
 def is_lone_receipt(path: Path) -> bool:
-    """Return True for a JSON file that does not lie in a bundle."""
+    """Return True for a JSON file that does not lie in a bundle.
+
+    Examples
+    --------
+    >>> is_lone_receipt(Path('photo.png'))
+    False
+    """
     return path.suffix.lower() == ".json" and path.is_file() and path.absolute().parent.suffix != SUFFIX

@@ -85,7 +85,13 @@ def with_stored(fresh: str, stored: str, names: Collection[str]) -> str:
 
 
 def input_alt(role: str) -> str:
-    """Return the words that stand for the picture of a second input."""
+    """Return the words that stand for the picture of a second input.
+
+    Examples
+    --------
+    >>> input_alt('character')
+    'Input: character'
+    """
     return f"Input: {role}"
 
 

@@ -219,9 +219,9 @@ def colors(receipt: Mapping[str, Any]) -> list[tuple[str, tuple[float, float, fl
         color, scores = step["params"].get("color"), step["scores"]
         if step["step"] != "repaint" or color is None or "seen_lab_l" not in scores:
             continue
-        asked = tuple(float(v) for v in color)
+        asked = _three(color)
         lab = [float(scores[f"seen_lab_{axis}"]) for axis in "lab"]
-        seen = tuple(float(v) for v in np.clip(lab_to_srgb(np.array(lab)), 0, 1))
+        seen = _three(np.clip(lab_to_srgb(np.array(lab)), 0, 1))
         apart = f"ΔE {scores['seen_lab_distance']:.2f} (CIE 1976), {scores['seen_delta_e_2000']:.2f} (CIEDE2000)"
         wanted = srgb_to_lab(np.array(asked, np.float64))
         found += [
@@ -229,6 +229,11 @@ def colors(receipt: Mapping[str, Any]) -> list[tuple[str, tuple[float, float, fl
             ("The colour as seen", seen, f"The wall's mean as seen: {_color_words(seen, lab)}; {apart} from it"),
         ]
     return found[:2]
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    red, green, blue = (float(v) for v in values)
+    return red, green, blue
 
 
 def _color_words(rgb: Sequence[float], lab: Any) -> str:
@@ -524,7 +529,7 @@ def region_rows(inputs: ReportInputs, regions: Sequence[Region]) -> list[tuple[s
     rows: list[tuple[str, ...]] = []
     for i, r in enumerate(regions, 1):
         if r.box is None:
-            where = f"{r.count} smaller ones"
+            where = f"{r.count} smaller {'one' if r.count == 1 else 'ones'}"
         else:
             x, y, w, h = r.box
             where = f"{i}: columns {x} to {x + w - 1}, rows {y} to {y + h - 1}"
