@@ -76,7 +76,8 @@ def tiny_zoe(folder: Path, heads: int = 1) -> Path:
         backbone_config=seen, neck_hidden_sizes=[8, 8, 16, 16], fusion_hidden_size=8, bottleneck_features=8,
         num_relative_features=8, bin_embedding_dim=8, num_attractors=[4, 2, 2, 1], bin_configurations=kinds[:heads],
         backbone_hidden_size=16, reassemble_factors=[4, 2, 1, 0.5], num_patch_transformer_layers=4,
-        patch_transformer_hidden_size=128, patch_transformer_intermediate_size=32, patch_transformer_num_attention_heads=2,
+        patch_transformer_hidden_size=128, patch_transformer_intermediate_size=32,
+        patch_transformer_num_attention_heads=2,
     )  # fmt: skip
     ZoeDepthForDepthEstimation(config).save_pretrained(folder)
     how = {"size": {"height": 32, "width": 32}, "keep_aspect_ratio": True, "ensure_multiple_of": 32, "do_pad": True}

@@ -156,8 +156,9 @@ def zero123plus(folder: Path) -> Path:
     """Zero123++ in the published layout: Stable Diffusion 2's parts, an image encoder, and a ramp."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from safetensors.torch import save_file
-    from tiny_diffusion import SCHEDULE, text_config, tokenizer
     from transformers import CLIPTextModel, CLIPVisionConfig
+
+    from tiny_diffusion import SCHEDULE, text_config, tokenizer
 
     torch.manual_seed(0)
     path = folder / "zero123plus"

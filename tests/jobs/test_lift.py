@@ -102,7 +102,7 @@ def test_refining_by_a_model_is_said(tmp_path, views):
     made = lift_folder(Session(), tmp_path / "ball", tmp_path / "out", LiftOptions(**few))
     record = made.result.records[-1]
     assert record.generative
-    assert [m.id for m in record.models][0] == "tiny-sdxl-base"
+    assert record.models[0].id == "tiny-sdxl-base"
     assert record.scores["enhanced_change"] > 0.001
     assert str(tmp_path) not in (made.saved.bundle / "receipt.json").read_text()
     verdict = tratto.verify(made.saved.output)

@@ -23,11 +23,6 @@ from tratto.tasks.lift_photo import LiftPhotoOptions
 FEW = {"steps": 8, "side": 64}
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def vase(side=96, ground=None):
     """A picture of a vase, on transparency or before a ground."""
     v, u = (np.mgrid[0:side, 0:side] + 0.5) / side

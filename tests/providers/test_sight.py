@@ -233,7 +233,7 @@ def test_confidence_is_agreement_of_mirror_image_and_scales():
         """Takes the left side of whatever it is shown for near."""
 
         def estimate(self, shown):
-            h, w = shown.shape[:2]
+            w = shown.shape[1]
             half = shown[..., 0] + np.where(np.arange(w) < w / 2, 2.0, 0.0).astype(np.float32)
             return Depth(half, "relative", "larger")
 

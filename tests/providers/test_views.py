@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 pytest.importorskip("numba")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import tiny_views
+import torch
 
+import tiny_views
 import tratto
 import tratto.providers.views as makers
 from tratto.backends import syncdreamer, triposr
@@ -28,8 +29,8 @@ from tratto.core.errors import (
 )
 from tratto.jobs.lift_views import lift_views, lift_views_to
 from tratto.jobs.session import Session
-from tratto.providers.catalogue import open_provider, settle
 from tratto.provenance.receipt import read_receipt
+from tratto.providers.catalogue import open_provider, settle
 from tratto.scene.generated import SYNC_AXES, cut_out, framed, sync_cameras, zero123plus_cameras
 from tratto.tasks.lift_views import LiftViewsOptions
 from tratto_lab.convert import views as convert
@@ -207,7 +208,11 @@ def test_reference_attention_reads_the_picture_along():
         layer(picture)
         bank.writes = False
         made = layer(views)
-        q, k, v = layer.to_q(views), layer.to_k(torch.cat([views, picture], 1)), layer.to_v(torch.cat([views, picture], 1))
+        q, k, v = (
+            layer.to_q(views),
+            layer.to_k(torch.cat([views, picture], 1)),
+            layer.to_v(torch.cat([views, picture], 1)),
+        )
         parts = [t.unflatten(-1, (2, 8)).transpose(1, 2) for t in (q, k, v)]
         weights = (parts[0] @ parts[1].transpose(-1, -2) / 8**0.5).softmax(-1)
         want = layer.to_out[0]((weights @ parts[2]).transpose(1, 2).flatten(2))
@@ -235,9 +240,7 @@ def test_the_field_is_seen_from_where_the_cameras_stand(folders, monkeypatch):
     from tratto.scene.camera import orbit
 
     monkeypatch.setattr(triposr, "SAMPLES", 200)
-    backend = triposr.TripoSRBackend.load(
-        settle_folder("triposr", folders["triposr"]), "cpu"
-    )
+    backend = triposr.TripoSRBackend.load(settle_folder("triposr", folders["triposr"]), "cpu")
 
     def ball(planes, points):
         inside = (points.norm(dim=1) < 0.5).float() * 1e4
@@ -288,7 +291,8 @@ def test_its_eyes_are_those_of_transformers(folders):
     renamed = {}
     for name, value in own.state_dict().items():
         new = name.replace("encoder.layer.", "layers.").replace("attention.attention.", "attention.")
-        for a, b in (("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj"), ("attention.output.dense", "attention.o_proj"),
+        for a, b in (("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj"),
+                     ("attention.output.dense", "attention.o_proj"),
                      ("intermediate.dense", "mlp.fc1"), ("output.dense", "mlp.fc2")):  # fmt: skip
             new = new.replace(f".{a}.", f".{b}.")
         renamed[new] = value
@@ -391,7 +395,9 @@ def test_what_cannot_be_done_is_one_line(folders, tmp_path):
         lift_views(photo, params={"model": str(folders["triposr"])}, **{**usual, "provider": "zero123plus"})
     mask = np.zeros((60, 50), np.float32)
     mask[10:50, 10:40] = 1
-    out = lift_views_to(Session(), plain, tmp_path / "o", LiftViewsOptions(params=model, **usual), write(tmp_path / "m.png", mask))
+    out = lift_views_to(
+        Session(), plain, tmp_path / "o", LiftViewsOptions(params=model, **usual), write(tmp_path / "m.png", mask)
+    )
     assert out.saved.output == tmp_path / "o" / "b.ply"
     with pytest.raises(OutputError):
         lift_views_to(Session(), plain, tmp_path / "o", LiftViewsOptions(params=model, **usual))

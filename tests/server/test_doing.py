@@ -127,7 +127,8 @@ def test_the_tasks_are_told_with_a_schema_that_validates_what_is_taken(server):
         jsonschema.Draft202012Validator.check_schema(schema)
         jsonschema.validate({}, schema)
         shown = schema["properties"].values()
-        assert all(s["x-group"] in ("task", "writing", "papers", "run") and s["x-widget"] and s["description"] for s in shown)
+        groups = ("task", "writing", "papers", "run")
+        assert all(s["x-group"] in groups and s["x-widget"] and s["description"] for s in shown)
         assert not {"device", "ledger", "sign", "out"} & set(schema["properties"])
     repair = next(t for t in tasks if t["name"] == "repair")
     assert "params" not in repair["options"]["properties"]  # folders of models are no business of a client

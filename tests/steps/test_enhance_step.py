@@ -12,7 +12,6 @@ pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tiny_diffusion
-
 import tratto
 from tratto.backends.diffusion import quiet
 from tratto.core.errors import ForbiddenStep, MissingWeights, OptionError, WeightMismatch

@@ -83,7 +83,9 @@ class LightningBackend:
             return kept
 
         if picture.shape[:2] != depth.shape or any(v % self.multiple for v in depth.shape):
-            raise OptionError(f"picture and depth must be of one size, multiples of {self.multiple}, got {picture.shape}")
+            raise OptionError(
+                f"picture and depth must be of one size, multiples of {self.multiple}, got {picture.shape}"
+            )
         with self._lock, quiet(), torch.inference_mode(), _deterministic(torch):
             done = self.pipe(
                 prompt=prompt, image=picture[None], control_image=np.repeat(depth[None, ..., None], 3, axis=3),

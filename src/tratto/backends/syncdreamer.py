@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from tratto.core.errors import OptionError, WeightMismatch
 from tratto.models.folders import ModelFolder, read_json
@@ -140,7 +140,7 @@ class Attention(nn.Module):
             t.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for t in (self.to_q(x), self.to_k(context), self.to_v(context))
         )
-        return self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return self.to_out(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 class Gate(nn.Module):
@@ -153,7 +153,7 @@ class Gate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., C)."""
         x, gate = self.proj(x).chunk(2, dim=-1)
-        return x * F.gelu(gate)
+        return x * functional.gelu(gate)
 
 
 class Layer(nn.Module):
@@ -212,7 +212,7 @@ class Double(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W)."""
-        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+        return self.conv(functional.interpolate(x, scale_factor=2, mode="nearest"))
 
 
 def _through(block: nn.ModuleList, x: Tensor, time: Tensor, context: Tensor) -> Tensor:
@@ -249,7 +249,9 @@ class DepthTransformer(nn.Module):
         super().__init__()
         inner = heads * (context // 2)
         self.proj_in = nn.Sequential(nn.Conv2d(width, inner, 1), nn.GroupNorm(8, inner), nn.SiLU())
-        self.proj_context = nn.Sequential(nn.Conv3d(context, context, 1, bias=False), nn.GroupNorm(8, context), nn.ReLU())
+        self.proj_context = nn.Sequential(
+            nn.Conv3d(context, context, 1, bias=False), nn.GroupNorm(8, context), nn.ReLU()
+        )
         self.depth_attn = DepthAttention(inner, context, heads)
         self.proj_out = nn.Sequential(
             nn.GroupNorm(8, inner), nn.ReLU(), nn.Conv2d(inner, inner, 3, padding=1, bias=False),
@@ -377,7 +379,7 @@ class Block3d(nn.Module):
         x = x + self.t_conv(time)
         if self.v_conv is not None:
             x = x + self.v_conv(view)
-        return self.conv(F.silu(self.bn(x)))
+        return self.conv(functional.silu(self.bn(x)))
 
 
 class Up3d(nn.Module):
@@ -395,7 +397,7 @@ class Up3d(nn.Module):
         x = x + self.t_conv(time)
         if self.v_conv is not None:
             x = x + self.v_conv(view)
-        return self.conv(F.silu(self.norm(x)))
+        return self.conv(functional.silu(self.norm(x)))
 
 
 class SharedNet(nn.Module):
@@ -481,7 +483,7 @@ class Volumes(nn.Module):
             at = seen[:2] / seen[2:].clamp(min=1e-4) / ((side - 1) / 2) - 1  # (2, n^3)
             features = self.target_encoder(noisy[i : i + 1], time, views[i : i + 1])
             grid = at.T.reshape(1, n, n * n, 2).to(features)
-            found.append(F.grid_sample(features, grid, "bilinear", "zeros", True).reshape(1, -1, n, n, n))
+            found.append(functional.grid_sample(features, grid, "bilinear", "zeros", True).reshape(1, -1, n, n, n))
         return self.spatial_volume_feats(torch.cat(found, dim=1), time)
 
     def own(self, shared: Tensor, time: Tensor, views: Tensor, which: int) -> dict[int, Tensor]:
@@ -494,7 +496,7 @@ class Volumes(nn.Module):
         matrix = torch.cat([self._projections()[which], torch.tensor([[0.0, 0, 0, 1]])]).inverse()
         world = matrix[:3, :3] @ (pixels * distance).reshape(3, -1) + matrix[:3, 3:]
         grid = (world / 0.5).T.reshape(1, depths, side, side, 3).to(shared)
-        sampled = F.grid_sample(shared, grid, "bilinear", "zeros", True)
+        sampled = functional.grid_sample(shared, grid, "bilinear", "zeros", True)
         return self.frustum_volume_feats(sampled, time, views[which : which + 1])
 
 
@@ -516,7 +518,7 @@ class SyncDreamer(nn.Module):
         self.model.diffusion_model = DepthUNet(sizes)
 
     def viewpoints(self, elevation: float) -> Tensor:
-        """Return what the network is told of each view, (V, 4): difference of elevations, sine and cosine of azimuth, 0.
+        """Return what the network is told of each view, (V, 4): elevations' difference, azimuth's sine and cosine, 0.
 
         Elevations are negated, as in Zero123 that it was made from.
         """
@@ -634,7 +636,9 @@ class SyncDreamerBackend:
             decoded = torch.cat([self.vae.decode(n[None] / self._scale).sample for n in noisy])
         if progress is not None:
             progress(len(times), len(times))
-        return np.ascontiguousarray((decoded.float().cpu().numpy().transpose(0, 2, 3, 1) * 0.5 + 0.5).clip(0, 1), np.float32)
+        return np.ascontiguousarray(
+            (decoded.float().cpu().numpy().transpose(0, 2, 3, 1) * 0.5 + 0.5).clip(0, 1), np.float32
+        )
 
     def _noise(self, noisy: Tensor, step: Tensor, told: tuple[Tensor, ...], which: int, guidance: float) -> Tensor:
         own, words, views, shared, time = told
@@ -654,7 +658,7 @@ class SyncDreamerBackend:
     def _embedding(self, shown: Tensor) -> Tensor:
         """CLIP's embedding of a picture in [-1, 1]."""
         side = self.clip.config.image_size
-        small = F.interpolate(shown, (side, side), mode="bicubic", align_corners=True)
+        small = functional.interpolate(shown, (side, side), mode="bicubic", align_corners=True)
         mean, deviation = (torch.tensor(v, device=shown.device).reshape(1, 3, 1, 1) for v in (_MEAN, _DEVIATION))
         return self.clip(pixel_values=((small + 1) / 2 - mean) / deviation).image_embeds
 

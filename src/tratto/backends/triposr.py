@@ -6,15 +6,17 @@ triposr`` makes safetensors of it once. The field is rendered from all sides, an
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from tratto.backends.syncdreamer import Layer, fill
 from tratto.core.errors import OptionError
@@ -104,12 +106,12 @@ class SeenLayer(nn.Module):
         """(N, L, C)."""
         own, made = self.attention.attention, self.layernorm_before(x)
         q, k, v = (t(made).unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (own.query, own.key, own.value))
-        x = x + self.attention.output.dense(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-        return x + self.output.dense(F.gelu(self.intermediate.dense(self.layernorm_after(x))))
+        x = x + self.attention.output.dense(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return x + self.output.dense(functional.gelu(self.intermediate.dense(self.layernorm_after(x))))
 
 
 class Seer(nn.Module):
-    """The vision transformer that looks at the picture: DINO's ViT-B/16, with positions stretched to larger pictures."""
+    """The vision transformer that looks at the picture: DINO's ViT-B/16, its positions stretched to larger ones."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -127,7 +129,7 @@ class Seer(nn.Module):
         side = round((known.shape[1] - 1) ** 0.5)
         grid = known[:, 1:].transpose(1, 2).unflatten(2, (side, side))
         if tuple(size) != (side, side):
-            grid = F.interpolate(grid, size, mode="bicubic", align_corners=False)
+            grid = functional.interpolate(grid, size, mode="bicubic", align_corners=False)
         x = x.flatten(2).transpose(1, 2) + grid.flatten(2).transpose(1, 2)
         first = (self.embeddings.cls_token + known[:, :1]).expand(len(x), -1, -1)
         x = torch.cat([first, x], dim=1)
@@ -143,7 +145,7 @@ class Reader(nn.Module):
         super().__init__()
         widths = [3 * sizes.features, *[sizes.neurons] * sizes.hidden]
         made: list[nn.Module] = []
-        for a, b in zip(widths, widths[1:], strict=False):
+        for a, b in itertools.pairwise(widths):
             made += [nn.Linear(a, b), nn.SiLU()]
         self.layers = nn.Sequential(*made, nn.Linear(sizes.neurons, 4))
 
@@ -203,7 +205,7 @@ class TripoSR(nn.Module):
         density, color = [], []
         for some in points.split(CHUNK):
             at = torch.stack([some[:, [0, 1]], some[:, [0, 2]], some[:, [1, 2]]])[:, None]  # (3, 1, N, 2)
-            read = F.grid_sample(planes, at, "bilinear", "zeros", False)  # (3, C, 1, N)
+            read = functional.grid_sample(planes, at, "bilinear", "zeros", False)  # (3, C, 1, N)
             out = self.decoder(read[:, :, 0].permute(2, 0, 1).flatten(1))
             density.append((out[:, 0] - 1).exp())
             color.append(out[:, 1:].sigmoid())
@@ -258,7 +260,7 @@ class TripoSRBackend:
         with torch.inference_mode():
             size = (self.net.sizes.image,) * 2
             shown = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)[None])).to(self.device)
-            planes = self.net.planes(F.interpolate(shown, size, mode="bilinear", antialias=True))
+            planes = self.net.planes(functional.interpolate(shown, size, mode="bilinear", antialias=True))
             for i, camera in enumerate(cameras):
                 if progress is not None:
                     progress(i, len(cameras))

@@ -93,7 +93,11 @@ class Zero123PlusBackend:
         ramp = index.get("ramping_coefficients")
         if not isinstance(ramp, list) or not all(isinstance(v, int | float) for v in ramp) or not ramp:
             raise OptionError(f"{folder.path} is no Zero123++: its model_index.json has no ramping_coefficients")
-        local: Any = {"local_files_only": True, "use_safetensors": True, **({"variant": v} if (v := folder.variant) else {})}
+        local: Any = {
+            "local_files_only": True,
+            "use_safetensors": True,
+            **({"variant": v} if (v := folder.variant) else {}),
+        }
         path = folder.path
         with quiet_diffusion(), quiet(path, "a Zero123++ pipeline"):
             unet = UNet2DConditionModel.from_pretrained(path / "unet", **local)
@@ -109,10 +113,12 @@ class Zero123PlusBackend:
         for module in (unet, vae, text, vision):
             module.float().eval().to(device)
         bank = Bank()
-        unet.set_attn_processor({
-            name: ReferenceAttention(AttnProcessor2_0(), bank, name) if name.endswith("attn1.processor") else AttnProcessor2_0()
+        plain = AttnProcessor2_0()
+        processors = {
+            name: ReferenceAttention(plain, bank, name) if name.endswith("attn1.processor") else plain
             for name in unet.attn_processors
-        })  # fmt: skip
+        }
+        unet.set_attn_processor(processors)
         ramps = torch.tensor(ramp, dtype=torch.float32)
         return cls(folder, unet, vae, text, words, vision, scheduler, ramps, bank, device)
 
@@ -153,7 +159,9 @@ class Zero123PlusBackend:
             own = self._latents(picture, drawn)
             seen = preparation(self.folder.path / "feature_extractor_clip")
             embedding = self.vision(pixel_values=torch.from_numpy(prepared(picture, seen)).to(self.device)).image_embeds
-            ids = self.words("", padding="max_length", max_length=self.words.model_max_length, return_tensors="pt").input_ids
+            ids = self.words(
+                "", padding="max_length", max_length=self.words.model_max_length, return_tensors="pt"
+            ).input_ids
             empty = self.text(ids.to(self.device))[0]  # (1, L, D)
             context = empty + embedding[:, None] * self.ramp.to(self.device)[None, :, None]
             if guidance > 1:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+<<<<<<< HEAD
 from tratto.core.options import (
     CLI,
     COMMON,
@@ -23,6 +24,10 @@ from tratto.core.options import (
     help_text,
 )
 from tratto.tasks import SCENES, TASKS, Input
+=======
+from tratto.core.options import CLI, COMMON, HTTP, SDK, Entry, JobLimits, SaveOptions, entries, help_text
+from tratto.tasks import OBJECTS, SCENES, TASKS, Input
+>>>>>>> photo
 from tratto.tasks.doors import type_stub
 
 HEAD = """# Reference of options
@@ -47,6 +52,10 @@ def page() -> str:
     for task in SCENES:
         first = f"`tratto {task.name} FOLDER -o OUT`; in Python `{task.example}`"
         rows = [_row(e, "") for e in entries(task.model) if e.option.doors]
+        parts.append(f"## {task.name}\n{task.summary}\n\n{first}\n\n{_table(rows)}")
+    for task in OBJECTS:
+        first = f"`tratto lift PHOTO -o OUT`; in Python `{task.example}`"
+        rows = [*(_input(i) for i in task.inputs[1:]), *(_row(e, "") for e in entries(task.model) if e.option.doors)]
         parts.append(f"## {task.name}\n{task.summary}\n\n{first}\n\n{_table(rows)}")
     rows = [_row(e, _home(model)) for model in COMMON for e in entries(model)]
     return "\n".join([*parts, f"## Of all jobs\n{_table(rows)}"])

@@ -194,7 +194,7 @@ class Image:
             if int(self.palette[:, 3].min()) < 255:
                 made.info["transparency"] = bytes(self.palette[:, 3].tolist())
         elif self.bits == 1 and self.alpha is None:
-            made = Pil.fromarray(np.asarray(self.pixels) > 0)
+            made = Pil.fromarray(np.asarray(self.pixels, np.uint8) > 0)
         elif self.bits == 16 and not wide:
             made = Pil.fromarray(np.asarray(self.pixels))
         else:

@@ -327,18 +327,28 @@ def _hidden(laid: Laid) -> Bool:
     shape = (wider.shape[0], wider.shape[1])
     forehead = mesh.hull(laid.points, mesh.FOREHEAD, shape) & ~region.features
     if np.count_nonzero(wider & forehead) > FRINGE * np.count_nonzero(forehead):
-        # as far from the brows as the edge is soft, or those of both would be seen
-        reach = max(1, round(0.05 * mesh.width(laid.points)))
-        near = cv2.dilate(region.features.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-        wider |= forehead & (near == 0)
+        # up to the brows: under a fringe they lie in its shade
+        wider |= mesh.hull(laid.points, mesh.FOREHEAD, shape) & ~_brows(laid.points, shape)
     calm: Bool = cv2.GaussianBlur(wider.astype(np.float32), (0, 0), 0.02 * side) > 0.5
     # up to the eyes and brows themselves: between them and the hair there is no skin to lay on
     tight = mesh.hull(laid.points, mesh.LIPS, shape)
-    for eye, brow in zip(mesh.EYES, mesh.BROWS, strict=True):
-        tight |= mesh.hull(laid.points, eye, shape, 0.02 * side) | mesh.hull(laid.points, brow, shape)
+    for eye in mesh.EYES:
+        tight |= mesh.hull(laid.points, eye, shape, 0.02 * side)
+    tight |= _brows(laid.points, shape)
     if region.glasses:  # they come along whole or not at all
         tight |= mesh.hull(laid.points, mesh.EYES[0] + mesh.EYES[1] + mesh.BROWS[0] + mesh.BROWS[1], shape, 0.13 * side)
     return calm & ~tight
+
+
+def _brows(points: Points, shape: tuple[int, int]) -> Bool:
+    """Return the lower half of the brows: where a fringe reaches them, the mesh takes it for their upper edge."""
+    out = np.zeros(shape, bool)
+    for brow in mesh.BROWS:
+        low, high = brow[:5], brow[5:]
+        lower = points.copy()
+        lower[list(high)] = (points[list(high)] + points[list(low)]) / 2
+        out |= mesh.hull(lower, brow, shape)
+    return out
 
 
 def _completed(laid: Laid, hidden: Bool, seed: int) -> tuple[Float, Float]:

@@ -51,9 +51,11 @@ def parse_color(text: str) -> tuple[float, float, float]:
     """
     told = f"a color is #rrggbb, rgb(R, G, B) with 0-255, lab(L, a, b) or a name of CSS; got {text!r}"
     stripped = text.strip()
-    from PIL.ImageColor import colormap
+    from PIL.ImageColor import colormap, getrgb
 
-    stripped = str(colormap.get(stripped.lower(), stripped))
+    if stripped.lower() in colormap:
+        named = getrgb(stripped)
+        return (named[0] / 255, named[1] / 255, named[2] / 255)
     found = _HEX.fullmatch(stripped)
     if found:
         code = found.group(1)

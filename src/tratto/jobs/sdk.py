@@ -152,8 +152,8 @@ def estimate_depth(picture: Any, model: Path | str = "", page: int = 0) -> Depth
     ----------
     picture : path, PIL picture or array
     model : path or str
-        A folder with MiDaS (DPT), Depth Anything or ZoeDepth in the layout of transformers, or the id of a card that was
-        pulled; "": Depth Anything V2 small, where it was pulled; ``"geometric"``: a stand-in that looks at no pixel.
+        A folder with MiDaS (DPT), Depth Anything or ZoeDepth in the layout of transformers, or the id of a card that
+        was pulled; "": Depth Anything V2 small, where it was pulled; ``"geometric"``: a stand-in that sees no pixel.
     page : int
         Of a file with several, from 0.
 

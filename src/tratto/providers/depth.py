@@ -1,9 +1,10 @@
 """Depth: a network from a folder that the user names, or nothing but where things usually are.
 
-``dpt`` runs DPT (MiDaS 3), Depth Anything or ZoeDepth through transformers. ``geometric`` looks at no pixel: it knows that in an
-upright picture of a room floor and ceiling are mostly nearer than the middle. It is there so that everything that takes
-a depth map can be tried, and says of itself what it is. ``benchmarks/depth_cues.py`` measures it beside other cues and
-a regression over all of them, which does better where it was fitted and fails in the same room.
+``dpt`` runs DPT (MiDaS 3), Depth Anything or ZoeDepth through transformers. ``geometric`` looks at no pixel: it knows
+that in an upright picture of a room floor and ceiling are mostly nearer than the middle. It is there so that
+everything that takes a depth map can be tried, and says of itself what it is. ``benchmarks/depth_cues.py`` measures
+it beside other cues and a regression over all of them, which does better where it was fitted and fails in the same
+room.
 """
 
 from __future__ import annotations
@@ -112,8 +113,8 @@ def confident(
 
     The picture is looked at as it is, mirrored, and at other sizes. Each estimate is brought to the first by the scale
     and shift that fit best, since a network's own are arbitrary; the result is their median, and the confidence
-    ``exp(-d / tolerance)`` of the largest difference from it ``d``, in shares of the range of depths. It says how steady a
-    network is, and not that it is right: an error that is made each time is agreed on, too.
+    ``exp(-d / tolerance)`` of the largest difference from it ``d``, in shares of the range of depths. It says how
+    steady a network is, and not that it is right: an error that is made each time is agreed on, too.
 
     Parameters
     ----------

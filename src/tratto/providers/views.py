@@ -38,12 +38,12 @@ class Maker:
     """
 
     def __init__(self, name: str, folder: ModelFolder, steps: int, guidance: float, device: str) -> None:
-        import torch
+        from tratto.backends.transformers import library
 
         self.folder, self.steps, self.guidance, self.device = folder, steps, guidance, device
         #: Facts about this maker.
         self.info = DescriberInfo(
-            name, library=f"torch {torch.__version__}", models=(folder.model,), megapixels_per_second=0.0005
+            name, library=library(), models=(folder.model,), megapixels_per_second=0.0005
         )
 
 
@@ -109,7 +109,7 @@ _MAKERS: dict[str, type[Any]] = {
 
 
 def _of_8_bits(values: Float) -> Float:
-    """Return what a picture file would hold of it: the last bits of a network's arithmetic are no two times the same."""
+    """Return what a picture file would hold: the last bits of a network's arithmetic depend on its threads."""
     return (np.rint(values * 255) / 255).astype(np.float32)
 
 

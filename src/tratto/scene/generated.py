@@ -28,7 +28,7 @@ def sync_cameras(views: int = 16, side: int = 256) -> tuple[Camera, ...]:
 
 
 def zero123plus_cameras(side: int = 320) -> tuple[Camera, ...]:
-    """Return Zero123++'s six cameras: azimuths 30 to 330 by 60, elevations 20 and -10 in turn, field of view 30 degrees.
+    """Return Zero123++'s six cameras: azimuths 30 to 330 by 60, elevations 20 and -10 in turn, an angle of 30 degrees.
 
     The authors do not state the distance, and a scene has no scale of its own: 4 here.
 

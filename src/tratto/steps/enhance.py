@@ -54,7 +54,9 @@ class Enhance(BaseStep):
         model: Use[Enhancer] = Use("enhancer", self.provider, self.params)
         if self.depth == "given":
             return (model,)
-        named: Any = Use("depth", self.depth) if self.depth == "geometric" else Use("depth", "dpt", {"model": self.depth})
+        named: Any = (
+            Use("depth", self.depth) if self.depth == "geometric" else Use("depth", "dpt", {"model": self.depth})
+        )
         return (model, named)
 
     def named(self, uses: tuple[Use[Any], ...]) -> Enhance:

@@ -87,7 +87,9 @@ class LiftViews(BaseStep):
         views = maker.make(whole, self.elevation, services.seed, told)
         empty = [i for i, v in enumerate(views) if v.alpha is not None and float(v.alpha.max()) < 0.5]
         if empty:
-            raise OptionError(f"{len(empty)} of {len(views)} views that {self.provider} made show nothing on their ground")
+            raise OptionError(
+                f"{len(empty)} of {len(views)} views that {self.provider} made show nothing on their ground"
+            )
         settings = Settings(self.steps, services.seed, strategy=Mcmc(most=max(self.most, self.gaussians)), rates=QUICK)
         start = visual_hull(views, self.gaussians, services.seed)
         made = reconstruct(views, start, settings, services.progress, draws=draws)

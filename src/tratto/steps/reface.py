@@ -53,6 +53,8 @@ FARTHEST = 50.0
 HIDDEN = 0.3
 #: By how much the result must be nearer to the character than to the scene's person, or it is warned of.
 LIKER = 0.05
+#: Distance up to which two faces are alike enough, whoever else is.
+ALIKE = 0.4
 #: Most looks drawn all over, most of those that are refined, and most drawn near each.
 MOST = (48, 8, 16)
 #: How the judges are weighed.
@@ -195,7 +197,7 @@ class Reface(BaseStep):
             )
         best = self.candidates[self.winner]
         seen = best["numbers"]
-        if "away" in seen and seen["away"] - seen["distance"] < LIKER:
+        if "away" in seen and seen["away"] - seen["distance"] < LIKER and seen["distance"] > ALIKE:
             notes.append(
                 f"the likeness was not reached: the result is {seen['distance']:.2f} from the character and "
                 f"{seen['away']:.2f} from the person who was there; glasses, hair and light of the scene keep it so. "

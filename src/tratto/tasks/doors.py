@@ -24,7 +24,8 @@ from tratto.core.options import (
 )
 from tratto.tasks import KINDS, TASKS, Task
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 #: What a function takes beside inputs and options: name, type and what it says.
 SHARED = (
     ("page", "int | None", "Of files with several, from 0 (the command line counts from 1); None: of a file with one."),

@@ -45,10 +45,16 @@ class LiftOptions(TaskOptions):
         0.0, "Refine only where a picture and its enhanced form correlate so far; 0: off, 0.7 is usual.", ge=0, lt=1
     )
     enhancer: Literal["restore", "sdxl-lightning"] = option(
-        "restore", "Who enhances renderings when it refines: restore, or sdxl-lightning, which invents.", doors=(CLI, SDK)
+        "restore",
+        "Who enhances renderings when it refines: restore, or sdxl-lightning, which invents.",
+        doors=(CLI, SDK),
     )
     enhancer_params: dict[str, Any] = option(
-        {}, "Parameters of sdxl-lightning: folders; see tratto enhance.", "--enhancer-param", doors=(CLI, SDK), **PARAMETERS
+        {},
+        "Parameters of sdxl-lightning: folders; see tratto enhance.",
+        "--enhancer-param",
+        doors=(CLI, SDK),
+        **PARAMETERS,
     )
     rasterizer: str = option("auto", "Who renders: auto, cpu or gsplat.", http=NAME)
     seed: int = option(0, "Seed of everything random.", ge=0, le=LARGEST_SEED)

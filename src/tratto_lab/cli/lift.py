@@ -21,8 +21,11 @@ def eval_lift(
     models: Annotated[int, typer.Option(min=1, help="Of each of the two groups that are held out.")] = 24,
     photographs: Annotated[int, typer.Option(min=1, help="Of each model.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of sides and lights.")] = 0,
+    side: Annotated[int, typer.Option(min=64, max=512, help="Of photographs and views, pixels.")] = 256,
     refine: Annotated[int, typer.Option(min=0, help="Also with so many rounds of refinement; 0: without.")] = 0,
-    raw: Annotated[bool, typer.Option("--raw", help="Also the shell as it is told, before it is fitted.")] = False,
+    steps: Annotated[
+        int | None, typer.Option(min=0, help="Of the optimiser; 0: the shell as it is told, which takes seconds.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="For report.md, report.json, sheet.png."),
@@ -37,13 +40,11 @@ def eval_lift(
 
     if out is not None:
         make_folder(out)  # now: what cannot be written should not be measured for hours first
-    methods = {"tratto lift": ev.product()}
-    if raw:
-        methods["the shell as told"] = ev.product(steps=0)
+    methods = {"the shell as told" if steps == 0 else "tratto lift": ev.product(steps=steps)}
     if refine:
         methods[f"with --refine {refine}"] = ev.product(refine=refine)
     methods |= {"flat card": ev.flat_card(), "mirrored shell": ev.mirrored_shell(), "balloon": ev.balloon()}
-    plan = ev.LiftPlan(models, photographs, seed)
+    plan = ev.LiftPlan(models, photographs, seed, side)
     report, sheet = ev.evaluate_lift(folder, methods, plan, lambda name: typer.echo(name, err=True))
     text = ev.to_markdown(report)
     typer.echo(text)

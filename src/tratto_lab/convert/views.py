@@ -25,8 +25,8 @@ from tratto_lab.training.command import run_command
 
 #: The published files; nobody here could fetch them, so their hashes are stated by whoever converts.
 PAGES = {
-    "syncdreamer": "---\nlicense: apache-2.0\n---\nSyncDreamer (Liu et al. 2023), converted; github.com/liuyuan-pal/SyncDreamer\n",
-    "triposr": "---\nlicense: mit\n---\nTripoSR (Tochilkin et al. 2024), converted; huggingface.co/stabilityai/TripoSR\n",
+    "syncdreamer": "---\nlicense: apache-2.0\n---\nSyncDreamer (Liu et al. 2023), converted from its checkpoint.\n",
+    "triposr": "---\nlicense: mit\n---\nTripoSR (Tochilkin et al. 2024), converted from its published checkpoint.\n",
 }
 
 
@@ -86,7 +86,9 @@ def vision_names(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
         own = name.removeprefix(prefix)
         if own == "proj":
             out["visual_projection.weight"] = value.T
-        elif layer := re.fullmatch(r"transformer\.resblocks\.(\d+)\.(.+)\.?(weight|bias)", own.replace("in_proj_", "in_proj.")):
+        elif layer := re.fullmatch(
+            r"transformer\.resblocks\.(\d+)\.(.+)\.?(weight|bias)", own.replace("in_proj_", "in_proj.")
+        ):
             number, part, kind = layer[1], layer[2].rstrip("."), layer[3]
             base = f"vision_model.encoder.layers.{number}"
             if part == "attn.in_proj":
@@ -101,7 +103,9 @@ def vision_names(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
     return {k: v.contiguous().clone() for k, v in out.items()}
 
 
-def syncdreamer(tensors: Mapping[str, Tensor], out: Path, sizes: Any = None, configs: Mapping[str, Any] | None = None) -> None:
+def syncdreamer(
+    tensors: Mapping[str, Tensor], out: Path, sizes: Any = None, configs: Mapping[str, Any] | None = None
+) -> None:
     """Write a folder that :mod:`tratto.backends.syncdreamer` opens.
 
     Parameters

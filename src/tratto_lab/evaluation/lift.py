@@ -1,11 +1,11 @@
 """Evaluation of ``lift`` from one photograph: models that nobody trained on, photographed, lifted and turned.
 
-The protocol: from each collection's held-out models (:func:`tratto_lab.corpus.shells.held_out`) those that are not flat
-are taken in the order of their names' hashes. Each is photographed from three sides, drawn from ``[seed, name,
-number]`` as are elevation (0 to 30 degrees) and light; 256 squared pixels, the longest side 1, at a distance of 2,
-focal length 1.6 times the side, with transparency. It is looked at again, by the same light, from azimuths of +-30, +-60 and
-180 degrees beside the photograph's, at its elevation, and compared over white: PSNR and SSIM over all pixels, and
-LPIPS. Where the camera went is told to every method, as usual for such tables; the elevation is not.
+The protocol: from each collection's held-out models (:func:`tratto_lab.corpus.shells.held_out`) those that are not
+flat are taken in the order of their names' hashes. Each is photographed from three sides, drawn from ``[seed, name,
+number]`` as are elevation (0 to 30 degrees) and light; the model's longest side 1, at a distance of 2,
+focal length 1.6 times the side, with transparency. It is looked at again, by the same light, from azimuths of +-30,
++-60 and 180 degrees beside the photograph's, at its elevation, and compared over white: PSNR and SSIM over all pixels,
+and LPIPS. Where the camera went is told to every method, as usual for such tables; the elevation is not.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tratto_lab.corpus.shells import HELD_OUT_COLLECTION, Light, held_out, look
 from tratto_lab.evaluation.measures.choice import Distance, distances
 
 Array = NDArray[np.float32]
-SIDE, DISTANCE, FOCAL = 256, 2.0, 1.6
+DISTANCE, FOCAL = 2.0, 1.6
 TURNS = (-60, -30, 30, 60, 180)
 WHITE = (1.0, 1.0, 1.0)
 #: Models whose shortest side is less than this share of the longest are cards, and left out.
@@ -52,6 +52,8 @@ class LiftPlan:
     photographs : int
         Of each model.
     seed : int
+    side : int
+        Of photographs, of the square that is lifted, and of views, pixels.
     sheet : int
         Lifts that are shown, turned.
     """
@@ -59,6 +61,7 @@ class LiftPlan:
     models: int = 24
     photographs: int = 3
     seed: int = 0
+    side: int = 256
     sheet: int = 20
 
 
@@ -140,7 +143,12 @@ def photographs(thing: Thing, model: Model, plan: LiftPlan) -> list[Case]:
         azimuth, elevation = float(rng.uniform(0, 360)), float(rng.uniform(0, 30))
         light = Light.drawn(rng)
         cameras = orbit(
-            (0, 0, 0), DISTANCE, [azimuth, *(azimuth + t for t in TURNS)], elevation, (SIDE, SIDE), FOCAL * SIDE
+            (0, 0, 0),
+            DISTANCE,
+            [azimuth, *(azimuth + t for t in TURNS)],
+            elevation,
+            (plan.side, plan.side),
+            FOCAL * plan.side,
         )
         color, alpha = look(model, cameras[0], light)
         others = {}
@@ -177,7 +185,7 @@ def by_shell(tell: Callable[[Array], Shell], sides: bool = True) -> Method:
     def lift(color: Array, alpha: Array) -> tuple[Scene, Camera]:
         frame = framed(alpha)
         shell = tell(network_input(color, alpha, frame))
-        view = photographed(color, alpha, frame, FOCAL * color.shape[1], shell.elevation, SIDE)
+        view = photographed(color, alpha, frame, FOCAL * color.shape[1], shell.elevation, len(color))
         return gaussians(view, shell, sides), view.camera
 
     return lift
@@ -207,14 +215,14 @@ def balloon(count: int = 20_000) -> Method:
 
     def lift(color: Array, alpha: Array) -> tuple[Scene, Camera]:
         frame = framed(alpha)
-        view = photographed(color, alpha, frame, FOCAL * color.shape[1], 15.0, SIDE)
+        view = photographed(color, alpha, frame, FOCAL * len(color), 15.0, len(color))
         distance = float(view.camera.t[2])
-        ring = orbit((0, 0, 0), distance, list(np.arange(16) * 22.5), 15.0, (SIDE, SIDE), view.camera.fx)
+        ring = orbit((0, 0, 0), distance, list(np.arange(16) * 22.5), 15.0, (len(color), len(color)), view.camera.fx)
         seen = {"cx": view.camera.cx, "cy": view.camera.cy, "translation": view.camera.translation}
         views = [View(replace(c, **seen), view.color, view.alpha) for c in ring]
-        scene = visual_hull(views, count)
+        scene = visual_hull(views, count, cells=64)
         at, _ = view.camera.project(scene.positions)  # painted from the photograph, before and behind
-        x, y = np.clip(np.floor(at), 0, SIDE - 1).astype(int).T
+        x, y = np.clip(np.floor(at), 0, len(color) - 1).astype(int).T
         painted = Scene.of_points(scene.positions, view.color[y, x], np.exp(scene.scales[:, 0]), 0.9)
         return painted, view.camera
 
@@ -271,8 +279,8 @@ def evaluate_lift(
 def to_markdown(report: LiftReport) -> str:
     """Return tables of PSNR / SSIM / LPIPS, one for each group; +- of a turn taken together."""
     lines = [
-        f"{len(report.models)} models, {report.plan.photographs} photographs each; PSNR in dB / SSIM / "
-        f"{report.distance or 'LPIPS not measured'}, means over views.",
+        f"{len(report.models)} models, photographed {report.plan.photographs} times each at {report.plan.side} pixels; "
+        f"PSNR in dB / SSIM / {report.distance or 'LPIPS not measured'}, means over views.",
     ]
     for group in dict.fromkeys(r.group for r in report.rows):
         title = {"names": "families held out by name", "collection": f"the collection {HELD_OUT_COLLECTION}"}[group]
@@ -314,12 +322,12 @@ def product(shape: str = "auto", steps: int | None = None, refine: int = 0) -> M
     def lift(color: Array, alpha: Array) -> tuple[Scene, Camera]:
         samples, cover = (np.ascontiguousarray(np.rint(255 * p)).astype(np.uint8) for p in (color, alpha))
         angle = float(np.degrees(2 * np.arctan(0.5 / FOCAL)))
-        options = LiftPhotoOptions(field_of_view=angle, **given)
+        options = LiftPhotoOptions(field_of_view=angle, side=len(color), **given)
         made = session.run("lift-photo", {"picture": Image(samples, ColorMode.RGB, alpha=cover)}, options)
         scene: Any = made.main
         elevation = made.records[-1].scores["elevation"]
         frame = framed(cover / np.float32(255))
-        own = photographed(color, alpha, frame, FOCAL * color.shape[1], elevation, SIDE).camera
+        own = photographed(color, alpha, frame, FOCAL * color.shape[1], elevation, len(color)).camera
         return scene, own
 
     return lift
