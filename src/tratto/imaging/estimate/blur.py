@@ -121,7 +121,7 @@ def _edges(plane: NDArray[np.float32], scale: float) -> tuple[NDArray[np.float32
     across = np.where(np.abs(cx.ravel()[at]) >= np.abs(cy.ravel()[at]), 1, coarse.shape[1])
 
     def beside(d: int) -> NDArray[np.float32]:
-        return np.maximum(flat[at - d * across], flat[at + d * across])
+        return np.asarray(np.maximum(flat[at - d * across], flat[at + d * across]), np.float32)
 
     # Alone: at some distance, where another edge would spoil the peak, less must be left.
     peak = (c >= beside(1)) & (beside(int(5 * scale)) < np.float32(0.8) * c)

@@ -290,7 +290,8 @@ def _sign(folder: Path, parts: BundleParts, signed: Path, receipt: dict[str, Any
         ),
         edits=parts.result.edit_map,
         mask=None if parts.result.mask is None else parts.result.mask.values,
-        original=parts.original,
+        # as it was read, whatever lies there by now
+        original=parts.original.data if isinstance(parts.original, HeldFile) else parts.original,
     )
     file = main_output(receipt)["file"]
     manifest = credentials.sign(parts.written, signed, file["format"], account, parts.identity)
