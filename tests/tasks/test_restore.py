@@ -251,8 +251,7 @@ def test_the_reasons_say_which_network_a_noisy_compressed_picture_gets_and_why()
     assert "the network for JPEG artefacts" in reasons(0.5, 0.5)
     assert (
         "the noise outlived the compression (sigma 15 as stated): the network for real noise, "
-        "then that for JPEG artefacts"
-        in reasons(4.0, 4.0, noise_sigma=15)
+        "then that for JPEG artefacts" in reasons(4.0, 4.0, noise_sigma=15)
     )
     assert not any("network" in r for r in reasons(9.0, 20.0, params={"network": "jpeg"}))
     assert not any("network for" in r for r in reasons(9.0, 20.0, provider="nlm"))
