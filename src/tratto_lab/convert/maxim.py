@@ -16,6 +16,7 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tratto.core.errors import InputError, UnavailableError, WeightMismatch
 from tratto.core.files import write_text
@@ -104,6 +105,19 @@ def read_package(package: Path, into: Path) -> Path:
     return into / "model.json"
 
 
+def planes_first(model: Any) -> None:
+    """Give a network of one (1, H, W, 3) picture the input ``image`` and the output ``image_out`` of (1, 3, H, W)."""
+    from onnx import TensorProto, helper
+
+    graph = model.graph
+    first, last = graph.input[0].name, graph.output[0].name
+    graph.node.insert(0, helper.make_node("Transpose", ["image"], [first], perm=[0, 2, 3, 1]))
+    graph.node.append(helper.make_node("Transpose", [last], ["image_out"], perm=[0, 3, 1, 2]))
+    for values, name in ((graph.input, "image"), (graph.output, "image_out")):
+        del values[:]
+        values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 3, SIDE, SIDE)))
+
+
 def convert(package: Path, out: Path, tensorflow: str) -> Path:
     """Write the network and its card into a folder; return the network's path.
 
@@ -118,17 +132,12 @@ def convert(package: Path, out: Path, tensorflow: str) -> Path:
         graph, made = read_package(package, Path(folder)), Path(folder) / "out.onnx"
         arguments = ["--tfjs", str(graph), "--output", str(made), "--opset", "17"]
         shape = f"xs_0:0[1,{SIDE},{SIDE},3]"
-        arguments += ["--inputs", shape, "--inputs-as-nchw", "xs_0:0", "--outputs-as-nchw", "Identity:0"]
+        arguments += ["--inputs", shape]
         done = subprocess.run([tensorflow, "-c", _RUN, *arguments], capture_output=True, text=True, check=False)
         if done.returncode or not made.is_file():
             raise UnavailableError(f"tf2onnx failed under {tensorflow}: {done.stderr.strip()[-300:]}")
         model = onnx.load(made)
-    names = {model.graph.input[0].name: "image", model.graph.output[0].name: "image_out"}
-    for value in (*model.graph.input, *model.graph.output):
-        value.name = names[value.name]
-    for node in model.graph.node:
-        node.input[:] = [names.get(n, n) for n in node.input]
-        node.output[:] = [names.get(n, n) for n in node.output]
+    planes_first(model)
     out.mkdir(parents=True, exist_ok=True)
     path = out / "maxim-deblurring.onnx"
     onnx.save(model, path)
