@@ -42,9 +42,7 @@ class Maker:
 
         self.folder, self.steps, self.guidance, self.device = folder, steps, guidance, device
         #: Facts about this maker.
-        self.info = DescriberInfo(
-            name, library=library(), models=(folder.model,), megapixels_per_second=0.0005
-        )
+        self.info = DescriberInfo(name, library=library(), models=(folder.model,), megapixels_per_second=0.0005)
 
 
 class SyncDreamerViews(Maker):
