@@ -10,7 +10,8 @@ from tratto.core.result import Result
 from tratto.jobs.lifting import Lifted, _place, _written
 from tratto.jobs.options import as_path
 from tratto.jobs.session import Session
-from tratto.tasks.lift_views import OBJECT, LiftViewsOptions
+from tratto.steps.lift_views import OBJECT
+from tratto.tasks.lift_views import LiftViewsOptions
 
 
 def lift_views(

@@ -130,7 +130,8 @@ class LightningEnhancer:
         # what enlarging and making smaller alone would change is no part of what was enhanced
         again = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC
         change = cv2.resize(made - shown, (width, height), interpolation=again)
-        return np.clip(picture + change, 0, 1).astype(np.float32)
+        out: Float = np.clip(picture + change, 0, 1).astype(np.float32)
+        return out
 
 
 def blended(picture: Float, enhanced: Float, confidence: Float | float, trust: float) -> Float:
@@ -157,4 +158,5 @@ def blended(picture: Float, enhanced: Float, confidence: Float | float, trust: f
 
     apart = cv2.blur(np.abs(enhanced - picture).mean(axis=2), (9, 9), borderType=cv2.BORDER_REFLECT)
     share = np.asarray(confidence, np.float32) * np.exp(-apart / trust)
-    return np.clip(picture + share[..., None] * (enhanced - picture), 0, 1).astype(np.float32)
+    out: Float = np.clip(picture + share[..., None] * (enhanced - picture), 0, 1).astype(np.float32)
+    return out
