@@ -53,7 +53,7 @@ def test_the_detector_reads_its_grids(folder, portrait):
     scale = 640 / 240
     centre = np.array([tiny_faces.COLUMN, tiny_faces.ROW]) * 32
     off = (scale - 1) / 2
-    want = [(v - off) / scale for v in (*(centre - (64, 80)), *((*centre, 64, 80)))]
+    want = [(v - off) / scale for v in np.concatenate([centre - (64, 80), np.add(centre, (64, 80))])]
     np.testing.assert_allclose(found.box, want, atol=1e-3)
     np.testing.assert_allclose(
         found.eyes, [[(v - off) / scale for v in centre + d] for d in ((-32, -32), (32, -32))], atol=1e-3
@@ -99,7 +99,7 @@ def test_the_recogniser_looks_at_the_five_points(folder, portrait):
     assert vector.shape == (512,)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     # moved with its picture, a face stays what it is
-    moved = (*points, 20, 10, 0)
+    moved = np.add(points, (20, 10, 0))
     again = network.embed(np.roll(picture, (10, 20), (0, 1)), FaceMesh(moved, 1.0))
     np.testing.assert_allclose(again, vector, atol=2e-3)
 

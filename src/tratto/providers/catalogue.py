@@ -218,8 +218,8 @@ NOUNS = {
     "face-swap": "face engine",
     "face-refiner": "refiner of faces",
     "face-judge": "judge of faces",
-    "background": "background remover",
     "shell": "teller of shapes",
+    "background": "background remover",
 }
 
 _P = "tratto.providers."
