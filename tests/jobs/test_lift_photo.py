@@ -50,7 +50,6 @@ def test_a_photograph_becomes_an_object_with_its_account(tmp_path):
     assert [u.capability for u in made.result.resolved.steps[0].uses] == ["shell", "rasterizer"]
     verdict = tratto.verify(made.saved.output)
     assert verdict.word == "authentic", verdict.reasons
-    assert not verdict.for_examination
     assert tratto.replay(made.saved.output).tier == "A"
     assert 'alt="Contact sheet"' in (made.saved.bundle / "report.html").read_text()
     with pytest.raises(OutputError):

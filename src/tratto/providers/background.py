@@ -15,7 +15,8 @@ from tratto.providers.restorer.network import missing_network
 Array = NDArray[np.float32]
 CARD = "u2netp"
 #: Mean and deviation of the photographs that the network was shown (ImageNet).
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 #: Longer side of the picture that GrabCut looks at, and how much of each side is its first guess at a background.
 CUT_SIDE, RIM = 320, 0.06
 
@@ -45,11 +46,12 @@ class Salient(NetworkDescriber):
         side = self._card.tile
         small = np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.float32)
         # as its authors have it: the brightest sample is 1
-        shown = (small / max(float(small.max()), 1e-6) - np.float32(MEAN)) / np.float32(DEVIATION)
+        shown = (small / max(float(small.max()), 1e-6) - MEAN) / DEVIATION
         out = self._backend.run({self._card.input: np.ascontiguousarray(shown.transpose(2, 0, 1)[None])})
         seen = np.asarray(out[self._card.output], np.float32).reshape(side, side)
         size = (picture.shape[1], picture.shape[0])
-        return np.clip(cv2.resize(seen, size, interpolation=cv2.INTER_LINEAR), 0, 1)
+        cover: Array = np.clip(cv2.resize(seen, size, interpolation=cv2.INTER_LINEAR), 0, 1)
+        return cover
 
 
 class GrabCut:
@@ -75,4 +77,5 @@ class GrabCut:
         models = (np.zeros((1, 65)), np.zeros((1, 65)))
         cv2.grabCut(small, mask, (x, y, size[0] - 2 * x, size[1] - 2 * y), *models, 5, cv2.GC_INIT_WITH_RECT)
         inside = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
-        return np.clip(cv2.resize(inside, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
+        out: Array = np.clip(cv2.resize(inside, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
+        return out

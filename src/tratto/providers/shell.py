@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,9 @@ from tratto.core.errors import UnavailableError
 from tratto.providers.catalogue import Request
 from tratto.providers.described import NetworkDescriber
 from tratto.providers.restorer.network import missing_network
-from tratto.scene.shell import Shell, mirrored
+
+if TYPE_CHECKING:
+    from tratto.scene.shell import Shell
 
 Array = NDArray[np.float32]
 CARD = "tratto-shell"
@@ -41,6 +45,8 @@ class NetworkShell(NetworkDescriber):
 
     def tell(self, square: Array) -> Shell:
         """Tell the shell of what a square shows."""
+        from tratto.scene.shell import Shell
+
         card = self._card
         both = []
         for shown in (square, square[:, ::-1]):
@@ -58,5 +64,8 @@ class Mirror:
 
     def tell(self, square: Array) -> Shell:
         """Tell the shell of what a square shows."""
+        from tratto.scene.shell import mirrored
+
         alpha = square[..., 3]
-        return mirrored(square[..., :3] / np.maximum(alpha, 1e-3)[..., None], alpha, USUAL_ELEVATION)
+        color = (square[..., :3] / np.maximum(alpha, 1e-3)[..., None]).astype(np.float32)
+        return mirrored(color, alpha, USUAL_ELEVATION)

@@ -167,7 +167,7 @@ def gaussians(view: View, shell: Shell, sides: bool = True) -> Scene:
     """
     alpha = view.alpha if view.alpha is not None else np.ones(view.color.shape[:2], np.float32)
     covered = alpha > 0.25
-    known = cv2.resize(_known(view, shell.front.shape[0]), None, fx=1, fy=1)
+    known = _known(view, shell.front.shape[0])
     front, back = (_enlarged(d, known, view.camera.width) for d in (shell.front, shell.back))
     behind = _enlarged(shell.behind, known, view.camera.width)
     pixel = 1 / (view.camera.width * FILL / SIDE)
@@ -191,7 +191,8 @@ def gaussians(view: View, shell: Shell, sides: bool = True) -> Scene:
 
 def _known(view: View, side: int) -> Array:
     alpha = view.alpha if view.alpha is not None else np.ones(view.color.shape[:2], np.float32)
-    return (cv2.resize(alpha, (side, side), interpolation=cv2.INTER_AREA) > 0.4).astype(np.float32)
+    out: Array = (cv2.resize(alpha, (side, side), interpolation=cv2.INTER_AREA) > 0.4).astype(np.float32)
+    return out
 
 
 def _enlarged(values: Array, known: Array, side: int) -> Array:
@@ -203,7 +204,7 @@ def _enlarged(values: Array, known: Array, side: int) -> Array:
     blurred = cv2.GaussianBlur(filled, (0, 0), 2.0)
     around = blurred / np.maximum(near if values.ndim == 2 else near[..., None], 1e-4)
     filled = np.where(weight > 0, filled, around).astype(np.float32)
-    smooth = cv2.resize(filled, (side, side), interpolation=cv2.INTER_LINEAR)
+    smooth: Array = cv2.resize(filled, (side, side), interpolation=cv2.INTER_LINEAR)
     if values.ndim == 3:
         return smooth
     kernel = np.ones((3, 3), np.uint8)
@@ -225,7 +226,8 @@ def _sheet(
     camera: Camera, depth: Array, color: Array, alpha: Array, covered: NDArray[np.bool_], every: int, pixel: float
 ) -> Scene:
     """Return a layer as discs that lie in it."""
-    d, c, a, m = (p[every // 2 :: every, every // 2 :: every] for p in (depth, color, alpha, covered))
+    chosen = slice(every // 2, None, every)
+    d, c, a, m = depth[chosen, chosen], color[chosen, chosen], alpha[chosen, chosen], covered[chosen, chosen]
     y, x = np.mgrid[0 : d.shape[0], 0 : d.shape[1]] * float(every) + every // 2 + 0.5
     points = _points(camera, x.ravel(), y.ravel(), d.ravel()).reshape(*d.shape, 3)
     step = every * pixel

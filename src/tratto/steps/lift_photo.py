@@ -196,7 +196,7 @@ def _cut_out(image: Image) -> bool:
     """Return whether a picture's transparency tells an object from its ground."""
     if image.alpha is None:
         return False
-    opaque = np.asarray(image.alpha) > image.max_value // 2
+    opaque = np.asarray(image.alpha, np.float32) > 0.5 * image.max_value
     return bool(opaque.any() and not opaque.all())
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
 from tratto.core.options import CLI, LARGEST_SEED, NAME, Need, TaskOptions, option
-from tratto.steps.lift_photo import OBJECT
 
 if TYPE_CHECKING:
     from tratto.core.image import Image
@@ -55,6 +54,7 @@ def prepare(options: LiftPhotoOptions, image: Image, given: Given, services: Ser
         If the photograph is too small to show anything.
     """
     from tratto.imaging.opening import open_inputs
+    from tratto.steps.lift_photo import OBJECT
     from tratto.tasks.prepared import Prepared
 
     if min(image.width, image.height) < 16:
