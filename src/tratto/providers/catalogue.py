@@ -216,11 +216,8 @@ NOUNS = {
     "landmarks": "detector of a face's points",
     "identity": "teller of faces",
     "face-swap": "face engine",
-<<<<<<< HEAD
     "face-refiner": "refiner of faces",
     "face-judge": "judge of faces",
-=======
->>>>>>> photo
     "shell": "teller of shapes",
     "background": "background remover",
 }
