@@ -351,7 +351,16 @@ def test_a_clean_picture_is_said_to_be_left_alone_once(tmp_path):
 
 def test_fast_without_effect_is_said(folder):
     for extra in (["--dry-run"], []):
-        line = ["restore", folder / "in" / "a.png", "-o", folder / "out", "--fast", "--provider", "tratto", "--overwrite"]
+        line = [
+            "restore",
+            folder / "in" / "a.png",
+            "-o",
+            folder / "out",
+            "--fast",
+            "--provider",
+            "tratto",
+            "--overwrite",
+        ]
         done = tratto(*line, *extra)
         assert done.exit_code == 0
         assert "fast changed nothing: tratto computes in fp32 only" in done.stderr

@@ -94,7 +94,9 @@ def test_every_step_that_says_it_invents_is_refused_by_the_engine(scan):
     with pytest.raises(ForbiddenStep, match="inpaint puts in what the source does not hold"):
         job.execute(made.resolved, image, job.inspect(image), Prepared(None, made.mask))
     inventing = {n for n in step_names() if step_class(n).invents}
-    assert inventing == {"inpaint", "repaint", "diffuse", "enhance", "lift-views", "reconstruct", "reface"}
+    assert inventing == {
+        "inpaint", "repaint", "diffuse", "enhance", "lift-photo", "lift-views", "reconstruct", "reface",
+    }  # fmt: skip
     assert set(step_names()) >= inventing | {"denoise", "upscale"}
 
 
