@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # installed first and alone, so that nothing else drags in another build of it
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test lint bench bench-ledger bench-server clean
+.PHONY: demo test test-lab lint docs bench bench-ledger bench-server bench-batch clean
 
 $(VENV)/pyvenv.cfg:
 	$(PYTHON) -c 'import sys; sys.exit("Tratto needs Python 3.11 or newer; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
@@ -18,7 +18,7 @@ $(VENV)/.base: pyproject.toml | $(VENV)/pyvenv.cfg
 
 $(VENV)/.test: pyproject.toml | $(VENV)/.base
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
-	$(BIN)/python -m pip install --quiet -e ".[test,lint,bench,openvino,upscale,heif,train,sign,c2pa,timestamp,pdf,hub,server,diffusion,splat,browser]"
+	$(BIN)/python -m pip install --quiet -e ".[test,lint,bench,openvino,upscale,heif,train,sign,c2pa,timestamp,pdf,hub,server,ray,diffusion,splat,browser,docs]"
 	$(BIN)/python -c 'import cv2, sys, importlib.metadata as m; names = {d.metadata["Name"].lower() for d in m.distributions()}; sys.exit("opencv-python would overwrite opencv-python-headless" if names & {"opencv-python", "opencv-contrib-python"} else 0)'
 	touch $@
 
@@ -28,9 +28,17 @@ demo: $(VENV)/.base
 	$(BIN)/tratto restore examples/pictures/small.png -o demo-out/enlarged --scale 2 --overwrite
 	@echo "Look into demo-out: each picture has a folder NAME.tratto with report.html beside it."
 
-## Install what the tests need and run them
+# One thread: the pictures are small, and waiting for others costs more than they do. COVERAGE=1 says what no test reaches,
+# and takes half as long again.
+PYTEST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest $(if $(COVERAGE),--cov --cov-report=term:skip-covered)
+
+## Install what the tests need and test the product
 test: $(VENV)/.test
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(PYTEST) --ignore=tests/lab
+
+## Test the workshop: collecting, corpora, training, evaluation
+test-lab: $(VENV)/.test
+	$(PYTEST) tests/lab
 
 ## Linters, types and the walls of the house
 lint: $(VENV)/.test
@@ -54,6 +62,14 @@ bench-server: $(VENV)/.test
 	$(BIN)/python benchmarks/server_large.py --megapixels 100 --options '{"method": "telea"}'
 	$(BIN)/python benchmarks/server_hostile.py --every 1 --slow
 	$(BIN)/python benchmarks/server_fuzz.py --seconds 600
+
+## Every figure about folders and manifests: side by side, killed and resumed, flat memory (half an hour)
+bench-batch: $(VENV)/.test
+	$(BIN)/python benchmarks/batch.py --pictures 500 --kills 20 --rows 10000 --out benchmarks/results/batch.json
+
+## The documentation as pages, in site/; they load nothing from elsewhere (search needs a web server: python -m http.server -d site)
+docs: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) demo-out build dist

@@ -1,4 +1,4 @@
-"""Look at what the damage finder finds: overlays over real pictures, for the eye.
+"""Look at what the damage detector finds: overlays over real pictures, for the eye.
 
     python benchmarks/damage_overlay.py FOLDER -o OUT [--threshold 0.5] [--classes] [--limit 12] [--sheet NAME.jpg]
 
@@ -51,7 +51,7 @@ def sheet(tiles, width=420):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Overlays of what the damage finder finds.")
+    parser = argparse.ArgumentParser(description="Overlays of what the damage detector finds.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--threshold", type=float, default=0.5)

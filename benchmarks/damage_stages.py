@@ -1,4 +1,4 @@
-"""Which training stage of the damage finder is the best? F1 of each class on the held-out photographs, calibrated.
+"""Which training stage of the damage detector is the best? F1 of each class on the held-out photographs, calibrated.
 
     python benchmarks/damage_stages.py PHOTOS --runs runs --stage damage_many --stage damage_mean
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from tratto_lab.simulate.damage import CLASSES
 from tratto_lab.training.config import load_run
-from tratto_lab.training.damage_calibration import calibrate_finder
+from tratto_lab.training.damage_calibration import calibrate_detector
 from tratto_lab.training.loop import build_network, load_ema
 
 
@@ -36,7 +36,7 @@ def main():
             replace(run, network_options={**run.network_options, "looks": given.looks, "closer": given.closer})
         )
         load_ema(given.runs / name, network)
-        scores = calibrate_finder(network, given.photos)["f1"][: len(CLASSES)]
+        scores = calibrate_detector(network, given.photos)["f1"][: len(CLASSES)]
         print(f"| {name} | {' | '.join(f'{v:.3f}' for v in scores)} | {np.mean(scores):.3f} |", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""From which chance on should damage be marked, and which training stage marks it best? On held-out photographs.
+"""From which probability on should damage be marked, and which training stage marks it best? On held-out photographs.
 
 ``python benchmarks/damage_threshold.py PHOTOS [--kinds 3] [--runs RUNS --stage damage_tune ...]``
 
@@ -20,23 +20,23 @@ import numpy as np
 from PIL import Image
 
 from tratto.imaging.masks import CLASSES, decided
-from tratto_lab.evaluation.damage import ANY, DamagePlan, Finder, evaluate_damage
+from tratto_lab.evaluation.damage import ANY, DamagePlan, Detector, evaluate_damage
 from tratto_lab.training.held_out import held_out_pictures
 
 THRESHOLDS = (0.5, 0.65, 0.75, 0.85)
-Chances = Callable[[np.ndarray], np.ndarray]
+Probabilities = Callable[[np.ndarray], np.ndarray]
 
 
 def shipped(picture: np.ndarray) -> np.ndarray:
-    """Return the chances (K, H, W) of the network that ships."""
+    """Return the probabilities (K, H, W) of the network that ships."""
     from tratto.providers.catalogue import open_provider
 
     found = open_provider("damage").find(picture)
     return np.stack([found[k] for k in CLASSES])
 
 
-def stage(runs: Path, name: str) -> Chances:
-    """Return the chances of a run's EMA weights, which are not calibrated."""
+def stage(runs: Path, name: str) -> Probabilities:
+    """Return the probabilities of a run's EMA weights, which are not calibrated."""
     import torch
 
     from tratto_lab.training.config import load_run
@@ -46,14 +46,14 @@ def stage(runs: Path, name: str) -> Chances:
     load_ema(runs / name, network)
     network.eval()
 
-    def chances(picture: np.ndarray) -> np.ndarray:
+    def probabilities(picture: np.ndarray) -> np.ndarray:
         h, w = picture.shape[:2]
         padded = np.pad(picture, ((0, -h % 16), (0, -w % 16), (0, 0)), mode="reflect")
         with torch.no_grad():
             logits = network(torch.from_numpy(padded.transpose(2, 0, 1).copy())[None])
         return torch.sigmoid(logits).numpy()[0, :-1, :h, :w]
 
-    return chances
+    return probabilities
 
 
 def main() -> int:
@@ -64,16 +64,18 @@ def main() -> int:
     parser.add_argument("--stage", action="append", default=[])
     parser.add_argument("--kinds", type=int, default=1)
     given = parser.parse_args()
-    lines = ["| network | from a chance of | F1 any | precision | recall | intact marked |", "| --- " * 6 + "|"]
+    lines = ["| network | from a probability of | F1 any | precision | recall | intact marked |", "| --- " * 6 + "|"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number, picture in enumerate(held_out_pictures(given.photos)):
             Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(folder / f"{number:02}.png")
         for which in given.stage or [""]:
             look = stage(given.runs, which) if which else shipped
-            seen: dict[bytes, np.ndarray] = {}  # chances, by picture
+            seen: dict[bytes, np.ndarray] = {}  # probabilities, by picture
 
-            def finder(threshold: float, look: Chances = look, seen: dict[bytes, np.ndarray] = seen) -> Finder:
+            def detector(
+                threshold: float, look: Probabilities = look, seen: dict[bytes, np.ndarray] = seen
+            ) -> Detector:
                 def find(picture: np.ndarray) -> dict[str, np.ndarray]:
                     key = picture.tobytes()
                     if key not in seen:
@@ -84,7 +86,7 @@ def main() -> int:
                 return find
 
             for threshold in THRESHOLDS:
-                report = evaluate_damage(folder, finder(threshold), DamagePlan(kinds=given.kinds))
+                report = evaluate_damage(folder, detector(threshold), DamagePlan(kinds=given.kinds))
                 row = next(r for r in report.rows if r.kind == ANY)
                 lines.append(
                     f"| {which or 'ships'} | {threshold} | {row.f1:.3f} | {row.precision:.2f} | {row.recall:.2f} "

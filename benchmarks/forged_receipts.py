@@ -28,15 +28,15 @@ from typing import Any
 
 import numpy as np
 
+from tratto.core import canonical
 from tratto.core.errors import TrattoError
+from tratto.core.hashing import FileFacts
 from tratto.core.image import ColorMode, Image
 from tratto.imaging.io import write_image
 from tratto.jobs import Session
 from tratto.jobs.sdk import known_models
-from tratto.provenance import canonical
 from tratto.provenance.audit import AuditOptions, audit
 from tratto.provenance.bundle import read_bundle, revert
-from tratto.provenance.receipt import FileFacts
 from tratto.provenance.seal import build_seal
 from tratto.provenance.verify import verify
 from tratto.tasks import recolor, repair, restore

@@ -21,14 +21,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from PIL import Image as Pil
 
+from tratto.core import canonical
+from tratto.core.hashing import FileFacts, hash_file
 from tratto.jobs import SaveOptions, Session
-from tratto.provenance import canonical, credentials, keys, notary
-from tratto.provenance.keys import Identity, Subject, certificate
-from tratto.provenance.ledger import Ledger, check
-from tratto.provenance.note import SignerKey
-from tratto.provenance.proof import entry_of
-from tratto.provenance.receipt import FileFacts
-from tratto.provenance.seal import build_seal, hash_file
+from tratto.ledger import Ledger, check, keys
+from tratto.ledger.keys import Identity, Subject, certificate
+from tratto.ledger.note import SignerKey
+from tratto.provenance import credentials, notary
+from tratto.provenance.seal import build_seal, entry_of
 from tratto.provenance.trust import Trust
 from tratto.provenance.verify import verify
 from tratto.tasks.restore import RestoreOptions

@@ -34,14 +34,15 @@ import numpy as np
 from forgeries import flip, forgeries, large
 from PIL import Image as Pil
 
+from tratto import ledger
 from tratto.core.errors import ReceiptError, TrattoError
-from tratto.provenance import keys, ledger, merkle, notary, standalone
-from tratto.provenance.ledger import Ledger, check, leaf
-from tratto.provenance.note import SignerKey
-from tratto.provenance.proof import LedgerProof
-from tratto.provenance.receipt import FileFacts
-from tratto.provenance.tiles import LedgerReader
-from tratto.provenance.witness import Witness, request
+from tratto.core.hashing import FileFacts
+from tratto.ledger import Ledger, check, keys, leaf, merkle
+from tratto.ledger.note import SignerKey
+from tratto.ledger.proof import LedgerProof
+from tratto.ledger.tiles import LedgerReader
+from tratto.ledger.witness import Witness, request
+from tratto.provenance import notary, standalone
 
 
 def entry(i: int) -> bytes:
@@ -299,8 +300,9 @@ def sign(work: Path, key: SignerKey, _: argparse.Namespace) -> dict[str, Any]:
 def sign_one(work: Path, side: int) -> dict[str, Any]:
     import c2pa
 
+    from tratto.core import canonical
     from tratto.jobs import SaveOptions, Session
-    from tratto.provenance import canonical, credentials
+    from tratto.provenance import credentials
     from tratto.provenance.edit_map import stats_of
     from tratto.provenance.verify import verify
     from tratto.tasks.restore import RestoreOptions
@@ -328,7 +330,7 @@ def sign_one(work: Path, side: int) -> dict[str, Any]:
     row["save_signed"] = seconds(lambda: signing.save(result, target, SaveOptions(), source, overwrite=True))
     bundle = target.with_suffix(".tratto")
     data = (bundle / "receipt.json").read_bytes()
-    account = credentials.Account(
+    account = credentials.SignedClaim(
         canonical.loads(data), data, (bundle / "edit-map.png", bundle / "confidence.png"), result.edit_map, None, source
     )  # fmt: skip
     row["sign_alone"] = seconds(lambda: credentials.sign(unsigned, work / "s.png", "png", account, me))

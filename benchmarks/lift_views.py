@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from furniture import MODELS, Model, ring
 
-from tratto.scene.optimize import Default, Mcmc, Settings, compare_views, reconstruct
+from tratto.scene.optimize import QUICK, Default, Mcmc, Settings, compare_views, reconstruct
 from tratto.scene.views import visual_hull
 
 
@@ -34,7 +34,7 @@ def main() -> None:
         side = given.side
         views = [model.view(c) for c in (*ring(side, 8, 15), *ring(side, 4, 45, 20))]
         held_out = [model.view(c) for c in ring(side, 4, 30, 33)]
-        settings = Settings(steps=given.steps, strategy=strategy)
+        settings = Settings(steps=given.steps, strategy=strategy, rates=QUICK)
         wall, cpu = time.perf_counter(), time.process_time()
         made = reconstruct(views, visual_hull(views, 10_000), settings)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -66,13 +66,15 @@ def main() -> None:
 
     from tratto import recolor
     from tratto.imaging.color import srgb_to_lab, srgb_to_linear
-    from tratto.imaging.repaint import Painter, Wish, look_at_wall
+    from tratto.imaging.repaint import Painter, RepaintTarget, look_at_wall
 
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, numpy {np.__version__}")
     print("| colour | megapixels | fit, s | paint, s | paint again, s | whole job, s |")
     print("| --- | --- | --- | --- | --- | --- |")
     for code in ((0.78, 0.83, 0.88), (0.957, 0.949, 0.933)):
-        wish = Wish(srgb_to_linear(np.array(code)).astype(np.float32), np.asarray(srgb_to_lab(np.array(code))), "seen")
+        wish = RepaintTarget(
+            srgb_to_linear(np.array(code)).astype(np.float32), np.asarray(srgb_to_lab(np.array(code))), "seen"
+        )
         name = "#" + "".join(f"{round(255 * v):02x}" for v in code)
         for size in given.megapixels:
             picture, mask = room(size)

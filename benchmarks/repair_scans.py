@@ -5,7 +5,7 @@
 OLD_PHOTOS holds ``old_w_scratch/*.png``, scratched prints, which are not ours to show. They are enlarged by Lanczos.
 
 find   share of the mask found at 100 % that is found in the enlarged print, and the area marked beside it. The masks at
-       100 % are of one look at the picture as it is, as the finder was before it looked in several sizes.
+       100 % are of one look at the picture as it is, as the detector was before it looked in several sizes.
 grain  robust standard deviation of the high-pass (Gaussian 1.5 and 3) in the filling beside that of a ring of 12 pixels
        around it, and the largest difference of the channels' correlations, at 100 and 400 %.
 rim    Delta E*ab (1976) between the mean colours of the largest crack's filling and of a ring 3 to 8 pixels off.

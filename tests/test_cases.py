@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -257,10 +258,12 @@ def test_a_preview_is_not_taken_for_the_picture(tmp_path):
 
 
 def test_the_message_names_what_the_command_line_offers(monkeypatch):
-    from tratto.imaging.io.limits import MAX_MEGAPIXELS, Limits
+    from tratto.imaging.io.limits import MAX_MEGAPIXELS, OPTION, Limits
 
-    with pytest.raises(InputError, match=f"{MAX_MEGAPIXELS}=400"):
+    with pytest.raises(InputError, match=f"{OPTION} to 400"):
         read_image(CASES / "pixel_limit.png")
+    told = tratto("inspect", CASES / "pixel_limit.png", code=3).output
+    assert f"{OPTION} to 400" in " ".join(told.split())
     monkeypatch.setenv(MAX_MEGAPIXELS, "400")
     assert Limits().max_pixels == 400_000_000
     for wrong in ("much", "-1", "0", "nan", "1e99"):
@@ -415,3 +418,102 @@ def test_no_premultiplied_sample_is_above_its_alpha(tmp_path, bits, work):
     after = tifffile.imread(tmp_path / "out/in.tif")
     assert (after[..., :3] <= after[..., 3:]).all()
     assert verify(tmp_path / "out/in.tif").word == "authentic"
+
+
+# ------------------------------------------------------------------------------------------------------- on the earth
+
+
+def on_earth(path, raster_type, form):
+    """Write a picture with GeoTIFF tags of a form; return it."""
+    keys = (1, 1, 0, 2, 1024, 0, 1, 1, 1025, 0, 1, raster_type)
+    tags = [(34735, 3, len(keys), keys, True), (34737, 2, 8, "WGS 84|\0", True)]
+    if form == "matrix":
+        tags.append((34264, 12, 16, (0.5, 0.1, 0, 4000, 0.1, -0.5, 0, 9000, 0, 0, 0, 0, 0, 0, 0, 1), True))
+    else:
+        tags += [(33550, 12, 3, (0.5, 0.25, 0.0), True), (33922, 12, 6, (3, 5, 0, 4000, 9000, 0), True)]
+    rng = np.random.default_rng(0)
+    pixels = np.clip(rng.normal(120, 20, (48, 64, 3)), 0, 255).astype(np.uint8)
+    tifffile.imwrite(path, pixels, photometric="rgb", extratags=tags)
+
+
+def place_of_the_corner(path, corner):
+    """Return where a corner of a picture, in halves of its size, lies on the earth, by the rules of GeoTIFF."""
+    with tifffile.TiffFile(path) as f:
+        page = f.pages[0]
+        tags = {t.code: t.value for t in page.tags}
+        column, row = corner[0] * page.imagewidth / 2, corner[1] * page.imagelength / 2
+    if tags[34735][-1] == 2:  # pixels are points: whole numbers are their centres
+        column, row = column - 0.5, row - 0.5
+    if 34264 in tags:
+        return np.array(tags[34264]).reshape(4, 4)[:2] @ [column, row, 0, 1]
+    (across, down, _), (i, j, _, x, y, _) = tags[33550], tags[33922]
+    return np.array([x + (column - i) * across, y - (row - j) * down])
+
+
+@pytest.mark.parametrize("form", ["scale", "matrix"])
+@pytest.mark.parametrize("raster_type", [1, 2])
+@pytest.mark.parametrize("scale", ["1", "2"])
+def test_a_picture_lies_where_it_lay(tmp_path, form, raster_type, scale):
+    on_earth(tmp_path / "map.tif", raster_type, form)
+    tratto(
+        "restore",
+        tmp_path / "map.tif",
+        "-o",
+        tmp_path / "out",
+        "--scale",
+        scale,
+        "--provider",
+        "bicubic" if scale == "2" else "nlm",
+        *(["--force"] if scale == "1" else []),
+    )
+    for corner in ((0, 0), (2, 0), (0, 2), (2, 2), (1, 1)):
+        here, there = (place_of_the_corner(p, corner) for p in (tmp_path / "map.tif", tmp_path / "out/map.tif"))
+        np.testing.assert_allclose(here, there, rtol=0, atol=1e-9)
+    with tifffile.TiffFile(tmp_path / "out/map.tif") as f:
+        assert f.pages[0].tags[34737].value == "WGS 84|"
+
+
+# --------------------------------------------------------------------------------------------------------- what it has
+
+
+def test_dots_of_print_are_left_alone():
+    (found,) = json.loads(tratto("inspect", CASES / "halftone_sharp.png", "--json").stdout)
+    assert found["octaves"]["screen"] == pytest.approx(2.7, abs=0.3)
+    assert found["restore"]["steps"] == []
+
+
+def test_single_specks_are_told():
+    (found,) = json.loads(tratto("inspect", CASES / "dust_saltpepper.png", "--json").stdout)
+    assert found["octaves"]["specks"] == pytest.approx(0.04, abs=0.005)
+    assert any("specks" in reason for reason in found["restore"]["reasons"])
+    assert any("specks" in sentence for sentence in found["findings"])
+
+
+def test_one_tint_is_cleaned_as_grey():
+    from tratto import restore
+
+    weights = np.array([0.299, 0.587, 0.114])
+    sepia = read_image(CASES / "sepia_grain.png").pixels
+    grey = np.rint(sepia @ weights).astype(np.uint8)
+    luma = [result.image.pixels.astype(float) for result in (restore(sepia), restore(grey))]
+    away = [np.sqrt(((x - grey) ** 2).mean()) for x in (luma[0] @ weights, luma[1])]
+    assert away[0] == pytest.approx(away[1], rel=0.05)
+    assert np.sqrt(((luma[0] @ weights - luma[1]) ** 2).mean()) < 1.0
+
+
+def test_working_space_that_is_full_stops_no_other_picture(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(CASES / "png8_250mp.png", folder / "a.png")
+    shutil.copy(CASES / "png_text.png", folder / "b.png")
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, 64 << 20))\n"
+        "from tratto.cli.main import app; app(sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "restore", str(folder), "-o", str(tmp_path / "out")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 8, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*") if p.name != "errors.jsonl") == ["b.png", "b.tratto"]

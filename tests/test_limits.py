@@ -6,6 +6,8 @@ import struct
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as Pil
+from typer.testing import CliRunner
 
 from tratto.core.errors import InputError, OptionError, PictureTooLarge
 from tratto.imaging.io import read_image
@@ -124,3 +126,36 @@ def test_long_names_and_nul_are_one_line(tmp_path):
     for call in (read_image, verify):
         with pytest.raises(InputError):
             call("a\0b.png")
+
+
+# ---------------------------------------------------------------------------------------------- one option for pictures
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("joined", [True, False])
+def test_one_option_lets_larger_pictures_in_wherever_it_stands(tmp_path, monkeypatch, place, joined):
+    import tratto.imaging.io.limits as limits
+    from tratto.cli.main import app
+
+    monkeypatch.delenv(limits.MAX_MEGAPIXELS, raising=False)
+    Pil.fromarray(np.full((40, 50), 120, np.uint8)).save(tmp_path / "a.png")
+    for allowed, code in (("0.001", 3), ("0.002", 0), ("much", 2), ("0", 2), ("-3", 2), ("inf", 2)):
+        line = ["inspect", str(tmp_path / "a.png")]
+        line[place:place] = [f"{limits.OPTION}={allowed}"] if joined else [limits.OPTION, allowed]
+        assert CliRunner().invoke(app, line).exit_code == code, (line, allowed)
+        assert limits.MAX_MEGAPIXELS not in os.environ
+
+
+def test_where_speed_is_that_of_a_tile_overlaps_are_estimated():
+    from types import SimpleNamespace
+
+    from tratto.core.capability import RestorerInfo
+    from tratto.engine.cost import _done
+
+    info = {"provider": "x", "precision": "fp32", "models": (), "generative": True, "megapixels_per_second": 1.0}
+    given = {**info, "scale": 4, "tile": 192, "overlap": 32, "border": 10}
+    picture = SimpleNamespace(height=169, width=300)
+    tiled, whole = (RestorerInfo(**given, library=name) for name in ("ncnn 1.0", "onnxruntime 1.0"))
+    assert _done(whole, 50_700, picture, 1) == 50_700
+    # two tiles of 192 x 189 beside each other
+    assert _done(tiled, 50_700, picture, 1) == 2 * 192 * 189

@@ -90,6 +90,25 @@ def write_sdxl(folder: Path, seed: int = 0) -> Path:
     return folder / "tiny-sdxl"
 
 
+def write_lightning(folder: Path, seed: int = 0) -> tuple[Path, Path]:
+    """SDXL that makes pictures of words, and the U-Net of SDXL-Lightning as one file."""
+    from diffusers import StableDiffusionXLPipeline
+
+    torch.manual_seed(seed)
+    names, own = tokenizer(folder / "words"), unet(True)
+    more = {**own.config, "in_channels": 4}
+    pipe = StableDiffusionXLPipeline(
+        vae=vae(), text_encoder=CLIPTextModel(text_config(32)), tokenizer=names, tokenizer_2=names,
+        text_encoder_2=CLIPTextModelWithProjection(text_config(32)), unet=UNet2DConditionModel.from_config(more),
+        scheduler=EulerDiscreteScheduler(**SCHEDULE, steps_offset=1, timestep_spacing="leading"), add_watermarker=False,
+    )  # fmt: skip
+    path, fast = folder / "tiny-sdxl-base", folder / "sdxl_lightning_4step_unet.safetensors"
+    pipe.save_pretrained(path, safe_serialization=True)
+    (path / "README.md").write_text(PAGE.format(licence="openrail++"))
+    save_file({k: v.contiguous() for k, v in UNet2DConditionModel.from_config(more).state_dict().items()}, fast)
+    return path, fast
+
+
 def write_sd15(folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     pipe = StableDiffusionInpaintPipeline(

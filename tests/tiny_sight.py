@@ -58,6 +58,32 @@ def tiny_depth_anything(folder: Path, metric: bool = False) -> Path:
     return _finish(folder, {**how, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]})
 
 
+def tiny_zoe(folder: Path, heads: int = 1) -> Path:
+    """ZoeDepth: a BEiT with a DPT head and bins of metres, for one kind of scene or two."""
+    import torch
+    from transformers import BeitConfig, ZoeDepthConfig, ZoeDepthForDepthEstimation
+
+    torch.manual_seed(0)
+    seen = BeitConfig(
+        image_size=32, patch_size=8, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32,
+        out_features=["stage1", "stage2", "stage3", "stage4"], reshape_hidden_states=False,
+        use_relative_position_bias=True,
+    )  # fmt: skip
+    kinds = [
+        {"name": name, "n_bins": 8, "min_depth": 0.001, "max_depth": far} for name, far in (("nyu", 10), ("kitti", 80))
+    ]
+    config = ZoeDepthConfig(
+        backbone_config=seen, neck_hidden_sizes=[8, 8, 16, 16], fusion_hidden_size=8, bottleneck_features=8,
+        num_relative_features=8, bin_embedding_dim=8, num_attractors=[4, 2, 2, 1], bin_configurations=kinds[:heads],
+        backbone_hidden_size=16, reassemble_factors=[4, 2, 1, 0.5], num_patch_transformer_layers=4,
+        patch_transformer_hidden_size=128, patch_transformer_intermediate_size=32,
+        patch_transformer_num_attention_heads=2,
+    )  # fmt: skip
+    ZoeDepthForDepthEstimation(config).save_pretrained(folder)
+    how = {"size": {"height": 32, "width": 32}, "keep_aspect_ratio": True, "ensure_multiple_of": 32, "do_pad": True}
+    return _finish(folder, {**how, "image_mean": [0.5] * 3, "image_std": [0.5] * 3})
+
+
 def tiny_llava(folder: Path, template: str | None = None) -> Path:
     """LLaVA: a CLIP that sees and a Llama that speaks, with a vocabulary of its own."""
     import torch

@@ -1,4 +1,4 @@
-"""The embedded damage finder's decoder on frozen ImageNet features, trained on simulated damage. One core, an hour."""
+"""The embedded damage detector's decoder on frozen ImageNet features, on simulated damage. One core, an hour."""
 
 from tratto_lab.training.config import FEATURES, Data, Optim, Run
 

@@ -1,4 +1,4 @@
-"""The damage finder that ships: the average of its second and third stage, batch statistics measured anew.
+"""The damage detector that ships: the average of its second and third stage, batch statistics measured anew.
 
 Ten minutes of one core. Weights of a run and of its continuation may be averaged (Wortsman et al. 2022); the batch
 statistics of an average must be measured again (Izmailov et al. 2018, "Averaging weights leads to wider optima"), which

@@ -1,4 +1,4 @@
-"""The damage finder's sixth stage with two more blocks that follow lines, further than those before. Some minutes.
+"""The damage detector's sixth stage with two more blocks that follow lines, further than those before. Some minutes.
 
 A scratch that crosses calm and busy places was found in the calm ones alone. The new blocks begin as nothing; two runs
 that are averaged later need the same beginning.

@@ -1,4 +1,4 @@
-"""The damage finder, seventh stage: scans without colour, more scratches, further along lines.
+"""The damage detector, seventh stage: scans without colour, more scratches, further along lines.
 
 An hour and a half of one core. Until here a picture lost its colour before it was damaged, and what shows in cracks was
 cream or brown in grey pictures, too. The network learnt to look for that, and found little in real prints turned to

@@ -1,4 +1,4 @@
-"""The damage finder, sixth stage: three times as many photographs.
+"""The damage detector, sixth stage: three times as many photographs.
 
 An hour and a half of one core. On photographs it was trained on the fifth stage is much better (scratches F1 0.74, on
 others 0.51), so what it lacks is other pictures: here landscapes of endless-sky-high-dpi

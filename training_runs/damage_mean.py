@@ -1,4 +1,4 @@
-"""The damage finder, ninth stage, which ships: the average of the sixth and the eighth. Some minutes; see there."""
+"""The damage detector, ninth stage, which ships: the average of the sixth and the eighth. Some minutes; see there."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The seventh stage of the damage finder once more, with other samples and stranger light, to be averaged with it."""
+"""The seventh stage of the damage detector once more, with other samples and stranger light, to be averaged with it."""
 
 from dataclasses import replace
 from pathlib import Path

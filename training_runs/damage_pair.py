@@ -1,4 +1,4 @@
-"""The damage finder, eighth stage: the average of two runs of the seventh, and larger crops.
+"""The damage detector, eighth stage: the average of two runs of the seventh, and larger crops.
 
 Some minutes. Weights of two runs from one beginning may be averaged (Wortsman et al. 2022, "Model soups"); the batch
 statistics of the average must be measured again (Izmailov et al. 2018, "Averaging weights leads to wider optima"),

@@ -1,4 +1,4 @@
-"""The damage finder, fifth stage: a kind that the picture as a whole does not show is ruled out everywhere in it.
+"""The damage detector, fifth stage: a kind that the picture as a whole does not show is ruled out everywhere in it.
 
 A little over an hour of one core. What says which kinds there are is trained harder, and the decoder with it.
 """

@@ -1,4 +1,4 @@
-"""The damage finder as a whole, its ImageNet features at a tenth of the rate, on larger crops. One core, 40 minutes."""
+"""The damage detector as a whole, its ImageNet features at a tenth of the rate, larger crops. One core, 40 minutes."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""The damage finder, tenth stage: more photographs, crops turned and stretched, damage that no longer stands upright.
+"""The damage detector, tenth stage: more photographs, crops turned and stretched, damage that no longer stands upright.
 
-An hour and a half of one core. Until here drips ran down and writing stood upright in every crop, whereas the finder
+An hour and a half of one core. Until here drips ran down and writing stood upright in every crop, whereas the detector
 also looks at a picture mirrored and upside down; and a crop showed its photograph as it is, or by right angles. Of the
 photographs, 192 more (a later edition of endless-sky-high-dpi; docs/learning.md) show forests, tunnels and trusses:
 many thin lines that are no scratches.

@@ -1,4 +1,4 @@
-"""The damage finder, eleventh stage: the average of the ninth and the tenth. Some minutes; see ``damage_pair.py``."""
+"""The damage detector, eleventh stage: the average of the ninth and the tenth. Some minutes; see ``damage_pair.py``."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The damage finder, fourth stage: told by the whole picture which kinds of damage it has.
+"""The damage detector, fourth stage: told by the whole picture which kinds of damage it has.
 
 From the average that shipped before, on larger crops, a third of the damage smaller than before. What is found worst is
 drawn most.

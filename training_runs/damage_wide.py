@@ -1,4 +1,4 @@
-"""The damage finder, third stage: blocks that follow thin damage, more kinds of pictures.
+"""The damage detector, third stage: blocks that follow thin damage, more kinds of pictures.
 
 One core, an hour and a half. The photographs are those of before, with ten of lomiri-wallpapers-16.04 and 30 textures
 and prints of ufoai-textures (``tratto data packages``, docs/learning.md). What is found worst is drawn most.

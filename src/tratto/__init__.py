@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         SaveOptions,
         Session,
         audit,
+        estimate_depth,
+        estimate_depth_confidence,
         find_faces,
         inspect,
         replay,
@@ -28,10 +30,11 @@ if TYPE_CHECKING:
         save,
         verify,
     )
-    from tratto.jobs.functions import recolor, repair, restore
+    from tratto.jobs.functions import enhance, recolor, repair, restore
     from tratto.jobs.lifting import lift
     from tratto.provenance.notary import Notary
     from tratto.provenance.trust import Trust
+    from tratto.tasks.enhance import EnhanceOptions
     from tratto.tasks.lift import LiftOptions
     from tratto.tasks.lift_photo import LiftPhotoOptions
     from tratto.tasks.recolor import RecolorOptions
@@ -46,6 +49,7 @@ _NAMES = {
     "tratto.core.result": ("Result",),
     "tratto.provenance.notary": ("Notary",),
     "tratto.provenance.trust": ("Trust",),
+    "tratto.tasks.enhance": ("EnhanceOptions",),
     "tratto.tasks.lift": ("LiftOptions",),
     "tratto.tasks.lift_photo": ("LiftPhotoOptions",),
     "tratto.tasks.recolor": ("RecolorOptions",),
@@ -53,14 +57,16 @@ _NAMES = {
     "tratto.tasks.repair": ("RepairOptions",),
     "tratto.tasks.restore": ("RestoreOptions",),
     "tratto.jobs": (
-        *("SaveOptions", "Session", "audit", "find_faces", "inspect", "replay", "revert", "save", "verify"),
+        *("SaveOptions", "Session", "audit", "estimate_depth", "estimate_depth_confidence", "find_faces", "inspect"),
+        *("replay", "revert", "save", "verify"),
     ),
     "tratto.jobs.lifting": ("lift",),
-    "tratto.jobs.functions": ("recolor", "reface", "repair", "restore"),
+    "tratto.jobs.functions": ("enhance", "recolor", "reface", "repair", "restore"),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 
 __all__ = [
+    "EnhanceOptions",
     "Image",
     "Inspection",
     "LiftOptions",
@@ -79,6 +85,9 @@ __all__ = [
     "Trust",
     "__version__",
     "audit",
+    "enhance",
+    "estimate_depth",
+    "estimate_depth_confidence",
     "find_faces",
     "inspect",
     "lift",

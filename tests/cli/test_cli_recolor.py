@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from tratto.cli.main import app
 
+ROOM = Path(__file__).parents[2] / "examples" / "room"
+
 
 def tratto(*arguments):
     result = CliRunner().invoke(app, [str(a) for a in arguments])
@@ -69,7 +71,7 @@ def test_a_texture_is_laid(folder):
     ("extra", "word"),
     [
         ((), "--color"),
-        (("--color", "#fff", "--swatch", "swatch.png"), "exactly one"),
+        (("--color", "#fff", "--texture", "swatch.png"), "exactly one"),
         (("--color", "sky"), "#rrggbb"),
         (("--color", "#fff", "--click", "3"), "--click"),
         (("--color", "#fff"), "--mask"),
@@ -184,3 +186,98 @@ def test_figures_are_those_of_the_picture_s_own_profile(tmp_path, name):
     asked = lab(np.array([[[0xB0, 0x3A, 0x2E]]], np.uint8), srgb_profile())[0, 0]
     seen = lab(np.ascontiguousarray(image.pixels), image.meta.icc)[wall].mean(axis=0)
     assert np.linalg.norm(seen - asked) <= 0.1
+
+
+# ------------------------------------------------------------------------------------------------ colours, light, notes
+
+
+@pytest.fixture
+def warm_room(tmp_path):
+    """A grey-blue wall between a white ceiling and a wooden floor, under lamps; the mask, and the light's colour."""
+    from tratto.imaging.color import linear_to_srgb
+
+    rng = np.random.default_rng(0)
+    light = 0.45 * np.array([1.0, 0.82, 0.55])
+    reflected = np.full((90, 120, 3), (0.2, 0.25, 0.35))
+    reflected[:25] = 0.8
+    reflected[70:] = (0.25, 0.14, 0.07)
+    shade = 0.8 + 0.2 * np.linspace(0, 1, 120)[None, :, None]
+    linear = reflected * light * shade * rng.normal(1, 0.01, (90, 120, 1))
+    Pil.fromarray(np.rint(255 * linear_to_srgb(np.clip(linear, 0, 1))).astype(np.uint8)).save(tmp_path / "room.png")
+    mask = np.zeros((90, 120), np.uint8)
+    mask[25:70] = 255
+    Pil.fromarray(mask).save(tmp_path / "mask.png")
+    return tmp_path, light
+
+
+def test_white_paint_in_a_warm_room_has_the_hue_of_its_white(warm_room):
+    import tratto
+    from tratto.imaging.color import srgb_to_lab
+    from tratto.imaging.paint import circular_difference
+
+    folder, _ = warm_room
+    # the picture is drawn without light that goes from wall to wall
+    options = {"color": "white", "match": "paint", "bounce": 0.0}
+    result = tratto.recolor(folder / "room.png", mask=folder / "mask.png", **options)
+    labs = [
+        srgb_to_lab(result.image.pixels[rows, 30:90] / 255.0).reshape(-1, 3).mean(0)
+        for rows in (slice(35, 60), slice(5, 20))
+    ]
+    hues = [np.degrees(np.arctan2(lab[2], lab[1])) for lab in labs]
+    assert circular_difference(*hues) < 5
+    assert min(np.hypot(*lab[1:]) for lab in labs) > 12
+
+
+@pytest.mark.parametrize("light", [(1, 1, 1), (1.3, 1, 0.6), (0.97, 1, 1.05)])
+def test_the_light_of_a_room_is_that_of_its_bright_neutral_surfaces(light):
+    from tratto.imaging.repaint.reflections import light_color
+
+    rng = np.random.default_rng(1)
+    white = rng.uniform(0.6, 0.7, (400, 1)) * np.array(light)
+    wood = rng.uniform(0.1, 0.2, (2000, 1)) * np.array([1, 0.5, 0.2]) * light
+    found = light_color(np.concatenate([white, wood]))
+    np.testing.assert_allclose(found / found[1], light, rtol=0.02)
+    # nothing bright that a lamp explains: green and violet
+    odd = np.concatenate([rng.uniform(0.5, 0.7, (500, 1)) * c for c in ([[0.3, 1, 0.3]], [[1, 0.3, 1]])])
+    np.testing.assert_array_equal(light_color(odd), 1)
+
+
+@pytest.mark.parametrize(("color", "noted"), [("#f4f1ea", True), ("#506070", False)])
+def test_contrast_that_is_given_up_is_told(color, noted):
+    import tratto
+
+    room, mask = (Pil.open(ROOM / name).resize((180, 135)) for name in ("room.jpg", "room_wall.png"))
+    result = tratto.recolor(room, mask=mask, color=color)
+    given_up = result.records[0].scores["contrast_given_up"]
+    assert (given_up >= 0.2) == noted
+    assert any("--match paint" in w and f"{100 * given_up:.0f} %" in w for w in result.warnings) == noted
+
+
+def test_several_colors_in_one_run(warm_room):
+    folder, _ = warm_room
+    Pil.new("RGB", (4, 4), (200, 30, 30)).save(folder / "red.png")
+    line = ["recolor", str(folder / "room.png"), "--mask", str(folder / "mask.png")]
+    several = [*line, "--color", "NavajoWhite", "--color", "#506070", "--swatch", str(folder / "red.png")]
+    done = CliRunner().invoke(app, [*several, "-o", str(folder / "out"), "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert [o["output"].split("/")[-2] for o in told] == ["NavajoWhite", "506070", "red"]
+    asked = [o["steps"][0]["params"]["color"] for o in told]
+    np.testing.assert_allclose(np.array(asked) * 255, [(255, 222, 173), (80, 96, 112), (200, 30, 30)], atol=1e-6)
+    for wrong in (["-o", str(folder / "one.png")], ["-o", str(folder / "new"), "--color", "no-such"]):
+        assert CliRunner().invoke(app, [*several, *wrong]).exit_code == 2
+    assert not (folder / "new").exists()
+
+
+def test_the_report_shows_the_colors(warm_room):
+    folder, _ = warm_room
+    line = ["recolor", str(folder / "room.png"), "--mask", str(folder / "mask.png"), "--color", "#506070"]
+    assert CliRunner().invoke(app, [*line, "-o", str(folder)], catch_exceptions=False).exit_code == 4
+    assert CliRunner().invoke(app, [*line, "-o", str(folder / "out")]).exit_code == 0
+    receipt = json.loads((folder / "out/room.tratto/receipt.json").read_text())
+    page = (folder / "out/room.tratto/report.html").read_text()
+    scores = receipt["steps"][0]["scores"]
+    assert page.count("#506070") >= 2
+    assert f"{scores['seen_lab_distance']:.2f} (CIE 1976)" in page
+    assert f"{scores['seen_delta_e_2000']:.2f} (CIEDE2000)" in page
+    assert 'alt="The colour as seen"' in page

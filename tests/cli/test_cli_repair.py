@@ -144,16 +144,16 @@ def test_wrong_drawings_are_told_in_one_line(photo, tmp_path, options, words):
 
 
 def test_find_proposes_masks_or_says_what_is_missing(photo, tmp_path, monkeypatch):
-    import tratto.providers.damage as finder
+    import tratto.providers.damage as detector
 
     def scratched(self, rgb, kinds=()):
-        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
-        chances["scratch"][20:23, 5:60] = 0.96
-        chances["stain"][50:60, 50:60] = 0.4
-        chances["stain"][55, 55] = 0.9  # sure enough for a threshold of 0.3, not for one of 0.5
-        return chances
+        probabilities = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
+        probabilities["scratch"][20:23, 5:60] = 0.96
+        probabilities["stain"][50:60, 50:60] = 0.4
+        probabilities["stain"][55, 55] = 0.9  # sure enough for a threshold of 0.3, not for one of 0.5
+        return probabilities
 
-    monkeypatch.setattr(finder.NetworkDetector, "find", scratched)
+    monkeypatch.setattr(detector.NetworkDetector, "find", scratched)
     done = run.invoke(app, ["mask", "find", str(photo), "-o", str(tmp_path / "found"), "--json"])
     assert done.exit_code == 0, done.output
     assert sorted(p.name for p in (tmp_path / "found").iterdir()) == ["all.png", "scratch.png"]
@@ -171,14 +171,14 @@ def test_find_proposes_masks_or_says_what_is_missing(photo, tmp_path, monkeypatc
 
 
 def test_find_removes_no_input_and_nothing_before_it_can_write(photo, tmp_path, monkeypatch):
-    import tratto.providers.damage as finder
+    import tratto.providers.damage as detector
 
     def scratched(self, rgb, kinds=()):
-        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
-        chances["scratch"][20:23, 5:60] = 0.97
-        return chances
+        probabilities = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
+        probabilities["scratch"][20:23, 5:60] = 0.97
+        return probabilities
 
-    monkeypatch.setattr(finder.NetworkDetector, "find", scratched)
+    monkeypatch.setattr(detector.NetworkDetector, "find", scratched)
     folder = tmp_path / "masks"
     folder.mkdir()
     picture = folder / "crack.png"  # a picture that is called as a mask would be
@@ -206,12 +206,12 @@ def test_find_removes_no_input_and_nothing_before_it_can_write(photo, tmp_path, 
 
 
 def test_a_folder_in_the_way_of_a_mask_is_seen_before_any_mask_is_replaced(photo, tmp_path, monkeypatch):
-    import tratto.providers.damage as finder
+    import tratto.providers.damage as detector
 
     def folds(self, rgb, kinds=()):
-        return {name: np.full(rgb.shape[:2], name == "fold", np.float32) for name in (*finder.CLASSES, "any")}
+        return {name: np.full(rgb.shape[:2], name == "fold", np.float32) for name in (*detector.CLASSES, "any")}
 
-    monkeypatch.setattr(finder.NetworkDetector, "find", folds)
+    monkeypatch.setattr(detector.NetworkDetector, "find", folds)
     (tmp_path / "found" / "all.png").mkdir(parents=True)
     (tmp_path / "found" / "fold.png").write_bytes(b"mine")
     done = run.invoke(app, ["mask", "find", str(photo), "-o", str(tmp_path / "found"), "--overwrite"])
@@ -229,18 +229,18 @@ def test_what_only_an_own_model_has_is_refused_without_one(photo, tmp_path, opti
 
 
 def test_kinds_that_a_person_sees_are_told_to_the_finder(photo, tmp_path, monkeypatch):
-    import tratto.providers.damage as finder
+    import tratto.providers.damage as detector
 
     told = []
 
     def listening(self, rgb, kinds=()):
         told.append(tuple(kinds))
-        return {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
+        return {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
 
     command = ["mask", "find", str(photo), "-o", str(tmp_path / "found"), "--kind", "scratch"]
     assert run.invoke(app, [*command, "--kind", "hole"]).exit_code == 2
     assert not (tmp_path / "found").exists()
-    monkeypatch.setattr(finder.NetworkDetector, "find", listening)
+    monkeypatch.setattr(detector.NetworkDetector, "find", listening)
     assert run.invoke(app, [*command, "--kind", "fold"]).exit_code == 0
     assert told == [("scratch", "fold")]
     mine = run.invoke(app, [*command, "--model", "mine.onnx"])
@@ -249,9 +249,9 @@ def test_kinds_that_a_person_sees_are_told_to_the_finder(photo, tmp_path, monkey
 
 
 def test_find_without_weights_is_unavailable(photo, tmp_path, monkeypatch):
-    import tratto.providers.damage as finder
+    import tratto.providers.damage as detector
 
-    monkeypatch.setattr(finder, "CARD", "no-such-network")
+    monkeypatch.setattr(detector, "CARD", "no-such-network")
     done = run.invoke(app, ["mask", "find", str(photo), "-o", str(tmp_path / "found")])
     assert done.exit_code == 5
     assert "tratto mask draw" in done.output
@@ -356,19 +356,19 @@ def test_a_folder_of_masks_for_other_pictures_is_no_folder_of_classes(photo, tmp
 
 
 def found_by_a_network(monkeypatch):
-    import tratto.providers.damage as finder
+    import tratto.providers.damage as detector
 
     def scratched(self, rgb, kinds=()):
-        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
-        chances["scratch"][20:23, 5:60] = 0.6
-        chances["scratch"][21, 30] = 0.97
-        chances["crack"][20:23, 5:60] = 0.9
-        return chances
+        probabilities = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
+        probabilities["scratch"][20:23, 5:60] = 0.6
+        probabilities["scratch"][21, 30] = 0.97
+        probabilities["crack"][20:23, 5:60] = 0.9
+        return probabilities
 
     model = {"id": "tratto-damage", "sha256": "0" * 64, "licence": "Apache-2.0", "commercial_use": True}
-    monkeypatch.setattr(finder.NetworkDetector, "find", scratched)
+    monkeypatch.setattr(detector.NetworkDetector, "find", scratched)
     monkeypatch.setattr(
-        finder, "detector_facts", lambda info: {"provider": "tratto", "library": "onnxruntime 1", "models": [model]}
+        detector, "detector_facts", lambda info: {"provider": "tratto", "library": "onnxruntime 1", "models": [model]}
     )
 
 
@@ -443,10 +443,10 @@ def test_find_with_a_yolo_model_of_ones_own(tmp_path):
     assert run.invoke(app, [*line, "--score", "0.95"]).exit_code == 0
     assert values(tmp_path / "weak" / "all.png").max() == 0
     from tratto.core.errors import OptionError
-    from tratto_lab.evaluation.damage import DamagePlan, evaluate_damage, yolo_finder
+    from tratto_lab.evaluation.damage import DamagePlan, evaluate_damage, yolo_detector
 
     with pytest.raises(OptionError, match=r"mine\.onnx cannot be told"):
-        evaluate_damage(tmp_path, yolo_finder(model), DamagePlan(told=True))
+        evaluate_damage(tmp_path, yolo_detector(model), DamagePlan(told=True))
 
 
 def test_models_that_cannot_be_used_are_told(photo, tmp_path):
@@ -518,7 +518,7 @@ def test_a_caption_that_is_too_long_is_not_told_whole(photo, tmp_path):
 
 
 def test_damage_is_looked_for_in_the_upright_picture(tmp_path, monkeypatch):
-    import tratto.providers.damage as finder
+    import tratto.providers.damage as detector
     from tratto.imaging.opening import open_picture
     from tratto.jobs import Job
     from tratto.tasks.masks import find_masks
@@ -532,11 +532,11 @@ def test_damage_is_looked_for_in_the_upright_picture(tmp_path, monkeypatch):
 
     def corner(self, rgb, kinds=()):
         seen.append(rgb.shape[:2])
-        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
-        chances["scratch"][:5, :8] = 0.97  # the upper left of what a viewer shows
-        return chances
+        probabilities = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
+        probabilities["scratch"][:5, :8] = 0.97  # the upper left of what a viewer shows
+        return probabilities
 
-    monkeypatch.setattr(finder.NetworkDetector, "find", corner)
+    monkeypatch.setattr(detector.NetworkDetector, "find", corner)
     image = open_picture(tmp_path / "turned.png")
     masks, _ = find_masks(image, 0.5, Job().services())
     assert seen == [(60, 40)]
@@ -563,20 +563,20 @@ def test_masks_of_a_folder_are_what_repair_takes(photo, tmp_path, monkeypatch):
         shown, was = np.asarray(opened), np.asarray(before.convert("RGB"))
     assert (shown != was).any(axis=2).sum() == 3 * 55
     (scans / "broken.png").unlink()
-    line = ["repair", str(scans), "-o", str(tmp_path / "out"), "--mask", str(tmp_path / "masks"), "--keep-ending"]
+    line = ["repair", str(scans), "-o", str(tmp_path / "out"), "--mask", str(tmp_path / "masks"), "--keep-extension"]
     done = run.invoke(app, [*line, "--method", "plate"])
     assert done.exit_code == 0, done.output
     assert len(list((tmp_path / "out").rglob("two.*.png"))) == 2
 
 
 def test_nothing_found_means_nothing_written(photo, tmp_path, monkeypatch):
-    import tratto.providers.damage as finder
+    import tratto.providers.damage as detector
     from tratto.tasks.masks import NOTHING
 
     def clean(self, rgb, kinds=()):
-        return {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
+        return {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
 
-    monkeypatch.setattr(finder.NetworkDetector, "find", clean)
+    monkeypatch.setattr(detector.NetworkDetector, "find", clean)
     masks, out = tmp_path / "masks", tmp_path / "out"
     done = run.invoke(app, ["mask", "find", str(photo), "-o", str(masks)])
     assert done.exit_code == 0
@@ -589,18 +589,18 @@ def test_nothing_found_means_nothing_written(photo, tmp_path, monkeypatch):
 
 
 def test_found_masks_grow_by_their_rim_unless_told(tmp_path, monkeypatch):
-    import tratto.providers.damage as finder
+    import tratto.providers.damage as detector
 
     picture = np.full((120, 160, 3), 90, np.uint8)
     picture[50:62] = 200
     Pil.fromarray(picture).save(tmp_path / "print.png")
 
     def tight(self, rgb, kinds=()):
-        chances = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*finder.CLASSES, "any")}
-        chances["fold"][53:59, 20:140] = 0.97
-        return chances
+        probabilities = {name: np.zeros(rgb.shape[:2], np.float32) for name in (*detector.CLASSES, "any")}
+        probabilities["fold"][53:59, 20:140] = 0.97
+        return probabilities
 
-    monkeypatch.setattr(finder.NetworkDetector, "find", tight)
+    monkeypatch.setattr(detector.NetworkDetector, "find", tight)
     for given, least, most in (([], 10 * 120, 16 * 130), (["--grow", "0"], 6 * 120, 6 * 120)):
         out = tmp_path / f"out{len(given)}"
         line = ["repair", str(tmp_path / "print.png"), "-o", str(out), "--mask", "auto", "--method", "plate", *given]

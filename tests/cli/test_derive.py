@@ -12,7 +12,7 @@ from PIL import Image as Pil
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from tratto.cli.derive import command_of, read_request
+from tratto.cli.derive import command_of, each_of, read_request
 from tratto.cli.main import app
 from tratto.core.options import BadOptions, TaskOptions, option
 from tratto.tasks import TASKS, Input, Task
@@ -49,7 +49,7 @@ BAD = {
     ],
     "recolor": [
         (["--mask", "m.png"], "--color, --swatch and --texture"),
-        (["--mask", "m.png", "--color", "#fff", "--swatch", "s.png"], "--color, --swatch and --texture"),
+        (["--mask", "m.png", "--color", "#fff", "--texture", "s.png"], "--color, --swatch and --texture"),
         (["--color", "#fff"], "--mask, or --click"),
         (["--color", "#fff", "--mask", "m.png", "--click", "1,2"], "--mask and --click"),
         (["--color", "sky", "--mask", "m.png"], "--color"),
@@ -94,17 +94,19 @@ def test_what_a_line_without_options_asks_for_is_the_defaults(task):
     command = get_command(app).get_command(None, task.name)
     context = command.make_context(task.name, ["a.png", "-o", "out"])
     given = {p.name: context.params[p.name] for p in command.params}
-    given |= {"color": "#ffffff", "click": None} if task.name == "recolor" else {}
+    given |= {"color": ["#ffffff"], "click": None} if task.name == "recolor" else {}
     # consent is no default
     given |= {"character": ["c.png"], "consent": "A. Person"} if task.name == "reface" else {}
-    mask = {"restore": None, "repair": ["m.png"], "recolor": "m.png", "reface": None}[task.name]
-    asked = read_request(task, given | {"mask": mask}, None)
+    masked = any(item.role == "mask" for item in task.inputs)
+    mask = {"repair": ["m.png"], "recolor": "m.png"}.get(task.name)
+    (given,) = each_of(task, given | ({"mask": mask} if masked else {}))
+    asked = read_request(task, given, None)
     wanted = {"recolor": {"color": "#fff"}, "reface": {"consent": "A. Person"}}.get(task.name, {})
     assert asked.options == task.model(**wanted)
     assert (asked.save.format, asked.save.quality, asked.save.keep_original) == ("auto", 95, True)
     assert (asked.limits.output_pixels, asked.limits.minutes) == (400_000_000, 60.0)
     assert (asked.run.page, asked.run.sign, asked.run.ledger, asked.run.forensic) == (None, "auto", None, False)
-    assert asked.inputs["mask"] == (("m.png",) if task.name == "repair" else mask)
+    assert asked.inputs.get("mask") == (("m.png",) if task.name == "repair" else mask)
 
 
 def test_what_a_line_asks_for():

@@ -11,6 +11,7 @@ from PIL import Image as Pil
 import tratto
 
 COUNT = 12
+JOURNAL = ".tratto-journal.jsonl"
 
 
 def command(folder, *extra):
@@ -52,11 +53,13 @@ def test_ctrl_c_leaves_only_complete_results(tmp_path):
     assert "interrupted" in err
     assert "Traceback" not in err
     assert 1 <= len(made) < COUNT
-    assert not [p.name for p in out.iterdir() if p.name.startswith(".")]
+    assert {p.name for p in out.iterdir() if p.name.startswith(".")} == {JOURNAL}
     for stem in made:
         assert tratto.verify(out / f"{stem}.png").word == "authentic"
     assert subprocess.run(command(tmp_path, "--skip-existing"), capture_output=True, check=False).returncode == 0
-    assert sorted(p.name for p in out.iterdir()) == sorted(f"{k}.{e}" for k in range(COUNT) for e in ("png", "tratto"))
+    assert sorted({p.name for p in out.iterdir()} - {JOURNAL}) == sorted(
+        f"{k}.{e}" for k in range(COUNT) for e in ("png", "tratto")
+    )
 
 
 def test_what_a_killed_run_leaves_is_tidied_up_by_the_next(tmp_path):
@@ -73,8 +76,10 @@ def test_what_a_killed_run_leaves_is_tidied_up_by_the_next(tmp_path):
         running.kill()
         running.wait()
     assert running.returncode == -signal.SIGKILL
-    assert [p for p in out.iterdir() if p.name.startswith(".")]
+    assert list(out.glob(".*.part"))
     assert subprocess.run(command(tmp_path, "--skip-existing"), capture_output=True, check=False).returncode == 0
-    assert sorted(p.name for p in out.iterdir()) == sorted(f"{k}.{e}" for k in range(3) for e in ("png", "tratto"))
+    assert sorted({p.name for p in out.iterdir()} - {JOURNAL}) == sorted(
+        f"{k}.{e}" for k in range(3) for e in ("png", "tratto")
+    )
     for k in range(3):
         assert tratto.verify(out / f"{k}.png").word == "authentic"

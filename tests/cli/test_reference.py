@@ -27,4 +27,4 @@ def test_every_option_stands_in_the_page():
             assert f"`{entry.flag}` |" in page, entry.name
     for task in TASKS:
         for item in task.inputs[1:]:
-            assert f"| `--{item.role}` | `{item.role}` |" in page
+            assert f"| `{item.flag}` | `{item.role}` |" in page

@@ -24,7 +24,7 @@ from tratto.core.options import (
     parameter,
     with_names,
 )  # fmt: skip
-from tratto.imaging.masks import DAMAGE_CHANCE
+from tratto.imaging.masks import DAMAGE_PROBABILITY
 from tratto.jobs.options import ENDINGS, FORMATS
 from tratto.tasks import TASKS
 
@@ -143,4 +143,4 @@ def test_what_text_becomes():
 
 
 def test_the_least_chance_of_a_proposed_mask_is_the_detectors():
-    assert TASKS[1].model().threshold == DAMAGE_CHANCE
+    assert TASKS[1].model().threshold == DAMAGE_PROBABILITY

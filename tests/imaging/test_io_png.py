@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from tratto.core.errors import CorruptPicture, InputError, PictureTooLarge
 from tratto.core.image import ColorMode, Image, Metadata
-from tratto.imaging.io import Limits, count_pages, digest, encode_png16_gray, read_image, write_image
+from tratto.imaging.io import Limits, count_pages, digest, encode_png16_gray, notes_of, read_image, write_image
 from tratto.imaging.io.png_read import dpi_from_metre, metre_from_dpi
 from tratto.imaging.io.png_write import filter_rows
 
@@ -399,3 +399,44 @@ def test_pillow_reads_what_is_written(tmp_path):
             assert seen.mode == mode
             assert np.array_equal(np.asarray(seen), pixels)
             assert seen.text == {"k": "v"}
+
+
+FRAME = struct.pack(">IIIIIHHBB", 0, 4, 4, 0, 0, 1, 1, 0, 0)
+BROKEN = {
+    "a profile that is no stream": chunk(b"iCCP", b"p\0\0nothing"),
+    "a profile cut short": chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(999))[:-3]),
+    "a profile packed in an unknown way": chunk(b"iCCP", b"p\0\1" + zlib.compress(bytes(999))),
+    "a text that is no stream": chunk(b"zTXt", b"k\0\0nothing"),
+    "an international text that is no stream": chunk(b"iTXt", b"k\0\1\0\0\0nothing"),
+    "an international text without fields": chunk(b"iTXt", b"k\0\1"),
+    "a check sum": chunk(b"tEXt", b"k\0abc")[:-1] + b"?",
+    "frames that nothing announces": chunk(b"fcTL", FRAME),
+    "a frame outside the picture that nothing announces": chunk(b"fcTL", FRAME.replace(b"\4", b"\x44")),
+    "data of frames that nothing announces": chunk(b"fdAT", bytes(4) + zlib.compress(bytes(20))),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_a_broken_block_is_lost_and_not_the_picture(broken):
+    out = io.BytesIO()
+    Pillow.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(out, "PNG")
+    data = out.getvalue()
+    at = data.index(b"IDAT") - 4
+    image = read_image(data[:at] + broken + data[at:])
+    np.testing.assert_array_equal(image.pixels, np.arange(48).reshape(4, 4, 3))
+    assert image.meta.icc is None
+    assert image.meta.text == ()
+    assert len(notes_of(image)) == 1
+    assert count_pages(data[:at] + broken + data[at:]) == 1
+
+
+@pytest.mark.parametrize(("color", "key"), [(0, (0x0105,)), (2, (0x0101, 0x7F02, 0x0203))])
+def test_a_colour_key_is_cut_to_the_depth(color, key):
+    channels = len(key)
+    pixels = np.full((4, 4, channels), 200, np.uint8)
+    pixels[:2] = [k & 255 for k in key]
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    head = struct.pack(">IIBBBBB", 4, 4, 8, color, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"tRNS", struct.pack(f">{channels}H", *key))
+    alpha = read_image(data + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")).alpha
+    np.testing.assert_array_equal(alpha, [[0] * 4] * 2 + [[255] * 4] * 2)

@@ -26,7 +26,7 @@ def test_lab_color_comes_back_as_lab():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "#12345", "blue", "rgb(1,2)", "rgb(300,0,0)", "rgb(-1,0,0)", "lab(50, 200, 0)", "lab(a,b,c)", "lab(nan,0,0)"],
+    ["", "#12345", "bleu", "rgb(1,2)", "rgb(300,0,0)", "rgb(-1,0,0)", "lab(50, 200, 0)", "lab(a,b,c)", "lab(nan,0,0)"],
 )
 def test_what_is_no_color_is_refused(text):
     with pytest.raises(OptionError):
@@ -47,3 +47,15 @@ def test_dominant_color_by_each_method():
 @pytest.mark.parametrize(("a", "b", "want"), [(10, 350, 20), (350, 10, 20), (0, 180, 180), (-90, 90, 180), (725, 5, 0)])
 def test_hue_goes_round(a, b, want):
     assert circular_difference(a, b) == pytest.approx(want)
+
+
+def test_names_of_css_mean_their_colors_whoever_asked_before():
+    from PIL import ImageColor
+
+    ImageColor.getrgb("NavajoWhite")  # Pillow keeps what it has parsed in another form
+    for _ in range(2):
+        assert parse_color(" NavajoWhite ") == (1.0, 222 / 255, 173 / 255)
+    assert parse_color("rebeccapurple") == parse_color("#663399")
+    for wrong in ("nowhite", "", "transparent"):
+        with pytest.raises(OptionError):
+            parse_color(wrong)

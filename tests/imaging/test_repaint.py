@@ -6,7 +6,7 @@ import pytest
 from tratto.core.errors import OptionError
 from tratto.imaging.color import linear_to_srgb, srgb_to_lab, srgb_to_linear
 from tratto.imaging.paint import parse_color
-from tratto.imaging.repaint import Painter, Wish, fit_wall, look_at_wall
+from tratto.imaging.repaint import Painter, RepaintTarget, fit_wall, look_at_wall
 from tratto.imaging.texture import Tile, homography
 
 OLD = np.array([0.55, 0.48, 0.36], np.float32)
@@ -31,7 +31,7 @@ def room(mask=None):
 
 def wish(code, match="seen", **more):
     rgb = np.array(parse_color(code))
-    return Wish(srgb_to_linear(rgb).astype(np.float32), np.asarray(srgb_to_lab(rgb)), match, **more)
+    return RepaintTarget(srgb_to_linear(rgb).astype(np.float32), np.asarray(srgb_to_lab(rgb)), match, **more)
 
 
 def run(picture, mask, wanted):
@@ -113,7 +113,7 @@ def test_a_texture_lies_under_the_light_and_its_mean_is_met():
     rgb = rng.integers(90, 200, (16, 16, 3)).astype(np.uint8)
     tile = Tile.of(rgb, homography([(0, 0), (119, 0), (119, 89), (0, 89)], 5, 4))
     lab = np.asarray(srgb_to_lab(rgb / 255)).reshape(-1, 3).mean(axis=0)
-    _, done = run(picture, mask, Wish(tile.mean, lab, "seen", tile=tile, bounce=0.0))
+    _, done = run(picture, mask, RepaintTarget(tile.mean, lab, "seen", tile=tile, bounce=0.0))
     mean = srgb_to_lab(linear_to_srgb(np.clip(done.values, 0, 1))).reshape(-1, 3).mean(axis=0)
     assert np.linalg.norm(mean - lab) < 0.4
     y, x = np.mgrid[0:90, 0:120].astype(np.float32)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tratto.core.errors import OptionError
-from tratto.imaging.tiling import TileJob, TileSpec, on_grid, plan_cores, reflect_index, run_tiled
+from tratto.imaging.tiling import WHOLE, TileJob, TileSpec, on_grid, plan_cores, reflect_index, run_tiled
 
 
 def tiled(picture, spec, process):
@@ -43,7 +43,7 @@ def test_untile_of_tile_is_the_picture(h, w, tile, overlap, multiple, scale, bor
     def process(t):
         assert t.shape[0] % multiple == 0
         assert t.shape[1] % multiple == 0
-        assert max(t.shape[:2]) <= spec.tile
+        assert max(t.shape[:2]) <= spec.tile or t.shape[0] * t.shape[1] <= WHOLE * spec.tile**2
         sizes.add(t.shape)
         assert len(sizes) == 1
         return np.repeat(np.repeat(t, scale, 0), scale, 1)
@@ -84,6 +84,12 @@ def test_a_picture_that_fits_is_shown_whole_and_once():
     assert [t.shape for t in seen[1:]] == [(64, 88, 3)]
 
 
+@pytest.mark.parametrize(("size", "tiles"), [((1100, 1100), 1), ((640, 1900), 1), ((1150, 1150), 4)])
+def test_a_picture_a_little_over_a_tile_is_not_cut_into_four(size, tiles):
+    cuts = plan_cores(*size, TileSpec(1024, 108, 4, border=16))
+    assert len(cuts[0].cores) * len(cuts[1].cores) == tiles
+
+
 def test_only_the_border_is_reflected():
     """Without one, a constant picture darkens at its edge under a filter that takes what lies outside for black."""
     white = np.ones((90, 70, 3), np.float32)
@@ -121,9 +127,9 @@ def test_reflection_repeats_no_edge_sample():
 )
 def test_cores_partition_the_picture_and_keep_the_grid(length, overlap, border, multiple, core):
     spec = TileSpec(2 * overlap + core + 2 * multiple, overlap, multiple, border=min(border, overlap))
-    cut, _ = plan_cores(length, 333, spec)
+    cut, other = plan_cores(length, 333, spec)
     parts, ov = cut.cores, spec.padded_overlap
-    assert cut.side <= spec.tile
+    assert cut.side <= spec.tile or cut.side * other.side <= WHOLE * spec.tile**2
     assert cut.side % multiple == 0
     assert parts[0][0] == 0
     assert parts[-1][1] == length

@@ -291,8 +291,8 @@ def test_a_sheet_comes_along_and_statements_stand_in_the_receipt(photo, tmp_path
 @pytest.mark.parametrize(("step", "output", "name"), [(Lift(), "scene", "model.ply"), (Cut(64), "picture", "cut.png")])
 def test_such_results_are_signed_and_recorded(photo, tmp_path, monkeypatch, step, output, name):
     pytest.importorskip("c2pa")
-    from tratto.provenance import keys, standalone
-    from tratto.provenance.ledger import Ledger
+    from tratto.ledger import Ledger, keys
+    from tratto.provenance import standalone
     from tratto.provenance.notary import Notary
 
     monkeypatch.setenv("TRATTO_KEYS", str(tmp_path / "keys"))

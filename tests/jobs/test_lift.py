@@ -89,6 +89,28 @@ def test_refining_by_restore_is_measured(tmp_path, views):
     assert scores["held_out_psnr"] > scores["before_refining_psnr"] - 0.5
 
 
+def test_refining_by_a_model_is_said(tmp_path, views):
+    pytest.importorskip("diffusers")
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    import tiny_diffusion
+
+    base, fast = tiny_diffusion.write_lightning(tmp_path / "models")
+    control = tiny_diffusion.write_controlnet(tmp_path / "models", base)
+    folders = {"model": str(base), "lightning": str(fast), "controlnet": str(control)}
+    write_transforms(tmp_path / "ball", views)
+    few = {**FEW, "steps": 20, "refine": 1, "enhancer": "sdxl-lightning", "enhancer_params": folders}
+    made = lift_folder(Session(), tmp_path / "ball", tmp_path / "out", LiftOptions(**few))
+    record = made.result.records[-1]
+    assert record.generative
+    assert record.models[0].id == "tiny-sdxl-base"
+    assert record.scores["enhanced_change"] > 0.001
+    assert str(tmp_path) not in (made.saved.bundle / "receipt.json").read_text()
+    verdict = tratto.verify(made.saved.output)
+    assert verdict.word == "authentic", verdict.reasons
+    with pytest.raises(UnavailableError):
+        lift_folder(Session(), tmp_path / "ball", tmp_path / "o2", LiftOptions(**{**few, "enhancer_params": {}}))
+
+
 def test_a_run_that_was_killed_goes_on(tmp_path, views):
     write_transforms(tmp_path / "ball", views)
     options = LiftOptions(**{**FEW, "steps": 150})

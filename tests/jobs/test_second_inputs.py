@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import tratto
 from tratto.cli.main import app
 from tratto.core.errors import OptionError, ReceiptError
-from tratto.provenance.seal import hash_file
+from tratto.core.hashing import hash_file
 
 
 def run(*line):
@@ -141,7 +141,7 @@ def test_a_folder_of_rooms_gets_one_wallpaper(folder):
 
 def test_a_texture_that_was_not_given_is_asked_for(folder):
     options = tratto.RecolorOptions(texture="texture")
-    with pytest.raises(OptionError, match="--texture"):
+    with pytest.raises(OptionError, match="texture"):
         tratto.recolor(folder / "room.png", options, mask=folder / "wall.png")
     paper = folder / "paper.jpg"
     assert tratto.recolor(folder / "room.png", options, mask=folder / "wall.png", texture=paper).inputs["texture"]

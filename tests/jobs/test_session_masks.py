@@ -5,9 +5,9 @@ import pytest
 from PIL import Image as Pil
 
 import tratto
+from tratto.core import canonical
 from tratto.core.errors import InputError, OptionError
 from tratto.jobs import Session
-from tratto.provenance import canonical
 from tratto.tasks.masks import class_masks, open_masks
 
 
@@ -80,7 +80,7 @@ def test_a_mask_that_was_exchanged_is_told(photo, tmp_path):
 
 
 def test_a_receipt_that_counts_other_pixels_is_told_even_if_it_is_sealed_again(photo, tmp_path):
-    from tratto.provenance.receipt import FileFacts
+    from tratto.core.hashing import FileFacts
     from tratto.provenance.seal import build_seal, read_seal
 
     path, folder = photo

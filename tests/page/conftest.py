@@ -1,6 +1,10 @@
 """A real browser for the web page; without one, or without Playwright, these tests are skipped and say why."""
 
+import os
+import re
 import shutil
+import subprocess
+import sys
 from importlib import resources
 from urllib.parse import urlparse
 
@@ -18,7 +22,9 @@ def browser():
         pytest.skip("no Chromium on this machine: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
         # where the tests run as root, as in a container, Chromium has no sandbox
-        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        # WebGL without a GPU
+        drawn = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
+        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", *drawn])
         yield opened
         opened.close()
 
@@ -50,3 +56,48 @@ def modules(tab):
     tab.route("http://page.test/**", answer)
     tab.goto("http://page.test/")
     return tab
+
+
+@pytest.fixture(scope="module")
+def link(tmp_path_factory, browser):
+    """The address of a server; its one-time link has been opened by :func:`context`."""
+    pytest.importorskip("fastapi", reason="needs the extra 'server'")
+    folder = tmp_path_factory.mktemp("served")
+    line = [sys.executable, "-m", "tratto.cli.main", "serve", "--port", "0", "--no-open", "--data", str(folder)]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    try:
+        for told in process.stdout:
+            if found := re.search(r"http://\S+/start/\S+", told):
+                break
+        yield found[0]
+    finally:
+        process.terminate()
+        process.wait(20)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser, link):
+    opened = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    opened.add_init_script("window.print = () => { window.printings = (window.printings ?? 0) + 1; };")
+    first = opened.new_page()
+    first.goto(link)
+    first.wait_for_selector(".drop")
+    first.close()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def served(context, link):
+    """A page that has access, and fails the test where its scripts fail or break the policy."""
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    wrong = []
+    page.on("pageerror", lambda e: wrong.append(str(e)))
+    page.on("console", lambda m: wrong.append(m.text) if m.type == "error" and "status of" not in m.text else None)
+    page.goto(link.partition("/start/")[0] + "/")
+    page.wait_for_selector(".drop")
+    yield page
+    page.close()
+    assert wrong == []

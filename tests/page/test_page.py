@@ -3,10 +3,7 @@
 import hashlib
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -17,48 +14,9 @@ from PIL import Image as Pil
 pytest.importorskip("fastapi", reason="needs the extra 'server'")
 
 
-@pytest.fixture(scope="module")
-def link(tmp_path_factory, browser):
-    """The address of a server; its one-time link has been opened by :func:`context`."""
-    folder = tmp_path_factory.mktemp("served")
-    line = [sys.executable, "-m", "tratto.cli.main", "serve", "--port", "0", "--no-open", "--data", str(folder)]
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
-    try:
-        for told in process.stdout:
-            if found := re.search(r"http://\S+/start/\S+", told):
-                break
-        yield found[0]
-    finally:
-        process.terminate()
-        process.wait(20)
-        process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def context(browser, link):
-    opened = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    opened.add_init_script("window.print = () => { window.printings = (window.printings ?? 0) + 1; };")
-    first = opened.new_page()
-    first.goto(link)
-    first.wait_for_selector(".drop")
-    first.close()
-    yield opened
-    opened.close()
-
-
 @pytest.fixture
-def tab(context, link):
-    """A page that has access, and fails the test where its scripts fail or break the policy."""
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    wrong = []
-    page.on("pageerror", lambda e: wrong.append(str(e)))
-    page.on("console", lambda m: wrong.append(m.text) if m.type == "error" and "status of" not in m.text else None)
-    page.goto(link.partition("/start/")[0] + "/")
-    page.wait_for_selector(".drop")
-    yield page
-    page.close()
-    assert wrong == []
+def tab(served):
+    return served
 
 
 def room(path, size=(96, 64)):
@@ -461,4 +419,48 @@ def test_nothing_serious_is_found_by_axe_and_nothing_runs_over(tab, tmp_path, wi
         assert serious(tab) == []
         assert tab.evaluate(wide) <= width
     tab.keyboard.press("?")
+    assert serious(tab) == []
+
+
+def test_the_place_that_watches_shows_what_was_done(tab, tmp_path):
+    add(tab, room(tmp_path / "watched.png"))
+    choose(tab, "restore")
+    run(tab)
+    tab.get_by_role("link", name="Monitor").click()
+    tab.wait_for_selector(".monitor .plot canvas")
+    assert tab.get_by_role("heading", name="Monitor").is_visible()
+    assert int(tab.locator(".tile strong").first.inner_text()) >= 1
+    assert tab.locator("svg.spread").count() >= 5
+    tab.locator("#monitor-days").select_option("365")
+    tab.wait_for_selector(".monitor .plot canvas")
+    assert serious(tab) == []
+    for width in (390, 1280):
+        tab.set_viewport_size({"width": width, "height": 844})
+        tab.wait_for_timeout(100)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_face_is_put_in_and_its_candidates_are_seen(tab, tmp_path):
+    from skimage import data
+
+    portrait = np.ascontiguousarray(data.astronaut()[0:240, 110:350])
+    scene, other = tmp_path / "scene.png", tmp_path / "other.png"
+    Pil.fromarray(portrait).save(scene)
+    Pil.fromarray(np.ascontiguousarray(portrait[:, ::-1])).save(other)
+    add(tab, scene)
+    choose(tab, "reface")
+    tab.locator("form.panel input[type=file]").first.set_input_files([str(other), str(scene)])
+    tab.locator(".field", has_text="240 × 240").wait_for()
+    for group in tab.locator("form.panel summary").all():
+        group.click()
+    tab.locator("#option-consent").fill("A. Person")
+    assert tab.locator("#option-face").count() == 1
+    tab.locator("#option-k_global").fill("1")
+    tab.locator("#option-m_global").fill("0")
+    tab.get_by_role("button", name="Run", exact=True).click()
+    tab.wait_for_selector(".compare, .wrong:not(:empty)", timeout=60_000)
+    tab.get_by_role("tab", name="Candidates").click()
+    sheet = tab.locator("img.sheet")
+    sheet.wait_for()
+    tab.wait_for_function("document.querySelector('img.sheet').naturalWidth > 400")
     assert serious(tab) == []

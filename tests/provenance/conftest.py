@@ -8,6 +8,7 @@ from skimage import data
 
 from tratto.core.artifact import InputPicture
 from tratto.core.capability import ModelRef
+from tratto.core.hashing import FileFacts
 from tratto.core.image import ColorMode, Image, Mask, Metadata
 from tratto.core.inspection import Estimate, Inspection
 from tratto.core.recipe import Recipe
@@ -19,7 +20,7 @@ from tratto.imaging.resample import enlarge_into
 from tratto.provenance.bundle import BundleParts, write_bundle
 from tratto.provenance.confidence import confidence_map
 from tratto.provenance.edit_map import edit_map
-from tratto.provenance.receipt import FileFacts, InputFacts, ReceiptInputs, build_receipt
+from tratto.provenance.receipt import InputFacts, ReceiptInputs, build_receipt
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def inspection(width, height):
         noise_sigma=Estimate(9.8, "estimated", "from flat areas"),
         noise_channels=(9.5, 9.9, 10.1),
         noise_curve=((0.25, 9.0), (0.75, 10.5)),
-        jpeg_quality=Estimate(None, "not measurable", "no trace of JPEG"),
+        jpeg_quality=Estimate(None, "not measurable", "no JPEG artefacts"),
         jpeg_generations=0,
         blur_sigma=Estimate(0.7, "estimated", ""),
         upscale=Estimate(1.0, "estimated", ""),

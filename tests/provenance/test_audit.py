@@ -2,13 +2,24 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 
 import pytest
 
+from tratto.core.canonical import dumps
 from tratto.core.errors import InputError, ReceiptError
 from tratto.provenance import audit as audits
-from tratto.provenance.audit import AuditOptions, AuditRow, audit, exit_code, find_bundles, page, read_audit, summary
-from tratto.provenance.canonical import dumps
+from tratto.provenance.audit import (
+    AuditOptions,
+    AuditRow,
+    audit,
+    change_words,
+    exit_code,
+    find_bundles,
+    page,
+    read_audit,
+    summary,
+)
 
 QUICK = AuditOptions(deep=False)
 
@@ -138,8 +149,9 @@ def test_json_and_back(folder, tmp_path):
 
 def test_the_page_escapes_and_loads_nothing():
     rows = [AuditRow("<script>x\u202e</script>.png", "altered", ('"><img src=x onerror=1>',), "0", "")]
-    text = page("a&b", summary(rows))
-    assert "<script" not in text
+    text = page("a&b", summary(rows), datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
+    assert text.count("<script") == 1  # our own
+    assert "2026-03-01 12:30 UTC" in text
     assert "<img" not in text
     assert "\u202e" not in text
     assert "a&amp;b" in text
@@ -147,3 +159,26 @@ def test_the_page_escapes_and_loads_nothing():
     assert "default-src 'none'" in text
     assert "http" not in text.replace("http-equiv", "")
     assert json.loads(json.dumps(summary(rows)))["counts"] == {"altered": 1, "unknown": 0, "authentic": 0}
+
+
+def test_a_page_says_equal_reasons_once_and_breaks_no_word():
+    rows = [AuditRow(f"folder/scan-{n}.tratto", "authentic", ("as sealed", "unsigned"), "0") for n in range(5)]
+    rows.append(AuditRow("folder/odd.tratto", "altered", ("the picture differs",), "0"))
+    text = page("a", summary(rows), datetime(2026, 3, 1, tzinfo=UTC))
+    assert text.count("<li>unsigned</li>") == 1
+    assert "folder/<wbr>scan-<wbr>3.<wbr>tratto" in text
+    assert "anywhere" not in text
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "word"),
+    [
+        (["authentic", None], ["altered", None], "altered"),
+        (None, ["unknown", None], "new"),
+        (["unknown", "B"], None, "gone"),
+    ],
+)
+def test_a_change_is_a_sentence(before, now, word):
+    said = change_words({"path": "a.tratto", "before": before, "now": now})
+    assert word in said
+    assert not set(said) & set("[]'")

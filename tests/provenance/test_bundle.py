@@ -8,11 +8,12 @@ import pytest
 from PIL import Image as Pil
 
 from tratto.core.errors import OutputError, ReceiptError
+from tratto.core.hashing import FileFacts
 from tratto.core.image import Mask
 from tratto.imaging import io
 from tratto.provenance import bundle as b
 from tratto.provenance.bundle import bundle_path, open_account, revert
-from tratto.provenance.receipt import FileFacts, array_digest, read_receipt
+from tratto.provenance.receipt import array_digest, read_receipt
 from tratto.provenance.seal import read_seal
 from tratto.provenance.verify import verify
 

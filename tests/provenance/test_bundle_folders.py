@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
+from tratto.core import canonical
 from tratto.core.artifact import InputPicture
 from tratto.core.errors import OutputError, ReceiptError
+from tratto.core.hashing import FileFacts
 from tratto.imaging import io
-from tratto.provenance import canonical
 from tratto.provenance.audit import _fingerprint
 from tratto.provenance.bundle import BundleParts, belongs, files_in, read_bundle, recover, write_bundle
 from tratto.provenance.printing import printed
-from tratto.provenance.receipt import FileFacts, InputFacts, validate_receipt
+from tratto.provenance.receipt import InputFacts, validate_receipt
 from tratto.provenance.seal import build_seal
 from tratto.provenance.verify import verify
 
@@ -264,8 +265,8 @@ def test_the_audit_looks_into_the_folders_again(bundle):
 
 def test_the_stand_alone_program_checks_them_too(bundle, tmp_path, monkeypatch):
     pytest.importorskip("cryptography")
-    from tratto.provenance import keys, notary, standalone
-    from tratto.provenance.ledger import Ledger
+    from tratto.ledger import Ledger, keys
+    from tratto.provenance import notary, standalone
 
     monkeypatch.setenv("TRATTO_KEYS", str(tmp_path / "keys"))
     keys.new_key("log", "ledger", "example.org/log")

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from tratto.core import canonical
 from tratto.core.errors import ReceiptError
 from tratto.jobs import known_models
 from tratto.models.store import all_cards
-from tratto.provenance import canonical
 from tratto.provenance.consistency import Known, KnownModel, basis_of, compare_models, contradictions
 from tratto.provenance.receipt import claim, validate_receipt
 from tratto.provenance.verify import verify
@@ -208,7 +208,7 @@ def test_models(make_result, change, wrong, note):
 
 
 def reseal(made, receipt):
-    from tratto.provenance.receipt import FileFacts
+    from tratto.core.hashing import FileFacts
     from tratto.provenance.seal import build_seal
 
     (made.bundle / "receipt.json").write_bytes(canonical.dumps(receipt))

@@ -18,9 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from PIL import Image as Pil
 
+from tratto.core import canonical
 from tratto.core.errors import MissingExtra, OptionError
-from tratto.provenance import canonical, credentials, keys
-from tratto.provenance.keys import Identity, Subject, certificate
+from tratto.ledger import keys
+from tratto.ledger.keys import Identity, Subject, certificate
+from tratto.provenance import credentials
 from tratto.provenance.trust import Trust
 from tratto.provenance.verify import verify
 
@@ -136,7 +138,7 @@ def test_the_report_tells_the_hash_of_the_signed_file(make_bundle, studio):
 
 
 def account(edits, mask=None):
-    return credentials.Account({}, b"", (None, None), edits, mask)
+    return credentials.SignedClaim({}, b"", (None, None), edits, mask)
 
 
 def test_regions_are_those_of_the_mask_else_of_the_edit_map():
@@ -204,7 +206,7 @@ def test_an_expired_certificate_cannot_sign(make_bundle):
 def test_a_certificate_that_expires_later_is_no_longer_trusted(make_result, tmp_path, studio):
     """There is no time stamp inside, so nothing shows that it was signed in time."""
     result, source = make_result()
-    told = credentials.Account(result.receipt, canonical.dumps(result.receipt), (source, source), result.edit_map)
+    told = credentials.SignedClaim(result.receipt, canonical.dumps(result.receipt), (source, source), result.edit_map)
     credentials.sign(source, tmp_path / "warm.png", "png", told, studio[0])  # loads the library
     until = datetime.now(UTC) + timedelta(seconds=3)
     brief, root = pki(span=(-1, (until - NOW).total_seconds() / 86400))
@@ -325,7 +327,7 @@ def test_a_sealed_picture_must_not_differ_without_credentials(make_bundle):
     made = make_bundle()
     seal = json.loads((made.bundle / "seal.json").read_bytes())
     made.output.write_bytes(made.output.read_bytes() + b"tail")
-    from tratto.provenance.seal import hash_file
+    from tratto.core.hashing import hash_file
 
     seal["output"] = hash_file(made.output).to_json()
     (made.bundle / "seal.json").write_bytes(canonical.dumps(seal))
@@ -403,7 +405,7 @@ def test_signing_a_result_of_a_hostile_original_calls_nobody(make_result, tmp_pa
     for m in maps:
         Pil.fromarray(np.zeros((4, 4), np.uint8)).save(m)
     data = canonical.dumps(result.receipt)
-    told = credentials.Account(result.receipt, data, maps, result.edit_map, None, hostile)
+    told = credentials.SignedClaim(result.receipt, data, maps, result.edit_map, None, hostile)
     credentials.sign(source, tmp_path / "out.png", "png", told, studio[0])
     assert credentials.read(tmp_path / "out.png", "png", studio[1]).state == "trusted"
     assert seen == []
@@ -438,7 +440,7 @@ def test_a_format_that_carries_none_gets_a_file_beside_it(make_result, tmp_path,
 def test_an_array_has_no_file_but_still_a_parent(make_result, tmp_path, studio):
     result, source = make_result()
     maps = (source, source)
-    told = credentials.Account(result.receipt, canonical.dumps(result.receipt), maps, result.edit_map)
+    told = credentials.SignedClaim(result.receipt, canonical.dumps(result.receipt), maps, result.edit_map)
     credentials.sign(source, tmp_path / "out.png", "png", told, studio[0])
     found = store(tmp_path / "out.png")
     ingredients = found["manifests"][found["active_manifest"]]["ingredients"]

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 import tratto
 from tratto.cli.main import app
+from tratto.core import canonical
 from tratto.core.errors import ReceiptError
-from tratto.provenance import canonical
-from tratto.provenance.receipt import FileFacts, validate_receipt
+from tratto.core.hashing import FileFacts
+from tratto.provenance.receipt import validate_receipt
 from tratto.provenance.seal import build_seal, read_seal
 from tratto.provenance.verify import verify
 

@@ -12,14 +12,15 @@ import pytest
 import tifffile
 from PIL import Image as Pil
 
+from tratto.core import canonical
+from tratto.core.hashing import FileFacts
 from tratto.core.image import ColorMode, Image, Metadata
 from tratto.imaging.io import read_image, writable, write_image
 from tratto.imaging.io.limits import MAX_MEGAPIXELS
 from tratto.jobs import SaveOptions, Session
-from tratto.provenance import canonical, recheck, xmp
+from tratto.provenance import recheck, xmp
 from tratto.provenance.bundle import read_bundle
 from tratto.provenance.embedded import holds_credentials
-from tratto.provenance.receipt import FileFacts
 from tratto.provenance.recheck import as_stated
 from tratto.provenance.report import COMPARED
 from tratto.provenance.seal import build_seal
@@ -126,7 +127,8 @@ def test_a_file_without_credentials_was_not_altered(tmp_path, name):
 @pytest.mark.parametrize("name", ["photo.png", "photo.jpg", "photo.webp", "photo.tif"])
 def test_damaged_credentials_are_still_found(tmp_path, monkeypatch, name):
     c2pa = pytest.importorskip("c2pa")
-    from tratto.provenance import credentials, keys
+    from tratto.ledger import keys
+    from tratto.provenance import credentials
 
     image = Pil.fromarray(np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8))
     fmt = {"png": "png", "jpg": "jpeg", "webp": "webp", "tif": "tiff"}[name[6:]]

@@ -4,6 +4,7 @@ import builtins
 import io
 import json
 import re
+from datetime import UTC, datetime
 
 import numpy as np
 import pypdfium2
@@ -63,7 +64,13 @@ def test_all_of_it_is_on_a4_with_page_numbers(make_bundle):
 
 def test_the_same_bundle_gives_the_same_bytes(make_bundle):
     made = make_bundle(scale=2)
-    assert printed(made.bundle) == printed(made.output)
+    when = datetime(2026, 3, 1, 12, 30, 15, tzinfo=UTC)
+    data = printed(made.bundle, when=when)
+    assert data == printed(made.output, when=when)
+    document = pypdfium2.PdfDocument(data)
+    assert document.get_metadata_dict()["CreationDate"] == "D:20260301123015+00'00'"
+    assert "Printed 2026-03-01 12:30 UTC." in squeezed(data)
+    document.close()
 
 
 def test_every_page_of_what_was_invented_says_so(make_bundle):
@@ -86,7 +93,7 @@ def pictures(data):
 def test_its_pictures_are_those_of_the_bundle(make_bundle):
     made = make_bundle()
     found = pictures(printed(made.bundle))
-    assert len(found) == 10  # before, after, overlay, two maps, two legends, three details
+    assert len(found) == 11  # before, after, overlay, two maps, two legends, three details, the numbered regions
     before, after = (np.asarray(Pil.open(p)).astype(int) for p in (made.input, made.output))
     for shown, right, other in ((found[0], before, after), (found[1], after, before)):  # JPEG of strong noise
         assert np.abs(shown - right).mean() < min(8, np.abs(shown - other).mean() / 1.2)
@@ -160,7 +167,10 @@ def test_a_signed_and_recorded_result_shows_its_proof(tmp_path, monkeypatch):
     assert "0of1(countedfrom0)" in text
     assert "exists" in run("report", tmp_path / "out/a.png", code=4)
     run("report", tmp_path / "out/a.tratto", "--overwrite")
-    assert (tmp_path / "out/a-report.pdf").read_bytes() == data
+    again = (tmp_path / "out/a-report.pdf").read_bytes()
+    assert [re.sub("Printed [^.]*", "", text) for _, text in pages(again)] == [
+        re.sub("Printed [^.]*", "", text) for _, text in pages(data)
+    ]
     assert "must end with .pdf" in run("report", tmp_path / "out/a.png", "-o", tmp_path / "a.txt", code=2)
     assert "is a folder" in run("report", tmp_path / "out/a.png", "-o", tmp_path, code=2)
     assert "no such file" in run("report", tmp_path / "none.png", code=3)

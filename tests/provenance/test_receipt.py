@@ -8,8 +8,9 @@ import jsonschema
 import numpy as np
 import pytest
 
+from tratto.core import canonical
 from tratto.core.errors import ReceiptError
-from tratto.provenance import canonical, receipt
+from tratto.provenance import receipt
 from tratto.provenance.edit_map import EditStats
 from tratto.provenance.receipt import (
     array_digest,

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tratto.core import canonical
+from tratto.core.hashing import FileFacts
 from tratto.core.image import ColorMode, Image
 from tratto.imaging import io
-from tratto.provenance import canonical
 from tratto.provenance.consistency import Known
 from tratto.provenance.edit_map import edit_map, stats_of
-from tratto.provenance.receipt import FileFacts, array_digest, claim, validate_receipt
+from tratto.provenance.receipt import array_digest, claim, validate_receipt
 from tratto.provenance.recheck import SLACK, as_stated
 from tratto.provenance.report import ReportInputs, render_report
 from tratto.provenance.seal import build_seal

@@ -317,10 +317,10 @@ def test_inspection_in_words(make_result):
     result, _ = make_result()
     rows = {r[0]: r[1:] for r in inspection_words(result.receipt["inspection"])}
     assert rows["Noise"] == ("9.8 / 255", "strong", "estimated: from flat areas")
-    assert rows["JPEG quality"][:2] == ("none", "no trace of JPEG compression")
+    assert rows["JPEG quality"][:2] == ("none", "no JPEG artefacts")
     assert rows["Blur"] == ("0.7 px", "sharp", "estimated")
     assert rows["Earlier enlargement"][1] == "none found"
-    assert rows["Clipped shadows and lights"][0] == "0 % black, 0.40 % white"
+    assert rows["Clipped shadows and highlights"][0] == "0 % black, 0.40 % white"
 
 
 def test_a_preview_of_pure_noise_can_be_encoded():

@@ -3,10 +3,10 @@ import os
 
 import pytest
 
+from tratto.core import canonical
 from tratto.core.errors import ReceiptError
-from tratto.provenance import canonical
-from tratto.provenance.receipt import FileFacts
-from tratto.provenance.seal import build_seal, hash_file, read_limited, read_seal
+from tratto.core.hashing import FileFacts, hash_file, read_limited
+from tratto.provenance.seal import build_seal, read_seal
 
 A, B, C = (FileFacts.of(x) for x in (b"a", b"bb", b"ccc"))
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tratto.core.errors import MissingExtra, ReceiptError
-from tratto.provenance import keys, notary, timestamp
-from tratto.provenance.ledger import Ledger
-from tratto.provenance.tiles import LedgerReader
+from tratto.ledger import Ledger, keys, timestamp
+from tratto.ledger.tiles import LedgerReader
+from tratto.provenance import notary
 from tratto.provenance.trust import Trust
 from tratto.provenance.verify import verify
 

@@ -8,12 +8,13 @@ import jsonschema
 import numpy as np
 import pytest
 
+from tratto.core import canonical
 from tratto.core.errors import ReceiptError
+from tratto.core.hashing import FileFacts
 from tratto.core.recipe import Recipe
 from tratto.imaging.io import read_image
-from tratto.provenance import canonical
 from tratto.provenance.bundle import open_account, read_bundle
-from tratto.provenance.receipt import FileFacts, read_receipt, validate_receipt
+from tratto.provenance.receipt import read_receipt, validate_receipt
 from tratto.provenance.schema import receipt_schema
 from tratto.provenance.upgrade import carried, upgraded
 from tratto.steps import step_class

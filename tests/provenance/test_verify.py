@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import tratto.provenance.recheck
+from tratto.core import canonical
 from tratto.core.errors import InputError, MissingExtra
+from tratto.core.hashing import FileFacts
 from tratto.imaging import io
-from tratto.provenance import canonical
-from tratto.provenance.receipt import FileFacts
 from tratto.provenance.seal import build_seal
 from tratto.provenance.verify import verify
 

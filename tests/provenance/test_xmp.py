@@ -259,9 +259,9 @@ def test_what_contradicts_the_receipt_is_found():
 
 def test_a_forged_claim_in_the_picture_is_altered(tmp_path, make_bundle):
     """The picture of a bundle that was remade whole, with a lie in its XMP alone."""
-    from tratto.provenance import canonical
-    from tratto.provenance.receipt import FileFacts
-    from tratto.provenance.seal import build_seal, hash_file
+    from tratto.core import canonical
+    from tratto.core.hashing import FileFacts, hash_file
+    from tratto.provenance.seal import build_seal
 
     done, _ = saved(tmp_path, noisy(), provider="auto")
     bundle = read_bundle(done.bundle)
@@ -368,7 +368,8 @@ def test_jpeg_says_what_it_cannot_hold(tmp_path):
 
 def test_signing_leaves_the_marks(tmp_path, monkeypatch):
     pytest.importorskip("c2pa")
-    from tratto.provenance import keys, notary
+    from tratto.ledger import keys
+    from tratto.provenance import notary
 
     monkeypatch.setenv("TRATTO_KEYS", str(tmp_path / "keys"))
     keys.new_key("me", "identity")

@@ -79,14 +79,14 @@ def test_what_one_look_sees_counts_by_kind():
     names = ("crack", "missing", "weathering", "dirt")
 
     class BySize(Brightness):
-        """A chance of 0.9 at 256 pixels, 0.4 at 512, 0.2 at 800."""
+        """A probability of 0.9 at 256 pixels, 0.4 at 512, 0.2 at 800."""
 
         def run(self, inputs):
             (x,) = inputs.values()
-            chance = {256: 0.9, 512: 0.4, 800: 0.2}[min(x.shape[2:])]
+            probability = {256: 0.9, 512: 0.4, 800: 0.2}[min(x.shape[2:])]
             out = np.zeros((1, len(CLASSES) + 1, *x.shape[2:]), np.float32)
             for name in names:
-                out[0, CLASSES.index(name)] = chance
+                out[0, CLASSES.index(name)] = probability
             return {"chance": out}
 
     found = NetworkDetector(CARD, BySize()).find(np.zeros((800, 800, 3), np.float32))
@@ -133,7 +133,7 @@ def test_kinds_that_are_told_are_not_judged_and_others_are_not_found():
     judged = NetworkDetector(CARD, Telling()).find(rgb)
     assert judged[CLASSES[2]].mean() == pytest.approx(0.25)
     told = NetworkDetector(CARD, Telling()).find(rgb, kinds=("fold", "stain"))
-    assert {name for name, chance in told.items() if chance.any()} == {"fold", "stain", "any"}
+    assert {name for name, probability in told.items() if probability.any()} == {"fold", "stain", "any"}
     assert told["fold"].mean() == pytest.approx(0.5)
     with pytest.raises(OptionError, match="'hole'"):
         NetworkDetector(CARD, Telling()).find(rgb, kinds=("hole",))
@@ -227,3 +227,21 @@ def test_letterbox_and_back():
     np.testing.assert_array_equal(found[:16] > 0.5, False)
     np.testing.assert_array_equal(found[:, :36] > 0.5, False)
     np.testing.assert_array_equal(found[:, 84:] > 0.5, False)
+
+
+def test_of_a_scan_that_has_dirt_specks_are_looked_for_at_full_size():
+    class Nothing(Brightness):
+        def run(self, inputs):
+            (x,) = inputs.values()
+            planes = np.zeros((1, len(CLASSES) + 1, *x.shape[2:]), np.float32)
+            return {"chance": planes, TOLD_OUTPUT: planes}
+
+    scan = np.full((1200, 1400, 3), 0.4, np.float32)
+    scan[700:703, 300:303] = 0.9
+    detector = NetworkDetector(CARD, Nothing())
+    assert not detector.find(scan)["dirt"].any()
+    assert not detector.find(scan, ("crack",))["dirt"].any()
+    found = detector.find(scan, ("dirt",))
+    assert found["dirt"][700:703, 300:303].min() == 1
+    assert found["dirt"].sum() <= 50
+    assert not detector.find(scan[:800, :900], ("dirt",))["dirt"].any()  # seen in full size by the network

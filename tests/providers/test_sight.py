@@ -2,17 +2,18 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tratto.core.capability import Captioner, DepthEstimator, StructureFinder
+from tratto.core.capability import Captioner, DepthEstimator, StructureDetector
 from tratto.core.errors import InputError, OptionError, UnsupportedFormat, WeightMismatch
 from tratto.core.image import Depth
 from tratto.providers.caption import QUESTION, MeasuredCaptions, captioner_use, settle_captioner
 from tratto.providers.catalogue import open_provider, open_settled, settle
-from tratto.providers.depth import GeometricDepth, grey_of
+from tratto.providers.depth import GeometricDepth, confident, grey_of
 from tratto.providers.structure import CannyAndLines, drawn
 
 
@@ -102,7 +103,7 @@ def test_a_square_has_four_lines_and_its_edges():
     picture = plain((0.2, 0.2, 0.2), (100, 120))
     picture[30:70, 40:90] = 0.8
     made = open_provider("structure")
-    assert isinstance(made, StructureFinder)
+    assert isinstance(made, StructureDetector)
     found = made.find(picture)
     assert found.edges.dtype == bool
     rows, columns = np.nonzero(found.edges)
@@ -142,6 +143,8 @@ def sight(tmp_path_factory):
         "dpt": tiny_sight.tiny_dpt(folder / "dpt", hybrid=False),
         "anything": tiny_sight.tiny_depth_anything(folder / "anything"),
         "metric": tiny_sight.tiny_depth_anything(folder / "metric", metric=True),
+        "zoe": tiny_sight.tiny_zoe(folder / "zoe"),
+        "zoe-two": tiny_sight.tiny_zoe(folder / "zoe-two", heads=2),
         "llava": tiny_sight.tiny_llava(folder / "llava"),
     }
     talk = "{% for m in messages %}USER : {{ m['content'] }} {% endfor %}ASSISTANT :"
@@ -154,14 +157,16 @@ def photo():
     return rng.uniform(0, 1, (50, 90, 3)).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", ["hybrid", "dpt", "anything", "metric"])
+@pytest.mark.parametrize("name", ["hybrid", "dpt", "anything", "metric", "zoe", "zoe-two"])
 def test_depth_networks_are_opened_from_their_folders(sight, name):
     made = open_depth("dpt", str(sight[name]))
     found = made.estimate(photo())
     assert found.values.shape == (50, 90)
     assert found.values.dtype == np.float32
     assert float(found.values.std()) > 0
-    assert (found.unit, found.nearer_is) == (("metre", "smaller") if name == "metric" else ("relative", "larger"))
+    assert (found.unit, found.nearer_is) == (
+        ("metre", "smaller") if name.startswith(("metric", "zoe")) else ("relative", "larger")
+    )
     np.testing.assert_array_equal(found.values, made.estimate(photo()).values)
     (model,) = made.info.models
     assert model.licence == "apache-2.0"
@@ -194,6 +199,75 @@ def test_what_the_network_itself_gives_is_what_comes_out(sight):
     got = open_depth("dpt", str(sight["hybrid"])).estimate(picture).values
     assert want.shape == got.shape
     np.testing.assert_allclose(got, want, atol=1e-6)
+
+
+def test_the_rim_is_mirrored_where_the_folder_says_so(sight):
+    import torch
+    from transformers import ZoeDepthForDepthEstimation
+
+    from tratto.backends.transformers import preparation, prepared
+
+    picture = photo()
+    wide = np.pad(picture, ((15, 15), (20, 20), (0, 0)), "reflect")  # 3 times the root of half the side
+    network = ZoeDepthForDepthEstimation.from_pretrained(sight["zoe"]).eval()
+    with torch.inference_mode():
+        seen = network(torch.from_numpy(prepared(wide, preparation(sight["zoe"])))).predicted_depth[0].numpy()
+    want = cv2.resize(seen, (130, 80), interpolation=cv2.INTER_CUBIC)[15:65, 20:110]
+    np.testing.assert_allclose(open_depth("dpt", str(sight["zoe"])).estimate(picture).values, want, atol=1e-5)
+
+
+def test_confidence_is_agreement_of_mirror_image_and_scales():
+    picture = np.zeros((40, 60, 3), np.float32)
+    picture[:, :, 0] = np.linspace(0, 1, 60)
+
+    class Steady:
+        """Sees depth in red, in a unit of its own each time."""
+
+        times = 0
+
+        def estimate(self, shown):
+            self.times += 1
+            return Depth(shown[..., 0] * self.times + 3 * self.times, "relative", "larger")
+
+    class Unsteady(Steady):
+        """Takes the left side of whatever it is shown for near."""
+
+        def estimate(self, shown):
+            w = shown.shape[1]
+            half = shown[..., 0] + np.where(np.arange(w) < w / 2, 2.0, 0.0).astype(np.float32)
+            return Depth(half, "relative", "larger")
+
+    depth, confidence = confident(Steady(), picture)
+    np.testing.assert_allclose(depth.values, picture[..., 0] + 3, atol=0.02)
+    assert confidence.min() > 0.9
+    _, doubtful = confident(Unsteady(), picture)
+    assert doubtful.mean() < 0.3
+    assert (doubtful >= 0).all()
+    metres, exact = confident(GeometricDepth(), picture)
+    assert metres.values.shape == exact.shape == (40, 60)
+    with pytest.raises(OptionError):
+        confident(Steady(), picture, tolerance=0)
+    with pytest.raises(OptionError):
+        confident(Steady(), picture, scales=(100.0,))
+
+
+def test_depth_from_python(sight, tmp_path):
+    import tratto
+    from tratto.core.errors import MissingWeights
+
+    shown = (255 * photo()).astype(np.uint8)
+    depth = tratto.estimate_depth(shown, sight["zoe"])
+    np.testing.assert_allclose(
+        depth.values, open_depth("dpt", str(sight["zoe"])).estimate(shown / np.float32(255)).values
+    )
+    middle, confidence = tratto.estimate_depth_confidence(shown, sight["anything"])
+    assert middle.values.shape == confidence.shape == (50, 90)
+    assert 0 <= confidence.min() <= confidence.max() <= 1
+    assert tratto.estimate_depth(shown, "geometric").unit == "relative"
+    with pytest.raises(MissingWeights):
+        tratto.estimate_depth(shown)
+    with pytest.raises(OptionError):
+        tratto.estimate_depth(shown, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["llava", "talking"])

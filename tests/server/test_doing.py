@@ -19,8 +19,7 @@ def server(home):
     """A server whose owner has a ledger and named words."""
     pytest.importorskip("cryptography")
     pytest.importorskip("c2pa")
-    from tratto.provenance import keys
-    from tratto.provenance.ledger import Ledger
+    from tratto.ledger import Ledger, keys
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRATTO_KEYS", str(home / "keys"))
@@ -47,7 +46,7 @@ def told(server, job):
 
 
 def entries(home):
-    from tratto.provenance.tiles import LedgerReader
+    from tratto.ledger.tiles import LedgerReader
 
     return LedgerReader(home / "ledger").size
 
@@ -128,7 +127,8 @@ def test_the_tasks_are_told_with_a_schema_that_validates_what_is_taken(server):
         jsonschema.Draft202012Validator.check_schema(schema)
         jsonschema.validate({}, schema)
         shown = schema["properties"].values()
-        assert all(s["x-group"] in ("task", "writing", "run") and s["x-widget"] and s["description"] for s in shown)
+        groups = ("task", "writing", "papers", "run")
+        assert all(s["x-group"] in groups and s["x-widget"] and s["description"] for s in shown)
         assert not {"device", "ledger", "sign", "out"} & set(schema["properties"])
     repair = next(t for t in tasks if t["name"] == "repair")
     assert "params" not in repair["options"]["properties"]  # folders of models are no business of a client

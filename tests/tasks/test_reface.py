@@ -168,7 +168,7 @@ def test_bad_input_gets_one_clear_line(folder):
         (scene, None, {}, "character"),
         (scene, empty, {}, "no face was found in the picture of the character"),
         (empty, other, {}, "no face was found in the scene"),
-        (scene, other, {"face": 2}, "--face 2"),
+        (scene, other, {"face": 2}, "face 2"),
         (scene, [other] * 9, {}, "up to 8"),
         (scene, folder / "none.png", {}, "none.png"),
         (scene, other, {"engine": "inswapper"}, "inswapper"),
@@ -235,3 +235,52 @@ def test_prepare_finds_faces_and_states_who_found_them(folder):
     assert isinstance(prepared.mask, Mask)
     assert set(prepared.options.places) == {"character", "picture"}
     assert prepared.masks.found_by["provider"] == "facemesh"
+
+
+def test_a_search_that_was_killed_goes_on_and_ends_the_same(folder, tmp_path, monkeypatch, done):
+    from tratto.faces.judge import Realism
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    inputs = {"picture": folder / "scene.png", "character": folder / "other.png"}
+    options = RefaceOptions(consent="A. Person", seed=3, **FEW)
+
+    def killed(stage, number, total):
+        if stage == "reface" and number >= 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Job(progress=killed).run("reface", inputs, options)
+    (left,) = (tmp_path / "tratto" / "unfinished").iterdir()
+    kept = len(left.read_text().splitlines())
+    assert 3 <= kept < 5
+    assert "embedding" not in left.read_text()
+    judged = []
+    real = Realism.score
+    monkeypatch.setattr(Realism, "score", lambda self, *a: judged.append(1) or real(self, *a))
+    again = Job().run("reface", inputs, options)
+    assert len(judged) == 5 - kept
+    assert again.receipt["steps"][0]["params"]["candidates"] == done[0].receipt["steps"][0]["params"]["candidates"]
+    np.testing.assert_array_equal(again.to_numpy(), done[0].to_numpy())
+    assert not left.exists()
+
+
+def test_the_face_is_chosen_by_a_picture_of_the_person(folder):
+    import matplotlib
+
+    with Pil.open(f"{matplotlib.get_data_path()}/sample_data/grace_hopper.jpg") as opened:
+        other = np.asarray(opened.convert("RGB").crop((90, 60, 430, 400)).resize((340, 340)))
+    scene = np.zeros((340, 580, 3), np.uint8)
+    scene[:, :340], scene[50:290, 340:] = other, astronaut()
+    few = {"k_global": 0, "m_global": 0, "consent": "A"}
+    result = tratto.reface(scene, character=folder / "other.png", face_like=astronaut(), **few)
+    assert result.mask.values[:, :340].max() == 0
+    assert result.mask.values[:, 340:].max() == 1
+    assert set(result.receipt["inputs"]) == {"picture", "character"}
+    for like, more, word in (
+        (np.full((80, 80, 3), 120, np.uint8), {}, r"no face was found in the picture of \S*face.like"),
+        (other, {"face": 2}, "give one of them"),
+    ):
+        with pytest.raises(OptionError, match=word):
+            tratto.reface(scene, character=folder / "other.png", face_like=like, **few, **more)
+    with pytest.raises(OptionError, match="nobody in the scene"):
+        tratto.reface(folder / "scene.png", character=folder / "other.png", face_like=other, **few)

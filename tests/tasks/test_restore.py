@@ -244,14 +244,14 @@ def test_the_reasons_say_which_network_a_noisy_compressed_picture_gets_and_why()
 
     outlived = (
         "the noise outlived the compression (a network reads sigma 20.0 before compression): "
-        "the network for real noise, then that for JPEG traces"
+        "the network for real noise, then that for JPEG artefacts"
     )
     assert outlived in reasons(9.0, 20.0)
-    assert "the network for JPEG traces (a network reads sigma 4.0 before compression)" in reasons(4.0, 4.0, 50)
-    assert "the network for JPEG traces" in reasons(0.5, 0.5)
+    assert "the network for JPEG artefacts (a network reads sigma 4.0 before compression)" in reasons(4.0, 4.0, 50)
+    assert "the network for JPEG artefacts" in reasons(0.5, 0.5)
     assert (
-        "the noise outlived the compression (sigma 15 as stated): the network for real noise, then that for JPEG traces"
-        in reasons(4.0, 4.0, noise_sigma=15)
+        "the noise outlived the compression (sigma 15 as stated): the network for real noise, "
+        "then that for JPEG artefacts" in reasons(4.0, 4.0, noise_sigma=15)
     )
     assert not any("network" in r for r in reasons(9.0, 20.0, params={"network": "jpeg"}))
     assert not any("network for" in r for r in reasons(9.0, 20.0, provider="nlm"))

@@ -191,6 +191,8 @@ def family_of(folder: ModelFolder) -> Family:
         If it is neither SDXL nor Stable Diffusion 1.5, or does not in-paint.
     """
     parts = pipeline_parts(folder.path)
+    if "unet" not in parts:
+        raise OptionError(f"{folder.path} is no Stable Diffusion model: it has a transformer and no unet")
     unet = read_json(folder.path / "unet" / "config.json", "the unet of a pipeline has one")
     if parts["unet"] != "UNet2DConditionModel" or "scheduler" not in parts:
         raise OptionError(f"{folder.path} is no Stable Diffusion model: its unet is a {parts['unet']}")

@@ -114,7 +114,9 @@ class Opening:
 
 
 def default_threads() -> int:
-    """Return how many cores this process may use."""
+    """Return how many cores this process may use; one of several that work side by side is told how many are its."""
+    if (given := os.environ.get("TRATTO_THREADS", "")).isdecimal() and int(given) > 0:
+        return int(given)
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows

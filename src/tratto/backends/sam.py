@@ -29,7 +29,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def missing_sam() -> MissingExtra | None:
     """Return why the network cannot be run here, or None. Imports nothing heavy."""
-    return missing_transformers("the wall finder sam")
+    return missing_transformers("the wall detector sam")
 
 
 def open_sam(folder: Path | str, device: str = "auto") -> SamBackend:

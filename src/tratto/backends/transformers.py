@@ -1,12 +1,13 @@
 """Networks that look at pictures, as they are published, run by transformers from folders on this machine.
 
-Depth (DPT, of which DPT-Hybrid is one; Depth Anything) and captions (LLaVA, of which JoyCaption is one). Nothing here
+Depth (DPT, which MiDaS 3 is; Depth Anything; ZoeDepth) and captions (LLaVA, of which JoyCaption is one). Nothing here
 asks the network for anything, no code from a folder is run, and weights are safetensors; pickles are refused where the
 folder is found (:mod:`tratto.models.folders`). Pictures are prepared here as the folder's ``preprocessor_config.json``
 states, so that no further library is needed.
 
 * Ranftl et al. 2021, "Vision Transformers for Dense Prediction".
 * Yang et al. 2024, "Depth Anything V2".
+* Bhat et al. 2023, "ZoeDepth: Zero-shot Transfer by Combining Relative and Metric Depth".
 * Liu et al. 2023, "Visual Instruction Tuning".
 """
 
@@ -28,7 +29,7 @@ Float = NDArray[np.float32]
 
 NEEDS = ("torch", "transformers", "safetensors")
 #: Model types of ``config.json`` that estimate depth, and those that see and speak.
-DEPTH_TYPES = ("dpt", "depth_anything")
+DEPTH_TYPES = ("dpt", "depth_anything", "zoedepth")
 SPEAKING_TYPES = ("llava",)
 #: Longest caption, in tokens.
 MOST_TOKENS = 300
@@ -148,7 +149,9 @@ class DepthNetwork:
 
         self.folder, self._torch = folder, torch
         self._preparation = preparation(folder.path)
-        self.metric = getattr(self._network.config, "depth_estimation_type", "relative") == "metric"
+        config = self._network.config
+        self.metric = config.model_type == "zoedepth" or getattr(config, "depth_estimation_type", "") == "metric"
+        self._widened = bool(read_json(folder.path / "preprocessor_config.json", "").get("do_pad", False))
 
     def estimate(self, picture: Float) -> Float:
         """Return what the network says of a picture, (H, W) float32 at the picture's size.
@@ -157,13 +160,17 @@ class DepthNetwork:
         """
         import cv2
 
-        pixels = prepared(picture, self._preparation)
+        height, width = picture.shape[:2]
+        # ZoeDepth errs at the rim, so its pictures are mirrored there first, by as much as its authors do
+        rim, side = (int((v / 2) ** 0.5 * 3) if self._widened else 0 for v in (height, width))
+        rim, side = min(rim, height - 1), min(side, width - 1)
+        seen = np.pad(picture, ((rim, rim), (side, side), (0, 0)), "reflect") if rim or side else picture
+        pixels = prepared(seen, self._preparation)
         with self._torch.inference_mode(), quiet(self.folder.path, "a depth network"):
             out = self._network(pixel_values=self._torch.from_numpy(pixels)).predicted_depth
         values = np.asarray(out.float().numpy()).reshape(out.shape[-2:])
-        return np.asarray(
-            cv2.resize(values, (picture.shape[1], picture.shape[0]), interpolation=cv2.INTER_CUBIC), np.float32
-        )
+        whole = cv2.resize(values, (seen.shape[1], seen.shape[0]), interpolation=cv2.INTER_CUBIC)
+        return np.ascontiguousarray(whole[rim : rim + height, side : side + width], np.float32)
 
 
 class SpeakingNetwork:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import AsJson, ProgressLine, emit_json, path_argument, path_option, printable
+from tratto.cli.show import AsJson, ProgressLine, emit_json, path_argument, path_option, printable, say
 from tratto.core.errors import InputError, OptionError, ReceiptError
 
 if TYPE_CHECKING:
@@ -81,12 +81,16 @@ def verify(
 def revert(
     path: Annotated[Path, path_argument("A result or its bundle.")],
     out: Annotated[Path, path_option("File to write the original to.", "--out", "-o")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that exists (never a result).")
+    ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Give back the exact bytes of the original."""
     from tratto.provenance import bundle
 
-    written = bundle.revert(path, out)
-    typer.echo(printable(f"{written}: the original, byte for byte"))
+    written = bundle.revert(path, out, overwrite)
+    say(as_json, {"path": str(written)}, f"{written}: the original, byte for byte")
     return 0
 
 
@@ -122,7 +126,7 @@ _ROLE = re.compile("[a-z][a-z0-9-]*")
 def trust_of(ledger: Path | None, keys: list[str] | None, anchors: Path | None, stamp_anchors: Path | None) -> Trust:
     """Return whom the options of these names say to trust."""
     from tratto.cli.ledger import key_of
-    from tratto.provenance.tiles import LedgerReader
+    from tratto.ledger.tiles import LedgerReader
     from tratto.provenance.trust import Trust
 
     named = tuple(k for k in map(key_of, keys or ()) if k is not None)
@@ -139,7 +143,7 @@ def roots_in(path: Path) -> bytes:
     InputError
         If it cannot be read or holds no certificate.
     """
-    from tratto.provenance.seal import read_limited
+    from tratto.core.hashing import read_limited
     from tratto.provenance.trust import check_roots
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -39,10 +40,10 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
 ) -> int:
     """Verify everything below a folder: table, JSON and HTML. Works offline."""
+    from tratto.core.canonical import dumps
     from tratto.imaging.io.target import check_no_picture
     from tratto.jobs import audit as audit_below
     from tratto.provenance import audit as audits
-    from tratto.provenance.canonical import dumps
 
     trust = trust_of(ledger, key, anchors, stamp_anchors)
     shown = tuple(only or ())
@@ -66,7 +67,7 @@ def audit(
     document = audits.summary(rows, audits.narrowed(before, shown))
     for path, data in (
         (out, dumps(document) if out else b""),
-        (page, audits.page(folder.name, document).encode() if page else b""),
+        (page, audits.page(folder.resolve().name, document, datetime.now(UTC)).encode() if page else b""),
     ):
         if path is not None:
             write_bytes(path, data)
@@ -78,6 +79,8 @@ def audit(
 
 
 def _table(document: dict, every: bool) -> None:  # type: ignore[type-arg]
+    from tratto.provenance.audit import change_words
+
     shown = [i for i in document["items"] if every or i["verdict"] != "authentic"]
     width = max((len(i["path"]) for i in shown), default=0)
     for item in shown:
@@ -99,7 +102,7 @@ def _table(document: dict, every: bool) -> None:  # type: ignore[type-arg]
             )
         )
     for change in document["changes"]:
-        typer.echo(printable(f"changed    {change['path']}: {change['before']} -> {change['now']}"))
+        typer.echo(printable(f"changed    {change_words(change)}"))
     if document["replay"]["count"]:
         rates = ", ".join(f"tier {t}: {100 * r:.1f} %" for t, r in document["replay"]["rate"].items())
         typer.echo(f"{document['replay']['count']} replayed: {rates}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import argument_path, emit_json, make_folder, path_argument, printable
+from tratto.cli.show import PageNumber, argument_path, emit_json, make_folder, open_page, path_argument, printable
 from tratto.core.errors import OptionError, OutputError
 
 if TYPE_CHECKING:
@@ -31,12 +31,12 @@ def describe(
     ] = "auto",
     depth: Annotated[str, typer.Option(help="dpt, geometric (a stand-in that looks at no pixel), or auto.")] = "auto",
     depth_model: Annotated[str, typer.Option(help="Folder of dpt: DPT-Hybrid or Depth Anything.")] = "",
+    page: PageNumber = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Say what a picture shows, how far away it is and where its edges and lines are; change nothing."""
     from tratto.core.capability import Use
-    from tratto.imaging import io
     from tratto.imaging.opening import as_shown
     from tratto.jobs import Job
     from tratto.providers.caption import captioner_use
@@ -45,14 +45,14 @@ def describe(
 
     if out is not None:
         _check_free(out, overwrite)
-    rgb = as_shown(io.read_image(picture))
+    rgb = as_shown(open_page(picture, page))
     services = Job().services()
     captions: Any = services.open(services.settle(captioner_use(captioner)))
     named = "dpt" if depth_model and depth == "auto" else depth
     depth_use: Any = Use("depth", named, {"model": depth_model} if depth_model else {})
     depths: Any = services.open(services.settle(depth_use))
-    finder: Any = services.open(Use("structure"))
-    caption, deep, structure = captions.caption(rgb), depths.estimate(rgb), finder.find(rgb)
+    detector: Any = services.open(Use("structure"))
+    caption, deep, structure = captions.caption(rgb), depths.estimate(rgb), detector.find(rgb)
     told: dict[str, Any] = {
         "picture": picture.name,
         "width": rgb.shape[1],
@@ -62,7 +62,7 @@ def describe(
         "structure": {
             "edge_share": round(float(structure.edges.mean()), 6),
             "lines": [[round(float(v), 2) for v in line] for line in structure.lines],
-            **_by(finder.info),
+            **_by(detector.info),
         },
     }
     if out is not None:

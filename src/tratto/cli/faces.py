@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import argument_path, check_new_png, emit_json, make_folder, path_argument, printable
+from tratto.cli.show import (
+    PageNumber,
+    argument_path,
+    check_new_png,
+    emit_json,
+    make_folder,
+    open_page,
+    path_argument,
+    printable,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +47,20 @@ def faces(
     ] = None,
     only: Annotated[int | None, typer.Option("--face", min=1, help="Only this one, by its number.")] = None,
     all_points: Annotated[bool, typer.Option("--points", help="All 468 points in the JSON, not seven.")] = False,
+    insightface: Annotated[
+        Path | None,
+        typer.Option(
+            "--insightface",
+            parser=argument_path,
+            metavar="FOLDER",
+            help="InsightFace's networks instead of those that ship: the folder buffalo_l, or 'auto' for where "
+            "it keeps them. Non-commercial.",
+        ),
+    ] = None,
+    other: Annotated[
+        bool, typer.Option("--other", help="Files of that folder may be others than the published ones.")
+    ] = False,
+    page: PageNumber = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -49,7 +72,7 @@ def faces(
     from tratto.cli.mask import write_mask
     from tratto.core.errors import OptionError
     from tratto.jobs import Job
-    from tratto.jobs.faces import distances, faces_of
+    from tratto.jobs.faces import Networks, distances, faces_of
 
     inputs = [picture, *(compare or [])]
     for path, what in ((overlay, "an overlay"), (mask, "a mask")):
@@ -58,8 +81,12 @@ def faces(
     if overlay is not None and overlay == mask:
         raise OptionError("--overlay and --mask name the same file")
     services = Job().services()
-    shown = _upright(picture)
-    every = faces_of(shown, services)
+    shown = _upright(picture, page)
+    by = None
+    if insightface is not None:
+        by = Networks.insightface("" if str(insightface) == "auto" else str(insightface), other)
+        typer.echo("note: InsightFace's networks are for non-commercial research only", err=True)
+    every = faces_of(shown, services, by)
     if only is not None and only > len(every):
         raise OptionError(f"--face {only}: {_count(len(every))} found in {picture.name}")
     found = every if only is None else every[only - 1 : only]
@@ -71,7 +98,7 @@ def faces(
         "faces": [{"number": n, **f.to_json(all_points)} for n, f in zip(numbers, found, strict=True)],
         "distances": distances(found, found),
         "compared": [
-            {"picture": str(path), "distances": distances(found, faces_of(_upright(path), services))}
+            {"picture": str(path), "distances": distances(found, faces_of(_upright(path), services, by))}
             for path in compare or []
         ],
     }
@@ -91,11 +118,10 @@ def _count(number: int) -> str:
     return f"{number or 'no'} face{'s' * (number != 1)}"
 
 
-def _upright(path: Path) -> Picture:
-    from tratto.imaging import io
+def _upright(path: Path, page: int | None = None) -> Picture:
     from tratto.imaging.opening import as_shown
 
-    return as_shown(io.read_image(path))
+    return as_shown(open_page(path, page))
 
 
 def _lines(told: dict[str, Any]) -> list[str]:
@@ -108,7 +134,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
         apart = [f"{v:.2f} to {other['number']}" for v, other in zip(row, found, strict=True) if other is not face]
         lines.append(
             f"  {face['number']}: {x1 - x0:.0f}x{y1 - y0:.0f} at {x0:.0f},{y0:.0f}; sure to {100 * face['score']:.0f} %"
-            f"; turned {pose['yaw']:.0f}, nods {pose['pitch']:.0f}, leans {pose['roll']:.0f} degrees"
+            + ("; " if pose["yaw"] is None else f"; turned {pose['yaw']:.0f}, nods {pose['pitch']:.0f}, ")
+            + f"leans {pose['roll']:.0f} degrees"
             + (f"; distance {', '.join(apart)}" if apart else "")
         )
     for other in told["compared"]:
@@ -124,7 +151,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
 def _outlines(shown: Picture, found: tuple[Face, ...]) -> Picture:
     import numpy as np
 
-    from tratto.faces.mesh import outline
+    from tratto.faces.points import outline
 
     out = np.zeros(shown.shape[:2], np.float32)
     for face in found:

@@ -11,11 +11,13 @@ import typer
 
 from tratto.cli.guard import exits
 from tratto.cli.show import (
+    PageNumber,
     ProgressLine,
     about,
     check_new_png,
     emit_json,
     make_folder,
+    open_page,
     overall,
     path_argument,
     path_option,
@@ -43,6 +45,7 @@ class _Asked:
     own_model: bool
     cover: bool
     overwrite: bool
+    page: int | None
 
 
 @exits
@@ -50,7 +53,7 @@ def find(
     picture: Annotated[Path, path_argument("Damaged picture, or a folder of them.", metavar="PICTURE")],
     out: Annotated[Path, path_option("Folder for a mask of each class found.", "--out", "-o", metavar="DIR")],
     threshold: Annotated[
-        float, typer.Option(help="Least chance that counts, 0-1; somewhere each find is surer by far.")
+        float, typer.Option(help="Minimum probability that counts, 0-1; somewhere each find is surer by far.")
     ] = 0.5,
     model: Annotated[Path | None, path_option("A YOLO segmentation model of your own, ONNX.", metavar="FILE")] = None,
     classes: Annotated[
@@ -61,7 +64,10 @@ def find(
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="A kind of damage that you see in the picture; repeatable. It has no others then."),
+        typer.Option(
+            help="A kind of damage that you see in the picture; repeatable. It has no others then. With dirt, specks "
+            "and hairs of a few pixels are looked for at full size, too."
+        ),
     ] = None,
     cover: Annotated[
         bool, typer.Option("--cover", help="Grow the masks by what the rim of the damage needs, measured across it.")
@@ -69,6 +75,7 @@ def find(
     overlay: Annotated[
         Path | None, path_option("PNG to write the picture into, with the finds in colour; of a folder: a folder.")
     ] = None,
+    page: PageNumber = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -94,7 +101,8 @@ def find(
         params = {"model": str(model), "score": 0.25 if score is None else score}
         use = Use("damage", "yolo", params | ({"classes": classes} if classes else {}))
     with ProgressLine() as line:
-        asked = _Asked(Job().services().open(use), threshold, tuple(kind or ()), model is not None, cover, overwrite)
+        detector = Job().services().open(use)
+        asked = _Asked(detector, threshold, tuple(kind or ()), model is not None, cover, overwrite, page)
         if not picture.is_dir():
             return _tell([_one(asked, picture, out, overlay, line)], as_json, line)
         return _folder(asked, picture, (out, overlay), as_json, line)
@@ -137,10 +145,10 @@ def _one(asked: _Asked, picture: Path, out: Path, overlay: Path | None, line: Pr
     import numpy as np
 
     from tratto.cli.mask import write_mask
-    from tratto.imaging import io, masks
+    from tratto.imaging import masks
     from tratto.imaging.opening import as_shown
 
-    shown = as_shown(io.read_image(picture))
+    shown = as_shown(open_page(picture, asked.page))
     kept = _looked(asked, shown)
     grown = None
     if asked.cover and kept:
@@ -174,11 +182,11 @@ def _looked(asked: _Asked, shown: NDArray[np.float32]) -> Found:
     """Return a mask for each class that is found in an upright picture."""
     from tratto.providers.damage import masks_of
 
-    chances = asked.detector.find(shown, list(asked.kinds))
+    probabilities = asked.detector.find(shown, list(asked.kinds))
     if asked.own_model:
-        found = {_file_name(n): c >= asked.threshold for n, c in chances.items()}
+        found = {_file_name(n): c >= asked.threshold for n, c in probabilities.items()}
     else:
-        found = masks_of(chances, asked.threshold)
+        found = masks_of(probabilities, asked.threshold)
     return {name: m for name, m in found.items() if m.any()}
 
 

@@ -13,6 +13,9 @@ from typing import Any, TextIO
 import typer
 from typer.core import TyperGroup
 
+#: Settings of an application whose commands all answer to -h.
+HELP = {"help_option_names": ["-h", "--help"]}
+
 
 def exits(command: Callable[..., int]) -> Callable[..., None]:
     """Make a command of a function that returns the exit code: it runs guarded, with its own signature."""
@@ -55,7 +58,7 @@ def guarded(command: Callable[..., int], *arguments: Any, as_json: bool = False)
     except typer.BadParameter:
         raise
     except Exception as e:
-        code = deaf()
+        code = stdout_closed()
         if code == 0 and (words := _about_a_name(e)):
             code = refuse("InputError", words, 3, as_json)
         elif code == 0:
@@ -103,7 +106,7 @@ def refuse(kind: str, message: str, code: int, as_json: bool) -> int:
             emit_json({"error": {"kind": kind, "message": message, "exit_code": code}})
             _flush()
         except OSError:
-            deaf()
+            stdout_closed()
     return code
 
 
@@ -122,7 +125,7 @@ def complain(text: str) -> None:
         typer.echo(text, err=True)
 
 
-def deaf() -> int:
+def stdout_closed() -> int:
     """If standard output takes no more, say so once, give it up, and return the exit code 4; 0 if it is sound."""
     try:
         if sys.stdout is not None:
@@ -206,7 +209,7 @@ class GuardedGroup(TyperGroup):
         except typer.Abort:
             code = refuse("Interrupted", "interrupted", 130, "--json" in given)
         except OSError:
-            code = deaf()
+            code = stdout_closed()
             if code == 0:
                 raise
         except Exception as e:
@@ -214,10 +217,9 @@ class GuardedGroup(TyperGroup):
             if not (hasattr(e, "show") and hasattr(e, "format_message")):
                 raise
             code = int(getattr(e, "exit_code", 2))
-            if e.format_message():
+            if type(e).__name__ == "NoArgsIsHelpError":  # nothing was asked: its message is the help, line by line
+                typer.echo(e.format_message())
+            else:
                 code = refuse("UsageError", _usage(e), code, "--json" in given)
-            else:  # nothing was asked: this shows the help
-                with contextlib.suppress(OSError):
-                    e.show()
         _silence()
         sys.exit(code if isinstance(code, int) else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,10 @@ from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
 from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto.core.inspection import Estimate, Inspection, OctaveNoise, Opinion, Trait
 
+if TYPE_CHECKING:
+    from tratto.core.image import Image
+    from tratto.jobs.job import Job
+
 
 @exits
 def inspect(
@@ -20,10 +24,11 @@ def inspect(
     page: Annotated[int, typer.Option(help="Page of files with several, from 1.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
 ) -> int:
-    """Say what is wrong with a picture: noise, compression, blur, earlier enlargement, clipping."""
+    """Say what is wrong with a picture, what restore would do about it, and what was measured."""
     from tratto.imaging.io import notes_of
     from tratto.jobs import Session
     from tratto.jobs.gather import gather
+    from tratto.tasks.findings import findings
 
     if page < 1:
         raise OptionError(f"--page counts from 1, got {page}")
@@ -40,18 +45,23 @@ def inspect(
                 if page > pages:
                     raise InputError(f"it has {pages} page{'s' * (pages > 1)}, page {page} was asked for")
                 image = session.open(Path(source.path), page - 1)
-                found, notes = session.inspect(image), notes_of(image)
+                would, found = _would(session.job(), image)
+                notes = notes_of(image)
             except TrattoError as e:
                 codes.append(e.exit_code)
                 answers.append({"source": str(source.path), "error": str(e), "exit_code": e.exit_code})
                 line.note(f"tratto: {about(source.path, str(e))}")
                 continue
             codes.append(0)
+            said = {"findings": findings(found), "restore": would}
             answers.append(
-                {"source": str(source.path), "page": page, "pages": pages, **found.to_json(), "notes": notes}
+                {"source": str(source.path), "page": page, "pages": pages, **said, **found.to_json(), "notes": notes}
             )
             if not as_json:
                 typer.echo(printable(source.path))
+                for text in (*said["findings"], would["would"]):
+                    typer.echo(textwrap.fill(printable(text), 100, initial_indent="  ", subsequent_indent="    "))
+                typer.echo("")
                 for text in describe(found, page, pages):
                     typer.echo(printable(text))
             for note in notes:
@@ -59,6 +69,22 @@ def inspect(
     if as_json:
         emit_json(answers)
     return overall(codes)
+
+
+def _would(job: Job, image: Image) -> tuple[dict[str, Any], Inspection]:
+    """Return what ``restore`` would do with a picture, without doing it, and what the picture is like."""
+    from tratto.tasks.findings import intention
+    from tratto.tasks.restore import RestoreOptions
+
+    estimated, inspection = job.plan(RestoreOptions(), image)
+    recipe = estimated.recipe
+    would = {
+        "would": intention(recipe, estimated.seconds),
+        "steps": [step.name for step in recipe.steps],
+        "reasons": list(recipe.reasons),
+        "seconds": round(estimated.seconds, 1) if recipe.steps else 0.0,
+    }
+    return would, inspection
 
 
 def _lines(name: str, e: Estimate, unit: str) -> list[str]:

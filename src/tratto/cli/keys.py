@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import AsJson, emit_json, group, path_option, printable
+from tratto.cli.show import AsJson, emit_json, group, path_option, printable, say
 
 if TYPE_CHECKING:
     from tratto.server.access import Access
@@ -29,7 +29,7 @@ def _default(context: typer.Context, as_json: AsJson = False) -> None:
 @exits
 def _list(as_json: AsJson = False) -> int:
     """List the keys that are here."""
-    from tratto.provenance.keys import keys_folder, list_keys
+    from tratto.ledger.keys import keys_folder, list_keys
 
     spoilt: list[str] = []
     found = list(list_keys(spoilt))
@@ -57,7 +57,7 @@ def _new(
     as_json: AsJson = False,
 ) -> int:
     """Make a key. It is never replaced, and the private half never leaves its folder."""
-    from tratto.provenance.keys import new_key
+    from tratto.ledger.keys import new_key
 
     made = new_key(name, kind, origin)
     if as_json:
@@ -94,7 +94,7 @@ def _access(data: Path | None) -> Access:
 def _api_add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="read, run or verify; repeatable. All three unless given.")
+        list[str] | None, typer.Option(help="read, run, verify (these three unless given) or monitor; repeatable.")
     ] = None,
     quota: Annotated[str | None, typer.Option(help="Most disk space: 500M, 20G.")] = None,
     max_upload: Annotated[str | None, typer.Option(help="Largest file: 100M, 2G.")] = None,
@@ -145,11 +145,13 @@ def _api_list(data: _Data = None, as_json: AsJson = False) -> int:
 @api_app.command("remove")
 @exits
 def _api_remove(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")], data: _Data = None
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")],
+    data: _Data = None,
+    as_json: AsJson = False,
 ) -> int:
     """Make a key worthless at once."""
     _access(data).remove_key(name)
-    typer.echo(f"{name}: the key is good for nothing any more")
+    say(as_json, {"name": name, "removed": True}, f"{name}: the key is good for nothing any more")
     return 0
 
 
@@ -160,6 +162,7 @@ def _api_link(
         int | None, typer.Option(help="Port of the server; else that of the one that runs.", min=1, max=65535)
     ] = None,
     data: _Data = None,
+    as_json: AsJson = False,
 ) -> int:
     """Print another link to the page of a server that runs here; it is good once, for a quarter of an hour."""
     access = _access(data)
@@ -171,5 +174,6 @@ def _api_link(
         port = port_of(data or usual_folder())
     if port is None:
         raise InputError("no server uses this folder; tratto serve prints a link when it starts, or name its --port")
-    typer.echo(f"http://127.0.0.1:{port}/start/{access.new_link()}")
+    link = f"http://127.0.0.1:{port}/start/{access.new_link()}"
+    say(as_json, {"link": link}, link)
     return 0

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import AsJson, emit_json, group, path_argument, path_option, printable
+from tratto.cli.show import AsJson, emit_json, group, path_argument, path_option, printable, say
 from tratto.core.errors import InputError, OptionError
 from tratto.core.files import write_bytes
 
 if TYPE_CHECKING:
-    from tratto.provenance.note import VerifierKey
+    from tratto.ledger.note import VerifierKey
 
 ledger_app = group("Record results where nobody can change, shorten or fork the record unnoticed.")
 _Folder = Annotated[Path, path_argument("The ledger's folder.", metavar="DIR")]
@@ -29,10 +29,10 @@ def _new(
     folder: _Folder,
     name: Annotated[str, typer.Option("--key-name", help="Key to use or make; see tratto keys.")] = "ledger",
     origin: Annotated[str, typer.Option(help="Name the ledger signs with, if the key is made now.")] = "",
+    as_json: AsJson = False,
 ) -> int:
     """Begin a ledger."""
-    from tratto.provenance import keys
-    from tratto.provenance.ledger import Ledger
+    from tratto.ledger import Ledger, keys
 
     try:
         keys.key_info(name)
@@ -42,8 +42,9 @@ def _new(
         if origin and keys.signer(name, "ledger").verifier.name != origin:
             raise OptionError(f"the key {name!r} is there and signs with another name; choose another --key-name")
     with Ledger.create(folder, keys.signer(name, "ledger")) as log:
-        typer.echo(printable(f"{folder}: the ledger {log.checkpoint.origin}"))
-        typer.echo(printable(f"  public key, to be told to others: {log.key.verifier.text()}"))
+        name, public = log.checkpoint.origin, log.key.verifier.text()
+        told = {"folder": str(folder), "origin": name, "public": public}
+        say(as_json, told, f"{folder}: the ledger {name}", f"  public key, to be told to others: {public}")
     return 0
 
 
@@ -75,8 +76,8 @@ def _add(
 @exits
 def _show(folder: _Folder, key: _Key = None, as_json: AsJson = False) -> int:
     """Show what a ledger says of itself."""
+    from tratto.ledger.tiles import LedgerReader
     from tratto.provenance.notary import witnesses_of
-    from tratto.provenance.tiles import LedgerReader
 
     reader = LedgerReader(folder, key_of(key))
     signed = [w.name for w in witnesses_of(folder) if reader.note.signed_by(w)]
@@ -105,9 +106,9 @@ def _check(
     as_json: AsJson = False,
 ) -> int:
     """Read every byte of a ledger and compare it with what was signed."""
-    from tratto.provenance.ledger import check
-    from tratto.provenance.proof import older_checkpoint
-    from tratto.provenance.tiles import LedgerReader
+    from tratto.ledger import check
+    from tratto.ledger.proof import older_checkpoint
+    from tratto.ledger.tiles import LedgerReader
 
     named = key_of(key)
     wrong, note = check(folder, named)
@@ -134,15 +135,17 @@ def _request(
     folder: _Folder,
     out: _Out,
     since: Annotated[int, typer.Option("--since", help="How many entries the witness has signed before.")] = 0,
+    as_json: AsJson = False,
 ) -> int:
     """Write what a witness is asked to sign; carry it there by whatever way."""
     from tratto.imaging.io.target import check_no_picture
-    from tratto.provenance.tiles import LedgerReader
-    from tratto.provenance.witness import request
+    from tratto.ledger.tiles import LedgerReader
+    from tratto.ledger.witness import request
 
     check_no_picture(out)
     data = request(LedgerReader(folder), since)
     write_bytes(out, data)
+    say(as_json, {"path": str(out)}, f"{out}: for the witness")
     return 0
 
 
@@ -155,15 +158,16 @@ def _cosign(
     url: Annotated[
         str | None, typer.Option(help="Or where the witness serves; the only network call there is.")
     ] = None,
+    as_json: AsJson = False,
 ) -> int:
     """Publish a witness's signature below the checkpoint."""
+    from tratto.core.hashing import read_limited
+    from tratto.ledger import Ledger
+    from tratto.ledger import witness as witnesses
+    from tratto.ledger.keys import signer_for
+    from tratto.ledger.note import MAX_NOTE
+    from tratto.ledger.tiles import LedgerReader
     from tratto.provenance import notary
-    from tratto.provenance import witness as witnesses
-    from tratto.provenance.keys import signer_for
-    from tratto.provenance.ledger import Ledger
-    from tratto.provenance.note import MAX_NOTE
-    from tratto.provenance.seal import read_limited
-    from tratto.provenance.tiles import LedgerReader
 
     key = key_of(witness)
     if key is None or (answer is None) == (url is None):
@@ -178,7 +182,8 @@ def _cosign(
             raise OptionError("the ledger has grown meanwhile; ask the witness again")
         notary.name_witness(folder, key)
         log.add_signatures([signature])
-    typer.echo(printable(f"{folder}: {key.name} signed {reader.size} entries"))
+    told = {"folder": str(folder), "witness": key.name, "entries": reader.size}
+    say(as_json, told, f"{folder}: {key.name} signed {reader.size} entries")
     return 0
 
 
@@ -189,12 +194,13 @@ def _stamp(
     query: Annotated[Path | None, path_option("Write the query for an authority here.")] = None,
     answer: Annotated[Path | None, path_option("Take the authority's answer from here.")] = None,
     anchors: Annotated[Path | None, path_option("Root certificates (PEM) of authorities.")] = None,
+    as_json: AsJson = False,
 ) -> int:
     """Have the checkpoint time-stamped (RFC 3161): write the query, or take the answer."""
+    from tratto.core.hashing import read_limited
     from tratto.imaging.io.target import check_no_picture
-    from tratto.provenance import timestamp
-    from tratto.provenance.seal import read_limited
-    from tratto.provenance.tiles import LedgerReader
+    from tratto.ledger import timestamp
+    from tratto.ledger.tiles import LedgerReader
 
     checkpoint = LedgerReader(folder).checkpoint
     if (query is None) == (answer is None) or (answer is not None and anchors is None):
@@ -203,18 +209,20 @@ def _stamp(
         check_no_picture(query)
         data = timestamp.request(checkpoint)
         write_bytes(query, data)
+        say(as_json, {"path": str(query)}, f"{query}: for the authority")
     elif answer is not None and anchors is not None:
         from tratto.cli.account import roots_in
 
         stamp = read_limited(answer, timestamp.MAX_STAMP)
         when = timestamp.accept(folder, checkpoint, stamp, roots_in(anchors))
-        typer.echo(printable(f"{folder}: {checkpoint.size} entries were there at {when.isoformat()}"))
+        told = {"folder": str(folder), "entries": checkpoint.size, "at": when.isoformat()}
+        say(as_json, told, f"{folder}: {checkpoint.size} entries were there at {when.isoformat()}")
     return 0
 
 
 @ledger_app.command("verifier")
 @exits
-def _verifier(out: _Out) -> int:
+def _verifier(out: _Out, as_json: AsJson = False) -> int:
     """Write the verifier that works without Tratto: one Python file to keep or hand on."""
     from importlib import resources
 
@@ -223,12 +231,13 @@ def _verifier(out: _Out) -> int:
     check_no_picture(out)
     data = resources.files("tratto.provenance").joinpath("standalone.py").read_bytes()
     write_bytes(out, data)
+    say(as_json, {"path": str(out)}, f"{out}: run it with python {out.name}")
     return 0
 
 
 def key_of(text: str | None) -> VerifierKey | None:
     """Return the key that an option names: the key itself, or a file that holds it."""
-    from tratto.provenance.note import VerifierKey, read_key_file
+    from tratto.ledger.note import VerifierKey, read_key_file
 
     if text is None:
         return None

@@ -19,7 +19,7 @@ class OrPath(GuardedGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the command before its photograph or folder."""
-        if args and args[0] not in (*MADE, *self.commands, "--help"):
+        if args and args[0] not in (*MADE, VIEWS, *self.commands, "--help"):
             named = next((a for a in args if not a.startswith("-") and Path(a).exists()), args[0])
             args = ["photo" if Path(named).is_file() else "make", *args]
         parsed: list[str] = super().parse_args(ctx, args)
@@ -27,14 +27,18 @@ class OrPath(GuardedGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands."""
-        return [*MADE, *self.commands]
+        return [*MADE, VIEWS, *self.commands]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command by its name, or None."""
+        if cmd_name == VIEWS:
+            from tratto.cli.lift_views import command
+
+            return command()
         return _made(cmd_name) if cmd_name in MADE else super().get_command(ctx, cmd_name)
 
 
-MADE = ("make", "photo")
+MADE, VIEWS = ("make", "photo"), "views"
 lift_app = typer.Typer(
     cls=OrPath,
     help="Make a scene of Gaussians from photographs with known cameras (tratto lift FOLDER -o OUT) or from one "

@@ -44,31 +44,27 @@ def run_list(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     if file is None:
         if ids:
             raise OptionError("--task-id chooses from a list: name it with --task FILE.json")
-        if not words:
-            raise OptionError(f"{task.name} needs a picture to work on, or a list of many: --task FILE.json")
         return run_task(task, plain, flags)
     if words and not ids:
         raise OptionError("give either pictures or --task FILE.json, which names its own")
     roles = [i.role for i in task.inputs[1:]]
     if both := [flags[r] for r in roles if given[r]]:
         raise OptionError(f"{both[0]} is named in the list for each of its jobs; leave it away beside --task")
-    outcomes: list[Any] = []
+    codes: list[int] = []
     told: list[dict[str, Any]] = []
     for entry in _chosen(_read(file), [*ids, *words], file):
         number = entry["id"]
         try:
-            made = do_task(task, {**plain, **_given(entry, task, file.parent, Path(given["out"]))}, flags)
+            line = {**plain, **_given(entry, task, file.parent, Path(given["out"]))}
+            codes += do_task(task, line, flags, lambda o, n=number: told.append({"id": n, **o.to_json()}))  # type: ignore[misc]
         except (TrattoError, OSError) as e:  # this one is told, and the others are done
             code = e.exit_code if isinstance(e, TrattoError) else InputError.exit_code
             typer.echo(printable(f"tratto: task {number}: {e}"), err=True)
             told.append({"id": number, "status": "failed", "message": str(e), "exit_code": code})
-            outcomes.append(code)
-            continue
-        told += [{"id": number, **o.to_json()} for o in made]
-        outcomes += [o.exit_code for o in made]
+            codes.append(code)
     if given["as_json"]:
         emit_json(told)
-    return overall(outcomes)
+    return overall(codes)
 
 
 def _read(file: Path) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from tratto._version import __version__
-from tratto.cli.plugins import RootGroup
+from tratto.cli.guard import HELP
+from tratto.cli.plugins import LARGER, RootGroup
 
 
 class Commands(RootGroup):
@@ -26,10 +27,13 @@ class Commands(RootGroup):
         "lift": "tratto.cli.lift:lift_app",
         "models": "tratto.cli.models:models_app",
         "serve": "tratto.cli.serve:serve",
+        "work": "tratto.cli.serve:work",
+        "monitor": "tratto.cli.monitor:monitor",
         "prompts": "tratto.cli.prompts:prompts_app",
         "keys": "tratto.cli.keys:keys_app",
         "ledger": "tratto.cli.ledger:ledger_app",
         "witness": "tratto.cli.witness:witness_app",
+        "help": "tratto.cli.plugins:show_help",
     }
 
 
@@ -41,6 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=True,
+    context_settings=HELP,
 )
 
 
@@ -52,11 +57,44 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
+    ctx: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and stop.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version and stop.")
     ] = False,
+    megapixels: Annotated[
+        str | None,
+        typer.Option(
+            LARGER,
+            metavar="N",
+            help="Take pictures of up to so many megapixels (else 250); it may stand anywhere on any line.",
+        ),
+    ] = None,
 ) -> None:
     """Restore pictures and prove what was done."""
+    if megapixels is not None:
+        _allow(ctx, megapixels)
+
+
+def _allow(ctx: typer.Context, megapixels: str) -> None:
+    """Let larger pictures in while a command runs, and in the processes that work for it."""
+    import os
+
+    from tratto.core.errors import OptionError
+    from tratto.imaging.io.limits import MAX_MEGAPIXELS, pixels_of
+
+    try:
+        pixels_of(megapixels, LARGER)
+    except OptionError as e:
+        raise typer.BadParameter(str(e)) from e
+    before = os.environ.get(MAX_MEGAPIXELS)
+    os.environ[MAX_MEGAPIXELS] = megapixels
+
+    def back() -> None:
+        os.environ.pop(MAX_MEGAPIXELS)
+        if before is not None:
+            os.environ[MAX_MEGAPIXELS] = before
+
+    ctx.call_on_close(back)
 
 
 def main() -> None:

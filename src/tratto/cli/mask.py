@@ -16,7 +16,17 @@ from tratto.cli.background import background
 from tratto.cli.find import find
 from tratto.cli.guard import exits
 from tratto.cli.mask_edit import edit
-from tratto.cli.show import argument_path, check_new_png, emit_json, make_folder, path_argument, path_option, printable
+from tratto.cli.show import (
+    PageNumber,
+    argument_path,
+    check_new_png,
+    emit_json,
+    make_folder,
+    open_page,
+    path_argument,
+    path_option,
+    printable,
+)
 from tratto.cli.wall import wall
 from tratto.core.errors import InputError, OptionError
 from tratto.core.reading import parse_json, small_text
@@ -46,7 +56,7 @@ def read_mask(path: Path) -> Values:
     from tratto.imaging import io
     from tratto.imaging.masks import mask_from_picture
 
-    image = io.read_image(path)
+    image = open_page(path, what="a mask")
     upright: Values = io.oriented(mask_from_picture(image), image.meta.orientation)
     return upright
 
@@ -131,14 +141,15 @@ def draw(
     box: Annotated[list[str] | None, typer.Option(help='Two corners "x,y x,y"; repeatable.')] = None,
     disc: Annotated[list[str] | None, typer.Option(help='A disc "x,y:radius"; repeatable.')] = None,
     marked: Annotated[Path | None, path_option("Copy of the picture, painted over in any program.")] = None,
+    page: PageNumber = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> int:
     """Draw a mask: from shapes, or from a copy of the picture that was painted over where it is damaged."""
-    from tratto.imaging import io, masks
+    from tratto.imaging import masks
     from tratto.imaging.opening import as_shown
 
-    image = io.read_image(picture)
+    image = open_page(picture, page)
     turned = image.meta.orientation >= 5
     size = (image.width, image.height) if turned else (image.height, image.width)
     drawn = [] if shapes is None else _shapes_of(shapes)
@@ -148,7 +159,7 @@ def draw(
         raise OptionError("nothing to draw: give --shapes, --line, --polygon, --box, --disc or --marked")
     values = masks.draw(*size, [s for s in drawn if not s.erase] if marked else drawn)
     if marked is not None:
-        other = io.read_image(marked)
+        other = open_page(marked, what="a copy that was painted over")
         found = masks.marked(as_shown(image), as_shown(other))
         erased = [masks.Shape(s.kind, s.points, s.width) for s in drawn if s.erase]
         values = masks.subtract(masks.union([values, found]), [masks.draw(*size, erased)])

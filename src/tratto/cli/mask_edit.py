@@ -15,7 +15,17 @@ from typing import Annotated, Any
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import check_new_png, make_folder, path_argument, path_option, printable
+from tratto.cli.show import (
+    AsJson,
+    PageNumber,
+    check_new_png,
+    make_folder,
+    open_page,
+    path_argument,
+    path_option,
+    printable,
+    say,
+)
 from tratto.core.errors import OutputError
 
 #: Longest side of the picture in the page, pixels; the mask is of the picture's own size.
@@ -50,8 +60,10 @@ def edit(
     out: Annotated[
         Path | None, path_option("PNG that the page will save; the page itself is NAME.html beside it.", "--out", "-o")
     ] = None,
-    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    launch: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    number: PageNumber = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that exists.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Write a page to draw a mask in a browser: one file with the picture in it, which sends nothing anywhere.
 
@@ -65,16 +77,16 @@ def edit(
     page = mask.with_suffix(".html")
     if page.is_dir() or (page.exists() and not overwrite):
         raise OutputError(f"{page} exists; choose another name with --out, or replace it with --overwrite")
-    text = editor_page(picture, mask)
+    text = editor_page(picture, mask, number)
     make_folder(page.parent)
     write_text(page, text)
-    typer.echo(printable(f"{page}: open it in a browser; it saves {mask.name}"))
-    if open_page:
+    say(as_json, {"page": str(page), "mask": str(mask)}, f"{page}: open it in a browser; it saves {mask.name}")
+    if launch:
         typer.launch(page.resolve().as_uri())
     return 0
 
 
-def editor_page(picture: Path, mask: Path) -> str:
+def editor_page(picture: Path, mask: Path, number: int | None = None) -> str:
     """Return the page as HTML.
 
     Parameters
@@ -83,6 +95,8 @@ def editor_page(picture: Path, mask: Path) -> str:
         Read as a viewer shows it; larger ones are reduced to 4096 pixels a side for the page alone.
     mask : Path
         Under which name the page offers the mask, a grey PNG of the picture's own size.
+    number : int or None
+        Page of a file with several, from 1.
 
     Raises
     ------
@@ -100,7 +114,7 @@ def editor_page(picture: Path, mask: Path) -> str:
     from tratto.provenance import pictures
     from tratto.tasks import TASKS
 
-    image = io.read_image(picture)
+    image = open_page(picture, number)
     turn = image.meta.orientation
     shown = pictures.on_checkers(pictures.shrink(pictures.view_of(image), PREVIEW))
     given = {

@@ -7,10 +7,11 @@ is asked for, and the help builds no command.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import cache, cached_property
 from inspect import getdoc
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperCommand
@@ -23,6 +24,48 @@ if TYPE_CHECKING:
 
 #: The entry-point group.
 GROUP = "tratto.commands"
+#: The option that lets larger pictures in, of every command.
+LARGER = "--max-input-megapixels"
+
+
+def in_front(line: list[str]) -> list[str]:
+    """Return the words of a line with the option of the root that may stand anywhere before all others.
+
+    Examples
+    --------
+    >>> in_front(["inspect", "a.png", "--max-input-megapixels", "400"])
+    ['--max-input-megapixels', '400', 'inspect', 'a.png']
+    """
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(line)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word == LARGER:
+            front += [word, *([value] if (value := next(words, None)) is not None else [])]
+        elif word.startswith(f"{LARGER}="):
+            front.append(word)
+        else:
+            rest.append(word)
+    return [*front, *rest]
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose help shows its options in groups, by the panel each belongs to."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments, the options of the command itself, and each group under its head."""
+        sections: dict[str, list[Any]] = {"Arguments": [], "Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                own = "Arguments" if param.param_type_name == "argument" else "Options"
+                sections.setdefault(getattr(param, "rich_help_panel", None) or own, []).append(record)
+        for head, records in sections.items():
+            if records:
+                with formatter.section(head):
+                    formatter.write_dl(records)
 
 
 class RootGroup(GuardedGroup):
@@ -35,6 +78,13 @@ class RootGroup(GuardedGroup):
     """
 
     places: ClassVar[Mapping[str, str]] = {}
+
+    def main(self, args: Any = None, *more: Any, **extra: Any) -> Any:
+        """Run; the option that lets larger pictures in may stand anywhere on the line."""
+        given = sys.argv[1:] if args is None else list(args)
+        if any(str(word).partition("=")[0] == LARGER for word in given):
+            args = in_front(given)
+        return super().main(args, *more, **extra)
 
     @cached_property
     def _added(self) -> dict[str, EntryPoint]:
@@ -71,6 +121,20 @@ class RootGroup(GuardedGroup):
         return target.info.help if isinstance(target, typer.Typer) else getdoc(target)
 
 
+def show_help(
+    ctx: typer.Context,
+    words: Annotated[list[str] | None, typer.Argument(help="A command, and one of it.", metavar="[COMMAND]...")] = None,
+) -> None:
+    """Show the help of a command, or of tratto as a whole."""
+    shown: Any = ctx.find_root()
+    for word in words or []:
+        found = getattr(shown.command, "get_command", lambda *_: None)(shown, word)
+        if found is None:
+            raise typer.BadParameter(f"{shown.command_path} has no command {word!r}")
+        shown = type(ctx)(found, parent=shown, info_name=word)
+    typer.echo(shown.get_help())
+
+
 @cache
 def _command(name: str, place: str) -> Any:
     """Return a command of our own, without a place a job; built once, however often it is asked for."""
@@ -82,7 +146,7 @@ def _command(name: str, place: str) -> Any:
         from tratto.cli.derive import command_of
 
         task = next(t for t in TASKS if t.name == name)
-        shell.command(name, help=task.summary)(command_of(task))
+        shell.command(name, help=task.summary, cls=GroupedCommand)(command_of(task))
     elif isinstance(target := _loaded(place), typer.Typer):
         shell.add_typer(target, name=name)
     else:

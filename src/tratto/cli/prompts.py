@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tratto.cli.guard import exits
+from tratto.cli.show import AsJson, say
 
 prompts_app = typer.Typer(
     help="Keep named words, to be used by --template where a job takes words.", no_args_is_help=True,
@@ -39,24 +40,24 @@ def _add(
     name: _Name,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The words; {words} stands for those given with it.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace one of this name.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Add a template."""
-    from tratto.cli.show import printable
     from tratto.core.errors import OptionError
     from tratto.core.prompts import read_templates, write_templates
 
     there = read_templates()
     if name in there and not overwrite:
         raise OptionError(f"there is a template called {name}; choose another name, or replace it with --overwrite")
-    typer.echo(printable(f"{write_templates({**there, name: text})}: {name}"))
+    path = write_templates({**there, name: text})
+    say(as_json, {"path": str(path), "name": name}, f"{path}: {name}")
     return 0
 
 
 @prompts_app.command("remove")
 @exits
-def _remove(name: _Name) -> int:
+def _remove(name: _Name, as_json: AsJson = False) -> int:
     """Remove a template."""
-    from tratto.cli.show import printable
     from tratto.core.errors import InputError
     from tratto.core.prompts import read_templates, write_templates
 
@@ -64,5 +65,6 @@ def _remove(name: _Name) -> int:
     if name not in there:
         raise InputError(f"no template is called {name[:60]!r}; tratto prompts list shows them")
     del there[name]
-    typer.echo(printable(f"{write_templates(there)}: {name} is removed"))
+    path = write_templates(there)
+    say(as_json, {"path": str(path), "name": name}, f"{path}: {name} is removed")
     return 0

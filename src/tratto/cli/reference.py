@@ -10,7 +10,18 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from tratto.core.options import CLI, COMMON, HTTP, SDK, Entry, JobLimits, SaveOptions, entries, help_text
+from tratto.core.options import (
+    CLI,
+    COMMON,
+    HTTP,
+    SDK,
+    Entry,
+    JobLimits,
+    Papers,
+    SaveOptions,
+    entries,
+    help_text,
+)
 from tratto.tasks import OBJECTS, SCENES, TASKS, Input
 from tratto.tasks.doors import type_stub
 
@@ -47,7 +58,7 @@ def page() -> str:
 
 def _home(model: Any) -> str:
     """Return where a field of a common model is given in Python; empty where functions take it themselves."""
-    return f"{model.__name__}." if model in (SaveOptions, JobLimits) else ""
+    return f"{model.__name__}." if model in (SaveOptions, JobLimits, Papers) else ""
 
 
 def _input(item: Input) -> tuple[str, ...]:
@@ -55,7 +66,7 @@ def _input(item: Input) -> tuple[str, ...]:
 
     expected = " or ".join(["a file", *item.words]) + ("; repeatable" if item.repeatable else "")
     default = "required" if item.missing else ""
-    return f"`--{item.role}`", f"`{item.role}`", expected, "", default, f"{CLI}, {SDK}, {HTTP}", input_help(item)
+    return f"`{item.flag}`", f"`{item.role}`", expected, "", default, f"{CLI}, {SDK}, {HTTP}", input_help(item)
 
 
 def _row(entry: Entry, home: str) -> tuple[str, ...]:
@@ -66,7 +77,7 @@ def _row(entry: Entry, home: str) -> tuple[str, ...]:
     return (
         flag,
         f"`{home}{entry.name}`" if SDK in doors or HTTP in doors else "",
-        entry.expected + ("; repeatable" if option.collect else ""),
+        entry.expected + ("; repeatable" if option.collect or option.each else ""),
         option.unit,
         "" if default in (None, "", (), {}) else f"`{default}`",
         ", ".join(doors),

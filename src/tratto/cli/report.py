@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import path_argument, path_option, printable
+from tratto.cli.show import AsJson, path_argument, path_option, say
 from tratto.core.errors import InputError, OptionError, OutputError
 from tratto.core.files import write_bytes
 
@@ -18,8 +18,9 @@ def report(
     path: Annotated[Path, path_argument("A result or its bundle.")],
     out: Annotated[Path | None, path_option("The PDF; NAME-report.pdf beside the bundle.", "--out", "-o")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a PDF that exists.")] = False,
+    as_json: AsJson = False,
 ) -> int:
-    """Print the report of a result as a PDF on A4; the same bundle gives the same file."""
+    """Print the report of a result as a PDF on A4, with what checking says now."""
     import os
 
     from tratto.imaging.io.target import check_target
@@ -42,5 +43,5 @@ def report(
         raise OutputError(f"{target} exists; choose another name with -o, or replace it with --overwrite")
     data = printed(path, known_models())
     write_bytes(target, data)
-    typer.echo(printable(f"{target}: the report of {path.name}"))
+    say(as_json, {"path": str(target), "bytes": len(data)}, f"{target}: the report of {path.name}")
     return 0

@@ -31,6 +31,10 @@ def serve(
     ledger: Annotated[Path | None, path_option("Record each result in this ledger.", metavar="DIR")] = None,
     sign: Annotated[str, typer.Option(help="Identity that signs the results: auto, none or a name.")] = "auto",
     device: Annotated[str, typer.Option(help="Where networks run: auto, cpu, cuda or cuda:N.")] = "auto",
+    check_every: Annotated[
+        int,
+        typer.Option(help="Replay one result in so many and measure what its source does not support; 0: none.", min=0),
+    ] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
 ) -> int:
     """Serve the page and the HTTP API on this machine; prints a link that is good once."""
@@ -56,6 +60,7 @@ def serve(
         sign=sign,
         device=device,
         ledger=None if ledger is None else ledger.absolute(),
+        check_every=check_every,
     )
     if sign not in ("auto", "none"):
         from tratto.jobs.signing import notary_of
@@ -70,4 +75,23 @@ def serve(
             webbrowser.open(link)
 
     run(settings, ready)
+    return 0
+
+
+@exits
+def work(
+    data: Annotated[Path | None, path_option("Folder of the server's data.", metavar="DIR")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that do jobs.", min=1, max=64)] = 1,
+    device: Annotated[str, typer.Option(help="Where networks run; as the server does it unless given.")] = "",
+) -> int:
+    """Do jobs of a server's queue beside its own workers, on the same machine."""
+    from tratto.server.settings import need_extra, usual_folder
+
+    need_extra()
+    from tratto.backends.devices import check_device
+    from tratto.server.serve import work as run
+
+    if device:
+        check_device(device)
+    run((data or usual_folder()).absolute(), workers, device, typer.echo)
     return 0

@@ -7,13 +7,17 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tratto.core.errors import OptionError, OutputError
+from tratto.core.errors import InputError, OptionError, OutputError
+
+if TYPE_CHECKING:
+    from tratto.core.image import Image
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+PageNumber = Annotated[int | None, typer.Option("--page", help="Page of a file with several, from 1.")]
 
 
 def group(help: str, needs_command: bool = True) -> typer.Typer:
@@ -29,6 +33,15 @@ def printable(text: object) -> str:
 def emit_json(data: Any) -> None:
     """Print one JSON document on standard output."""
     typer.echo(json.dumps(data, ensure_ascii=True, indent=2, allow_nan=False))
+
+
+def say(as_json: bool, data: Any, *lines: str) -> None:
+    """Print what a command did: JSON for machines, lines for people."""
+    if as_json:
+        emit_json(data)
+        return
+    for line in lines:
+        typer.echo(printable(line))
 
 
 def about(source: Path, message: str) -> str:
@@ -66,6 +79,36 @@ def path_option(help: str, *flags: str, metavar: str = "PATH") -> Any:
 def path_argument(help: str, metavar: str = "PATH") -> Any:
     """Return an argument that is a path, never an empty one."""
     return typer.Argument(parser=argument_path, metavar=metavar, help=help)
+
+
+def open_page(path: Path, page: int | None = None, what: str = "") -> Image:
+    """Open a picture file; of one with several pages that page which is meant, never the first in silence.
+
+    Parameters
+    ----------
+    path : Path
+    page : int or None
+        From 1; None: the file must have one only.
+    what : str
+        What it is, where it must be a single picture: ``"a mask"``; empty: a page may be chosen by ``--page``.
+
+    Raises
+    ------
+    OptionError
+        If it has several pages and none was named.
+    InputError
+        If it has no such page.
+    """
+    from tratto.imaging import io
+
+    count = io.count_pages(path)
+    if page is None and count > 1:
+        single = f"{what} is one picture: save the page that is meant as a PNG"
+        do = single if what else f"choose one with --page 1 to --page {count}"
+        raise OptionError(f"{path} holds {count} pages or frames; {do}")
+    if page is not None and not 1 <= page <= count:
+        raise InputError(f"{path} has {count} page{'s' * (count > 1)}, page {page} was asked for")
+    return io.read_image(path, page=(page or 1) - 1)
 
 
 def make_folder(folder: Path) -> None:
@@ -158,6 +201,28 @@ class ProgressLine:
             from tratto.cli.guard import complain
 
             complain(printable(text))
+
+    def say(self, text: str) -> None:
+        """Print a line of the result on standard output; the bar steps aside, so that the two never share a row."""
+        if self._bar is not None:
+            self._bar.stop()
+        typer.echo(printable(text))
+        if self._bar is not None:
+            self._bar.start()
+
+    def count(self, done: int, failed: int, total: int) -> None:
+        """Show how far a run over many pictures is: one counter."""
+        text = f"{done} of {total} pictures" + (f", {failed} failed" if failed else "")
+        if self._bar is None:
+            now = time.monotonic()
+            if now - self._told >= EVERY and done < total:
+                if self._told:
+                    self.note(text)
+                self._told = now
+            return
+        if self._task is None:
+            self._task = self._bar.add_task(text, total=total)
+        self._bar.update(self._task, completed=done, total=total, description=text)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show how far a stage is; where there is no terminal, in a line now and then."""

@@ -9,7 +9,7 @@ import typer
 
 from tratto.cli.find import write_overlay
 from tratto.cli.guard import exits
-from tratto.cli.show import check_new_png, path_argument, path_option, printable
+from tratto.cli.show import AsJson, PageNumber, check_new_png, open_page, path_argument, path_option, say
 from tratto.core.errors import OptionError
 
 
@@ -32,13 +32,14 @@ def wall(
     grow: Annotated[float, typer.Option(help="Grow by this many pixels; negative shrinks.")] = 0.0,
     feather: Annotated[float, typer.Option(help="Soften the edge over this many pixels.")] = 0.0,
     overlay: Annotated[Path | None, path_option("PNG to write the picture into, with the wall in colour.")] = None,
+    page: PageNumber = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Find a wall from points or a rough drawing on it, and write its mask for tratto recolor."""
     from tratto.backends.sam import missing_sam
     from tratto.cli.mask import read_mask, write_mask
     from tratto.core.capability import Use
-    from tratto.imaging import io
     from tratto.imaging.opening import as_shown
     from tratto.jobs import Job
     from tratto.jobs.masking import MaskWallOptions, find_wall
@@ -70,12 +71,12 @@ def wall(
         corners = (x0, y0, x1, y1)
     use: Use[Any] | None = Use("wall", "sam", {"model": str(model)}) if sam else None
     options = MaskWallOptions(clicks=on, others=off, tolerance=tolerance, grow=grow, feather=feather)
-    image = io.read_image(picture)
+    image = open_page(picture, page)
     values = find_wall(Job(), image, options, drawings, use, corners)
     told = write_mask(values, out, [picture, *drawn.values()], overwrite)
     if overlay is not None:
         write_overlay(as_shown(image), {"wall": values}, overlay)
-    typer.echo(printable(f"{out}: {told['width']}x{told['height']}, {100 * told['share']:.3g} % is wall"))
+    say(as_json, told, f"{out}: {told['width']}x{told['height']}, {100 * told['share']:.3g} % is wall")
     return 0
 
 

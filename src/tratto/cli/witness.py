@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import group, path_argument, path_option, printable
+from tratto.cli.show import AsJson, group, path_argument, path_option, printable, say
 from tratto.core.errors import OptionError
 from tratto.core.files import write_bytes
 
@@ -24,17 +24,18 @@ def _watch(
     state: _State,
     key: Annotated[str, typer.Argument(metavar="KEY", help="Public key of a ledger, or a file that holds it.")],
     name: _Name = "witness",
+    as_json: AsJson = False,
 ) -> int:
     """Begin to watch a ledger."""
     from tratto.cli.ledger import key_of
-    from tratto.provenance.keys import signer
-    from tratto.provenance.witness import Witness
+    from tratto.ledger.keys import signer
+    from tratto.ledger.witness import Witness
 
     ledger = key_of(key)
     if ledger is None:
         raise OptionError("name the ledger's key")
     Witness(state, signer(name, "witness")).watch(ledger)
-    typer.echo(printable(f"{state}: watches {ledger.name}"))
+    say(as_json, {"state": str(state), "watches": ledger.name}, f"{state}: watches {ledger.name}")
     return 0
 
 
@@ -45,13 +46,14 @@ def _sign(
     request: Annotated[Path, path_argument("A request, or a ledger's folder.")],
     out: Annotated[Path, path_option("File for the answer.", "--out", "-o")],
     name: _Name = "witness",
+    as_json: AsJson = False,
 ) -> int:
     """Sign one checkpoint and stop: for witnesses without a network."""
+    from tratto.core.hashing import read_limited
     from tratto.imaging.io.target import check_no_picture
-    from tratto.provenance import witness as witnesses
-    from tratto.provenance.keys import signer
-    from tratto.provenance.seal import read_limited
-    from tratto.provenance.tiles import LedgerReader
+    from tratto.ledger import witness as witnesses
+    from tratto.ledger.keys import signer
+    from tratto.ledger.tiles import LedgerReader
 
     check_no_picture(out)
     me = witnesses.Witness(state, signer(name, "witness"))
@@ -63,7 +65,8 @@ def _sign(
         data = read_limited(request, witnesses.MAX_REQUEST)
     signature = me.sign(data)
     write_bytes(out, signature.line().encode())
-    typer.echo(printable(f"{out}: signed by {me.key.verifier.text()}"))
+    told = {"path": str(out), "signed_by": me.key.verifier.text()}
+    say(as_json, told, f"{out}: signed by {me.key.verifier.text()}")
     return 0
 
 
@@ -76,8 +79,8 @@ def _serve(
     name: _Name = "witness",
 ) -> int:
     """Answer over HTTP until interrupted."""
-    from tratto.provenance import witness as witnesses
-    from tratto.provenance.keys import signer
+    from tratto.ledger import witness as witnesses
+    from tratto.ledger.keys import signer
 
     me = witnesses.Witness(state, signer(name, "witness"))
     with witnesses.serve(me, host, port) as server:

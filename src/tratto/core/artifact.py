@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tratto.core.errors import InputError, OptionError
 from tratto.core.files import atomic_file
+from tratto.core.hashing import HeldFile
 from tratto.core.image import ColorMode, Image
 
 #: Roles of outputs. The first of them that a job has is its result; the others come along with it.
@@ -76,14 +77,14 @@ class InputPicture:
     ----------
     image : Image
         As decoded.
-    file : Path, bytes or None
+    file : Path, HeldFile, bytes or None
         The file it was read from; None: it was an array.
     page : int
         Which page of the file, from 0.
     """
 
     image: Image
-    file: Path | bytes | None = None
+    file: Path | HeldFile | bytes | None = None
     page: int = 0
 
 

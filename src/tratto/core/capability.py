@@ -6,7 +6,7 @@ What a step needs it states as a :class:`Use`; who can do it stands in ``tratto.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -204,6 +204,60 @@ class Describer(Protocol):
 
 
 @runtime_checkable
+class ViewMaker(Describer, Protocol):
+    """Makes views of an object from around out of one picture of it; they show what never was seen."""
+
+    def make(
+        self, picture: NDArray[np.float32], elevation: float, seed: int, progress: Callable[[int, int], None]
+    ) -> tuple[Any, ...]:
+        """Make views.
+
+        Parameters
+        ----------
+        picture : (H, W, 4) float32 in [0, 1]
+            Encoded sRGB, upright; alpha says where the object is.
+        elevation : float
+            Degrees that its camera stands above the horizon.
+        seed : int
+        progress : callable
+            ``progress(done, total)``; raising stops.
+
+        Returns
+        -------
+        tuple of tratto.scene.views.View
+            With alpha; the camera of the picture itself stands at -z of their world, at its elevation.
+        """
+
+
+@runtime_checkable
+class Enhancer(Describer, Protocol):
+    """Goes over a picture by its depth and puts in detail that was not there."""
+
+    def enhance(
+        self, picture: NDArray[np.float32], depth: NDArray[np.float32], strength: float, seed: int,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Enhance a picture.
+
+        Parameters
+        ----------
+        picture : (H, W, 3) float32 in [0, 1]
+            Encoded sRGB.
+        depth : (H, W) float32 in [0, 1]
+            1 is near.
+        strength : float
+            Share of the way to noise, (0, 1].
+        seed : int
+        progress : callable or None
+            ``progress(done, total)``; raising stops.
+
+        Returns
+        -------
+        (H, W, 3) float32 in [0, 1]
+        """
+
+
+@runtime_checkable
 class Rasterizer(Protocol):
     """Renders Gaussians and carries gradients back; the contract is :class:`tratto.scene.rasterize.Draws`."""
 
@@ -269,7 +323,7 @@ class Structure:
 
 
 @runtime_checkable
-class StructureFinder(Describer, Protocol):
+class StructureDetector(Describer, Protocol):
     """Finds edges and straight lines."""
 
     def find(self, picture: NDArray[np.float32]) -> Structure:
@@ -469,6 +523,97 @@ class FaceIdentity(Describer, Protocol):
 
     def embed(self, picture: NDArray[np.float32], mesh: FaceMesh) -> NDArray[np.float32]:
         """Return a vector whose Euclidean distance to another's is small where both show the same person."""
+
+
+#: What stands in a sum for a score that is missing.
+NEUTRAL = 5.0
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a judge says, from 0 to 10.
+
+    Attributes
+    ----------
+    value : float or None
+        More is better; None: it is *missing*, the judge could not say.
+    numbers : mapping of str to float
+        What it was made of.
+    why : str
+        Why it is missing.
+    """
+
+    value: float | None
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    why: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Whether the judge could not say."""
+        return self.value is None
+
+    @property
+    def counted(self) -> float:
+        """What goes into a sum."""
+        return NEUTRAL if self.value is None else self.value
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTrial:
+    """A face in a scene for which candidates are judged.
+
+    Attributes
+    ----------
+    scene : (H, W, 3) float32 in [0, 1]
+        The face that is there, cut out with its surroundings, encoded sRGB.
+    points : (468, 3) array
+        Its points.
+    may : (H, W) float32
+        Where it may change: 1, or 0.
+    somebody : bool
+        False where there was no face, and the points are only where one is laid.
+    characters : sequence of (picture, FaceMesh)
+        Whose face it is to be.
+    """
+
+    scene: NDArray[np.float32]
+    points: NDArray[np.float64]
+    may: NDArray[np.float32]
+    somebody: bool
+    characters: Sequence[tuple[NDArray[np.float32], FaceMesh]]
+
+
+@runtime_checkable
+class FaceJudge(Describer, Protocol):
+    """Says how good a face in the place of another is, in one respect.
+
+    What it says counts as *missing* where it cannot say, for whatever reason: it never raises for a single picture.
+    """
+
+    @property
+    def scores(self) -> str:
+        """Which respect: ``"identity"``, ``"realism"`` or ``"consistency"``."""
+
+    def about(self, trial: FaceTrial) -> Callable[[NDArray[np.float32], NDArray[np.float32]], Score]:
+        """Return what judges candidates of one trial; safe in several threads.
+
+        Its arguments are a picture ((H, W, 3) float32, of the scene's size) and how much of each pixel is the new face
+        ((H, W) float32).
+        """
+
+
+@runtime_checkable
+class FaceRefiner(Describer, Protocol):
+    """Paints a face that was put in anew from noise of less than all, so that it fits; it invents what it paints."""
+
+    @property
+    def strength(self) -> float:
+        """Share of the way to noise at which a first refinement starts."""
+
+    def refine(
+        self, picture: NDArray[np.float32], mask: NDArray[np.float32], strength: float, seed: int
+    ) -> NDArray[np.float32]:
+        """Refine a picture ((H, W, 3) float32 in [0, 1]) where a mask ((H, W) float32) is above 0; equal elsewhere."""
 
 
 @runtime_checkable

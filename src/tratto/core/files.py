@@ -44,6 +44,15 @@ def atomic_file(path: str | os.PathLike[str], replace: bool = True) -> Iterator[
     ------
     OutputError
         If the folder is not there, is not writable or the disk is full, or the file is there and is not to be replaced.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / 'a'
+    >>> with atomic_file(path) as file:
+    ...     there = file.write(b'abc'), path.exists()
+    >>> there, path.read_bytes()
+    ((3, False), b'abc')
     """
     target = Path(path)
     if "\x00" in os.fspath(path):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import InputError, OptionError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 #: How pixels are enlarged; see :mod:`tratto.imaging.resample`.
@@ -161,6 +164,59 @@ class Image:
     def replace(self, **changes: Any) -> Image:
         """Return a copy with some attributes exchanged (checked anew)."""
         return replace(self, **changes)
+
+    def to_pil(self, upright: bool = False) -> PillowImage:
+        """Return the picture as Pillow holds such pictures, with profile, EXIF and resolution in its ``info``.
+
+        Parameters
+        ----------
+        upright : bool
+            Turn it as its EXIF orientation says; the tag is then 1. False: as stored, with the tag.
+
+        Returns
+        -------
+        PIL.Image.Image
+            Mode ``1``, ``L``, ``LA``, ``I;16`` (gray of 16 bits), ``P`` with its palette, ``RGB``, ``RGBA`` or
+            ``CMYK``. Pillow has no color of 16 bits: it is rounded to 8, and so is alpha.
+
+        Examples
+        --------
+        >>> Image(np.zeros((2, 3, 4), np.uint8), ColorMode.CMYK).to_pil().mode
+        'CMYK'
+        """
+        from PIL import Image as Pil
+        from PIL import ImageOps
+
+        wide = self.bits == 16 and (self.mode is not ColorMode.GRAY or self.alpha is not None)
+        if self.mode is ColorMode.PALETTE and self.palette is not None:
+            made = Pil.fromarray(np.asarray(self.pixels))
+            made.putpalette(np.asarray(self.palette[:, :3]).tobytes(), "RGB")
+            if int(self.palette[:, 3].min()) < 255:
+                made.info["transparency"] = bytes(self.palette[:, 3].tolist())
+        elif self.bits == 1 and self.alpha is None:
+            made = Pil.fromarray(np.asarray(self.pixels, np.uint8) > 0)
+        elif self.bits == 16 and not wide:
+            made = Pil.fromarray(np.asarray(self.pixels))
+        else:
+            made = Pil.fromarray(self._in_8_bits(self.pixels), "CMYK" if self.mode is ColorMode.CMYK else None)
+            if self.alpha is not None and self.mode is not ColorMode.CMYK:
+                made.putalpha(Pil.fromarray(self._in_8_bits(self.alpha)))
+        made.info |= {k: v for k, v in (("icc_profile", self.meta.icc), ("dpi", self.meta.dpi)) if v is not None}
+        exif = made.getexif()
+        if self.meta.exif is not None:
+            exif.load(self.meta.exif)
+        exif[_ORIENTATION] = self.meta.orientation
+        made.info["exif"] = exif.tobytes()
+        return ImageOps.exif_transpose(made) if upright else made
+
+    def _in_8_bits(self, samples: Samples) -> NDArray[np.uint8]:
+        full = self.max_value
+        wide = np.asarray(samples, np.uint32)
+        return np.asarray(samples if full == 255 else (wide * 510 + full) // (2 * full), np.uint8)
+
+
+#: The EXIF tag.
+_ORIENTATION = 274
 
 
 @dataclass(frozen=True, eq=False)

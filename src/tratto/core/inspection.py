@@ -161,7 +161,7 @@ class Inspection:
     noise_curve : tuple of (float, float)
         (brightness in [0, 1], sigma in 1/255) pairs over the brightness bins that had enough flat area.
     jpeg_quality : Estimate
-        1-100 on the IJG scale; ``not measurable`` with a note when no trace of JPEG was found.
+        1-100 on the IJG scale; ``not measurable`` with a note when no JPEG artefacts were found.
     jpeg_generations : int
         How many JPEG grids were found: 0, 1, or 2 (a re-compressed picture).
     jpeg_grid : (int, int) or None

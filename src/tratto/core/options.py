@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic import dataclasses as checked
 from pydantic.fields import FieldInfo
 
@@ -30,6 +31,7 @@ LIMITS = {
 #: Types of fields in words.
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
 LARGEST_SEED = 2**53 - 1
+MOST_WORKERS = 256
 #: JSON schema of a name that can be no path: what a string over HTTP must look like unless it is one of some choices.
 NAME = {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$", "maxLength": 100}
 
@@ -61,6 +63,8 @@ class Option:
         Repeatable: makes the field's value of those.
     cli_default : Any
         The default on the command line, where it is not the field's.
+    each : bool
+        The command line takes several: a job with each.
     off : str
         Of a switch that is on: the flag turns it off, and this is what that does.
     implies : mapping
@@ -81,6 +85,7 @@ class Option:
     parse: Callable[[Any], Any] | None = None
     collect: Callable[[Iterable[Any]], Any] | None = None
     cli_default: Any = None
+    each: bool = False
     off: str = ""
     implies: Mapping[str, Any] = field(default_factory=dict)
     doors: tuple[str, ...] = (CLI, SDK, HTTP)
@@ -290,6 +295,11 @@ class TaskOptions(Validated, BaseModel):
     needs: ClassVar[tuple[Need, ...]] = ()
     no_evidence: ClassVar[str] = ""
 
+    @property
+    def sends(self) -> tuple[str, ...]:
+        """What would leave this machine, and where it would go; told before a run."""
+        return ()
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Document the fields."""
@@ -396,6 +406,21 @@ def page_number(text: str) -> int | str:
     return int(text) - 1
 
 
+def worker_count(text: str) -> int | str:
+    """Return how many workers a command line asks for, or ``"auto"``.
+
+    Examples
+    --------
+    >>> worker_count("2"), worker_count("auto")
+    (2, 'auto')
+    """
+    if text == "auto":
+        return text
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise ValueError(f"expected a number from 1 to {MOST_WORKERS}, or auto")
+    return int(text)
+
+
 def _pixels(megapixels: float) -> int:
     if not megapixels > 0:
         raise ValueError("expected more than 0")
@@ -416,7 +441,13 @@ _HERE = (CLI,)
 @documented
 @checked.dataclass(frozen=True, config=_FROZEN)
 class JobLimits(Validated):
-    """What a job may cost before it is refused."""
+    """What a job may cost before it is refused.
+
+    Examples
+    --------
+    >>> JobLimits(minutes=5).minutes
+    5.0
+    """
 
     output_pixels: int = option(
         400_000_000, "Refuse results larger than this; inf = no limit.", "--max-output-megapixels", expected=_ABOVE,
@@ -431,7 +462,13 @@ class JobLimits(Validated):
 @documented
 @checked.dataclass(frozen=True, config=_FROZEN)
 class SaveOptions(Validated):
-    """How a result is written."""
+    """How a result is written.
+
+    Examples
+    --------
+    >>> SaveOptions(format='tiff').format
+    'tiff'
+    """
 
     format: Literal["auto", "keep", "png", "tiff", "webp", "jpeg", "bmp"] = option(
         "auto", "auto (PNG; TIFF for TIFF and CMYK), keep (the input's), png, tiff, webp (lossless), jpeg or bmp."
@@ -470,9 +507,13 @@ class RunOptions(Validated):
     dry_run: bool = option(False, "Say what would be done and how long it may take.", doors=(CLI, HTTP))
     skip_existing: bool = option(False, "Leave results that exist.", doors=_HERE)
     overwrite: bool = option(False, "Replace results that exist (never an input).", doors=_HERE)
-    keep_ending: bool = option(
+    keep_extension: bool = option(
         False, "Make photo.jpg.png of photo.jpg, beside photo.tif.tif of photo.tif.", doors=_HERE
     )
+    case: Path | None = option(
+        None, "File with operator, object, reason, note and date for all pictures or some; else case.toml among them.",
+        metavar="FILE.toml", doors=_HERE,
+    )  # fmt: skip
     ledger: Path | None = option(
         None, "Record each result in this ledger; see tratto ledger.", metavar="DIR", doors=_HERE
     )
@@ -482,6 +523,17 @@ class RunOptions(Validated):
     device: str = option(
         "auto", "Where networks run: auto, cpu, cuda or cuda:N.", expected="auto, cpu, cuda or cuda:N", doors=_HERE
     )
+    manifest: Path | None = option(
+        None, "Instead of PATH: a CSV or JSON-lines file of pictures (source, task, options, mask, out).",
+        metavar="FILE", doors=_HERE,
+    )  # fmt: skip
+    jobs: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | Literal["auto"] = option(
+        "auto", "Processes that work on pictures side by side: a number, or auto (one for each core).",
+        expected=f"a number from 1 to {MOST_WORKERS}, or auto", cli_type=str, parse=worker_count, doors=_HERE,
+    )  # fmt: skip
+    on: Literal["here", "ray"] = option(
+        "here", "Where they run: here, or on Ray (RAY_ADDRESS, or a cluster started for this run).", doors=_HERE
+    )
     as_json: bool = option(False, "Print one JSON document instead of lines.", "--json", doors=_HERE)
 
     def __post_init__(self) -> None:
@@ -489,5 +541,56 @@ class RunOptions(Validated):
             raise BadOptions("{skip_existing} and {overwrite} contradict each other")
 
 
+@documented
+@checked.dataclass(frozen=True, config=_FROZEN)
+class Papers(Validated):
+    """What a museum or a laboratory writes on its papers. It stands in the receipt, so that it is sealed with it."""
+
+    operator: str = option("", "Who did the work: for the receipt and the report.", max_length=200)
+    object: str = option("", "Object, inventory or case number.", max_length=200)
+    reason: str = option("", "Why the work was done.", max_length=2000)
+    note: str = option("", "Anything else that belongs to the account.", max_length=2000)
+    date: str = option(
+        "", "Day of the treatment, YYYY-MM-DD; the command line takes today where anything else is stated.",
+        expected="a day as YYYY-MM-DD", max_length=10,
+    )  # fmt: skip
+
+    @field_validator("operator", "object", "reason", "note")
+    @classmethod
+    def _one_line(cls, v: str) -> str:
+        text = " ".join(v.split())
+        if not text.isprintable():
+            raise ValueError("it holds characters that cannot be printed")
+        return text
+
+    @field_validator("date")
+    @classmethod
+    def _a_day(cls, v: str) -> str:
+        return date.fromisoformat(v).isoformat() if v else v
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, name) for name in PAPERS)
+
+    def over(self, other: Papers) -> Papers:
+        """Return these, with what they leave out taken from others."""
+        return replace(other, **{name: value for name in PAPERS if (value := getattr(self, name))})
+
+    def statements(self) -> tuple[dict[str, str], ...]:
+        """Return them as statements of a receipt, each by the operator.
+
+        Examples
+        --------
+        >>> Papers(object="Inv. 12", date="2026-03-01").statements()[0]
+        {'kind': 'date', 'by': 'not named', 'text': '2026-03-01'}
+        """
+        by = self.operator or "not named"
+        return tuple({"kind": n, "by": by, "text": v} for n in PAPERS if (v := getattr(self, n)))
+
+
+#: Kinds of statements that are papers, in the order they are shown, and what a report calls them.
+PAPERS = {
+    "date": "Day of the treatment", "operator": "Operator", "object": "Object or case", "reason": "Reason",
+    "note": "Note",
+}  # fmt: skip
 #: What every job has beside the options of its task.
-COMMON = (SaveOptions, RunOptions, JobLimits)
+COMMON = (SaveOptions, Papers, RunOptions, JobLimits)

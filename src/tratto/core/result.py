@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from tratto.core.image import Image, Kernel, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.step import StepRecord
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 #: 16-bit edit map: Delta-E (CIEDE2000) = value / EDIT_MAP_SCALE
 EDIT_MAP_SCALE = 512.0
@@ -166,6 +169,16 @@ class Result:
                 f"writes it as .{self.main.format}"
             )
         return self.image
+
+    def to_pil(self, upright: bool = False) -> PillowImage:
+        """Return the result as a Pillow picture; see :meth:`tratto.Image.to_pil`.
+
+        Raises
+        ------
+        OptionError
+            If it is no picture.
+        """
+        return self.picture.to_pil(upright)
 
     def to_numpy(self) -> NDArray[np.generic]:
         """Return the result's samples as an array, (H, W), (H, W, C), alpha as last channel where there is one.

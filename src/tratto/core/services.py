@@ -11,6 +11,7 @@ from tratto.core.capability import Use
 
 if TYPE_CHECKING:
     from tratto.core.canvas import Canvas
+    from tratto.core.journal import Journal
     from tratto.core.recipe import Recipe
     from tratto.core.step import StepRecord
 
@@ -46,6 +47,15 @@ class Services(Protocol):
 
     def scratch(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
         """Return a zeroed array, memory-mapped from a temporary file when large."""
+
+    def journal(self, key: str) -> Journal:
+        """Return what an earlier run with the same key found before it was killed, to go on from it and add to it.
+
+        Parameters
+        ----------
+        key : str
+            A digest of all that decides what is found.
+        """
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Report progress; also the place where a cancelled job stops."""

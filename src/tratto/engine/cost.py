@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from tratto.core.capability import ProviderInfo, RestorerInfo
 from tratto.core.errors import PictureTooLarge
 from tratto.core.image import ColorMode, Image, Mask
 from tratto.core.recipe import Recipe
@@ -13,6 +14,7 @@ from tratto.core.step import Step
 from tratto.engine.machine import slowness
 from tratto.engine.notes import provider_notes
 from tratto.engine.run import forbid_drawings, forbid_generative, forbid_inventing
+from tratto.imaging.tiling import TileSpec, computed
 
 #: Seconds that a command takes beside its steps, on the reference machine: once, for each megapixel that is opened,
 #: inspected and compared, and for each that is written.
@@ -33,6 +35,11 @@ class Estimated:
         Of the result.
     warnings : tuple of str
         What the user should know before: invented detail, licences, options without effect.
+
+    Examples
+    --------
+    >>> Estimated(Recipe('restore', ()), 1.5, 640, 480).seconds
+    1.5
     """
 
     recipe: Recipe
@@ -48,6 +55,7 @@ def estimate(
     services: Services,
     forensic: bool = False,
     masks: Mapping[str, Mask] | None = None,
+    slow: float | None = None,
 ) -> Estimated:
     """Say what a recipe would do and how long it may take, without doing it.
 
@@ -60,6 +68,8 @@ def estimate(
         Refuse what forensic mode refuses.
     masks : mapping of str to Mask, or None
         As far as they are known: some steps work where their mask is only.
+    slow : float or None
+        How many times as long as the reference machine this one takes; None: it is measured.
 
     Raises
     ------
@@ -85,14 +95,23 @@ def estimate(
                 notes += provider_notes(info, use.fast)
             # inks are shown to a restorer as two pictures
             speed = infos[0][0].megapixels_per_second / (2 if image.mode is ColorMode.CMYK else 1)
+            pixels = _done(infos[0][0], pixels, image, scale)
         own = step.seconds(masks or {}, services)
         seconds += pixels / 1e6 / max(speed, 1e-6) if own is None else own
         scale *= step.scale
         steps.append(step)
     resolved = replace(recipe, steps=tuple(steps))
     opened = image.height * image.width / 1e6
-    seconds = slowness() * (seconds + START + OPENED * opened + WRITTEN * opened * scale**2)
+    seconds = (slowness() if slow is None else slow) * (seconds + START + OPENED * opened + WRITTEN * opened * scale**2)
     return Estimated(resolved, seconds, image.width * scale, image.height * scale, tuple(dict.fromkeys(notes)))
+
+
+def _done(info: ProviderInfo, pixels: int, image: Image, scale: int) -> int:
+    """Return how many pixels a restorer computes: where its speed is that of one tile, what overlaps comes on top."""
+    if not isinstance(info, RestorerInfo) or not info.library.startswith("ncnn"):
+        return pixels
+    spec = TileSpec(info.tile, info.overlap, info.multiple, info.scale, border=info.border)
+    return computed(image.height * scale, image.width * scale, spec)
 
 
 def check_cost(estimated: Estimated, output_pixels: int, minutes: float) -> None:

@@ -13,6 +13,7 @@ from tratto.core.recipe import Recipe
 from tratto.core.result import Outcome
 from tratto.core.services import Services
 from tratto.engine.cost import check_cost, estimate
+from tratto.engine.machine import SLOWEST
 from tratto.engine.run import run
 from tratto.imaging.palette import back_to_mode
 
@@ -74,7 +75,11 @@ def perform(
 
     if bounds.forensic and any(use.fast for step in recipe.steps for use in step.uses):
         raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
-    check_cost(estimate(recipe, image, services, bounds.forensic, masks), bounds.output_pixels, bounds.minutes)
+    # how fast this machine is need not be measured for what the slowest would do in time
+    cost = estimate(recipe, image, services, bounds.forensic, masks, SLOWEST)
+    if cost.seconds > 60 * bounds.minutes:
+        cost = estimate(recipe, image, services, bounds.forensic, masks)
+    check_cost(cost, bounds.output_pixels, bounds.minutes)
     working = io.expand_palette(image) if image.mode is ColorMode.PALETTE else image
     canvas = Canvas(working, image, masks, inspection, inputs=inputs or {})
     outcome = run(recipe, canvas, services, allow_generative=not bounds.forensic)

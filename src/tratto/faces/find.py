@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,32 @@ from numpy.typing import NDArray
 from tratto.core.capability import FaceBox, FaceDetector, FaceIdentity, FaceLandmarker, FaceMesh, Use
 from tratto.core.services import Services
 from tratto.faces import mesh
+from tratto.faces.points import five
 
 #: Where the detector is less sure than SURE, the mesh has to see a face, too: with at least this probability.
 SURE, PRESENT = 0.85, 0.5
+#: Names of the angles of a pose, and of five points.
+POSE, FIVE = ("yaw", "pitch", "roll"), ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Who finds faces, their points, and tells them apart.
+
+    Attributes
+    ----------
+    face, landmarks, identity : Use
+    """
+
+    face: Use[FaceDetector] = field(default_factory=lambda: Use("face"))
+    landmarks: Use[FaceLandmarker] = field(default_factory=lambda: Use("landmarks"))
+    identity: Use[FaceIdentity] = field(default_factory=lambda: Use("identity"))
+
+    @classmethod
+    def insightface(cls, folder: str = "", other: bool = False) -> Networks:
+        """Return InsightFace's, from a folder of buffalo_l or from where it keeps them."""
+        params = ({"model": folder} if folder else {}) | ({"other": "yes"} if other else {})
+        return cls(Use("face", "scrfd", params), Use("landmarks", "2d106", params), Use("identity", "arcface", params))
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +50,7 @@ class Face:
         Where it is.
     mesh : FaceMesh
         Its points.
-    identity : (128,) float32
+    identity : (128,) or (512,) float32
         For :func:`distance` only; it is not shown, printed or written.
     """
 
@@ -42,14 +65,20 @@ class Face:
     def to_json(self, points: bool = False) -> dict[str, Any]:
         """Return what may be told of it: box, score, pose, seven points, or with `points` all of them."""
         x0, y0, x1, y1 = (round(v, 1) for v in self.found.box)
-        yaw, pitch, roll = (round(v, 1) for v in mesh.pose(self.mesh.points))
         told = self.mesh.points.round(1)
+        pose: tuple[float | None, ...]
+        if len(told) == mesh.POINTS:
+            pose, few = mesh.pose(self.mesh.points), {str(i): told[i, :2].tolist() for i in mesh.SEVEN}
+        else:  # points without depth tell only how it leans
+            seen = five(self.mesh.points)
+            pose = (None, None, float(np.degrees(np.arctan2(*(seen[1] - seen[0])[::-1]))))
+            few = dict(zip(FIVE, seen.round(1).tolist(), strict=True))
         return {
             "box": [x0, y0, x1, y1],
             "score": self.found.score,
             "presence": self.mesh.presence,
-            "pose": {"yaw": yaw, "pitch": pitch, "roll": roll},
-            "points": told.tolist() if points else {str(i): told[i, :2].tolist() for i in mesh.SEVEN},
+            "pose": {n: None if v is None else round(v, 1) for n, v in zip(POSE, pose, strict=True)},
+            "points": told.tolist() if points else few,
         }
 
 
@@ -58,7 +87,7 @@ def distance(one: Face, other: Face) -> float:
     return float(np.linalg.norm(one.identity.astype(np.float64) - other.identity))
 
 
-def faces_of(picture: NDArray[np.float32], services: Services) -> tuple[Face, ...]:
+def faces_of(picture: NDArray[np.float32], services: Services, networks: Networks | None = None) -> tuple[Face, ...]:
     """Find the faces of a picture, the largest first; none is an answer.
 
     Parameters
@@ -67,10 +96,13 @@ def faces_of(picture: NDArray[np.float32], services: Services) -> tuple[Face, ..
         Encoded sRGB, upright.
     services : Services
         Lends the networks.
+    networks : Networks or None
+        None: those that ship.
     """
-    detector: FaceDetector = services.open(Use("face"))
-    landmarks: FaceLandmarker = services.open(Use("landmarks"))
-    identity: FaceIdentity = services.open(Use("identity"))
+    by = networks or Networks()
+    detector = services.open(services.settle(by.face))
+    landmarks = services.open(services.settle(by.landmarks))
+    identity = services.open(services.settle(by.identity))
     found = []
     for box in detector.find(picture):
         seen = landmarks.find(picture, box)

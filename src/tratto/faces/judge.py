@@ -1,67 +1,25 @@
 """How good a face on another looks, in numbers from 0 to 10: whose it is, whether it looks real, whether it fits in.
 
-Each judge may be unable to say: then its score is *missing*, the neutral :data:`NEUTRAL` stands for it in the sum, and
-whoever shows the score says so.
+Each judge may be unable to say: then its score is *missing*, the neutral :data:`tratto.core.capability.NEUTRAL` stands
+for it in the sum, and whoever shows the score says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.capability import Score
 from tratto.faces.region import Bool, Float, lab_of
 from tratto.faces.swap import Target, noise_of
 
-#: What stands for a score that is missing.
-NEUTRAL = 5.0
-#: Distance of two faces at which the identity's score is 0; that of unlike people is mostly above half of it.
-FARTHEST = 1.2
+#: Distances of two faces at which the identity's score is 10, and 0: one person in two pictures, and two people.
+NEAREST, FARTHEST = 0.3, 0.8
+#: Steps of CIELAB by which a face is of another skin than the scene's, and what its realism scores at most then.
+PASTED, FATAL = 10.0, 3.0
 JUDGES = ("identity", "realism", "consistency")
-
-
-@dataclass(frozen=True)
-class Score:
-    """What a judge says.
-
-    Attributes
-    ----------
-    value : float or None
-        From 0 to 10, more is better; None: it could not say.
-    numbers : mapping of str to float
-        What it was made of.
-    """
-
-    value: float | None
-    numbers: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def missing(self) -> bool:
-        """Whether the judge could not say."""
-        return self.value is None
-
-    @property
-    def counted(self) -> float:
-        """What goes into a sum."""
-        return NEUTRAL if self.value is None else self.value
-
-
-class Judge(Protocol):
-    """Says how good a picture of a target with another face on it is."""
-
-    def score(self, picture: Float, alpha: Float) -> Score:
-        """Judge one picture.
-
-        Parameters
-        ----------
-        picture : (H, W, 3) float32 in [0, 1]
-            Of the target's size.
-        alpha : (H, W) float32
-            How much of each pixel is the new face.
-        """
 
 
 def potential(scores: Mapping[str, Score], weights: Mapping[str, float]) -> float:
@@ -75,17 +33,25 @@ def potential(scores: Mapping[str, Score], weights: Mapping[str, float]) -> floa
     return float(sum(weights[name] * score.counted for name, score in scores.items()))
 
 
-def identity_score(distance: float | None) -> Score:
+def identity_score(distance: float | None, away: float | None = None) -> Score:
     """Return the score of a distance between two faces.
+
+    Parameters
+    ----------
+    distance : float or None
+        To the character; None: no face was seen.
+    away : float or None
+        To the person whose face was in the scene, told beside it.
 
     Examples
     --------
-    >>> identity_score(0.3).value, identity_score(None).missing
-    (7.5, True)
+    >>> identity_score(0.55).value, identity_score(None).missing
+    (5.0, True)
     """
     if distance is None or not np.isfinite(distance):
         return Score(None)
-    return Score(round(10 * float(np.clip(1 - distance / FARTHEST, 0, 1)), 4), {"distance": round(distance, 4)})
+    numbers = {"distance": round(distance, 4)} | ({} if away is None else {"away": round(away, 4)})
+    return Score(round(10 * float(np.clip((FARTHEST - distance) / (FARTHEST - NEAREST), 0, 1)), 4), numbers)
 
 
 #: Octaves of which statistics are taken.
@@ -143,6 +109,7 @@ class Realism:
         self._own = statistics(lab[..., 0], self._skin)
         self._chroma = _spread(lab, self._skin)
         self._clipped = _clipped(target.picture, self._skin)
+        self._tone = np.median(lab[self._skin], axis=0) if self._skin.any() else np.zeros(3)
 
     def score(self, picture: Float, alpha: Float) -> Score:
         """Judge one picture; missing where there is too little skin."""
@@ -150,14 +117,17 @@ class Realism:
         lab = lab_of(picture)
         new = statistics(lab[..., 0], where)
         if self._own is None or new is None:
-            return Score(None)
+            return Score(None, why="too little skin is seen")
         count = min(len(new), len(self._own))
         texture = float(np.abs(new[:count] - self._own[:count]).mean())
         # skin whose hue varies much more than the scene's own is blotched
         blotches = max(0.0, float(np.log(_spread(lab, where) / self._chroma)) - 0.25)
         clipped = max(0.0, _clipped(picture, where) - self._clipped)
         value = 10 * float(np.exp(-(texture + 0.8 * blotches + 6 * clipped)))
-        numbers = {"texture": texture, "blotches": blotches, "clipped": clipped}
+        # a face of another tone than its neck is seen at once, whatever its texture
+        tone = float(np.linalg.norm(np.median(lab[where], axis=0) - self._tone))
+        value = min(value, FATAL) if tone > PASTED else value
+        numbers = {"texture": texture, "blotches": blotches, "clipped": clipped, "pasted": tone}
         return Score(round(value, 4), {k: round(v, 4) for k, v in numbers.items()})
 
 
@@ -186,6 +156,8 @@ class Consistency:
         outside = cv2.distanceTransform((target.may <= 0.5).astype(np.uint8), cv2.DIST_L2, 5)
         #: The edge, as far as it can be seen, and skin just inside of it.
         self._edge = (inside < max(2.0, 0.1 * side)) & (outside < 2) & (inside > 0)
+        #: The same with the edge along hair and frames.
+        self._border = (inside < max(2.0, 0.1 * side)) & (inside > 0)
         self._edge &= ~cv2.dilate(target.region.kept.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
         self._skin = target.region.skin & (target.may > 0.5)
         self._band = self._skin & (inside < max(3.0, 0.14 * side))
@@ -199,15 +171,22 @@ class Consistency:
         own = float(self._steep[self._edge].mean()) if self._edge.any() else 1.0
         return float(steep[self._edge].mean()) / max(own, 0.3) if self._edge.any() else 1.0
 
+    def _steps(self, lab: Float) -> float:
+        """Return how much steeper than the scene's own the picture is along the whole edge, CIELAB per pixel."""
+        if not self._border.any():
+            return 0.0
+        return float(np.clip(_steepness(lab) - self._steep, 0, None)[self._border].mean())
+
     def score(self, picture: Float, alpha: Float) -> Score:
         """Judge one picture; 0 if anything outside changed."""
         if np.count_nonzero(self._band) < 12:
-            return Score(None)
+            return Score(None, why="too little skin is seen")
         lab = lab_of(picture)
         numbers = {"outside": float(np.abs(picture - self._target.picture)[self._target.may <= 0.5].max(initial=0.0))}
         if numbers["outside"] > 0:
             return Score(0.0, numbers)
         numbers["seam"] = self.seam(picture)
+        numbers["step"] = self._steps(lab)
         seen = alpha > 0.5
         band = self._band & seen if (self._band & seen).any() else self._band
         near, rest = (np.median((lab - self._lab)[w], axis=0) for w in (band, self._skin))
@@ -222,6 +201,7 @@ class Consistency:
             + numbers["tone"] / 25
             + numbers["light"] / 25
             + 0.3 * numbers["noise"]
+            + 0.4 * numbers["step"]
         )
         return Score(round(10 * float(np.exp(-cost)), 4), {k: round(v, 4) for k, v in numbers.items()})
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.capability import FaceBox
+
 POINTS = 468
 #: Corners of the eyes from the left of the picture to the right, tip of the nose, corners of the mouth.
 SEVEN = (33, 133, 362, 263, 1, 61, 291)
@@ -92,6 +94,13 @@ BRIDGE = 168
 def width(points: NDArray[np.float64]) -> float:
     """Return the distance of the sides of a face beside the ears, in the plane or in depth, in pixels."""
     return float(np.linalg.norm(points[RIGHT] - points[LEFT]))
+
+
+def box_of(points: NDArray[np.float64]) -> FaceBox:
+    """Return the box of a face of which the 468 points are known."""
+    low, high = points[:, :2].min(0).tolist(), points[:, :2].max(0).tolist()
+    one, other = (tuple(points[list(i), :2].mean(0).tolist()) for i in (LEFT_EYE, RIGHT_EYE))
+    return FaceBox((low[0], low[1], high[0], high[1]), 1.0, ((one[0], one[1]), (other[0], other[1])))
 
 
 def hull(

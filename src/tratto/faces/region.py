@@ -21,10 +21,16 @@ LIGHTNESS, CHROMA = 15.0, 10.0
 #: How far, in those steps squared, something must be from skin; and the share of it that does where texture speaks for
 #: hair.
 STRANGE, HAIR = 2.6, 0.2
+#: How many times more than light skin varies shade may darken it, and the least share of its lightness that it leaves.
+SHADE, DEEP = 2.0, 0.4
 #: Lightness of skin for which those steps hold.
 USUAL = 55.0
 #: Steps of L* by which the frame of glasses is darker than the skin beside it.
 RIM = 14.0
+#: How much of that its faintest part is.
+FRAME = 0.8
+#: Share of a face's width by which something must come in over the outline.
+LINING = 0.07
 #: Least share of the outline that lies free, below which nothing is held back: then the skin was not found.
 LEAST_FREE = 0.35
 
@@ -157,11 +163,25 @@ def _strange(lab: Float, points: Points, face: Bool, side: float) -> Bool:
     lightness = max(LIGHTNESS * dim, 2.5 * float(rest[0]))
     # lamps of several colours leave more than one on the skin
     chroma = max(CHROMA * dim, 2.0 * float(np.hypot(spread[1], spread[2])))
-    color = (away[..., 0] / lightness) ** 2 + (away[..., 1] ** 2 + away[..., 2] ** 2) / chroma**2
+    # shade takes light and leaves the hue: a* and b* fall with L*, so that they are compared at the lightness of skin;
+    # what is darker than any shade of skin is something else
+    bright = np.maximum(local[..., 0], 1)
+    share = np.clip((soft[..., 0] + 4) / (bright + 4), 0.01, None)
+    hue = soft[..., 1:] / np.clip(share, DEEP, 1)[..., None] - local[..., 1:]
+    depth = np.where(away[..., 0] < 0, SHADE * lightness, lightness).astype(np.float32)
+    off = np.minimum((hue**2).sum(axis=2), (away[..., 1:] ** 2).sum(axis=2))
+    color = (away[..., 0] / depth) ** 2 + off / chroma**2
+    plain = (away[..., 0] / lightness) ** 2 + (away[..., 1:] ** 2).sum(axis=2) / chroma**2
     # a shadow changes colour without texture, hair is seldom without; both together tell what either leaves open
     fine = lab[..., 0] - cv2.GaussianBlur(lab[..., 0], (0, 0), 0.02 * side)
     rough = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 0.02 * side))
     texture = rough / np.float32(max(1.2, 2.2 * float(np.median(rough[sampled]))))
+    # shade lies below the eyes and along the jaw; above them it is hair that is darker than skin
+    down = points[mesh.CHIN, :2] - points[mesh.TOP, :2]
+    eyes = points[[i for eye in mesh.EYES for i in eye], :2].mean(0)
+    rows, columns = np.mgrid[0 : face.shape[0], 0 : face.shape[1]]
+    high = (columns - eyes[0]) * down[0] + (rows - eyes[1]) * down[1] < 0
+    color = np.where(high, plain, color)
     strange: Bool = (color > STRANGE) | ((color > HAIR * STRANGE) & (texture > 1))
     return strange
 
@@ -208,8 +228,8 @@ def _kept(strange: Bool, face: Bool, points: Points, side: float) -> Bool:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(strange.astype(np.uint8), connectivity=8)
     least = 0.0012 * side**2
     kept = np.zeros_like(strange)
-    inner = cv2.erode(face.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=max(1, round(0.012 * side)))
-    rim = face & (inner == 0)
+    depth = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 5)
+    rim = face & (depth <= max(1.0, 0.012 * side))
     mirrored = _mirrored(strange, points)
     nose = points[1, :2]
     down = points[mesh.CHIN, :2] - points[mesh.TOP, :2]
@@ -218,7 +238,8 @@ def _kept(strange: Bool, face: Bool, points: Points, side: float) -> Bool:
         if stats[label, cv2.CC_STAT_AREA] < least:
             continue
         part = labels == label
-        if not (part & rim).any():
+        # what only lines the outline is where the mesh is not exact, and where the edge is soft anyway
+        if not (part & rim).any() or depth[part].max() < LINING * side:
             continue
         rows, columns = np.nonzero(part)
         below = ((columns - nose[0]) * down[0] + (rows - nose[1]) * down[1]).mean() > 0
@@ -241,7 +262,7 @@ def _frames(lines: Float, features: Bool, points: Points, side: float) -> Bool:
     for eye, brow in zip(mesh.EYES, mesh.BROWS, strict=True):
         around |= mesh.hull(points, eye + brow, shape, 0.13 * side)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        ((lines > RIM / 2) & around & ~features).astype(np.uint8), connectivity=8
+        ((lines > FRAME * RIM) & around & ~features).astype(np.uint8), connectivity=8
     )
     wide = [k for k in range(1, count) if stats[k, cv2.CC_STAT_WIDTH] > 0.16 * side]
     grown = cv2.dilate(np.isin(labels, wide).astype(np.uint8), np.ones((3, 3), np.uint8))

@@ -40,6 +40,8 @@ class Plan:
     m_global: int = 3
     k_local: int = 4
     seed: int = 0
+    #: Share of the way to noise of a first refinement by a diffusion model; 0: there is none.
+    refine: float = 0.0
 
     @property
     def count(self) -> int:
@@ -92,6 +94,8 @@ def search(evaluate: Callable[[Look], Any], plan: Plan, pool: Executor | None = 
     """
     run: Callable[..., Iterable[Any]] = map if pool is None else pool.map
     looks = [Look.raw(), *spread(plan.k_global, np.random.default_rng([plan.seed, 0]))]
+    if plan.refine > 0:  # refinements of one swap, from other noise each
+        looks = [looks[0], *(replace(Look(), draws=(_draw(plan, 0, i, plan.refine),)) for i in range(1, len(looks)))]
     tried = [
         Candidate(i, "global" if i else "raw", None, look, result)
         for i, (look, result) in enumerate(zip(looks, run(evaluate, looks), strict=True))
@@ -116,13 +120,16 @@ def spread(count: int, rng: np.random.Generator) -> list[Look]:
     if count < 1:
         return []
     cells = {name: (rng.permutation(count) + rng.random(count)) / count for name in RANGES}
-    looks = [
-        Look(
-            **{name: round(low + float(cells[name][i]) * (high - low), DIGITS) for name, (low, high) in RANGES.items()}
-        )
-        for i in range(count)
-    ]
+    looks = []
+    for i in range(count):
+        shares = {name: float(cells[name][i]) for name in RANGES}
+        looks.append(Look.of({n: round(low + shares[n] * (high - low), DIGITS) for n, (low, high) in RANGES.items()}))
     return [Look(), *looks[1:]]
+
+
+def _draw(plan: Plan, stage: int, number: int, share: float) -> tuple[int, float]:
+    """Return seed and share of a refinement; the seed follows from those of the search and the place in it."""
+    return int(np.random.default_rng([plan.seed, 2 + stage, number]).integers(2**31)), share
 
 
 def _line(evaluate: Callable[[Look], Any], parent: Candidate, plan: Plan, first: int) -> list[Candidate]:
@@ -134,6 +141,14 @@ def _line(evaluate: Callable[[Look], Any], parent: Candidate, plan: Plan, first:
         if without >= PATIENCE:
             (_, look), step, without = spread(2, rng), FIRST_STEP, 0
             made = Candidate(first + i, "local", None, look, None)
+            if plan.refine > 0:
+                step = 1.0
+                made = replace(made, look=replace(Look(), draws=(_draw(plan, 1, made.number, plan.refine),)))
+        elif plan.refine > 0:  # from the parent's picture, with less noise each time
+            step = SHRINK if i == 0 else step
+            draw = _draw(plan, 1, first + i, round(plan.refine * step, DIGITS))
+            base = best.look if best.stage != "raw" else Look()
+            made = Candidate(first + i, "local", best.number, replace(base, draws=(*base.draws, draw)), None)
         else:
             base = best.look if best.stage != "raw" else replace(Look(), seam=RANGES["seam"][0])
             made = Candidate(first + i, "local", best.number, perturbed(base, step, rng), None)

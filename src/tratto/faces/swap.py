@@ -6,7 +6,7 @@ small picture holds for the large one.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ Bool = NDArray[np.bool_]
 Points = NDArray[np.float64]
 
 #: Most of the edge that is feathered: pixels, and share of the face's width.
-FEATHER_PIXELS, FEATHER_SHARE = 25.0, 0.09
+FEATHER_PIXELS, FEATHER_SHARE = 25.0, 0.06
 #: What is never painted at the outline: pixels, and share of the face's width.
 ERODE_PIXELS, ERODE_SHARE = 3.0, 0.012
 #: Side of a face at which light and colour, which change slowly, are compared.
@@ -58,6 +58,8 @@ class Look:
         How much of the grain that is missing is added; 1 as much as the scene has.
     seam : float
         How much of the step that remains along the edge is taken out (Poisson).
+    draws : tuple of (int, float)
+        Refinements by a diffusion model, one upon the other: seed, and share of the way to noise. Empty: none.
 
     Examples
     --------
@@ -72,20 +74,23 @@ class Look:
     stiffness: float = 0.35
     grain: float = 1.0
     seam: float = 1.0
+    draws: tuple[tuple[int, float], ...] = ()
 
     @classmethod
     def raw(cls) -> Look:
         """Return the warp alone: nothing of the scene's colour, light or grain."""
         return cls(feather=0.15, color=0.0, light=0.0, detail=1.0, stiffness=0.0, grain=0.0, seam=0.0)
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, Any]:
         """Return the numbers."""
-        return {k: round(float(v), DIGITS) for k, v in asdict(self).items()}
+        told: dict[str, Any] = {k: round(float(getattr(self, k)), DIGITS) for k in RANGES}
+        return told | ({"draws": [list(d) for d in self.draws]} if self.draws else {})
 
     @classmethod
     def of(cls, numbers: Any) -> Look:
         """Return a look of numbers by name."""
-        return cls(**{f.name: float(numbers[f.name]) for f in fields(cls)})
+        draws = tuple((int(seed), float(share)) for seed, share in numbers.get("draws", ()))
+        return cls(**{name: float(numbers[name]) for name in RANGES}, draws=draws)
 
 
 #: Digits after the point that are told of a look, and are used of it: a replay must paint what was painted.
@@ -322,16 +327,61 @@ def _hidden(laid: Laid) -> Bool:
     shape = (wider.shape[0], wider.shape[1])
     forehead = mesh.hull(laid.points, mesh.FOREHEAD, shape) & ~region.features
     if np.count_nonzero(wider & forehead) > FRINGE * np.count_nonzero(forehead):
-        # as far from the brows as the edge is soft, or those of both would be seen
-        reach = max(1, round(0.05 * mesh.width(laid.points)))
-        near = cv2.dilate(region.features.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-        wider |= forehead & (near == 0)
+        # up to the brows: under a fringe they lie in its shade
+        wider |= mesh.hull(laid.points, mesh.FOREHEAD, shape) & ~_brows(laid.points, shape)
     calm: Bool = cv2.GaussianBlur(wider.astype(np.float32), (0, 0), 0.02 * side) > 0.5
     # up to the eyes and brows themselves: between them and the hair there is no skin to lay on
     tight = mesh.hull(laid.points, mesh.LIPS, shape)
-    for eye, brow in zip(mesh.EYES, mesh.BROWS, strict=True):
-        tight |= mesh.hull(laid.points, eye, shape, 0.02 * side) | mesh.hull(laid.points, brow, shape)
+    for eye in mesh.EYES:
+        tight |= mesh.hull(laid.points, eye, shape, 0.02 * side)
+    tight |= _brows(laid.points, shape)
+    if region.glasses:  # they come along whole or not at all
+        tight |= mesh.hull(laid.points, mesh.EYES[0] + mesh.EYES[1] + mesh.BROWS[0] + mesh.BROWS[1], shape, 0.13 * side)
     return calm & ~tight
+
+
+def _brows(points: Points, shape: tuple[int, int]) -> Bool:
+    """Return the lower half of the brows: where a fringe reaches them, the mesh takes it for their upper edge."""
+    out = np.zeros(shape, bool)
+    for brow in mesh.BROWS:
+        low, high = brow[:5], brow[5:]
+        lower = points.copy()
+        lower[list(high)] = (points[list(high)] + points[list(low)]) / 2
+        out |= mesh.hull(lower, brow, shape)
+    return out
+
+
+def _completed(laid: Laid, hidden: Bool, seed: int) -> tuple[Float, Float]:
+    """Return the character with skin where something hides it, and what may be shown of it (float32, 1 or 0).
+
+    The skin is the smoothest continuation of what is seen of her own, with texture as strong as hers at several sizes:
+    the scene's skin in its place would leave too much of another person.
+    """
+    import cv2
+
+    everything = np.ones(hidden.shape, np.float32)
+    side = mesh.width(laid.points)
+    reach = 2 * max(1, round(0.015 * side)) + 1
+    known = laid.region.skin & ~(cv2.dilate(hidden.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0)
+    if not hidden.any():
+        return laid.picture, everything
+    scale = min(1.0, COARSE / max(side, 1.0))
+    size = (max(4, round(hidden.shape[1] * scale)), max(4, round(hidden.shape[0] * scale)))
+    lab = lab_of(laid.picture)
+    share = np.asarray(cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
+    if np.count_nonzero(share > 0.5) < 16:
+        return laid.picture, 1 - hidden.astype(np.float32)
+    values = cv2.resize(lab * known[..., None], size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-3)[..., None]
+    smooth = _harmonic(values, share > 0.5, 0.03 * COARSE)
+    fill = np.asarray(cv2.resize(smooth, hidden.shape[::-1], interpolation=cv2.INTER_CUBIC), np.float32)
+    # pores and grain; what is coarser would be blotches
+    fine = (lab[..., 0] - cv2.GaussianBlur(lab[..., 0], (0, 0), max(0.8, 0.012 * side)))[known]
+    noise = np.random.default_rng([seed, 1]).standard_normal(hidden.shape).astype(np.float32)
+    noise -= cv2.GaussianBlur(noise, (0, 0), max(0.8, 0.012 * side))
+    fill[..., 0] += np.float32(1.4826 * float(np.median(np.abs(fine)))) * noise
+    soft = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), max(0.6, 0.012 * side))[..., None]
+    filled = np.clip(cv2.cvtColor(fill, cv2.COLOR_Lab2RGB), 0, 1)
+    return np.asarray(laid.picture + soft * (filled - laid.picture), np.float32), everything
 
 
 class Painter:
@@ -349,10 +399,11 @@ class Painter:
     def __init__(self, target: Target, laid: Laid, engine: FaceSwapper, seed: int = 0) -> None:
         self.target, self.laid, self._engine = target, laid, engine
         self._meshes = FaceMesh(laid.points, 1.0), FaceMesh(target.points, 1.0)
-        shown = 1 - _hidden(laid).astype(np.float32)
+        hidden = _hidden(laid)
         #: Share of the character's face that something hides.
-        self.hidden = 1 - float(shown[laid.region.face].mean()) if laid.region.face.any() else 0.0
-        self._character = np.concatenate([laid.picture, shown[..., None]], axis=2)
+        self.hidden = float(hidden[laid.region.face].mean()) if laid.region.face.any() else 0.0
+        self._character, shown = _completed(laid, hidden, seed)
+        self._character = np.concatenate([self._character, shown[..., None]], axis=2)
         self.lab = lab_of(target.picture)
         self._grain, self._missing = _grain_of(self.lab, target, laid, seed)
         self._blur = _blur_of(target, laid)
@@ -598,7 +649,7 @@ def perturbed(look: Look, step: float, rng: np.random.Generator) -> Look:
         Share of each range.
     rng : numpy.random.Generator
     """
-    changed = {}
+    changed: dict[str, Any] = {}
     for name, (low, high) in RANGES.items():
         value = getattr(look, name) + step * (high - low) * rng.standard_normal()
         changed[name] = round(float(np.clip(value, low, high)), DIGITS)

@@ -31,7 +31,7 @@ __all__ = [
     "view_wide",
 ]
 
-_BAND_PIXELS = 1 << 16  # temporaries of one band stay inside the second-level cache
+_BAND_PIXELS = 1 << 14  # temporaries of one band stay in the second-level cache and on the heap
 
 # IEC 61966-2-1, linear sRGB to CIE XYZ for D65.
 _XYZ_FROM_RGB = np.array(
@@ -63,6 +63,11 @@ def to_float(samples: Samples, bits: int) -> NDArray[np.float32]:
     ------
     OptionError
         If ``bits`` is not one of those.
+
+    Examples
+    --------
+    >>> to_float(np.array([0, 51, 255], np.uint8), 8).tolist() == [0, np.float32(0.2), 1]
+    True
     """
     _check_bits(bits)
     out: NDArray[np.float32] = np.asarray(samples, dtype=np.float32)
@@ -87,6 +92,11 @@ def from_float(values: NDArray[np.floating[Any]], bits: int) -> Samples:
     ------
     OptionError
         If ``bits`` is not one of those.
+
+    Examples
+    --------
+    >>> from_float(np.array([0, 0.2, 1], np.float32), 8).tolist()
+    [0, 51, 255]
     """
     _check_bits(bits)
     full = (1 << bits) - 1
@@ -127,6 +137,11 @@ def srgb_to_linear(values: ArrayLike) -> NDArray[Any]:
     -------
     float32 or float64 array
         float64 only for float64 input.
+
+    Examples
+    --------
+    >>> round(float(srgb_to_linear(0.5)), 4)
+    0.214
     """
     v = _floats(values)
     t = v.dtype.type
@@ -148,6 +163,11 @@ def linear_to_srgb(values: ArrayLike) -> NDArray[Any]:
     -------
     float32 or float64 array
         float64 only for float64 input.
+
+    Examples
+    --------
+    >>> round(float(linear_to_srgb(0.2140)), 3)
+    0.5
     """
     v = _floats(values)
     t = v.dtype.type
@@ -192,6 +212,11 @@ def srgb_to_lab(rgb: ArrayLike) -> NDArray[Any]:
     ------
     OptionError
         If the last axis is not of length 3.
+
+    Examples
+    --------
+    >>> srgb_to_lab([1.0, 0.0, 0.0]).round(1).tolist()
+    [53.2, 80.1, 67.2]
     """
     v = _floats(rgb)
     _check_triples(v, "rgb")
@@ -221,6 +246,11 @@ def linear_to_lab(rgb: ArrayLike) -> NDArray[Any]:
     ------
     OptionError
         If the last axis is not of length 3.
+
+    Examples
+    --------
+    >>> linear_to_lab(np.array([1.0, 0.0, 0.0])).round(1).tolist()
+    [53.2, 80.1, 67.2]
     """
     v = np.clip(_floats(rgb), 0, 1)
     _check_triples(v, "rgb")
@@ -243,6 +273,11 @@ def lab_to_srgb(lab: ArrayLike) -> NDArray[Any]:
     ------
     OptionError
         If the last axis is not of length 3.
+
+    Examples
+    --------
+    >>> lab_to_srgb(srgb_to_lab(np.array([0.2, 0.4, 0.6]))).round(6).tolist()
+    [0.2, 0.4, 0.6]
     """
     v = _floats(lab)
     _check_triples(v, "lab")
@@ -277,6 +312,11 @@ def delta_e_2000(lab1: ArrayLike, lab2: ArrayLike) -> NDArray[Any]:
     ------
     OptionError
         If the shapes differ or the last axis is not of length 3.
+
+    Examples
+    --------
+    >>> round(float(delta_e_2000(np.array([50, 2.6772, -79.7751]), np.array([50, 0, -82.7485]))), 4)
+    2.0425
     """
     p, q = _floats(lab1), _floats(lab2)
     if p.shape != q.shape:
@@ -441,12 +481,26 @@ def _srgb_profile() -> bytes:
 
 
 def srgb_profile() -> bytes:
-    """Return an ICC profile of sRGB."""
+    """Return an ICC profile of sRGB.
+
+    Examples
+    --------
+    >>> srgb_profile()[36:40]
+    b'acsp'
+    """
     return _srgb_profile()
 
 
 def profile_is_used(image: Image) -> bool:
-    """Return whether a picture's embedded profile is sound and of a space other than sRGB."""
+    """Return whether a picture's embedded profile is sound and of a space other than sRGB.
+
+    Examples
+    --------
+    >>> from tratto.core.image import ColorMode, Image
+    >>> picture = Image(np.full((2, 3, 3), 200, np.uint8), ColorMode.RGB)
+    >>> profile_is_used(picture)  # it has none
+    False
+    """
     icc = image.meta.icc
     return icc is not None and _profile_kind(icc, _ICC_SPACE[image.mode]) == "convert"
 
@@ -461,6 +515,13 @@ def view_note(image: Image) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> from tratto.core.image import ColorMode, Image
+    >>> picture = Image(np.full((2, 3, 3), 200, np.uint8), ColorMode.RGB)
+    >>> view_note(picture)
+    'no embedded profile; samples taken as sRGB'
     """
     icc = image.meta.icc
     if icc:
@@ -498,6 +559,13 @@ def view_rgb(image: Image, y0: int = 0, y1: int | None = None) -> NDArray[np.flo
     ------
     OptionError
         If the rows do not lie inside the picture.
+
+    Examples
+    --------
+    >>> from tratto.core.image import ColorMode, Image
+    >>> picture = Image(np.full((2, 3, 3), 200, np.uint8), ColorMode.RGB)
+    >>> view_rgb(picture).shape, round(float(view_rgb(picture)[0, 0, 0]), 3)
+    ((2, 3, 3), 0.784)
     """
     end = image.height if y1 is None else y1
     if not 0 <= y0 < end <= image.height:

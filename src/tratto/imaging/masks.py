@@ -156,26 +156,26 @@ def subtract(mask: NDArray[np.float32], less: Sequence[NDArray[np.float32]]) -> 
     return out
 
 
-#: Least chance of our own network that counts as damage: its chances are calibrated so that F1 is near its best.
-DAMAGE_CHANCE = 0.5
+#: Minimum probability of our own network that counts as damage; calibrated so that F1 is near its best.
+DAMAGE_PROBABILITY = 0.5
 
 
 #: How many times the odds of the threshold the odds at the surest pixel of a find are at least.
 SURE = 20.0
 
 
-def decided(chances: Iterable[NDArray[np.float32]], threshold: float = DAMAGE_CHANCE) -> NDArray[np.bool_]:
-    """Turn chances of damage into a mask per class, by two thresholds (hysteresis; Canny 1986).
+def decided(probabilities: Iterable[NDArray[np.float32]], threshold: float = DAMAGE_PROBABILITY) -> NDArray[np.bool_]:
+    """Turn probabilities of damage into a mask per class, by two thresholds (hysteresis; Canny 1986).
 
     A connected region of pixels that are likely enough belongs to a class if its surest pixel is: there the odds are
     :data:`SURE` times those of the threshold. A lower threshold never loses what a higher one found.
 
     Parameters
     ----------
-    chances : K times (H, W) float32 in [0, 1]
+    probabilities : K times (H, W) float32 in [0, 1]
         Of each class: an array, or planes that are made one after the other.
     threshold : float
-        Least chance that counts, in (0, 1).
+        Minimum probability that counts, in (0, 1).
 
     Returns
     -------
@@ -185,7 +185,7 @@ def decided(chances: Iterable[NDArray[np.float32]], threshold: float = DAMAGE_CH
 
     sure = SURE * threshold / (SURE * threshold + 1 - threshold)
     found = []
-    for plane in chances:
+    for plane in probabilities:
         likely = (plane >= threshold) & (plane > 0)  # a kind that is ruled out is at no threshold
         regions, region = cv2.connectedComponents(likely.astype(np.uint8), connectivity=8)
         holds = np.zeros(regions, bool)

@@ -44,12 +44,24 @@ class Matte:
 
 
 def matte_radius(height: int, width: int) -> int:
-    """Return how many pixels the edge of a wall may be soft in a picture of this size: 2 up to 1 MP, then more."""
+    """Return how many pixels the edge of a wall may be soft in a picture of this size: 2 up to 1 MP, then more.
+
+    Examples
+    --------
+    >>> matte_radius(1000, 1500)
+    3
+    """
     return int(np.clip(round(np.hypot(height, width) / 700), 2, 8))
 
 
 def mask_is_hard(mask: NDArray[np.float32]) -> bool:
-    """Return whether a mask is black and white: less than a tenth of its edge is in between."""
+    """Return whether a mask is black and white: less than a tenth of its edge is in between.
+
+    Examples
+    --------
+    >>> mask_is_hard(np.eye(16, dtype=np.float32))
+    True
+    """
     import cv2
 
     inside = (mask > 0.5).astype(np.uint8)

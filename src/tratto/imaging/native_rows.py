@@ -11,6 +11,8 @@ from tratto.core.image import Image, Samples
 from tratto.imaging.clear import premultiplied, within_alpha
 from tratto.imaging.scratch import release
 
+_PIXELS = 1 << 15  # at once: what is worked with stays in the cache
+
 
 @dataclass(frozen=True, eq=False)
 class NativeRows:
@@ -42,6 +44,13 @@ class NativeRows:
         rows : (h, W, C [+ 1] + 1) float32
             Colours in [0, 1], alpha where there is one, and last the error.
         """
+        step = max(1, _PIXELS // rows.shape[1])
+        for start in range(0, rows.shape[0], step):
+            self._write(y0 + start, rows[start : start + step])
+        for part in (self.source.pixels, self.source.alpha, self.pixels, self.alpha, self.sigma):
+            release(part)
+
+    def _write(self, y0: int, rows: NDArray[np.float32]) -> None:
         full = float(self.source.max_value)
         y1 = y0 + rows.shape[0]
         native = np.clip(np.rint(rows[..., :-1] * full), 0, full).astype(self.pixels.dtype)
@@ -53,5 +62,3 @@ class NativeRows:
             plane = self.source.alpha if self.alpha is None else self.alpha
             within_alpha(self.pixels[y0:y1], np.asarray(plane)[y0:y1])
         self.sigma[y0:y1] = np.clip(np.rint(rows[..., -1] * 65535), 0, 65535).astype(np.uint16)
-        for part in (self.source.pixels, self.source.alpha, self.pixels, self.alpha, self.sigma):
-            release(part)

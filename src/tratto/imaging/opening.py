@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tratto.core.artifact import InputPicture
 from tratto.core.errors import OptionError, PictureTooLarge
+from tratto.core.hashing import HeldFile
 from tratto.core.image import Image, Mask
 from tratto.imaging import io
 from tratto.imaging.scratch import allocate
@@ -36,6 +37,7 @@ def as_shown(image: Image) -> NDArray[np.float32]:
 
     Examples
     --------
+    >>> from tratto.core.image import ColorMode
     >>> as_shown(Image(np.full((2, 3), 255, np.uint8), ColorMode.GRAY)).shape
     (2, 3, 3)
     """
@@ -44,9 +46,39 @@ def as_shown(image: Image) -> NDArray[np.float32]:
     return np.ascontiguousarray(io.oriented(view_rgb(image), image.meta.orientation), np.float32)
 
 
+def without_stream(given: Any, limits: Limits | None = None) -> Any:
+    """Return the bytes of a file object; anything else as it is.
+
+    Parameters
+    ----------
+    given : Any
+        What has a ``read`` method and is no PIL picture is read from where it stands.
+    limits : Limits or None
+        No more than they allow is read.
+
+    Raises
+    ------
+    OptionError
+        If it gives text.
+    """
+    if not hasattr(given, "read") or hasattr(given, "getbands"):
+        return given
+    data = given.read((limits or io.Limits()).max_bytes + 1)
+    if not isinstance(data, bytes):
+        raise OptionError(f"a file object must be open for bytes (mode 'rb'), this one gives {type(data).__name__}")
+    return data
+
+
 def open_picture(picture: Any, page: int | None = None, limits: Limits | None = None) -> Image:
-    """Return a picture as :class:`Image`; see :meth:`tratto.Session.open`."""
+    """Return a picture as :class:`Image`; see :meth:`tratto.Session.open`.
+
+    Examples
+    --------
+    >>> open_picture(np.zeros((2, 3), np.uint8)).width
+    3
+    """
     page = page_index(page)
+    picture = without_stream(picture, limits)
     if isinstance(picture, Image):
         return picture
     if page and (isinstance(picture, np.ndarray) or hasattr(picture, "getbands")):
@@ -57,16 +89,18 @@ def open_picture(picture: Any, page: int | None = None, limits: Limits | None = 
     if isinstance(picture, str) and not picture:
         raise OptionError("the path of the picture is empty")
     if isinstance(picture, (str, os.PathLike, bytes, bytearray)):
-        source = bytes(picture) if isinstance(picture, (bytes, bytearray)) else Path(picture)
+        source = bytes(picture) if isinstance(picture, (bytes, bytearray)) else picture
+        source = source if isinstance(source, (bytes, HeldFile)) else Path(source)
         limits = limits or io.Limits()
         if page is None and (count := io.count_pages(source, limits)) > 1:
-            name = "the file" if isinstance(source, bytes) else source.name
+            name = "the file" if isinstance(source, bytes) else Path(source).name
             raise OptionError(f"{name} holds {count} pages or frames; choose one with page=0 to page={count - 1}")
         return io.read_image(source, limits, page=page or 0, scratch=allocate)
     if hasattr(picture, "getbands"):
         return io.image_from_pil(picture)
     raise OptionError(
-        f"a picture may be a path, bytes, a NumPy array, a PIL picture or a tratto.Image; got {type(picture).__name__}"
+        "a picture may be a path, bytes, a file object, a NumPy array, a PIL picture or a tratto.Image; got "
+        f"{type(picture).__name__}"
     )
 
 
@@ -112,25 +146,50 @@ def open_inputs(
         file: Path | bytes | None = picture if isinstance(picture, bytes) else None
         if isinstance(picture, (str, os.PathLike)):
             file = Path(picture)
-        try:
-            image = open_picture(picture, None, limits)
-        except OptionError as e:
-            if not file or (count := io.count_pages(file, limits or io.Limits())) < 2:
-                raise
-            name = f"the {role}" if isinstance(file, bytes) else f"the {role} {file.name}"
-            raise OptionError(
-                f"{name} holds {count} pages or frames; it is one picture: save the page that is meant as a PNG"
-            ) from e
-        opened[role] = InputPicture(image, file)
+        opened[role] = InputPicture(open_single(picture, role, limits), file)
     return opened
 
 
+def open_single(picture: Any, role: str, limits: Limits | None = None) -> Image:
+    """Return a picture of which there can be one only: of a file with several pages none is taken in silence.
+
+    Parameters
+    ----------
+    picture : path, bytes, array, PIL picture or Image
+    role : str
+        What it is, for the message.
+    limits : Limits or None
+
+    Raises
+    ------
+    OptionError
+        If it has several pages.
+    """
+    file = Path(picture) if isinstance(picture, (str, os.PathLike)) else picture if isinstance(picture, bytes) else None
+    if file and (count := io.count_pages(file, limits or io.Limits())) > 1:
+        name = f"the {role}" if isinstance(file, bytes) else f"the {role} {file.name}"
+        raise OptionError(
+            f"{name} holds {count} pages or frames; it is one picture: save the page that is meant as a PNG"
+        )
+    return open_picture(picture, None, limits)
+
+
 def open_mask(mask: Any, image: Image, limits: Limits | None = None) -> Mask:
-    """Return a mask in the stored geometry of ``image``; see :meth:`tratto.Session.open_mask`."""
+    """Return a mask in the stored geometry of ``image``; see :meth:`tratto.Session.open_mask`.
+
+    Examples
+    --------
+    >>> picture = open_picture(np.zeros((2, 2), np.uint8))
+    >>> float(open_mask(np.eye(2, dtype=bool), picture).values.sum())
+    2.0
+    """
     from tratto.imaging.masks import mask_from_array, mask_from_picture
 
     if isinstance(mask, Mask):
         return in_16_bits(mask.values)
+    mask = without_stream(mask, limits)
+    if isinstance(mask, bytes):
+        mask = open_single(mask, "mask", limits)
     if isinstance(mask, (str, os.PathLike)):
         mask = _mask_file(Path(mask), image, limits or io.Limits())
     elif hasattr(mask, "getbands"):
@@ -178,17 +237,31 @@ def in_16_bits(values: NDArray[Any]) -> Mask:
     return Mask(whole / np.float32(65535))
 
 
-def mask_warnings(mask: Mask) -> list[str]:
-    """Return what a user should know about a mask: that it lets hardly anything change."""
+def mask_warnings(mask: Mask, task: str = "") -> list[str]:
+    """Return what a user should know about a mask: that it lets hardly anything change.
+
+    Of a repair that is no news: scratches and creases are thin.
+
+    Examples
+    --------
+    >>> mask_warnings(Mask(np.eye(4, dtype=np.float32)))
+    []
+    """
     share = mask_share(mask)
-    if share >= SMALL_MASK:
+    if share >= SMALL_MASK or (task == "repair" and share > 0):
         return []
     how = "nothing at all" if share == 0 else f"only {100 * share:.2g} %"
     return [f"the mask lets {how} of the picture change; in a mask white means may change"]
 
 
 def mask_share(mask: Mask) -> float:
-    """Return the share of the picture that a mask opens: the mean of its values."""
+    """Return the share of the picture that a mask opens: the mean of its values.
+
+    Examples
+    --------
+    >>> mask_share(Mask(np.eye(4, dtype=np.float32)))
+    0.25
+    """
     return float(mask.values.mean(dtype=np.float64))
 
 

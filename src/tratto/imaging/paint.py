@@ -31,7 +31,8 @@ def parse_color(text: str) -> tuple[float, float, float]:
     Parameters
     ----------
     text : str
-        ``#c8d4e0`` or ``#cde`` (the # may be left out), ``rgb(200, 212, 224)`` with 0-255, ``lab(83.9, -1.5, -7.2)``.
+        ``#c8d4e0`` or ``#cde`` (the # may be left out), ``rgb(200, 212, 224)`` with 0-255, ``lab(83.9, -1.5, -7.2)``,
+        or a name of CSS such as ``navajowhite``.
 
     Returns
     -------
@@ -42,9 +43,19 @@ def parse_color(text: str) -> tuple[float, float, float]:
     ------
     OptionError
         If it cannot be read, is out of range, or is a Lab colour outside sRGB by more than one step of 255.
+
+    Examples
+    --------
+    >>> [round(v, 3) for v in parse_color('#336699')]
+    [0.2, 0.4, 0.6]
     """
-    told = f"a color is #rrggbb, rgb(R, G, B) with 0-255 or lab(L, a, b); got {text!r}"
+    told = f"a color is #rrggbb, rgb(R, G, B) with 0-255, lab(L, a, b) or a name of CSS; got {text!r}"
     stripped = text.strip()
+    from PIL.ImageColor import colormap, getrgb
+
+    if stripped.lower() in colormap:
+        named = getrgb(stripped)
+        return (named[0] / 255, named[1] / 255, named[2] / 255)
     found = _HEX.fullmatch(stripped)
     if found:
         code = found.group(1)
@@ -91,6 +102,11 @@ def dominant_color(
     ------
     OptionError
         If there is no finite pixel.
+
+    Examples
+    --------
+    >>> dominant_color(np.full((8, 8, 3), 0.25, np.float32))
+    (0.25, 0.25, 0.25)
     """
     flat = np.asarray(rgb, np.float64).reshape(-1, 3)
     flat = flat[np.isfinite(flat).all(axis=1)]
@@ -130,6 +146,12 @@ def _largest_cluster(flat: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def circular_difference(a: float, b: float) -> float:
-    """Return the difference of two angles in degrees, 0-180."""
+    """Return the difference of two angles in degrees, 0-180.
+
+    Examples
+    --------
+    >>> circular_difference(350, 10), circular_difference(10, 350)
+    (20.0, 20.0)
+    """
     d = abs(a - b) % 360.0
     return min(d, 360.0 - d)

@@ -65,6 +65,11 @@ def homography(corners: Sequence[Sequence[float]], width: float, height: float) 
     ------
     OptionError
         If the corners are not a convex quadrilateral.
+
+    Examples
+    --------
+    >>> homography([[0, 0], [4, 0], [4, 2], [0, 2]], 4, 2).round(6).shape
+    (3, 3)
     """
     points = np.asarray(corners, np.float64)
     if points.shape != (4, 2) or not np.isfinite(points).all():

@@ -21,6 +21,9 @@ Float = NDArray[np.float32]
 
 #: Bytes that the band of rows being assembled may take.
 BAND_BYTES = 192 * 1024 * 1024
+#: A picture of at most this many tiles' area, border included, is one tile, whatever its sides: cut into four it would
+#: be half as much work again.
+WHOLE = 1.25
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,23 @@ def plan_cores(height: int, width: int, spec: TileSpec) -> tuple[Cuts, Cuts]:
     """Return how the rows and how the columns are cut."""
     row_bytes = width * spec.scale * spec.scale * spec.channels_out * 4
     fit = max(spec.multiple, BAND_BYTES // max(1, row_bytes) // spec.multiple * spec.multiple)
-    return _cut(height, min(spec.tile, fit + 2 * spec.padded_overlap), spec), _cut(width, spec.tile, spec)
+    across = down = spec.tile
+    whole = [spec.padded(side) + 2 * spec.padded_border for side in (height, width)]
+    if whole[0] * whole[1] <= WHOLE * spec.tile**2:
+        down, across = (max(spec.tile, side) for side in whole)
+    return _cut(height, min(down, fit + 2 * spec.padded_overlap), spec), _cut(width, across, spec)
+
+
+def computed(height: int, width: int, spec: TileSpec) -> int:
+    """Return how many input pixels all tiles of a picture have together, what overlaps counted as often as it is done.
+
+    Examples
+    --------
+    >>> computed(100, 100, TileSpec(tile=512, overlap=8, border=0)), computed(100, 100, TileSpec(tile=60, overlap=8))
+    (10000, 22500)
+    """
+    rows, columns = plan_cores(height, width, spec)
+    return rows.side * len(rows.starts) * columns.side * len(columns.starts)
 
 
 def reflect_index(start: int, stop: int, length: int) -> NDArray[np.intp]:
@@ -216,6 +235,13 @@ def run_tiled(height: int, width: int, spec: TileSpec, job: TileJob) -> int:
     smallest = min(b - a for a, b in (*rows.cores, *cols.cores))
     margin = min(spec.padded_overlap // 4, smallest // 2)
     total, done = len(rows.cores) * len(cols.cores), 0
+    if total == 1:  # nothing to blend
+        indices = [reflect_index(c.starts[0], c.starts[0] + c.side, n) for c, n in ((rows, height), (cols, width))]
+        out = job.process(np.ascontiguousarray(job.read(0, height, 0, width)[indices[0]][:, indices[1]]))
+        ty, tx = -rows.starts[0] * s, -cols.starts[0] * s
+        job.progress(1, 1)
+        job.write(0, out[ty : ty + height * s, tx : tx + width * s])
+        return 1
     band_y = 0  # output row of band[0]
     band = np.zeros((0, width * s, spec.channels_out), np.float32)
     for start_y, core_y in zip(rows.starts, rows.cores, strict=True):
@@ -230,7 +256,7 @@ def run_tiled(height: int, width: int, spec: TileSpec, job: TileJob) -> int:
             ix = reflect_index(start_x, start_x + cols.side, width)
             rx0, rx1 = int(ix.min()), int(ix.max()) + 1
             window = job.read(ry0, ry1, rx0, rx1)
-            tile = np.ascontiguousarray(window[(iy - ry0)[:, None], (ix - rx0)[None, :]])
+            tile = np.ascontiguousarray(window[iy - ry0][:, ix - rx0])
             out = job.process(tile)
             ty, tx = oy0 - start_y * s, ox0 - start_x * s
             part = out[ty : ty + oy1 - oy0, tx : tx + ox1 - ox0]

@@ -60,6 +60,14 @@ def wall_from_points(
     ------
     OptionError
         If there is no point, or one lies outside the picture.
+
+    Examples
+    --------
+    >>> room = np.full((60, 80, 3), 0.8, np.float32)
+    >>> room[:, 40:] = (0.2, 0.3, 0.6)
+    >>> mask = wall_from_points(room, [(10, 30)])
+    >>> bool(mask[30, 10] > 0.5), bool(mask[30, 70] > 0.5)
+    (True, False)
     """
     if len(points) == 0:
         raise OptionError("at least one point on the wall is needed")
@@ -74,6 +82,11 @@ def draw_points(points: Sequence[Sequence[float]], shape: tuple[int, ...]) -> ND
     ------
     OptionError
         If a point lies outside.
+
+    Examples
+    --------
+    >>> int(draw_points([(2, 2)], (5, 5)).sum()) > 0
+    True
     """
     drawn = np.zeros(shape[:2], bool)
     for point in points:
@@ -251,6 +264,13 @@ def adjust_mask(mask: Float, grow: float = 0.0, feather: float = 0.0) -> Float:
     ------
     OptionError
         If a number is not finite or larger than the picture, the feather negative, or nothing left of the mask.
+
+    Examples
+    --------
+    >>> mask = np.zeros((9, 9), np.float32)
+    >>> mask[4, 4] = 1
+    >>> int((adjust_mask(mask, grow=2) > 0.5).sum())
+    21
     """
     import cv2
 
@@ -291,6 +311,11 @@ def stored_point(point: Sequence[float], size: tuple[int, int], orientation: int
     Returns
     -------
     (x, y)
+
+    Examples
+    --------
+    >>> stored_point((0, 0), (4, 3), 1)
+    (0.0, 0.0)
     """
     x, y = (float(v) for v in point)
     right, bottom = size[0] - 1.0, size[1] - 1.0

@@ -53,6 +53,12 @@ def to_linear(image: Image, y0: int, y1: int, x0: int = 0, x1: int | None = None
     ------
     OptionError
         If the picture is not RGB.
+
+    Examples
+    --------
+    >>> grey = Image(np.full((1, 1, 3), 188, np.uint8), ColorMode.RGB)
+    >>> round(float(to_linear(grey, 0, 1)[0, 0, 0]), 2)
+    0.5
     """
     _only_rgb(image)
     part: NDArray[Any] = np.ascontiguousarray(image.pixels[y0:y1, x0:x1])
@@ -79,6 +85,12 @@ def from_linear(values: Float, image: Image) -> NDArray[np.float32]:
     -------
     (H, W, 3) float32
         In ``0 .. image.max_value``.
+
+    Examples
+    --------
+    >>> grey = Image(np.full((1, 1, 3), 188, np.uint8), ColorMode.RGB)
+    >>> from_linear(to_linear(grey, 0, 1), grey).round(1).ravel().tolist()
+    [188.0, 188.0, 188.0]
     """
     _only_rgb(image)
     encoded = linear_to_srgb(np.clip(values, 0, 1))

@@ -10,7 +10,18 @@ from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warni
 from tratto.jobs.job import Job
 from tratto.jobs.options import ENDINGS, FORMATS, JobLimits, Progress, Saved, SaveOptions
 from tratto.jobs.replaying import Replayed
-from tratto.jobs.sdk import audit, find_faces, inspect, known_models, replay, revert, save, verify
+from tratto.jobs.sdk import (
+    audit,
+    estimate_depth,
+    estimate_depth_confidence,
+    find_faces,
+    inspect,
+    known_models,
+    replay,
+    revert,
+    save,
+    verify,
+)
 from tratto.jobs.session import Session
 from tratto.jobs.writing import format_notes
 
@@ -27,6 +38,8 @@ __all__ = [
     "Session",
     "audit",
     "check_mask_is_another",
+    "estimate_depth",
+    "estimate_depth_confidence",
     "find_faces",
     "format_notes",
     "inspect",

@@ -1,5 +1,5 @@
 """Faces of a picture; see :mod:`tratto.faces.find`."""
 
-from tratto.faces.find import Face, distance, distances, faces_of
+from tratto.faces.find import Face, Networks, distance, distances, faces_of
 
-__all__ = ["Face", "distance", "distances", "faces_of"]
+__all__ = ["Face", "Networks", "distance", "distances", "faces_of"]

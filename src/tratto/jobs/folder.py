@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from tratto.core.canonical import MAX_BYTES
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
+from tratto.core.hashing import HeldFile, hold, read_limited
 from tratto.core.image import Image, Mask
-from tratto.core.options import RunOptions, SaveOptions, TaskOptions
+from tratto.core.options import Papers, RunOptions, SaveOptions, TaskOptions
 from tratto.core.step import Step
 from tratto.imaging.io.carried import notes_of
 from tratto.imaging.io.part import sweep
@@ -19,19 +22,18 @@ from tratto.imaging.io.target import check_name, check_target
 from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings, open_inputs
 from tratto.jobs.gather import SUFFIXES, Source, Target, check_targets, collisions, gather, output_path
 from tratto.jobs.options import ENDINGS, FORMATS
+from tratto.jobs.papers import CASE, CaseFiles
 from tratto.jobs.session import Session
 from tratto.jobs.writing import forbid_lossy, format_notes
 from tratto.provenance.bundle import RECEIPT, recover
-from tratto.provenance.canonical import MAX_BYTES
 from tratto.provenance.receipt import maps_of, mask_box, read_receipt
-from tratto.provenance.seal import read_limited
 from tratto.tasks import task_of
 from tratto.tasks.masks import AUTO as AUTO_MASK
 from tratto.tasks.masks import holds_classes
 from tratto.tasks.prepared import Given
 
 if TYPE_CHECKING:
-    from tratto.provenance.proof import LedgerProof
+    from tratto.ledger.proof import LedgerProof
 
 #: Endings of pictures that are never written: as a name for an output folder they are a mistake.
 UNWRITABLE = (".gif", ".heic", ".heif", ".avif", ".apng", ".jpe", ".jp2", ".jxl", ".svg", ".psd", ".pdf")
@@ -55,6 +57,8 @@ class FolderJob:
         picture. Of a repair: a tuple with one for each pass; each may also be a folder with a mask for each class (of
         one picture, or in a folder of the picture's stem), or ``"auto"``: a network proposes it. Any other input is the
         same for all pictures.
+    papers : Papers
+        Of all pictures; over what ``run.case`` or a ``case.toml`` among the pictures says.
     """
 
     paths: tuple[str, ...]
@@ -62,6 +66,7 @@ class FolderJob:
     run: RunOptions
     save: SaveOptions = field(default_factory=SaveOptions)
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    papers: Papers = field(default_factory=Papers)
 
     @property
     def mask(self) -> Any:
@@ -106,6 +111,58 @@ class FileOutcome:
         }
 
 
+@dataclass(frozen=True)
+class Work:
+    """One picture to make, and how.
+
+    Attributes
+    ----------
+    job : FolderJob
+        May be shared with others; its inputs are as they were given.
+    item : Target
+    alone : bool
+        Whether the job is of this picture alone.
+    """
+
+    job: FolderJob
+    item: Target
+    alone: bool = False
+
+    @property
+    def name(self) -> str:
+        """Where the result goes below the folder of the results, with ``/``."""
+        return Path(os.path.relpath(self.item.output, self.job.run.out)).as_posix()
+
+
+@dataclass
+class Plan:
+    """What is to be made, in order, and what cannot be.
+
+    Attributes
+    ----------
+    works : list of Work
+    failed : list of FileOutcome
+    sources : list of Source
+        Never overwritten.
+    """
+
+    works: list[Work]
+    failed: list[FileOutcome]
+    sources: list[Source]
+
+    def check(self, known: Callable[[Work], bool] = lambda work: False) -> None:
+        """Refuse what would overwrite something; see :func:`tratto.jobs.gather.check_targets`.
+
+        Parameters
+        ----------
+        known : callable
+            Whether an earlier run like this one may have made the result of an item.
+        """
+        for run in {w.job.run for w in self.works}:
+            items = [w.item for w in self.works if w.job.run == run and not known(w)]
+            check_targets(items, self.sources, run.skip_existing or run.overwrite)
+
+
 def _pages(source: Source, job: FolderJob, session: Session) -> list[int | None]:
     """Return the pages to make; None stands for the only page. Raises InputError for what cannot be read."""
     count = session.count_pages(source.path)
@@ -129,10 +186,8 @@ def _silent(text: str) -> None:
     return None
 
 
-def plan_jobs(
-    job: FolderJob, session: Session, note: Callable[[str], None] = _silent
-) -> tuple[list[Target], list[FileOutcome]]:
-    """Return the checked list of pictures to make, and the files that cannot be made.
+def plan_jobs(job: FolderJob, session: Session, note: Callable[[str], None] = _silent) -> Plan:
+    """Return the pictures to make, and the files that cannot be made.
 
     A file that cannot be read, that has several pages without a word which to take, or whose result would have the
     name of another's is left out, and the others are done.
@@ -151,7 +206,8 @@ def plan_jobs(
         )
     check_target(job.run.out)
     gathered = gather(list(job.paths), None if single else job.run.out, bundles=False)
-    sources = gathered.sources
+    sources, cases = gathered.sources, CaseFiles(job.papers, job.run.case)
+    gathered.passed_over[:] = [p for p in gathered.passed_over if p.name != CASE]
     if gathered.passed_over:
         note(gathered.note())
     if single and len(sources) != 1:
@@ -159,29 +215,27 @@ def plan_jobs(
     jobs: list[Target] = []
     failed: list[FileOutcome] = []
     for source in sources:
-        try:
+        with _told_of(source.path, failed):
             for page in _pages(source, job, session):
                 fmt = session.peek_format(source.path, job.save)
                 if session.forensic:
                     forbid_lossy(fmt)
-                path = output_path(source, job.run.out, ENDINGS[fmt][0], page, job.run.keep_ending)
+                path = output_path(source, job.run.out, ENDINGS[fmt][0], page, job.run.keep_extension)
                 path = job.run.out if single and page is None else path
                 if path.suffix.lower() not in ENDINGS[fmt]:
                     raise OptionError(
                         f"{job.run.out} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}; change it or --format"
                     )
-                item = Target(source.path, page or 0, path)
-                check_target(item.output)
-                for name in (item.output, item.bundle):
-                    check_name(name)
-                jobs.append(item)
-        except TrattoError as e:
-            failed.append(FileOutcome(source.path, None, "failed", str(e), e.exit_code))
-        except OSError as e:
-            failed.append(FileOutcome(source.path, None, "failed", _refused(e), InputError.exit_code))
-    for item, other in collisions(jobs).items():
-        jobs.remove(item)
-        remedy = "give them different names" if job.run.keep_ending else "use --keep-ending, which keeps them apart,"
+                papers = cases.of(source.path, source.root)
+                jobs.append(checked_target(Target(source.path, page or 0, path, papers)))
+    for path in cases.files:
+        note(f"operator, object and the like from {path}")
+    met = collisions(jobs)
+    jobs = [item for item in jobs if item not in met]
+    for item, other in met.items():
+        remedy = "use --keep-extension, which keeps them apart,"
+        if job.run.keep_extension:
+            remedy = "give them different names"
         failed.append(
             FileOutcome(
                 item.source,
@@ -192,14 +246,39 @@ def plan_jobs(
                 OutputError.exit_code,
             )
         )
-    check_targets(jobs, sources, job.run.skip_existing or job.run.overwrite)
     for given in job.mask if isinstance(job.mask, tuple) else (job.mask,):
         if isinstance(given, Path) and not given.exists():
             raise InputError(f"the mask {given} does not exist")
-    return jobs, failed
+    return Plan([Work(job, item, len(jobs) == 1) for item in jobs], failed, sources)
 
 
-def _masks_for(job: FolderJob, item: Target, alone: bool) -> Any:
+def checked_target(item: Target) -> Target:
+    """Return what is to be made, if it may bear its name.
+
+    Raises
+    ------
+    OutputError, OptionError
+    """
+    check_target(item.output)
+    for name in (item.output, item.bundle):
+        check_name(name)
+    return item
+
+
+@contextmanager
+def _told_of(source: Path, failed: list[FileOutcome], system: int = InputError.exit_code) -> Iterator[None]:
+    """Make what goes wrong with a picture its outcome."""
+    try:
+        yield
+    except TrattoError as e:
+        failed.append(FileOutcome(source, None, "failed", str(e), e.exit_code))
+    except MemoryError:
+        failed.append(FileOutcome(source, None, "failed", "out of memory", 1))
+    except OSError as e:
+        failed.append(FileOutcome(source, None, "failed", refused(e), system))
+
+
+def masks_for(job: FolderJob, item: Target, alone: bool) -> Any:
     """Return the mask of a picture: a path; of a repair also ``"auto"`` or a list with one for each pass."""
     if not isinstance(job.mask, tuple):
         return _mask_for(job, job.mask, item)
@@ -213,7 +292,7 @@ def _mask_for(
     if mask is None or not mask.is_dir():
         return mask
     below = Path() if item.output == job.run.out else item.output.parent.relative_to(job.run.out)
-    # photo.jpg.png before photo.png: with --keep-ending there may be a photo.tif, too
+    # photo.jpg.png before photo.png: with --keep-extension there may be a photo.tif, too
     for stem in (item.source.name, item.source.stem):
         for suffix in SUFFIXES:
             candidate = mask / below / (stem + suffix)
@@ -231,7 +310,11 @@ def _mask_for(
     )
 
 
-def run_folder(job: FolderJob, session: Session, note: Callable[[str], None] = _silent) -> Iterator[FileOutcome]:
+def run_folder(
+    job: FolderJob,
+    session: Session,
+    note: Callable[[str], None] = _silent,
+) -> Iterator[FileOutcome]:
     """Do a job, yielding the outcome of each picture as it is known.
 
     Parameters
@@ -241,42 +324,93 @@ def run_folder(job: FolderJob, session: Session, note: Callable[[str], None] = _
     note : callable
         Called with what a user should know about the whole job, such as files that were passed over.
     """
-    session.check_options(job.options)
-    if session.notary is not None:
-        session.notary.check()
-    # opened once for all, and what cannot be read is told before any work
-    second = {
-        role: tuple(open_inputs({role: v}, session.limits).values())
-        if isinstance(v, list | tuple)
-        else open_inputs({role: v}, session.limits)[role]
-        for role, v in job.inputs.items()
-        if role != "mask"
-    }
-    job = replace(_with_format(job), inputs={**job.inputs, **second})
-    if session.forensic and job.save.format not in ("auto", "keep"):
-        forbid_lossy(job.save.format)  # of every picture, so it is said once
-    jobs, failed = plan_jobs(job, session, note)
-    yield from failed
-    for item in jobs:
-        try:
-            if job.run.skip_existing and not job.run.dry_run:
+    worker = Worker(session)
+    job = worker.check(job)
+    yield from serially(plan_jobs(job, session, note), worker)
+
+
+def serially(plan: Plan, worker: Worker) -> Generator[FileOutcome, None, None]:
+    """Do one after the other what is planned, yielding the outcome of each as it is known.
+
+    Raises
+    ------
+    OutputError
+        If something would be overwritten; before anything is written.
+    """
+    plan.check()
+    yield from plan.failed
+    for work in plan.works:
+        yield worker.do(work)
+    clear(plan.works)
+
+
+def clear(works: Iterable[Work]) -> None:
+    """Clear away what runs left that were killed; saving does so, but where all was done nothing is saved any more."""
+    for folder in {work.item.output.parent for work in works if not work.job.run.dry_run}:
+        sweep(folder)
+
+
+class Worker:
+    """Does items one after the other; networks and inputs that items share stay open.
+
+    Parameters
+    ----------
+    session : Session
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._of: Any = None
+        self._opened: dict[str, Any] = {}
+
+    def check(self, job: FolderJob) -> FolderJob:
+        """Refuse what no picture could make possible; return the job with the format of its results.
+
+        Raises
+        ------
+        TrattoError
+        """
+        self.session.check_options(job.options)
+        if self.session.notary is not None:
+            self.session.notary.check()
+        self._beside(job)  # what cannot be read is told before any work
+        job = _with_format(job)
+        if self.session.forensic and job.save.format not in ("auto", "keep"):
+            forbid_lossy(job.save.format)  # of every picture, so it is said once
+        return job
+
+    def do(self, work: Work) -> FileOutcome:
+        """Do one item; what goes wrong with it is its outcome."""
+        item, run, session = work.item, work.job.run, self.session
+        wrong: list[FileOutcome] = []
+        with _told_of(item.source, wrong, OutputError.exit_code):
+            if run.skip_existing and not run.dry_run:
                 recover(item.output)  # a bundle that was finished, but not yet in its place, is one
-            skipped = _skipped(item) if job.run.skip_existing else None
+            skipped = _skipped(item) if run.skip_existing else None
             if skipped is not None and session.notary is not None and (item.bundle / "seal.json").exists():
                 skipped = _recorded(skipped, session.notary.complete(item.bundle))
             if skipped is not None and session.forensic:
                 skipped = _whether_forensic(skipped, item.bundle)
-            yield _one(job, item, session, len(jobs) == 1) if skipped is None else skipped
-        except TrattoError as e:
-            yield FileOutcome(item.source, None, "failed", str(e), e.exit_code)
-        except MemoryError:
-            yield FileOutcome(item.source, None, "failed", "out of memory", 1)
-        except OSError as e:
-            yield FileOutcome(item.source, None, "failed", _refused(e), OutputError.exit_code)
-    if not job.run.dry_run:
-        # saving clears what killed runs left, but where everything was finished nothing is saved any more
-        for folder in {item.output.parent for item in jobs}:
-            sweep(folder)
+            if skipped is not None:
+                return skipped
+            job = replace(work.job, inputs={**work.job.inputs, **self._beside(work.job)})
+            return _one(job, item, session, work.alone)
+        return wrong[0]
+
+    def _beside(self, job: FolderJob) -> dict[str, Any]:
+        """Return the inputs that all pictures share, opened once."""
+        beside = {role: v for role, v in job.inputs.items() if role != "mask"}
+        if beside != self._of:
+            self._of, self._opened = (
+                beside,
+                {
+                    role: tuple(open_inputs({role: v}, self.session.limits).values())
+                    if isinstance(v, list | tuple)
+                    else open_inputs({role: v}, self.session.limits)[role]
+                    for role, v in beside.items()
+                },
+            )
+        return self._opened
 
 
 def _by(step: Step) -> str:
@@ -284,7 +418,7 @@ def _by(step: Step) -> str:
     return f"{step.name} by {step.uses[0].provider}" if len(step.uses) == 1 else step.name
 
 
-def _refused(error: OSError) -> str:
+def refused(error: OSError) -> str:
     """Say which file the system refused and why, in one line."""
     where = f"{error.filename}: " if error.filename else ""
     return f"the system refused: {where}{error.strerror or error}"
@@ -347,15 +481,19 @@ def _may_change(mask: Mask | None, image: Image) -> dict[str, Any]:
 
 
 def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOutcome:
-    chosen = _masks_for(job, item, alone)
+    chosen = masks_for(job, item, alone)
     for one in chosen if isinstance(chosen, list) else (chosen,):
         check_mask_is_another(one, item.source)
-    image = session.open(item.source, item.page)
+    held = hold(item.source)
+    image = session.open(held, item.page)
     fmt = session.output_format(image, job.save)
     task: Any = import_module(task_of(job.options).module)
     run = session.job()
+    run.papers = item.papers
     inputs = {**job.inputs, **({} if chosen is None else {"mask": chosen})}
-    details: dict[str, Any] = {"forensic": session.forensic} | ({} if chosen is None else {"mask": _told(chosen)})
+    details: dict[str, Any] = {"forensic": session.forensic, "papers": asdict(item.papers)} | (
+        {} if chosen is None else {"mask": _told(chosen)}
+    )
     if job.run.dry_run:
         options, mask, masks = job.options, None, None
         if chosen is not None and chosen != AUTO_MASK:
@@ -377,7 +515,7 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
             "warnings": [
                 *notes_of(image),
                 *estimated.warnings,
-                *([] if mask is None else mask_warnings(mask)),
+                *([] if mask is None else mask_warnings(mask, recipe.task)),
                 *format_notes(image, fmt, job.save),
             ],
             "inspection": inspection.to_json(),
@@ -388,20 +526,21 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
             what = f"{what}: {steps}, about {estimated.seconds:.1f} s"
         return FileOutcome(item.source, item.output, "planned", what, 0, details)
     given = {"picture": image, **inputs}
-    result = run.run(task_of(job.options).name, given, job.options, item.page, item.source)
+    result = run.run(task_of(job.options).name, given, job.options, item.page, held)
     if result.mask is not None:  # as grown, or as found
         details["mask_share"] = round(mask_share(result.mask), 6)
     details["may_change"] = _may_change(result.mask, image)
     replace_it = job.run.overwrite or job.run.skip_existing
     before: list[str] = []
-    source = item.source
+    source: Path | HeldFile = held
     if job.options.following:
         # a job of its own: what is repaired is its input, whose receipt the result's account then holds
         first = item.output.with_name(f"{item.output.stem}-repaired{item.output.suffix}")
-        run.save(result, first, job.save, item.source, replace_it)
+        run.save(result, first, job.save, held, replace_it)
         before = [*result.asked.reasons, f"{first.name} is what is repaired, {item.output.name} made from it"]
         details |= {"first": str(first), "first_warnings": list(result.warnings)}
         run, source = session.job(), first
+        run.papers = item.papers
         result = run.run(job.options.following, {"picture": first})
     saved = run.save(result, item.output, job.save, source, replace_it)
     edit, _ = maps_of(result.receipt)

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from tratto.core.result import Result
 from tratto.jobs import Session
+from tratto.tasks.enhance import EnhanceOptions
 from tratto.tasks.recolor import RecolorOptions
 from tratto.tasks.reface import RefaceOptions
 from tratto.tasks.repair import RepairOptions
@@ -80,17 +81,38 @@ def reface(
     *,
     character: Any = ...,
     mask: Any = ...,
+    face_like: Any = ...,
     page: int | None = ...,
     session: Session | None = ...,
     consent: str = ...,
     face: int = ...,
     engine: str = ...,
+    params: dict[str, Any] = ...,
+    refiner: str = ...,
+    refiner_params: dict[str, Any] = ...,
+    scorer: tuple[str, ...] = ...,
+    scorer_params: dict[str, Any] = ...,
     label: bool = ...,
     seed: int = ...,
     k_global: int = ...,
     m_global: int = ...,
     k_local: int = ...,
+    draft: int = ...,
     consistency: float = ...,
     realism: float = ...,
     identity: float = ...,
+) -> Result: ...
+def enhance(
+    picture: Any,
+    options: EnhanceOptions | None = ...,
+    *,
+    depth: Any = ...,
+    page: int | None = ...,
+    session: Session | None = ...,
+    provider: Literal["sdxl-lightning"] = ...,
+    params: dict[str, Any] = ...,
+    amount: float = ...,
+    trust: float = ...,
+    seer: str = ...,
+    seed: int = ...,
 ) -> Result: ...

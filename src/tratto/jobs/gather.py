@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tratto.core.errors import InputError, OptionError, OutputError
+from tratto.core.options import Papers
 from tratto.imaging.io.target import bundle_around
 
 #: File name endings looked for in folders. A file named on the command line is read whatever its name.
@@ -44,6 +45,11 @@ class Source:
 
     path: Path
     relative: Path
+
+    @property
+    def root(self) -> Path:
+        """The folder that was named, or the file's own."""
+        return self.path.parents[len(self.relative.parts) - 1]
 
 
 @dataclass(frozen=True)
@@ -84,11 +90,14 @@ class Target:
     page : int
         From 0.
     output : Path
+    papers : Papers
+        What its receipt states beside the work.
     """
 
     source: Path
     page: int
     output: Path
+    papers: Papers = field(default_factory=Papers)
 
     @property
     def bundle(self) -> Path:
@@ -238,12 +247,12 @@ def check_targets(jobs: list[Target], sources: list[Source], replace: bool) -> N
                 )
 
 
-def output_path(source: Source, out: Path, suffix: str, page: int | None, keep_ending: bool = False) -> Path:
+def output_path(source: Source, out: Path, suffix: str, page: int | None, keep_extension: bool = False) -> Path:
     """Return where a result goes: below ``out``, with the input's stem; pages are numbered from 1.
 
-    With ``keep_ending`` the input's ending stays in the name: ``photo.jpg`` becomes ``photo.jpg.png``.
+    With ``keep_extension`` the input's extension stays in the name: ``photo.jpg`` becomes ``photo.jpg.png``.
     """
-    name = source.relative.name if keep_ending else source.relative.stem
+    name = source.relative.name if keep_extension else source.relative.stem
     stem = name + ("" if page is None else f"-page-{page + 1:03d}")
     if not stem or stem in (".", ".."):
         raise OptionError(f"cannot name an output after {source.path}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,14 +20,15 @@ from tratto.core.capability import Use
 from tratto.core.errors import Cancelled, ForbiddenStep, OptionError
 from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
-from tratto.core.options import TaskOptions
+from tratto.core.journal import Journal
+from tratto.core.options import Papers, TaskOptions
 from tratto.core.recipe import Recipe
 from tratto.core.result import Result
 from tratto.core.step import StepRecord
 from tratto.engine.cost import Estimated, estimate
 from tratto.engine.perform import Bounds, perform
 from tratto.engine.run import forbid_drawings
-from tratto.imaging.opening import check_mask_is_another, open_picture
+from tratto.imaging.opening import check_mask_is_another, open_picture, without_stream
 from tratto.imaging.scratch import allocate
 from tratto.jobs.options import JobLimits, Progress, Saved, SaveOptions, silent
 from tratto.providers.pool import Lender, Pool
@@ -58,6 +61,14 @@ class JobServices(Lender):
         self._job.check_cancelled()
         return allocate(shape, dtype)
 
+    def journal(self, key: str) -> Journal:
+        """Return what an earlier run found before it was killed; see :class:`tratto.core.services.Services`."""
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        with contextlib.suppress(RuntimeError):  # nobody's home
+            folder = Path(base) if base else Path.home() / ".cache"
+            return Journal(folder.expanduser() / "tratto" / "unfinished" / f"{key}.jsonl")
+        return Journal(None)
+
     def progress(self, stage: str, done: int, total: int) -> None:
         """Report progress; raises to stop the job."""
         self._job.report(stage, done, total)
@@ -89,6 +100,8 @@ class Job:
         Signs what is saved, and records it in a ledger; None: results are sealed only.
     device : str
         Where networks run: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+    papers : Papers
+        Operator, object, reason, note and date, which stand in the receipt.
 
     Examples
     --------
@@ -105,6 +118,7 @@ class Job:
     progress: Progress = silent
     notary: Notary | None = None
     device: str = "auto"
+    papers: Papers = field(default_factory=Papers)
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
 
     # -- progress -----------------------------------------------------------------------------------------------
@@ -212,6 +226,8 @@ class Job:
         roles = [item.role for item in known.inputs]
         if strange := [role for role in inputs if role not in roles]:  # nothing that was given is dropped in silence
             raise OptionError(f"{task} takes {', '.join(roles)}, no {', '.join(strange)}")
+        inputs = {role: without_stream(given, self.limits) for role, given in inputs.items()}
+        source = without_stream(source, self.limits)
         given = Given({k: v for k, v in inputs.items() if k != PICTURE and v is not None}, self.limits)
         image = open_picture(inputs[PICTURE], page, self.limits)
         origin = source if source is not None else inputs[PICTURE]
@@ -264,7 +280,7 @@ class Job:
             notes=prepared.notes,
             inputs=prepared.inputs,
             output=prepared.output,
-            statements=prepared.statements,
+            statements=(*self.papers.statements(), *prepared.statements),
         )
         result = account(recipe, outcome, final, inspection, how)
         self.check_cancelled()

@@ -29,7 +29,9 @@ CLASSES: tuple[str, ...] = get_args(Kind)
 class MaskFindOptions(TaskOptions):
     """What a user may ask of a search for damage, validated."""
 
-    threshold: float = option(0.5, "Least chance that counts, 0-1; somewhere each find is surer by far.", gt=0, lt=1)
+    threshold: float = option(
+        0.5, "Minimum probability that counts, 0-1; somewhere each find is surer by far.", gt=0, lt=1
+    )
     kinds: tuple[Kind, ...] = option(
         (), "Kinds of damage that you see in the picture. It has no others then.", expected="names of kinds of damage",
         metavar="KIND", parse=str, collect=tuple,

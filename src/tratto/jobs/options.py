@@ -54,7 +54,12 @@ class Saved:
 
 
 def silent(stage: str, done: int, total: int) -> None:
-    """Report progress to nobody."""
+    """Report progress to nobody.
+
+    Examples
+    --------
+    >>> silent('denoise', 1, 4)
+    """
     return None
 
 
@@ -65,6 +70,11 @@ def as_path(value: Any, what: str) -> Path:
     ------
     InputError
         If it is something else.
+
+    Examples
+    --------
+    >>> as_path('out/a.png', 'the picture').name
+    'a.png'
     """
     if not isinstance(value, (str, os.PathLike)):
         raise InputError(f"expected the path of {what}, got {type(value).__name__}")

@@ -25,7 +25,7 @@ from tratto.tasks.prepared import Prepared
 if TYPE_CHECKING:
     from tratto.imaging.io import Limits
     from tratto.jobs.job import Job
-    from tratto.provenance.bundle import Account
+    from tratto.provenance.bundle import StoredBundle
 
 #: Replay bounds: largest sample difference of tiers B and C, and the smallest PSNR of tier C. PSNR alone would let a
 #: small patch of anything through, since it is a mean over the whole picture.
@@ -141,7 +141,7 @@ def replay(job: Job, receipt: Path | str, source: Any = None, inputs: Mapping[st
     return _compared(account.output, main_output(facts), done.main, step, same)
 
 
-def _second_inputs(account: Account, given: dict[str, Any], limits: Limits | None) -> dict[str, InputPicture]:
+def _second_inputs(account: StoredBundle, given: dict[str, Any], limits: Limits | None) -> dict[str, InputPicture]:
     """Open what else the job was given, from the bundle or as named now, and check that it is the same.
 
     Raises

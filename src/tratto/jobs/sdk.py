@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
+from tratto.core.image import Depth
 from tratto.core.inspection import Inspection
 from tratto.core.result import Result
-from tratto.jobs.options import Saved, SaveOptions, as_path
+from tratto.jobs import writing
+from tratto.jobs.faces import Face
+from tratto.jobs.options import ENDINGS, Saved, SaveOptions, as_path
 from tratto.jobs.replaying import Replayed
 from tratto.jobs.session import Session
-
-if TYPE_CHECKING:
-    from tratto.jobs.faces import Face
-    from tratto.provenance.audit import AuditRow
-    from tratto.provenance.consistency import Known
-    from tratto.provenance.trust import Trust
-    from tratto.provenance.verify import Verdict
-    from tratto.tasks import Task
+from tratto.provenance.audit import AuditRow
+from tratto.provenance.consistency import Known
+from tratto.provenance.trust import Trust
+from tratto.provenance.verify import Verdict
+from tratto.tasks import Task
+from tratto.tasks.doors import in_python
 
 
 def job_function(task: Task) -> Callable[..., Result]:
@@ -27,6 +32,7 @@ def job_function(task: Task) -> Callable[..., Result]:
 
     Its signature and docstring show the task's inputs and options; see :mod:`tratto.tasks.doors`.
     """
+    from tratto.core.options import SDK, entries
     from tratto.tasks.doors import docstring, signature
 
     roles = [i.role for i in task.inputs[1:]]
@@ -35,40 +41,88 @@ def job_function(task: Task) -> Callable[..., Result]:
     def job(
         picture: Any, options: Any = None, *, page: int | None = None, session: Session | None = None, **given: Any
     ) -> Result:
+        from tratto.imaging.opening import open_single
+
         shared = session or Session()
         inputs = {role: given.pop(role, None) for role in roles}
         if options is None:
-            options = task.model.of(given, inputs, lambda given: shared.open(given, 0))
+            options = task.model.of(given, inputs, lambda given: open_single(given, "swatch", shared.limits))
         elif given or any(inputs[role] is not None for role in made_of):
             raise OptionError("give either options or keywords, not both")
         task.check(options, inputs)
         kept = {role: value for role, value in inputs.items() if role not in made_of}
         return shared.run(task.name, {"picture": picture, **kept}, options, page)
 
-    job.__name__ = job.__qualname__ = task.name
-    job.__module__ = "tratto"
-    job.__doc__ = docstring(task)
-    job.__signature__ = signature(task)  # type: ignore[attr-defined]
-    return job
+    made: Any = in_python(job)
+    del made.__wrapped__  # its own signature counts, not that of the function inside
+    made.__name__ = made.__qualname__ = task.name
+    made.__module__ = "tratto"
+    made.__doc__ = docstring(task)
+    made.__signature__ = signature(task)
+    # what a type checker reads is in functions.pyi; who asks at run time gets the types themselves
+    made.__annotations__ = {
+        "picture": Any,
+        "options": task.model | None,
+        **dict.fromkeys(roles, Any),
+        "page": int | None,
+        "session": Session | None,
+        **{e.name: e.info.annotation for e in entries(task.model, SDK)},
+        "return": Result,
+    }
+    function: Callable[..., Result] = made
+    return function
 
 
+@in_python
 def save(
     result: Result,
-    output: Path | str,
+    output: Path | str | BinaryIO,
     options: SaveOptions | None = None,
     *,
     source: Any = None,
     overwrite: bool = False,
 ) -> Saved:
-    """Write a result and its bundle; see :meth:`Session.save`. Earlier results stay unless ``overwrite`` is true."""
-    return Session().save(result, output, options, source, overwrite)
+    """Write a result and its bundle; see :meth:`Session.save`. Earlier results stay unless ``overwrite`` is true.
+
+    Into a file object goes a ZIP archive that holds both, ``result.png`` (or as the options' format says) and
+    ``result.tratto/``; unpacked, they verify. ``Result.to_pil`` is the picture alone.
+    """
+    target: Any = output
+    if hasattr(target, "write"):
+        return _save_archive(result, target, options, source)
+    return Session().save(result, target, options, source, overwrite)
 
 
+def _save_archive(result: Result, stream: BinaryIO, options: SaveOptions | None, source: Any) -> Saved:
+    import tempfile
+    import zipfile
+
+    save = options or SaveOptions()
+    with tempfile.TemporaryDirectory(prefix="tratto-") as folder:
+        ending = (
+            f".{result.main.format}" if result.image is None else ENDINGS[writing.output_format(result.image, save)][0]
+        )
+        saved = Session().save(result, Path(folder, f"result{ending}"), options, source)
+        with zipfile.ZipFile(stream, "w") as archive:  # pictures are compressed already
+            for path in sorted(Path(folder).rglob("*")):
+                archive.write(path, path.relative_to(folder).as_posix())
+    return replace(saved, output=Path(saved.output.name), bundle=Path(saved.bundle.name))
+
+
+@in_python
 def inspect(picture: Any, page: int = 0) -> Inspection:
-    """Say what is wrong with a picture: noise, JPEG quality, blur, earlier enlargement, clipping."""
+    """Say what is wrong with a picture: noise, JPEG quality, blur, earlier enlargement, clipping.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> inspect(np.full((64, 64, 3), 90, np.uint8)).width
+    64
+    """
     return Session().inspect(picture, page)
 
 
+@in_python
 def find_faces(picture: Any, page: int = 0) -> tuple[Face, ...]:
     """Find the faces of a picture, the largest first; none is an answer.
 
@@ -90,6 +144,71 @@ def find_faces(picture: Any, page: int = 0) -> tuple[Face, ...]:
     return faces_of(as_shown(session.open(picture, page)), session.job().services())
 
 
+@in_python
+def estimate_depth(picture: Any, model: Path | str = "", page: int = 0) -> Depth:
+    """Estimate how far everything in a picture is, with a network from a folder.
+
+    Parameters
+    ----------
+    picture : path, PIL picture or array
+    model : path or str
+        A folder with MiDaS (DPT), Depth Anything or ZoeDepth in the layout of transformers, or the id of a card that
+        was pulled; "": Depth Anything V2 small, where it was pulled; ``"geometric"``: a stand-in that sees no pixel.
+    page : int
+        Of a file with several, from 0.
+
+    Returns
+    -------
+    Depth
+        (H, W) float32 of the picture as it is shown, upright; ``unit`` and ``nearer_is`` say what its numbers are.
+
+    Raises
+    ------
+    UnavailableError
+        If the extra ``diffusion`` or the weights are missing.
+    OptionError, WeightMismatch, UnsupportedFormat
+        If the folder holds no such network, broken weights, or pickles.
+    """
+    estimator, shown = _depth_estimator(picture, model, page)
+    made: Depth = estimator.estimate(shown)
+    return made
+
+
+@in_python
+def estimate_depth_confidence(picture: Any, model: Path | str = "", page: int = 0) -> tuple[Depth, NDArray[np.float32]]:
+    """Estimate depth as :func:`estimate_depth` does, several times, and say how far the estimates agree.
+
+    Returns
+    -------
+    Depth
+        The median of the picture's, its mirror image's, and those of it at 0.75 and 1.25 times its size.
+    (H, W) float32 in [0, 1]
+        How well they agree; 1 = fully. See :func:`tratto.providers.depth.confident`.
+
+    Raises
+    ------
+    TrattoError
+        As for :func:`estimate_depth`.
+    """
+    from tratto.providers.depth import confident
+
+    return confident(*_depth_estimator(picture, model, page))
+
+
+def _depth_estimator(picture: Any, model: Path | str, page: int) -> tuple[Any, NDArray[np.float32]]:
+    from tratto.core.capability import DepthEstimator, Use
+    from tratto.imaging.opening import as_shown
+    from tratto.providers.catalogue import settle
+
+    session, named = Session(), str(model)
+    if named == "geometric":
+        use: Use[DepthEstimator] = Use("depth", named)
+    else:
+        use = Use("depth", "dpt", {"model": named} if named else {})
+    return session.job().services().open(settle(use, session.device)), as_shown(session.open(picture, page))
+
+
+@in_python
 def replay(receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
     """Do a job again from its receipt and say how exactly it agrees; see :meth:`Session.replay`."""
     return Session().replay(receipt, source, inputs)
@@ -102,6 +221,7 @@ def verify(path: Path | str, trust: Trust | None = None, bundle: Path | str | No
     return check(path, known=known_models(), trust=trust, bundle=bundle)
 
 
+@in_python
 def audit(
     folder: Path | str,
     trust: Trust | None = None,
@@ -179,8 +299,9 @@ def known_models() -> Known:
     )
 
 
-def revert(path: Path | str, to: Path | str) -> Path:
+@in_python
+def revert(path: Path | str, to: Path | str, overwrite: bool = False) -> Path:
     """Write the exact bytes of the original; see ``tratto.provenance.bundle``."""
     from tratto.provenance.bundle import revert as undo
 
-    return undo(as_path(path, "a picture or its bundle"), as_path(to, "where to write the original"))
+    return undo(as_path(path, "a picture or its bundle"), as_path(to, "where to write the original"), overwrite)

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
+from tratto.core.options import Papers
 from tratto.core.recipe import Recipe
 from tratto.core.result import Result
 from tratto.engine.cost import Estimated, check_cost, estimate
+from tratto.imaging.io import Limits
 from tratto.imaging.opening import open_mask, open_picture
 from tratto.jobs import writing
 from tratto.jobs.job import Job
 from tratto.jobs.options import ENDINGS, JobLimits, Progress, Saved, SaveOptions, silent
 from tratto.jobs.replaying import Replayed
+from tratto.provenance.notary import Notary
 from tratto.providers.pool import Pool
-
-if TYPE_CHECKING:
-    from tratto.imaging.io import Limits
-    from tratto.provenance.notary import Notary
-    from tratto.tasks.recolor import RecolorOptions
-    from tratto.tasks.repair import RepairOptions
-    from tratto.tasks.restore import RestoreOptions
+from tratto.tasks.doors import in_python
+from tratto.tasks.recolor import RecolorOptions
+from tratto.tasks.repair import RepairOptions
+from tratto.tasks.restore import RestoreOptions
 
 
 @dataclass(eq=False)
@@ -44,6 +44,8 @@ class Session:
         Signs what is saved, and records it in a ledger; None: results are sealed only.
     device : str
         Where networks run: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+    papers : Papers
+        Operator, object, reason, note and date, which stand in the receipts.
     pool : Pool
         May be shared by several sessions.
 
@@ -61,6 +63,7 @@ class Session:
     progress: Progress = silent
     notary: Notary | None = None
     device: str = "auto"
+    papers: Papers = field(default_factory=Papers)
     pool: Pool = field(default_factory=Pool)
 
     def job(self) -> Job:
@@ -73,6 +76,7 @@ class Session:
             progress=self.progress,
             notary=self.notary,
             device=self.device,
+            papers=self.papers,
         )
 
     # -- opening ------------------------------------------------------------------------------------------------
@@ -159,6 +163,7 @@ class Session:
         """Do a job in one call; see :meth:`tratto.jobs.Job.run`."""
         return self.job().run(task, inputs, options, page, source)
 
+    @in_python
     def restore(
         self,
         picture: Any,
@@ -170,6 +175,7 @@ class Session:
         """Restore one picture; see :func:`tratto.restore`."""
         return self.run("restore", {"picture": picture, "mask": mask}, options, page, source)
 
+    @in_python
     def repair(
         self,
         picture: Any,
@@ -181,6 +187,7 @@ class Session:
         """Fill what a mask marks; see :func:`tratto.repair`."""
         return self.run("repair", {"picture": picture, "mask": mask}, options, page, source)
 
+    @in_python
     def recolor(
         self,
         picture: Any,
@@ -214,6 +221,7 @@ class Session:
         """Return the output format for a file from its header alone."""
         return writing.peek_format(path, save)
 
+    @in_python
     def save(
         self,
         result: Result,
@@ -243,6 +251,7 @@ class Session:
         """
         return self.job().save(result, output, save, source, overwrite)
 
+    @in_python
     def replay(self, receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
         """Do a job again from its receipt and compare.
 

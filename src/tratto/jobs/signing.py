@@ -19,7 +19,7 @@ def notary_of(ledger: Path | None, sign: str) -> Notary | None:
     """
     if sign == "none" and ledger is None:
         return None
-    from tratto.provenance.keys import identity, keys_folder
+    from tratto.ledger.keys import identity, keys_folder
     from tratto.provenance.notary import Notary
 
     chosen = None

@@ -8,6 +8,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
@@ -19,14 +20,14 @@ from tratto.core.artifact import Scene, ply_header
 from tratto.core.errors import OptionError
 from tratto.scene.formats import Loaded, read_scene
 
-_TYPES = {".js": "text/javascript", ".html": "text/html", ".css": "text/css", ".json": "application/json"}
+_TYPES = {".js": "text/javascript", ".html": "text/html; charset=utf-8", ".css": "text/css"}
 _VENDOR = ("spark.module.min.js", "three.core.js", "three.module.js", "OrbitControls.js", "Pass.js")
 #: Largest picture that is taken from the page, bytes.
 _LARGEST_SHOT = 1 << 26
 
 
-def served(path: Path) -> dict[str, bytes]:
-    """Return the files of a viewer of a scene, by name.
+def scene_files(path: Path) -> dict[str, bytes]:
+    """Return what a viewer is given of a scene, by name: ``facts.json``, the scene, and what of it is seen.
 
     Parameters
     ----------
@@ -52,13 +53,47 @@ def served(path: Path) -> dict[str, bytes]:
         "middle": ((low + high) / 2).tolist(),
         "radius": max(float(np.linalg.norm(high - low)) / 2, 1e-6),
     }
-    page = files("tratto.jobs").joinpath("viewer")
-    out = {n: page.joinpath(n).read_bytes() for n in ("index.html", "viewer.js", "viewer.css")}
-    out |= {f"vendor/{n}": page.joinpath("vendor", f"{n}.gz").read_bytes() for n in _VENDOR}
-    out |= {"facts.json": json.dumps(facts).encode(), name: data}
+    out = {"facts.json": json.dumps(facts).encode(), name: data}
     if loaded.marked and 0 < len(seen) < len(scene):
         out["seen.ply"] = _ply(taken(scene, seen))
     return out
+
+
+@cache
+def page_files() -> dict[str, bytes]:
+    """Return the viewer's own files by name; those in ``vendor`` are packed with gzip."""
+    page = files("tratto.jobs").joinpath("viewer")
+    out = {n: page.joinpath(n).read_bytes() for n in ("index.html", "viewer.js", "viewer.css")}
+    return out | {f"vendor/{n}": page.joinpath("vendor", f"{n}.gz").read_bytes() for n in _VENDOR}
+
+
+def page_file(name: str, packed: bool) -> tuple[bytes, dict[str, str]]:
+    """Return one of the viewer's own files and the headers it is sent with: the type, and what its scripts may do.
+
+    Spark unpacks files in WebAssembly and sorts in workers that it makes of text, so these are allowed here.
+
+    Parameters
+    ----------
+    name : str
+        A name in :func:`page_files`.
+    packed : bool
+        Whether whoever asks takes gzip.
+    """
+    data, nonce = page_files()[name], secrets.token_urlsafe(16)
+    if name == "index.html":
+        data = data.replace(b"$nonce", nonce.encode())
+    headers = {
+        "Content-Type": _TYPES[Path(name).suffix],
+        "Content-Security-Policy": f"default-src 'self'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval' blob: "
+        "data:; worker-src blob: data:; connect-src 'self' blob: data:; img-src 'self' blob: data:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'self'",
+    }
+    if name.startswith("vendor/"):
+        if packed:
+            headers["Content-Encoding"] = "gzip"
+        else:
+            data = gzip.decompress(data)
+    return data, headers
 
 
 def taken(scene: Scene, index: Any) -> Scene:
@@ -110,7 +145,7 @@ class Viewer:
     """
 
     def __init__(self, path: Path, port: int = 0, on_shot: Callable[[bytes], None] | None = None) -> None:
-        names = served(path)
+        names = scene_files(path)
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -156,29 +191,19 @@ def _get(request: BaseHTTPRequestHandler, names: dict[str, bytes]) -> None:
     name = request.path.partition("?")[0].lstrip("/") or "index.html"
     if not _local(request):
         return
-    if name not in names:
+    if name in names:
+        data, headers = names[name], {"Content-Type": "application/octet-stream"}
+    elif name in page_files():
+        data, headers = page_file(name, "gzip" in (request.headers.get("Accept-Encoding") or ""))
+    else:
         request.send_error(404)
         return
-    data, nonce = names[name], secrets.token_urlsafe(16)
-    if name == "index.html":
-        data = data.replace(b"$nonce", nonce.encode())
-    packed = name.startswith("vendor/")
-    if packed and "gzip" not in (request.headers.get("Accept-Encoding") or ""):
-        data, packed = gzip.decompress(data), False
     request.send_response(200)
-    request.send_header("Content-Type", _TYPES.get(Path(name).suffix, "application/octet-stream"))
-    request.send_header("Content-Length", str(len(data)))
-    request.send_header("Cache-Control", "no-store")
-    request.send_header("X-Content-Type-Options", "nosniff")
-    if packed:
-        request.send_header("Content-Encoding", "gzip")
-    # Spark unpacks files in WebAssembly and sorts in workers that it makes of text
-    policy = (
-        f"default-src 'self'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval' blob: data:; worker-src blob: data:"
-    )
-    request.send_header(
-        "Content-Security-Policy", f"{policy}; connect-src 'self' blob: data:; img-src 'self' blob: data:"
-    )
+    headers |= {
+        "Content-Length": str(len(data)), "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"
+    }  # fmt: skip
+    for key, value in headers.items():
+        request.send_header(key, value)
     request.end_headers()
     request.wfile.write(data)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tratto.core.errors import ForbiddenStep, InputError, OptionError, OutputError
 from tratto.core.image import ColorMode, Image
@@ -41,7 +41,7 @@ def peek_format(path: Path, save: SaveOptions) -> str:
     """Return the output format for a file from its header alone."""
     with open(path, "rb") as f:
         fmt = io.sniff(f.read(64)) or ""
-    mode = ColorMode.CMYK if fmt == "jpeg" and _has_four_inks(path) else None
+        mode = ColorMode.CMYK if fmt == "jpeg" and _has_four_inks(f) else None
     return format_for(fmt, mode, save)
 
 
@@ -56,6 +56,7 @@ def save(
     """Write the result and, beside it, its bundle; see :meth:`tratto.Session.save`."""
     from tratto.imaging.io.target import check_name, check_target
     from tratto.provenance.bundle import BundleParts, bundle_path, write_bundle
+    from tratto.provenance.bundle.write import STAGES
     from tratto.provenance.outgoing import write_result
 
     if not isinstance(result, Result):
@@ -78,10 +79,10 @@ def save(
         warnings.append("the bundle holds no original, so nothing can be reverted: give the input file as source")
     with io.part_folder(output) as folder:
         part = folder / "picture"
-        job.report("write", 0, 2)
+        job.report("write", 0, STAGES + 1)
         result, told = write_result(result, part, fmt, save)
         warnings += told
-        job.report("write", 1, 2)
+        job.report("write", 1, STAGES + 1)
         receipt = write_bundle(
             BundleParts(
                 result=result,
@@ -94,10 +95,11 @@ def save(
                 output_format=fmt,
                 identity=None if job.notary is None else job.notary.identity,
                 replace=overwrite,
+                progress=lambda done, total: job.report("write", 1 + done, STAGES + 1),
             )
         )
-        job.report("write", 2, 2)
-    from tratto.provenance.canonical import dumps
+        job.report("write", STAGES + 1, STAGES + 1)
+    from tratto.core.canonical import dumps
 
     digest = hashlib.sha256(dumps(receipt)).hexdigest()
     proof = None if job.notary is None else job.notary.record(bundle_path(output))
@@ -151,12 +153,12 @@ def format_notes(image: Image, fmt: str, save: SaveOptions) -> list[str]:
     return notes + io.not_carried(io.without_private(image) if save.strip_metadata else image, fmt)
 
 
-def _has_four_inks(path: Path) -> bool:
+def _has_four_inks(file: BinaryIO) -> bool:
     """Return whether a JPEG is CMYK, from its header; False if that cannot be read (decoding will say why)."""
     from PIL import Image as Pil
 
     try:
-        with Pil.open(path) as picture:
+        with Pil.open(file) as picture:
             return picture.mode == "CMYK"
     except (OSError, ValueError, SyntaxError, Pil.DecompressionBombError):
         return False

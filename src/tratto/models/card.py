@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -263,6 +264,12 @@ def combined_hash(files: Mapping[str, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
+@lru_cache(maxsize=1)
+def _adapter() -> TypeAdapter[ModelCard]:
+    # made once: it takes longer than reading a card with it
+    return TypeAdapter(ModelCard)
+
+
 def parse_card(text: str, where: str = "card") -> ModelCard:
     """Read a card.
 
@@ -280,7 +287,7 @@ def parse_card(text: str, where: str = "card") -> ModelCard:
     """
     try:
         raw = parse_toml(text, where)
-        card = TypeAdapter(ModelCard).validate_python(_with_files(raw))
+        card = _adapter().validate_python(_with_files(raw))
         _check_complete(raw)
         _check_files(card)
         _check_restorer(card)

@@ -149,9 +149,11 @@ def _pulled(card_id: str) -> Path | None:
         If there is one, and its files are not here.
     """
     card = all_cards().get(card_id)
-    if card is None or card.backend != "diffusers":
+    marks = ("model_index.json", "config.json")
+    mark = None if card is None or card.source.kind != "hub" else next((m for m in marks if m in card.files), None)
+    if card is None or mark is None:
         return None
-    return locate(card)["model_index.json"].parent
+    return locate(card)[mark].parent
 
 
 def _read(path: Path, kind: Kind, name: str = "") -> ModelFolder:
@@ -276,7 +278,7 @@ def pipeline_parts(folder: Path) -> dict[str, str]:
             continue
         if value[1] is not None and re.fullmatch(r"[A-Za-z0-9_]+", name):
             parts[name] = str(value[1])
-    if "unet" not in parts or "vae" not in parts:
+    if not {"unet", "transformer"} & set(parts) or "vae" not in parts:
         raise OptionError(f"{folder}: model_index.json names no unet and vae, so this is no diffusion model we can run")
     return parts
 

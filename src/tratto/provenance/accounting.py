@@ -12,6 +12,7 @@ import numpy as np
 
 from tratto.core.artifact import Artifact, InputPicture, PictureArtifact
 from tratto.core.errors import OptionError
+from tratto.core.hashing import HeldFile
 from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
@@ -21,8 +22,8 @@ from tratto.imaging.opening import mask_share, mask_warnings
 from tratto.imaging.scratch import allocate
 
 if TYPE_CHECKING:
+    from tratto.core.hashing import FileFacts
     from tratto.provenance.lineage import Ancestry
-    from tratto.provenance.receipt import FileFacts
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +101,12 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
         confidence_map(canvas.sigma, 1.0 if outcome.records else 0.0, sure)
     notes = [*how.notes, *io.notes_of(canvas.source), *(n for r in outcome.records for n in r.notes)]
     if how.mask is not None:
-        notes += mask_warnings(how.mask)
+        notes += mask_warnings(how.mask, asked.task)
     if how.forensic:
         notes.append(may_change(how.mask))
-    file = origin if isinstance(origin, bytes) else Path(origin) if isinstance(origin, (str, os.PathLike)) else None
-    file = bytes(origin) if isinstance(origin, bytearray) else file
+    file = bytes(origin) if isinstance(origin, bytearray) else origin
+    if not isinstance(file, bytes | HeldFile):
+        file = Path(file) if isinstance(file, str | os.PathLike) else None
     inputs = {"picture": InputPicture(canvas.source, file, how.page), **how.inputs}
     facts = {role: _file_facts(given) for role, given in inputs.items()}
     origins = {role: _ancestry(given, facts[role]) for role, given in inputs.items()}
@@ -209,13 +211,14 @@ def _ancestry(given: InputPicture, file: FileFacts | None) -> Ancestry:
 
     if file is None or given.file is None or isinstance(given.file, bytes):
         return Ancestry()
-    return ancestry(given.file, file)
+    return ancestry(Path(given.file), file)
 
 
 def _file_facts(given: InputPicture) -> FileFacts | None:
-    from tratto.provenance.receipt import FileFacts
-    from tratto.provenance.seal import hash_file
+    from tratto.core.hashing import FileFacts, hash_file
 
     if given.file is None:
         return None
+    if isinstance(given.file, HeldFile):
+        return given.file.facts
     return FileFacts.of(given.file) if isinstance(given.file, bytes) else hash_file(given.file)

@@ -9,17 +9,19 @@ import hashlib
 import html
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Any, cast
 
+from tratto.core import canonical
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
 from tratto.core.text import shown
-from tratto.provenance import canonical
 from tratto.provenance.bundle import ORIGINAL_ENDINGS, SUFFIX, find_bundle
 from tratto.provenance.commit import is_leftover
 from tratto.provenance.consistency import Known
@@ -378,35 +380,76 @@ def read_audit(path: Path) -> list[AuditRow]:
         raise ReceiptError(f"{path} is not an audit written by tratto audit: {e}") from e
 
 
-def page(title: str, document: Mapping[str, Any]) -> str:
-    """Return an audit as one self-contained HTML page that loads nothing and runs nothing.
+def page(title: str, document: Mapping[str, Any], when: datetime) -> str:
+    """Return an audit as one self-contained HTML page that loads nothing; its script sorts and filters the table.
+
+    What many items have in common is said once, above the table, and has a number there.
 
     Parameters
     ----------
     title : str
     document : mapping
         As from :func:`summary`.
+    when : datetime
+        Of the audit.
     """
     counts, replay = document["counts"], document["replay"]
-    rows, changes = [], []
-    for item in document["items"]:
-        reasons = "".join(f"<li>{_clean(r)}</li>" for r in item["reasons"])
-        rows.append(
-            f'<tr class="{item["verdict"]}"><td>{_clean(item["path"])}</td><td>{item["verdict"]}</td>'
-            f"<td>{_clean(item['tier'] or '')}</td><td>{_claim(item)}</td><td><ul>{reasons}</ul></td></tr>"
-        )
-    for c in document["changes"]:
-        changes.append(f"<li>{_clean(c['path'])}: {_clean(_told(c['before']))} → {_clean(_told(c['now']))}</li>")
+    said: Counter[tuple[str, ...]] = Counter(tuple(i["reasons"]) for i in document["items"])
+    number = {reasons: n for n, (reasons, _) in enumerate(said.most_common(), 1)}
+    rows = [_page_row(item, number[tuple(item["reasons"])]) for item in document["items"]]
+    groups = [
+        f'<tr id="r{n}"><td>{n}</td><td>{said[reasons]}</td>'
+        f"<td><ul>{''.join(f'<li>{_clean(r)}</li>' for r in reasons)}</ul></td></tr>"
+        for reasons, n in number.items()
+    ]
+    changes = "".join(f"<li>{_clean(change_words(c))}</li>" for c in document["changes"])
     tiers = ", ".join(f"{_clean(t)}: {100 * share:.1f} %" for t, share in replay["rate"].items())
     template = resources.files("tratto.provenance").joinpath("audit.html").read_text(encoding="utf-8")
-    style = template.partition("<style>")[2].partition("</style>")[0]
     return Template(template).substitute(
+        {f"{tag}_hash": _hash_of(template, tag) for tag in ("style", "script")},
         title=_clean(title),
-        style_hash="sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        date=when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         counts=f"{sum(counts.values())} items: " + ", ".join(f"{n} {w}" for w, n in counts.items()),
         replayed=f"<p>Replayed: {replay['count']}. {tiers}</p>" if replay["count"] else "",
-        changed=f"<h2>Changed since the earlier audit</h2><ul>{''.join(changes)}</ul>" if changes else "",
+        changed=f"<h2>Changed since the earlier audit</h2><ul>{changes}</ul>" if changes else "",
+        verdicts="".join(f"<option>{word}</option>" for word in ORDER if counts[word]),
         rows="\n".join(rows),
+        groups="\n".join(groups),
+    )
+
+
+def _hash_of(template: str, tag: str) -> str:
+    """Return the hash by which a page allows what stands in it."""
+    inside = template.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
+    return "sha256-" + base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+
+
+def _page_row(item: Mapping[str, Any], number: int) -> str:
+    # a long path may be broken behind its slashes and dashes, and nowhere in a word
+    path = re.sub(r"([/_.-]+)", r"\1<wbr>", _clean(item["path"]))
+    first = _clean(item["reasons"][0]) if item["reasons"] else ""
+    return (
+        f'<tr class="{item["verdict"]}"><td>{path}</td><td>{item["verdict"]}</td>'
+        f"<td>{_clean(item['tier'] or '')}</td><td>{_claim(item)}</td>"
+        f'<td><a href="#r{number}">{number}</a>: {first}</td></tr>'
+    )
+
+
+def change_words(change: Mapping[str, Any]) -> str:
+    """Return one of the changes of :func:`summary` as a sentence.
+
+    Examples
+    --------
+    >>> change_words({"path": "a.tratto", "before": ["authentic", None], "now": ["altered", None]})
+    'a.tratto was authentic and is altered now'
+    """
+    path, before, now = change["path"], change["before"], change["now"]
+    if before is None:
+        return f"{path} is new: {_told(now)}"
+    return (
+        f"{path} is gone; it was {_told(before)}"
+        if now is None
+        else f"{path} was {_told(before)} and is {_told(now)} now"
     )
 
 
@@ -415,8 +458,8 @@ def _claim(item: Mapping[str, Any]) -> str:
     return _clean("; ".join(str(p) for p in parts if p))
 
 
-def _told(state: Sequence[str | None] | None) -> str:
-    return "not there" if state is None else ", tier ".join(s for s in state if s)
+def _told(state: Sequence[str | None]) -> str:
+    return ", tier ".join(s for s in state if s)
 
 
 def _clean(text: str) -> str:

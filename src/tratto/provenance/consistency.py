@@ -257,7 +257,7 @@ def compare_models(receipt: Mapping[str, Any], known: Known) -> tuple[list[str],
 
 
 #: Steps that show what never was without any model: what they put in is calculated.
-CALCULATED = ("repaint", "inpaint")
+CALCULATED = ("repaint", "inpaint", "reconstruct")
 
 
 def _model(

@@ -32,9 +32,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import MissingExtra, OptionError, OutputError
+from tratto.core.hashing import open_regular
+from tratto.ledger.keys import TEST_ORGANISATION, Identity
 from tratto.provenance.embedded import holds_credentials
-from tratto.provenance.keys import TEST_ORGANISATION, Identity
-from tratto.provenance.seal import open_regular
 from tratto.provenance.xmp import step_source_type
 
 RECEIPT_LABEL = "org.tratto.receipt"
@@ -59,7 +59,7 @@ _MAP_TITLES = {"edit-map": "Tratto edit map", "confidence": "Tratto confidence m
 
 
 @dataclass(frozen=True, eq=False)
-class Account:
+class SignedClaim:
     """What is signed into a picture.
 
     Attributes
@@ -158,7 +158,7 @@ def _at_home() -> Iterator[None]:
 _IMPORT = threading.RLock()
 
 
-def sign(source: Path, target: Path, format_name: str, account: Account, identity: Identity) -> bytes:
+def sign(source: Path, target: Path, format_name: str, account: SignedClaim, identity: Identity) -> bytes:
     """Sign a picture.
 
     Parameters
@@ -169,7 +169,7 @@ def sign(source: Path, target: Path, format_name: str, account: Account, identit
         Where the signed one goes; of formats that carry no credentials, an exact copy.
     format_name : str
         ``"png"``, ``"jpeg"`` ...
-    account : Account
+    account : SignedClaim
     identity : Identity
 
     Returns
@@ -333,7 +333,7 @@ def _settings(anchors: bytes) -> dict[str, Any]:
     return settings
 
 
-def _definition(account: Account, media: str) -> dict[str, Any]:
+def _definition(account: SignedClaim, media: str) -> dict[str, Any]:
     receipt = account.receipt
     tool = {"name": "Tratto", "version": receipt["tool"]["version"]}
     changes = [{"region": [r], "description": "changed pixels, as stored"} for r in regions(account)]
@@ -390,7 +390,7 @@ def _definition(account: Account, media: str) -> dict[str, Any]:
     }
 
 
-def _labelled(account: Account) -> list[tuple[str, Path]]:
+def _labelled(account: SignedClaim) -> list[tuple[str, Path]]:
     """Return the maps that there are, each with its label."""
     return [(uri, path) for uri, path in zip(_MAP_TITLES, account.maps, strict=True) if path is not None]
 
@@ -399,7 +399,7 @@ def _parent(media: str) -> dict[str, Any]:
     return {"title": "original", "format": media, "relationship": "parentOf", "label": "original"}
 
 
-def _add_original(library: Any, builder: Any, account: Account, stack: contextlib.ExitStack) -> None:
+def _add_original(library: Any, builder: Any, account: SignedClaim, stack: contextlib.ExitStack) -> None:
     """Add the original as the parent; credentials that it bears itself are kept with it where they can be read."""
     if account.original is None:
         return
@@ -419,7 +419,7 @@ def _add_original(library: Any, builder: Any, account: Account, stack: contextli
         return
 
 
-def regions(account: Account) -> list[dict[str, Any]]:
+def regions(account: SignedClaim) -> list[dict[str, Any]]:
     """Return the rectangles that changed, in stored pixels of the result: those of the mask, else of the edit map."""
     import cv2
 

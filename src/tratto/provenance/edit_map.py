@@ -14,7 +14,7 @@ from tratto.core.result import EDIT_MAP_SCALE
 from tratto.imaging.color import delta_e_2000, srgb_to_lab, view_wide
 from tratto.imaging.scratch import release
 
-_BAND = 1 << 17  # pixels per row band: about 30 MB of working memory
+_BAND = 1 << 15  # pixels per row band: their working memory stays in the cache
 _EXACT = 1e-6  # two float32 views of one sample value; a 16-bit step is fifteen times larger
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from tratto.provenance.seal import open_regular
+from tratto.core.hashing import open_regular
 
 #: Parts of a container that are looked at, at most.
 _MOST = 100_000

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tratto.core import canonical
 from tratto.core.artifact import main_role
 from tratto.core.errors import ReceiptError
-from tratto.provenance import canonical
+from tratto.core.hashing import FileFacts, hash_file, read_limited
 from tratto.provenance.bundle import PARENTS, RECEIPT, SEAL, SUFFIX, Bundle, bundle_by_hash, bundle_path, parent_name
-from tratto.provenance.receipt import FileFacts, main_output, read_receipt
-from tratto.provenance.seal import MAX_SEAL, hash_file, read_limited, read_seal
+from tratto.provenance.receipt import main_output, read_receipt
+from tratto.provenance.seal import MAX_SEAL, read_seal
 
 #: Most links of a chain that a receipt names.
 MOST_LINKS = 32

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from tratto.core.errors import OutputError, ReceiptError
 from tratto.core.files import write_synced, write_text
+from tratto.core.hashing import hash_file, read_limited
 from tratto.imaging.io import part_folder
+from tratto.ledger import Ledger
+from tratto.ledger.keys import Identity, signer_for
+from tratto.ledger.note import VerifierKey, read_key_file
+from tratto.ledger.proof import MAX_PROOF, LedgerProof, make_proof, read_proof
+from tratto.ledger.tiles import KEY, LedgerReader
 from tratto.provenance.bundle import LEDGER, find_bundle, read_bundle
-from tratto.provenance.keys import Identity, signer_for
-from tratto.provenance.ledger import Ledger
-from tratto.provenance.note import VerifierKey, read_key_file
-from tratto.provenance.proof import MAX_PROOF, LedgerProof, entry_of, make_proof, read_proof
-from tratto.provenance.seal import hash_file, read_limited
-from tratto.provenance.tiles import KEY, LedgerReader
+from tratto.provenance.seal import entry_of
 
 #: Public keys of the witnesses of a ledger, one a line; beside its checkpoint.
 WITNESSES = "witnesses"
@@ -147,7 +148,7 @@ def name_witness(folder: Path, key: VerifierKey) -> None:
 
 def _stamp_of(reader: LedgerReader) -> bytes | None:
     """Return the time stamp of the present checkpoint, if there is one."""
-    from tratto.provenance.timestamp import stamp_path
+    from tratto.ledger.timestamp import stamp_path
 
     path = stamp_path(reader.folder, reader.checkpoint)
     return read_limited(path, 1 << 16) if path.is_file() else None

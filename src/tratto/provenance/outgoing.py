@@ -14,14 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tratto.core import canonical
 from tratto.core.errors import OptionError
 from tratto.core.image import Image
 from tratto.core.options import SaveOptions
 from tratto.core.result import Result
 from tratto.imaging.io import exif as exif_blocks
-from tratto.imaging.io import photoshop
+from tratto.imaging.io import geo, photoshop
 from tratto.imaging.scratch import release
-from tratto.provenance import canonical, xmp
+from tratto.provenance import xmp
 from tratto.provenance.receipt import EXISTING, validate_receipt
 
 #: So long a run of base64 in XMP is a picture.
@@ -55,6 +56,8 @@ def outgoing(image: Image, receipt: Mapping[str, Any], fmt: str) -> tuple[Image,
         taken += [f"the {what} in the EXIF data" for what in gone]
     if exif is not None and receipt["outputs"]["picture"]["geometry"] != "same":
         exif = exif_blocks.with_size(exif, image.width, image.height, scale)
+    if scale > 1 and "tiff_tags" in extra:
+        extra["tiff_tags"] = geo.enlarged(extra["tiff_tags"], scale)
     if iptc is not None and changed:
         iptc, found = photoshop.without_stale(iptc)
         taken += ["the thumbnail in the Photoshop resources"] if found else []

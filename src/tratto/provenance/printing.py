@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tratto.core.errors import InputError, ReceiptError, UnavailableError
-from tratto.provenance.bundle import LEDGER, Bundle, find_output, read_bundle
+from tratto.core.hashing import read_limited
+from tratto.ledger.proof import MAX_PROOF, read_proof
+from tratto.provenance.bundle import LEDGER, OBSERVED, Bundle, find_output, read_bundle
 from tratto.provenance.bundle.read import some_bundle
 from tratto.provenance.consistency import Known
-from tratto.provenance.proof import MAX_PROOF, read_proof
-from tratto.provenance.seal import read_limited
 
 if TYPE_CHECKING:
     from tratto.provenance.report import ReportInputs
 
 
-def printed(path: Path, known: Known | None = None) -> bytes:
-    """Return the report of a bundle as a PDF; the same bundle gives the same bytes.
+def printed(path: Path, known: Known | None = None, when: datetime | None = None) -> bytes:
+    """Return the report of a bundle as a PDF; the same bundle at the same moment gives the same bytes.
 
     Parameters
     ----------
@@ -27,6 +28,8 @@ def printed(path: Path, known: Known | None = None) -> bytes:
         A result, its bundle, or a file in it.
     known : Known or None
         The models and providers known here, as for :func:`.verify.verify`.
+    when : datetime or None
+        When it is made, which the PDF says of itself; None: now.
 
     Raises
     ------
@@ -36,10 +39,11 @@ def printed(path: Path, known: Known | None = None) -> bytes:
     """
     from tratto.provenance.report.pdf import render_pdf
 
-    return render_pdf(*page_of(path, known))
+    when = when or datetime.now(UTC)
+    return render_pdf(*page_of(path, known, when), when)
 
 
-def page_of(path: Path, known: Known | None = None) -> tuple[str, ReportInputs]:
+def page_of(path: Path, known: Known | None = None, when: datetime | None = None) -> tuple[str, ReportInputs]:
     """Check a bundle and return its report as a page, with what checking said, and what that was made from.
 
     It is made again from the receipt. Pictures whose files are not at hand are those of the stored report. The
@@ -65,8 +69,22 @@ def page_of(path: Path, known: Known | None = None) -> tuple[str, ReportInputs]:
         inputs, missing = again(bundle, decode(bundle, picture if matches else None, Findings()), named_in(stored))
     except UnavailableError as e:
         raise ReceiptError(f"no report of {folder.name} is printed: {e}; print report.html") from e
-    page = render_report(inputs, Checked(verdict.word, verdict.reasons, _proof(bundle)))
+    checked = Checked(verdict.word, verdict.reasons, _proof(bundle), _day(when or datetime.now(UTC)), _written(bundle))
+    page = render_report(inputs, checked)
     return with_stored(page, stored, missing), inputs
+
+
+def _day(when: datetime) -> str:
+    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _written(bundle: Bundle) -> str:
+    """Return when the bundle was written, as its sealed notes say; empty: they do not."""
+    if OBSERVED not in bundle.sealed_files:
+        return ""
+    from tratto.provenance.recheck import read_observed
+
+    return _day(datetime.fromisoformat(read_observed(bundle)["written"]))
 
 
 def _proof(bundle: Bundle) -> Mapping[str, str]:

@@ -19,16 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto._version import __version__
+from tratto.core import canonical
 from tratto.core.artifact import Artifact, PictureArtifact, main_role, picture_facts
 from tratto.core.canvas import whole_scale
 from tratto.core.errors import ReceiptError
+from tratto.core.hashing import FileFacts
 from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.recipe import Recipe
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, MaskParts
 from tratto.core.step import StepRecord
 from tratto.imaging.scratch import release
-from tratto.provenance import canonical
 from tratto.provenance.consistency import basis_of, contradictions
 from tratto.provenance.edit_map import EditStats
 from tratto.provenance.schema import check, receipt_schema
@@ -48,23 +49,6 @@ LIBRARIES = ("numpy", "pillow", "tifffile", "imagecodecs", "opencv-python-headle
 
 # the vector instructions that change which code path, and so which rounding, a runtime takes
 _FLAGS = ("sse4", "avx", "fma", "f16c", "amx", "asimd", "neon", "sve", "bf16", "i8mm", "fphp")
-
-
-@dataclass(frozen=True)
-class FileFacts:
-    """A file's SHA-256 (hex) and its size in bytes."""
-
-    sha256: str
-    size: int
-
-    @classmethod
-    def of(cls, data: bytes) -> FileFacts:
-        """Return the facts of a file with this content; for files on disk see :func:`.seal.hash_file`."""
-        return cls(hashlib.sha256(data).hexdigest(), len(data))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-able dictionary."""
-        return {"sha256": self.sha256, "bytes": self.size}
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto._version import __version__
+from tratto.core import canonical
 from tratto.core.artifact import Artifact, PictureArtifact, picture_facts
 from tratto.core.errors import InputError, ReceiptError, UnavailableError, UnsupportedFormat
+from tratto.core.hashing import FileFacts, read_limited
 from tratto.core.image import ColorMode, Image, Kernel, Metadata
 from tratto.core.text import shown
 from tratto.imaging.io import digest, expand_palette
-from tratto.imaging.io.limits import MAX_MEGAPIXELS, usual_pixels
+from tratto.imaging.io.limits import OPTION, usual_pixels
 from tratto.imaging.resample import KERNELS, enlarge_into
 from tratto.imaging.scratch import allocate, release
-from tratto.provenance import canonical
 from tratto.provenance.bundle import (
     CONFIDENCE,
     EDIT_MAP,
@@ -47,7 +48,6 @@ from tratto.provenance.edit_map import edit_map, stats_of
 from tratto.provenance.receipt import (
     EXISTING,
     LOSSLESS_OUTPUT,
-    FileFacts,
     array_digest,
     main_output,
     maps_of,
@@ -55,7 +55,6 @@ from tratto.provenance.receipt import (
     recoded_fraction,
 )
 from tratto.provenance.schema import check, observed_schema
-from tratto.provenance.seal import read_limited
 
 if TYPE_CHECKING:
     from tratto.provenance.report import ReportInputs
@@ -153,7 +152,7 @@ def too_large(receipt: Mapping[str, Any]) -> str:
         if pixels > most:
             return (
                 f"its pictures and maps were not decoded: {which} is said to have {pixels / 1e6:.0f} megapixels, "
-                f"the limit is {most / 1e6:.0f}; if you trust it, set {MAX_MEGAPIXELS}={-(-pixels // 1_000_000)}"
+                f"the limit is {most / 1e6:.0f}; if you trust it, raise {OPTION} to {-(-pixels // 1_000_000)}"
             )
     return ""
 

@@ -12,8 +12,8 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
+from tratto.core import canonical
 from tratto.core.errors import ReceiptError
-from tratto.provenance import canonical
 
 _NOTES = {"$schema", "$id", "$defs", "title", "description"}
 _KNOWN = {
@@ -45,7 +45,7 @@ def observed_schema() -> dict[str, Any]:
 
 
 def check(value: Any, schema: Mapping[str, Any], name: str) -> None:
-    """Check a value as read by :func:`tratto.provenance.canonical.loads`.
+    """Check a value as read by :func:`tratto.core.canonical.loads`.
 
     Parameters
     ----------

@@ -5,17 +5,14 @@ The receipt cannot hold the hash of the final file, since a signed picture may c
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import os
-import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from tratto.core import canonical
 from tratto.core.errors import ReceiptError
-from tratto.provenance import canonical
-from tratto.provenance.receipt import FileFacts
+from tratto.core.hashing import FileFacts, read_limited
+from tratto.ledger.state import leaf
 
 SCHEMA = "tratto/seal/1"
 #: Longest seal that is read, in bytes.
@@ -23,7 +20,6 @@ MAX_SEAL = 1 << 20
 #: Where a picture's content credentials are: inside it, or in a file of the bundle.
 EMBEDDED, SIDECAR = "embedded", "credentials.c2pa"
 
-_CHUNK = 1 << 20
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -99,88 +95,14 @@ def _facts(value: Any, name: str) -> FileFacts:
     return FileFacts(sha, size)
 
 
-def open_regular(path: Path, links: bool = False) -> BinaryIO:
-    """Open a file for reading if it is a regular file.
-
-    Parameters
-    ----------
-    path : Path
-    links : bool
-        True for a path the user gave, which may be a symbolic link. Inside a bundle, which may come from somebody
-        else and point anywhere, links are not followed.
+def entry_of(folder: Path) -> bytes:
+    """Return what a ledger records of a bundle; see :func:`tratto.ledger.leaf`.
 
     Raises
     ------
     ReceiptError
-        If it is missing, or something else.
+        If the bundle has no valid seal.
     """
-    # without O_NONBLOCK, opening a pipe that nobody writes to would wait forever
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    flags |= 0 if links else getattr(os, "O_NOFOLLOW", 0)
-    try:
-        if not links and stat.S_ISLNK(os.lstat(path).st_mode):
-            raise ReceiptError(f"{path.name} is a symbolic link; a bundle holds plain files only")
-        fd = os.open(path, flags)
-    except (OSError, ValueError) as e:
-        if isinstance(e, OSError) and e.errno == errno.ELOOP:
-            raise ReceiptError(f"{path.name} is a symbolic link; a bundle holds plain files only") from e
-        reason = getattr(e, "strerror", None) or str(e)
-        raise ReceiptError(f"{path.name} cannot be read: {reason}") from e
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise ReceiptError(f"{path.name} is not a plain file")
-    return os.fdopen(fd, "rb")
-
-
-def read_limited(path: Path, limit: int) -> bytes:
-    """Return the content of a regular file of at most ``limit`` bytes.
-
-    Raises
-    ------
-    ReceiptError
-        If it is missing, longer, or not a regular file.
-    """
-    with open_regular(path) as f:
-        data = f.read(limit + 1)
-    if len(data) > limit:
-        raise ReceiptError(f"{path.name} has more than {limit} bytes; that is not one that Tratto wrote")
-    return data
-
-
-def hash_file(
-    path: Path, copy: Callable[[bytes], object] | None = None, limit: int | None = None, links: bool = True
-) -> FileFacts:
-    """Hash a regular file in pieces.
-
-    Parameters
-    ----------
-    path : Path
-    copy : callable or None
-        Called with every piece that was hashed, so that what is copied is what was hashed. Its errors pass through.
-    limit : int or None
-        Stop as soon as the file proves longer than this many bytes.
-    links : bool
-        Follow symbolic links; False for what lies in a bundle.
-
-    Raises
-    ------
-    ReceiptError
-        If it cannot be read or is too long.
-    """
-    h, size = hashlib.sha256(), 0
-    with open_regular(path, links) as f:
-        while piece := _read(f, path):
-            size += len(piece)
-            if limit is not None and size > limit:
-                raise ReceiptError(f"{path.name} has more than the stated {limit} bytes")
-            h.update(piece)
-            if copy is not None:
-                copy(piece)
-    return FileFacts(h.hexdigest(), size)
-
-
-def _read(f: BinaryIO, path: Path) -> bytes:
-    try:
-        return f.read(_CHUNK)
-    except OSError as e:
-        raise ReceiptError(f"{path.name} cannot be read: {e.strerror}") from e
+    data = read_limited(folder / "seal.json", MAX_SEAL)
+    receipt, output, _ = read_seal(data)
+    return leaf(FileFacts.of(data), receipt, output)

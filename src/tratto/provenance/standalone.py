@@ -16,8 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+try:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+except ImportError:
+    sys.exit("signatures cannot be checked here: python -m pip install cryptography, then run this again")
 
 
 class Wrong(Exception):
@@ -54,8 +57,7 @@ def root_by_inclusion(leaf: bytes, index: int, size: int, proof: list[bytes]) ->
         raise Wrong("the proof has the wrong length")
     if size == 1:
         return leaf
-    k = half(size)
-    if index < k:
+    if index < (k := half(size)):
         return node(root_by_inclusion(leaf, index, k, proof[:-1]), proof[-1])
     return node(proof[-1], root_by_inclusion(leaf, index - k, size - k, proof[:-1]))
 
@@ -66,8 +68,7 @@ def both_roots(old: int, new: int, known: bytes, proof: list[bytes], whole: bool
         raise Wrong("the proof has the wrong length")
     if old == new:
         return (known, known) if whole else (proof[0], proof[0])
-    k = half(new)
-    if old <= k:
+    if old <= (k := half(new)):
         a, b = both_roots(old, k, known, proof[:-1], whole)
         return a, node(b, proof[-1])
     a, b = both_roots(old - k, new - k, known, proof[:-1], False)
@@ -117,8 +118,7 @@ def parse_note(data: bytes, keys: list[str]) -> tuple[str, int, bytes]:
 
 def tile(folder: Path, level: str, number: int, width: int) -> bytes:
     """Read a tile."""
-    digits = f"{number:03d}"
-    digits = digits.zfill(-(-len(digits) // 3) * 3)
+    digits = str(number).zfill(-(-len(str(number)) // 3) * 3)
     *high, low = [digits[i : i + 3] for i in range(0, len(digits), 3)]
     name = "/".join([*("x" + g for g in high), low]) + ("" if width == 256 else f".p/{width}")
     return (folder / "tile" / level / name).read_bytes()
@@ -149,10 +149,8 @@ def check_bundle(where: str, key: str = "") -> tuple[str, int, int, str]:
     seal_bytes, kept = (folder / "seal.json").read_bytes(), json.loads((folder / "ledger.json").read_bytes())
     seal: dict[str, Any] = json.loads(seal_bytes)
     for name, stated in [("receipt.json", seal["receipt"]), *seal["files"].items()]:
-        if (
-            not re.fullmatch(r"((in|out)puts/)?[a-z0-9-]+\.[a-z0-9]+", name)
-            or sha((folder / name).read_bytes()).hex() != stated["sha256"]
-        ):
+        named = re.fullmatch(r"((in|out)puts/)?[a-z0-9-]+\.[a-z0-9]+", name)
+        if not named or sha((folder / name).read_bytes()).hex() != stated["sha256"]:
             raise Wrong(f"{name} is not the file that was sealed")
     head, _, note = kept["proof"].partition("\n\n")
     _, index, *path = head.split("\n")
@@ -179,7 +177,11 @@ def check_grown(old: str, where: str, key: str = "") -> tuple[int, int]:
 
 def main(arguments: list[str]) -> int:
     """Run one check; return 0 for right, 9 for wrong, 2 for a wrong line."""
-    checks: dict[str, Any] = {"ledger": (check_ledger, 1), "bundle": (check_bundle, 1), "grown": (check_grown, 2)}
+    checks: dict[str, Any] = {
+        "ledger": (check_ledger, 1, "all {1} entries of the ledger {0} are as they were signed"),
+        "bundle": (check_bundle, 1, "as sealed; entry {1} (from 0) of {2} of {0}; the picture's SHA-256 is {3}"),
+        "grown": (check_grown, 2, "the ledger had {0} entries and has {1}; the older ones are unchanged"),
+    }
     if not arguments or arguments[0] not in checks or not 0 <= len(arguments) - 1 - checks[arguments[0]][1] <= 1:
         sys.stdout.write(__doc__ or "")
         return 2
@@ -188,7 +190,7 @@ def main(arguments: list[str]) -> int:
     except (Wrong, OSError, ValueError, KeyError, TypeError, IndexError) as e:
         sys.stdout.write(f"WRONG: {e}\n")
         return 9
-    sys.stdout.write(" ".join(["right:", *(str(f) for f in found if not isinstance(f, list))]) + "\n")
+    sys.stdout.write("RIGHT: " + checks[arguments[0]][2].format(*found) + "\n")
     return 0
 
 

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Literal
 
 from tratto.core.errors import InputError, MissingExtra, ReceiptError
+from tratto.core.hashing import hash_file, read_limited
 from tratto.core.text import shown
-from tratto.provenance import credentials, merkle
+from tratto.ledger import merkle
+from tratto.ledger.note import WITNESS, VerifierKey
+from tratto.ledger.proof import MAX_PROOF, LedgerProof, facts_of, read_proof
+from tratto.ledger.tiles import LedgerReader
+from tratto.provenance import credentials
 from tratto.provenance.bundle import LEDGER, Bundle
-from tratto.provenance.note import WITNESS, VerifierKey
-from tratto.provenance.proof import MAX_PROOF, LedgerProof, entry_of, facts_of, read_proof
 from tratto.provenance.receipt import main_output
 from tratto.provenance.recheck import Findings
-from tratto.provenance.seal import SIDECAR, hash_file, read_limited
-from tratto.provenance.tiles import LedgerReader
+from tratto.provenance.seal import SIDECAR, entry_of
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ def _say(proof: LedgerProof, trust: Trust, found: Findings, heard: _Heard) -> No
 
 
 def _stamp(proof: LedgerProof, trust: Trust, found: Findings, heard: _Heard) -> None:
-    from tratto.provenance.timestamp import UntrustedStamp, check
+    from tratto.ledger.timestamp import UntrustedStamp, check
 
     if not trust.stamp_anchors:
         found.notes.append("there is a time stamp, but you named no root of a time-stamp authority to check it by")

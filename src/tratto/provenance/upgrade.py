@@ -12,9 +12,9 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from tratto.core import canonical
 from tratto.core.errors import InputError, ReceiptError
 from tratto.core.recipe import PACKED, as_now
-from tratto.provenance import canonical
 from tratto.provenance.schema import check, receipt_schema
 
 FIRST = "tratto/receipt/1"
@@ -31,7 +31,7 @@ def upgraded(receipt: Any) -> Any:
     Parameters
     ----------
     receipt : any
-        As read by :func:`tratto.provenance.canonical.loads`.
+        As read by :func:`tratto.core.canonical.loads`.
 
     Raises
     ------
@@ -97,8 +97,9 @@ def _texture(receipt: Mapping[str, Any]) -> bytes | None:
 
 
 def _facts(texture: bytes) -> dict[str, Any]:
+    from tratto.core.hashing import FileFacts
     from tratto.imaging.io import Limits, digest, read_image
-    from tratto.provenance.receipt import FileFacts, InputFacts
+    from tratto.provenance.receipt import InputFacts
 
     try:
         image = read_image(texture, Limits(max_pixels=_LARGEST_TILE**2, max_side=_LARGEST_TILE))

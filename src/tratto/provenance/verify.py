@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from tratto.core import canonical
 from tratto.core.artifact import main_role
 from tratto.core.errors import InputError, ReceiptError, TrattoError
+from tratto.core.hashing import FileFacts, hash_file, read_limited
 from tratto.core.text import shown
 from tratto.imaging.io import read_image
-from tratto.provenance import canonical
 from tratto.provenance.bundle import (
     CONFIDENCE,
     EDIT_MAP,
@@ -40,9 +41,9 @@ from tratto.provenance.bundle import (
 )
 from tratto.provenance.consistency import Known, compare_models
 from tratto.provenance.lineage import Link, chain_of, chain_words
-from tratto.provenance.receipt import FileFacts, main_output, maps_of, read_receipt
+from tratto.provenance.receipt import main_output, maps_of, read_receipt
 from tratto.provenance.recheck import Findings, recheck
-from tratto.provenance.seal import EMBEDDED, MAX_SEAL, hash_file, read_limited, read_seal, sealed_credentials
+from tratto.provenance.seal import EMBEDDED, MAX_SEAL, read_seal, sealed_credentials
 from tratto.provenance.trust import Trust, alone, check_credentials, check_ledger, in_ledger
 from tratto.provenance.upgrade import FORMS, carried
 

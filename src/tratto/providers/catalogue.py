@@ -87,8 +87,12 @@ class Row:
     drawings : bool
         True if it was made for drawings: it makes photographs into what drawings look like, so that forensic mode
         refuses it.
+    sends : bool
+        True if it sends pictures to another machine: named by the user, never tried by ``auto``, not offered over HTTP.
     weight : int
         How much of the pool's bound it takes, opened: 1 for small networks, more for those of gigabytes.
+    twin : str
+        The provider whose networks it runs in another way: where the fastest is asked for, ``auto`` measures both.
     """
 
     module: str
@@ -101,7 +105,9 @@ class Row:
     stand_in: str = ""
     settles: bool = False
     drawings: bool = False
+    sends: bool = False
     weight: int = 1
+    twin: str = ""
 
 
 @dataclass(frozen=True)
@@ -198,16 +204,20 @@ NOUNS = {
     "in-painter": "in-painter",
     "captioner": "captioner",
     "depth": "depth estimator",
+    "enhancer": "enhancer",
+    "views": "maker of views",
     "rasterizer": "rasterizer",
-    "structure": "finder of edges and lines",
+    "structure": "detector of edges and lines",
     "damage": "damage detector",
     "estimator": "degradation estimator",
     "wall": "wall detector",
     "scorer": "scorer",
     "face": "face detector",
-    "landmarks": "finder of a face's points",
+    "landmarks": "detector of a face's points",
     "identity": "teller of faces",
     "face-swap": "face engine",
+    "face-refiner": "refiner of faces",
+    "face-judge": "judge of faces",
     "shell": "teller of shapes",
     "background": "background remover",
 }
@@ -215,10 +225,28 @@ NOUNS = {
 _P = "tratto.providers."
 _R = _P + "restorer."
 _I = _P + "inpainter."
-#: At x1: the network for noise or the one for JPEG traces; ``restore`` chooses by what the inspection found.
+#: At x1: the network for noise or the one for JPEG artefacts; ``restore`` chooses by what the inspection found.
 _OWN = {"network": Param(("noise", "real", "jpeg"))}
 _FOLDER = Param(kind="path", about="folder in the published layout")
+#: Of what makes views by taking noise away.
+_DIFFUSES = {
+    "model": _FOLDER,
+    "steps": Param(low=1, high=1000, about="steps in which noise is taken away"),
+    "guidance": Param(low=1, high=50, about="weight of the picture; 1 is none"),
+}
 _DIFFUSION = {"model": _FOLDER}  # and many more: settle() of its module knows them
+_FILE = Param(kind="path", about="the .onnx file, or the folder that holds it")
+_OTHER = Param(("yes", "no"), about="yes: another file than the published one may have its name")
+_REMOTE = {
+    "models": Param(kind="text", about="names of models, the first that is there is asked: one,other"),
+    "url": Param(kind="text", about="of the service; https, or http on this machine"),
+    "timeout": Param(low=0.1, high=600, about="seconds for one answer"),
+}
+
+
+def _insightface(name: str, about: str) -> Row:
+    return Row(_P + "insightface", about, {"model": _FILE, "other": _OTHER}, variant=name, settles=True, weight=1)
+
 
 CATALOGUE: dict[str, dict[str, Row]] = {
     "restorer": {
@@ -232,6 +260,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _OWN,
             (1, 2, 4),
             variant="openvino",
+            twin="tratto",
         ),
         "nlm": Row(_R + "nlm", "non-local means of OpenCV, 8 bit", {"sigma": Param()}, auto=True),
         "wiener": Row(
@@ -253,6 +282,11 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "Real-ESRGAN through ncnn; invents detail",
             {"model": Param(("x4plus", "x4plus-anime", "animevideo"))},
             (2, 3, 4),
+            generative=True,
+        ),
+        "maxim": Row(
+            _R + "maxim",
+            "MAXIM, takes back motion and defocus blur in crops; from a folder of yours; may invent",
             generative=True,
         ),
     },
@@ -327,7 +361,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
     "depth": {
         "dpt": Row(
             _P + "depth",
-            "DPT-Hybrid or Depth Anything from a folder, through transformers",
+            "DPT (MiDaS 3), Depth Anything or ZoeDepth from a folder, through transformers",
             {"model": _FOLDER},
             auto=True,
             variant="dpt",
@@ -340,6 +374,46 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             auto=True,
             variant="geometric",
             stand_in="a depth network",
+        ),
+    },
+    "enhancer": {
+        "sdxl-lightning": Row(
+            _P + "enhancer",
+            "SDXL-Lightning in four steps with a ControlNet for depth, from folders",
+            _DIFFUSION,
+            variant="sdxl-lightning",
+            generative=True,
+            settles=True,
+            weight=8,
+        ),
+    },
+    "views": {
+        "syncdreamer": Row(
+            _P + "views",
+            "SyncDreamer from a converted folder: 16 views at an elevation of 30 degrees",
+            _DIFFUSES,
+            variant="syncdreamer",
+            generative=True,
+            settles=True,
+            weight=6,
+        ),
+        "zero123plus": Row(
+            _P + "views",
+            "Zero123++ v1.2 from a folder: 6 views; its weights are for non-commercial use",
+            _DIFFUSES,
+            variant="zero123plus",
+            generative=True,
+            settles=True,
+            weight=6,
+        ),
+        "triposr": Row(
+            _P + "views",
+            "TripoSR from a converted folder: a field of density and colour, seen from 16 sides",
+            {"model": _FOLDER},
+            variant="triposr",
+            generative=True,
+            settles=True,
+            weight=4,
         ),
     },
     "rasterizer": {
@@ -391,11 +465,69 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             weight=2,
         ),
     },
-    "face": {"blazeface": Row(_P + "faces", "finds faces of every size (BlazeFace), ONNX Runtime", auto=True)},
-    "landmarks": {"facemesh": Row(_P + "faces", "468 points of a face (MediaPipe), ONNX Runtime", auto=True)},
-    "identity": {"dlib": Row(_P + "faces", "how alike two faces are (dlib), ONNX Runtime", auto=True)},
+    "face": {
+        "blazeface": Row(_P + "faces", "finds faces of every size (BlazeFace), ONNX Runtime", auto=True),
+        "scrfd": _insightface("scrfd", "InsightFace's detector from your det_10g.onnx; non-commercial"),
+    },
+    "landmarks": {
+        "facemesh": Row(_P + "faces", "468 points of a face (MediaPipe), ONNX Runtime", auto=True),
+        "2d106": _insightface("2d106", "106 points in the plane from your 2d106det.onnx; non-commercial"),
+    },
+    "identity": {
+        "dlib": Row(_P + "faces", "how alike two faces are (dlib), ONNX Runtime", auto=True),
+        "arcface": _insightface("arcface", "ArcFace from your w600k_r50.onnx; non-commercial"),
+    },
     "face-swap": {
         "warp": Row(_P + "faceswap", "lays the character's own pixels over the mesh, in triangles", generative=True),
+        "inswapper": Row(
+            _P + "faceswap_network",
+            "InsightFace's inswapper from your inswapper_128.onnx; non-commercial",
+            {"model": _FILE, "recognizer": _FILE, "other": _OTHER, "side": Param((128, 256, 512, 768, 1024))},
+            variant="inswapper",
+            generative=True,
+            settles=True,
+            weight=4,
+        ),
+        "ghost": Row(
+            _P + "faceswap_network",
+            "Ghost from your ghost_1_256.onnx, Apache-2.0; its recogniser is non-commercial",
+            {"model": _FILE, "recognizer": _FILE, "converter": _FILE, "other": _OTHER, "side": Param((256, 512, 1024))},
+            variant="ghost",
+            generative=True,
+            settles=True,
+            weight=4,
+        ),
+    },
+    "face-refiner": {
+        "qwen": Row(
+            _P + "refiner",
+            "Qwen-Image-Edit from a folder, through diffusers: repaints light and seams, and invents what it paints",
+            {"model": _FOLDER},
+            generative=True,
+            settles=True,
+            weight=10,
+        ),
+    },
+    "face-judge": {
+        "likeness": Row(_P + "judge", "identity: how far from the character (dlib), ONNX Runtime", variant="likeness"),
+        "skin": Row(_P + "judge", "realism: texture, blotches and clipping against the scene's skin", variant="skin"),
+        "seam": Row(_P + "judge", "consistency: edge, colour, light and noise against the scene", variant="seam"),
+        "gemini": Row(
+            _P + "remote_judge",
+            "realism: asks Gemini over HTTPS, which sends each candidate's face to Google",
+            _REMOTE,
+            variant="gemini",
+            settles=True,
+            sends=True,
+        ),
+        "moondream": Row(
+            _P + "remote_judge",
+            "identity: asks Moondream over HTTPS, which sends each candidate's and the character's face there",
+            _REMOTE,
+            variant="moondream",
+            settles=True,
+            sends=True,
+        ),
     },
     "shell": {
         "tratto": Row(
@@ -520,10 +652,29 @@ def _first_ready(use: Use[T], device: str, pins: Mapping[str, str]) -> Use[T]:
         row = rows[name]
         error = module_of(row).missing(Request(one, row.variant, device, pins))
         if error is None:
-            return settle(one, device, pins)
+            return settle(_faster(one, device, pins) if use.fast else one, device, pins)
     if error is not None and len(tried) == 1:
         raise error
     raise UnavailableError(f"no {NOUNS[use.capability]} is ready for x{use.scale}; run: tratto models list")
+
+
+def _faster(use: Use[T], device: str, pins: Mapping[str, str]) -> Use[T]:
+    """Return a use with its provider, or a twin of it that is faster on this machine."""
+    rows = rows_of(use.capability)
+    uses = {use.provider: use}
+    for name, row in rows.items():
+        one = replace(use, provider=name)
+        if row.twin == use.provider and use.scale in row.scales:
+            if module_of(row).missing(Request(one, row.variant, device, pins)) is None:
+                uses[name] = one
+    if len(uses) == 1 or device.startswith("cuda"):  # the twins run on the processor
+        return use
+    from tratto.providers.fastest import fastest
+
+    def opened(name: str) -> Any:
+        return open_settled(uses[name], device, pins)
+
+    return uses[fastest(opened, tuple(uses), f"x{use.scale} on {device}")]
 
 
 def open_settled(use: Use[T], device: str = AUTO, pins: Mapping[str, str] | None = None) -> T:

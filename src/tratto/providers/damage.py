@@ -1,7 +1,7 @@
 """Find damage in a picture: our own network, or a segmentation model of the YOLO family that a user trained (ONNX).
 
-The result is a chance per class and pixel. It is a proposal: a person looks at the mask and corrects it before anything
-is repaired.
+The result is a probability per class and pixel. It is a proposal: a person looks at the mask and corrects it before
+anything is repaired.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from tratto.backends.open import open_backend
 from tratto.core.capability import DamageDetector, DescriberInfo
 from tratto.core.errors import MissingWeights, OptionError, UnavailableError, WeightMismatch
-from tratto.imaging.masks import CLASSES, DAMAGE_CHANCE, decided
+from tratto.imaging.masks import CLASSES, DAMAGE_PROBABILITY, decided
+from tratto.imaging.specks import find_specks
 from tratto.models.card import ModelCard
 from tratto.providers.catalogue import Request
 from tratto.providers.described import NetworkDescriber
@@ -45,7 +46,7 @@ GRAINY = "weathering"
 #: Specks show only if they are not made smaller: the first of several looks does not count. But what is wider than so
 #: many pixels of the last look is none, and would show in the first, too.
 SPECKS, WIDE = "dirt", 11
-#: Name of the network's second output: the chances of a person who knows that every kind is there.
+#: Name of the network's second output: the probabilities of a person who knows that every kind is there.
 TOLD_OUTPUT = "chance_if_there"
 #: Least score of a find of a user's own model, unless another is given.
 YOLO_SCORE = 0.25
@@ -94,7 +95,8 @@ class NetworkDetector(NetworkDescriber):
         """Return the probability of each class of damage, and of any, for every pixel.
 
         The network looks at the picture in several sizes (:meth:`sizes`), and what it answers is joined before anything
-        is decided (:func:`joined`).
+        is decided (:func:`joined`). In a scan that is known to have dirt, dust and hairs that no look shows are looked
+        for in full size (:func:`tratto.imaging.specks.find_specks`).
 
         Parameters
         ----------
@@ -119,7 +121,9 @@ class NetworkDetector(NetworkDescriber):
             if kind not in CLASSES:
                 raise OptionError(f"a kind of damage is one of {', '.join(CLASSES)}; got {kind!r}")
         sizes = self.sizes(*picture.shape[:2])
-        return _Looks([self._look(picture, size, kinds) for size in sizes], picture.shape[1::-1])
+        small = SPECKS in kinds and sizes[-1] != picture.shape[1::-1]
+        dust = find_specks(picture) if small else None
+        return _Looks([self._look(picture, size, kinds) for size in sizes], picture.shape[1::-1], dust)
 
     def sizes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
         """Return the sizes (width, height) at which a picture is looked at; see :func:`look_sizes`."""
@@ -178,7 +182,7 @@ CLEAR = 1.3
 
 
 def joined(name: str, planes: Sequence[Float]) -> Float:
-    """Return one chance of a class from those of several looks.
+    """Return one probability of a class from those of several looks.
 
     Parameters
     ----------
@@ -204,7 +208,7 @@ def joined(name: str, planes: Sequence[Float]) -> Float:
 
 
 def _specks(planes: Sequence[Float]) -> Float:
-    """Return the chance of dirt: of the looks but the first, and the mean with that where it is wide."""
+    """Return the probability of dirt: of the looks but the first, and the mean with that where it is wide."""
     import cv2
 
     first, *others = planes
@@ -216,14 +220,16 @@ def _specks(planes: Sequence[Float]) -> Float:
 
 
 class _Looks(Mapping[str, Float]):
-    """What several looks at a picture said, as one chance of each class in full size.
+    """What several looks at a picture said, as one probability of each class in full size.
 
     The planes of the looks are joined at the size of the last one and enlarged linearly when they are asked for: all at
     once are large.
     """
 
-    def __init__(self, looks: Sequence[Mapping[str, Float]], size: tuple[int, int]) -> None:
-        self._looks, self._size = looks, size
+    def __init__(
+        self, looks: Sequence[Mapping[str, Float]], size: tuple[int, int], dust: NDArray[np.bool_] | None = None
+    ) -> None:
+        self._looks, self._size, self._dust = looks, size, dust
 
     def __getitem__(self, name: str) -> Float:
         import cv2
@@ -233,6 +239,8 @@ class _Looks(Mapping[str, Float]):
         plane = joined(name, planes)
         if size != self._size:
             plane = cv2.resize(plane, self._size, interpolation=cv2.INTER_LINEAR)
+        if self._dust is not None and name in (SPECKS, ANY):
+            plane = np.maximum(plane, self._dust)
         return np.asarray(plane, np.float32)
 
     def __iter__(self) -> Iterator[str]:
@@ -242,7 +250,7 @@ class _Looks(Mapping[str, Float]):
         return len(self._looks[-1])
 
 
-def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_CHANCE) -> dict[str, NDArray[np.bool_]]:
+def masks_of(probabilities: Mapping[str, Float], threshold: float = DAMAGE_PROBABILITY) -> dict[str, NDArray[np.bool_]]:
     """Turn what a :class:`NetworkDetector` finds into a mask for each class; see :func:`tratto.imaging.masks.decided`.
 
     Raises
@@ -252,7 +260,7 @@ def masks_of(chances: Mapping[str, Float], threshold: float = DAMAGE_CHANCE) -> 
     """
     if not 0 < threshold < 1:
         raise OptionError(f"a threshold is a number between 0 and 1, got {threshold}")
-    found = decided((chances[k] for k in CLASSES), threshold)
+    found = decided((probabilities[k] for k in CLASSES), threshold)
     return dict(zip(CLASSES, found, strict=True))
 
 
@@ -369,8 +377,8 @@ def _one_mask(coefficients: Float, corners: Float, prototypes: Float, network: t
     import cv2
 
     logits = np.tensordot(coefficients, prototypes, axes=1)
-    chance = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
-    full = cv2.resize(chance.astype(np.float32), (network[1], network[0]), interpolation=cv2.INTER_LINEAR)
+    probability = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    full = cv2.resize(probability.astype(np.float32), (network[1], network[0]), interpolation=cv2.INTER_LINEAR)
     x0, y0, x1, y1 = (int(v) for v in (*np.floor(corners[:2]), *np.ceil(corners[2:])))
     out = np.zeros(network, np.float32)
     inside = (slice(max(0, y0), max(0, y1)), slice(max(0, x0), max(0, x1)))

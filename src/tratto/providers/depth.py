@@ -1,13 +1,15 @@
 """Depth: a network from a folder that the user names, or nothing but where things usually are.
 
-``dpt`` runs DPT-Hybrid or Depth Anything through transformers. ``geometric`` looks at no pixel: it knows that in an
-upright picture of a room floor and ceiling are mostly nearer than the middle. It is there so that everything that takes
-a depth map can be tried, and says of itself what it is. ``benchmarks/depth_cues.py`` measures it beside other cues and
-a regression over all of them, which does better where it was fitted and fails in the same room.
+``dpt`` runs DPT (MiDaS 3), Depth Anything or ZoeDepth through transformers. ``geometric`` looks at no pixel: it knows
+that in an upright picture of a room floor and ceiling are mostly nearer than the middle. It is there so that
+everything that takes a depth map can be tried, and says of itself what it is. ``benchmarks/depth_cues.py`` measures
+it beside other cues and a regression over all of them, which does better where it was fitted and fails in the same
+room.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -96,6 +98,77 @@ def settle(request: Request) -> dict[str, Any]:
 def open(request: Request) -> DepthEstimator:
     """Open a depth estimator."""
     return GeometricDepth() if request.variant == "geometric" else NetworkDepth(str(request.params["model"]))
+
+
+#: Disagreement, as a share of the picture's range of depths, at which confidence has fallen to 1 / e.
+AGREEMENT = 0.1
+#: Sides at which a picture is looked at once more.
+SCALES = (0.75, 1.25)
+
+
+def confident(
+    estimator: DepthEstimator, picture: Float, scales: Sequence[float] = SCALES, tolerance: float = AGREEMENT
+) -> tuple[Depth, Float]:
+    """Estimate depth several times, and say how far the estimates agree.
+
+    The picture is looked at as it is, mirrored, and at other sizes. Each estimate is brought to the first by the scale
+    and shift that fit best, since a network's own are arbitrary; the result is their median, and the confidence
+    ``exp(-d / tolerance)`` of the largest difference from it ``d``, in shares of the range of depths. It says how
+    steady a network is, and not that it is right: an error that is made each time is agreed on, too.
+
+    Parameters
+    ----------
+    estimator : DepthEstimator
+    picture : (H, W, 3) float32 in [0, 1]
+    scales : sequence of float
+        Sides beside the picture's own.
+    tolerance : float
+        Above 0.
+
+    Returns
+    -------
+    Depth
+        The median, (H, W), unit and direction as the estimator has them.
+    (H, W) float32 in [0, 1]
+        Confidence; 1 = all agree.
+
+    Raises
+    ------
+    OptionError
+
+    Examples
+    --------
+    >>> depth, confidence = confident(GeometricDepth(), np.zeros((8, 6, 3), np.float32))
+    >>> bool(confidence.min() > 0.5)
+    True
+    """
+    import cv2
+
+    if not (tolerance > 0 and all(0.1 <= s <= 4 for s in scales)):
+        raise OptionError(f"tolerance must be above 0 and scales within 0.1-4, got {tolerance:g} and {tuple(scales)}")
+    first = estimator.estimate(picture)
+    height, width = first.values.shape
+    found = [first.values, estimator.estimate(np.ascontiguousarray(picture[:, ::-1])).values[:, ::-1]]
+    for scale in scales:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        other = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        seen = estimator.estimate(np.clip(other, 0, 1).astype(np.float32)).values
+        found.append(cv2.resize(seen, (width, height), interpolation=cv2.INTER_LINEAR))
+    metric = first.unit == "metre"  # such a network says what its scale is
+    stack = np.stack([found[0], *(f if metric else _fitted(f, found[0]) for f in found[1:])])
+    middle = np.median(stack, axis=0)
+    low, high = np.quantile(middle, (0.02, 0.98))
+    apart = np.abs(stack - middle).max(axis=0) / max(float(high - low), 1e-6)
+    confidence = np.exp(-apart / tolerance).astype(np.float32)
+    return Depth(middle.astype(np.float32), first.unit, first.nearer_is), confidence
+
+
+def _fitted(values: Float, to: Float) -> Float:
+    """Return values times the factor, not below 0, and plus the shift that bring them nearest to others."""
+    x, y = values.astype(np.float64).ravel(), to.astype(np.float64).ravel()
+    spread = float(x.var())
+    factor = max(0.0, float(((x - x.mean()) * (y - y.mean())).mean()) / spread) if spread > 1e-12 else 0.0
+    return np.asarray(factor * (values - x.mean()) + y.mean(), np.float32)
 
 
 def grey_of(depth: Depth) -> NDArray[np.uint16]:

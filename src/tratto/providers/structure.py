@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.core.capability import DescriberInfo, Structure, StructureFinder
+from tratto.core.capability import DescriberInfo, Structure, StructureDetector
 from tratto.core.errors import OptionError, UnavailableError
 from tratto.providers.catalogue import Request
 
@@ -33,13 +33,13 @@ class CannyAndLines:
 
     @property
     def info(self) -> DescriberInfo:
-        """Facts about this finder."""
+        """Facts about this detector."""
         import cv2
 
         return DescriberInfo("canny", precision="uint8", library=f"opencv {cv2.__version__}")
 
     def find(self, picture: Float) -> Structure:
-        """Find edges and lines; see :class:`tratto.core.capability.StructureFinder`."""
+        """Find edges and lines; see :class:`tratto.core.capability.StructureDetector`."""
         import cv2
 
         if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.float32:
@@ -75,8 +75,8 @@ def missing(request: Request) -> UnavailableError | None:
     return None
 
 
-def open(request: Request) -> StructureFinder:
-    """Open the finder of edges and lines."""
+def open(request: Request) -> StructureDetector:
+    """Open the detector of edges and lines."""
     return CannyAndLines()
 
 

@@ -22,7 +22,7 @@ def missing(request: Request) -> UnavailableError | None:
     """Return why a wall detector cannot be used here, or None."""
     if request.variant == "grow":
         return None
-    return missing_folder(request, "the wall finder sam", _REMEDY)
+    return missing_folder(request, "the wall detector sam", _REMEDY)
 
 
 def settle(request: Request) -> dict[str, Any]:

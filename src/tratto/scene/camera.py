@@ -184,8 +184,9 @@ def orbit(
 
     Examples
     --------
-    >>> [np.round(c.center, 6).tolist() for c in orbit((0, 0, 0), 2.0, [0, 90], 0.0, (8, 8), 8.0)]
-    [[0.0, 0.0, -2.0], [2.0, 0.0, 0.0]]
+    >>> front, right = orbit((0, 0, 0), 2.0, [0, 90], 0.0, (8, 8), 8.0)
+    >>> np.allclose(front.center, [0, 0, -2]), np.allclose(right.center, [2, 0, 0])
+    (True, True)
     """
     e = np.deg2rad(elevation)
     made = []

@@ -17,6 +17,8 @@ from tratto.server.settings import Settings
 
 #: What a key may be good for: looking at its own uploads and jobs, sending and running, verifying anybody's file.
 SCOPES = ("read", "run", "verify")
+#: All: a key sees figures of everybody's jobs (``monitor``) only if that was said.
+EVERY_SCOPE = (*SCOPES, "monitor")
 #: Owner of what the page sends.
 PAGE = "page"
 #: Seconds for which a one-time link and a cookie are good.
@@ -100,8 +102,8 @@ class Access:
         """
         if not _NAME.fullmatch(name):
             raise OptionError(f"a key is called with a-z, 0-9, - and _, at most 41 of them, got {name[:60]!r}")
-        if not scopes or any(s not in SCOPES for s in scopes):
-            raise OptionError(f"a scope is one of {', '.join(SCOPES)}, got {', '.join(scopes) or 'none'}")
+        if not scopes or any(s not in EVERY_SCOPE for s in scopes):
+            raise OptionError(f"a scope is one of {', '.join(EVERY_SCOPE)}, got {', '.join(scopes) or 'none'}")
         key = f"tratto_{secrets.token_urlsafe(32)}"
         with self.database.writing(durable=True) as c:
             if c.execute("SELECT 1 FROM keys WHERE name=?", (name,)).fetchone():
@@ -179,7 +181,7 @@ class Access:
         if row is None or row["expires"] < time.time():
             return None
         limits = (settings.quota, settings.upload_bytes, settings.pixels)
-        return Identity(PAGE, frozenset(SCOPES), *limits, 100 * settings.per_minute)
+        return Identity(PAGE, frozenset(EVERY_SCOPE), *limits, 100 * settings.per_minute)
 
     def _new(self, table: str, seconds: float) -> str:
         secret = secrets.token_urlsafe(32)

@@ -55,6 +55,19 @@ class Upload(BaseModel):
     expires: float
 
 
+class Monitor(BaseModel):
+    """Figures of everybody's jobs: series, spreads and how far they moved; see the documentation on monitoring."""
+
+    window: dict[str, float]
+    reference: dict[str, float | str] | None
+    queue: dict[str, float] | None
+    tasks: dict[str, int]
+    states: dict[str, int]
+    series: dict[str, list[float | None] | float | None]
+    panels: list[dict[str, Any]]
+    scores: list[dict[str, Any]]
+
+
 class Uploads(BaseModel):
     """Uploads, the newest first; ``next`` is the cursor of the next page."""
 

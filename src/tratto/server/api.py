@@ -20,19 +20,20 @@ from starlette.concurrency import run_in_threadpool
 from tratto._version import __version__
 from tratto.server import answers
 from tratto.server.access import Access, Identity, Rates
-from tratto.server.archive import zipped
-from tratto.server.offers import check_page, offers, read_request, request_model, task_facts
+from tratto.server.archive import MEDIA_TYPES, zipped
+from tratto.server.offers import check_kinds, check_page, offers, read_request, request_model, task_facts
 from tratto.server.problems import ErrorAnswer, Problem, not_found
 from tratto.server.pyramid import read_tile
 from tratto.server.settings import Settings
 from tratto.server.store import ACTIONS, Store, new_id
 from tratto.server.stream import Pulse, events
 from tratto.server.uploads import Children, Part, bytes_below, check_room, discard, linked, receive
+from tratto.server.watch import Watch
 
 #: Most bytes of a request that asks for a job.
 BODY = 256 * 1024
 #: Media types of results.
-RESULTS = ("image/png", "image/tiff", "image/webp", "image/jpeg", "image/bmp", "model/ply")
+RESULTS = (*MEDIA_TYPES.values(), "application/octet-stream")
 #: The header that tells a request of the page from one that another site makes a browser send.
 PAGE_HEADER = "x-tratto-page"
 _FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -41,7 +42,11 @@ Level = Annotated[int, Path(ge=0, le=30)]
 Cursor = Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Side = Annotated[Literal["320", "1600"], Query(description="longest side")]
-Role = Annotated[Literal["before", "after", "edit_map", "confidence_map", "mask"], Path()]
+Role = Annotated[Literal["before", "after", "edit_map", "confidence_map", "mask", "sheet"], Path()]
+Named = Annotated[str, Path(pattern="^[a-zA-Z0-9][a-zA-Z0-9_./]{0,60}$", description="index.html shows the scene")]
+Export = Annotated[
+    str | None, Query(pattern="^[a-z0-9]{1,10}$", description="of `outputs`; without it, the first of them")
+]
 
 
 class Context:
@@ -57,6 +62,7 @@ class Context:
         self.settings, self.store = settings, store
         self.access, self.rates = Access(store.database), Rates()
         self.children, self.pulse = Children(settings), Pulse(store)
+        self.watch = Watch(settings, store)
         self.cookie = f"tratto_{settings.port}"  # cookies know no ports: two servers must not take each other's
 
 
@@ -126,6 +132,7 @@ def scoped(scope: str) -> Any:
 Reader = Annotated[Identity, scoped("read")]
 Runner = Annotated[Identity, scoped("run")]
 Verifier = Annotated[Identity, scoped("verify")]
+Watcher = Annotated[Identity, scoped("monitor")]
 _TEXTS = {
     400: "The request cannot be read.", 401: "Nobody known asks.", 403: "Not allowed: scope, or another site.",
     404: "There is none, or it is somebody else's.", 408: "It came too slowly.",
@@ -168,6 +175,15 @@ def me(who: Reader, shared: Shared) -> answers.Me:
         version=__version__, keep_days=settings.keep / 86400, limits=limits, formats=list(settings.formats),
         workers=settings.workers,
     )  # fmt: skip
+
+
+@router.get("/monitor", tags=["server"], responses=_errors())
+def monitor(
+    who: Watcher, shared: Shared,
+    days: Annotated[float, Query(gt=0, le=400, description="length of the window that ends now")] = 30.0,
+) -> answers.Monitor:  # fmt: skip
+    """Show how jobs, inputs and results do over time, and how far they moved from the reference window."""
+    return answers.Monitor(**shared.watch.summary(days))
 
 
 @router.get("/tasks", tags=["server"], responses=_errors())
@@ -214,7 +230,7 @@ def _work(settings: Settings) -> Iterator[FilePath]:
     responses=_errors(400, 408, 413, 415, 507),
 )  # fmt: skip
 async def send_upload(request: Request, who: Runner, shared: Shared, response: Response) -> answers.Upload:
-    """Send a picture. It is decoded, within limits, before the answer comes."""
+    """Send a picture, or a ZIP file of photographs with their cameras. It is decoded before the answer comes."""
     settings = shared.settings
     used = await run_in_threadpool(shared.store.used, who.owner)
     check_room(settings, used, who.quota)
@@ -222,7 +238,7 @@ async def send_upload(request: Request, who: Runner, shared: Shared, response: R
         parts = await receive(request, folder, ("file",), min(who.upload_bytes, max(1, who.quota - used)))
         made = await shared.children.ask(
             "inspect", path=str(parts["file"].path), out=str(folder), formats=settings.formats,
-            pixels=min(who.pixels, settings.pixels), side=settings.side,
+            pixels=min(who.pixels, settings.pixels), side=settings.side, bytes=2 * who.upload_bytes,
         )  # fmt: skip
         upload = await run_in_threadpool(_keep, shared, who, folder, parts["file"], made)
     response.headers["Location"] = f"/api/v1/uploads/{upload.id}"
@@ -403,11 +419,12 @@ def _ask(shared: Context, who: Identity, body: bytes, key: str | None) -> answer
     """Check a request, keep its inputs for the job, and queue it."""
     settings, store = shared.settings, shared.store
     offer, asked = read_request(body)
-    words = {w for i in offer.task.inputs for w in i.words}
-    wanted = {u for v in asked["inputs"].values() for u in _named(v)} - words
-    for upload in wanted:
-        _upload(shared, who, upload)
-    facts = json.loads(_upload(shared, who, asked["inputs"]["picture"])["facts"])
+    words = {w for i in offer.inputs for w in i.words}
+    named = {role: set(_named(value)) - words for role, value in asked["inputs"].items()}
+    wanted = {u for uploads in named.values() for u in uploads}
+    told = {u: json.loads(_upload(shared, who, u)["facts"]) for u in wanted}
+    check_kinds(offer, {role: [told[u]["format"] for u in uploads] for role, uploads in named.items()})
+    facts = told[asked["inputs"]["picture"]]
     check_page(offer, asked["options"], facts["pages"])
     check_room(settings, store.used(who.owner), who.quota)
     job = new_id()
@@ -541,16 +558,37 @@ def job_tile(
     "/jobs/{job}/result", tags=["results"], response_class=Response,
     responses={**_errors(404), 200: _files(*RESULTS)},
 )  # fmt: skip
-def job_result(job: Id, who: Reader, shared: Shared) -> Response:
-    """Return the result as a file."""
+def job_result(job: Id, who: Reader, shared: Shared, output: Export = None) -> Response:
+    """Return the result as a file, or another file that was made with it."""
     result, folder = _result(shared, who, job)
     if result.get("file"):
-        first = next(iter(result["outputs"].values()))
-        return _download(folder / result["file"], first["name"], first["media_type"])
+        told = result["outputs"].get(output or next(iter(result["outputs"])))
+        if told is None:
+            raise not_found("output of that name")
+        return _download((folder / result["file"]).with_name(told["name"]), told["name"], told["media_type"])
     if "mask" in result.get("outputs", {}):
         mask = result["outputs"]["mask"]
         return _download(shared.settings.upload(mask["upload"]) / "file" / mask["name"], mask["name"], "image/png")
     raise not_found("result")
+
+
+@router.get(
+    "/jobs/{job}/viewer/{name:path}", tags=["results"], response_class=Response,
+    responses={**_errors(404), 200: _files("text/html; charset=utf-8", "text/javascript", "application/octet-stream")},
+)  # fmt: skip
+def job_viewer(job: Id, name: Named, request: Request, who: Reader, shared: Shared) -> Response:
+    """Return a file of the page that shows a scene: index.html, what it loads, and the scene."""
+    from tratto.jobs.viewing import page_file, page_files
+
+    result, folder = _result(shared, who, job)
+    if "viewer" not in result:
+        raise not_found("scene")
+    if name in result["viewer"]:
+        return FileResponse(folder / "views" / "scene" / name, media_type="application/octet-stream", headers=_FOREVER)
+    if name not in page_files():
+        raise not_found("file")
+    data, headers = page_file(name, "gzip" in request.headers.get("accept-encoding", ""))
+    return Response(data, headers={**headers, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"})
 
 
 @router.get(
@@ -616,6 +654,8 @@ def undo_job(job: Id, who: Runner, shared: Shared, response: Response) -> answer
 
     row = _job(shared, who, job)
     output, _ = _with_bundle(shared, who, job)
+    if offers()[row["task"]].makes_scene:
+        raise Problem(409, "OptionError", "a scene has no one original: its photographs lie in the bundle")
     asked = json.loads(row["request"])["inputs"]["picture"]
     inputs = shared.settings.job(job) / "inputs" / asked
     facts = json.loads((inputs / "facts.json").read_text("utf-8"))

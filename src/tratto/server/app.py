@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Match
 
-from tratto.server.api import Context, describe, router
+from tratto.server.api import Context, Watcher, describe, router
 from tratto.server.database import Database
 from tratto.server.problems import Problem, problem_from
 from tratto.server.settings import Settings
@@ -134,6 +134,12 @@ def make_app(settings: Settings) -> FastAPI:
         answer = RedirectResponse("/", 303, {"Cache-Control": "no-store"})
         answer.set_cookie(shared.cookie, made, max_age=30 * 86400, httponly=True, samesite="strict", path="/")
         return answer
+
+    @app.get("/metrics", include_in_schema=False)
+    def metrics(who: Watcher, request: Request) -> Response:
+        shared: Context = request.app.state.context
+        text, kind = shared.watch.metrics(request.headers.get("accept", ""))
+        return Response(text, media_type=kind, headers={"Cache-Control": "no-store"})
 
     app.add_api_route("/", page, include_in_schema=False)
     app.add_api_route("/{path:path}", page, include_in_schema=False)

@@ -1,14 +1,22 @@
-"""A result and its bundle as a ZIP file that is made while it is sent."""
+"""Files on their way: a result and its bundle as a ZIP file that is made while it is sent, and ZIP files unfolded."""
 
 from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from tratto.core.errors import InputError, PictureTooLarge
+
 #: Bytes that are read at once.
 _PIECE = 1 << 18
+#: Media types of results by ending.
+MEDIA_TYPES = {
+    ".png": "image/png", ".jpg": "image/jpeg", ".tif": "image/tiff", ".webp": "image/webp", ".bmp": "image/bmp",
+    ".ply": "model/ply", ".glb": "model/gltf-binary", ".mp4": "video/mp4",
+}  # fmt: skip
 
 
 class _Pipe(io.RawIOBase):
@@ -28,6 +36,50 @@ class _Pipe(io.RawIOBase):
         data = b"".join(self.pieces)
         self.pieces.clear()
         return data
+
+
+def unfold(path: Path, to: Path, most: int, files: int, deep: int = 4) -> None:
+    """Unfold a ZIP file into a new folder.
+
+    Parameters
+    ----------
+    path, to : Path
+    most : int
+        Bytes that it may unfold to.
+    files : int
+        Files that it may hold.
+    deep : int
+        Parts that a name may have.
+
+    Raises
+    ------
+    InputError
+        If it is broken, or holds a name that leaves the folder.
+    PictureTooLarge
+    """
+    to.mkdir(parents=True)
+    total = 0
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = [e for e in archive.infolist() if not e.is_dir()]
+            if len(entries) > files:
+                raise PictureTooLarge(f"the ZIP file holds {len(entries)} files, the limit is {files}")
+            for entry in entries:
+                parts = entry.filename.split("/")
+                if len(parts) > deep or any(
+                    p in ("", ".", "..") or "\\" in p or "\x00" in p or ":" in p for p in parts
+                ):
+                    raise InputError(f"the ZIP file holds a file of the name {entry.filename[:80]!r}, which is refused")
+                target = to.joinpath(*parts)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(entry) as source, open(target, "xb") as out:
+                    while data := source.read(1 << 20):
+                        total += len(data)
+                        if total > most:
+                            raise PictureTooLarge(f"the ZIP file unfolds to more than {most} bytes")
+                        out.write(data)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as e:
+        raise InputError(f"the ZIP file cannot be read: {e}") from e
 
 
 def zipped(files: list[tuple[str, Path]]) -> Iterator[bytes]:

@@ -10,12 +10,21 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tratto.core.errors import InputError, PictureTooLarge, TrattoError, UnsupportedFormat
+from tratto.server.archive import unfold
 
-#: Most files, and bytes, of a ZIP file that is verified.
+if TYPE_CHECKING:
+    from tratto.core.image import Image
+    from tratto.imaging.io import Limits
+
+#: What a ZIP file begins with, and what an upload that is one is called where pictures name their format.
+ZIPPED, PACKED = (b"PK\x03\x04", b"PK\x05\x06"), "zip"
+#: Most files of a ZIP file that is verified.
 MOST_FILES = 200
+#: All photographs of a capture together may have so many times the pixels that one picture may.
+CAPTURE_PIXELS = 4
 
 
 def confine(memory: int, seconds: int, file_bytes: int) -> None:
@@ -61,27 +70,80 @@ def inspect(asked: Mapping[str, Any]) -> dict[str, Any]:
     from tratto.imaging.color import view_note
     from tratto.imaging.io.carried import notes_of
     from tratto.imaging.scratch import allocate
-    from tratto.server.pyramid import write_pyramid
-    from tratto.server.views import upright
 
     path, out = Path(asked["path"]), Path(asked["out"])
     limits = io.Limits(max_pixels=asked["pixels"], max_side=asked["side"])
     with open(path, "rb") as f:
-        found = io.sniff(f.read(64))
+        begins = f.read(64)
+    found = PACKED if begins.startswith(ZIPPED) else io.sniff(begins)
     if found not in asked["formats"]:
         known = ", ".join(name.upper() for name in asked["formats"])
         what = f"is a {found.upper()} file" if found else "is none that is known"
         raise UnsupportedFormat(f"the file {what}; this server takes {known}")
+    if found == PACKED:
+        return _capture(path, out, limits, asked["bytes"])
     pages = io.count_pages(path, limits)
     image = io.read_image(path, limits, 0, allocate)
+    note = view_note(image)
+    return _shown(image, out) | {
+        "format": found, "pages": pages, "notes": [*notes_of(image), *([note] if note else [])],
+    }  # fmt: skip
+
+
+def _shown(image: Image, out: Path) -> dict[str, Any]:
+    """Write the tiles of a picture; return what is told of it."""
+    from tratto.server.pyramid import write_pyramid
+    from tratto.server.views import upright
+
     grid, bands = upright(image)
     view = write_pyramid(grid, bands, out / "view.tiles", out / "preview")
-    note = view_note(image)
     return {
         "width": grid.width, "height": grid.height, "mode": str(image.mode.value), "bits": image.bits,
-        "alpha": view["type"] == "image/png", "format": found, "pages": pages,
-        "megapixels": round(image.megapixels, 3), "notes": [*notes_of(image), *([note] if note else [])], "view": view,
+        "alpha": view["type"] == "image/png", "megapixels": round(image.megapixels, 3), "view": view,
     }  # fmt: skip
+
+
+def _capture(path: Path, out: Path, limits: Limits, most: int) -> dict[str, Any]:
+    """Decode each photograph of a ZIP file of photographs with their cameras, and show the first."""
+    import shutil
+
+    from tratto.imaging import io
+    from tratto.imaging.scratch import allocate
+    from tratto.scene.captures import read_capture
+
+    folder = out / "capture"
+    try:
+        shots = read_capture(capture_folder(path, folder, most)).shots
+        if len(shots) < 3:
+            raise InputError(f"the ZIP file holds {len(shots)} photographs with cameras; a scene needs at least three")
+        pixels, facts = 0, dict[str, Any]()
+        for number, shot in enumerate(shots):
+            try:
+                image = io.read_image(shot.path, limits, 0, allocate)
+            except TrattoError as e:
+                raise InputError(f"{shot.path.name}: {_of_the_file(str(e), str(shot.path))}") from e
+            pixels += image.width * image.height
+            if pixels > CAPTURE_PIXELS * limits.max_pixels:
+                allowed = CAPTURE_PIXELS * limits.max_pixels / 1e6
+                raise PictureTooLarge(
+                    f"the photographs have more than {allowed:g} megapixels together; send them smaller: lift uses "
+                    "them at 512 pixels unless asked for more"
+                )
+            if number == 0:
+                facts = _shown(image, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return facts | {"format": PACKED, "pages": 1, "notes": [f"{len(shots)} photographs with their cameras"]}
+
+
+def capture_folder(path: Path, to: Path, most: int) -> Path:
+    """Unfold a ZIP file of photographs into a new folder; return where in it the cameras are."""
+    from tratto.scene.captures import MOST_PHOTOS
+
+    unfold(path, to, most, MOST_PHOTOS + 10, 6)
+    while len(inside := list(to.iterdir())) == 1 and inside[0].is_dir() and inside[0].name != "sparse":
+        to = inside[0]
+    return to
 
 
 def verify(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,17 +156,17 @@ def verify(asked: Mapping[str, Any]) -> dict[str, Any]:
         file may unfold to), ``ledger``.
     """
     from tratto import jobs
+    from tratto.core.canonical import MAX_BYTES
+    from tratto.core.hashing import read_limited
     from tratto.provenance.bundle import RECEIPT, find_bundle
-    from tratto.provenance.canonical import MAX_BYTES
     from tratto.provenance.receipt import read_receipt
-    from tratto.provenance.seal import read_limited
     from tratto.provenance.trust import Trust
 
     path, work = Path(asked["path"]), Path(asked["work"])
     bundle = None if asked.get("bundle") is None else unfolded(Path(asked["bundle"]), work / "bundle", asked["bytes"])
     with open(path, "rb") as f:
         begins = f.read(4)
-    if begins in (b"PK\x03\x04", b"PK\x05\x06"):  # a picture with a ZIP file behind it is a picture
+    if begins.startswith(ZIPPED):  # a picture with a ZIP file behind it is a picture
         path = unfolded(path, work / "file", asked["bytes"])
     elif path.suffix == ".json":
         path = path.rename(path.with_name(RECEIPT))
@@ -138,29 +200,7 @@ def unfolded(path: Path, to: Path, most: int) -> Path:
     InputError
         If it holds something else, a name that leaves the folder, or too much.
     """
-    import zipfile
-
-    to.mkdir(parents=True)
-    total = 0
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = [e for e in archive.infolist() if not e.is_dir()]
-            if len(entries) > MOST_FILES:
-                raise PictureTooLarge(f"the ZIP file holds {len(entries)} files, the limit is {MOST_FILES}")
-            for entry in entries:
-                parts = entry.filename.split("/")
-                if len(parts) > 4 or any(p in ("", ".", "..") or "\\" in p or "\x00" in p or ":" in p for p in parts):
-                    raise InputError(f"the ZIP file holds a file of the name {entry.filename[:80]!r}, which is refused")
-                target = to.joinpath(*parts)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(entry) as source, open(target, "xb") as out:
-                    while data := source.read(1 << 20):
-                        total += len(data)
-                        if total > most:
-                            raise PictureTooLarge(f"the ZIP file unfolds to more than {most} bytes")
-                        out.write(data)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as e:
-        raise InputError(f"the ZIP file cannot be read: {e}") from e
+    unfold(path, to, most, MOST_FILES)
     files = sorted(p for p in to.iterdir() if p.is_file())
     bundles = sorted(p for p in to.rglob("*.tratto") if p.is_dir())
     if len(files) == 1 and files[0].name not in ("receipt.json", "seal.json"):

@@ -12,7 +12,7 @@ from typing import Any
 from tratto.core.errors import InputError, OutputError
 
 #: Changes with the tables.
-VERSION = 1
+VERSION = 2
 _TABLES = """
 CREATE TABLE keys (name TEXT PRIMARY KEY, hash TEXT UNIQUE NOT NULL, scopes TEXT NOT NULL, quota INTEGER,
   upload_bytes INTEGER, pixels INTEGER, per_minute INTEGER, created REAL NOT NULL, expires REAL);
@@ -34,6 +34,9 @@ CREATE TABLE repeats (owner TEXT NOT NULL, key TEXT NOT NULL, hash TEXT NOT NULL
 CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL, owner TEXT NOT NULL, kind TEXT NOT NULL,
   at REAL NOT NULL);
 CREATE INDEX events_of ON events(job);
+CREATE TABLE observations (seq INTEGER PRIMARY KEY, at REAL NOT NULL, task TEXT NOT NULL, state TEXT NOT NULL,
+  waited REAL, seconds REAL, facts TEXT NOT NULL);
+CREATE INDEX observed_at ON observations(at);
 CREATE TABLE pace (task TEXT NOT NULL, stage TEXT NOT NULL, seconds REAL NOT NULL, PRIMARY KEY (task, stage))
   WITHOUT ROWID;
 """
@@ -61,10 +64,15 @@ class Database:
                 if not found:
                     for statement in _TABLES.split(";"):
                         connection.execute(statement)
+                if found == 1:  # what was added since, and nothing else: an older server's data stay as they are
+                    for statement in _TABLES.split(";"):
+                        if "observ" in statement:
+                            connection.execute(statement)
+                if found in (0, 1):
                     connection.execute(f"PRAGMA user_version={VERSION}")
         except sqlite3.DatabaseError as e:
             raise InputError(f"{path} cannot be used as the database of a server: {e}") from e
-        if found not in (0, VERSION):
+        if found not in (0, 1, VERSION):
             raise InputError(f"{path} is of version {found}, this server reads {VERSION}; name another --data folder")
 
     @property

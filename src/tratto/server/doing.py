@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from tratto.jobs.folder import FileOutcome, FolderJob, run_folder
 from tratto.jobs.options import JobLimits
 from tratto.providers.pool import Pool
 from tratto.server.access import Access
+from tratto.server.archive import MEDIA_TYPES
 from tratto.server.offers import Offer, http_words, offers, split
 from tratto.server.pace import Pace
 from tratto.server.pyramid import PREVIEWS, write_pyramid
@@ -79,9 +81,9 @@ def _recorded(made: dict[str, Any], attempt: Path, settings: Settings) -> Made:
 
     result, uploads = made["result"], made["uploads"]
     if settings.ledger is not None and result.get("bundle"):
+        from tratto.core.hashing import read_limited
+        from tratto.ledger.proof import MAX_PROOF, read_proof
         from tratto.provenance.notary import Notary
-        from tratto.provenance.proof import MAX_PROOF, read_proof
-        from tratto.provenance.seal import read_limited
 
         bundle = attempt / result["bundle"]
         proof = Notary(None, settings.ledger).complete(bundle)
@@ -126,7 +128,10 @@ class _Doing:
         facts = json.loads((self.inputs / self.request["inputs"]["picture"] / "facts.json").read_text("utf-8"))
         megapixels = max(LEAST, facts["megapixels"])
         self.claim.pace = Pace(self.claim.worker.store.pace(self.claim.row["task"]), megapixels, time.monotonic())
-        result = self.mask(session, picture) if self.offer.makes_mask else self.picture(session, picture)
+        if self.offer.makes_scene:
+            result = self.scene(session, picture)
+        else:
+            result = self.mask(session, picture) if self.offer.makes_mask else self.picture(session, picture)
         return {"result": {"attempt": self.attempt.name, **result, "pictures": self.pictures}, "uploads": self.uploads}
 
     def file(self, upload: str) -> Path:
@@ -155,23 +160,76 @@ class _Doing:
     @property
     def stand_ins(self) -> set[str]:
         """Texts that may stand for a file."""
-        return {word for item in self.offer.task.inputs for word in item.words}
+        return {word for item in self.offer.inputs for word in item.words}
+
+    # -- scenes -------------------------------------------------------------------------------------------------
+
+    def scene(self, session: Session, packed: Path) -> dict[str, Any]:
+        """Do a job whose result is a scene, made of a ZIP file of photographs; return what is told of it."""
+        from tratto.jobs.lifting import gathered, lift_folder
+        from tratto.jobs.viewing import scene_files
+        from tratto.provenance.bundle import OUTPUTS
+        from tratto.server.child import capture_folder
+        from tratto.server.views import upright
+
+        options: Any = self.offer.task.model(**self.groups["task"])
+        session.check_options(options)
+        unfolded = self.attempt / "capture"
+        folder = capture_folder(packed, unfolded / packed.stem, 2 * self.settings.upload_bytes)
+        if self.groups["run"].get("dry_run"):
+            found, _, notes = gathered(folder, options)
+            discard(unfolded)
+            reasons = [f"{len(found.cameras)} photographs with cameras, {len(found.points)} points", *notes]
+            return {"note": "", "warnings": [], "plan": {"reasons": reasons}}
+        out = self.attempt / "out"
+        out.mkdir()
+        made = lift_folder(session, folder, out / f"{packed.stem}.ply", options)
+        discard(unfolded)
+        output, bundle, saved = made.saved.output, made.saved.bundle, made.saved
+        facts = made.result.main.facts()["scene"]
+        views = self.attempt / "views" / "scene"
+        views.mkdir(parents=True)
+        shown = scene_files(output)
+        for name, data in shown.items():
+            if name == "scene.ply":
+                linked(output, views / name)
+            else:
+                (views / name).write_bytes(data)
+        self.tiles("sheet", *upright(_opened(bundle / OUTPUTS / "sheet.png", 0)))
+        files = {"scene": output, **dict(zip(dict.fromkeys(options.export), made.exports, strict=True))}
+        scores = made.result.records[-1].scores
+        note = f"{facts['gaussians']} Gaussians, {100 * facts['seen'] / facts['gaussians']:.1f} % seen in photographs"
+        if "held_out_psnr" in scores:
+            note += f"; photographs held out: PSNR {scores['held_out_psnr']:.2f} dB, SSIM {scores['held_out_ssim']:.4f}"
+        warnings = (*made.notes, *made.result.warnings, *saved.warnings)
+        return {
+            "note": note, "warnings": [self.words(w) for w in warnings], "regions": [], "viewer": list(shown),
+            "file": str(output.relative_to(self.attempt)), "bundle": str(bundle.relative_to(self.attempt)),
+            "receipt_sha256": saved.receipt_sha256, "signed": saved.signed, "entry": saved.entry,
+            "outputs": {
+                role: {"name": p.name, "bytes": p.stat().st_size, "media_type": media_type(p.name)}
+                for role, p in files.items()
+            },
+        }  # fmt: skip
 
     # -- pictures -----------------------------------------------------------------------------------------------
 
     def picture(self, session: Session, picture: Path) -> dict[str, Any]:
         """Do a job whose result is a picture, or a scene; return what is told of it."""
-        from tratto.core.options import RunOptions, SaveOptions
+        from tratto.core.options import Papers, RunOptions, SaveOptions
+        from tratto.imaging.opening import open_single
 
-        roles = {i.role: i for i in self.offer.task.inputs[1:]}
+        roles = {i.role: i for i in self.offer.inputs[1:]}
         inputs = {r: self.given(v) for r, v in self.request["inputs"].items() if r in roles}
         inputs = {r: (v if isinstance(v, tuple) or not roles[r].repeatable else (v,)) for r, v in inputs.items()}
         every: dict[str, Any] = {role: inputs.get(role) for role in roles}
-        options = self.offer.task.model.of(self.groups["task"], every, lambda path: session.open(path, 0))
+        read = partial(open_single, role="swatch", limits=session.limits)
+        options = self.offer.task.model.of(self.groups["task"], every, read)
         self.offer.task.check(options, every)
         run = RunOptions(out=self.attempt / "out", **self.groups["run"])
+        papers = Papers(**self.groups["papers"])
         kept = {r: v for r, v in inputs.items() if not roles[r].becomes}
-        job = FolderJob((str(picture),), options, run, SaveOptions(**self.groups["writing"]), kept)
+        job = FolderJob((str(picture),), options, run, SaveOptions(**self.groups["writing"]), kept, papers)
         outcome = self.outcome(job, session)
         discard(self.attempt / "classes")
         details = outcome.details
@@ -193,7 +251,27 @@ class _Doing:
             "receipt_sha256": details["receipt_sha256"], "signed": details["signed"], "entry": details["entry"],
         }  # fmt: skip
         told["outputs"], told["regions"] = self.show(outcome.output, bundle)
+        told["observed"] = self.observed(session, bundle)
         return told
+
+    def observed(self, session: Session, bundle: Path) -> dict[str, float | None]:
+        """Return what is watched of a result; of one in so many, as the owner decides, what takes as long as a job."""
+        from tratto.jobs.support import measure_unsupported
+        from tratto.monitor.watched import observe, tier_number
+
+        facts: dict[str, float | None] = {}
+        try:
+            facts = observe(bundle).facts
+            every = self.settings.check_every
+            # by the job's id, which is random: the same job is checked or not, however often it is done
+            if every and int(self.claim.row["id"], 16) % every == 0:
+                facts["tier"] = tier_number(session.replay(bundle).tier)
+                facts["unsupported"] = measure_unsupported(session.job(), bundle)["rate"]
+        except (TrattoError, OSError, ValueError) as e:
+            # of a scene, or without an original: the result is whole, and only less is known of it
+            if isinstance(e, Cancelled):
+                raise
+        return facts
 
     def outcome(self, job: FolderJob, session: Session) -> FileOutcome:
         """Do the job; what it was stopped by comes out as it went in."""
@@ -218,7 +296,7 @@ class _Doing:
 
     def show(self, output: Path, folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """Make tiles of the result and its maps; return facts of the outputs, and the regions."""
-        from tratto.provenance.bundle import CONFIDENCE, EDIT_MAP, MASK, read_bundle, read_map, read_picture
+        from tratto.provenance.bundle import CONFIDENCE, EDIT_MAP, MASK, OUTPUTS, read_bundle, read_map, read_picture
         from tratto.provenance.receipt import main_output, maps_of
         from tratto.server.views import confidence_view, edit_view, mask_view, upright
 
@@ -257,6 +335,9 @@ class _Doing:
         if (folder / MASK).is_file():
             mask = read_map(bundle, MASK, bundle.receipt["inputs"]["picture"]["picture"])
             self.tiles("mask", *mask_view(mask, turn))
+        sheet = next((folder / OUTPUTS).glob("sheet.*"), None)
+        if sheet is not None and "sheet" in bundle.receipt["outputs"]:
+            self.tiles("sheet", *upright(_opened(sheet, 0)))
         width, height = self.pictures["after"]["width"], self.pictures["after"]["height"]
         regions = _regions(bundle.receipt, maps, mask, size, turn) if len(maps) == 2 else []
         return {role: {**facts, "width": width, "height": height}}, regions
@@ -311,10 +392,10 @@ class _Doing:
 
     def keep_mask(self, values: NDArray[np.float32], name: str) -> str:
         """Write a mask as an upload; return its id."""
+        from tratto.core.hashing import hash_file
         from tratto.core.image import ColorMode, Image
         from tratto.imaging import io
         from tratto.imaging.masks import to_samples
-        from tratto.provenance.seal import hash_file
         from tratto.server.views import upright
 
         upload = new_id()
@@ -389,12 +470,6 @@ def _error(outcome: FileOutcome) -> TrattoError:
     return known.get(outcome.exit_code, TrattoError)(outcome.message)
 
 
-_ENDINGS = {
-    ".png": "image/png", ".jpg": "image/jpeg", ".tif": "image/tiff", ".webp": "image/webp", ".bmp": "image/bmp",
-    ".ply": "model/ply",
-}  # fmt: skip
-
-
 def media_type(name: str) -> str:
     """Return the media type of a result by its ending."""
-    return _ENDINGS.get(Path(name).suffix.lower(), "application/octet-stream")
+    return MEDIA_TYPES.get(Path(name).suffix.lower(), "application/octet-stream")

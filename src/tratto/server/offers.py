@@ -10,7 +10,7 @@ import json
 import math
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -22,6 +22,7 @@ from tratto.core.options import (
     SDK,
     BadOptions,
     Entry,
+    Papers,
     RunOptions,
     SaveOptions,
     TaskOptions,
@@ -30,13 +31,16 @@ from tratto.core.options import (
     with_names,
 )
 from tratto.jobs.masking import CLASSES, MASKING
+from tratto.server.child import PACKED
 from tratto.server.problems import Problem
-from tratto.tasks import TASKS, Input, Task
+from tratto.tasks import SCENES, TASKS, Input, Task
 
 Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 ClassName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,30}$")]
 #: Groups of options, as a form shows them, and the models they come from.
-GROUPS: dict[str, Any] = {"writing": SaveOptions, "run": RunOptions}
+GROUPS: dict[str, Any] = {"writing": SaveOptions, "papers": Papers, "run": RunOptions}
+#: What a job takes whose task works on a folder.
+CAPTURE = Input("picture", "ZIP file of photographs with their cameras: COLMAP's or transforms.json.", kind="capture")
 #: From this length on a text is one of words.
 WORDS = 500
 #: Keys that match no pattern are refused; pydantic does so, but does not say it.
@@ -59,24 +63,36 @@ class Offer:
     makes_mask: bool = False
 
     @property
+    def makes_scene(self) -> bool:
+        """Whether its result is a scene, made of a folder."""
+        return self.task.output == "scene"
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What it is given."""
+        return (CAPTURE,) if self.makes_scene else self.task.inputs
+
+    @property
     def models(self) -> dict[str, Any]:
         """The models that its options come from, by group."""
-        return {"task": self.task.model, **({} if self.makes_mask else GROUPS)}
+        groups = {} if self.makes_mask else {"run": RunOptions} if self.makes_scene else GROUPS
+        return {"task": self.task.model, **groups}
 
     @property
     def has_pages(self) -> bool:
         """Whether it says which page of a file it works on."""
-        return not self.makes_mask
+        return not self.makes_mask and not self.makes_scene
 
     def entries(self) -> list[tuple[str, Entry]]:
         """Return its options with their groups, in the order of a form."""
-        return [(group, entry) for group, model in self.models.items() for entry in entries(model, HTTP)]
+        listed = [(group, entry) for group, model in self.models.items() for entry in entries(model, HTTP)]
+        return [(group, e) for group, e in listed if e.name != "page" or self.has_pages or group == "task"]
 
 
 @cache
 def offers() -> dict[str, Offer]:
     """Return everything that can be asked for, by name."""
-    listed = [*(Offer(t) for t in TASKS), *(Offer(t, True) for t in MASKING)]
+    listed = [*(Offer(t) for t in (*TASKS, *SCENES) if not t.local), *(Offer(t, True) for t in MASKING)]
     return {offer.task.name: offer for offer in listed}
 
 
@@ -187,9 +203,9 @@ def request_model(name: str) -> type[BaseModel]:
     fields: Any = {e.name: (_type(e), _field(group, e)) for group, e in offer.entries()}
     options = create_model(f"{title}Options", __config__=_STRICT, **fields)
     roles: Any = {}
-    for i in offer.task.inputs:
+    for i in offer.inputs:
         text = _input_help(i)
-        needed = bool(i.missing) or i == offer.task.inputs[0]
+        needed = bool(i.missing) or i == offer.inputs[0]
         roles[i.role] = (
             (_given(i), Field(..., description=text)) if needed else (_given(i) | None, Field(None, description=text))
         )
@@ -233,10 +249,10 @@ def task_facts(offer: Offer) -> dict[str, Any]:
     inputs = [
         {
             "role": i.role, "help": _input_help(i), "kind": i.kind,
-            "required": bool(i.missing) or i == task.inputs[0], "repeatable": i.repeatable,
+            "required": bool(i.missing) or i == offer.inputs[0], "repeatable": i.repeatable,
             "classes": list(CLASSES) if with_classes(i) else [], "words": list(i.words),
         }
-        for i in task.inputs
+        for i in offer.inputs
     ]  # fmt: skip
     return {
         "name": task.name, "summary": task.summary, "output": task.output, "inputs": inputs,
@@ -262,7 +278,7 @@ def http_words(text: str, offer: Offer) -> str:
     'left alone; force restores it'
     """
     text = "; ".join(part for i, part in enumerate(text.split("; ")) if i == 0 or "=FOLDER" not in part)
-    names = {e.flag: e.name for _, e in offer.entries()} | {f"--{i.role}": i.role for i in offer.task.inputs}
+    names = {e.flag: e.name for _, e in offer.entries()} | {i.flag: i.role for i in offer.inputs}
     return _FLAG.sub(lambda found: names.get(found[0], found[0]), _ELSEWHERE.sub("", text))
 
 
@@ -352,12 +368,13 @@ def check_options(offer: Offer, options: Mapping[str, Any], inputs: Mapping[str,
     from tratto.core.errors import TrattoError
 
     groups = split(offer, options)
-    roles: dict[str, Any] = {i.role: inputs.get(i.role) for i in offer.task.inputs[1:]}
+    roles: dict[str, Any] = {i.role: inputs.get(i.role) for i in offer.inputs[1:]}
     try:
         made = offer.task.model.of(groups["task"], roles, _grey)
         offer.task.check(made, roles)
-        if not offer.makes_mask:
+        if "writing" in groups:
             SaveOptions(**groups["writing"])
+            Papers(**groups["papers"])
     except BadOptions as e:
         words = "; ".join(with_names(p) for p in e.problems)
         raise Problem(409, "BadOptions", http_words(words, offer)[:1000], _first_named(e.problems, offer)) from e
@@ -368,7 +385,7 @@ def check_options(offer: Offer, options: Mapping[str, Any], inputs: Mapping[str,
 
 def _first_named(problems: tuple[str, ...], offer: Offer) -> str | None:
     """Return the first option or input that problems name, as a request calls it."""
-    options, roles = {e.name for _, e in offer.entries()}, {i.role for i in offer.task.inputs}
+    options, roles = {e.name for _, e in offer.entries()}, {i.role for i in offer.inputs}
     for _, name, _, _ in string.Formatter().parse("; ".join(problems)):
         if name in options or name in roles:
             return f"{'options' if name in options else 'inputs'}.{name}"
@@ -387,6 +404,28 @@ def check_page(offer: Offer, options: Mapping[str, Any], pages: int) -> None:
     if offer.has_pages and (pages > 1 if page is None else page >= pages):
         holds = f"the file holds {pages} pages or frames" if pages > 1 else "the file holds one page"
         raise Problem(409, "OptionError", f"{holds}; say in page which one, from 0 to {pages - 1}", "options.page")
+
+
+def check_kinds(offer: Offer, formats: Mapping[str, Iterable[str]]) -> None:
+    """Refuse a ZIP file of photographs where a picture belongs, and the other way round.
+
+    Parameters
+    ----------
+    offer : Offer
+    formats : mapping
+        Of the uploads that are given, by role.
+
+    Raises
+    ------
+    Problem
+        409.
+    """
+    for item in offer.inputs:
+        wants = item.kind == CAPTURE.kind
+        if any(wants != (found == PACKED) for found in formats.get(item.role, ())):
+            what = "a ZIP file of photographs with their cameras"
+            text = f"must be {what}, and this is a picture" if wants else f"must be a picture, and this is {what}"
+            raise Problem(409, "InputError", f"{item.role} {text}", f"inputs.{item.role}")
 
 
 def _grey(given: Any) -> Any:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tratto.core.errors import OptionError, TrattoError
+from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto.core.files import write_text
 from tratto.server.access import Access
 from tratto.server.database import Database
@@ -39,10 +39,13 @@ class Workers:
     ----------
     settings : Settings
     store : Store
+    temporary : Path or None
+        Where their files lie meanwhile; None: where those of the server do.
     """
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, temporary: Path | None = None) -> None:
         self.settings, self.store = settings, store
+        self.temporary = temporary or settings.temporary
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._begun: dict[str, float] = {}
         self._stop = threading.Event()
@@ -90,7 +93,7 @@ class Workers:
             [sys.executable, "-c", "from tratto.server.worker import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            env=quiet(self.settings),
+            env={**quiet(self.settings), "TMPDIR": str(self.temporary.resolve())},
         )
         if process.stdin is not None:
             asked = {"name": name, "settings": self.settings.model_dump(mode="json")}
@@ -116,6 +119,9 @@ def sweep(settings: Settings, store: Store) -> None:
         for folder in parent.iterdir():
             if folder.name not in known:
                 discard(folder)
+    for folder in settings.folder.glob("tmp-*"):  # of workers that others start: theirs as long as they live
+        if time.time() - folder.stat().st_mtime > 7 * 86400:
+            discard(folder)
     for folder in settings.temporary.iterdir():
         if folder.is_dir():
             discard(folder)
@@ -164,6 +170,48 @@ def held(folder: Path) -> Iterator[None]:
         yield
 
 
+def work(folder: Path, workers: int, device: str, ready: Callable[[str], None]) -> None:
+    """Do jobs of a server's queue beside its own workers, until the process is told to stop.
+
+    Several such processes, and the server, may end and begin as they like: a job whose worker is gone is begun anew.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the server's data, on a disk of this machine: SQLite needs its locks.
+    workers : int
+    device : str
+        Where networks run; empty: as the server does it.
+    ready : callable
+        Called with what is done when work begins.
+
+    Raises
+    ------
+    InputError
+        If no server was ever started with this folder.
+    """
+    try:
+        kept = json.loads((folder / "settings.json").read_bytes())
+        settings = Settings.model_validate({**kept, "folder": folder.resolve(), "workers": workers})
+    except (OSError, ValueError) as e:
+        raise InputError(f"{folder} is no folder of a server: {e}; start one first: tratto serve --data") from e
+    if device:
+        settings = settings.model_copy(update={"device": device})
+    # beside that of the server, which clears its own away when it ends
+    made = Workers(settings, Store(Database(settings.database)), settings.folder / f"tmp-{secrets.token_hex(4)}")
+    made.temporary.mkdir(mode=0o700)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ready(f"{workers} {'worker does' if workers == 1 else 'workers do'} the jobs of {settings.folder}")
+    made.start()
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        pass  # that is how it is stopped
+    finally:
+        made.stop()
+        shutil.rmtree(made.temporary, ignore_errors=True)
+
+
 def port_of(folder: Path) -> int | None:
     """Return the port of the server that uses a data folder; None: none runs."""
     try:
@@ -209,6 +257,7 @@ def _serve(settings: Settings, bound: socket.socket, ready: Callable[[str], None
 
     settings = settings.model_copy(update={"port": bound.getsockname()[1], "folder": settings.folder.resolve()})
     write_text(settings.folder / PORT, str(settings.port))
+    write_text(settings.kept, settings.model_dump_json())
     store = Store(Database(settings.database))
     sweep(settings, store)
     if settings.ledger is not None:

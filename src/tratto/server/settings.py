@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tratto.core.errors import MissingExtra, OptionError, OutputError, UnavailableError
 
 #: What may be sent, unless the owner says otherwise.
-FORMATS = ("png", "jpeg", "tiff", "webp", "bmp")
+FORMATS = ("png", "jpeg", "tiff", "webp", "bmp", "zip")
 _AGES = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _SIZES = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 
@@ -47,6 +47,8 @@ class Settings(BaseModel):
         Records each result.
     output_pixels, minutes : int, float
         Largest result and longest estimated time of a job.
+    check_every : int
+        Of one result in so many, how well a replay agrees and what its source does not support is measured; 0: of none.
 
     Examples
     --------
@@ -76,11 +78,22 @@ class Settings(BaseModel):
     ledger: Path | None = None
     output_pixels: int = 400_000_000
     minutes: float = 60.0
+    check_every: int = Field(0, ge=0)
 
     @property
     def database(self) -> Path:
         """The file of the store."""
         return self.folder / "tratto.db"
+
+    @property
+    def reference(self) -> Path:
+        """What results are compared with; see :class:`tratto.monitor.summary.Reference`."""
+        return self.folder / "reference.json"
+
+    @property
+    def kept(self) -> Path:
+        """What workers that others start need to know of these settings; it holds no secret."""
+        return self.folder / "settings.json"
 
     @property
     def temporary(self) -> Path:
@@ -164,5 +177,5 @@ def need_extra() -> None:
 
     if os.name != "posix":
         raise UnavailableError("the server needs Linux or macOS: it bounds what the processes that decode may take")
-    if any(find_spec(name) is None for name in ("fastapi", "uvicorn", "python_multipart")):
+    if any(find_spec(name) is None for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client")):
         raise MissingExtra("the server", "server")

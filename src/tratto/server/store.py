@@ -21,6 +21,8 @@ from tratto.server.database import Database
 LEASE = 20.0
 #: How often a job may lose its worker before it counts as what kills it.
 MOST_ATTEMPTS = 5
+#: Seconds for which it is known what was observed of jobs, and most of these that are looked at together.
+OBSERVED_FOR, MOST_OBSERVED = 400 * 86400.0, 200_000
 #: States in which nothing more happens by itself.
 FINAL = ("done", "failed", "cancelled")
 STATES = ("queued", "running", "paused", *FINAL)
@@ -269,8 +271,12 @@ class Store:
     def finish(
         self, token: str, state: str, result: Mapping[str, Any] | None, error: Mapping[str, Any] | None, size: int,
         uploads: Mapping[str, tuple[Mapping[str, Any], int]], keep: float,
+        observed: Mapping[str, float | None] | None = None,
     ) -> bool:  # fmt: skip
-        """Make the end of a job known, with the uploads it made (id to facts and bytes); False: it is another's now."""
+        """Make the end of a job known, with the uploads it made (id to facts and bytes); False: it is another's now.
+
+        ``observed`` is what is watched of its result; it stays when the job has expired, and names nobody.
+        """
         now = time.time()
         with self.database.writing() as c:
             row = c.execute("SELECT * FROM jobs WHERE token=?", (token,)).fetchone()
@@ -284,12 +290,36 @@ class Store:
                 result=None if result is None else json.dumps(result),
                 error=None if error is None else json.dumps(error),
             )  # fmt: skip
+            if state in ("done", "failed"):
+                begun = row["started"] or now
+                c.execute(
+                    "INSERT INTO observations (at, task, state, waited, seconds, facts) VALUES (?,?,?,?,?,?)",
+                    (now, row["task"], state, begun - row["created"], now - begun, json.dumps(observed or {})),
+                )
             return True
 
     def orphan(self, worker: str) -> None:
         """Let the leases of a worker run out that is known to be dead."""
         with self.database.writing() as c:
             c.execute("UPDATE jobs SET lease=0 WHERE worker=? AND lease IS NOT NULL", (worker,))
+
+    # -- what is watched ----------------------------------------------------------------------------------------
+
+    def observed(self, after: int = 0, since: float = 0.0, limit: int = MOST_OBSERVED) -> list[sqlite3.Row]:
+        """Return what is known of jobs that ended, in that order; at most so many."""
+        return self.database.rows(
+            "SELECT * FROM observations WHERE seq>? AND at>=? ORDER BY seq LIMIT ?", after, since, limit
+        )
+
+    def queue(self) -> dict[str, Any]:
+        """Return how many jobs are in each state that is not final, and since when the first of them waits."""
+        rows = self.database.rows(
+            "SELECT state, count(*) AS n, min(created) AS first FROM jobs WHERE state IN ('queued','running','paused')"
+            " GROUP BY state"
+        )
+        counts = dict.fromkeys(("queued", "running", "paused"), 0) | {r["state"]: r["n"] for r in rows}
+        first = next((r["first"] for r in rows if r["state"] == "queued"), None)
+        return {**counts, "oldest_seconds": 0.0 if first is None else max(0.0, time.time() - first)}
 
     # -- events -------------------------------------------------------------------------------------------------
 
@@ -336,6 +366,7 @@ class Store:
             for table in ("links", "sessions"):
                 c.execute(f"DELETE FROM {table} WHERE expires<?", (now,))
             c.execute("DELETE FROM events WHERE kind='gone' AND at<?", (now - 86400,))
+            c.execute("DELETE FROM observations WHERE at<?", (now - OBSERVED_FOR,))
         return uploads, [row["id"] for row in jobs]
 
     def known(self) -> tuple[set[str], set[str]]:

@@ -201,8 +201,10 @@ class Worker:
         result: dict[str, Any] | None = None
         error: dict[str, Any] | None = None
         made: dict[str, tuple[dict[str, Any], int]] = {}
+        observed: dict[str, float | None] | None = None
         try:
             result, size, made = self.do(claim, self.settings)
+            observed = result.pop("observed", None)
             state = "done"
         except GivenBack:
             store.give_back(claim.token)
@@ -234,7 +236,7 @@ class Worker:
         try:
             # a job that was deleted, or given to another, is not finished by us, and its files go
             if (state == "done" or state == "cancelled" or error) and not store.finish(
-                claim.token, state, result, error, size, made, keep
+                claim.token, state, result, error, size, made, keep, observed
             ):
                 folder = self.settings.job(claim.row["id"])
                 discard(folder / claim.token if store.exists(claim.row["id"]) else folder)

@@ -109,6 +109,9 @@ class Inpaint(BaseStep):
             return self
         hole = hole_of(canvas, "inpaint")
         _check_something_is_known(hole)
+        if self.method in (LARGE, SCAN):
+            # what copies texture fills a deep part in one go: squares would leave a seam where they meet
+            return replace(self, regions=[{**part.to_json(), "by": self.method} for part in find_parts(hole)])
         if self.method != "auto":
             return replace(self, regions=[])
         regions: list[dict[str, Any]] = []
@@ -141,9 +144,10 @@ class Inpaint(BaseStep):
         name = self.fine or self.method
         fine: Inpainter = services.open(Use("in-painter", name))
         context = fine.info.context or 2 * CELL
-        parts = find_parts(hole) if self.method == "auto" else []
-        deep = [part for part in parts if part.depth > DEEP]
-        who = LARGE if hole.size <= SCAN_PIXELS else SCAN
+        copying = self.method in (LARGE, SCAN)
+        parts = find_parts(hole) if self.method == "auto" or copying else []
+        deep = [part for part in parts if copying or part.depth > DEEP]
+        who = self.method if copying else LARGE if hole.size <= SCAN_PIXELS else SCAN
         total = 0.0
         for part in deep:
             y0, y1, x0, x1 = _around(np.asarray(part.box), hole.shape, who == SCAN)

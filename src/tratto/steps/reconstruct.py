@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tratto.core.artifact import Scene
 from tratto.core.canvas import Canvas
-from tratto.core.capability import DescriberInfo, Rasterizer, Use
+from tratto.core.capability import DescriberInfo, Enhancer, Rasterizer, Use
 from tratto.core.errors import OptionError
 from tratto.core.image import Image
 from tratto.core.recipe import Recipe, step_params
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Days after which the state of a run that was stopped is thrown away.
 KEPT_DAYS = 14
+#: Change of a rendering by a model at which it is trusted by 1 / e.
+TRUST = 0.35
 #: Pictures of the strip that shows the scene, and their side in pixels.
 STRIP, STRIP_SIDE = 8, 160
 
@@ -62,6 +64,8 @@ class Reconstruct(BaseStep):
         Parameters of :class:`tratto.scene.refine.Refinement`.
     provider : str
         Of rasterizers.
+    enhancer : dict or None
+        ``provider`` and ``params`` of who enhances renderings; None: ``restore``.
     """
 
     cameras: list[dict[str, Any]] = field(default_factory=list)
@@ -77,6 +81,7 @@ class Reconstruct(BaseStep):
     refine: int = 0
     gates: dict[str, Any] | None = None
     provider: str = "auto"
+    enhancer: dict[str, Any] | None = None
     name: ClassVar[str] = "reconstruct"
     #: It shows what lies between and behind the photographs.
     invents: ClassVar[bool] = True
@@ -94,13 +99,19 @@ class Reconstruct(BaseStep):
 
     @property
     def uses(self) -> tuple[Use[Any], ...]:
-        """Whoever renders."""
+        """Whoever renders, and a model that enhances what is rendered, if one is to."""
         use: Use[Rasterizer] = Use("rasterizer", provider=self.provider)
-        return (use,)
+        if self.enhancer is None:
+            return (use,)
+        other: Use[Enhancer] = Use("enhancer", self.enhancer["provider"], self.enhancer["params"])
+        return (use, other)
 
     def named(self, uses: tuple[Use[Any], ...]) -> Reconstruct:
-        """Return the step with its rasterizer named."""
-        return replace(self, provider=uses[0].provider)
+        """Return the step with its rasterizer named, and the enhancer's parameters settled."""
+        named = replace(self, provider=uses[0].provider)
+        if len(uses) == 1:
+            return named
+        return replace(named, enhancer={"provider": uses[1].provider, "params": dict(uses[1].params)})
 
     def resolve(self, canvas: Canvas, services: Services) -> Reconstruct:
         """Return the step with what the photographs decide: where it begins."""
@@ -115,14 +126,14 @@ class Reconstruct(BaseStep):
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Fit the scene, measure it on the photographs held out, and lay a strip of it."""
-        from tratto.scene.optimize import Default, Mcmc, Settings, compare_views, reconstruct
+        from tratto.scene.optimize import QUICK, Default, Mcmc, Settings, compare_views, reconstruct
 
         draws: Rasterizer = services.open(self.uses[0])
         views = {c["role"]: view_of(_picture(canvas, c["role"]), c, self.side) for c in self.cameras}
         shown = [v for role, v in views.items() if role not in self.held_out]
         kept = [v for role, v in views.items() if role in self.held_out]
         strategy: Any = {"mcmc": Mcmc(most=self.most), "default": Default(most=self.most), "none": None}[self.strategy]
-        settings = Settings(self.steps, services.seed, degree=self.degree, strategy=strategy)
+        settings = Settings(self.steps, services.seed, degree=self.degree, strategy=strategy, rates=QUICK)
         before = time.perf_counter()
         start = self._start(shown, services.seed)
         place = state_place(start, settings, shown)
@@ -149,7 +160,8 @@ class Reconstruct(BaseStep):
             precision=info.precision,
             library=info.library,
             seed=services.seed,
-            generative=invented > 0,
+            generative=invented > 0 or self.enhancer is not None,
+            models=() if self.enhancer is None else services.open(self.uses[1]).info.models,
             scores={k: round(v, 4) for k, v in scores.items()},
             notes=tuple(notes),
             observed={"fitting_seconds": round(time.perf_counter() - before, 2)},
@@ -176,13 +188,16 @@ class Reconstruct(BaseStep):
         draws: Rasterizer,
     ) -> tuple[Scene, dict[str, float]]:
         """Run MVCRM with restore as the enhancer."""
-        from tratto.scene.optimize import mark_seen
+        from tratto.scene.optimize import Rates, mark_seen
         from tratto.scene.refine import Refinement, refine
 
         changed: list[float] = []
-        enhance = enhancer(services, changed)
+        enhance: Any = enhancer(services, changed)
         how = Refinement(**{"rounds": self.refine, **(self.gates or {})})
         cameras = [v.camera for v in views]
+        settings = replace(settings, rates=Rates())
+        if self.enhancer is not None:
+            enhance = _modelled(services.open(self.uses[1]), scene, views, services.seed, draws, changed)
         scene = mark_seen(refine(scene, cameras, enhance, settings, how, services.progress), views, draws=draws)
         return scene, {"enhanced_change": float(np.mean(changed))}
 
@@ -200,6 +215,29 @@ def enhancer(services: Services, changed: list[float]) -> Callable[[NDArray[np.f
         fresh = Canvas(image, image, inspection=inspect_image(image))
         after, _ = services.run(recipe, fresh)
         out: NDArray[np.float32] = np.asarray(after.image.pixels).astype(np.float32) / np.float32(255)
+        changed.append(float(np.abs(out - picture).mean()))
+        return out
+
+    return enhance
+
+
+def _modelled(
+    model: Enhancer, scene: Scene, views: Sequence[View], seed: int, draws: Rasterizer, changed: list[float]
+) -> Any:
+    """Return a model as an enhancer of renderings, by the depth that is rendered; where nothing is, nothing changes."""
+    from tratto.core.image import Depth
+    from tratto.providers.enhancer import blended
+    from tratto.scene.rasterize import USUAL
+    from tratto.steps.diffuse import near_is_one
+
+    def enhance(picture: NDArray[np.float32], number: int) -> NDArray[np.float32]:
+        seen = draws.render(scene, views[number].camera, (0.0, 0.0, 0.0), USUAL)
+        there = seen.alpha > 0.05
+        depth = np.where(there, seen.depth / np.maximum(seen.alpha, 0.05), np.nan).astype(np.float32)
+        far = float(np.nanmax(depth)) if there.any() else 1.0
+        near = near_is_one(Depth(np.where(there, depth, far).astype(np.float32), "metre", "smaller"))
+        made = model.enhance(picture, near, 0.5, seed)
+        out = blended(picture, made, np.clip(seen.alpha, 0, 1), TRUST)
         changed.append(float(np.abs(out - picture).mean()))
         return out
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -12,24 +14,35 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto._version import __version__
 from tratto.core.canvas import Canvas
-from tratto.core.capability import FaceBox, FaceIdentity, FaceLandmarker, FaceMesh, FaceSwapper, Use
+from tratto.core.capability import (
+    NEUTRAL,
+    FaceBox,
+    FaceJudge,
+    FaceLandmarker,
+    FaceMesh,
+    FaceRefiner,
+    FaceSwapper,
+    FaceTrial,
+    Score,
+    Use,
+)
 from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Image
 from tratto.core.recipe import step_params
 from tratto.core.services import Services
 from tratto.core.step import BaseStep, StepRecord
 from tratto.faces import mesh
-from tratto.faces.judge import JUDGES, NEUTRAL, Consistency, Realism, Score, identity_score, potential
+from tratto.faces.judge import JUDGES, potential
 from tratto.faces.label import draw_label
 from tratto.faces.place import Place, place_of, upright
 from tratto.faces.search import Plan, search
 from tratto.faces.swap import Look, Painter, Target, lay
+from tratto.providers.catalogue import row_of
 
 Float = NDArray[np.float32]
 
-#: Width of a face, in pixels, at which candidates are made and judged; the winner is made at the picture's own size.
-SEARCHED = 224.0
 #: Width of one picture on the contact sheet.
 THUMB = 224
 #: One-sigma error stated of a face that was put in: nothing in the scene supports it.
@@ -38,10 +51,16 @@ ERROR = 0.25
 FARTHEST = 50.0
 #: Share of the character's face that may be hidden without a warning.
 HIDDEN = 0.3
+#: By how much the result must be nearer to the character than to the scene's person, or it is warned of.
+LIKER = 0.05
+#: Distance up to which two faces are alike enough, whoever else is.
+ALIKE = 0.4
 #: Most looks drawn all over, most of those that are refined, and most drawn near each.
 MOST = (48, 8, 16)
 #: How the judges are weighed.
 WEIGHTS = {"consistency": 1.0, "realism": 4.0, "identity": 1.5}
+#: Who judges unless somebody else is named: on this machine, without a network of others.
+EMBEDDED = {"identity": "likeness", "realism": "skin", "consistency": "seam"}
 SYNTHETIC = "this picture shows a synthetic face: it was put in by calculation and was never in front of the camera"
 
 
@@ -53,8 +72,12 @@ class Reface(BaseStep):
     ----------
     consent : str
         Who states that the persons shown consent; without it nothing is done.
-    engine : str
-        A face engine of the catalogue.
+    engine, params : str, dict
+        A face engine of the catalogue, and what it takes.
+    judges, judging : dict
+        By respect, a judge of the catalogue; and by judge, what it takes.
+    refiner, refining : str, dict
+        A refiner of the catalogue, and what it takes; empty: none.
     faces : dict
         Of the scene (``picture``) and each character, by role: its box (4 numbers), score and eyes (4), upright. Empty
         for a scene in which none was found: the face is laid in the mask.
@@ -62,6 +85,8 @@ class Reface(BaseStep):
         See :class:`tratto.faces.search.Plan`.
     weights : dict
         Of the judges, by name.
+    draft : int
+        Width of a face, in pixels, at which candidates are made and judged; the winner is made at the picture's size.
     label : list of 4 int
         Box x, y, width, height, upright, of a visible label; empty: none.
     candidates : list of dict or None
@@ -72,11 +97,17 @@ class Reface(BaseStep):
 
     consent: str = ""
     engine: str = "warp"
+    params: dict[str, Any] = field(default_factory=dict)
+    judges: dict[str, str] = field(default_factory=lambda: dict(EMBEDDED))
+    judging: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refiner: str = ""
+    refining: dict[str, Any] = field(default_factory=dict)
     faces: dict[str, list[float]] = field(default_factory=dict)
     k_global: int = 8
     m_global: int = 3
     k_local: int = 4
     weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
+    draft: int = 224
     label: list[int] = field(default_factory=list)
     candidates: list[dict[str, Any]] | None = None
     winner: int = 0
@@ -89,6 +120,8 @@ class Reface(BaseStep):
     def __post_init__(self) -> None:
         if sorted(self.weights) != sorted(JUDGES):
             raise OptionError(f"reface weighs {', '.join(JUDGES)}; got {', '.join(self.weights) or 'nothing'}")
+        if sorted(self.judges) != sorted(JUDGES):
+            raise OptionError(f"reface needs a judge of each of {', '.join(JUDGES)}; got {', '.join(self.judges)}")
         if any(not 0 <= k <= most for k, most in zip(self._counts(), MOST, strict=True)):
             raise OptionError(
                 f"reface tries up to {MOST[0]} looks all over and up to {MOST[2]} near each of {MOST[1]}, got "
@@ -104,8 +137,21 @@ class Reface(BaseStep):
 
     @property
     def uses(self) -> tuple[Use[Any], ...]:
-        """The engine, then who finds points and tells faces apart."""
-        return (Use("face-swap", self.engine), Use("landmarks"), Use("identity"))
+        """The engine, who finds points, and the judges: of a resolved step those on this machine, who are not asked."""
+        judges: list[Use[Any]] = [Use("face-judge", name, self.judging.get(name, {})) for name in self._judging()]
+        if self.candidates is not None:
+            judges = [use for use in judges if not row_of(use).sends]
+        refiners: list[Use[Any]] = [Use("face-refiner", self.refiner, self.refining)] if self.refiner else []
+        return (Use("face-swap", self.engine, self.params), Use("landmarks"), *judges, *refiners)
+
+    def _judging(self) -> list[str]:
+        return [self.judges[name] for name in JUDGES]
+
+    def named(self, uses: tuple[Use[Any], ...]) -> Reface:
+        """Keep what the engine and the judges take, as settled: a hash instead of a path."""
+        judging = {u.provider: dict(u.params) for u in uses if u.capability == "face-judge" and u.params}
+        refining = next((dict(u.params) for u in uses if u.capability == "face-refiner"), self.refining)
+        return replace(self, params=dict(uses[0].params), judging={**self.judging, **judging}, refining=refining)
 
     def resolve(self, canvas: Canvas, services: Services) -> Reface:
         """Search, and fix the winner, so that a replay makes it again whatever its judges would say there."""
@@ -129,20 +175,34 @@ class Reface(BaseStep):
         if image is not canvas.image:
             work, pictures, seconds = _Work(self, canvas, services), [], []
         if not pictures:
-            pictures = [work.small.laid_on(Look.of(c["look"])) for c in self.candidates]
+            pictures = [work.made(work.small, Look.of(c["look"]))[0] for c in self.candidates]
         look = Look.of(self.candidates[self.winner]["look"])
         out, alpha = work.finished(look, self.label)
         sheet = Image(_sheet(pictures, self.candidates, self.winner), ColorMode.RGB)
         sigma: NDArray[np.uint16] = services.scratch(alpha.shape, np.uint16)  # type: ignore[assignment]
         sigma[:] = np.rint(alpha * np.float32(ERROR * 65535)).astype(np.uint16)
         notes = [SYNTHETIC, *work.notes]
+        notes += [
+            f"{j.scores} was judged by {j.info.provider}, {j.info.library}"
+            for j in work.judges
+            if j.info.provider not in EMBEDDED.values()
+        ]
         missing = sorted({n for c in self.candidates for n, s in c["scores"].items() if s is None})
-        if missing:
+        for name in missing:
+            lost = [c for c in self.candidates if c["scores"][name] is None]
+            why = next((c["missing"][name] for c in lost if c.get("missing", {}).get(name)), "the judge could not say")
             notes.append(
-                f"could not be judged everywhere: {', '.join(missing)}; the neutral {NEUTRAL} stands for what is "
-                "missing"
+                f"{name} is missing for {len(lost)} of {len(self.candidates)} candidates ({why}); the neutral "
+                f"{NEUTRAL} stands for it"
             )
         best = self.candidates[self.winner]
+        seen = best["numbers"]
+        if "away" in seen and seen["away"] - seen["distance"] < LIKER and seen["distance"] > ALIKE:
+            notes.append(
+                f"the likeness was not reached: the result is {seen['distance']:.2f} from the character and "
+                f"{seen['away']:.2f} from the person who was there; glasses, hair and light of the scene keep it so. "
+                "Take another picture of the character, or another scene"
+            )
         scores = {n: float(s) for n, s in best["scores"].items() if s is not None}
         record = StepRecord(
             step=self.name,
@@ -173,11 +233,14 @@ class _Work:
             raise OptionError(
                 "reface needs a mask of where the face may change, and comes before anything that enlarges"
             )
-        engine, landmarks, identity = (services.open(u) for u in step.uses)
+        engine, landmarks, *others = (services.open(u) for u in step.uses)
+        self.refiner: FaceRefiner | None = others.pop() if step.refiner else None
         self.engine: FaceSwapper = engine
         self._landmarks: FaceLandmarker = landmarks
-        self._identity: FaceIdentity = identity
-        self.infos = [engine.info, landmarks.info, identity.info]
+        self.judges: list[FaceJudge] = others
+        self.infos = [engine.info, landmarks.info, *(j.info for j in others)]
+        self.infos += [] if self.refiner is None else [self.refiner.info]
+        self._made: dict[str, Float] = {}
         self.notes: list[str] = []
         scene = upright(canvas.image)
         self._may = np.asarray(oriented(mask.values, canvas.image.meta.orientation) > 0.5)
@@ -194,13 +257,14 @@ class _Work:
         self.full = full
         if full.hidden > HIDDEN:
             self.notes.append(
-                f"hair or something else hides {100 * full.hidden:.0f} % of the character's face, where the scene's "
-                "own stays; a picture with a free face would look better"
+                f"hair or something else hides {100 * full.hidden:.0f} % of the character's face, and skin was "
+                "continued there; a picture with a free face would look better"
             )
-        small = target if target.side <= SEARCHED else target.smaller(SEARCHED / target.side)
+        # what a diffusion model paints depends on the size, so that it is judged as it will be
+        alike = target.side <= step.draft or self.refiner is not None
+        small = target if alike else target.smaller(step.draft / target.side)
         self.small = full if small is target else Painter(small, lay(picture, points_of, small), engine, services.seed)
-        vectors = [self._identity.embed(p, m) for p, m in characters]
-        self._whose: Float = np.mean(vectors, axis=0, dtype=np.float32)
+        self._trials = characters
 
     def _characters(self) -> list[tuple[Float, FaceMesh]]:
         """Return the pictures of the character and the points of the face in each."""
@@ -264,28 +328,25 @@ class _Work:
     def search(self) -> tuple[list[dict[str, Any]], list[float], list[Float]]:
         """Try all looks; return what is known of each, the seconds each took, and each picture."""
         target = self.small.target
-        realism, consistency = Realism(target), Consistency(target)
-        box = _box_of(target.points)
+        trial = FaceTrial(target.picture, target.points, target.may, bool(self.step.faces.get("picture")), self._trials)
+        judges = {judge.scores: judge.about(trial) for judge in self.judges}
+        journal = self.services.journal(self._key())
 
         def evaluate(look: Look) -> _Tried:
             start = time.perf_counter()
-            face, alpha = self.small.paint(look)
-            picture = target.picture + alpha[..., None] * (face - target.picture)
-            seen = self._landmarks.find(picture, box)
-            distance = None
-            if seen.presence >= 0.5:
-                vector = self._identity.embed(picture, seen)
-                distance = float(np.linalg.norm(vector.astype(np.float64) - self._whose))
-            scores = {
-                "identity": identity_score(distance),
-                "realism": realism.score(picture, alpha),
-                "consistency": consistency.score(picture, alpha),
-            }
+            name = json.dumps(look.to_json())
+            if name in journal.known:  # of a run that was killed
+                return _Tried.known(journal.known[name], self.made(self.small, look)[0])
+            picture, alpha = self.made(self.small, look)
+            scores = {name: judges[name](picture, alpha) for name in JUDGES}
             value = round(potential(scores, self.step.weights), 4)
-            return _Tried(value, scores, picture, round(time.perf_counter() - start, 3))
+            found = _Tried(value, scores, picture, round(time.perf_counter() - start, 3))
+            journal.add(name, found.to_json())
+            return found
 
         step = self.step
-        plan = Plan(step.k_global, step.m_global, step.k_local, self.services.seed)
+        share = 0.0 if self.refiner is None else self.refiner.strength
+        plan = Plan(step.k_global, step.m_global, step.k_local, self.services.seed, share)
         tried: list[dict[str, Any]] = []
         seconds: list[float] = []
         pictures: list[Float] = []
@@ -302,6 +363,7 @@ class _Work:
                         "scores": {n: result.scores[n].value for n in JUDGES},
                         "numbers": {k: v for n in JUDGES for k, v in result.scores[n].numbers.items()},
                         "potential": result.potential,
+                        "missing": {n: s.why for n, s in result.scores.items() if s.missing},
                     }
                 )
                 seconds.append(result.seconds)
@@ -309,13 +371,45 @@ class _Work:
                 self.services.progress(step.name, made.number + 1, plan.count)
         finally:
             pool.shutdown(cancel_futures=True)  # a job that was cancelled tries no more
+        journal.finish()
         return tried, seconds, pictures
+
+    def _key(self) -> str:
+        """Return a digest of all that decides what a candidate scores."""
+        pictures = [self.canvas.image, *self.canvas.inputs.values()]
+        facts = [__version__, step_params(replace(self.step, candidates=None)), self.services.seed]
+        facts += [[i.provider, i.library, *(m.sha256 for m in i.models)] for i in self.infos]
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for samples in (*(p.pixels for p in pictures), self._may):
+            digest.update(f"{samples.shape} {samples.dtype}".encode())
+            digest.update(np.ascontiguousarray(samples).data)
+        return digest.hexdigest()
+
+    def made(self, painter: Painter, look: Look) -> tuple[Float, Float]:
+        """Return the target with a face on it, refined as often as the look says, and how much of each pixel is new."""
+        face, alpha = painter.paint(replace(look, draws=()))
+        before = painter.target.picture
+        picture = np.asarray(before + alpha[..., None] * (face - before), np.float32)
+        if self.refiner is None:
+            return picture, alpha
+        known = ""
+        for number, (seed, share) in enumerate(look.draws, 1):
+            known = json.dumps(replace(look, draws=look.draws[:number]).to_json())
+            if known not in self._made:
+                self._made[known] = self.refiner.refine(picture, alpha, share, seed)
+            picture = self._made[known]
+        # the edge stays as soft as it was
+        return (
+            np.asarray(before + alpha[..., None] * (picture - before), np.float32) if look.draws else picture
+        ), alpha
 
     def finished(self, look: Look, label: Sequence[int]) -> tuple[NDArray[Any], Float]:
         """Return the samples of the whole picture, and how much of each pixel is new, both as stored."""
         from tratto.imaging.io import unoriented
 
-        face, alpha = self.full.paint(look)
+        face, alpha = self.made(self.full, look)
+        if not look.draws:
+            face = self.full.paint(look)[0]
         image, place = self.canvas.image, self.place
         shape = (image.height, image.width) if image.meta.orientation < 5 else (image.width, image.height)
         whole = np.zeros(shape, np.float32)
@@ -339,6 +433,17 @@ class _Tried:
     scores: Mapping[str, Score]
     picture: Float
     seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the picture."""
+        scores = {n: [s.value, dict(s.numbers), s.why] for n, s in self.scores.items()}
+        return {"potential": self.potential, "scores": scores, "seconds": self.seconds}
+
+    @classmethod
+    def known(cls, facts: Mapping[str, Any], picture: Float) -> _Tried:
+        """Return what was kept of a candidate."""
+        scores = {n: Score(value, numbers, why) for n, (value, numbers, why) in facts["scores"].items()}
+        return cls(facts["potential"], scores, picture, facts["seconds"])
 
 
 def _blended(image: Image, values: Float, alpha: Float) -> NDArray[Any]:
@@ -367,13 +472,6 @@ def _box(numbers: Sequence[float]) -> FaceBox:
         raise OptionError(f"a face is nine numbers, box, score and eyes; got {len(numbers)}")
     x0, y0, x1, y1, score, ax, ay, bx, by = (float(v) for v in numbers)
     return FaceBox((x0, y0, x1, y1), score, ((ax, ay), (bx, by)))
-
-
-def _box_of(points: NDArray[np.float64]) -> FaceBox:
-    """Return the box of a face of which the points are known."""
-    low, high = points[:, :2].min(0).tolist(), points[:, :2].max(0).tolist()
-    one, other = (tuple(points[list(i), :2].mean(0).tolist()) for i in (mesh.LEFT_EYE, mesh.RIGHT_EYE))
-    return FaceBox((low[0], low[1], high[0], high[1]), 1.0, ((one[0], one[1]), (other[0], other[1])))
 
 
 def _ordinal(number: int) -> str:

@@ -18,7 +18,7 @@ from tratto.core.step import BaseStep, StepRecord
 from tratto.imaging.color import delta_e_2000, linear_to_srgb, profile_is_used, srgb_to_lab, srgb_to_linear, view_wide
 from tratto.imaging.matting import coverage
 from tratto.imaging.paint import HUE_CHROMA, circular_difference
-from tratto.imaging.repaint import MATCHES, PATTERNS, Fit, Match, Painter, Wish, look_at_wall
+from tratto.imaging.repaint import MATCHES, PATTERNS, Fit, Match, Painter, RepaintTarget, look_at_wall
 from tratto.imaging.scratch import release
 from tratto.imaging.shading import largest
 from tratto.imaging.texture import Tile, homography, sample_of
@@ -46,7 +46,7 @@ class Repaint(BaseStep):
     repeat : list of 2 floats
         How many tiles go across and down that rectangle (or the picture).
     match : str
-        ``seen`` or ``paint``; see :class:`tratto.imaging.repaint.Wish`.
+        ``seen`` or ``paint``; see :class:`tratto.imaging.repaint.RepaintTarget`.
     was : list of 3 floats or None
         The old paint, encoded sRGB, where it is known.
     bounce : float or None
@@ -209,13 +209,15 @@ class Repaint(BaseStep):
         color = np.asarray(self.color, np.float64)
         return srgb_to_linear(color).astype(np.float32), np.asarray(srgb_to_lab(color))
 
-    def _wish(self, window: _Window, noise: float, sample: NDArray[np.uint8] | None) -> Wish:
+    def _wish(self, window: _Window, noise: float, sample: NDArray[np.uint8] | None) -> RepaintTarget:
         tile = self._tile(window, sample)
         paint, lab = self._reference(tile)
         was = None if self.was is None else srgb_to_linear(np.asarray(self.was, np.float64)).astype(np.float32)
         match: Match = "seen" if self.match == "seen" else "paint"
         coarse = window.image.bits == 8 and not profile_is_used(window.image)
-        return Wish(paint, lab, match, was, tile, noise, self.bounce, self.pattern, self.stains, self.glossy, coarse)
+        return RepaintTarget(
+            paint, lab, match, was, tile, noise, self.bounce, self.pattern, self.stains, self.glossy, coarse
+        )
 
     def _scores(
         self, lab: NDArray[np.float64], pixels: tuple[int, float], fit: Fit, tile: Tile | None
@@ -235,6 +237,7 @@ class Repaint(BaseStep):
             "seen_delta_e_2000": float(delta_e_2000(lab, want)),
             "seen_chroma_difference": float(np.hypot(*lab[1:]) - np.hypot(*want[1:])),
             "seen_pixels": float(count),
+            **{f"seen_lab_{axis}": float(v) for axis, v in zip("lab", lab, strict=True)},
             "contrast_given_up": fit.lift,
         }
         if min(float(np.hypot(*lab[1:])), float(np.hypot(*want[1:]))) >= HUE_CHROMA:
@@ -250,7 +253,12 @@ class Repaint(BaseStep):
         elif self.strength > 0:
             notes.append(
                 f"strength {self.strength:g} puts the wall between its old look and the new paint, so its mean is "
-                f"{distance:.1f} CIELAB from the reference"
+                f"a Delta E of {distance:.1f} (CIE 1976) from the reference"
+            )
+        if self.match == "seen" and fit.lift >= LIFTED:
+            notes.append(
+                f"{100 * fit.lift:.0f} % of the wall's light and shade was given up so that its mean could be the "
+                'color; --match paint (in Python: match="paint") keeps them, and shows what that paint would look like'
             )
         if fit.hard and self.edge == 0:
             notes.append(
@@ -266,7 +274,7 @@ class Repaint(BaseStep):
             why = "its light leaves no room for more"
             if soft > 0.25:
                 why = f"{100 * soft:.0f} % of it is covered by the mask in part only, and shows what was there"
-            notes.append(f"the wall's mean misses the reference by {distance:.1f} CIELAB: {why}")
+            notes.append(f"the wall's mean misses the reference by a Delta E of {distance:.1f} (CIE 1976): {why}")
         return {k: round(v, 4) for k, v in scores.items()}, tuple(notes)
 
 
@@ -355,6 +363,8 @@ def _error(before: NDArray[Any], after: NDArray[Any], alpha: Float, noise: float
     return np.clip(np.where(alpha > 0, out, np.float32(0)), 0, 1).astype(np.float32, copy=False)
 
 
+#: From this share of the wall's contrast on that is given up a note says so.
+LIFTED = 0.2
 #: Rounding to 8 bit twice, one sigma.
 ROUNDING_ERROR = 0.41 / 255
 

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 #: What an input may be, and how it is given from Python.
-KINDS = {"picture": "path, bytes, NumPy array, PIL picture or Image", "mask": "path, array, PIL picture or Mask"}
+KINDS = {
+    "picture": "path, bytes, file object, NumPy array, PIL picture or Image",
+    "mask": "path, bytes, file object, array, PIL picture or Mask",
+    "capture": "path of a folder of photographs with their cameras",
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Input:
     Attributes
     ----------
     role : str
-        Its name at every door: ``--role`` of the command, a keyword in Python, an upload over HTTP.
+        Its name at every door: ``--role`` of the command (with - for _), a keyword in Python, an upload over HTTP.
     help : str
         ``{folder}`` stands for what only the command line can do: a folder with one for each picture;
         ``{classes}`` for one, or what holds one, for each class of damage.
@@ -55,6 +59,11 @@ class Input:
     words: tuple[str, ...] = ()
     becomes: str = ""
 
+    @property
+    def flag(self) -> str:
+        """What the command line calls it."""
+        return "--" + self.role.replace("_", "-")
+
 
 @dataclass(frozen=True)
 class Task:
@@ -77,6 +86,8 @@ class Task:
         What it makes: ``picture`` or ``scene``.
     listed : bool
         Whether the command line takes a file that lists many of it.
+    local : bool
+        Whether it needs folders of this machine, so that no server offers it.
     """
 
     name: str
@@ -87,6 +98,7 @@ class Task:
     inputs: tuple[Input, ...] = (Input("picture"),)
     output: str = "picture"
     listed: bool = False
+    local: bool = False
 
     @property
     def model(self) -> type[TaskOptions]:
@@ -179,8 +191,21 @@ TASKS: tuple[Task, ...] = (
                 repeatable=True,
             ),
             Input("mask", "Grey picture, white where else the scene may change{folder}.", kind="mask"),
+            Input("face_like", "Picture of the person in the scene whose face is to be replaced; it is not kept."),
         ),
         listed=True,
+    ),
+    Task(
+        "enhance",
+        "Go over a picture with a full-size model, by its depth: detail is added that never was seen.",
+        "EnhanceOptions",
+        "tratto.tasks.enhance",
+        'tratto.enhance("view.png", depth="depth.png", params={"model": "sdxl"})',
+        (
+            Input("picture", "What is to be enhanced."),
+            Input("depth", "Depth map of its size, near is white; else it is estimated."),
+        ),
+        local=True,
     ),
 )
 
@@ -209,6 +234,18 @@ OBJECTS: tuple[Task, ...] = (
         "LiftPhotoOptions",
         "tratto.tasks.lift_photo",
         'tratto.lift("photo.jpg")',
+        (
+            Input("picture", "A photograph of one thing."),
+            Input("object", "Grey picture, white where the object is.", kind="mask"),
+        ),
+        output="scene",
+    ),
+    Task(
+        "lift-views",
+        "Make an object of Gaussians from views that a model makes of one photograph: all of it is invented.",
+        "LiftViewsOptions",
+        "tratto.tasks.lift_views",
+        'tratto.jobs.lift_views.lift_views("photo.png", provider="triposr", params={"model": "triposr"})',
         (
             Input("picture", "A photograph of one thing."),
             Input("object", "Grey picture, white where the object is.", kind="mask"),

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import types
+from collections.abc import Callable
+from functools import cache
 from inspect import Parameter, Signature
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
-from tratto.core.options import SDK, Entry, entries, help_text, with_names
+from tratto.core.errors import TrattoError
+from tratto.core.options import (
+    COMMON,
+    SDK,
+    Entry,
+    JobLimits,
+    Papers,
+    SaveOptions,
+    entries,
+    help_text,
+    with_names,
+)
 from tratto.tasks import KINDS, TASKS, Task
 
+P = ParamSpec("P")
+R = TypeVar("R")
 #: What a function takes beside inputs and options: name, type and what it says.
 SHARED = (
     ("page", "int | None", "Of files with several, from 0 (the command line counts from 1); None: of a file with one."),
@@ -78,6 +95,53 @@ def type_stub() -> str:
             lines.append(f"{p.name}: {p.annotation}" + ("" if p.default is Parameter.empty else " = ..."))
         functions += f"def {task.name}(\n" + "".join(f"    {line},\n" for line in lines) + ") -> Result: ...\n"
     return f"{TYPES}{imports}\n{functions}"
+
+
+_FLAG = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*")
+_IN_PYTHON = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*([^()]*?) \(in Python: ([^()]*)\)")
+
+
+def python_words(text: str) -> str:
+    """Return a message with its options called as they are in Python.
+
+    Most messages are made where nobody knows at which door they will be read, and name the command line's flags.
+
+    Examples
+    --------
+    >>> python_words("this would take 90 minutes; choose a faster --provider or raise --max-minutes")
+    'this would take 90 minutes; choose a faster provider or raise JobLimits.minutes'
+    >>> python_words("a.png exists; replace it with --overwrite")
+    'a.png exists; replace it with overwrite=True'
+    """
+    names = _python_names()
+    text = _IN_PYTHON.sub(lambda found: found[2].rstrip("=") + found[1], text)
+    return _FLAG.sub(lambda found: names.get(found[0], found[0].removeprefix("--").replace("-", "_")), text)
+
+
+def in_python(function: Callable[P, R]) -> Callable[P, R]:
+    """Make errors of a function name options as Python calls them, not as the command line does."""
+
+    @functools.wraps(function)
+    def called(*arguments: P.args, **given: P.kwargs) -> R:
+        try:
+            return function(*arguments, **given)
+        except TrattoError as e:
+            e.args = (python_words(str(e)), *e.args[1:])
+            raise
+
+    return called
+
+
+@cache
+def _python_names() -> dict[str, str]:
+    names = {f"--{i.role}": i.role for task in TASKS for i in task.inputs}
+    names["--max-input-megapixels"] = "Limits.max_pixels (in millions)"
+    for model in (*(task.model for task in TASKS), *COMMON):
+        home = f"{model.__name__}." if model in (SaveOptions, JobLimits, Papers) else ""
+        for entry in entries(model):
+            set_to = f"={not entry.info.default}" if isinstance(entry.info.default, bool) else ""
+            names[entry.flag] = f"{home}{entry.name}{set_to}"
+    return names
 
 
 def type_text(entry: Entry) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
-from tratto.core.options import CLI, LARGEST_SEED, NAME, SDK, Need, TaskOptions, option
+from tratto.core.options import CLI, HTTP, LARGEST_SEED, NAME, PARAMETERS, SDK, Need, TaskOptions, option
 
 if TYPE_CHECKING:
     from tratto.core.image import Image
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tratto.core.services import Services
     from tratto.tasks.prepared import Given, Prepared
 
+#: Other forms of a scene.
+Export = Literal["splat", "spz", "spz4", "glb", "mesh", "webp", "mp4"]
 #: Most photographs that a job is given; of more, so many are taken at equal distances.
 MOST = 200
 
@@ -42,11 +44,23 @@ class LiftOptions(TaskOptions):
     feature_gate: float = option(
         0.0, "Refine only where a picture and its enhanced form correlate so far; 0: off, 0.7 is usual.", ge=0, lt=1
     )
+    enhancer: Literal["restore", "sdxl-lightning"] = option(
+        "restore",
+        "Who enhances renderings when it refines: restore, or sdxl-lightning, which invents.",
+        doors=(CLI, SDK),
+    )
+    enhancer_params: dict[str, Any] = option(
+        {},
+        "Parameters of sdxl-lightning: folders; see tratto enhance.",
+        "--enhancer-param",
+        doors=(CLI, SDK),
+        **PARAMETERS,
+    )
     rasterizer: str = option("auto", "Who renders: auto, cpu or gsplat.", http=NAME)
     seed: int = option(0, "Seed of everything random.", ge=0, le=LARGEST_SEED)
-    export: tuple[str, ...] = option(
+    export: tuple[Export, ...] = option(
         (), "Also write it as splat, spz, spz4, glb, mesh, webp (turntable) or mp4.", metavar="FORMAT",
-        expected="splat, spz, spz4, glb, mesh, webp or mp4", collect=tuple, parse=str, doors=(CLI,),
+        expected="splat, spz, spz4, glb, mesh, webp or mp4", collect=tuple, parse=str, doors=(CLI, HTTP),
     )  # fmt: skip
     cameras: tuple[dict[str, Any], ...] = option(
         (), "A camera for each photograph, the picture first.", expected="cameras as tables", doors=(SDK,)
@@ -67,6 +81,12 @@ def prepare(options: LiftOptions, image: Image, given: Given, services: Services
     from tratto.imaging.opening import open_inputs
     from tratto.tasks.prepared import Prepared
 
+    if options.refine and options.enhancer != "restore":
+        from tratto.core.capability import Use
+        from tratto.providers.catalogue import settle
+
+        use: Use[Any] = settle(Use("enhancer", options.enhancer, options.enhancer_params))
+        options = options.model_copy(update={"enhancer_params": dict(use.params)})
     more = given.inputs.get("view") or ()
     if len(more) + 1 != len(options.cameras):
         raise OptionError(f"lift needs a camera for each photograph, got {len(options.cameras)} for {len(more) + 1}")
@@ -107,10 +127,13 @@ def plan(options: LiftOptions, inspection: Inspection) -> Recipe:
         reasons.append(f"{len(held_out)} more are held out, and what they show is measured against them")
     if options.refine:
         reasons.append("its views are rendered and restored, and what several of them agree on is taken over")
+    enhancer = None
+    if options.refine and options.enhancer != "restore":
+        enhancer = {"provider": options.enhancer, "params": options.enhancer_params}
     gates: dict[str, Any] = {"depth_gate": options.depth_gate, "feature_gate": options.feature_gate}
     step = Reconstruct(
         cameras, held_out, [list(p) for p in options.points], options.start, options.strategy, options.steps,
         options.gaussians, max(options.most, options.gaussians), options.degree, options.side, options.refine,
-        gates if options.refine else None, options.rasterizer,
+        gates if options.refine else None, options.rasterizer, enhancer,
     )  # fmt: skip
     return Recipe("lift", (step,), options.seed, tuple(reasons))

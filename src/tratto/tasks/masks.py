@@ -158,7 +158,7 @@ def find_masks(image: Image, threshold: float, services: Services) -> tuple[dict
     ----------
     image : Image
     threshold : float
-        Least chance that counts, in (0, 1).
+        Minimum probability that counts, in (0, 1).
     services : Services
         Lends the detector.
 

@@ -27,9 +27,9 @@ DARKEST = 0.05
 #: Role of the wallpaper sample among a job's inputs.
 TEXTURE = "texture"
 
-PAINT = "a color: #c8d4e0, rgb(200, 212, 224) or lab(84, -2, -7)"
+PAINT = "a color: #c8d4e0, rgb(200, 212, 224), lab(84, -2, -7) or a name of CSS"
 #: JSON schema of a color as text.
-WRITTEN = {"pattern": "^(#|rgb|lab)"}
+WRITTEN = {"pattern": "^(#|rgb|lab|[A-Za-z]+$)"}
 Channel = Annotated[float, Field(ge=0, le=1)]
 Color = tuple[Channel, Channel, Channel]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -48,7 +48,11 @@ class RecolorOptions(TaskOptions):
     needs = (Need("in-painter", unless=("tratto",)),)
     no_evidence = "another paint is not"
     color: Color | None = option(
-        None, "New paint: #c8d4e0, rgb(200, 212, 224) or lab(84, -2, -7).", expected=PAINT, http=WRITTEN
+        None,
+        "New paint: #c8d4e0, rgb(200, 212, 224), lab(84, -2, -7) or a name of CSS.",
+        expected=PAINT,
+        http=WRITTEN,
+        each=True,
     )
     texture: str = option("", "Role of the input that is a wallpaper sample.", doors=())
     clicks: tuple[Point, ...] = option((), "A point x,y on the wall to search it from.", "--click", **POINTS)

@@ -29,7 +29,9 @@ class RepairOptions(TaskOptions):
 
     needs = (Need("in-painter", provider="method"),)
     no_evidence = "what fills a hole is not"
-    threshold: float = option(0.5, "Least chance that counts where a network proposes the mask, 0-1.", gt=0, lt=1)
+    threshold: float = option(
+        0.5, "Minimum probability that counts where a network proposes the mask, 0-1.", gt=0, lt=1
+    )
     method: str = option(
         "auto",
         "auto (chosen for each part of the mask by its size and surroundings), tratto, patch, texture, plate, "

@@ -23,7 +23,7 @@ CLEAN_SIGMA = 2.5
 CLEAN_QUALITY = 93.0
 #: Noise outlives compression where its sigma (1/255, before compression) is at least the first number plus the second
 #: times the factor by which the JPEG quality scales the quantisation tables. By benchmarks/choose_network.py, on five
-#: held-out photographs: below it the network for JPEG traces comes closer to the clean picture, above it the one for
+#: held-out photographs: below it the network for JPEG artefacts comes closer to the clean picture, above it the one for
 #: real noise, by up to 10 dB.
 OUTLIVES = (2.0, 7.0)
 #: Where no network says how much noise there was: from this quality on, noise that single pixels show as at least this
@@ -69,7 +69,7 @@ FILM_COLOUR, FILM_SIZE, FILM_SIGMA = 0.9, 1.2, 1.5
 #: whether it is noise or texture that is seen there. At 0.8 a smooth sky with noise of 0.33 was sharpened and lost
 #: 8 dB (benchmarks/no_harm.py).
 SHARPEN_NOISE = 0.3
-#: A mild compression has done less harm to a sharp picture than the network for its traces can do. Where no noise is
+#: A mild compression has done less harm to a sharp picture than the network for its artefacts can do. Where no noise is
 #: seen only this share of its change is made: by JPEG quality, between these along a line. On 22 crops of free
 #: photographs: quality 90, 1.0: +0.08 dB in the mean, -3.7 at worst; 0.25: +0.41 and 0.0; quality 75, 1.0: +1.00 and
 #: -0.22; 0.5: +0.90 and +0.22; quality 50, 1.0: +1.38 and +0.28.
@@ -85,6 +85,8 @@ HEARD_QUALITY, HEARD, SAID = 60.0, 0.7, 1.5
 #: Share of single specks from which they are spoken of.
 SPECKS = 0.002
 
+#: How the reason begins why nothing is sharpened.
+BLUR_STAYS = "the blur stays"
 Grain = Literal["keep", "reduce", "remove"]
 #: What of the grain is taken away.
 GRAIN_STRENGTH = {"reduce": 0.5, "remove": 1.0}
@@ -94,6 +96,8 @@ GRAIN_WORDS = {"reduce": "reduced by half", "remove": "removed"}
 #: They interpolate and remove nothing.
 _ONLY_ENLARGE = ("bicubic", "lanczos")
 _OWN_OR_AUTO = ("auto", "tratto", "tratto-openvino")
+#: Providers that act whenever they are named: nothing here measures the blur of a motion.
+_WHEN_NAMED = ("maxim",)
 
 
 class RestoreOptions(TaskOptions):
@@ -203,7 +207,7 @@ def film_grain(options: RestoreOptions, inspection: Inspection) -> float | None:
 def coarse_noise(options: RestoreOptions, inspection: Inspection) -> float | None:
     """Return noise (1/255) that is spread over several pixels, so that single ones do not show it; None: there is none.
 
-    Under compression the finest octaves are gone and the network for JPEG traces takes the rest.
+    Under compression the finest octaves are gone and the network for JPEG artefacts takes the rest.
     """
     quality, sigma = inspection.jpeg_quality.value, spread_noise(inspection)
     if options.noise_sigma is not None or sigma is None or (quality is not None and quality < CLEAN_QUALITY):
@@ -306,10 +310,9 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
             "--grain reduce or remove takes it away (in Python: grain=)"
         )
     steps: list[Step] = []
-    octaves = inspection.octaves
-    if noisy(options, inspection) and octaves is not None and octaves.specks > SPECKS and not any(octaves.even[:1]):
+    if specks := specked(options, inspection):
         reasons.append(
-            f"single specks on {100 * octaves.specks:.1f} % of the pixels: they are not noise to the network, which "
+            f"single specks on {100 * specks:.1f} % of the pixels: they are not noise to the network, which "
             "may leave them; tratto repair finds dust"
         )
     grain = _grain(options, inspection)
@@ -326,9 +329,9 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
     if soft is not None:
         reasons.append(f"blur: edges {soft:.1f} pixels soft ({inspection.blur_sigma.basis})")
         if damage or grain:
-            reasons.append("the blur stays: sharpening would bring noise, grain and blocks out")
+            reasons.append(f"{BLUR_STAYS}: sharpening would bring noise, grain and blocks out")
         elif (doubt := _unsure(inspection)) and options.provider in _OWN_OR_AUTO:
-            reasons.append(f"the blur stays: {doubt}")
+            reasons.append(f"{BLUR_STAYS}: {doubt}")
         elif options.scale > 1:
             reasons.append("the blur is enlarged with the picture")
     if options.scale == 1:
@@ -348,7 +351,12 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
                         params={**known, **_octaves(inspection), **asked},
                     )
                 )
-        elif damage or (soft is not None and options.provider not in _OWN_OR_AUTO) or options.force:
+        elif (
+            damage
+            or (soft is not None and options.provider not in _OWN_OR_AUTO)
+            or options.force
+            or options.provider in _WHEN_NAMED
+        ):
             steps += (cleaning := _denoise(options, inspection))
             reasons += _held(options, cleaning)
             if not damage and soft is None:
@@ -396,14 +404,22 @@ def _choice(options: RestoreOptions, inspection: Inspection) -> list[str]:
     if options.grain != "keep":
         return ["the network for real noise, since it is the grain that is to go"]
     if prevailing(options, inspection) == "real":
-        return [f"the noise outlived the compression{by}: the network for real noise, then that for JPEG traces"]
-    return [f"the network for JPEG traces{by if noisy(options, inspection) else ''}"]
+        return [f"the noise outlived the compression{by}: the network for real noise, then that for JPEG artefacts"]
+    return [f"the network for JPEG artefacts{by if noisy(options, inspection) else ''}"]
 
 
 def noisy(options: RestoreOptions, inspection: Inspection) -> bool:
     """Return whether the picture counts as noisy."""
     sigma = noise_of(options, inspection)
     return sigma is not None and (sigma > CLEAN_SIGMA or coarse_noise(options, inspection) is not None)
+
+
+def specked(options: RestoreOptions, inspection: Inspection) -> float:
+    """Return the share of single specks where they are what counts as noise; 0: they are not."""
+    octaves = inspection.octaves
+    if octaves is None or not noisy(options, inspection) or any(octaves.even[:1]):
+        return 0.0
+    return octaves.specks if octaves.specks > SPECKS else 0.0
 
 
 def _unmeasured(options: RestoreOptions, inspection: Inspection) -> bool:
@@ -476,7 +492,9 @@ def _held(options: RestoreOptions, steps: list[Denoise]) -> list[str]:
     if last.strength < options.strength and last.damage == "jpeg":
         share = 100 * last.strength / options.strength
         if len(steps) > 1:
-            return [f"{share:.0f} % of the effect on JPEG traces: after so mild a compression there is texture to lose"]
+            return [
+                f"{share:.0f} % of the effect on JPEG artefacts: after so mild a compression there is texture to lose"
+            ]
         return [f"{share:.0f} % of the effect: so mild a compression, with little noise, leaves texture to lose"]
     return []
 

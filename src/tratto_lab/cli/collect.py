@@ -64,7 +64,7 @@ def _collect(command: CollectCommand) -> int:
     import os
 
     from tratto.core.errors import OptionError
-    from tratto_lab.collect.client import Client, Manners
+    from tratto_lab.collect.client import Client, RetryPolicy
     from tratto_lab.collect.licences import families
     from tratto_lab.collect.run import CollectPlan
     from tratto_lab.collect.run import collect as bring
@@ -87,12 +87,12 @@ def _collect(command: CollectCommand) -> int:
     wanted = families(command.licence)
     key = os.environ.get(facts.key_variable, "").strip() if facts.key_variable else ""
     source = open_source(command.source, key, command.base_url.rstrip("/"), wanted)
-    manners = Manners(contact=command.contact, interval=command.interval, max_picture=command.max_bytes)
+    policy = RetryPolicy(contact=command.contact, interval=command.interval, max_picture=command.max_bytes)
 
     def say(text: str) -> None:
         typer.echo(printable(text), err=True)
 
-    client = Client(manners, command.base_url, (key,), say=say)
+    client = Client(policy, command.base_url, (key,), say=say)
     plan = CollectPlan(command.query, command.out, command.limit, wanted, command.min_side, command.max_megapixels)
     done = bring(source, plan, client, say)
     if command.as_json:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from tratto.cli.guard import GuardedGroup
+from tratto.cli.guard import HELP, GuardedGroup
 from tratto_lab.cli.build import build, check
 from tratto_lab.cli.collect import collect
 from tratto_lab.cli.dedupe import dedupe
 from tratto_lab.cli.learn import ablate, data_app, eval_app, train
 from tratto_lab.cli.lift import eval_lift, shells
 from tratto_lab.cli.packages import packages
+from tratto_lab.cli.reface import eval_reface
 from tratto_lab.cli.repair import damage_preview, eval_damage, eval_repair
 
 app = typer.Typer(
@@ -21,11 +22,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=True,
+    context_settings=HELP,
 )
 app.command()(train)
 app.command()(ablate)
 eval_app.command(name="repair")(eval_repair)
 eval_app.command(name="damage")(eval_damage)
+eval_app.command(name="reface")(eval_reface)
 eval_app.command(name="lift")(eval_lift)
 data_app.command(name="damage")(damage_preview)
 data_app.command(name="dedupe")(dedupe)

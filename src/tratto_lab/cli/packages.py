@@ -54,7 +54,7 @@ def _packages(
     from dataclasses import asdict
     from textwrap import shorten
 
-    from tratto_lab.collect.client import Client, Manners
+    from tratto_lab.collect.client import Client, RetryPolicy
     from tratto_lab.collect.licences import families
     from tratto_lab.corpus.packages import MIRROR, SUITE, TAKEN, PackagePlan, take_packages
 
@@ -62,7 +62,7 @@ def _packages(
     mirror, suite, base_url = where
     taken = families(licence) if licence else TAKEN
     plan = PackagePlan(taken, *size[:2], without, size[2], mirror or base_url or MIRROR, suite or SUITE)
-    client = Client(Manners(interval=0.5), base=base_url, say=lambda text: typer.echo(printable(text), err=True))
+    client = Client(RetryPolicy(interval=0.5), base=base_url, say=lambda text: typer.echo(printable(text), err=True))
     done = take_packages(names, out, plan, client, lambda text: typer.echo(printable(text), err=True))
     if as_json:
         emit_json({"taken": [asdict(s) for s in done.sources], "refused": done.refused})

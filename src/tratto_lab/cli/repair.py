@@ -62,7 +62,7 @@ def eval_repair(
 def eval_damage(
     folder: Annotated[Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Folder of clean pictures.")],
     threshold: Annotated[
-        float, typer.Option(help="Least chance that counts, 0-1; somewhere each find is surer by far.")
+        float, typer.Option(help="Minimum probability that counts, 0-1; somewhere each find is surer by far.")
     ] = 0.5,
     model: Annotated[
         Path | None,
@@ -74,6 +74,9 @@ def eval_damage(
     told: Annotated[
         bool, typer.Option("--told", help="Tell the network which kinds there are (tratto mask find --kind).")
     ] = False,
+    enlarge: Annotated[
+        int, typer.Option(min=1, max=8, help="Enlarge the pictures so many times before they are damaged, as scans.")
+    ] = 1,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="For report.md and .json.")
     ] = None,
@@ -81,17 +84,17 @@ def eval_damage(
     """Damage clean pictures, have the damage found, and say how much of it was: F1 for each class."""
     from tratto.core.errors import InputError
     from tratto.core.files import write_text
-    from tratto_lab.evaluation.damage import DamagePlan, evaluate_damage, network_finder, to_markdown, yolo_finder
+    from tratto_lab.evaluation.damage import DamagePlan, evaluate_damage, network_detector, to_markdown, yolo_detector
 
     if model is not None and told:
         raise typer.BadParameter("--told is for the network that ships, not for --model")
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
-    plan = DamagePlan(seed=seed, limit=limit, kinds=kinds, told=told)
-    finder = network_finder(threshold) if model is None else yolo_finder(model, threshold)
+    plan = DamagePlan(seed=seed, limit=limit, kinds=kinds, told=told, enlarge=enlarge)
+    detector = network_detector(threshold) if model is None else yolo_detector(model, threshold)
     if out is not None:
         make_folder(out)  # now: what cannot be written should not be measured for hours first
-    report = evaluate_damage(folder, finder, plan, lambda name: typer.echo(name, err=True))
+    report = evaluate_damage(folder, detector, plan, lambda name: typer.echo(name, err=True))
     text = to_markdown(report)
     typer.echo(text)
     if out is not None:

@@ -71,7 +71,7 @@ class Passing(Exception):
 
 
 @dataclass(frozen=True)
-class Manners:
+class RetryPolicy:
     """How the client behaves.
 
     Attributes
@@ -126,7 +126,7 @@ class Downloaded:
 
 
 @dataclass(frozen=True)
-class Where:
+class HostRules:
     """Where a request may go.
 
     Attributes
@@ -222,7 +222,7 @@ class Client:
 
     Parameters
     ----------
-    manners : Manners
+    policy : RetryPolicy
     base : str
         The only server that may be asked, on this machine (for trials and tests); empty: the real ones.
     secrets : tuple of str
@@ -234,15 +234,15 @@ class Client:
 
     def __init__(
         self,
-        manners: Manners,
+        policy: RetryPolicy,
         base: str = "",
         secrets: tuple[str, ...] = (),
         clock: Clock | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        if any(ord(c) < 32 or ord(c) > 126 for c in manners.contact):
+        if any(ord(c) < 32 or ord(c) > 126 for c in policy.contact):
             raise OptionError("the contact goes into a header: plain ASCII characters only")
-        self.manners, self.clock = manners, clock or Clock()
+        self.policy, self.clock = policy, clock or Clock()
         self._base = urlsplit(loopback_base(base)) if base else None
         self._secrets = tuple(s for s in secrets if s)
         self._say = say or (lambda text: None)
@@ -260,7 +260,7 @@ class Client:
     def json(
         self,
         url: str,
-        where: Where,
+        where: HostRules,
         headers: Mapping[str, str] | None = None,
         check: Callable[[Any], None] | None = None,
     ) -> Any:
@@ -269,7 +269,7 @@ class Client:
         Parameters
         ----------
         url : str
-        where : Where
+        where : HostRules
         headers : mapping, optional
             Sent to the first host only, not to where it redirects.
         check : callable, optional
@@ -293,11 +293,11 @@ class Client:
 
         return self._text(url, where, {"Accept": "application/json", **(headers or {})}, take)
 
-    def page(self, url: str, where: Where) -> str:
+    def page(self, url: str, where: HostRules) -> str:
         """Fetch a page as text. Raises as :meth:`json` does."""
         return str(self._text(url, where, {"Accept": "text/html"}, lambda body: body.decode("utf-8", "replace")))
 
-    def _text(self, url: str, where: Where, headers: dict[str, str], take: Callable[[bytes], Any]) -> Any:
+    def _text(self, url: str, where: HostRules, headers: dict[str, str], take: Callable[[bytes], Any]) -> Any:
         headers = {"Accept-Encoding": "gzip", **headers}
 
         def once() -> Any:
@@ -305,10 +305,10 @@ class Client:
             with self._open(url, where, headers) as (answer, _):
                 after = _retry_after(answer)
                 packed = (answer.getheader("Content-Encoding") or "identity").lower()
-                self._pour(answer, body, self.manners.max_json)
+                self._pour(answer, body, self.policy.max_json)
             data = body.getvalue()
             if packed == "gzip":
-                data = _inflated(data, self.manners.max_json)
+                data = _inflated(data, self.policy.max_json)
             elif packed != "identity":
                 raise Refused("an encoding that was not asked for", packed)
             try:
@@ -318,7 +318,7 @@ class Client:
 
         return self._patiently(once, url)
 
-    def picture(self, url: str, where: Where, sink: BinaryIO) -> Downloaded:
+    def picture(self, url: str, where: HostRules, sink: BinaryIO) -> Downloaded:
         """Fetch a picture into a file, which is emptied before each try.
 
         Raises
@@ -336,20 +336,20 @@ class Client:
                 raise Refused("not a picture", f"the server calls it {plain(kind, 60)}")
             return kind
 
-        return self._fetched(url, where, sink, ("image/*", self.manners.max_picture), judge)
+        return self._fetched(url, where, sink, ("image/*", self.policy.max_picture), judge)
 
-    def file(self, url: str, where: Where, sink: BinaryIO) -> Downloaded:
-        """Fetch a file of whatever kind, no larger than the manners allow; raises as :meth:`picture` does."""
+    def file(self, url: str, where: HostRules, sink: BinaryIO) -> Downloaded:
+        """Fetch a file of whatever kind, no larger than the policy allows; raises as :meth:`picture` does."""
 
         def judge(answer: http.client.HTTPResponse) -> str:
             return (answer.getheader("Content-Type") or "").split(";")[0].strip().lower()
 
-        return self._fetched(url, where, sink, ("*/*", self.manners.max_file), judge)
+        return self._fetched(url, where, sink, ("*/*", self.policy.max_file), judge)
 
     def _fetched(
         self,
         url: str,
-        where: Where,
+        where: HostRules,
         sink: BinaryIO,
         what: tuple[str, int],
         judge: Callable[[http.client.HTTPResponse], str],
@@ -372,13 +372,13 @@ class Client:
         return self._patiently(once, url)
 
     def _patiently(self, once: Callable[[], T], url: str) -> T:
-        manners, last = self.manners, _Again("nothing tried")
+        policy, last = self.policy, _Again("nothing tried")
         host = _host(url)
-        for attempt in range(max(1, manners.attempts)):
+        for attempt in range(max(1, policy.attempts)):
             if attempt:
-                pause = min(manners.longest_wait, manners.wait * 2 ** (attempt - 1)) * (1 - self.clock.chance() / 2)
+                pause = min(policy.longest_wait, policy.wait * 2 ** (attempt - 1)) * (1 - self.clock.chance() / 2)
                 asked = last.after or 0.0
-                if asked > manners.longest_asked:
+                if asked > policy.longest_asked:
                     raise UnavailableError(
                         f"{host} asks to wait {asked:.0f} seconds; give the same command again after that, and it goes "
                         "on where it stopped"
@@ -398,13 +398,13 @@ class Client:
         raise Broken(last.reason, self.scrub(plain(last.detail, 200)))
 
     @contextlib.contextmanager
-    def _open(self, url: str, where: Where, headers: Mapping[str, str]) -> Any:
+    def _open(self, url: str, where: HostRules, headers: Mapping[str, str]) -> Any:
         """Send a request, follow redirects as far as they may be followed, and give the last answer."""
-        sent = {"User-Agent": self.manners.user_agent, "Connection": "close", **headers}
+        sent = {"User-Agent": self.policy.user_agent, "Connection": "close", **headers}
         first_host = _host(url)
-        for _ in range(self.manners.max_redirects + 1):
+        for _ in range(self.policy.max_redirects + 1):
             connection, target = self._connection(url, where)
-            watch = threading.Timer(self.manners.deadline, connection.cut)
+            watch = threading.Timer(self.policy.deadline, connection.cut)
             watch.daemon = True
             watch.start()
             try:
@@ -433,9 +433,9 @@ class Client:
                 kept = ("User-Agent", "Connection", "Accept", "Accept-Encoding")
                 sent = {k: v for k, v in sent.items() if k in kept}
             url = onward
-        raise Refused("too many redirects", f"more than {self.manners.max_redirects}")
+        raise Refused("too many redirects", f"more than {self.policy.max_redirects}")
 
-    def _connection(self, url: str, where: Where) -> tuple[_Plain, str]:
+    def _connection(self, url: str, where: HostRules) -> tuple[_Plain, str]:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
@@ -455,9 +455,9 @@ class Client:
         self._pace(f"{host}:{port}")
         self.requests += 1
         kind = _Secure if parts.scheme == "https" else _Plain
-        return kind(host, port, address, self.manners.timeout), target
+        return kind(host, port, address, self.policy.timeout), target
 
-    def _address(self, scheme: str, host: str, port: int, where: Where) -> str:
+    def _address(self, scheme: str, host: str, port: int, where: HostRules) -> str:
         """Return an address of a host that may be asked."""
         forbidden = "where nothing may be fetched from"
         if self._base is not None:
@@ -480,7 +480,7 @@ class Client:
 
     def _pace(self, host: str) -> None:
         now = self.clock.now()
-        due = self._last.get(host, -1e9) + self.manners.interval
+        due = self._last.get(host, -1e9) + self.policy.interval
         if due > now:
             self.clock.sleep(due - now)
             now = max(due, self.clock.now())

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from tratto_lab.collect.client import Client, Refused, Where
+from tratto_lab.collect.client import Client, HostRules, Refused
 from tratto_lab.collect.licences import FREE
 from tratto_lab.collect.sources import Cursor, Found, Page
 from tratto_lab.collect.text import as_dict, as_list, plain
@@ -29,8 +29,8 @@ class Europeana:
 
     def __init__(self, key: str, base: str = "", families: tuple[str, ...] = ()) -> None:
         self._key, self._base = key, base or _HOST
-        self.pictures = Where(None, secure=False)
-        self._api = Where(("api.europeana.eu",))
+        self.pictures = HostRules(None, secure=False)
+        self._api = HostRules(("api.europeana.eu",))
         self._open = not set(families) - set(FREE)
 
     def page(self, client: Client, query: str, cursor: Cursor) -> Page:

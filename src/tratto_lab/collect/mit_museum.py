@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from tratto.core.errors import OptionError
-from tratto_lab.collect.client import Broken, Client, Refused, Where
+from tratto_lab.collect.client import Broken, Client, HostRules, Refused
 from tratto_lab.collect.sources import Cursor, Found, Page
 from tratto_lab.collect.text import as_dict, as_list, plain, tags
 
@@ -63,8 +63,8 @@ class MitMuseum:
 
     def __init__(self, base: str = "") -> None:
         self._base, self._assets = base or _HOST, base or _PICTURES
-        self.pictures = Where(("mitmuseum.mit.edu",))
-        self._pages = Where(("mitmuseum.mit.edu",))
+        self.pictures = HostRules(("mitmuseum.mit.edu",))
+        self._pages = HostRules(("mitmuseum.mit.edu",))
 
     def page(self, client: Client, query: str, cursor: Cursor) -> Page:
         """Fetch the objects of one page of the search, or of ten that were named."""

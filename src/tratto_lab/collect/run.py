@@ -335,7 +335,7 @@ class _Run:
             return f"licence {licence.family}" + (f" ({named[:60]})" if named else "")
         if found.width and found.height and min(found.width, found.height) < self.plan.min_side:
             return "too small"
-        if found.width * found.height > self.plan.max_megapixels * 1e6 or found.size > self.client.manners.max_picture:
+        if found.width * found.height > self.plan.max_megapixels * 1e6 or found.size > self.client.policy.max_picture:
             return "too large"
         return ""
 
@@ -354,7 +354,7 @@ class _Run:
         if kind not in ENDINGS:
             raise Refused("not a picture", "the bytes are of no format that is collected")
         limits = io.Limits(
-            max_pixels=int(self.plan.max_megapixels * 1e6), max_bytes=self.client.manners.max_picture, max_pages=100
+            max_pixels=int(self.plan.max_megapixels * 1e6), max_bytes=self.client.policy.max_picture, max_pages=100
         )
         try:
             image = io.read_image(part, limits)

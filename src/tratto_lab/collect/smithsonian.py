@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from tratto_lab.collect.client import Client, Refused, Where
+from tratto_lab.collect.client import Client, HostRules, Refused
 from tratto_lab.collect.sources import Cursor, Found, Page
 from tratto_lab.collect.text import as_dict, as_list, plain
 
@@ -29,8 +29,8 @@ class Smithsonian:
 
     def __init__(self, key: str, base: str = "") -> None:
         self._key, self._base = key, base or _HOST
-        self.pictures = Where(("si.edu",))
-        self._api = Where(("api.si.edu",))
+        self.pictures = HostRules(("si.edu",))
+        self._api = HostRules(("api.si.edu",))
 
     def page(self, client: Client, query: str, cursor: Cursor) -> Page:
         """Fetch up to 100 entries; see :class:`~tratto_lab.collect.sources.Source`."""

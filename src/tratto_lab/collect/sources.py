@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from tratto.core.errors import OptionError
-from tratto_lab.collect.client import Client, Where
+from tratto_lab.collect.client import Client, HostRules
 
 _KEY = re.compile(r"[A-Za-z0-9._~+/=-]{4,200}")
 
-#: Where a source is in its list, as JSON; None before the first page.
+#: HostRules a source is in its list, as JSON; None before the first page.
 Cursor = str | dict[str, Any] | None
 
 
@@ -101,7 +101,7 @@ class Source(Protocol):
         ...
 
     @property
-    def pictures(self) -> Where:
+    def pictures(self) -> HostRules:
         """Where its pictures may lie."""
         ...
 

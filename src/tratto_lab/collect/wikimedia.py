@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Any
 from urllib.parse import urlencode
 
-from tratto_lab.collect.client import Client, Passing, Refused, Where
+from tratto_lab.collect.client import Client, HostRules, Passing, Refused
 from tratto_lab.collect.sources import Cursor, Found, Page
 from tratto_lab.collect.text import as_dict, as_list, plain, without_markup
 
@@ -30,8 +30,8 @@ class Wikimedia:
 
     def __init__(self, base: str = "") -> None:
         self._base = base or _HOST
-        self.pictures = Where(("upload.wikimedia.org",))
-        self._api = Where(("commons.wikimedia.org",))
+        self.pictures = HostRules(("upload.wikimedia.org",))
+        self._api = HostRules(("commons.wikimedia.org",))
 
     def page(self, client: Client, query: str, cursor: Cursor) -> Page:
         """Fetch up to 50 entries; see :class:`~tratto_lab.collect.sources.Source`."""

@@ -333,7 +333,7 @@ class Pack:
         self._cumulative: dict[int, NDArray[np.float64]] = {}
 
     def _drawn(self, size: int) -> NDArray[np.float64]:
-        """Return the cumulative chance of each entry, of which those that hold no crop of this size have none."""
+        """Return the cumulative probability of each entry, of which those that hold no crop of this size have none."""
         if size not in self._cumulative:
             fits = np.array([min(e.height, e.width) >= size for e in self.entries])
             p, text = self._weights * fits, self._text * fits

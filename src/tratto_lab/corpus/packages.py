@@ -26,7 +26,7 @@ from tratto.core.errors import InputError, OptionError, OutputError, Unavailable
 from tratto.core.files import write_text
 from tratto.core.reading import parse_json, small_text
 from tratto.imaging.io import atomic_file
-from tratto_lab.collect.client import Broken, Client, Refused, Where
+from tratto_lab.collect.client import Broken, Client, HostRules, Refused
 from tratto_lab.corpus.deb import copyright_of, pictures_of, stanza_of
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def fetch(name: str, folder: Path, plan: PackagePlan, client: Client) -> Path:
     """
     mirror = plan.mirror.rstrip("/")
     try:
-        where = Where((urlsplit(mirror).hostname or "",), secure=mirror.startswith("https:"), private=True)
+        where = HostRules((urlsplit(mirror).hostname or "",), secure=mirror.startswith("https:"), private=True)
     except ValueError:  # what looks like an IPv6 address and is none
         raise OptionError(f"a mirror is an address such as {MIRROR}; got {plan.mirror!r}") from None
     try:

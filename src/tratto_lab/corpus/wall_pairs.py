@@ -411,11 +411,11 @@ def eroded(mask: Float, pixels: int) -> Float:
 
 def repainted(rgb: Float, mask: Float, color: tuple[float, float, float]) -> Float:
     """Return a picture with its wall repainted so that its mean as seen is a colour, by the embedded method."""
-    from tratto.imaging.repaint import Painter, Wish, fit_wall
+    from tratto.imaging.repaint import Painter, RepaintTarget, fit_wall
 
     linear = np.asarray(srgb_to_linear(rgb), np.float32)
     paint = np.asarray(srgb_to_linear(np.asarray(color, np.float64)), np.float32)
-    wish = Wish(paint, np.asarray(srgb_to_lab(np.asarray(color, np.float64))), "seen", noise=1.0)
+    wish = RepaintTarget(paint, np.asarray(srgb_to_lab(np.asarray(color, np.float64))), "seen", noise=1.0)
 
     def rows(a: int, b: int) -> Float:
         return linear[a:b]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import InputError, OptionError
-from tratto.imaging.masks import DAMAGE_CHANCE
+from tratto.imaging.masks import DAMAGE_PROBABILITY
 from tratto_lab.evaluation.restore import load_pictures
 from tratto_lab.simulate.damage import CLASSES, natural_unit
 from tratto_lab.simulate.damage_seen import damaged
@@ -20,7 +20,7 @@ Picture = NDArray[np.float32]
 #: Damage of whatever kind.
 ANY = "any"
 #: A picture, and where the kinds are told those, to a mask per class.
-Finder = Callable[..., Mapping[str, NDArray[np.bool_]]]
+Detector = Callable[..., Mapping[str, NDArray[np.bool_]]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,10 @@ class DamagePlan:
     kinds : int
         How many kinds of damage each shown picture has: each class in turn, and others drawn at random over it.
     told : bool
-        Whether the finder is told the kinds that are there, as by a person who sees the picture.
+        Whether the detector is told the kinds that are there, as by a person who sees the picture.
+    enlarge : int
+        How many times a picture is enlarged (Lanczos) before it is damaged, as a scanner of that many times the
+        resolution shows it. The damage grows along; how fine the finest is does not.
     """
 
     severity: tuple[float, float] = (0.3, 0.9)
@@ -48,6 +51,7 @@ class DamagePlan:
     side: int = 384
     kinds: int = 1
     told: bool = False
+    enlarge: int = 1
 
     def __post_init__(self) -> None:
         low, high = self.severity
@@ -58,6 +62,8 @@ class DamagePlan:
             )
         if self.seed < 0:
             raise OptionError(f"a seed is 0 or more, got {self.seed}")
+        if not 1 <= self.enlarge <= 8:
+            raise OptionError(f"a picture is enlarged 1 to 8 times, got {self.enlarge}")
         if not 1 <= self.kinds <= len(CLASSES):
             raise OptionError(f"a picture has 1 to {len(CLASSES)} kinds of damage, got {self.kinds}")
 
@@ -115,18 +121,18 @@ class DamageReport:
 
 
 def evaluate_damage(
-    folder: Path, finder: Finder, plan: DamagePlan, progress: Callable[[str], None] = lambda name: None
+    folder: Path, detector: Detector, plan: DamagePlan, progress: Callable[[str], None] = lambda name: None
 ) -> DamageReport:
     """Damage every picture of a folder in each way in turn, have the damage found, and count pixels.
 
     Each picture is also shown intact: what is marked there is false, and is counted apart as well. (Not where the
-    finder is told the kinds: there are none.)
+    detector is told the kinds: there are none.)
 
     Parameters
     ----------
     folder : Path
         Of clean pictures.
-    finder : callable
+    detector : callable
         (H, W, 3) float32 in [0, 1] to a mask for each class; if ``plan.told``, the kinds come as a second argument.
     plan : DamagePlan
     progress : callable
@@ -140,14 +146,14 @@ def evaluate_damage(
     counts = {name: np.zeros(3, np.int64) for name in (*CLASSES, ANY)}
     shown, marked, pixels = 0, 0, 0
     for number, (name, whole, _) in enumerate(load_pictures(folder, plan.limit)):
-        clean = _middle(whole, plan.side)
+        clean = _enlarged(_middle(whole, plan.side), plan.enlarge)
         if min(clean.shape[:2]) < 64:
             continue
         progress(name)
         shown += 1
         intact = _rounded(clean)
         if not plan.told:
-            marked += int(_together(finder(intact)).sum())
+            marked += int(_together(detector(intact)).sum())
         pixels += intact[..., 0].size
         for k, kind in enumerate(CLASSES):
             rng = np.random.default_rng([plan.seed, number, k])
@@ -158,7 +164,7 @@ def evaluate_damage(
                 drawn.append((others[int(one)], float(rng.uniform(*plan.severity))))
             picture, target = damaged(clean, drawn, rng, unit)
             names = (tuple(name for name, _ in drawn),) if plan.told else ()
-            found = finder(_rounded(picture), *names)
+            found = detector(_rounded(picture), *names)
             for j, one in enumerate(CLASSES):
                 counts[one] += _count(np.asarray(found[one], bool), target[..., j] > 0)
             counts[ANY] += _count(_together(found), target.any(axis=2))
@@ -168,8 +174,8 @@ def evaluate_damage(
     return DamageReport(rows, shown, marked / pixels, plan)
 
 
-def network_finder(threshold: float = DAMAGE_CHANCE) -> Finder:
-    """Return the network that ships as a finder.
+def network_detector(threshold: float = DAMAGE_PROBABILITY) -> Detector:
+    """Return the network that ships as a detector.
 
     Raises
     ------
@@ -185,8 +191,8 @@ def network_finder(threshold: float = DAMAGE_CHANCE) -> Finder:
     return lambda picture, kinds=(): masks_of(detector.find(picture, kinds), threshold)
 
 
-def yolo_finder(path: Path, threshold: float = 0.5) -> Finder:
-    """Return a user's YOLO segmentation model as a finder; classes with other names than ours count as any damage."""
+def yolo_detector(path: Path, threshold: float = 0.5) -> Detector:
+    """Return a user's YOLO segmentation model as a detector; classes with other names than ours count as any damage."""
     from tratto.providers.damage import open_yolo
 
     model = open_yolo(path)
@@ -194,10 +200,10 @@ def yolo_finder(path: Path, threshold: float = 0.5) -> Finder:
     def find(picture: Picture, kinds: Sequence[str] = ()) -> dict[str, NDArray[np.bool_]]:
         if kinds:
             raise OptionError(f"{path.name} cannot be told which kinds of damage there are")
-        chances = model.find(picture)
+        probabilities = model.find(picture)
         nothing = np.zeros(picture.shape[:2], bool)
-        found = {name: chances[name] >= threshold if name in chances else nothing for name in CLASSES}
-        others = [c >= threshold for name, c in chances.items() if name not in CLASSES]
+        found = {name: probabilities[name] >= threshold if name in probabilities else nothing for name in CLASSES}
+        others = [c >= threshold for name, c in probabilities.items() if name not in CLASSES]
         return {**found, ANY: np.logical_or.reduce([nothing, *others])}
 
     return find
@@ -208,8 +214,9 @@ def to_markdown(report: DamageReport) -> str:
     low, high = report.plan.severity
     each = "" if report.plan.kinds == 1 else f", {report.plan.kinds} kinds of damage at a time"
     intact = f"Of the intact pictures {100 * report.intact_share:.2f} % was marked."
+    size = "" if report.plan.enlarge == 1 else f" enlarged {report.plan.enlarge} times"
     lines = [
-        f"{report.pictures} pictures, each damaged in {len(CLASSES)} ways{each}, of a severity from {low:g} to "
+        f"{report.pictures} pictures{size}, each damaged in {len(CLASSES)} ways{each}, of a severity from {low:g} to "
         f"{high:g}, seed {report.plan.seed}. {'The kinds were told.' if report.plan.told else intact}",
         "",
         "| class | F1 | precision | recall |",
@@ -223,6 +230,16 @@ def _middle(picture: Picture, side: int) -> Picture:
     h, w = min(side, picture.shape[0]), min(side, picture.shape[1])
     y, x = (picture.shape[0] - h) // 2, (picture.shape[1] - w) // 2
     return np.ascontiguousarray(picture[y : y + h, x : x + w], np.float32)
+
+
+def _enlarged(picture: Picture, times: int) -> Picture:
+    """Return a picture enlarged by Lanczos."""
+    if times == 1:
+        return picture
+    import cv2
+
+    height, width = (side * times for side in picture.shape[:2])
+    return np.clip(cv2.resize(picture, (width, height), interpolation=cv2.INTER_LANCZOS4), 0, 1).astype(np.float32)
 
 
 def _rounded(picture: Picture) -> Picture:

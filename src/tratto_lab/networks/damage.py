@@ -62,8 +62,8 @@ class DamageConfig:
         Hidden width of what says which kinds of damage the picture has; 0 for a network without.
     strictness, margin : float
         The logits of a kind are lowered by `strictness` times ``softplus(-(there + margin))``, where ``there`` is the
-        logit of its being in the picture: at 1 and 0 chances multiply; a high `strictness` rules a kind out of the
-        whole picture as soon as its logit is below minus the margin.
+        logit of its being in the picture: at 1 and 0 probabilities multiply; a high `strictness` rules a kind out of
+        the whole picture as soon as its logit is below minus the margin.
     joint : bool
         Whether the decoder's features learn from the presence, too; else only what says it learns.
     looks : int

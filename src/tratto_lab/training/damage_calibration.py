@@ -1,4 +1,4 @@
-"""Where to draw the line: shift the finder's chances so that one half is the best threshold for each kind of damage.
+"""Where to draw the line: shift the detector's probabilities so that one half is the best threshold for each kind.
 
 What counts is what is marked in the end, which must also be surer somewhere (:func:`tratto.imaging.masks.decided`).
 Measured on the photographs that are never trained on, with damage drawn for this alone. Two numbers are chosen for each
@@ -54,7 +54,7 @@ def _shots(photos: Path) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.
 
 
 @torch.no_grad()
-def calibrate_finder(network: DamageNet, photos: Path) -> dict[str, object]:
+def calibrate_detector(network: DamageNet, photos: Path) -> dict[str, object]:
     """Choose margins and offsets, set them in the network, and return what was found.
 
     Parameters

@@ -18,7 +18,7 @@ from tratto_lab.networks.damage import DamageNet
 from tratto_lab.networks.inpaint import InpaintNet
 from tratto_lab.training.command import run_command
 from tratto_lab.training.config import Run, load_run
-from tratto_lab.training.damage_calibration import calibrate_finder
+from tratto_lab.training.damage_calibration import calibrate_detector
 from tratto_lab.training.export import CALIBRATION_SHARE
 from tratto_lab.training.held_out import need_held_out
 from tratto_lab.training.loop import build_network, load_ema
@@ -43,7 +43,7 @@ class _Painter(nn.Module):
         return picture, torch.exp(log_sigma) * self.factor
 
 
-class _Finder(nn.Module):
+class _Detector(nn.Module):
     """Finding damage as deployed: a chance per class, and last of any; the same if every kind were there."""
 
     def __init__(self, network: DamageNet) -> None:
@@ -94,9 +94,10 @@ def export_repair(run: Run, checkpoint: Path, photos: Path, out: Path) -> dict[s
     Returns
     -------
     dict
-        ``sigma_factor`` (in-painter); ``calibration_margins``, ``calibration_offsets`` and ``calibration_f1`` (finder;
-        see :func:`~tratto_lab.training.damage_calibration.calibrate_finder`); and ``onnx_max_difference``: ONNX Runtime
-        against torch in fp32, which contains what rounding the weights to fp16 costs.
+        ``sigma_factor`` (in-painter); ``calibration_margins``, ``calibration_offsets`` and ``calibration_f1``
+        (detector; see :func:`~tratto_lab.training.damage_calibration.calibrate_detector`); and
+        ``onnx_max_difference``: ONNX Runtime against torch in fp32, which contains what rounding the weights to fp16
+        costs.
     """
     network = build_network(run)
     missing = load_ema(checkpoint, network)
@@ -114,8 +115,8 @@ def export_repair(run: Run, checkpoint: Path, photos: Path, out: Path) -> dict[s
         if not isinstance(network, DamageNet):
             raise OptionError(f"a run of {run.network} is not one of repair")
         if network.presence is not None:
-            found |= {f"calibration_{k}": v for k, v in calibrate_finder(network, photos).items()}
-        deployed, channels, outputs, entry = _Finder(network).eval(), 3, ["chance", TOLD_OUTPUT], "image"
+            found |= {f"calibration_{k}": v for k, v in calibrate_detector(network, photos).items()}
+        deployed, channels, outputs, entry = _Detector(network).eval(), 3, ["chance", TOLD_OUTPUT], "image"
     example = torch.rand(1, channels, 64, 96, generator=torch.Generator().manual_seed(1))
     axes = {name: {2: "height", 3: "width"} for name in (entry, *outputs)}
     write_onnx(deployed, example, (entry, outputs), axes, out)

@@ -201,8 +201,8 @@ def repair_loss(run: Run, network: nn.Module, source: Tensor, target: Tensor) ->
     entropy = F.binary_cross_entropy_with_logits(logits, true)
     if kinds is not None:
         entropy = entropy + run.optim.presence_weight * F.binary_cross_entropy_with_logits(kinds, true.amax((2, 3)))
-    chance = torch.sigmoid(logits)
-    both, there, told = (x.sum((2, 3)) for x in (chance * true, true, chance))
+    probability = torch.sigmoid(logits)
+    both, there, told = (x.sum((2, 3)) for x in (probability * true, true, probability))
     return entropy + 0.5 * (_missed(both.sum(0), there.sum(0), told.sum(0)) + _missed(both, there, told))
 
 

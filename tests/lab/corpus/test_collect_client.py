@@ -14,15 +14,15 @@ from tratto_lab.collect.client import (
     Broken,
     Client,
     Clock,
-    Manners,
+    HostRules,
     Passing,
     Refused,
-    Where,
+    RetryPolicy,
     is_public,
     loopback_base,
 )
 
-ANY = Where(None, secure=False)
+ANY = HostRules(None, secure=False)
 
 
 def dial(port: int) -> socket.socket:
@@ -49,8 +49,8 @@ def fake():
     return FakeTime()
 
 
-def client_of(museum, fake, **manners):
-    return Client(Manners(**{"interval": 0.0, "contact": "me@example.org", **manners}), museum.url, clock=fake.clock)
+def client_of(museum, fake, **policy):
+    return Client(RetryPolicy(**{"interval": 0.0, "contact": "me@example.org", **policy}), museum.url, clock=fake.clock)
 
 
 def test_waits_double_with_jitter_and_obey_retry_after(museum, fake):
@@ -262,7 +262,7 @@ def test_redirects_elsewhere_are_refused(museum, fake, target):
 def test_what_is_no_address_is_refused(fake, url):
     for base in ("", "http://127.0.0.1:9"):
         with pytest.raises((Refused, Broken)):
-            Client(Manners(attempts=1), base, clock=fake.clock).picture(url, ANY, io.BytesIO())
+            Client(RetryPolicy(attempts=1), base, clock=fake.clock).picture(url, ANY, io.BytesIO())
 
 
 @pytest.mark.parametrize(
@@ -304,15 +304,15 @@ def test_without_a_base_private_addresses_are_never_connected_to(monkeypatch, fa
 
     monkeypatch.setattr(module.socket, "getaddrinfo", resolve)
     monkeypatch.setattr(module.socket, "create_connection", connect)
-    one = Client(Manners(), clock=fake.clock)
+    one = Client(RetryPolicy(), clock=fake.clock)
     for host in ("inside", "both"):
         with pytest.raises(Refused, match="private address"):
             one.picture(f"https://{host}.example.org/p.jpg", ANY, io.BytesIO())
 
 
 def test_hosts_ports_and_encryption_are_fixed(fake):
-    one = Client(Manners(), clock=fake.clock)
-    where = Where(("si.edu",))
+    one = Client(RetryPolicy(), clock=fake.clock)
+    where = HostRules(("si.edu",))
     for url, why in [
         ("https://evil-si.edu/p.jpg", "is not one of si.edu"),
         ("https://si.edu.example.org/p.jpg", "is not one of si.edu"),
@@ -340,7 +340,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(museum, fake, monke
     monkeypatch.setattr(module.socket, "getaddrinfo", resolve)
     monkeypatch.setattr(module.socket, "create_connection", connect)
     sink = io.BytesIO()
-    Client(Manners(), clock=fake.clock).picture("http://pictures.example.org/p.jpg", ANY, sink)
+    Client(RetryPolicy(), clock=fake.clock).picture("http://pictures.example.org/p.jpg", ANY, sink)
     assert (sink.getvalue(), asked, museum.headers[0]["Host"]) == (
         b"abc",
         ["pictures.example.org"],
@@ -349,7 +349,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(museum, fake, monke
 
 
 def test_secrets_are_not_shown(museum, fake):
-    one = Client(Manners(interval=0), museum.url, secrets=("s3/cr et",), clock=fake.clock)
+    one = Client(RetryPolicy(interval=0), museum.url, secrets=("s3/cr et",), clock=fake.clock)
 
     def tell(handler):
         body = b'{"error": "key s3/cr et, in an address s3%2Fcr%20et"}'
@@ -371,7 +371,7 @@ def test_keys_do_not_travel_to_another_host(museum, fake, monkeypatch):
     monkeypatch.setattr(module.socket, "create_connection", lambda a, timeout=None: dial(port))
     museum.put("/there", b"{}", "application/json")
     museum.faults["/a"] = ["to http://two.example.org/there"]
-    Client(Manners(), clock=fake.clock).json("http://one.example.org/a", ANY, {"X-Api-Key": "secret"})
+    Client(RetryPolicy(), clock=fake.clock).json("http://one.example.org/a", ANY, {"X-Api-Key": "secret"})
     assert [h.get("X-Api-Key") for h in museum.headers] == ["secret", None]
 
 
@@ -435,7 +435,7 @@ def test_certificates_are_checked(museum, secure, fake, monkeypatch):
 
     museum.put("/p.jpg", b"abc")
     museum.faults["/low.jpg"] = ["to http://one.example.org/p.jpg"]
-    one, where = Client(Manners(attempts=2), clock=fake.clock), Where(("example.org",))
+    one, where = Client(RetryPolicy(attempts=2), clock=fake.clock), HostRules(("example.org",))
     with pytest.raises(Broken, match="a connection that is not secure"):
         one.picture("https://one.example.org/p.jpg", where, io.BytesIO())
     assert museum.requests == []
@@ -447,7 +447,7 @@ def test_certificates_are_checked(museum, secure, fake, monkeypatch):
     with pytest.raises(Broken, match="a connection that is not secure"):
         one.picture("https://two.example.org/p.jpg", where, io.BytesIO())
     with pytest.raises(Refused, match="from https to something less safe"):
-        one.picture("https://one.example.org/low.jpg", Where(None, secure=False), io.BytesIO())
+        one.picture("https://one.example.org/low.jpg", HostRules(None, secure=False), io.BytesIO())
     assert [p for p, _ in museum.requests] == ["/p.jpg", "/low.jpg"]
 
 
@@ -462,4 +462,4 @@ def test_a_base_url_is_on_this_machine(url):
 
 def test_a_contact_cannot_break_the_header():
     with pytest.raises(OptionError, match="ASCII"):
-        Client(Manners(contact="me\r\nX: y"))
+        Client(RetryPolicy(contact="me\r\nX: y"))

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from tratto.cli.main import app
 from tratto.core.errors import InputError, OptionError, OutputError, UnavailableError
-from tratto_lab.collect.client import Client, Clock, Manners
+from tratto_lab.collect.client import Client, Clock, RetryPolicy
 from tratto_lab.collect.journal import Journal
 from tratto_lab.collect.run import CollectPlan, collect, file_name, read_sidecar, write_index
 from tratto_lab.collect.sources import Found, open_source
@@ -31,7 +31,7 @@ SOURCE = str(Path(__file__).parents[3] / "src")
 
 def go(museum, out, name="wikimedia", query="cracked wall", limit=100, key="", **plan):
     clock = Clock(sleep=lambda s: None, chance=lambda: 0.5)
-    client = Client(Manners(interval=0, contact="me@example.org"), museum.url, (key,), clock)
+    client = Client(RetryPolicy(interval=0, contact="me@example.org"), museum.url, (key,), clock)
     families = plan.get("licences", ("cc0", "pd", "cc-by", "cc-by-sa"))
     return collect(open_source(name, key, museum.url, families), CollectPlan(query, out, limit, **plan), client)
 

@@ -84,11 +84,11 @@ def test_collecting_survives_a_kill_at_any_step(museum, tmp_path):
         museum.commons(number, museum.jpeg(min(number, 3)))  # the last two are equal
     museum.page_size = 2
     work = f"""
-from tratto_lab.collect.client import Client, Manners
+from tratto_lab.collect.client import Client, RetryPolicy
 from tratto_lab.collect.run import CollectPlan, collect
 from tratto_lab.collect.sources import open_source
 collect(open_source("wikimedia", base={museum.url!r}), CollectPlan("walls", out, 10),
-        Client(Manners(interval=0, contact="me"), {museum.url!r}))
+        Client(RetryPolicy(interval=0, contact="me"), {museum.url!r}))
 """
     (tmp_path / "tries").mkdir()
     imports = "import tratto_lab.collect.run, tratto_lab.collect.wikimedia, tratto.imaging.io.jpeg"

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from tratto.cli.main import app
 from tratto.core.errors import InputError, OptionError, UnavailableError
-from tratto_lab.collect.client import Client, Manners
+from tratto_lab.collect.client import Client, RetryPolicy
 from tratto_lab.corpus.deb import read_copyright, stanza_of
 from tratto_lab.corpus.pack import build_pack
 from tratto_lab.corpus.packages import PackagePlan, family_of, sources_in, take_packages
@@ -406,7 +406,7 @@ def test_a_package_is_fetched_by_name(tmp_path, mirror):
 def test_another_file_than_the_index_names_is_refused(tmp_path, mirror):
     base, index = mirror
     index("0" * 64)
-    client = Client(Manners(interval=0.0, attempts=1), base=base)
+    client = Client(RetryPolicy(interval=0.0, attempts=1), base=base)
     with pytest.raises(UnavailableError, match=r"another things_1\.0_all\.deb"):
         take_packages(["things"], tmp_path / "out", PackagePlan(mirror=base), client)
     with pytest.raises(InputError, match="no package 'absent'"):

@@ -119,3 +119,17 @@ def test_a_finder_that_is_told_the_kinds_is_shown_no_intact_picture(folder):
     assert report.intact_share == 0
     assert all(row.recall == 1 for row in report.rows)
     assert "The kinds were told." in to_markdown(report)
+
+
+def test_enlarged_pictures_are_damaged_at_their_new_size(folder):
+    sizes = set()
+
+    def detector(picture):
+        sizes.add(picture.shape[:2])
+        return dict.fromkeys(CLASSES, picture[..., 0] > 0.6)
+
+    report = evaluate_damage(folder, detector, DamagePlan(limit=1, enlarge=2))
+    assert sizes == {(200, 240)}
+    assert "enlarged 2 times" in to_markdown(report)
+    with pytest.raises(OptionError, match="enlarged"):
+        DamagePlan(enlarge=0)

@@ -552,13 +552,13 @@ def test_training_starts_from_the_packaged_features(photos, pack, tmp_path):
     pytest.importorskip("efficientnet_lite_pytorch")
     from tratto_lab.evaluation.features import packaged_weights
 
-    finder = replace(FIND, name="lite", network_options={}, initial=FEATURES, train_only="decoder", steps=2)
-    folder = run(finder, photos, tmp_path / "runs", pack)
-    net = build_network(finder)
+    detector = replace(FIND, name="lite", network_options={}, initial=FEATURES, train_only="decoder", steps=2)
+    folder = run(detector, photos, tmp_path / "runs", pack)
+    net = build_network(detector)
     assert load_ema(folder, net) == []
     for name, value in folded(packaged_weights(), net.encoder).items():
         torch.testing.assert_close(net.encoder.state_dict()[name], value, atol=1e-6, rtol=0)
-    fresh = build_network(finder)
+    fresh = build_network(detector)
     assert not torch.equal(net.decoder.exit.weight, fresh.decoder.exit.weight)
     with pytest.raises(OptionError, match="finds damage"):
         run(replace(PAINT, name="no", initial=FEATURES), photos, tmp_path / "runs", pack)
@@ -598,7 +598,7 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
     from tratto.providers.damage import ANY, TOLD_OUTPUT, NetworkDetector
 
     folder = run(one, photos, tmp_path / "runs", pack)
-    path = tmp_path / "finder.onnx"
+    path = tmp_path / "detector.onnx"
     measured = export_repair(one, folder, photos, path)
     assert measured["onnx_max_difference"] < 2e-3
     text = CARD.replace('"in-painter"', '"damage"').replace("channels = 4", "channels = 9")
@@ -638,16 +638,16 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
 def test_a_find_is_as_sure_at_one_place_and_reaches_as_far_as_is_likely():
     from tratto.imaging.masks import decided
 
-    chances = np.zeros((2, 5, 9), np.float32)
-    chances[0, 1, 1:7] = (0.6, 0.96, 0.55, 0.3, 0.6, 0.7)  # a sure line, a gap, and one that is not sure
-    chances[0, 2, 3] = 0.52  # touches the first by a corner
-    chances[1, 4] = 0.94  # likely everywhere, sure nowhere
+    probabilities = np.zeros((2, 5, 9), np.float32)
+    probabilities[0, 1, 1:7] = (0.6, 0.96, 0.55, 0.3, 0.6, 0.7)  # a sure line, a gap, and one that is not sure
+    probabilities[0, 2, 3] = 0.52  # touches the first by a corner
+    probabilities[1, 4] = 0.94  # likely everywhere, sure nowhere
     expected = np.zeros((2, 5, 9), bool)
     expected[0, 1, 1:4] = expected[0, 2, 3] = True
-    np.testing.assert_array_equal(decided(chances), expected)
-    np.testing.assert_array_equal(decided(iter(chances)), expected)
-    assert decided(chances, 0.4)[1, 4].all()  # 20 times the odds of 0.4 are a chance of 0.93
-    assert not decided(chances, 0.6).any()  # of 0.6: 0.968
+    np.testing.assert_array_equal(decided(probabilities), expected)
+    np.testing.assert_array_equal(decided(iter(probabilities)), expected)
+    assert decided(probabilities, 0.4)[1, 4].all()  # 20 times the odds of 0.4 are a probability of 0.93
+    assert not decided(probabilities, 0.6).any()  # of 0.6: 0.968
     cloud = np.random.default_rng(1).uniform(0, 1, (2, 40, 40)).astype(np.float32)
     marked = [decided(cloud, t) for t in (0.1, 0.3, 0.5, 0.7, 0.9)]
     assert all((less & ~more).sum() == 0 and more.sum() > less.sum() for more, less in pairwise(marked))
@@ -697,12 +697,12 @@ def test_calibration_counts_what_is_marked_in_the_end():
 
 
 def test_a_calibrated_finder_is_what_was_measured(photos, pack, tmp_path):
-    from tratto_lab.training.damage_calibration import calibrate_finder
+    from tratto_lab.training.damage_calibration import calibrate_detector
 
     folder = run(WHOLE, photos, tmp_path / "runs", pack)
     net = build_network(WHOLE)
     load_ema(folder, net)
-    found = calibrate_finder(net, photos)
+    found = calibrate_detector(net, photos)
     assert len(found["margins"]) == len(found["offsets"]) == len(found["f1"]) == 9
     x = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -717,6 +717,6 @@ def test_a_calibrated_finder_is_what_was_measured(photos, pack, tmp_path):
     torch.testing.assert_close(apart, torch.tensor(found["offsets"])[:, None, None].expand_as(apart)[None][0])
     assert set(net.state_dict()) == set(raw.state_dict())
     with pytest.raises(OptionError, match="held-out"):
-        calibrate_finder(net, tmp_path)
+        calibrate_detector(net, tmp_path)
     with pytest.raises(OptionError, match="which kinds"):
-        calibrate_finder(build_network(FIND), photos)
+        calibrate_detector(build_network(FIND), photos)

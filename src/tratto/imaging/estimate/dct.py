@@ -15,6 +15,12 @@ def block_dct_matrix() -> NDArray[np.float32]:
     """Return the matrix that takes a row-major 8 x 8 block to its coefficients, as (64, 64) float32, read-only.
 
     Row ``8 u + v`` holds the basis picture of vertical frequency ``u`` and horizontal frequency ``v``.
+
+    Examples
+    --------
+    >>> m = block_dct_matrix()
+    >>> m.shape, bool(np.allclose(m @ m.T, np.eye(64), atol=1e-5))
+    ((64, 64), True)
     """
     k = np.arange(8)[:, None]
     x = np.arange(8)[None, :]

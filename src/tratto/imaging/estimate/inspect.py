@@ -32,7 +32,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class _Sample:
-    """Crops of one picture: the channels as stored, RGB for traces of JPEG, and luma."""
+    """Crops of one picture: the channels as stored, RGB for JPEG artefacts, and luma."""
 
     channels: list[NDArray[np.float32]]
     rgb: list[NDArray[np.float32]]
@@ -51,6 +51,13 @@ def sample_windows(height: int, width: int) -> tuple[tuple[int, int, int, int], 
     -------
     tuple of (top, left, bottom, right)
         Top and left are multiples of 24; the windows do not overlap; at most 2 megapixels together.
+
+    Examples
+    --------
+    >>> sample_windows(600, 800)
+    ((0, 0, 600, 800),)
+    >>> len(sample_windows(4000, 6000))
+    16
     """
     if height * width <= _WHOLE:
         return ((0, 0, height, width),)
@@ -84,6 +91,13 @@ def inspect_image(image: Image) -> Inspection:
     -------
     Inspection
         Estimates that cannot be had carry ``not measurable`` and the reason.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(128, 10, (128, 128))
+    >>> found = inspect_image(Image(np.clip(noise, 0, 255).astype(np.uint8), ColorMode.GRAY))
+    >>> round(found.noise_sigma.value)
+    10
     """
     windows = sample_windows(image.height, image.width)
     raw = [np.asarray(image.pixels[y0:y1, x0:x1]) for y0, x0, y1, x1 in windows]
@@ -173,7 +187,13 @@ def _tint(crops: list[NDArray[np.float32]]) -> tuple[float, ...]:
 
 
 def rgb_windows(image: Image) -> list[NDArray[np.float32]]:
-    """Return the parts of a grey, RGB or palette picture that are looked at, (h, w, 3) float32 in [0, 1], as stored."""
+    """Return the parts of a grey, RGB or palette picture that are looked at, (h, w, 3) float32 in [0, 1], as stored.
+
+    Examples
+    --------
+    >>> [p.shape for p in rgb_windows(Image(np.zeros((40, 50), np.uint8), ColorMode.GRAY))]
+    [(40, 50, 3)]
+    """
     raw = [np.asarray(image.pixels[y0:y1, x0:x1]) for y0, x0, y1, x1 in sample_windows(image.height, image.width)]
     parts = _sample(image, raw).rgb
     return [np.repeat(p[..., None], 3, axis=2) if p.ndim == 2 else np.ascontiguousarray(p[..., :3]) for p in parts]

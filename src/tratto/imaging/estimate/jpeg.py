@@ -64,6 +64,11 @@ def standard_table(quality: int, chroma: bool = False) -> NDArray[np.int64]:
     ------
     OptionError
         If the quality is out of range.
+
+    Examples
+    --------
+    >>> standard_table(50)[:4].tolist()
+    [16, 11, 10, 16]
     """
     if not 1 <= quality <= 100:
         raise OptionError(f"JPEG quality must be 1 to 100, got {quality}")
@@ -96,6 +101,11 @@ def jpeg_quality_from_tables(tables: Sequence[Sequence[int]]) -> Estimate:
     ------
     OptionError
         If a table does not have 64 positive entries.
+
+    Examples
+    --------
+    >>> jpeg_quality_from_tables([standard_table(80).tolist()]).value
+    80.0
     """
     given = [np.asarray(t, dtype=np.int64) for t in tables]
     if not given or any(t.shape != (64,) or bool((t < 1).any()) for t in given):
@@ -140,11 +150,16 @@ class JpegTrace:
     Attributes
     ----------
     quality : Estimate
-        Of the last compression; ``not measurable`` when no trace was found.
+        Of the last compression; ``not measurable`` when no artefacts were found.
     grid : (int, int) or None
         Row and column of the first whole block of the last compression, each 0-7.
     generations : int
-        0, 1, or 2 when traces of an earlier compression on another grid remain.
+        0, 1, or 2 when artefacts of an earlier compression on another grid remain.
+
+    Examples
+    --------
+    >>> JpegTrace(Estimate(80.0, 'estimated', ''), (0, 0), 1).quality.value
+    80.0
     """
 
     quality: Estimate
@@ -161,9 +176,11 @@ def _lattice() -> NDArray[np.float32]:
     off = c[:, None] - q * np.rint(c[:, None] / q)
     peak = np.zeros_like(off)
     for share, sigma in _ROUNDING:
-        for side in (-1, 0, 1):  # the neighbouring teeth matter only for small steps
-            z = (off + side * q) / np.float32(sigma)
-            peak += np.exp(np.float32(-0.5) * z * z) * np.float32(share / (sigma * math.sqrt(2 * math.pi)))
+        for side in (-1, 0, 1):
+            # the neighbouring teeth, half a step away or more, matter only for small steps
+            near = slice(None) if side == 0 else slice(0, math.ceil(20 * sigma) + 1)
+            z = (off[:, near] + side * q[near]) / np.float32(sigma)
+            peak[:, near] += np.exp(np.float32(-0.5) * z * z) * np.float32(share / (sigma * math.sqrt(2 * math.pi)))
     out: NDArray[np.float32] = np.log(np.float32(_OUTLIER) + q * peak).astype(np.float32)
     # Rounding to zero is what small coefficients of any smooth picture do: it may speak against a step, never for it.
     out[c[:, None] < q / 2] = np.minimum(out[c[:, None] < q / 2], 0)
@@ -220,7 +237,7 @@ def _likelihood(coefficients: NDArray[np.float32]) -> tuple[NDArray[np.float64],
 
 
 def jpeg_quality_from_pixels(picture: NDArray[np.float32] | Sequence[NDArray[np.float32]]) -> JpegTrace:
-    """Look for traces of JPEG compression in samples.
+    """Look for JPEG artefacts in samples.
 
     Parameters
     ----------
@@ -235,13 +252,19 @@ def jpeg_quality_from_pixels(picture: NDArray[np.float32] | Sequence[NDArray[np.
     ------
     OptionError
         If a crop is of another shape.
+
+    Examples
+    --------
+    >>> flat = np.full((64, 64), 0.5, np.float32)
+    >>> jpeg_quality_from_pixels(flat).generations
+    0
     """
     crops = [picture] if isinstance(picture, np.ndarray) else list(picture)
     if not crops or any(c.ndim != 2 and c.shape[2:] != (3,) for c in crops):
-        raise OptionError("JPEG traces need one or more (H, W) or (H, W, 3) arrays")
+        raise OptionError("JPEG artefacts need one or more (H, W) or (H, W, 3) arrays")
     planes = [_plane(c) for c in crops if min(c.shape[:2]) >= _MIN_SIDE]
     if not planes:
-        return JpegTrace(Estimate(None, "not measurable", "too small to look for JPEG traces"), None, 0)
+        return JpegTrace(Estimate(None, "not measurable", "too small to look for JPEG artefacts"), None, 0)
     vanished = _vanished(planes)
     order = [divmod(int(k), 8) for k in np.argsort(-vanished[0].ravel(), kind="stable")]
     best: tuple[float, int, tuple[int, int], int] | None = None
@@ -250,14 +273,14 @@ def jpeg_quality_from_pixels(picture: NDArray[np.float32] | Sequence[NDArray[np.
         if best is None or score > best[0]:
             best = (score, q, grid, n)
     if best is None or best[3] < _MIN_NONZERO:
-        return JpegTrace(Estimate(None, "not measurable", "too little detail to look for JPEG traces"), None, 0)
+        return JpegTrace(Estimate(None, "not measurable", "too little detail to look for JPEG artefacts"), None, 0)
     score, q, grid, n = best
     if score < _EVIDENCE_TOTAL or score < _EVIDENCE_EACH * n:
-        return JpegTrace(Estimate(None, "not measurable", "no trace of JPEG compression was found"), None, 0)
+        return JpegTrace(Estimate(None, "not measurable", "no JPEG artefacts were found"), None, 0)
     earlier = _earlier_grid(vanished, grid)
     where = "" if grid == (0, 0) else f", on a grid shifted by {grid[1]}, {grid[0]} pixels (cropped after compression)"
     if earlier:
-        where += f"; traces of an earlier compression on the grid at {earlier[1]}, {earlier[0]}"
+        where += f"; artefacts of an earlier compression on the grid at {earlier[1]}, {earlier[0]}"
     note = f"spacing of the luma DCT coefficients{where}"
     return JpegTrace(Estimate(float(q), "estimated", note), grid, 2 if earlier else 1)
 

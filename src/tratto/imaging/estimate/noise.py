@@ -52,6 +52,11 @@ class NoiseEstimate:
         (brightness in [0, 1], sigma) for the brightness bins with enough flat area, channels pooled.
     note : str
         How it was obtained, or why it could not be.
+
+    Examples
+    --------
+    >>> NoiseEstimate(8.0, (8.0,), ((0.5, 8.0),), 'stated').sigma
+    8.0
     """
 
     sigma: float | None
@@ -91,6 +96,12 @@ def estimate_noise(
     ------
     OptionError
         If the crops differ in their number of channels.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(0.5, 8 / 255, (256, 256)).astype(np.float32)
+    >>> round(estimate_noise(noise, levels=0).sigma)
+    8
     """
     crops = [rgb] if isinstance(rgb, np.ndarray) else list(rgb)
     crops = [_without_margins(c[..., None] if c.ndim == 2 else c) for c in crops]
@@ -127,11 +138,16 @@ def _without_margins(crop: NDArray[np.float32]) -> NDArray[np.float32]:
     for _ in range(2):  # a frame's columns are of one colour once its rows are gone, and the other way round
         for axis in (0, 1):
             line = np.moveaxis(crop, axis, 0)
-            busy = np.flatnonzero((line != line[:, :1]).any(axis=(1, 2)))
-            if len(busy) == 0:
+            first = _first_busy(line)
+            if first is None:
                 return crop
-            crop = np.moveaxis(line[busy[0] : busy[-1] + 1], 0, axis)
+            crop = np.moveaxis(line[first : len(line) - (_first_busy(line[::-1]) or 0)], 0, axis)
     return crop
+
+
+def _first_busy(lines: NDArray[np.float32]) -> int | None:
+    """Return the first line that is not of one colour, looking no further than it must."""
+    return next((k for k, line in enumerate(lines) if (line != line[:1]).any()), None)
 
 
 def _trust(y: float, variance: float) -> float:

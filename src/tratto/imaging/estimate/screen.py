@@ -48,7 +48,7 @@ def find_screen(gray: NDArray[np.float32] | Sequence[NDArray[np.float32]]) -> fl
     >>> y, x = np.mgrid[:256, :256]
     >>> dots = (np.cos(2 * np.pi * (x + y) / 6) + np.cos(2 * np.pi * (x - y) / 6) > 0).astype(np.float32)
     >>> round(find_screen(dots), 1)
-    4.3
+    4.1
     """
     crops = [gray] if isinstance(gray, np.ndarray) else list(gray)
     if not crops or any(c.ndim != 2 for c in crops):

@@ -48,7 +48,7 @@ def calm_spectrum(crops: Sequence[NDArray[np.float32]], quality: float | None = 
     crops : sequence of (H, W, 3) float32 arrays in [0, 1]
         Of one picture, encoded RGB.
     quality : float or None
-        JPEG quality 1-100, None without a trace of it.
+        JPEG quality 1-100, None without artefacts of it.
 
     Returns
     -------

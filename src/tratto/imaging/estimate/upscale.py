@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
@@ -62,6 +63,12 @@ def estimate_upscale(gray: NDArray[np.float32] | Sequence[NDArray[np.float32]]) 
     ------
     OptionError
         If a crop is not two-dimensional.
+
+    Examples
+    --------
+    >>> small = np.random.default_rng(0).random((64, 64), np.float32)
+    >>> estimate_upscale(np.kron(small, np.ones((3, 3), np.float32))).value
+    3.0
     """
     crops = [gray] if isinstance(gray, np.ndarray) else list(gray)
     if not crops or any(c.ndim != 2 for c in crops):
@@ -76,7 +83,7 @@ def estimate_upscale(gray: NDArray[np.float32] | Sequence[NDArray[np.float32]]) 
     if step > 1:
         bands = [c[y : y + _BAND] for c in crops for y in range(0, c.shape[0], _BAND)]
         crops = [c for c in bands[::step] if min(c.shape) >= _MIN_SIDE] or crops[:1]
-    axes = [g for g in (_gains(crops), _gains([c.T for c in crops])) if g is not None]
+    axes = [g for g in (_gains(crops), _gains([np.ascontiguousarray(c.T) for c in crops])) if g is not None]
     if not axes:
         return Estimate(None, "not measurable", "too little detail to look for enlargement")
     g = {p: min(a.by_period[p] for a in axes) for p in (2, 3, 4, 8)}
@@ -124,7 +131,7 @@ def _gains(crops: Sequence[NDArray[np.float32]]) -> _Gains | None:
         order = np.argsort(phase, kind="stable")
         rows, cols = rows[order], cols[order]
         ends = np.concatenate([[0], np.cumsum(np.bincount(phase, minlength=_PHASES))])
-        x = crop[rows[:, None], cols[:, None] + np.arange(2 * _REACH + 1)].astype(np.float64)
+        x = sliding_window_view(crop, 2 * _REACH + 1, axis=1)[rows, cols].astype(np.float64)
         around = (x.sum(axis=1) - x[:, _REACH]) / (2 * _REACH)
         x = (x - around[:, None]) / contrast[rows, cols][:, None]
         for j in range(_PHASES):

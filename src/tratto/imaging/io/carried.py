@@ -66,6 +66,13 @@ def notes_of(image: Image) -> list[str]:
     -------
     list of str
         Printable, each once, at most :data:`MOST_NOTES` of at most :data:`LONGEST_NOTE` characters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tratto.core.image import ColorMode
+    >>> notes_of(Image(np.zeros((2, 3), np.uint8), ColorMode.GRAY))
+    []
     """
     return _bounded(str(n) for n in image.meta.extra.get("notes", ()))
 

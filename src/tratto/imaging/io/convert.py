@@ -37,6 +37,12 @@ def image_from_array(array: NDArray[Any], meta: Metadata | None = None) -> Image
     ------
     InputError
         If shape, dtype or values do not fit.
+
+    Examples
+    --------
+    >>> image = image_from_array(np.full((2, 3, 4), 128, np.uint8))
+    >>> str(image.mode), image.pixels.shape, image.alpha.shape
+    ('rgb', (2, 3, 3), (2, 3))
     """
     if not isinstance(array, np.ndarray):
         raise InputError(f"expected a NumPy array, got {type(array).__name__}")
@@ -94,6 +100,12 @@ def image_from_pil(picture: PillowImage) -> Image:
         For other modes.
     InputError
         If the picture cannot be loaded.
+
+    Examples
+    --------
+    >>> from PIL import Image as Pil
+    >>> image_from_pil(Pil.new('L', (3, 2), 7)).pixels.tolist()
+    [[7, 7, 7], [7, 7, 7]]
     """
     from tratto.imaging.io.source import mapped_errors
 
@@ -188,6 +200,12 @@ def to_eight_bits(image: Image) -> Image:
     Returns
     -------
     Image
+
+    Examples
+    --------
+    >>> deep = image_from_array(np.array([[0, 257, 65535]], np.uint16))
+    >>> to_eight_bits(deep).pixels.tolist()
+    [[0, 1, 255]]
     """
     if image.bits == 8:
         return image

@@ -27,6 +27,13 @@ def digest(image: Image) -> str:
     -------
     str
         64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tratto.core.image import ColorMode, Image
+    >>> digest(Image(np.zeros((2, 3), np.uint8), ColorMode.GRAY))[:8]
+    '9556529a'
     """
     header = {
         "mode": str(image.mode),

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from tratto.core.errors import CorruptPicture, OptionError, PictureTooLarge
 
+#: The option of every command that raises the limit, wherever it stands on the line.
+OPTION = "--max-input-megapixels"
 #: Environment variable by which every command takes larger pictures; see :func:`usual_pixels`.
 MAX_MEGAPIXELS = "TRATTO_MAX_MEGAPIXELS"
 
@@ -21,14 +23,35 @@ def usual_pixels() -> int:
         If the environment variable ``TRATTO_MAX_MEGAPIXELS`` is no number above 0.
     """
     given = os.environ.get(MAX_MEGAPIXELS, "").strip()
-    if not given:
-        return 250_000_000
+    return pixels_of(given, MAX_MEGAPIXELS) if given else 250_000_000
+
+
+def pixels_of(given: str, what: str) -> int:
+    """Return how many pixels so many megapixels are.
+
+    Parameters
+    ----------
+    given : str
+        A number above 0.
+    what : str
+        What it was given by, for the message.
+
+    Raises
+    ------
+    OptionError
+        If it is none.
+
+    Examples
+    --------
+    >>> pixels_of("0.5", "--max-input-megapixels")
+    500000
+    """
     try:
         megapixels = float(given)
     except ValueError:
         megapixels = math.nan
     if not 0 < megapixels <= 1e6:
-        raise OptionError(f"{MAX_MEGAPIXELS} must be a number of megapixels above 0, got {given[:40]!r}")
+        raise OptionError(f"{what} must be a number of megapixels above 0, got {given[:40]!r}")
     return int(megapixels * 1e6)
 
 
@@ -48,6 +71,11 @@ class Limits:
         Bytes of all metadata blocks of one file together, after inflation.
     max_pages : int
         Pages of a TIFF, frames of an animation.
+
+    Examples
+    --------
+    >>> Limits(max_pages=3).max_pages
+    3
     """
 
     max_pixels: int = field(default_factory=usual_pixels)
@@ -83,8 +111,8 @@ class Limits:
         if width * height > self.max_pixels:
             raise PictureTooLarge(
                 f"{name}: {width}x{height} is {width * height / 1e6:.1f} megapixels, the limit is "
-                f"{self.max_pixels / 1e6:.1f}; if you trust this file, set {MAX_MEGAPIXELS}="
-                f"{math.ceil(width * height / 1e6)} before the command"
+                f"{self.max_pixels / 1e6:.1f}; if you trust this file, raise {OPTION} to "
+                f"{math.ceil(width * height / 1e6)}"
             )
 
     def check_pages(self, pages: int, name: str) -> None:

@@ -31,6 +31,11 @@ def oriented(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     ------
     OptionError
         If the orientation is not 1-8.
+
+    Examples
+    --------
+    >>> oriented(np.arange(6).reshape(2, 3), 6).tolist()  # turned a quarter to the right
+    [[3, 0], [4, 1], [5, 2]]
     """
     if orientation == 1:
         return array
@@ -69,6 +74,11 @@ def unoriented(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     ------
     OptionError
         If the orientation is not 1-8.
+
+    Examples
+    --------
+    >>> unoriented(oriented(np.arange(6).reshape(2, 3), 6), 6).tolist()
+    [[0, 1, 2], [3, 4, 5]]
     """
     if orientation not in _INVERSE:
         raise OptionError(f"an EXIF orientation is 1-8, got {orientation}")

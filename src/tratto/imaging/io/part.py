@@ -64,7 +64,13 @@ def part_folder(output: Path) -> Iterator[Path]:
 
 
 def interrupted(output: Path) -> bool:
-    """Return whether a run that was to write this file was killed in the middle of it."""
+    """Return whether a run that was to write this file was killed in the middle of it.
+
+    Examples
+    --------
+    >>> interrupted(Path('nowhere/photo.png'))
+    False
+    """
     with _dead(output.parent) as (dead, _):
         return output.name in dead.values()
 

@@ -32,6 +32,9 @@ XMP_KEYWORD = "XML:com.adobe.xmp"
 COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"tIME")
 SHAPE_CHUNKS = (b"sBIT", b"bKGD", b"hIST")
 
+#: Chunks of metadata: where one is broken it is dropped with a note, and the picture is read without it.
+_BLOCKS = (b"iCCP", b"eXIf", b"pHYs", b"tEXt", b"zTXt", b"iTXt", *COLOUR_CHUNKS, *SHAPE_CHUNKS)
+
 #: More chunks than this are refused: a 2 GiB file of empty chunks would otherwise take minutes.
 MAX_CHUNKS = 500_000
 
@@ -148,12 +151,16 @@ def _chunks(source: Source, notes: list[str]) -> Iterator[tuple[bytes, int, int]
         crc = zlib.crc32(kind)
         for offset in range(at + 8, at + 8 + length, 1 << 20):
             crc = zlib.crc32(source.read_at(offset, min(1 << 20, at + 8 + length - offset)), crc)
-        if source.read_at(at + 8 + length, 4) != struct.pack(">I", crc):
+        sound = source.read_at(at + 8 + length, 4) == struct.pack(">I", crc)
+        if not sound and kind in _BLOCKS:
+            notes.append(f"the chunk {kind.decode('ascii')} was dropped: its check sum is wrong")
+        elif not sound:
             raise CorruptPicture(
                 f"{source.name}: the check sum of the {kind.decode('ascii')} chunk at offset {at} is wrong; the file "
                 "was damaged, get another copy of it"
             )
-        yield kind, at + 8, length
+        if sound:
+            yield kind, at + 8, length
         if kind == b"IEND":
             if source.size > at + 12:
                 notes.append(f"{source.size - at - 12} bytes behind the end of the PNG are not carried on")
@@ -178,11 +185,11 @@ def inflate_bounded(data: bytes, limit: int, name: str) -> bytes:
     try:
         out = inflater.decompress(data, limit + 1)
     except zlib.error as error:
-        raise CorruptPicture(f"{name}: a compressed metadata block is broken: {error}") from error
+        raise CorruptPicture(f"its compressed data are broken: {error}") from error
     if len(out) > limit:
         raise PictureTooLarge(f"{name}: a compressed metadata block inflates to more than {limit} bytes")
     if not inflater.eof:
-        raise CorruptPicture(f"{name}: a compressed metadata block is cut off")
+        raise CorruptPicture("its compressed data are cut off")
     return out
 
 
@@ -204,7 +211,7 @@ def parse_png(ctx: ReadContext) -> Parsed:
     meta: dict[str, Any] = {"text": [], "chunks": [], "notes": [], "itxt": {}}
     used = 0
     others: dict[str, None] = {}
-    ended_data = False
+    ended_data = animated = False
     for kind, offset, length in _chunks(source, meta["notes"]):
         if parsed is None:
             if kind != b"IHDR" or length != 13:
@@ -218,7 +225,11 @@ def parse_png(ctx: ReadContext) -> Parsed:
             parsed.data.append((offset, length))
             continue
         ended_data = ended_data or bool(parsed.data)
-        if kind == b"fdAT":
+        if kind == b"acTL":
+            animated = animated or not parsed.data
+        elif kind in (b"fcTL", b"fdAT") and not animated:
+            others[kind.decode("ascii")] = None  # frames are an animation only behind the chunk that announces one
+        elif kind == b"fdAT":
             if not parsed.frames or length < 4:
                 raise CorruptPicture(f"{name}: animation data without a frame header")
             parsed.frames[-1].data.append((offset + 4, length - 4))
@@ -235,16 +246,19 @@ def parse_png(ctx: ReadContext) -> Parsed:
             if length > 256:
                 raise CorruptPicture(f"{name}: the tRNS chunk has {length} bytes, expected at most 256")
             parsed.trns = source.read_at(offset, length)
-        elif kind in (b"iCCP", b"eXIf", b"pHYs", b"tEXt", b"zTXt", b"iTXt") or kind in COLOUR_CHUNKS + SHAPE_CHUNKS:
+        elif kind in _BLOCKS:
             used += length
             limits.check_metadata(used, name)
-            used += _ancillary(kind, source.read_at(offset, length), meta, limits.max_metadata - used, name)
+            try:
+                used += _ancillary(kind, source.read_at(offset, length), meta, limits.max_metadata - used, name)
+            except CorruptPicture as error:
+                meta["notes"].append(f"the chunk {kind.decode('ascii')} was dropped: {error}")
             limits.check_metadata(used, name)
             if len(meta["text"]) + len(meta["chunks"]) + len(meta["notes"]) > MAX_TEXTS:
                 raise PictureTooLarge(f"{name}: has more than {MAX_TEXTS} texts")
         elif kind == b"caBX":
             meta["notes"].append("the file holds content credentials (caBX); they are not carried on")
-        elif kind[0] & 0x20 and kind != b"acTL":
+        elif kind[0] & 0x20:
             others[kind.decode("ascii")] = None
         elif not kind[0] & 0x20 and kind != b"IEND":
             raise CorruptPicture(f"{name}: has the unknown critical chunk {kind.decode('ascii')}")
@@ -300,7 +314,7 @@ def _ancillary(kind: bytes, data: bytes, meta: dict[str, Any], budget: int, name
     added = 0
     if kind in (b"iCCP", b"zTXt"):
         if not rest or rest[0] != 0:
-            raise CorruptPicture(f"{name}: a {kind.decode('ascii')} chunk uses an unknown compression")
+            raise CorruptPicture("it uses an unknown compression")
         value = inflate_bounded(rest[1:], budget, name)
         added = len(value)
         if kind == b"iCCP":
@@ -546,7 +560,8 @@ def _color_key(parsed: Parsed, name: str) -> NDArray[Any] | None:
         return None
     if parsed.color in (4, 6) or len(parsed.trns) != 2 * parsed.channels:
         raise CorruptPicture(f"{name}: the tRNS chunk does not fit the colour type")
-    return np.frombuffer(parsed.trns, ">u2").astype(np.uint16)
+    # of a shallow picture only the lowest bits of a key count
+    return np.frombuffer(parsed.trns, ">u2").astype(np.uint16) & ((1 << parsed.depth) - 1)
 
 
 # ------------------------------------------------------------------------------------------------------- animation

@@ -31,6 +31,7 @@ _CHANNELS = {_GRAY: 1, _RGB: 3, _PALETTE: 1, _GRAY_ALPHA: 2, _RGB_ALPHA: 4}
 #: Bytes of unfiltered rows per band: small enough that the trial filters of a band stay in the cache.
 _BAND_BYTES = 1 << 20
 _IDAT_BYTES = 1 << 18
+_TRIAL = 1 << 18  # bytes that the way to compress is chosen by
 
 
 class PngStream:
@@ -96,7 +97,7 @@ class PngStream:
         """
         search = zlib.Z_FILTERED if self._filtered else zlib.Z_DEFAULT_STRATEGY
         if self._filtered and self._level < 7:
-            trial = filtered.tobytes()[: 1 << 20]
+            trial = filtered.ravel()[:_TRIAL].data
             sizes = []
             for strategy in (zlib.Z_RLE, search):
                 deflater = zlib.compressobj(self._level, zlib.DEFLATED, 15, 9, strategy)

@@ -81,6 +81,15 @@ def read_image(
         If the file cannot be used: not there, no regular file, not on the allow-list, broken, cut off or over a limit.
     MissingExtra
         For HEIF without the ``heif`` extra.
+
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image as Pil
+    >>> file = io.BytesIO()
+    >>> Pil.new('L', (3, 2), 7).save(file, 'PNG')
+    >>> read_image(file).pixels.tolist()
+    [[7, 7, 7], [7, 7, 7]]
     """
     limits = limits or Limits()
     if page < 0:
@@ -114,6 +123,15 @@ def count_pages(source: PictureSource, limits: Limits | None = None) -> int:
         If there are more than ``limits.max_pages``.
     InputError
         As for :func:`read_image`.
+
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image as Pil
+    >>> file = io.BytesIO()
+    >>> Pil.new('L', (3, 2)).save(file, 'PNG')
+    >>> count_pages(file)
+    1
     """
     limits = limits or Limits()
     with open_source(source, limits) as opened, mapped_errors(opened.name):
@@ -133,6 +151,14 @@ def without_private(image: Image) -> Image:
     Returns
     -------
     Image
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tratto.core.image import ColorMode, Metadata
+    >>> tagged = Image(np.zeros((2, 3), np.uint8), ColorMode.GRAY, meta=Metadata(text=(('Author', 'A'),)))
+    >>> without_private(tagged).meta.text
+    ()
     """
     private = ("xmp_extended", "jpeg_comments", "png_itxt", "png_chunks", "notes")
     extra = {k: v for k, v in image.meta.extra.items() if k not in private}

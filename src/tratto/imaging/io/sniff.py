@@ -38,6 +38,11 @@ def sniff(head: bytes) -> str | None:
     -------
     str or None
         A key of :data:`FORMATS`, or None if it is none of them.
+
+    Examples
+    --------
+    >>> sniff(bytes.fromhex("89504e470d0a1a0a") + bytes(8)), sniff(b"plain text")
+    ('png', None)
     """
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tratto.core.errors import CorruptPicture, InputError, PictureTooLarge, TrattoError
+from tratto.core.hashing import HeldFile
 from tratto.core.text import shown
 from tratto.imaging.io.limits import Limits
 
@@ -161,6 +162,11 @@ def open_source(source: str | os.PathLike[str] | bytes | BinaryIO, limits: Limit
         data = bytes(source)
         _check_bytes(len(data), limits, "<bytes>")
         yield Source(io.BytesIO(data), len(data), "<bytes>")
+        return
+    if isinstance(source, HeldFile):
+        name = shown(source.path.name, 120)
+        _check_bytes(len(source.data), limits, name)
+        yield Source(io.BytesIO(source.data), len(source.data), name)
         return
     if isinstance(source, str | os.PathLike):
         with _open_file(source, limits) as opened:

@@ -22,6 +22,7 @@ from tratto.core.errors import CorruptPicture, PictureTooLarge, UnsupportedForma
 from tratto.core.image import ColorMode, Image, Metadata
 from tratto.core.text import listed
 from tratto.imaging.io import exif as exif_blocks
+from tratto.imaging.io.geo import GEO_TAGS
 from tratto.imaging.io.icc import profile_notes
 from tratto.imaging.io.source import ReadContext, rows_per_band
 
@@ -634,8 +635,8 @@ def _metadata(tiff: TiffFile, ifd: Ifd, layout: Layout, mode: ColorMode, extra: 
 
 
 #: Tags beside those of the EXIF block that hold for a picture whose samples were changed: what its colours mean, and
-#: what page of what document it is.
-KEPT_TAGS = frozenset({285, 286, 287, 297, 301, 318, 319, 337})
+#: what page of what document it is, and where it lies on the earth.
+KEPT_TAGS = frozenset({285, 286, 287, 297, 301, 318, 319, 337}) | GEO_TAGS
 #: Tags that are read here, that only say how the samples were stored, or that others speak of already.
 _KNOWN_TAGS = (
     exif_blocks.DESCRIPTIVE

@@ -38,6 +38,11 @@ class WriteOptions:
     compression : str or None
         TIFF only: ``"none"``, ``"lzw"``, ``"deflate"``, ``"packbits"``, ``"lzma"``, ``"zstd"``; None: as the source, or
         deflate.
+
+    Examples
+    --------
+    >>> WriteOptions()
+    WriteOptions(quality=95, lossless=True, strip_metadata=False, keep_tables=False, level=4, compression=None)
     """
 
     quality: int = 95
@@ -70,6 +75,12 @@ def writable(image: Image, fmt: str) -> str | None:
     Returns
     -------
     str or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> writable(Image(np.zeros((2, 3), np.uint16), ColorMode.GRAY, 16), 'png') is None
+    True
     """
     if fmt not in FORMATS:
         return f"{fmt!r} is not a format Tratto knows; it writes {', '.join(WRITABLE)}"

@@ -6,7 +6,18 @@ picture alone, so that memory stays bounded and a band's result does not depend 
 """
 
 from tratto.imaging.repaint.fitting import fit_wall, look_at_wall
-from tratto.imaging.repaint.kinds import MATCHES, PATTERNS, Fit, Match, Painted, Rows, Wish
+from tratto.imaging.repaint.kinds import MATCHES, PATTERNS, Fit, Match, Painted, RepaintTarget, Rows
 from tratto.imaging.repaint.painter import Painter
 
-__all__ = ["MATCHES", "PATTERNS", "Fit", "Match", "Painted", "Painter", "Rows", "Wish", "fit_wall", "look_at_wall"]
+__all__ = [
+    "MATCHES",
+    "PATTERNS",
+    "Fit",
+    "Match",
+    "Painted",
+    "Painter",
+    "RepaintTarget",
+    "Rows",
+    "fit_wall",
+    "look_at_wall",
+]

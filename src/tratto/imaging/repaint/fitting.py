@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tratto.imaging.marks import find_stain
 from tratto.imaging.matting import mask_is_hard, matte_radius
 from tratto.imaging.pattern import find_pattern, light_field
-from tratto.imaging.repaint.kinds import Fit, Rows, Wish, three
+from tratto.imaging.repaint.kinds import Fit, RepaintTarget, Rows, three
 from tratto.imaging.repaint.painter import Painter
 from tratto.imaging.repaint.reflections import reflections
 from tratto.imaging.repaint.search import solve
@@ -25,7 +25,7 @@ NOISE_GAIN = 1.3
 ROUNDING = 0.29
 
 
-def fit_wall(rows: Rows, mask: Float, wish: Wish, allowed: NDArray[np.bool_] | None = None) -> Fit:
+def fit_wall(rows: Rows, mask: Float, wish: RepaintTarget, allowed: NDArray[np.bool_] | None = None) -> Fit:
     """Look at a picture and fix every number that repainting its wall needs.
 
     Parameters
@@ -34,7 +34,7 @@ def fit_wall(rows: Rows, mask: Float, wish: Wish, allowed: NDArray[np.bool_] | N
         The picture in linear light.
     mask : (H, W) float32 in [0, 1]
         Share of wall.
-    wish : Wish
+    wish : RepaintTarget
     allowed : (H, W) bool or None
         Where the matte may be above 0; None: where the mask is.
 
@@ -50,7 +50,7 @@ def fit_wall(rows: Rows, mask: Float, wish: Wish, allowed: NDArray[np.bool_] | N
     return look_at_wall(rows, mask, wish, allowed).fit
 
 
-def look_at_wall(rows: Rows, mask: Float, wish: Wish, allowed: NDArray[np.bool_] | None = None) -> Painter:
+def look_at_wall(rows: Rows, mask: Float, wish: RepaintTarget, allowed: NDArray[np.bool_] | None = None) -> Painter:
     """Fit a wall, and return what paints it without taking the picture apart a second time.
 
     A picture small enough to be looked at as a whole stays apart, about 45 bytes a pixel, as long as the painter lives.
@@ -114,7 +114,7 @@ def _leaves(mask: Float) -> int:
     return max(sum(sides[:2]), sum(sides[2:]))
 
 
-def _brightness_of(fit: Fit, wish: Wish) -> NDArray[np.float64]:
+def _brightness_of(fit: Fit, wish: RepaintTarget) -> NDArray[np.float64]:
     """Return what the wall will show in typical light, linear: the reference, or the paint under the known light."""
     reference = np.asarray(wish.paint if wish.tile is None else wish.tile.mean, np.float64)
     return np.clip(reference if wish.match == "seen" else reference * np.asarray(fit.level), 0, 1)

@@ -20,7 +20,7 @@ Rows = Callable[[int, int], Float]
 
 
 @dataclass(frozen=True, eq=False)
-class Wish:
+class RepaintTarget:
     """What is wanted of a wall.
 
     Attributes

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.imaging.repaint.kinds import Fit, Wish, three
+from tratto.imaging.repaint.kinds import Fit, RepaintTarget, three
 from tratto.imaging.repaint.layers import Layers
 from tratto.imaging.shading import FLOOR, LUMINANCE, Float, largest
 
@@ -24,7 +24,7 @@ EVEN_GAIN, EVEN_LOSS = 0.9, 0.4
 SEEN_TINT = 0.5
 
 
-def reflections(parts: list[Layers], weights: list[Float], fit: Fit, wish: Wish) -> Fit:
+def reflections(parts: list[Layers], weights: list[Float], fit: Fit, wish: RepaintTarget) -> Fit:
     """Estimate how much light the wall gives itself, and what the new paint makes of it.
 
     With a share ``s`` of a wall's light coming from walls of its own paint ``a``, light grows as ``1 / (1 - s a)``
@@ -81,12 +81,12 @@ def _own_share(parts: list[Layers], weights: list[Float], albedo: NDArray[np.flo
     return float(np.clip(0.7 * float(np.median(found)), 0.05, 0.6))
 
 
-def _level(parts: list[Layers], weights: list[Float], typical: Any, wish: Wish) -> NDArray[np.float64]:
+def _level(parts: list[Layers], weights: list[Float], typical: Any, wish: RepaintTarget) -> NDArray[np.float64]:
     """Return the light, relative to the typical, in which the paint shows its own colour, as factors of the paint.
 
-    With the old paint known this is physics: the wall's light divided by it. Without, white light is assumed, and its
-    strength is read from the rest of the room: the lighter quarter of what is no wall and no lamp begins at surfaces
-    that are taken to reflect half the light. No paint reflects more than 0.85 of it.
+    With the old paint known this is physics: the wall's light divided by it. Without, its color is that of what is
+    neutral in the room, and its strength is read there, too: the lighter quarter of what is no wall and no lamp begins
+    at surfaces that are taken to reflect half the light. No paint reflects more than 0.85 of it.
     """
     old = np.asarray(typical, np.float32)
     if wish.was is not None:
@@ -94,6 +94,69 @@ def _level(parts: list[Layers], weights: list[Float], typical: Any, wish: Wish) 
     least = float(old @ LUMINANCE) / 0.85
     places = [np.flatnonzero((w < 0.02).ravel())[::3] for w in weights]
     beside = np.concatenate([p.picture.reshape(-1, 3)[c] for p, c in zip(parts, places, strict=True)])
-    room = beside[largest(beside) < 0.97] @ LUMINANCE
-    strength = float(np.percentile(room, 75)) / 0.5 if len(room) > 200 else 0.0
-    return np.full(3, max(strength, least, 1e-3))
+    beside = beside[largest(beside) < 0.97]
+    strength = float(np.percentile(beside @ LUMINANCE, 75)) / 0.5 if len(beside) > 200 else 0.0
+    return np.asarray(max(strength, least, 1e-3) * light_color(beside), np.float64)
+
+
+#: Light of a room is sought among these temperatures (kelvin), and against the white of the picture it is this far
+#: from neutral at most: beyond, it is furniture.
+TEMPERATURES = np.geomspace(2000, 9000, 28)
+#: Surfaces count as neutral under a light up to this far from it (natural logarithm of red and blue over green), as
+#: bright ones from this share of the brightest on, and as enough from this share of the bright ones on.
+NEAR, BRIGHT, ENOUGH = 0.07, 0.5, 0.15
+
+
+def light_color(room: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the color of a room's light, by the bright surfaces in it that one light would make of neutral ones.
+
+    Ceilings, doors and frames are white more often than not, and so the brightest surfaces that a lamp or daylight
+    (Planck's radiator) explains are taken for neutral. Where too few are, the light is taken for white.
+
+    Parameters
+    ----------
+    room : (N, 3) array
+        Linear sRGB of what is neither the wall nor a lamp.
+
+    Returns
+    -------
+    (3,) float64
+        Linear sRGB of luminance 1.
+
+    Examples
+    --------
+    >>> warm = np.full((500, 3), (0.6, 0.5, 0.36))
+    >>> np.round(light_color(warm) / light_color(warm)[1], 2)
+    array([1.2 , 1.  , 0.72])
+    """
+    white = np.ones(3)
+    level = np.asarray(room, np.float64) @ LUMINANCE
+    if len(level) < 200:
+        return white
+    bright = np.asarray(room, np.float64)[level > max(BRIGHT * float(np.percentile(level, 98)), 1e-3)]
+    logs = np.log(np.maximum(bright, 1e-4))
+    seen = logs[:, [0, 2]] - logs[:, [1]]
+    lights = _radiator(TEMPERATURES)
+    near = [np.hypot(*(seen - light).T) < NEAR for light in lights]
+    shares = [float(n.mean()) for n in near]
+    best = int(np.argmax(shares))
+    if shares[best] < ENOUGH:
+        return white
+    red, blue = np.exp(np.median(seen[near[best]], axis=0))
+    color = np.array([red, 1.0, blue])
+    return np.asarray(color / (color @ LUMINANCE), np.float64)
+
+
+def _radiator(kelvin: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logarithms of red and blue over green in linear sRGB of Planck's radiator, 6500 K being white.
+
+    Planck's law at the peaks of the three primaries; within a few per cent of the integral over the CIE observer.
+    """
+    waves = np.array([610e-9, 545e-9, 465e-9])
+    second = 1.438777e-2
+
+    def logs(temperature: NDArray[np.float64]) -> NDArray[np.float64]:
+        emitted = -np.log(np.expm1(second / (waves[None] * temperature[:, None])))
+        return np.asarray(emitted[:, [0, 2]] - emitted[:, [1]])
+
+    return logs(np.asarray(kelvin)) - logs(np.array([6500.0]))

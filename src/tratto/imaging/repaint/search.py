@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.imaging.color import linear_to_lab, linear_to_srgb, srgb_to_lab
-from tratto.imaging.repaint.kinds import Fit, Wish, three
+from tratto.imaging.repaint.kinds import Fit, RepaintTarget, three
 from tratto.imaging.repaint.layers import Layers, bounced, evenly, joined, put_together, spread_sample
 from tratto.imaging.shading import Float
 from tratto.imaging.working import rounded_for_lightness
@@ -28,7 +28,7 @@ _SOBEL = np.array(
 )  # fmt: skip
 
 
-def solve(parts: list[Layers], weights: list[Float], fit: Fit, wish: Wish) -> Fit:
+def solve(parts: list[Layers], weights: list[Float], fit: Fit, wish: RepaintTarget) -> Fit:
     """Find the paint; a sample finds it roughly, a larger one settles it."""
     start = np.ones(3, np.float32) if wish.tile is not None else wish.paint
     if wish.match == "paint":

@@ -27,6 +27,11 @@ const controls = new OrbitControls(camera, renderer.domElement);
 controls.target.copy(middle);
 controls.enableDamping = true;
 controls.update();
+// a picture that does not change is not drawn over and over; Gaussians are sorted in another thread, so some more are
+let until = 0;
+const wake = () => { until = performance.now() + 3000; };
+controls.addEventListener("change", wake);
+addEventListener("resize", wake);
 at("turn").onchange = () => { controls.autoRotate = at("turn").checked; };
 at("bar").onsubmit = (event) => event.preventDefault();
 
@@ -44,6 +49,7 @@ async function show(name) {
   at("state").textContent = "loading";
   meshes[name] ??= await load(name);
   for (const [key, mesh] of Object.entries(meshes)) mesh.visible = key === name;
+  wake();
   at("state").textContent = "";
 }
 const failed = (error) => { at("state").textContent = `This scene cannot be shown: ${error.message || error}`; };
@@ -51,13 +57,13 @@ at("seen").checked = asked.has("seen");
 at("seen").onchange = () => show(at("seen").checked ? "seen.ply" : facts.file).catch(failed);
 
 function draw() {
+  controls.update();
   const width = innerWidth, height = innerHeight;
   if (renderer.domElement.width !== width || renderer.domElement.height !== height) {
     renderer.setSize(width, height, false);
     camera.aspect = width / height;
     camera.updateProjectionMatrix();
   }
-  controls.update();
   renderer.render(scene, camera);
 }
 const picture = () => new Promise((done) => { draw(); renderer.domElement.toBlob(done, "image/png"); });
@@ -68,7 +74,10 @@ at("shot").onclick = async () => {
   link.click();
   URL.revokeObjectURL(link.href);
 };
-renderer.setAnimationLoop(draw);
+renderer.setAnimationLoop(() => {
+  if (performance.now() < until) draw();
+  else controls.update();
+});
 try {
   await show(at("seen").checked ? "seen.ply" : facts.file);
   if (asked.has("shot")) {  // whoever started the server waits for a picture; Gaussians are sorted in another thread

@@ -23,7 +23,7 @@
 A bundle may come from anybody. Names in it are taken from this list only, links are not followed, sizes are limited.
 """
 
-from tratto.provenance.bundle.account import Account, open_account
+from tratto.provenance.bundle.account import StoredBundle, open_account
 from tratto.provenance.bundle.names import (
     CONFIDENCE,
     EDIT_MAP,
@@ -76,9 +76,9 @@ __all__ = [
     "REPORT",
     "SEAL",
     "SUFFIX",
-    "Account",
     "Bundle",
     "BundleParts",
+    "StoredBundle",
     "belongs",
     "bundle_by_hash",
     "bundle_path",

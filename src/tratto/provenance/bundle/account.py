@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core import canonical
 from tratto.core.errors import ReceiptError
+from tratto.core.hashing import read_limited
 from tratto.core.image import Mask
 from tratto.core.result import MaskPart, MaskParts
-from tratto.provenance import canonical
 from tratto.provenance.bundle.names import INPUTS, MASK, MASK_PARTS
 from tratto.provenance.bundle.read import Bundle, find_original, find_output, is_lone_receipt, read_bundle, some_bundle
 from tratto.provenance.bundle.samples import mask_values, read_map
 from tratto.provenance.receipt import array_digest, read_receipt
-from tratto.provenance.seal import read_limited
 from tratto.provenance.upgrade import carried
 
 
 @dataclass(frozen=True, eq=False)
-class Account:
+class StoredBundle:
     """What a replay needs.
 
     Attributes
@@ -50,7 +50,7 @@ class Account:
     inputs: Mapping[str, Path | bytes] = field(default_factory=dict)
 
 
-def open_account(path: Path) -> Account:
+def open_account(path: Path) -> StoredBundle:
     """Open what is known of a result: from its bundle, the picture beside one, or a receipt alone.
 
     Raises
@@ -60,7 +60,7 @@ def open_account(path: Path) -> Account:
     """
     if is_lone_receipt(path):
         data = read_limited(path, canonical.MAX_BYTES)
-        return Account(read_receipt(data), inputs=carried(data))
+        return StoredBundle(read_receipt(data), inputs=carried(data))
     bundle = read_bundle(some_bundle(path))
     original = find_original(bundle)
     mask = None
@@ -71,7 +71,7 @@ def open_account(path: Path) -> Account:
     output, matches = find_output(bundle)
     kept = None if original is None else bundle.folder / original
     inputs = {role: bundle.folder / name for role, name in bundle.in_folder(INPUTS).items()}
-    return Account(
+    return StoredBundle(
         bundle.receipt, kept, mask, output if matches else None, _parts(bundle), {**bundle.carried, **inputs}
     )
 

@@ -53,12 +53,24 @@ ENDING_OF = {"png": "png", "jpeg": "jpg", "tiff": "tif", "webp": "webp", "bmp": 
 
 
 def bundle_path(output: Path) -> Path:
-    """Return where the bundle of an output picture lies: ``photo.png`` to ``photo.tratto``."""
+    """Return where the bundle of an output picture lies: ``photo.png`` to ``photo.tratto``.
+
+    Examples
+    --------
+    >>> bundle_path(Path('out/photo.png')).name
+    'photo.tratto'
+    """
     return output.with_suffix(SUFFIX)
 
 
 def original_name(name: str, format_name: str) -> str:
-    """Return the name of the original inside a bundle: ``original.`` and the input's ending if it is a known one."""
+    """Return the name of the original inside a bundle: ``original.`` and the input's ending if it is a known one.
+
+    Examples
+    --------
+    >>> original_name('Photo.JPG', 'jpeg')
+    'original.jpg'
+    """
     ending = name.rpartition(".")[2].lower() if "." in name else ""
     if ending not in ORIGINAL_ENDINGS:
         ending = ENDING_OF.get(format_name, "")
@@ -85,12 +97,24 @@ def belongs(name: str) -> bool:
 
 
 def unsealed(name: str) -> bool:
-    """Return whether a name stands in no seal: what is made after it, and receipts that their hashes already name."""
+    """Return whether a name stands in no seal: what is made after it, and receipts that their hashes already name.
+
+    Examples
+    --------
+    >>> unsealed('receipt.json'), unsealed('edit.png')
+    (True, False)
+    """
     return name in UNSEALED or name.startswith(f"{PARENTS}/")
 
 
 def parent_name(sha256: str) -> str:
-    """Return the name in a bundle of the receipt of a result that an input was made from."""
+    """Return the name in a bundle of the receipt of a result that an input was made from.
+
+    Examples
+    --------
+    >>> parent_name('ab' * 32)[:16]
+    'parents/abababab'
+    """
     return f"{PARENTS}/{sha256}.json"
 
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tratto.core import canonical
 from tratto.core.errors import InputError, ReceiptError
-from tratto.provenance import canonical, commit
+from tratto.core.hashing import FileFacts, hash_file, read_limited
+from tratto.provenance import commit
 from tratto.provenance.bundle.names import (
     CLUTTER,
     FORMAT_OF,
@@ -33,8 +35,8 @@ from tratto.provenance.bundle.names import (
     role_of,
     unsealed,
 )
-from tratto.provenance.receipt import FileFacts, main_output, read_receipt
-from tratto.provenance.seal import MAX_SEAL, hash_file, read_limited, read_seal, sealed_credentials
+from tratto.provenance.receipt import main_output, read_receipt
+from tratto.provenance.seal import MAX_SEAL, read_seal, sealed_credentials
 from tratto.provenance.upgrade import carried
 
 #: Most entries of a folder that are looked at; a bundle has far fewer.
@@ -297,5 +299,11 @@ def find_output(bundle: Bundle) -> tuple[Path | None, bool]:
 
 
 def is_lone_receipt(path: Path) -> bool:
-    """Return True for a JSON file that does not lie in a bundle."""
+    """Return True for a JSON file that does not lie in a bundle.
+
+    Examples
+    --------
+    >>> is_lone_receipt(Path('photo.png'))
+    False
+    """
     return path.suffix.lower() == ".json" and path.is_file() and path.absolute().parent.suffix != SUFFIX

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from tratto.core.artifact import Artifact, Scene
 from tratto.core.errors import InputError, ReceiptError
+from tratto.core.hashing import open_regular
 from tratto.core.image import Image
 from tratto.imaging.artifact import Picture
 from tratto.imaging.io import Limits, digest, read_image
-from tratto.imaging.io.limits import MAX_MEGAPIXELS, usual_pixels
+from tratto.imaging.io.limits import OPTION, usual_pixels
 from tratto.imaging.scratch import allocate
 from tratto.provenance.bundle.read import Bundle
-from tratto.provenance.seal import open_regular
 
 if TYPE_CHECKING:
     from tratto.imaging.io import Limits
@@ -122,7 +122,7 @@ def read_map(bundle: Bundle, name: str, size: Mapping[str, Any]) -> NDArray[np.u
     if size["width"] * size["height"] > most:
         raise ReceiptError(
             f"{name} is said to have {size['width']}x{size['height']} pixels, the limit is {most / 1e6:.0f} million; "
-            f"set {MAX_MEGAPIXELS} if you trust it"
+            f"raise {OPTION} if you trust it"
         )
     open_regular(path).close()
     try:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tratto.core import canonical
 from tratto.core.artifact import InputPicture, PictureArtifact
 from tratto.core.errors import OutputError, ReceiptError
 from tratto.core.files import is_unfinished, sync
+from tratto.core.hashing import FileFacts, HeldFile, hash_file
 from tratto.core.image import Mask
 from tratto.core.result import CONFIDENCE_FULL, EDIT_MAP_SCALE, Result
 from tratto.imaging.artifact import Picture
 from tratto.imaging.io import digest, encode_png16_gray
-from tratto.provenance import canonical, commit
+from tratto.provenance import commit
 from tratto.provenance.bundle.names import (
     CONFIDENCE,
     EDIT_MAP,
@@ -40,18 +42,11 @@ from tratto.provenance.bundle.names import (
 )
 from tratto.provenance.bundle.read import files_in, read_bundle
 from tratto.provenance.bundle.samples import mask_values, read_artifact, read_digest, read_picture
-from tratto.provenance.receipt import (
-    LOSSLESS_OUTPUT,
-    FileFacts,
-    OutputFile,
-    main_output,
-    recoded_fraction,
-    with_files,
-)
-from tratto.provenance.seal import EMBEDDED, SIDECAR, build_seal, hash_file
+from tratto.provenance.receipt import LOSSLESS_OUTPUT, OutputFile, main_output, recoded_fraction, with_files
+from tratto.provenance.seal import EMBEDDED, SIDECAR, build_seal
 
 if TYPE_CHECKING:
-    from tratto.provenance.keys import Identity
+    from tratto.ledger.keys import Identity
 
 
 OBSERVED_SCHEMA = "tratto/observed/1"
@@ -88,6 +83,8 @@ class BundleParts:
         Signs the picture with content credentials; None: it stays unsigned.
     replace : bool
         False refuses to replace a picture or bundle of this name, even one that appears while this one is written.
+    progress : callable
+        Called with how many of how many stages are written; raising stops it, and nothing is left.
     """
 
     result: Result
@@ -95,13 +92,18 @@ class BundleParts:
     output: Path
     output_format: str = ""
     decoded_digest: str | None = None
-    original: Path | bytes | None = None
+    original: Path | HeldFile | bytes | None = None
     original_name: str = ""
     keep_original: bool = True
     strip_metadata: bool = False
     observed: Mapping[str, Any] = field(default_factory=dict)
     identity: Identity | None = None
     replace: bool = True
+    progress: Callable[[int, int], None] = lambda done, total: None
+
+
+#: What the writing of a bundle is told in.
+STAGES = 5
 
 
 def write_bundle(parts: BundleParts) -> dict[str, Any]:
@@ -153,11 +155,12 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
 
     result = parts.result
     files: dict[str, FileFacts] = {}
-    original = _copy_original(folder, parts)
+    original, facts = _copy_original(folder, parts)
     if original is not None:
-        files[original] = hash_file(folder / original)
+        files[original] = facts
     for name in _copy_inputs(folder, parts):
         files[name] = hash_file(folder / name)
+    parts.progress(1, STAGES)
     for name in _write_maps(folder, parts):
         files[name] = hash_file(folder / name)
     # no part of the seal: the receipt names them by hash
@@ -165,6 +168,7 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
         (folder / parent_name(sha256)).parent.mkdir(exist_ok=True)
         (folder / parent_name(sha256)).write_bytes(data)
 
+    parts.progress(2, STAGES)
     output = hash_file(parts.written)
     made = {result.main.role: _as_written(parts, output), **_write_outputs(folder, result, files)}
     receipt = with_files(
@@ -173,6 +177,7 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
     receipt_bytes = canonical.dumps(receipt)
     (folder / RECEIPT).write_bytes(receipt_bytes)
     receipt_facts = FileFacts.of(receipt_bytes)
+    parts.progress(3, STAGES)
     where = ""
     if signed is not None:
         where = _sign(folder, parts, signed, receipt)
@@ -180,6 +185,7 @@ def _fill(folder: Path, parts: BundleParts, signed: Path | None) -> dict[str, An
         if where != EMBEDDED:
             files[where] = hash_file(folder / where)
 
+    parts.progress(4, STAGES)
     sheet = result.outputs.get("sheet")
     report = render_report(
         ReportInputs(
@@ -275,7 +281,7 @@ def _sign(folder: Path, parts: BundleParts, signed: Path, receipt: dict[str, Any
 
     if parts.identity is None:
         raise OutputError("nobody signs this picture")
-    account = credentials.Account(
+    account = credentials.SignedClaim(
         receipt=receipt,
         receipt_bytes=(folder / RECEIPT).read_bytes(),
         maps=(
@@ -284,7 +290,8 @@ def _sign(folder: Path, parts: BundleParts, signed: Path, receipt: dict[str, Any
         ),
         edits=parts.result.edit_map,
         mask=None if parts.result.mask is None else parts.result.mask.values,
-        original=parts.original,
+        # as it was read, whatever lies there by now
+        original=parts.original.data if isinstance(parts.original, HeldFile) else parts.original,
     )
     file = main_output(receipt)["file"]
     manifest = credentials.sign(parts.written, signed, file["format"], account, parts.identity)
@@ -316,20 +323,24 @@ def _write_mask(path: Path, mask: Mask, description: str, result: Result) -> Non
     encode_png16_gray(path, samples, text, result.source.meta.orientation)
 
 
-def _copy_original(folder: Path, parts: BundleParts) -> str | None:
-    """Copy the input file, or only hash it; return its name in the bundle."""
+def _copy_original(folder: Path, parts: BundleParts) -> tuple[str | None, FileFacts]:
+    """Copy the input file, or only hash it; return its name in the bundle and what was copied."""
     stated = parts.result.receipt["inputs"]["picture"]["file"]
     if parts.original is None:
-        return None
+        return None, FileFacts("", 0)
     name = original_name(parts.original_name, parts.result.source.meta.format) if parts.keep_original else None
     facts = _copied(parts.original, None if name is None else folder / name)
     if stated is None or stated["sha256"] != facts.sha256:
         raise ReceiptError("the input file is not the one the receipt was made for; it changed while it was worked on")
-    return name
+    return name, facts
 
 
-def _copied(source: Path | bytes, target: Path | None) -> FileFacts:
+def _copied(source: Path | HeldFile | bytes, target: Path | None) -> FileFacts:
     """Hash a file, and copy it on the way if there is a target."""
+    if isinstance(source, HeldFile):
+        if target is not None:
+            target.write_bytes(source.data)
+        return source.facts
     if isinstance(source, bytes):
         if target is not None:
             target.write_bytes(source)

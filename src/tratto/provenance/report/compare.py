@@ -16,7 +16,7 @@ from tratto.provenance.report.previews import PREVIEW
 
 #: Pictures of a report, by the words that stand for them, that show the state before and after.
 SHOWS_BEFORE = frozenset({"The picture before", "Detail before"})
-SHOWS_AFTER = frozenset({"The picture after", "Detail after"})
+SHOWS_AFTER = frozenset({"The picture after", "Detail after", "The result with its regions numbered"})
 # a text in the page holds no plain quotation mark, so only real pictures can match
 _PICTURE = re.compile(r'src="data:image/(png|jpeg);base64,([A-Za-z0-9+/=]*)" alt="([^"]*)"')
 _MOST = 100
@@ -85,7 +85,13 @@ def with_stored(fresh: str, stored: str, names: Collection[str]) -> str:
 
 
 def input_alt(role: str) -> str:
-    """Return the words that stand for the picture of a second input."""
+    """Return the words that stand for the picture of a second input.
+
+    Examples
+    --------
+    >>> input_alt('character')
+    'Input: character'
+    """
     return f"Input: {role}"
 
 

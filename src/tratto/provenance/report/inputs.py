@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.hashing import FileFacts
 from tratto.core.image import Image
-from tratto.provenance.receipt import FileFacts
 
 
 @dataclass(frozen=True, eq=False)

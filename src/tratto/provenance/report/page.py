@@ -18,7 +18,7 @@ from tratto.provenance.report import words as say
 from tratto.provenance.report.compare import input_alt
 from tratto.provenance.report.inputs import ReportInputs
 from tratto.provenance.report.plain import hash_span, listed, percent, sentence, table_rows, text
-from tratto.provenance.report.previews import pictures_of
+from tratto.provenance.report.previews import numbered, pictures_of, swatch
 from tratto.provenance.report.regions import regions_of
 
 
@@ -34,11 +34,17 @@ class Checked:
         Why.
     proof : mapping of str to str
         What the ledger's proof says, as rows; empty: there is none.
+    when : str
+        When this was made.
+    written : str
+        When the bundle was written, by the clock of that machine; empty: it does not say.
     """
 
     verdict: str
     reasons: tuple[str, ...]
     proof: Mapping[str, str]
+    when: str = ""
+    written: str = ""
 
 
 def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
@@ -73,6 +79,8 @@ def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
         "recoded": "" if file is None else text(say.recoded_words(receipt)),
         "commands": text("\n".join(say.commands(inputs))),
         "checks": text("\n".join(say.checks(inputs))),
+        "windows_check": text(say.windows_check(inputs)),
+        "difference": text(say.difference(inputs)),
         "original": text(inputs.original_file or ""),
         "hashes": _facts((k, hash_span(v) if v else "none: there was no file") for k, v in say.hashes(inputs)),
         "environment": _facts((k, text(v)) for k, v in say.environment(receipt["environment"])),
@@ -86,6 +94,7 @@ def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
         "scene_rows": _facts((k, text(v)) for k, v in say.scene_rows(receipt)),
         "lineage_words": text(LINEAGE_WORDS),
         "lineage_rows": table_rows(lineage_rows(receipt)),
+        "paper_rows": _facts((k, text(v)) for k, v in say.paper_rows(receipt)),
         "statement_rows": table_rows(say.statement_rows(receipt)),
         **pictures_of(inputs),
     }
@@ -93,15 +102,25 @@ def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
         regions = regions_of(receipt, inputs.edit_map, inputs.confidence, inputs.mask, inputs.parts)
         values["region_heads"] = "".join(f"<th>{text(h)}</th>" for h in say.REGION_HEADS)
         values["region_rows"] = table_rows(say.region_rows(inputs, regions))
+        values["numbered"] = numbered(inputs, regions)
     values["input_figures"] = "".join(
         f'<figure><img src="{values[f"input {role}"]}" alt="{text(input_alt(role))}">'
         f"<figcaption>{text(say.input_words(inputs, role))}</figcaption></figure>"
         for role in sorted(inputs.inputs)
     )
+    values["color_figures"] = "".join(
+        f'<figure><img src="{swatch(rgb)}" alt="{text(name)}"><figcaption>{text(words)}</figcaption></figure>'
+        for name, rgb, words in say.colors(receipt)
+    )
     parts = say.sections(inputs)
+    if values.get("numbered"):
+        parts |= {"numbered"}
     if checked is not None:
         parts |= {"checked", "proof" if checked.proof else "no-proof"}
         values["verdict"] = text(checked.verdict)
+        values["dates"] = text(
+            f"Printed {checked.when}." + (f" The account was written {checked.written}." if checked.written else "")
+        )
         values["verdict_reasons"] = _items(checked.reasons)
         values["proof_rows"] = _facts((text(k), hash_span(v)) for k, v in checked.proof.items())
     return Template(_with_sections(_resource("report.html"), parts)).substitute(values)

@@ -1,8 +1,8 @@
 """The report on paper: A4, page by page, by ReportLab (BSD licence; the ``pdf`` extra).
 
 What stands on it is the page of :mod:`.page`, laid out anew: each kind of element has one way to be drawn, and what is
-said is said there. The same bundle gives the same bytes: no date and no random number goes in. The fonts are those that
-ReportLab brings along, so that a page looks the same everywhere; letters they lack are shown by their number.
+said is said there. The same bundle at the same moment gives the same bytes: no random number goes in. The fonts are
+those of ReportLab, so that a page looks the same everywhere; letters they lack are shown by their number.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
 
@@ -33,10 +34,12 @@ _COLUMNS = {
     "facts": (22, 78),
     "grid": (1, 1, 1),
 }
+#: The date that ReportLab writes where it must not be told.
+_ALWAYS = b"D:20000101000000+00'00'"
 _EMPTY = {"meta", "img", "input", "br"}
 
 
-def render_pdf(page: str, report: ReportInputs) -> bytes:
+def render_pdf(page: str, report: ReportInputs, when: datetime) -> bytes:
     """Return a report as a PDF.
 
     Parameters
@@ -45,6 +48,8 @@ def render_pdf(page: str, report: ReportInputs) -> bytes:
         The report as :func:`.render_report` makes it.
     report : ReportInputs
         What it was made from.
+    when : datetime
+        When it is made: the date of the PDF.
 
     Raises
     ------
@@ -69,7 +74,8 @@ def render_pdf(page: str, report: ReportInputs) -> bytes:
     frame = Frame(_MARGIN, 17 * _MM, _INNER, _HEIGHT - 33 * _MM, 0, 0, 0, 0)
     document.addPageTemplates(PageTemplate(frames=[frame]))
     document.build(drawn.story(_parsed(page)), canvasmaker=drawn.numbered())
-    return stream.getvalue()
+    # ReportLab writes dates of its own, or always the same one; both have one length, so that no offset moves
+    return stream.getvalue().replace(_ALWAYS, when.astimezone(UTC).strftime("D:%Y%m%d%H%M%S+00'00'").encode())
 
 
 @dataclass

@@ -13,13 +13,24 @@ def text(value: object) -> str:
 
     A file name with a right-to-left override can pretend to be another one; a NUL or an escape can upset a terminal
     that the page is pasted into.
+
+    Examples
+    --------
+    >>> text('<b> & so on')
+    '&lt;b&gt; &amp; so on'
     """
     clean = "".join("\ufffd" if unicodedata.category(c)[0] == "C" and c != "\n" else c for c in str(value))
     return escape(clean, quote=True)
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage that never rounds a change away."""
+    """Return a share as a percentage that never rounds a change away.
+
+    Examples
+    --------
+    >>> percent(0.1234), percent(0)
+    ('12.3 %', '0 %')
+    """
     if share in (0.0, 1.0):
         return f"{share * 100:.0f} %"
     p = share * 100
@@ -31,7 +42,13 @@ def percent(share: float) -> str:
 
 
 def delta(value: float) -> str:
-    """Return a Delta-E with two digits after the point that never rounds a change away."""
+    """Return a Delta-E with two digits after the point that never rounds a change away.
+
+    Examples
+    --------
+    >>> delta(1.234)
+    '1.23'
+    """
     if value == 0:
         return "0"
     return "under 0.01" if value < 0.01 else f"{value:.2f}"

@@ -16,6 +16,7 @@ from tratto.provenance import pictures as pic
 from tratto.provenance.receipt import main_output, maps_of, recoded
 from tratto.provenance.report.inputs import ReportInputs
 from tratto.provenance.report.plain import delta, percent, text
+from tratto.provenance.report.regions import Region
 
 PREVIEW = 1400  # longest side of the before and after previews, pixels
 MAP_PREVIEW = 900  # of the maps
@@ -42,6 +43,11 @@ def pictures_of(inputs: ReportInputs) -> dict[str, str]:
     if inputs.sheet is not None:
         shown["sheet"] = _preview(inputs.sheet, PREVIEW)
     return shown
+
+
+def swatch(rgb: tuple[float, float, float]) -> str:
+    """Return a patch of one color, encoded sRGB, as an address."""
+    return pic.png_uri(np.broadcast_to(np.array(rgb, np.float32), (96, 160, 3)))
 
 
 def _preview(image: Image, limit: int) -> str:
@@ -103,6 +109,63 @@ def _edits(inputs: ReportInputs, result: Image, edit_map: NDArray[np.uint16]) ->
     }
 
 
+#: Colour of the frames of regions, and of what lies behind a number.
+_FRAME, _GROUND = (np.array(rgb, np.float32) / 255 for rgb in ((143, 45, 18), (255, 254, 251)))
+#: Digits of 3 x 5 dots, row by row from the top: no font differs from machine to machine, so that the same report is
+#: made again everywhere.
+_DIGITS = ("75557", "26227", "71747", "71717", "55711", "74717", "74757", "71111", "75757", "75717")
+
+
+def numbered(inputs: ReportInputs, regions: Sequence[Region]) -> str:
+    """Return the result with the regions framed and numbered as in their table, as an address; empty: there are none.
+
+    Parameters
+    ----------
+    inputs : ReportInputs
+    regions : sequence of Region
+        In stored pixels of the result.
+    """
+    boxes = [region.box for region in regions]
+    if inputs.result is None or not any(boxes):
+        return ""
+    turn = _turner(inputs.result.meta.orientation)
+    small = pic.on_checkers(pic.shrink(pic.view_of(inputs.result), MAP_PREVIEW))
+    height, width = small.shape[:2]
+    sizes = (height / inputs.result.height, width / inputs.result.width)
+    drawn = turn(small)
+    dot = max(2, round(max(drawn.shape) / 300))
+    for number, box in enumerate(boxes, 1):
+        if box is None:
+            continue
+        inside = np.zeros((height, width), bool)
+        inside[_part(box[1], box[3], sizes[0]), _part(box[0], box[2], sizes[1])] = True
+        rows, columns = (np.flatnonzero(turn(inside).any(axis=axis)) for axis in (1, 0))
+        y0, y1, x0, x1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+        kept = drawn[y0:y1, x0:x1].copy()
+        for rim, color in ((dot, _GROUND), (dot // 2, _FRAME)):  # a light frame around a dark one shows on everything
+            drawn[max(0, y0 - rim) : y1 + rim, max(0, x0 - rim) : x1 + rim] = color
+        drawn[y0:y1, x0:x1] = kept
+        label = _label(number, dot)
+        # a number stands above its frame, at the rim of the picture inside it
+        top = max(0, min(y0 - label.shape[0], drawn.shape[0] - label.shape[0]))
+        left = max(0, min(x0, drawn.shape[1] - label.shape[1]))
+        spot = drawn[top : top + label.shape[0], left : left + label.shape[1]]
+        spot[...] = np.where(label[: spot.shape[0], : spot.shape[1], None], _FRAME, _GROUND)
+    return pic.jpeg_uri(drawn)
+
+
+def _part(start: int, length: int, scale: float) -> slice:
+    first = int(start * scale)
+    return slice(first, max(first + 1, int(np.ceil((start + length) * scale))))
+
+
+def _label(number: int, dot: int) -> NDArray[np.bool_]:
+    """Return a number in dots of so many pixels, with a rim of one dot."""
+    rows = [[int(d) >> k & 1 for d in _DIGITS[int(c)]] for c in str(number) for k in (2, 1, 0, 3)]
+    dots = np.pad(np.array(rows, bool).T[:, :-1], 1)
+    return np.kron(dots, np.ones((dot, dot), bool)).astype(bool)
+
+
 _FULL = CONFIDENCE_FULL * 255  # the error, in 255ths, that confidence 0 stands for
 
 
@@ -145,9 +208,9 @@ def _crop(view: pic.View, box: tuple[int, int, int, int]) -> NDArray[np.float32]
 def _crop_words(box: tuple[int, int, int, int], unchanged: bool) -> str:
     y0, y1, x0, x1 = box
     if unchanged:
-        return "Nothing changed, so this is simply the top left corner, one picture point to one screen point."
-    where = f"{x1 - x0} × {y1 - y0} points from column {x0}, row {y0} of the file"
-    return f"The part that changed most, one picture point to one screen point: {where}."
+        return "Nothing changed, so this is simply the top left corner, one picture pixel to one screen pixel."
+    where = f"{x1 - x0} × {y1 - y0} pixels from column {x0}, row {y0} of the file"
+    return f"The part that changed most, one picture pixel to one screen pixel: {where}."
 
 
 def _preview_note(inputs: ReportInputs) -> str:
@@ -155,7 +218,7 @@ def _preview_note(inputs: ReportInputs) -> str:
     last = inputs.source if inputs.result is None else inputs.result
     facts = inputs.receipt["inputs" if inputs.result is None else "outputs"]["picture"]["picture"]
     if max(facts["width"], facts["height"]) > PREVIEW:
-        note += f" reduced to {PREVIEW} points on the longer side"
+        note += f" reduced to {PREVIEW} pixels on the longer side"
     return f"{note}. How they are shown: {view_note(last)}."
 
 

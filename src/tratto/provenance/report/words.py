@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tratto.core.artifact import main_role
+from tratto.core.options import PAPERS
+from tratto.imaging.color import lab_to_srgb, srgb_to_lab
 from tratto.provenance.lineage import lineage_rows
 from tratto.provenance.receipt import (
     EVIDENCE,
@@ -125,12 +129,15 @@ def sections(inputs: ReportInputs) -> frozenset[str]:
         "maps": inputs.confidence is not None,
         "inputs": bool(inputs.inputs),
         "sheet": inputs.sheet is not None,
-        "statements": bool(inputs.receipt["statements"]),
+        "papers": bool(paper_rows(inputs.receipt)),
+        "statements": bool(statement_rows(inputs.receipt)),
         "lineage": bool(lineage_rows(inputs.receipt)),
     }
     edit, confidence = maps_of(inputs.receipt)
     out = main_output(inputs.receipt)
     optional |= {
+        "colors": bool(colors(inputs.receipt)),
+        "difference": bool(difference(inputs)),
         "original-kept": inputs.original_file is not None,
         "original-gone": inputs.original_file is None,
         "signed": inputs.signed is not None,
@@ -196,7 +203,42 @@ def statement_rows(receipt: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [
         (s["kind"], s["by"], s["text"] + (f" (document: {s['sha256']})" if "sha256" in s else ""))
         for s in receipt["statements"]
+        if s["kind"] not in PAPERS
     ]
+
+
+def paper_rows(receipt: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what was stated for the papers of a museum or a laboratory."""
+    return [(PAPERS[s["kind"]], s["text"]) for s in receipt["statements"] if s["kind"] in PAPERS]
+
+
+def colors(receipt: Mapping[str, Any]) -> list[tuple[str, tuple[float, float, float], str]]:
+    """Return the colours of a repainted wall: what each is, encoded sRGB, and in words; empty without a plain one."""
+    found = []
+    for step in receipt["steps"]:
+        color, scores = step["params"].get("color"), step["scores"]
+        if step["step"] != "repaint" or color is None or "seen_lab_l" not in scores:
+            continue
+        asked = _three(color)
+        lab = [float(scores[f"seen_lab_{axis}"]) for axis in "lab"]
+        seen = _three(np.clip(lab_to_srgb(np.array(lab)), 0, 1))
+        apart = f"ΔE {scores['seen_lab_distance']:.2f} (CIE 1976), {scores['seen_delta_e_2000']:.2f} (CIEDE2000)"
+        wanted = srgb_to_lab(np.array(asked, np.float64))
+        found += [
+            ("The colour asked for", asked, f"Asked for: {_color_words(asked, wanted)}"),
+            ("The colour as seen", seen, f"The wall's mean as seen: {_color_words(seen, lab)}; {apart} from it"),
+        ]
+    return found[:2]
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    red, green, blue = (float(v) for v in values)
+    return red, green, blue
+
+
+def _color_words(rgb: Sequence[float], lab: Any) -> str:
+    code = "".join(f"{round(255 * v):02x}" for v in rgb)
+    return f"#{code}, CIELAB {', '.join(f'{float(v):.1f}' for v in lab)}"
 
 
 def input_words(inputs: ReportInputs, role: str) -> str:
@@ -204,7 +246,7 @@ def input_words(inputs: ReportInputs, role: str) -> str:
     facts = inputs.receipt["inputs"][role]
     told = f"file {facts['file']['sha256']}" if facts["file"] else f"samples {facts['samples_sha256']}"
     page = f", page {facts['page'] + 1}" if facts["page"] else ""
-    return f"{sentence(role)}: {_size(facts['picture'])} points, {_kind(facts['picture'])}{page}; {told}"
+    return f"{sentence(role)}: {_size(facts['picture'])} pixels, {_kind(facts['picture'])}{page}; {told}"
 
 
 _MODES = {"gray": "grey", "rgb": "RGB", "cmyk": "CMYK", "palette": "palette"}
@@ -250,7 +292,7 @@ def inspection_words(inspection: Mapping[str, Any]) -> list[tuple[str, str, str,
             (93.0, "light compression"),
             (inf, "hardly any loss"),
         ],
-        "no trace of JPEG compression",
+        "no JPEG artefacts",
     )
     row(
         "Blur",
@@ -271,7 +313,7 @@ def inspection_words(inspection: Mapping[str, Any]) -> list[tuple[str, str, str,
         worst = max(low, high)
         words = "nothing lost" if worst < 0.001 else "some lost" if worst < 0.02 else "much lost, cannot be regained"
         found = f"{percent(low)} black, {percent(high)} white"
-        rows.append(("Clipped shadows and lights", found, words, "exact: counted"))
+        rows.append(("Clipped shadows and highlights", found, words, "exact: counted"))
     return rows
 
 
@@ -379,6 +421,40 @@ def commands(inputs: ReportInputs) -> list[str]:
 
 def checks(inputs: ReportInputs) -> list[str]:
     """Return what prints the fingerprints of the files without Tratto, each line with what it prints."""
+    return [
+        line for path, digest in _fingerprints(inputs) for line in (f"sha256sum {shell_quoted(path)}", f"  {digest}")
+    ]
+
+
+def windows_check(inputs: ReportInputs) -> str:
+    """Return the same for PowerShell, in one line."""
+    named = ", ".join("'" + path.replace("'", "''") + "'" for path, _ in _fingerprints(inputs))
+    return f"Get-FileHash -Algorithm SHA256 -LiteralPath {named} | Format-List Path, Hash"
+
+
+def difference(inputs: ReportInputs) -> str:
+    """Return what shows without Tratto that nothing changed outside the mask; empty where that cannot be shown so.
+
+    ImageMagick subtracts source and result, puts black where the mask is open, and prints the largest value.
+    """
+    receipt = inputs.receipt
+    source, made = receipt["inputs"]["picture"], receipt["outputs"].get("picture")
+    if inputs.mask is None or made is None or made["scale"] != 1 or recoded(receipt):
+        return ""
+    if source["picture"]["mode"] == "cmyk" or (inputs.original_file is None and not inputs.original_name):
+        return ""
+    folder = _bundle_of(inputs.output_name)
+    before = inputs.original_name if inputs.original_file is None else f"{folder}/{inputs.original_file}"
+    before += f"[{source['page']}]" if source["page"] else ""
+    return (
+        f"magick {shell_quoted(before)} {shell_quoted(inputs.output_name)} -alpha off -compose difference -composite "
+        f'"(" {shell_quoted(f"{folder}/mask.png")} -threshold 0 -negate ")" -compose multiply -composite '
+        '-format "%[fx:maxima]" info:'
+    )
+
+
+def _fingerprints(inputs: ReportInputs) -> list[tuple[str, str]]:
+    """Return the files of a result with their fingerprints."""
     name, receipt = inputs.output_name, inputs.receipt
     folder, file, source = _bundle_of(name), main_output(receipt)["file"], receipt["inputs"]["picture"]["file"]
     found = [(f"{folder}/receipt.json", inputs.receipt_sha256)]
@@ -394,7 +470,7 @@ def checks(inputs: ReportInputs) -> list[str]:
             found.append((f"{folder}/{path}", facts["file"]["sha256"]))
     if inputs.original_file is not None and source is not None:
         found.append((f"{folder}/{inputs.original_file}", source["sha256"]))
-    return [line for path, digest in found for line in (f"sha256sum {shell_quoted(path)}", f"  {digest}")]
+    return found
 
 
 def _bundle_of(name: str) -> str:
@@ -453,7 +529,7 @@ def region_rows(inputs: ReportInputs, regions: Sequence[Region]) -> list[tuple[s
     rows: list[tuple[str, ...]] = []
     for i, r in enumerate(regions, 1):
         if r.box is None:
-            where = f"{r.count} smaller ones"
+            where = f"{r.count} smaller {'one' if r.count == 1 else 'ones'}"
         else:
             x, y, w, h = r.box
             where = f"{i}: columns {x} to {x + w - 1}, rows {y} to {y + h - 1}"

@@ -110,8 +110,9 @@ def _halved(picture: Float, hole: Bool) -> tuple[Float, Bool]:
     return np.asarray(total / np.maximum(weight, 1)[..., None], np.float32), weight < 2
 
 
-def _offsets(width: int) -> Index:
-    r = np.arange(-REACH, REACH + 1)
+def _offsets(width: int, step: int = 1) -> Index:
+    """Return where the samples of a patch lie, counted in pixels of the picture; every ``step``-th row and column."""
+    r = np.arange(-REACH, REACH + 1, step)
     return (r[:, None] * width + r[None, :]).ravel().astype(np.intp)
 
 
@@ -237,15 +238,18 @@ def _search(
     return targets, now, cost
 
 
-def _vote(scale: _Scale, state: tuple[Index, Index, Float], depth: Float, sharp: bool) -> None:
-    """Make the hole anew from the map: each pixel is a weighted mean of what the patches over it say."""
+def _vote(scale: _Scale, state: tuple[Index, Index, Float], depth: Float, sharp: bool, step: int = 1) -> None:
+    """Make the hole anew from the map: each pixel is a weighted mean of what the patches over it say.
+
+    With ``step`` 2 a pixel hears 16 of the 49 patches over it, which is as good where the best one decides.
+    """
     targets, sources, cost = state
-    w = scale.width
+    offsets = _offsets(scale.width, step)
     flat = scale.picture.reshape(-1, scale.picture.shape[2])
     hole = scale.hole.ravel()
     # Each pixel trusts its best patches: how much worse another may be is relative to the best one over it.
     best = np.full(len(flat), np.float32(np.inf))
-    for offset in _offsets(w):
+    for offset in offsets:
         at = targets + offset
         # a shift maps targets one to one, so no pixel is written twice in one go
         best[at] = np.minimum(best[at], cost)
@@ -254,7 +258,7 @@ def _vote(scale: _Scale, state: tuple[Index, Index, Float], depth: Float, sharp:
     trust = np.power(np.float32(1.3), -depth.ravel()[targets])
     total = np.zeros_like(flat)
     sums = np.zeros(len(flat), np.float32)
-    for offset in _offsets(w):
+    for offset in offsets:
         at = targets + offset
         inner = np.flatnonzero(hole[at])
         at = at[inner]
@@ -374,7 +378,7 @@ def _one_scale(
         else:
             # the map of the scale below is copied as it is: two patches agree as well as the smaller ones did
             state = (targets, start, np.ones(len(targets), np.float32))
-        _vote(scale, state, depth, sharp=True)
+        _vote(scale, state, depth, sharp=True, step=2 if settings.copied else 1)
         if settings.copied and level == 0:
             _even_rim(scale, state, depth)
         _mirror_border(scale)
@@ -391,7 +395,8 @@ def _one_scale(
                 state = _search((library, wanted), scale, state, sweep, rng)
             start = state[1]
             last = level == 0 and turn == turns - 1
-            _vote(scale, state, depth, sharp=last)
+            rough = settings.copied and turn < turns - 1
+            _vote(scale, state, depth, sharp=last, step=2 if rough else 1)
             _mirror_border(scale)
     rows, columns = (np.array(a) for a in np.mgrid[0:h, 0:w])
     rows.ravel()[targets], columns.ravel()[targets] = start // w, start % w
@@ -402,7 +407,8 @@ def _followed(scale: _Scale, targets: Index, start: Index) -> tuple[Index, Index
     """Let each patch take over the shift of a neighbour where that fits better; return targets, sources, distances."""
     h, w = scale.hole.shape
     flat = scale.picture.reshape(-1, scale.picture.shape[2])
-    offsets, valid = _offsets(w), scale.sources.ravel()
+    # 16 samples of a patch tell two shifts apart as well as 49 do, in a third of the time
+    offsets, valid = _offsets(w, 2), scale.sources.ravel()
     where = np.full(h * w, -1, np.intp)
     where[targets] = np.arange(len(targets))
     now = start.copy()
@@ -411,8 +417,8 @@ def _followed(scale: _Scale, targets: Index, start: Index) -> tuple[Index, Index
         out = np.empty(len(rows), np.float32)
         for k in range(0, len(rows), 16384):
             part = slice(k, k + 16384)
-            wanted = flat[targets[rows[part], None] + offsets]
-            out[part] = np.square(wanted - flat[sources[part, None] + offsets]).sum(axis=(1, 2))
+            off = flat[targets[rows[part], None] + offsets] - flat[sources[part, None] + offsets]
+            out[part] = np.einsum("nij,nij->n", off, off)
         return out
 
     cost = distances(np.arange(len(targets)), now)

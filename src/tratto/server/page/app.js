@@ -3,6 +3,7 @@
 import { get, jobs, isOver } from "./api.js";
 import { announce, fill, h, icon, isTyping } from "./dom.js";
 import { jobView, jobsView } from "./job.js";
+import { monitorView } from "./monitor.js";
 import { addFiles, homeView, pictureView } from "./pictures.js";
 import { keep, kept } from "./store.js";
 import { verifyView } from "./verify.js";
@@ -43,7 +44,7 @@ export const app = {
 const toasts = h("div", { class: "toasts", role: "alert" });
 const main = document.getElementById("main");
 const count = h("span", { class: "count", hidden: true });
-const links = { "#/": "Pictures", "#/jobs": "Jobs", "#/verify": "Verify" };
+const links = { "#/": "Pictures", "#/jobs": "Jobs", "#/monitor": "Monitor", "#/verify": "Verify" };
 const theme = h("button", { type: "button", class: "round", onclick: turnTheme });
 const nav = h("nav", { "aria-label": "Main" }, Object.entries(links).map(([hash, text]) => h("a", { href: hash }, text, hash === "#/jobs" && count)));
 const dialog = h("dialog", { class: "dialog", "aria-labelledby": "keys-title" });
@@ -89,6 +90,7 @@ const VIEWS = [
   [/^#\/picture\/([0-9a-f]+)/, (id) => pictureView(app, id)],
   [/^#\/job\/([0-9a-f]+)/, (id) => jobView(app, id)],
   [/^#\/jobs/, () => jobsView(app)],
+  [/^#\/monitor/, () => monitorView(app)],
   [/^#\/verify/, () => verifyView(app)],
   [/^/, () => homeView(app)],
 ];
@@ -98,7 +100,7 @@ async function route() {
   const hash = window.location.hash || "#/";
   const mine = ++turn;
   for (const link of nav.children) {
-    const here = link.getAttribute("href") === (/^#\/job/.test(hash) ? "#/jobs" : hash.startsWith("#/verify") ? "#/verify" : "#/");
+    const here = link.getAttribute("href") === (/^#\/job/.test(hash) ? "#/jobs" : ["#/verify", "#/monitor"].find((h) => hash.startsWith(h)) ?? "#/");
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }

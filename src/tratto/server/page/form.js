@@ -2,7 +2,7 @@
 
 import { fill, h } from "./dom.js";
 
-const GROUPS = { task: "Options", writing: "How the result is written", run: "How it runs" };
+const GROUPS = { task: "Options", writing: "How the result is written", papers: "On its papers", run: "How it runs" };
 /** Options of a task that are seen at once; the others stand below a heading that opens. */
 const FIRST = 5;
 

@@ -53,7 +53,7 @@ export async function jobsView(app) {
   function fillRow(row, job) {
     // buttons that hold the focus keep it when the row is told anew
     const focused = row.contains(document.activeElement) ? document.activeElement.dataset.act ?? "name" : null;
-    const picture = job.pictures?.after ? "after" : job.pictures?.mask ? "mask" : null;
+    const picture = ["after", "sheet", "mask"].find((role) => job.pictures?.[role]) ?? null;
     fill(row, picture ? h("img", { src: at(`/jobs/${job.id}/pictures/${picture}/preview?side=320`), alt: "", loading: "lazy" }) : h("span", { class: "no-picture" }),
       h("a", { href: `#/job/${job.id}`, "data-act": "name" }, h("b", {}, job.name), h("span", { class: "soft small" }, `${job.task} · ${when(job.created)}`)), badge(job),
       isOver(job) ? h("span", { class: "soft small grow" }, job.error?.message ?? "") : progress(job),
@@ -176,17 +176,18 @@ export async function jobView(app, id) {
     const base = at(`/jobs/${id}/pictures`);
     const outputs = Object.entries(job.outputs ?? {});
     compare?.close();
-    compare = Object.keys(job.pictures ?? {}).length ? createCompare(base, job.pictures, job.regions ?? []) : null;
+    const isScene = Boolean(job.pictures?.sheet);
+    compare = !isScene && Object.keys(job.pictures ?? {}).length ? createCompare(base, job.pictures, job.regions ?? []) : null;
     const verdict = h("div", { role: "status" });
     const hasReceipt = Boolean(job.receipt_sha256);
     const overview = [
       job.note && h("p", {}, job.note), (job.warnings ?? []).length > 0 && h("ul", { class: "notes" }, job.warnings.map((w) => h("li", {}, w))),
       job.plan && h("pre", { tabindex: "0" }, JSON.stringify(job.plan, null, 2)),
-      h("div", { class: "stack tight" }, outputs.map(([role, o], i) => h("a", { class: `button ${i === 0 ? "main" : ""} wide`, href: at(`/jobs/${id}/result`), download: o.name ?? true },
+      h("div", { class: "stack tight" }, outputs.map(([role, o], i) => h("a", { class: `button ${i === 0 ? "main" : ""} wide`, href: at(`/jobs/${id}/result${i === 0 ? "" : `?output=${role}`}`), download: o.name ?? true },
         `Download ${role}`, h("span", { class: "small" }, [o.name, o.bytes && bytes(o.bytes)].filter(Boolean).join(", ")))),
         hasReceipt && h("a", { class: "button wide", href: at(`/jobs/${id}/bundle`), download: true }, "Download with proof (bundle)"),
         hasReceipt && h("div", { class: "row even" }, [["", "Report"], ["?print=true", "Print the report"]].map(([how, text]) => h("a", { class: "button", href: at(`/jobs/${id}/report${how}`), target: "_blank", rel: "noopener" }, text))),
-        hasReceipt && h("div", { class: "row even" }, h("button", { type: "button", onclick: verify }, "Verify"), h("button", { type: "button", title: "Gives the original back, byte for byte, as a picture to work on", onclick: undo }, "Undo")),
+        hasReceipt && h("div", { class: "row even" }, h("button", { type: "button", onclick: verify }, "Verify"), !isScene && h("button", { type: "button", title: "Gives the original back, byte for byte, as a picture to work on", onclick: undo }, "Undo")),
         outputs.some(([, o]) => o.upload) && h("a", { class: "button wide", href: `#/picture/${Object.values(job.inputs)[0]}` }, "To the picture")),
       verdict,
       facts([["Signed", job.signed ?? (hasReceipt ? "no" : null)], ["Ledger entry", job.entry === null || job.entry === undefined ? null : String(job.entry)], ["Kept until", when(job.expires)]]),
@@ -199,7 +200,12 @@ export async function jobView(app, id) {
         announce(found.verdict);
       } catch (error) { fill(verdict); app.fail(error); }
     }
-    const tabs = [["overview", "Result", overview], ["regions", `Regions${job.regions?.length ? ` (${job.regions.length})` : ""}`, showRegions(job.regions ?? [], (box, name) => compare?.goTo(box, name))]];
+    const tabs = [["overview", "Result", overview]];
+    if (!isScene) tabs.push(["regions", `Regions${job.regions?.length ? ` (${job.regions.length})` : ""}`, showRegions(job.regions ?? [], (box, name) => compare?.goTo(box, name))]);
+    if (job.pictures?.sheet) {
+      tabs.push(["sheet", "Candidates", [h("p", { class: "soft small" }, "What was tried, with what each judge said; the best one has a frame."),
+        h("a", { href: `${base}/sheet/preview?side=1600`, target: "_blank", rel: "noopener" }, h("img", { class: "sheet", src: `${base}/sheet/preview?side=1600`, alt: "All candidates with their scores", loading: "lazy" }))]]);
+    }
     if (hasReceipt) {
       let read = false;
       tabs.push(["receipt", "Receipt", h("p", { class: "soft" }, "Reading…"), async (panel) => {
@@ -208,7 +214,9 @@ export async function jobView(app, id) {
         try { fill(panel, showReceipt(await get(`/jobs/${id}/receipt`))); } catch (error) { read = false; app.fail(error); }
       }]);
     }
-    fill(body, h("div", { class: "columns" }, compare?.element ?? h("p", { class: "soft" }, "This job made no picture."), h("div", { class: "panel" }, makeTabs("About the result", tabs))));
+    const scene = isScene && h("div", { class: "stack" }, h("iframe", { class: "scene", title: "The scene; drag to turn it", src: at(`/jobs/${id}/viewer/index.html`) }),
+      h("img", { class: "sheet", src: `${base}/sheet/preview`, alt: "The scene from all sides; below it photographs that were held out, each beside its view" }));
+    fill(body, h("div", { class: "columns" }, compare?.element || scene || h("p", { class: "soft" }, "This job made no picture."), h("div", { class: "panel" }, makeTabs("About the result", tabs))));
     announce(`${job.task} of ${job.name} is done`);
   }
 

@@ -6,6 +6,7 @@ import { createEditor } from "./editor.js";
 import { makeForm } from "./form.js";
 import { Mask, encodePng, loadInto } from "./mask.js";
 import { stateWords } from "./job.js";
+import { isCapture, zip } from "./zip.js";
 import { forgetMask, keep, keepMask, kept, keptMask } from "./store.js";
 
 /** Uploads that are masks which the page sent; they are not offered as pictures. */
@@ -20,13 +21,15 @@ function picturesOf(app) {
 }
 const thumbnail = (id) => at(`/uploads/${id}/preview?side=320`);
 
-/** Return the files of a drop or paste, of folders as well. */
+/** Return the files of a drop, paste or choice with their paths, of folders as well. */
 async function filesIn(transfer) {
+  const plain = (list) => [...list].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
+  if (!(transfer instanceof DataTransfer)) return plain(transfer);
   const entries = [...(transfer.items ?? [])].map((i) => i.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.some((e) => e.isDirectory)) return [...transfer.files];
+  if (!entries.some((e) => e.isDirectory)) return plain(transfer.files);
   const files = [];
   const read = async (entry) => {
-    if (entry.isFile) files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+    if (entry.isFile) files.push({ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), path: entry.fullPath.replace(/^\//, "") });
     else {
       const reader = entry.createReader();
       for (;;) { // a reader gives some hundred at a time
@@ -42,14 +45,22 @@ async function filesIn(transfer) {
 
 /** Send files, one after the other; what is refused is said, and the others go on. */
 export async function addFiles(app, transfer) {
-  const files = (transfer instanceof DataTransfer ? await filesIn(transfer) : [...transfer]).filter((f) => !f.name.startsWith("."));
-  if (!files.length) return;
+  const found = (await filesIn(transfer)).filter(({ path }) => !path.split("/").some((part) => part.startsWith(".")));
+  if (!found.length) return;
   const progress = h("progress", { max: "1", value: 0 });
   const text = h("span", {});
   const box = h("p", { class: "toast sending", role: "status" }, text, progress);
   document.querySelector(".toasts").append(box);
   let last = null;
   let refused = 0;
+  let files = found.map(({ file }) => file);
+  if (isCapture(found)) {
+    const name = found[0].path.includes("/") ? found[0].path.split("/")[0] : "capture";
+    fill(text, `${name}: packing ${found.length} files`);
+    try {
+      files = [new File([await zip(found, (share) => { progress.value = share; })], `${name}.zip`)];
+    } catch (error) { box.remove(); return app.fail(error); }
+  }
   for (const [i, file] of files.entries()) {
     fill(text, `${i + 1} of ${files.length}: ${file.name}`);
     try {
@@ -75,7 +86,7 @@ export async function addFiles(app, transfer) {
 
 /** Return what files are added with: a place to drop them, and buttons. */
 function dropZone(app, small) {
-  const files = h("input", { type: "file", multiple: true, accept: "image/*,.tif,.tiff", class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => take(files) });
+  const files = h("input", { type: "file", multiple: true, accept: "image/*,.tif,.tiff,.zip,.json,.bin,.txt", class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => take(files) });
   const folder = h("input", { type: "file", webkitdirectory: true, class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => take(folder) });
   const take = (input) => { addFiles(app, input.files); input.value = ""; };
   const limits = app.me.limits;
@@ -85,6 +96,7 @@ function dropZone(app, small) {
       h("button", { type: "button", onclick: () => folder.click() }, "Choose a folder…")),
     h("p", { class: "soft small" }, `${app.me.formats.map((f) => f.toUpperCase()).join(", ")}, up to ${bytes(limits.upload_bytes)} and ${Math.round(limits.pixels / 1e6)} megapixels. `
       + `They stay on this machine's server and are deleted after ${Math.round(app.me.keep_days)} days.`),
+    h("p", { class: "soft small" }, "A folder of photographs with their cameras (COLMAP's, or transforms.json), or a ZIP file of one, becomes a scene."),
     files, folder);
 }
 
@@ -97,7 +109,7 @@ export function homeView(app) {
     fill(element, h("h1", { class: pictures.length ? "" : "greeting" }, pictures.length ? "Pictures" : "What would you like to restore?"), dropZone(app, pictures.length > 0),
       pictures.length > 0 && h("ul", { class: "cards", "aria-label": "Pictures" }, pictures.map((upload) => h("li", { class: "picture-card" },
         h("a", { href: `#/picture/${upload.id}` }, h("img", { src: thumbnail(upload.id), alt: "", loading: "lazy" }), h("b", {}, upload.name),
-          h("span", { class: "soft small" }, `${upload.width} × ${upload.height} · ${bytes(upload.bytes)}`)),
+          h("span", { class: "soft small" }, upload.format === "zip" ? upload.notes[0] : `${upload.width} × ${upload.height} · ${bytes(upload.bytes)}`)),
         h("button", { type: "button", class: "remove", "aria-label": `Remove ${upload.name}`, title: "Remove", onclick: () => drop(upload) }, "×")))),
       recent.length > 0 && h("section", { class: "stack tight" }, h("h2", {}, "Last jobs"), h("ul", { class: "plain-list" }, recent.map((job) => h("li", {},
         h("a", { href: `#/job/${job.id}` }, `${job.task}: ${job.name}`), h("span", { class: "soft small" }, ` ${stateWords(job)}, ${when(job.created)}`))))));
@@ -133,7 +145,8 @@ async function sendMask(app, mask, name, classes) {
 /** A picture: the mask on it, and what is to be done. */
 export async function pictureView(app, id) {
   const upload = app.uploads.find((u) => u.id === id) ?? (await get(`/uploads/${id}`));
-  const siblings = picturesOf(app);
+  const isScene = upload.format === "zip";
+  const siblings = picturesOf(app).filter((u) => (u.format === "zip") === isScene);
   const index = siblings.findIndex((u) => u.id === id);
   const image = new Image();
   image.src = at(`/uploads/${id}/preview?side=1600`);
@@ -141,7 +154,7 @@ export async function pictureView(app, id) {
     width: upload.width, height: upload.height, preview: image.decode().then(() => image),
     tile: (level, x, y) => at(`/uploads/${id}/tiles/${Math.max(level, upload.view.min_level)}/${x}_${y}`),
   };
-  const main = app.tasks.filter((t) => t.output !== "mask");
+  const main = app.tasks.filter((t) => t.output !== "mask" && (t.inputs[0].kind === "capture") === isScene);
   const isPlaces = (schema) => schema["x-widget"] === "points";
   const proposers = app.tasks.filter((t) => t.output === "mask").map((tool) => ({
     tool, form: makeForm(tool.options, { prefix: tool.name, without: Object.keys(tool.options.properties).filter((n) => isPlaces(tool.options.properties[n])) }),
@@ -221,11 +234,13 @@ export async function pictureView(app, id) {
 
   function fileChoice(input) {
     const name = h("span", { class: "soft small", role: "status" }, others[input.role]?.name ?? "none");
-    const file = h("input", { type: "file", accept: "image/*,.tif,.tiff", id: `input-${input.role}`, onchange: async () => {
+    const file = h("input", { type: "file", accept: "image/*,.tif,.tiff", id: `input-${input.role}`, multiple: Boolean(input.repeatable), onchange: async () => {
       if (!file.files[0]) { delete others[input.role]; return; }
       try {
-        others[input.role] = await send("/uploads", file.files[0], file.files[0].name);
-        fill(name, `${others[input.role].name}, ${others[input.role].width} × ${others[input.role].height}`);
+        const sent = await Promise.all([...file.files].map((f) => send("/uploads", f, f.name)));
+        const names = sent.map((u) => `${u.name}, ${u.width} × ${u.height}`).join("; ");
+        others[input.role] = { id: input.repeatable ? sent.map((u) => u.id) : sent[0].id, name: names };
+        fill(name, names);
       } catch (error) { file.value = ""; app.fail(error); }
     } });
     return h("div", { class: "field" }, h("label", { for: file.id }, input.role[0].toUpperCase() + input.role.slice(1).replaceAll("_", " "), !input.required && h("span", { class: "soft small" }, " (optional)")),
@@ -343,14 +358,14 @@ export async function pictureView(app, id) {
 
   const step = (by) => { if (siblings.length > 1) app.go(`#/picture/${siblings[(index + by + siblings.length) % siblings.length].id}`); };
   const element = h("div", { class: "work" },
-    h("div", { class: "title-row" }, h("h1", {}, upload.name), h("span", { class: "soft" }, `${upload.width} × ${upload.height}, ${upload.mode}, ${upload.bits ?? 8} bits${upload.pages > 1 ? `; the first of ${upload.pages} pages` : ""}`), h("span", { class: "gap" }),
+    h("div", { class: "title-row" }, h("h1", {}, upload.name), h("span", { class: "soft" }, isScene ? upload.notes[0] : `${upload.width} × ${upload.height}, ${upload.mode}, ${upload.bits ?? 8} bits${upload.pages > 1 ? `; the first of ${upload.pages} pages` : ""}`), h("span", { class: "gap" }),
       siblings.length > 1 && index >= 0 && h("div", { class: "row" }, h("button", { type: "button", title: "Previous picture (P)", "aria-keyshortcuts": "p", onclick: () => step(-1) }, "Previous"),
         h("span", { class: "soft" }, `${index + 1} of ${siblings.length}`), h("button", { type: "button", title: "Next picture (N)", "aria-keyshortcuts": "n", onclick: () => step(1) }, "Next"))),
-    h("div", { class: "columns" }, editor.element,
+    h("div", { class: "columns" }, isScene ? h("img", { class: "first-photo", src: at(`/uploads/${id}/preview?side=1600`), alt: "The first photograph" }) : editor.element,
       h("form", { class: "panel", "aria-label": "Job", onsubmit: (e) => { e.preventDefault(); start(); }, novalidate: true }, tasks, inputsBox, formBox,
         h("div", { class: "submit" }, problem, run,
           siblings.length > 1 && h("label", { class: "check small" }, all, `The same for the other ${siblings.length - 1}, each with its own mask`)))),
-    (upload.notes ?? []).length > 0 && h("ul", { class: "notes soft small", "aria-label": "Notes on the file" }, upload.notes.map((n) => h("li", {}, n))));
+    !isScene && (upload.notes ?? []).length > 0 && h("ul", { class: "notes soft small", "aria-label": "Notes on the file" }, upload.notes.map((n) => h("li", {}, n))));
   showTask();
   // a job that is done again brings what it was started with
   const again = kept("again", null);
