@@ -236,7 +236,7 @@ def test_of_a_scan_that_has_dirt_specks_are_looked_for_at_full_size():
             planes = np.zeros((1, len(CLASSES) + 1, *x.shape[2:]), np.float32)
             return {"chance": planes, TOLD_OUTPUT: planes}
 
-    scan = np.full((1200, 1400, 3), 0.4, np.float32)
+    scan = np.full((1900, 2100, 3), 0.4, np.float32)
     scan[700:703, 300:303] = 0.9
     detector = NetworkDetector(CARD, Nothing())
     assert not detector.find(scan)["dirt"].any()
@@ -244,4 +244,4 @@ def test_of_a_scan_that_has_dirt_specks_are_looked_for_at_full_size():
     found = detector.find(scan, ("dirt",))
     assert found["dirt"][700:703, 300:303].min() == 1
     assert found["dirt"].sum() <= 50
-    assert not detector.find(scan[:800, :900], ("dirt",))["dirt"].any()  # seen in full size by the network
+    assert not detector.find(scan[:1200, :1400], ("dirt",))["dirt"].any()  # the network sees it large enough

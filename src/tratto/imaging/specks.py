@@ -19,7 +19,7 @@ MEDIAN, WIDE = 13, 9
 #: Side of the blocks whose middling difference from that median says how much detail there is.
 BLOCK = 64
 #: Least difference: so many times that detail, and of the full scale.
-TIMES, LEAST = 6.0, 0.06
+TIMES, LEAST = 10.0, 0.1
 #: Share of that down to which what hangs together with a find belongs to it.
 LOW = 0.5
 #: Share of the strongest difference nearby down to which it does.
@@ -27,7 +27,7 @@ OWN = 0.3
 #: Most pixels of a speck, and least and most of a hair, which is at least so many times as long as wide.
 SPECK, HAIR, LONG = 150, (24, 3000), 5.0
 #: Most of the ring around a find that other candidates may take up, and that may be like it without being one.
-BUSY, ALIKE = 0.15, 0.03
+BUSY, ALIKE = 0.08, 0.01
 
 
 def find_specks(picture: Float) -> Bool:

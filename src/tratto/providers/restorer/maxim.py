@@ -79,8 +79,8 @@ class FixedTile:
         height, width = tile.shape[:2]
         below, right = self._side - height, self._side - width
         # NumPy's reflection goes back and forth as often as it must, but needs two pixels to begin with
-        mode = "symmetric" if min(height, width) < 2 else "reflect"
-        framed = np.pad(tile, ((0, below), (0, right), (0, 0)), mode=mode)
+        thin = min(height, width) < 2
+        framed = np.pad(tile, ((0, below), (0, right), (0, 0)), mode="symmetric" if thin else "reflect")
         done = self._network.restore(np.ascontiguousarray(framed), noise_sigma)
         image = np.clip(done.image[:height, :width], 0, 1)
         changed = np.square(image - tile).mean(axis=2)
