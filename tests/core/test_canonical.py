@@ -3,7 +3,7 @@ import math
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tratto.core import canonical
@@ -186,6 +186,7 @@ JSON = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a machine with much else to do
 @given(JSON)
 def test_round_trip_keeps_value_and_form(obj):
     data = canonical.dumps(obj)
