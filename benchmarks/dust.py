@@ -3,8 +3,8 @@
     python benchmarks/dust.py PHOTOGRAPHS [--limit 20] [--save DIR]
 
 Specks of 2 to 6 pixels and hairs of 1.5 to 3 pixels' width are drawn from a seed, light and dark, over each photograph
-of 4 megapixels and more. A speck counts as found if half of its pixels are marked. Beside it what the network finds that
-is told of dirt, without and with the look at full size, and how much of the intact photograph is marked.
+of 4 megapixels and more. A speck counts as found if half of its pixels are marked. Beside it what the network finds
+that is told of dirt, without and with the look at full size, and how much of the intact photograph is marked.
 """
 
 import argparse

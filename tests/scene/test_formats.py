@@ -202,12 +202,32 @@ def test_films_and_meshes(tmp_path, monkeypatch):
     radius = np.linalg.norm(made.corners, axis=1)
     assert np.quantile(radius, 0.05) > 0.45
     assert np.quantile(radius, 0.95) < 0.62
-    assert np.abs(made.colors - 0.25).max() < 0.06
+    height, width = made.texture.shape[:2]
+    at_corners = made.texture[tuple(np.floor(made.places[:, ::-1] * (height, width)).astype(int).T)]
+    assert np.abs(at_corners.astype(float) / 255 - 0.25).max() < 0.06
     trimesh = pytest.importorskip("trimesh")
     read = trimesh.load(io.BytesIO(mesh.packed(made)), file_type="glb", force="mesh")
+    assert read.visual.material.baseColorTexture.size == (width, height)
     assert read.volume == pytest.approx(4 / 3 * np.pi * 0.53**3, rel=0.25)  # above 0: triangles look outwards
     with pytest.raises(OptionError):
         mesh.surface(Scene.of_points(at[:50], np.zeros((50, 3)), 1e-4, 0.01), 24, 48)
+
+
+def test_the_texture_of_a_mesh_has_the_colours_of_its_places():
+    """A ball that is red above and blue below: trimesh reads each colour where it is, frame and texture together."""
+    pytest.importorskip("numba")
+    trimesh = pytest.importorskip("trimesh")
+    from tratto.scene.formats import mesh
+
+    at = np.random.default_rng(0).normal(size=(3000, 3))
+    at = 0.5 * at / np.linalg.norm(at, axis=1, keepdims=True)
+    colors = np.where(at[:, 1:2] < 0, [[0.9, 0.1, 0.1]], [[0.1, 0.1, 0.9]])  # y points down
+    made = mesh.surface(Scene.of_points(at, colors, 0.03, 0.95), 40, 128)
+    read = trimesh.load(io.BytesIO(mesh.packed(made)), file_type="glb", force="mesh")
+    seen = np.asarray(read.visual.to_color().vertex_colors)[:, :3].astype(float)
+    up = read.vertices[:, 1]
+    assert (seen[up > 0.15, 0] > seen[up > 0.15, 2] + 80).mean() > 0.97
+    assert (seen[up < -0.15, 2] > seen[up < -0.15, 0] + 80).mean() > 0.97
 
 
 def transform(*arguments):

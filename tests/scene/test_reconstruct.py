@@ -130,3 +130,18 @@ def test_other_beginnings(given):
 
 def test_psnr():
     assert psnr(np.full((2, 2, 3), 2.0), np.ones((2, 2, 3))) == float("inf")  # cut at full scale
+
+
+def test_two_at_once_in_one_process_are_as_one_after_the_other(given):
+    from concurrent.futures import ThreadPoolExecutor
+
+    views, _ = given
+    start = visual_hull(views, 300, cells=32)
+    each = [Settings(steps=60, seed=seed, strategy=Mcmc(every=20, most=400)) for seed in (1, 2)]
+    alone = [reconstruct(views, start, settings) for settings in each]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda settings: reconstruct(views, start, settings), each))
+    for one, other in zip(alone, together, strict=True):
+        for name in PARAMETERS:
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert not np.array_equal(alone[0].positions, alone[1].positions)

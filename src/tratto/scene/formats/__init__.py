@@ -21,7 +21,7 @@ EXPORTS = {
     "spz": "SPZ version 3, about a tenth of the .ply",
     "spz4": "SPZ version 4, which fewer viewers read",
     "glb": "glTF with KHR_gaussian_splatting",
-    "mesh": "glTF mesh with a colour at each corner; lossy",
+    "mesh": "glTF mesh with a texture; lossy",
     "webp": "turntable, animated WebP",
     "mp4": "turntable, through ffmpeg",
 }
