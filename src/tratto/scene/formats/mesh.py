@@ -17,7 +17,6 @@ from tratto.scene.camera import Camera
 from tratto.scene.formats.gltf import accessors_of, binary
 from tratto.scene.formats.turntable import around
 
-
 #: Texels along a side of each quadrilateral of the texture.
 TEXELS = 6
 #: Most points that are coloured at once.
