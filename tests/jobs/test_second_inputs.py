@@ -169,4 +169,4 @@ def test_printing_shows_the_wallpaper_even_where_it_is_gone(folder):
         words = " ".join(page.get_textpage().get_text_range() for page in document)
         document.close()
         assert "What else went in" in words
-        assert "Texture: 32 × 24 points, RGB, 8 bit" in words
+        assert "Texture: 32 × 24 pixels, RGB, 8 bit" in words

@@ -176,7 +176,7 @@ export async function jobView(app, id) {
     const base = at(`/jobs/${id}/pictures`);
     const outputs = Object.entries(job.outputs ?? {});
     compare?.close();
-    const isScene = Boolean(job.pictures?.sheet);
+    const isScene = Boolean(job.pictures?.sheet) && !job.pictures.after; // a face put in has a sheet, too: of its candidates
     compare = !isScene && Object.keys(job.pictures ?? {}).length ? createCompare(base, job.pictures, job.regions ?? []) : null;
     const verdict = h("div", { role: "status" });
     const hasReceipt = Boolean(job.receipt_sha256);
