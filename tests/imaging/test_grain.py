@@ -136,3 +136,15 @@ def test_windows_hold_all_of_a_hole_once():
         assert c <= x0 < x1 <= d
         seen[y0:y1, x0:x1] += 1
     assert (seen[hole] == 1).all()
+
+
+def test_texture_is_not_taken_for_grain():
+    """Half of the picture is calm, half strong coloured stripes; its noise is half a level."""
+    rng = np.random.default_rng(2)
+    y, x = np.mgrid[0:256, 0:320]
+    stripes = np.sign(np.sin(x / 1.7 + 3 * np.sin(y / 31)))[..., None] * np.array([30, 12, 5])
+    picture = 120 + stripes * (x > 160)[..., None] + rng.normal(0, 0.6, (256, 320, 3))
+    picture = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    hole = np.hypot(y - 128, x - 165) < 22
+    done = tratto.repair(picture, mask=hole)
+    assert done.receipt["steps"][0]["scores"].get("grain_sigma", 0.0) < 2

@@ -27,6 +27,12 @@ SAMPLES, SHADES = 16, 6
 #: Grain is everywhere: what this share of the blocks of one brightness stays below, times the factor of its band, is
 #: the most that counts as grain; what is stronger is taken for detail.
 CALM, MOST = 0.05, (2.8, 4.0)
+#: Where half of the blocks of a brightness have at most so many times what the calmest have, it is grain that they have,
+#: and the limit is so many times what half of them stay below.
+EVEN, OVER = 1.6, 1.35
+#: Elsewhere there is detail among them, and the limit is so many times, by band, what the calmest of the calmest
+#: brightness have: grain is at every brightness, short of the ends of the scale.
+LEAST, ENDS = (2.2, 3.2), (0.05, 0.95)
 #: What the calmest blocks have in each band, of full scale: above the first it counts less and less as grain, and above
 #: the second not at all, since no film is so coarse.
 PLAUSIBLE = ((3 / 255, 6 / 255), (3.6 / 255, 7.2 / 255))
@@ -122,9 +128,16 @@ def grain_curve(picture: NDArray[np.generic], hole: Bool, full: float) -> GrainC
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
     parts = np.array_split(rows, SHADES)
     shades = np.array([part[:, 0].mean() for part in parts], np.float32)
-    limits = np.stack([np.quantile(part[:, 1:], CALM, axis=0) for part in parts]).reshape(SHADES, 2, -1)
+    calm, half = (
+        np.stack([np.quantile(part[:, 1:], q, axis=0) for part in parts]).reshape(SHADES, 2, -1) for q in (CALM, 0.5)
+    )
     low, high = np.array(PLAUSIBLE).T[..., None]
-    limits *= np.clip((high - limits) / (high - low), 0, 1) * np.array(MOST)[:, None]
+    limits = calm * np.clip((high - calm) / (high - low), 0, 1) * np.array(MOST)[:, None]
+    even = half[:, 0].mean(axis=1) <= EVEN * calm[:, 0].mean(axis=1)
+    inner = (shades > ENDS[0]) & (shades < ENDS[1])
+    least = calm[inner].min(axis=0) if inner.any() else calm.min(axis=0)
+    bound = np.where(even[:, None, None], OVER * half, np.array(LEAST)[:, None] * least)
+    limits = np.minimum(limits, bound)
     return GrainCurve(shades, limits.astype(np.float32), 1 / full)
 
 
@@ -191,7 +204,7 @@ def grain_like(residual: Float, where: Bool, noise: Float) -> Float:
     for c in range(noise.shape[2]):
         product = np.fft.irfft2(np.abs(np.fft.rfft2(parts[..., c], shape)) ** 2, shape)
         lags = np.ix_(range(-LAGS, LAGS + 1), range(-LAGS, LAGS + 1))
-        correlation = product[lags] / np.maximum(marks[lags], 1.0) * np.outer(taper, taper)
+        correlation = _alike_all_around(product[lags] / np.maximum(marks[lags], 1.0)) * np.outer(taper, taper)
         # a kernel whose autocorrelation is this one: of the same spectrum, with phase 0
         power = np.maximum(np.fft.rfft2(np.fft.ifftshift(correlation)).real, 0)
         kernel = np.fft.fftshift(np.fft.irfft2(np.sqrt(power), correlation.shape))
@@ -200,6 +213,16 @@ def grain_like(residual: Float, where: Bool, noise: Float) -> Float:
         made = cv2.filter2D(np.ascontiguousarray(noise[..., c]), -1, kernel, borderType=cv2.BORDER_REFLECT)
         out[..., c] = made * np.float32(np.sqrt(max(values[c], 0.0)))
     return np.asarray(out @ basis.T, np.float32)
+
+
+def _alike_all_around(correlation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return an autocorrelation (2 R + 1, 2 R + 1) as a mean over each distance: what has a direction is no grain."""
+    reach = correlation.shape[0] // 2
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    _, ring = np.unique(y * y + x * x, return_inverse=True)
+    ring = ring.ravel()
+    means = np.bincount(ring, correlation.ravel()) / np.bincount(ring)
+    return np.asarray(means[ring].reshape(correlation.shape))
 
 
 def missing_grain(planes: Float, hole: Bool, curve: GrainCurve, window: tuple[int, int, int, int], seed: int) -> Float:
