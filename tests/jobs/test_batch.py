@@ -13,7 +13,7 @@ from PIL import Image as Pil
 from typer.testing import CliRunner
 
 from tratto.cli.main import app
-from tratto.core.errors import OptionError
+from tratto.core.errors import OutputError
 from tratto.jobs import crew
 from tratto.jobs.batch import crew_size
 from tratto.jobs.crew import Crew, WorkerDied
@@ -198,7 +198,7 @@ def test_a_journal_knows_what_was_done_and_who_holds_it(tmp_path):
         journal.begin("a")
         journal.done("a")
         journal.begin("b")
-        with pytest.raises(OptionError, match="another run"):
+        with pytest.raises(OutputError, match="another run"):
             Journal(tmp_path, prints, False)
     with open(tmp_path / JOURNAL, "ab") as file:
         file.write(b'\n{"done": "c", "pri')  # cut short by a kill
@@ -326,6 +326,7 @@ def test_bad_rows_are_told_and_the_others_are_done(listed):
     told = lines(listed / "out" / ERRORS)
     assert len(told) == len(BAD) + 2
     assert all(set(t) == {"source", "message", "exit_code"} and t["exit_code"] for t in told)
+    assert all(": row " not in t["message"] for t in told)
     assert [p.name for p in (listed / "out").rglob("*.png") if ".tratto" not in str(p)] == ["001.png"]
     assert not (listed / "elsewhere").exists()
     again = json.loads(tratto(*line, "--json").stdout)
@@ -337,15 +338,22 @@ def test_bad_rows_are_told_and_the_others_are_done(listed):
 
 def test_rows_that_would_write_one_name_are_both_refused(listed):
     rows = [{"source": f"in/00{k}.png", "out": name} for k, name in enumerate(("x", "X", "y"))]
+    rows += [{**rows[2], "out": "z", "task": None}] * 2
     (listed / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
     done = tratto("restore", "--manifest", listed / "m.jsonl", "-o", listed / "out", "--provider", "nlm", "--json")
-    assert [o["status"] for o in json.loads(done.stdout)] == ["failed", "failed", "done"]
+    told = json.loads(done.stdout)
+    assert [o["status"] for o in told] == ["failed"] * 4 + ["done"]
+    assert [[n for n in "12345" if n in o["message"].split(" would ")[0]] for o in told[:4]] == [
+        ["1", "2"], ["1", "2"], ["4", "5"], ["4", "5"]
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("text", "name", "code"),
     [
         ("nothing,here\n1,2", "m.csv", 3),
+        ("source;task\nin/000.png;restore", "m.csv", 3),
+        ("source,out,out\nin/000.png,a,b", "m.csv", 3),
         ("", "m.csv", 3),
         ("", "m.jsonl", 3),
         ("x", "m.txt", 2),

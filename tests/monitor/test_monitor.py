@@ -170,3 +170,9 @@ def test_every_quantity_has_names_for_its_bins():
         assert len(bin_names(quantity.name)) == len(quantity.edges) + 2
         assert list(quantity.edges) == sorted(set(quantity.edges))
     assert histograms([observed(START, 2.5)])["noise"][2] == 1
+
+
+@pytest.mark.parametrize("text", ["2026-09-01..2026-09-01", "2026-10-01..2026-09-01"])
+def test_a_window_begins_before_it_ends(text):
+    with pytest.raises(OptionError, match="before"):
+        Span.parse(text)

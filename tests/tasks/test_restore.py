@@ -4,6 +4,7 @@ import pytest
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Estimate, Inspection, OctaveNoise, Opinion, Trait
+from tratto.tasks.findings import findings
 from tratto.tasks.restore import RestoreOptions, mild_share, plan, table_scale
 
 
@@ -90,7 +91,7 @@ def test_nothing_measurable_means_left_alone():
 
 
 def test_earlier_enlargement_is_said():
-    assert any("enlarged 2 times before" in r for r in plan(RestoreOptions(scale=2), inspection(upscale=2.0)).reasons)
+    assert any("to 2 times its size" in r for r in plan(RestoreOptions(scale=2), inspection(upscale=2.0)).reasons)
 
 
 @pytest.mark.parametrize(
@@ -242,15 +243,15 @@ def test_the_reasons_say_which_network_a_noisy_compressed_picture_gets_and_why()
         said = Opinion(Trait(noise, 0.5), None, Trait(0.0, 0.1), "network 0123")
         return plan(RestoreOptions(**options), replace(inspection(noise=read, quality=quality), opinion=said)).reasons
 
-    outlived = (
-        "the noise outlived the compression (a network reads sigma 20.0 before compression): "
+    told = (
+        "noise outlived the compression (a network reads sigma 20.0 before compression): "
         "the network for real noise, then that for JPEG artefacts"
     )
-    assert outlived in reasons(9.0, 20.0)
+    assert told in reasons(9.0, 20.0)
     assert "the network for JPEG artefacts (a network reads sigma 4.0 before compression)" in reasons(4.0, 4.0, 50)
     assert "the network for JPEG artefacts" in reasons(0.5, 0.5)
     assert (
-        "the noise outlived the compression (sigma 15 as stated): the network for real noise, "
+        "noise outlived the compression (sigma 15 as stated): the network for real noise, "
         "then that for JPEG artefacts" in reasons(4.0, 4.0, noise_sigma=15)
     )
     assert not any("network" in r for r in reasons(9.0, 20.0, params={"network": "jpeg"}))
@@ -279,6 +280,9 @@ def test_noise_under_compression_is_taken_first_and_then_the_traces(quality, lum
     said = Opinion(Trait(1.0, 0.5), None, Trait(0.0, 0.1), "network 0123")
     seen = replace(inspection(noise=0.5, quality=quality), opinion=said, octaves=octaves(luma), jpeg_grid=(3, 5))
     steps = plan(RestoreOptions(), seen).steps
+    real = shares[0][0] == "real"
+    assert any("octaves of 2 and 4 pixels" in r for r in plan(RestoreOptions(), seen).reasons) == real
+    assert any("outlived" in sentence for sentence in findings(seen)) == real  # none is taken that was not told
     assert [(s.damage, s.strength) for s in steps] == shares
     assert [s.grid for s in steps] == [(3, 5) if damage == "jpeg" else (0, 0) for damage, _ in shares]
     assert [s.strength for s in plan(RestoreOptions(force=True), seen).steps] == [1.0] * len(shares)

@@ -174,7 +174,8 @@ def _summary(counts: Counter[str], seconds: float, batch: Any) -> str:
     made = counts["done"] + counts["planned"]
     took = f"; {seconds:.0f} s" + (f", {made / seconds:.2g} a second" if made and seconds > 1 else "")
     where = f"; what failed stands in {batch.out / ERRORS}" if counts["failed"] and not counts["planned"] else ""
-    return f"{sum(counts.values())} pictures: {', '.join(parts)}{took}{where}"
+    total = sum(counts.values())
+    return f"{total} picture{'s' if total != 1 else ''}: {', '.join(parts)}{took}{where}"
 
 
 def _read(task: Task, given: Mapping[str, Any]) -> Request:

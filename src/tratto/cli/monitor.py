@@ -92,13 +92,17 @@ def monitor(
 
 def _say(told: dict[str, Any], chosen: Reference | None, levels: dict[str, Any]) -> None:
     states = ", ".join(f"{n} {state}" for state, n in told["states"].items())
-    typer.echo(f"{told['window']['observed']} results: {states or 'none in this window'}")
+    typer.echo(f"{_results(told['window']['observed'])}: {states or 'none in this window'}")
     if chosen is None:
         typer.echo("  compared with nothing: name a window with --reference FROM..TO")
         return
-    typer.echo(printable(f"  compared with {chosen.name}, {chosen.total} results"))
+    typer.echo(printable(f"  compared with {chosen.name}, {_results(chosen.total)}"))
     for label, drift in levels.items():
         typer.echo(f"  {label}: {drift['level']}, PSI {drift['psi']:.3g}, KS {drift['ks']:.3g}")
+
+
+def _results(count: int) -> str:
+    return f"{count} result" if count == 1 else f"{count} results"
 
 
 def _check_page(out: Path, overwrite: bool) -> None:

@@ -171,7 +171,7 @@ class Inspection:
     upscale : Estimate
         Factor by which the picture appears to have been enlarged; 1 = native.
     clipped_low, clipped_high : float
-        Fraction of samples at 0 and at full scale.
+        Fraction of samples at black and at white, 0 and full scale; of CMYK, of pixels; of one-bit pictures 0.
     opinion : Opinion or None
         Of a network; None where none was asked or it cannot judge.
     octaves : OctaveNoise or None

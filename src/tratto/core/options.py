@@ -8,6 +8,7 @@ jobs share stands here: how results are written, what a job may cost, and how a 
 
 from __future__ import annotations
 
+import contextlib
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar,
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic import dataclasses as checked
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from tratto.core.errors import OptionError
 
@@ -566,7 +568,10 @@ class Papers(Validated):
     @field_validator("date")
     @classmethod
     def _a_day(cls, v: str) -> str:
-        return date.fromisoformat(v).isoformat() if v else v
+        with contextlib.suppress(ValueError):
+            if not v or date.fromisoformat(v).isoformat() == v:  # Python reads weeks and days without hyphens, too
+                return v
+        raise PydanticCustomError("day", "must be a day as YYYY-MM-DD")
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in PAPERS)

@@ -122,7 +122,7 @@ def run_batch(batch: Batch, session: Session) -> Generator[FileOutcome, None, No
 
     Raises
     ------
-    OutputError, OptionError
+    OutputError
         Before anything is written.
     """
     works = batch.plan.works

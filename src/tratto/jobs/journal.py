@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from tratto.core.errors import OptionError, OutputError
+from tratto.core.errors import OutputError
 from tratto.core.files import lock
 
 #: In the folder of the results.
@@ -34,10 +34,8 @@ class Journal:
 
     Raises
     ------
-    OptionError
-        If another run holds it.
     OutputError
-        If it cannot be read or written.
+        If another run holds it, or it cannot be read or written.
 
     Examples
     --------
@@ -95,7 +93,7 @@ class Journal:
             raise OutputError(f"{self.path}: cannot be written: {e.strerror or e}") from e
         if held is False:
             file.close()
-            raise OptionError(f"another run works in {self.path.parent}; let it end, or name another folder with -o")
+            raise OutputError(f"another run works in {self.path.parent}; let it end, or name another folder with -o")
         self._file = file
         return file
 

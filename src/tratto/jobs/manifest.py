@@ -18,11 +18,11 @@ from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
 from tratto.core.options import Papers, RunOptions, SaveOptions, TaskOptions
 from tratto.imaging.io.target import check_target
 from tratto.jobs.folder import FileOutcome, FolderJob, Plan, Work, Worker, checked_target, refused
-from tratto.jobs.gather import Source, Target, collisions, output_path
+from tratto.jobs.gather import Source, Target, output_path
 from tratto.jobs.options import ENDINGS
 from tratto.jobs.papers import CaseFiles
 from tratto.jobs.writing import forbid_lossy
-from tratto.tasks import TASKS, task_named
+from tratto.tasks import TASKS
 
 if TYPE_CHECKING:
     from tratto.tasks import Task
@@ -82,9 +82,14 @@ def _csv(file: Path, stream: Any) -> Iterator[tuple[int, dict[str, Any] | str]]:
     csv.field_size_limit(LONGEST)
     reader = csv.DictReader(stream, restkey="too many")
     known = {*COLUMNS, *_roles()}
-    if strange := [str(c) for c in reader.fieldnames or () if c not in known]:
+    head = list(reader.fieldnames or ())
+    if len(head) == 1 and (";" in head[0] or "\t" in head[0]):
+        raise InputError(f"{file}: separate columns by commas, got {head[0][:80]!r}")
+    if twice := sorted({c for c in head if head.count(c) > 1}):
+        raise InputError(f"{file}: the first line names {', '.join(twice)[:200]} twice; name each column once")
+    if strange := [str(c) for c in head if c not in known]:
         raise InputError(f"{file}: {', '.join(strange)[:200]} is no column of a manifest; there are {_listed(known)}")
-    if "source" not in (reader.fieldnames or ()):
+    if "source" not in head:
         raise InputError(f"{file}: the first line must name the columns, source among them")
     for number, row in enumerate(reader, 1):
         yield number, "it has more fields than the head" if "too many" in row else {k: v for k, v in row.items() if v}
@@ -136,14 +141,16 @@ def plan_manifest(file: Path, defaults: Defaults, worker: Worker) -> Plan:
         worker.session.notary.check()
     reading = _Reading(file, defaults, worker)
     plan = Plan([], [], [])
+    rows: dict[str, list[int]] = {}
     for number, row in rows_of(file):
         where = Path(f"{file.name}:{number}")
         try:
             if isinstance(row, str):
-                raise InputError(f"row {number}: {row}")
+                raise InputError(row)
             where = Path(str(row.get("source") or where))
             work = reading.work(row)
             plan.works.append(work)
+            rows.setdefault(_name(work), []).append(number)
             plan.sources.append(Source(work.item.source, Path(work.item.source.name)))
         except TrattoError as e:
             plan.failed.append(FileOutcome(where, None, "failed", f"row {number}: {e}", e.exit_code))
@@ -151,12 +158,18 @@ def plan_manifest(file: Path, defaults: Defaults, worker: Worker) -> Plan:
             plan.failed.append(FileOutcome(where, None, "failed", f"row {number}: {refused(e)}", InputError.exit_code))
     if not plan.works and not plan.failed:
         raise InputError(f"the manifest {file} holds no row")
-    met = collisions([w.item for w in plan.works])
-    for work in [w for w in plan.works if w.item in met]:
-        told = f"it and {met[work.item].source} would both write {work.item.output.stem}; give each an out of its own"
+    for work in [w for w in plan.works if len(rows[_name(w)]) > 1]:
+        *most, last = rows[_name(work)]
+        both = f"rows {', '.join(map(str, most))} and {last}"
+        told = f"{both} would write {work.item.output.stem}; give each an out of its own"
         plan.failed.append(FileOutcome(work.item.source, None, "failed", told, OutputError.exit_code))
-    plan.works = [w for w in plan.works if w.item not in met]
+    plan.works = [w for w in plan.works if len(rows[_name(w)]) == 1]
     return plan
+
+
+def _name(work: Work) -> str:
+    """Return what no two results may share; file systems that do not tell cases apart count, too."""
+    return str(work.item.bundle.absolute()).casefold()
 
 
 class _Reading:
@@ -191,7 +204,9 @@ class _Reading:
 
     def path(self, value: Any, name: str) -> Path:
         """Return a path of a row; relative ones begin at the manifest."""
-        if not isinstance(value, str) or not value or "\0" in value:
+        if value is None or value == "":
+            raise OptionError(f"{name} is missing; name the path of a picture")
+        if not isinstance(value, str) or "\0" in value:
             raise OptionError(f"{name} must be the path of a picture, got {str(value)[:60]!r}")
         return self.folder / value
 
@@ -241,13 +256,13 @@ class _Reading:
 
     def task(self, row: Mapping[str, Any]) -> Task:
         """Return the task of a row."""
-        name = row.get("task", self.defaults.task)
-        known = task_named(str(name))
-        if known not in TASKS:
-            raise OptionError(
-                f"{name} works on folders of photographs; a manifest has {', '.join(t.name for t in TASKS)}"
-            )
-        return known
+        name = row.get("task")
+        if name is None:
+            name = self.defaults.task
+        known = {t.name: t for t in TASKS}
+        if not isinstance(name, str) or name not in known:
+            raise OptionError(f"no task of a manifest is called {str(name)[:60]!r}; there are {', '.join(known)}")
+        return known[name]
 
     def inputs(self, task: Task, role: str, given: Any) -> Any:
         """Return an input of a row as a job takes it: a path, a word, or several where there may be several."""

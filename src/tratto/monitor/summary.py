@@ -49,7 +49,7 @@ class Span:
 
     @classmethod
     def parse(cls, text: str) -> Span:
-        """Return what ``FROM..TO`` says: dates or times of ISO 8601, in UTC unless they say otherwise.
+        """Return what ``FROM..TO`` says: dates or times of ISO 8601, in UTC unless they say otherwise; TO is no part of it.
 
         Raises
         ------
@@ -60,6 +60,8 @@ class Span:
             start, end = (_time(part) for part in (first, last))
         except ValueError:
             start = end = math.nan
+        if dots and start >= end:
+            raise OptionError(f"FROM must lie before TO, which is not part of the window, got {text[:60]!r}")
         if not dots or not start < end:
             raise OptionError(f"a window is written FROM..TO, such as 2026-09-01..2026-10-01, got {text[:60]!r}")
         return cls(start, end)

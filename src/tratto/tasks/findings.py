@@ -12,6 +12,7 @@ from tratto.tasks.restore import (
     film_grain,
     noise_of,
     noisy,
+    outlived,
     softness,
     specked,
     texture,
@@ -33,7 +34,7 @@ CLIPPED = 0.01
 _DENOISE = {
     "noise": "take the noise away",
     "real": "take noise as cameras and film have it away",
-    "jpeg": "take the traces of JPEG compression away",
+    "jpeg": "take the JPEG artefacts away",
 }
 
 
@@ -58,6 +59,8 @@ def findings(inspection: Inspection) -> list[str]:
     elif sigma is not None and noisy(options, inspection):
         spread = f", spread over some {_size(inspection):.1f} pixels" if _size(inspection) >= 1.2 else ""
         found.append(f"It is {_words(NOISE_WORDS, sigma)} noisy: sigma {sigma:.1f} of 255{spread}.")
+    elif ground := outlived(options, inspection):
+        found.append(f"It has noise that outlived the compression: {ground}.")
     quality = inspection.jpeg_quality.value
     if quality is not None and quality < CLEAN_QUALITY:
         times = "twice as JPEG, last" if inspection.jpeg_generations > 1 else "as JPEG"
@@ -66,7 +69,7 @@ def findings(inspection: Inspection) -> list[str]:
     if soft is not None:
         found.append(f"It is soft: its edges are blurred over {soft:.1f} pixels; 0.8 is sharp.")
     if enlarged is not None and enlarged > 1:
-        found.append(f"It was enlarged {enlarged:.0f} times before: there is no finer detail in it.")
+        found.append(f"It was enlarged to {enlarged:.0f} times its size: there is no finer detail in it.")
     for share, where in ((inspection.clipped_low, "black"), (inspection.clipped_high, "white")):
         if share >= CLIPPED:
             found.append(f"{100 * share:.1f} % of its samples are clipped at {where}: what was there is lost.")

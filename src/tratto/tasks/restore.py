@@ -242,16 +242,35 @@ def prevailing(options: RestoreOptions, inspection: Inspection) -> Damage:
     quality = inspection.jpeg_quality.value
     if quality is None or quality >= CLEAN_QUALITY or options.grain != "keep":
         return "noise" if white(inspection) else "real"
+    return _compressed(options, inspection, quality)[0]
+
+
+def outlived(options: RestoreOptions, inspection: Inspection) -> str:
+    """Return what says that noise outlived the compression; empty where nothing does, or nothing was compressed."""
+    quality = inspection.jpeg_quality.value
+    if quality is None or quality >= CLEAN_QUALITY or options.grain != "keep":
+        return ""
+    damage, ground = _compressed(options, inspection, quality)
+    return ground if damage == "real" else ""
+
+
+def _compressed(options: RestoreOptions, inspection: Inspection, quality: float) -> tuple[Damage, str]:
+    """Return which damage prevails in a compressed picture, and what says so."""
     said, stated = inspection.opinion, options.noise_sigma
-    sigma = stated if stated is not None or said is None else said.noise.value
+    sigma, ground = None, ""
+    if stated is not None:
+        sigma, ground = stated, f"sigma {stated:g} as stated"
+    elif said is not None:
+        sigma, ground = said.noise.value, f"a network reads sigma {said.noise.value:.1f} before compression"
     if quality >= HEARD_QUALITY and (sigma or 0.0) >= SAID:
-        return "real"
-    if stated is None and quality >= HEARD_QUALITY and heard(inspection) >= HEARD:
-        return "real"
+        return "real", ground
+    if stated is None and quality >= HEARD_QUALITY and (left := heard(inspection)) >= HEARD:
+        return "real", f"the octaves of 2 and 4 pixels show {left:.1f} of 255"
     if sigma is None:
         read = inspection.noise_sigma.value or 0.0
-        return "real" if quality >= NOISE_SURVIVES_QUALITY and read >= NOISE_OUTWEIGHS else "jpeg"
-    return "real" if sigma >= OUTLIVES[0] + OUTLIVES[1] * table_scale(quality) else "jpeg"
+        real = quality >= NOISE_SURVIVES_QUALITY and read >= NOISE_OUTWEIGHS
+        return "real" if real else "jpeg", f"single pixels show sigma {read:.1f}"
+    return "real" if sigma >= OUTLIVES[0] + OUTLIVES[1] * table_scale(quality) else "jpeg", ground
 
 
 def white(inspection: Inspection) -> bool:
@@ -339,7 +358,7 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
         if options.provider == "wiener" or (sharpen and options.provider in _OWN_OR_AUTO and not options.force):
             enlarged = inspection.upscale.value
             if enlarged is not None and enlarged > 1 and options.provider != "wiener" and not options.force:
-                reasons.append(f"it was enlarged {enlarged:.0f} times before, so that there is no detail: left alone")
+                reasons.append(f"it was enlarged to {enlarged:.0f} times its size, so that there is no detail: left alone")
             else:
                 blur = soft or inspection.blur_sigma.value
                 asked = options.params if options.provider == "wiener" else {}
@@ -378,7 +397,7 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
         reasons.append(f"enlarged {options.scale} times as asked")
         upscale_by = inspection.upscale.value
         if upscale_by is not None and upscale_by > 1:
-            reasons.append(f"it seems to have been enlarged {upscale_by:.0f} times before, which no detail can undo")
+            reasons.append(f"it seems to have been enlarged to {upscale_by:.0f} times its size, which no detail can undo")
         steps.append(
             Upscale(
                 scale=options.scale,
@@ -398,14 +417,12 @@ def _choice(options: RestoreOptions, inspection: Inspection) -> list[str]:
     quality = inspection.jpeg_quality.value
     if quality is None or quality >= CLEAN_QUALITY:
         return []
-    said, stated = inspection.opinion, options.noise_sigma
-    by = "" if said is None else f" (a network reads sigma {said.noise.value:.1f} before compression)"
-    by = by if stated is None else f" (sigma {stated:g} as stated)"
     if options.grain != "keep":
         return ["the network for real noise, since it is the grain that is to go"]
-    if prevailing(options, inspection) == "real":
-        return [f"the noise outlived the compression{by}: the network for real noise, then that for JPEG artefacts"]
-    return [f"the network for JPEG artefacts{by if noisy(options, inspection) else ''}"]
+    damage, ground = _compressed(options, inspection, quality)
+    if damage == "real":
+        return [f"noise outlived the compression ({ground}): the network for real noise, then that for JPEG artefacts"]
+    return ["the network for JPEG artefacts" + (f" ({ground})" if noisy(options, inspection) else "")]
 
 
 def noisy(options: RestoreOptions, inspection: Inspection) -> bool:

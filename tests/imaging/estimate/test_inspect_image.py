@@ -88,8 +88,20 @@ def test_clipping_is_counted():
     bits = np.zeros((10, 20), np.uint8)
     bits[0] = 1
     one = inspect_image(Image(bits, ColorMode.GRAY, 1))
-    assert (one.clipped_low, one.clipped_high) == (0.9, 0.1)
+    assert (one.clipped_low, one.clipped_high) == (0, 0)  # it has no other values
     assert one.noise_sigma.basis == "not measurable"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_no_ink_is_white_and_full_ink_black(dtype):
+    full = np.iinfo(dtype).max
+    inks = np.full((10, 20, 4), full // 3, dtype)
+    inks[:5] = 0  # paper
+    inks[5, :10] = (0, 0, 0, full)
+    inks[6, :10] = (full, full, full, 0)
+    inks[7] = (full, 0, 0, 0)  # cyan is neither
+    got = inspect_image(Image(inks, ColorMode.CMYK, 8 * inks.itemsize))
+    assert (got.clipped_low, got.clipped_high) == (0.1, 0.5)
 
 
 @pytest.mark.parametrize(

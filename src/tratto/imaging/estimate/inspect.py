@@ -204,7 +204,12 @@ def _rounded(e: Estimate) -> Estimate:
 
 
 def _clipping(image: Image, raw: list[NDArray[Any]]) -> tuple[float, float]:
-    """Fraction of samples at either end of the scale (for a palette: of its colours as they are used)."""
+    """Fraction of samples at black and at white (for a palette: of its colours as they are used; for CMYK: of pixels).
+
+    One-bit samples have no other values: they lost nothing.
+    """
+    if image.bits == 1:
+        return 0.0, 0.0
     n = low = high = 0
     for part in raw:
         values: NDArray[Any] = part
@@ -212,9 +217,13 @@ def _clipping(image: Image, raw: list[NDArray[Any]]) -> tuple[float, float]:
         if image.mode is ColorMode.PALETTE and image.palette is not None:
             values = image.palette[np.minimum(part, len(image.palette) - 1), :3]
             top = 255
-        n += values.size
-        low += int(np.count_nonzero(values == 0))
-        high += int(np.count_nonzero(values == top))
+        black, white = values == 0, values == top
+        if image.mode is ColorMode.CMYK:  # ink takes light away: none of any is white
+            full, white = white, black.all(axis=2)
+            black = full[..., 3] | full[..., :3].all(axis=2)
+        n += black.size
+        low += int(np.count_nonzero(black))
+        high += int(np.count_nonzero(white))
     return round(low / n, 6), round(high / n, 6)
 
 
