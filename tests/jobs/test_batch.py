@@ -129,6 +129,10 @@ def test_what_a_kill_left_half_is_made_again_whatever_is_saved_before_it(one, tm
         path.unlink()
     (tmp_path / "out" / "003.tratto").rmdir()
     (tmp_path / "out" / "002.png").unlink()
+    before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    seen = {o["source"]: o["status"] for o in json.loads(tratto(*line, "--dry-run").stdout)}
+    assert [seen[name] for name in sorted(seen)] == ["skipped", "skipped", "planned", "planned", "skipped", "skipped"]
+    assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before
     again = json.loads(tratto(*line).stdout)
     assert [o["status"] for o in again].count("done") == 2
     assert contents(tmp_path / "out") == contents(one / "out")
@@ -200,6 +204,7 @@ def test_a_journal_knows_what_was_done_and_who_holds_it(tmp_path):
         journal.begin("b")
         with pytest.raises(OutputError, match="another run"):
             Journal(tmp_path, prints, False)
+        assert Journal(tmp_path, prints, False, look=True).knows("b") == "begun"
     with open(tmp_path / JOURNAL, "ab") as file:
         file.write(b'\n{"done": "c", "pri')  # cut short by a kill
     with Journal(tmp_path, prints, True) as journal:  # what overwrites goes on, too: nothing done twice

@@ -156,7 +156,15 @@ def test_a_file_that_is_not_there(tmp_path):
 
 @pytest.mark.parametrize(
     "given",
-    [{"date": "2026-02-30"}, {"date": "1.3.2026"}, {"date": "20260301"}, {"date": "2026-W09-7"}, {"operator": "a\x1b[31m"}, {"object": "x" * 201}, {"note": 3}],
+    [
+        {"date": "2026-02-30"},
+        {"date": "1.3.2026"},
+        {"date": "20260301"},
+        {"date": "2026-W09-7"},
+        {"operator": "a\x1b[31m"},
+        {"object": "x" * 201},
+        {"note": 3},
+    ],
 )
 def test_what_is_no_paper(given):
     with pytest.raises(BadOptions) as told:

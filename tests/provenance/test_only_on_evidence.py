@@ -222,6 +222,25 @@ def test_a_report_of_before_the_edit_map_saw_colours_outside_srgb_is_not_altered
     assert verify(done.output).word == "altered"
 
 
+def test_a_report_of_before_it_said_that_transparency_is_not_compared_is_not_altered(tmp_path):
+    source = Image(picture("rgb", 8, "none").pixels, ColorMode.RGB)
+    write_image(source, tmp_path / "in.png", "png")
+    mask = np.zeros((20, 24), np.float32)
+    mask[4:9, 4:9] = 1
+    session = Session()
+    result = session.restore(tmp_path / "in.png", RestoreOptions(force=True, provider="nlm"), mask=mask)
+    done = session.save(result, tmp_path / "out.png", source=tmp_path / "in.png")
+    page = done.bundle / "report.html"
+    words = page.read_text()
+    assert words.count(recheck._LEFT_OUT) == 1
+    page.write_text(words.replace(recheck._LEFT_OUT, ""))
+    reseal(done, {})
+    assert verify(done.output).word == "authentic"
+    page.write_text(words.replace(recheck._LEFT_OUT, " Transparency is compared."))
+    reseal(done, {})
+    assert verify(done.output).word == "altered"
+
+
 def test_a_packet_that_cannot_be_read_is_compared_with_nothing(tmp_path):
     """The picture of a bundle that was made whole with a packet that breaks off."""
     source = Image(picture("rgb", 8, "none").pixels, ColorMode.RGB)

@@ -115,7 +115,7 @@ def do_task(
 
 
 def _do(task: Task, asked: Request, line: ProgressLine, take: Callable[[FileOutcome], None]) -> list[int]:
-    from tratto.jobs.batch import Batch, run_batch
+    from tratto.jobs.batch import Batch, foresee, run_batch
     from tratto.jobs.crew import Setup
     from tratto.jobs.folder import FolderJob, Worker, plan_jobs, serially
     from tratto.jobs.manifest import Defaults, plan_manifest
@@ -137,12 +137,14 @@ def _do(task: Task, asked: Request, line: ProgressLine, take: Callable[[FileOutc
     batch = Batch.of(plan, setup, run, many)
     if not many and batch.size == 1 and run.on == "here":
         session.progress = line
-    plain = run.dry_run or (total == 1 and not many)
     counts: Counter[str] = Counter()
     notes: dict[str, tuple[Path, int]] = {}
     codes: dict[int, None] = {}
     begun = time.monotonic()
-    outcomes = serially(plan, worker) if plain else run_batch(batch, session)
+    if total == 1 and not many:
+        outcomes = serially(plan, worker)
+    else:
+        outcomes = foresee(batch, worker) if run.dry_run else run_batch(batch, session)
     with contextlib.closing(outcomes):  # whatever stops this, workers end and clear up
         for outcome in outcomes:
             counts[outcome.status] += 1

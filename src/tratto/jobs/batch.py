@@ -135,11 +135,11 @@ def run_batch(batch: Batch, session: Session) -> Generator[FileOutcome, None, No
                 yield errors.noted(outcome)
             todo: list[Work] = []
             for work in works:
-                state = journal.knows(work.name)
-                if state == "done" and _is_whole(work):
-                    yield FileOutcome(work.item.source, work.item.output, "skipped", "done before")
+                left = _left(batch, journal, work)
+                if isinstance(left, FileOutcome):
+                    yield left
                 else:
-                    todo.append(_goes_on(work) if state and not batch.overwrite else work)
+                    todo.append(left)
             failed = len(batch.plan.failed)
 
             def begin(work: Work) -> None:
@@ -156,6 +156,37 @@ def run_batch(batch: Batch, session: Session) -> Generator[FileOutcome, None, No
                 journal.end()
 
 
+def foresee(batch: Batch, worker: Worker) -> Generator[FileOutcome, None, None]:
+    """Yield what :func:`run_batch` would do with each picture; nothing is written.
+
+    Parameters
+    ----------
+    batch : Batch
+        With jobs that are dry runs.
+    worker : Worker
+
+    Raises
+    ------
+    OutputError
+        If something would be overwritten.
+    """
+    works = batch.plan.works
+    journal = Journal(batch.out, {w.name: print_of(w) for w in works}, batch.overwrite, look=True)
+    batch.plan.check(lambda work: bool(journal.knows(work.name)))
+    yield from batch.plan.failed
+    for work in works:
+        left = _left(batch, journal, work)
+        yield left if isinstance(left, FileOutcome) else worker.do(left)
+
+
+def _left(batch: Batch, journal: Journal, work: Work) -> FileOutcome | Work:
+    """Return what is left to do of an item; its outcome where an earlier run like this one did all of it."""
+    state = journal.knows(work.name)
+    if state == "done" and _is_whole(work):
+        return FileOutcome(work.item.source, work.item.output, "skipped", "done before")
+    return _goes_on(work) if state and not batch.overwrite else work
+
+
 def _is_whole(work: Work) -> bool:
     """Return whether a result is there with its account."""
     return work.item.output.exists() and (work.item.bundle / "seal.json").exists()
@@ -163,9 +194,10 @@ def _is_whole(work: Work) -> bool:
 
 def _goes_on(work: Work) -> Work:
     """Return what is left to do of what an earlier run began: what is whole stays, anything else of it is replaced."""
-    # before any other picture is saved, which would clear away what a kill left of this one
-    with contextlib.suppress(TrattoError):
-        recover(work.item.output)
+    if not work.job.run.dry_run:
+        # before any other picture is saved, which would clear away what a kill left of this one
+        with contextlib.suppress(TrattoError):
+            recover(work.item.output)
     whole = _is_whole(work)
     run = replace(work.job.run, skip_existing=whole, overwrite=not whole)
     return replace(work, job=replace(work.job, run=run))

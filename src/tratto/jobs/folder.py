@@ -387,8 +387,9 @@ class Worker:
             if run.skip_existing and not run.dry_run:
                 recover(item.output)  # a bundle that was finished, but not yet in its place, is one
             skipped = _skipped(item) if run.skip_existing else None
-            if skipped is not None and session.notary is not None and (item.bundle / "seal.json").exists():
-                skipped = _recorded(skipped, session.notary.complete(item.bundle))
+            entered = None if run.dry_run else session.notary
+            if skipped is not None and entered is not None and (item.bundle / "seal.json").exists():
+                skipped = _recorded(skipped, entered.complete(item.bundle))
             if skipped is not None and session.forensic:
                 skipped = _whether_forensic(skipped, item.bundle)
             if skipped is not None:

@@ -31,6 +31,8 @@ class Journal:
         Of the items of this run: names below the folder, and what their results depend on.
     overwrite : bool
         Results that are there are made again; those that such a run made before it was stopped are left.
+    look : bool
+        Only look at what is known: it is neither held nor written.
 
     Raises
     ------
@@ -49,14 +51,15 @@ class Journal:
     ('done', '')
     """
 
-    def __init__(self, folder: Path, prints: Mapping[str, str], overwrite: bool) -> None:
+    def __init__(self, folder: Path, prints: Mapping[str, str], overwrite: bool, look: bool = False) -> None:
         self.path, self.prints = folder / JOURNAL, prints
         self.continues = False
         self._known: dict[str, str] = {}
         self._file: IO[bytes] | None = None
         self._header: dict[str, str] | None = {"run": "overwrite" if overwrite else "keep"}
         if self.path.exists():
-            self._open()
+            if not look:
+                self._open()
             self._read(overwrite)
 
     def __enter__(self) -> Journal:

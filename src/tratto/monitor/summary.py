@@ -49,7 +49,8 @@ class Span:
 
     @classmethod
     def parse(cls, text: str) -> Span:
-        """Return what ``FROM..TO`` says: dates or times of ISO 8601, in UTC unless they say otherwise; TO is no part of it.
+        """Return what ``FROM..TO`` says: dates or times of ISO 8601, in UTC unless they say otherwise. TO is no
+        part of it.
 
         Raises
         ------

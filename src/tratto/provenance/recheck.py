@@ -650,6 +650,9 @@ _KIND = re.compile(r"<tr><th>Digital source type</th><td>[A-Za-z]*</td></tr>")
 #: What was said of the edit map before it compared colours outside sRGB.
 _COMPARED_BEFORE = "The edit map compares colours as they are shown in sRGB."
 
+#: What the line for ImageMagick leaves out, which reports of before did not say.
+_LEFT_OUT = " Transparency is not compared."
+
 
 def again(bundle: Bundle, seen: Seen, name: str) -> tuple[ReportInputs, frozenset[str]]:
     """Return what the report is made from, and which of its pictures cannot be shown, for what they show is not there.
@@ -744,6 +747,8 @@ def _report(bundle: Bundle, picture: Path | None, seen: Seen, found: Findings) -
         fresh = _KIND.sub("", fresh)
     if COMPARED not in stored:
         fresh = fresh.replace(COMPARED, _COMPARED_BEFORE)
+    if _LEFT_OUT not in stored:
+        fresh = fresh.replace(_LEFT_OUT, "")
     wrong, alike = compare_reports(stored, fresh, skip)
     if wrong:
         found.wrong.append(f"{REPORT} is not what follows from the receipt: {wrong}")

@@ -500,7 +500,7 @@ def _picture(bundle: Bundle, asked: Path | None, found: Findings) -> Path | Verd
             # a file of another size is another file, however long it would take to read
             if path.stat().st_size not in sizes:
                 found.wrong.append(
-                    f"the picture {shown(path.name)} is not the one that was sealed: its size is another"
+                    f"the picture {shown(path.name)} is not the one that was sealed: its number of bytes is another"
                 )
                 return path
             facts = hash_file(path, limit=max(sizes))

@@ -358,7 +358,9 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
         if options.provider == "wiener" or (sharpen and options.provider in _OWN_OR_AUTO and not options.force):
             enlarged = inspection.upscale.value
             if enlarged is not None and enlarged > 1 and options.provider != "wiener" and not options.force:
-                reasons.append(f"it was enlarged to {enlarged:.0f} times its size, so that there is no detail: left alone")
+                reasons.append(
+                    f"it was enlarged to {enlarged:.0f} times its size, so that there is no detail: left alone"
+                )
             else:
                 blur = soft or inspection.blur_sigma.value
                 asked = options.params if options.provider == "wiener" else {}
@@ -397,7 +399,9 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
         reasons.append(f"enlarged {options.scale} times as asked")
         upscale_by = inspection.upscale.value
         if upscale_by is not None and upscale_by > 1:
-            reasons.append(f"it seems to have been enlarged to {upscale_by:.0f} times its size, which no detail can undo")
+            reasons.append(
+                f"it seems to have been enlarged to {upscale_by:.0f} times its size, which no detail can undo"
+            )
         steps.append(
             Upscale(
                 scale=options.scale,
