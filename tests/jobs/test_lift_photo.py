@@ -7,11 +7,13 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 pytest.importorskip("numba")
 
 import tratto
-from tratto.core.errors import ForbiddenStep, InputError, OptionError, OutputError
+from tratto.cli.main import app
+from tratto.core.errors import ForbiddenStep, InputError, OptionError, OutputError, ReceiptError
 from tratto.core.image import ColorMode
 from tratto.core.image import Image as Picture
 from tratto.jobs.lifting import lift_photo
@@ -162,6 +164,29 @@ def test_a_strip_and_a_file_of_several_pages_are_refused_in_the_words_of_the_lin
     page.save(tmp_path / "two.tif", save_all=True, append_images=[page])
     with pytest.raises(InputError, match="2 pages"):
         lift_photo(Session(), tmp_path / "two.tif", tmp_path / "o", LiftPhotoOptions(**QUICKEST))
+
+
+def test_a_mask_is_of_the_page_that_is_named(tmp_path):
+    one, two = (Image.fromarray(vase(ground=(g, 0.5, 0.5))[0]) for g in (0.1, 0.9))
+    one.save(tmp_path / "two.tif", save_all=True, append_images=[two])
+    given = ["mask", "background", str(tmp_path / "two.tif"), "-o", str(tmp_path / "m.png"), "--provider", "grabcut"]
+    assert CliRunner().invoke(app, given).exit_code == OptionError.exit_code
+    assert not (tmp_path / "m.png").exists()
+    assert CliRunner().invoke(app, [*given, "--page", "2"]).exit_code == 0
+    assert (tmp_path / "m.png").is_file()
+
+
+def test_a_replay_names_its_inputs_in_the_words_of_each_door(tmp_path):
+    made = tratto.restore(np.full((20, 20), 90, np.uint8), force=True)
+    saved = tratto.save(made, tmp_path / "a.png")
+    receipt = tmp_path / "r.json"
+    receipt.write_bytes((saved.bundle / "receipt.json").read_bytes())
+    told = CliRunner().invoke(app, ["replay", str(receipt)])
+    assert told.exit_code == ReceiptError.exit_code
+    assert "--input FILE" in told.stderr
+    assert "source" not in told.stderr
+    with pytest.raises(ReceiptError, match="source=FILE"):
+        tratto.replay(receipt)
 
 
 def test_forensic_mode_refuses_before_it_asks_for_weights():
