@@ -11,6 +11,7 @@ from skimage import data
 from typer.testing import CliRunner
 
 from tratto.cli.main import app
+from tratto.core.errors import UnavailableError
 
 
 def run_cli(*arguments):
@@ -40,6 +41,23 @@ def test_it_is_refused_without_consent_and_done_with_it(folder):
     (told,) = json.loads(done.stdout)
     assert told["steps"][0]["params"]["consent"] == "Me"
     assert (folder / "out" / "scene.tratto" / "outputs" / "sheet.png").is_file()
+
+
+def test_whose_face_it_is_may_be_shown_by_a_picture(folder):
+    given = (folder / "scene.png", "--character", folder / "other.png", "--i-have-consent", "Me", *FEW)
+    done = run_cli(*given, "-o", folder / "out", "--face-like", folder / "scene.png", "--json")
+    assert done.exit_code == 0, done.stderr
+    receipt = json.loads((folder / "out" / "scene.tratto" / "receipt.json").read_text())
+    assert set(receipt["inputs"]) == {"picture", "character"}
+
+
+def test_a_service_without_its_key_is_refused_before_anything_is_told(folder, monkeypatch):
+    monkeypatch.delenv("GEMINI_API_KEY", raising=False)
+    given = (folder / "scene.png", "--character", folder / "other.png", "--i-have-consent", "Me", *FEW)
+    done = run_cli(*given, "-o", folder / "out", "--scorer", "gemini")
+    assert done.exit_code == UnavailableError.exit_code
+    assert "GEMINI_API_KEY" in done.stderr
+    assert "is sent" not in done.stderr
 
 
 def test_one_bad_task_stops_none_of_the_others(folder):

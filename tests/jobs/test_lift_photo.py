@@ -7,11 +7,13 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 pytest.importorskip("numba")
 
 import tratto
-from tratto.core.errors import ForbiddenStep, InputError, OptionError, OutputError
+from tratto.cli.main import app
+from tratto.core.errors import ForbiddenStep, InputError, OptionError, OutputError, ReceiptError
 from tratto.core.image import ColorMode
 from tratto.core.image import Image as Picture
 from tratto.jobs.lifting import lift_photo
@@ -19,6 +21,7 @@ from tratto.jobs.session import Session
 from tratto.scene.formats import read_scene
 from tratto.steps.lift_photo import focal_of
 from tratto.tasks.lift_photo import LiftPhotoOptions
+from tratto.tasks.lift_views import LiftViewsOptions
 
 FEW = {"steps": 8, "side": 64}
 
@@ -106,6 +109,90 @@ def test_what_cannot_be_is_refused(tmp_path):
     tiny = np.zeros((9, 9, 4), np.uint8)
     with pytest.raises(OptionError, match="16x16"):
         Session().run("lift-photo", {"picture": tiny}, LiftPhotoOptions(**FEW))
+
+
+QUICKEST = {"steps": 0, "side": 64, "shape": "mirror"}
+
+
+def test_transparency_of_a_palette_counts_and_nobody_needs_a_network(tmp_path):
+    photo, (rgba, alpha) = tmp_path / "vase.png", vase()
+    colors = Image.fromarray(rgba[..., :3]).quantize(100)
+    indices = np.where(alpha, np.asarray(colors), 255).astype(np.uint8)
+    picture = Image.fromarray(indices, "P")
+    picture.putpalette((colors.getpalette() + [0] * 768)[:768])
+    picture.save(photo, transparency=255)
+    made = lift_photo(Session(), photo, tmp_path / "out", LiftPhotoOptions(export=("splat",), **QUICKEST))
+    step = made.result.resolved.steps[0]
+    assert (step.outline, step.background) == ("alpha", "")
+    assert made.result.records[0].models == ()
+    verdict = tratto.verify(made.saved.output)
+    assert verdict.word == "authentic", verdict.reasons
+    assert tratto.replay(made.saved.output).tier == "A"
+    assert tratto.verify(made.exports[0]).word == "unknown"
+    again = lift_photo(Session(), photo, tmp_path / "out", LiftPhotoOptions(**QUICKEST), overwrite=True)
+    assert any("vase.splat" in n for n in again.notes)
+    with made.saved.output.open("ab") as file:
+        file.write(b"x")
+    assert tratto.verify(made.saved.output).word == "altered"
+
+
+@pytest.mark.parametrize(
+    ("level", "drawn", "word"),
+    [
+        (0, None, "transparent"),
+        (100, None, "transparent"),
+        (255, 0, "mask of the object"),
+        (255, 120, "mask of the obj"),
+    ],
+)
+def test_what_tells_no_object_is_named(level, drawn, word):
+    picture = vase()[0]
+    picture[..., 3] = level
+    given = {"picture": picture}
+    if drawn is not None:
+        given["object"] = np.full(picture.shape[:2], drawn, np.uint8)
+    with pytest.raises(InputError, match=word):
+        Session().run("lift-photo", given, LiftPhotoOptions(**QUICKEST))
+
+
+def test_a_strip_and_a_file_of_several_pages_are_refused_in_the_words_of_the_line(tmp_path):
+    strip = np.zeros((40, 6000, 4), np.uint8)
+    strip[10:30, 100:5900] = 255
+    with pytest.raises(InputError, match="too thin"):
+        Session().run("lift-photo", {"picture": strip}, LiftPhotoOptions(**QUICKEST))
+    page = Image.fromarray(vase()[0])
+    page.save(tmp_path / "two.tif", save_all=True, append_images=[page])
+    with pytest.raises(InputError, match="2 pages"):
+        lift_photo(Session(), tmp_path / "two.tif", tmp_path / "o", LiftPhotoOptions(**QUICKEST))
+
+
+def test_a_mask_is_of_the_page_that_is_named(tmp_path):
+    one, two = (Image.fromarray(vase(ground=(g, 0.5, 0.5))[0]) for g in (0.1, 0.9))
+    one.save(tmp_path / "two.tif", save_all=True, append_images=[two])
+    given = ["mask", "background", str(tmp_path / "two.tif"), "-o", str(tmp_path / "m.png"), "--provider", "grabcut"]
+    assert CliRunner().invoke(app, given).exit_code == OptionError.exit_code
+    assert not (tmp_path / "m.png").exists()
+    assert CliRunner().invoke(app, [*given, "--page", "2"]).exit_code == 0
+    assert (tmp_path / "m.png").is_file()
+
+
+def test_a_replay_names_its_inputs_in_the_words_of_each_door(tmp_path):
+    made = tratto.restore(np.full((20, 20), 90, np.uint8), force=True)
+    saved = tratto.save(made, tmp_path / "a.png")
+    receipt = tmp_path / "r.json"
+    receipt.write_bytes((saved.bundle / "receipt.json").read_bytes())
+    told = CliRunner().invoke(app, ["replay", str(receipt)])
+    assert told.exit_code == ReceiptError.exit_code
+    assert "--input FILE" in told.stderr
+    assert "source" not in told.stderr
+    with pytest.raises(ReceiptError, match="source=FILE"):
+        tratto.replay(receipt)
+
+
+def test_forensic_mode_refuses_before_it_asks_for_weights():
+    for options in (LiftViewsOptions(provider="zero123plus"), tratto.EnhanceOptions()):
+        with pytest.raises(ForbiddenStep):
+            Session(forensic=True).check_options(options)
 
 
 def test_the_focal_length_of_the_exif_block_counts():

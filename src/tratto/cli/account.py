@@ -43,7 +43,7 @@ def replay(
     inputs = inputs_of(given or [])
     source = inputs.pop("picture", None)
     with ProgressLine() as line:
-        verdict = Session(progress=line).replay(receipt, source, inputs)
+        verdict = Session(progress=line).job().replay(receipt, source, inputs)
     if as_json:
         emit_json(verdict.to_json())
     else:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tratto.cli.guard import exits
-from tratto.cli.show import check_new_png, emit_json, path_argument, path_option, printable
+from tratto.cli.show import PageNumber, check_new_png, emit_json, open_page, path_argument, path_option, printable
 
 
 @exits
@@ -20,6 +20,7 @@ def background(
         bool, typer.Option("--soft/--hard", help="Solve for a soft edge (matting), or say yes and no.")
     ] = True,
     cutout: Annotated[Path | None, path_option("PNG to write the object into, on transparency.")] = None,
+    page: PageNumber = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -39,7 +40,7 @@ def background(
     check_new_png(out, [picture], overwrite, "a mask")
     if cutout is not None:
         check_new_png(cutout, [picture, out], overwrite, "a cut-out")
-    image = io.read_image(picture)
+    image = open_page(picture, page)
     values = find_background(Job(), image, MaskBackgroundOptions(provider=provider, soft=soft))
     told = write_mask(values, out, [picture], overwrite)
     if cutout is not None:

@@ -141,6 +141,9 @@ def _photo(given: dict[str, Any]) -> int:
 
 
 def _dry_photo(session: Any, photo: Path, options: Any, as_json: bool) -> int:
+    from tratto.jobs.lifting import check_single
+
+    check_single(photo)
     estimated, _ = session.job().plan(options, session.open(photo))
     seconds = round(estimated.seconds, 1)
     if as_json:

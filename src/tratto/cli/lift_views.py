@@ -54,6 +54,7 @@ def _views(given: dict[str, Any]) -> int:
     from tratto.core.options import CLI, BadOptions, JobLimits, RunOptions, entries, with_names
     from tratto.jobs import Session
     from tratto.jobs.lift_views import lift_views_to
+    from tratto.jobs.lifting import check_single
     from tratto.jobs.signing import notary_of
     from tratto.tasks.lift_views import LiftViewsOptions
 
@@ -69,6 +70,7 @@ def _views(given: dict[str, Any]) -> int:
         session = Session(job_limits=limits, forensic=run.forensic, progress=line, notary=notary, device=run.device)
         session.check_options(options)
         if run.dry_run:
+            check_single(given["photo"])
             estimated, _ = session.job().plan(options, session.open(given["photo"]))
             told = {"photo": str(given["photo"]), "reasons": list(estimated.recipe.reasons)}
             emit_json(told) if run.as_json else typer.echo(printable("; ".join(told["reasons"])))
@@ -77,7 +79,7 @@ def _views(given: dict[str, Any]) -> int:
             notary.check()
         made = lift_views_to(session, given["photo"], run.out, options, given["object"], run.overwrite)
     facts = made.result.main.facts()["scene"]
-    warnings = [*made.result.warnings, *made.saved.warnings]
+    warnings = [*made.notes, *made.result.warnings, *made.saved.warnings]
     if run.as_json:
         emit_json({
             "output": str(made.saved.output), "bundle": str(made.saved.bundle), "scene": facts,

@@ -297,6 +297,11 @@ class TaskOptions(Validated, BaseModel):
     needs: ClassVar[tuple[Need, ...]] = ()
     no_evidence: ClassVar[str] = ""
 
+    def needed(self) -> tuple[dict[str, Any], ...]:
+        """Return what must be ready here, as arguments of :class:`tratto.core.capability.Use`."""
+        each = (need.arguments(self) for need in self.needs)
+        return tuple(arguments for arguments in each if arguments is not None)
+
     @property
     def sends(self) -> tuple[str, ...]:
         """What would leave this machine, and where it would go; told before a run."""

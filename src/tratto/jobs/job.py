@@ -165,18 +165,16 @@ class Job:
         if not isinstance(options, TaskOptions):
             raise OptionError(f"expected the options of a task, got {options!r}")
         check_device(self.device)
+        # before anybody is sent for weights that a forensic job would not use
+        if self.forensic and options.no_evidence:
+            raise ForbiddenStep(f"forensic mode shows what is there, and {options.no_evidence}; drop --forensic")
         services = self.services()
-        for need in options.needs:
-            arguments = need.arguments(options)
-            if arguments is None:
-                continue
+        for arguments in options.needed():
             use: Use[Any] = services.settle(Use(**arguments))
             if self.forensic and use.fast:
                 raise ForbiddenStep("forensic mode computes in full precision; drop --fast")
             if self.forensic:
                 forbid_drawings(use)
-        if self.forensic and options.no_evidence:
-            raise ForbiddenStep(f"forensic mode shows what is there, and {options.no_evidence}; drop --forensic")
 
     def plan(self, options: Any, image: Image, masks: Mapping[str, Mask] | None = None) -> tuple[Estimated, Inspection]:
         """Say what a job with these options and masks would do with an opened picture, and what it would cost."""

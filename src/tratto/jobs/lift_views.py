@@ -7,7 +7,7 @@ from typing import Any
 
 from tratto.core.errors import OptionError
 from tratto.core.result import Result
-from tratto.jobs.lifting import Lifted, _place, _written
+from tratto.jobs.lifting import Lifted, _place, _written, check_single
 from tratto.jobs.options import as_path
 from tratto.jobs.session import Session
 from tratto.steps.lift_views import OBJECT
@@ -71,6 +71,7 @@ def lift_views_to(
     OutputError
         If something that exists would be replaced.
     """
+    check_single(photo)
     place = _place(photo, out, options.export, overwrite)
     return _written(session, _run(session, photo, options, object), photo, place, ())
 

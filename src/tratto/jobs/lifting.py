@@ -169,10 +169,25 @@ def lift_photo(
     OutputError
         If something that exists would be replaced.
     """
+    check_single(photo)
     place = _place(photo, out, options.export, overwrite)
     given = {"picture": photo} if object is None else {"picture": photo, "object": object}
     result = session.run("lift-photo", given, options, source=photo)
     return _written(session, result, photo, place, ())
+
+
+def check_single(photo: Path) -> None:
+    """Refuse a file with several pages: none is taken in silence.
+
+    Raises
+    ------
+    InputError
+        If it has more than one, or cannot be read.
+    """
+    from tratto.imaging import io
+
+    if (count := io.count_pages(photo)) > 1:
+        raise InputError(f"{photo} holds {count} pages or frames; save the one that is meant as a picture of its own")
 
 
 @dataclass(frozen=True)
@@ -212,11 +227,23 @@ def _place(source: Path, out: Path, wanted: tuple[str, ...], overwrite: bool) ->
     return _Place(target, exports, overwrite)
 
 
+def _others(place: _Place, source: Path) -> list[Path]:
+    """Return the exports of an earlier scene of this name that this run does not replace."""
+    from tratto.scene.formats import EXPORTS, file_name
+
+    others = [place.target.with_name(file_name(place.target.stem, e)) for e in EXPORTS if e not in place.exports]
+    mine = (place.target.resolve(), source.resolve())
+    return [p for p in others if p.exists() and p.resolve() not in mine]
+
+
 def _written(session: Session, result: Result, source: Path, place: _Place, notes: tuple[str, ...]) -> Lifted:
     from tratto.scene.formats import write_scene
 
+    stale = "" if not place.target.exists() else ", ".join(p.name for p in _others(place, source))
     saved = session.save(result, place.target, SaveOptions(), source, place.overwrite)
     scene: Any = result.main
+    if stale:
+        notes = (*notes, f"not made now and left as they were, though they may show the former scene: {stale}")
     for number, (export, path) in enumerate(place.exports.items()):
         session.progress("export", number, len(place.exports))
         write_scene(scene, path, export)

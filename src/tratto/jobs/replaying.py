@@ -107,7 +107,7 @@ def replay(job: Job, receipt: Path | str, source: Any = None, inputs: Mapping[st
     source = named.pop("picture", None) if source is None else source
     given = account.original if source is None else source
     if given is None:
-        raise ReceiptError("the bundle holds no original; name the input file with --input (in Python: source=)")
+        raise ReceiptError("the bundle holds no original; name the input file with --input FILE")
     facts = account.receipt
     page = int(facts["inputs"]["picture"]["page"])
     image = open_picture(given, page, job.limits)
@@ -167,8 +167,8 @@ def _second_inputs(account: StoredBundle, given: dict[str, Any], limits: Limits 
             image = read_input(account.inputs[role], facts)
         else:
             raise ReceiptError(
-                f"the job was also given a {role}, and the bundle does not hold it; name the file with --input "
-                f"{role}=FILE (in Python: inputs={{{role!r}: path}})"
+                f"the job was also given a {role}, and the bundle does not hold it; name the file with "
+                f"--input {role}=FILE"
             )
         if io.digest(image) != facts["samples_sha256"]:
             raise ReceiptError(f"this is not the {role} that the receipt names: its samples have another hash")

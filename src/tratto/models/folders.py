@@ -294,7 +294,7 @@ def read_json(path: Path, told: str) -> Mapping[str, Any]:
     try:
         value = parse_json(small_text(path), path.name)
     except InputError as e:
-        raise OptionError(f"{path} cannot be read: {e}; {told}") from e
+        raise OptionError(f"{path.parent}: {e}; {told}") from e
     if not isinstance(value, dict):
         raise OptionError(f"{path} holds no JSON object; {told}")
     return value

@@ -251,13 +251,20 @@ def compare_models(receipt: Mapping[str, Any], known: Known) -> tuple[list[str],
             more_wrong, more_notes = _model(model, step["generative"], inventive, (known, receipt["tool"]["version"]))
             wrong += [f"{at}: {w}" for w in more_wrong]
             notes += [f"{at}: {n}" for n in more_notes]
-        if not step["models"] and step["generative"] and step["step"] not in CALCULATED:
+        if not step["models"] and step["generative"] and not _calculated(step):
             wrong.append(f"{at}: a generative step must name its model")
     return wrong, notes
 
 
 #: Steps that show what never was without any model: what they put in is calculated.
 CALCULATED = ("repaint", "inpaint", "reconstruct")
+#: Providers that calculate what they put in, of steps whose other providers ask a model.
+CALCULATING = ("mirror",)
+
+
+def _calculated(step: Mapping[str, Any]) -> bool:
+    """Return whether a step can show what never was without any model."""
+    return step["step"] in CALCULATED or step["provider"] in CALCULATING
 
 
 def _model(

@@ -479,6 +479,22 @@ def _is(bundle: Bundle, name: str, stated: Mapping[str, Any] | None) -> bool:
     return stated is not None and bundle.sealed_files[name] == FileFacts(stated["sha256"], stated["bytes"])
 
 
+def _is_export(path: Path, what: str) -> bool:
+    """Return whether a file stands beside a sealed scene in another form, of which no account is kept."""
+    return what == "scene" and path.suffix.lower() != ".ply"
+
+
+def _of_export(path: Path) -> Verdict:
+    scene = shown(path.with_suffix(".ply").name)
+    return Verdict(
+        "unknown",
+        (
+            f"{shown(path.name)} is no part of the account, as exports of a scene are not: nothing is known of it. "
+            f"Verify {scene}",
+        ),
+    )
+
+
 def _picture(bundle: Bundle, asked: Path | None, found: Findings) -> Path | Verdict | None:
     """Find the picture and compare its hash; None if there is none."""
     stated, what = main_output(bundle.receipt)["file"], main_role(bundle.receipt["outputs"])
@@ -499,6 +515,8 @@ def _picture(bundle: Bundle, asked: Path | None, found: Findings) -> Path | Verd
         try:
             # a file of another size is another file, however long it would take to read
             if path.stat().st_size not in sizes:
+                if not found.wrong and _is_export(path, what):
+                    return _of_export(path)
                 found.wrong.append(
                     f"the picture {shown(path.name)} is not the one that was sealed: its number of bytes is another"
                 )
@@ -515,6 +533,8 @@ def _picture(bundle: Bundle, asked: Path | None, found: Findings) -> Path | Verd
             return Verdict(
                 "unknown", (f"{shown(path.name)} is the untouched source of this bundle, not the result it seals",)
             )
+        if not matches and not found.wrong and _is_export(path, what):
+            return _of_export(path)
     if matches:
         found.checked.append(f"the {what} is the one that was sealed, byte by byte")
     else:

@@ -79,6 +79,8 @@ def read_capture(folder: Path) -> Capture:
     InputError
         If there is neither, or it is broken, or a photograph is missing.
     """
+    if not folder.exists():
+        raise InputError(f"{folder}: there is no such file or folder")
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; name one with photographs and their cameras")
     for name in ("transforms.json", "transforms_train.json"):

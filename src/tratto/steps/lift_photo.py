@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tratto.core.canvas import Canvas
 from tratto.core.capability import BackgroundRemover, DescriberInfo, Rasterizer, ShellTeller, Use
-from tratto.core.errors import OptionError
+from tratto.core.errors import InputError, OptionError
 from tratto.core.image import Image
 from tratto.core.recipe import step_params
 from tratto.core.services import Services
@@ -88,7 +88,9 @@ class LiftPhoto(BaseStep):
         outline = self.outline
         if outline == "auto":
             outline = "mask" if OBJECT in canvas.inputs else "alpha" if _cut_out(canvas.source) else "found"
-        return replace(self, outline=outline, focal=self.focal or focal_of(canvas.source))
+        # a receipt names nobody who was not asked
+        background = self.background if outline == "found" else ""
+        return replace(self, outline=outline, background=background, focal=self.focal or focal_of(canvas.source))
 
     def apply(self, canvas: Canvas, services: Services) -> tuple[Canvas, StepRecord]:
         """Lift the object, and lay a strip of it."""
@@ -98,7 +100,7 @@ class LiftPhoto(BaseStep):
         from tratto.scene.measures import psnr
         from tratto.scene.optimize import Settings
         from tratto.scene.rasterize import USUAL
-        from tratto.scene.shell import framed, gaussians, network_input, photographed
+        from tratto.scene.shell import COVERED, framed, gaussians, network_input, photographed
         from tratto.steps.reconstruct import strip
 
         before = time.perf_counter()
@@ -108,10 +110,22 @@ class LiftPhoto(BaseStep):
         picture = as_shown(canvas.source)
         alpha = self._alpha(canvas, picture, services, infos)
         color = own_colors(picture, alpha)
-        frame = framed(alpha)
+        try:
+            frame = framed(alpha)
+        except InputError as e:
+            if self.outline != "mask":
+                raise
+            raise InputError(
+                "the mask of the object marks hardly a pixel: white, or at least lighter than half grey, is the object"
+            ) from e
         shell = teller.tell(network_input(color, alpha, frame))
         elevation = shell.elevation if self.elevation is None else self.elevation
         view = photographed(color, alpha, frame, self.focal, elevation, self.side)
+        if view.alpha is None or not (view.alpha > COVERED / 2).any():
+            raise InputError(
+                f"the object is too thin: nothing of it is left where its {frame.length:.0f} pixels fit into a square "
+                f"of {self.side}; raise --side, or give a photograph of a more compact object"
+            )
         how = Completion(self.views, steps=self.steps, seed=services.seed)
         scene = completed(gaussians(view, shell), view, elevation, how, services.progress, draws)
         scores = {"elevation": float(elevation)}
@@ -126,6 +140,9 @@ class LiftPhoto(BaseStep):
             f"{invented} of {len(scene)} Gaussians lie where the photograph does not look: they are invented",
             "what lies behind and at the sides is a guess from one photograph, and its true shape may be another",
         ]
+        own = own_alpha(canvas.source)
+        if self.outline == "found" and own is not None and float(own.min()) < 1:
+            notes.append("the photograph's transparency tells no object from its ground, and was not used")
         record = StepRecord(
             self.name,
             step_params(self),
@@ -160,9 +177,9 @@ class LiftPhoto(BaseStep):
                 )
             return np.asarray(values, np.float32)
         if self.outline == "alpha":
-            if source.alpha is None:
+            own = own_alpha(source)
+            if own is None:
                 raise OptionError("the outline is to be the photograph's own, and it has no transparency")
-            own = np.asarray(source.alpha).astype(np.float32) / np.float32(source.max_value)
             return np.ascontiguousarray(oriented(own, source.meta.orientation))
         services.progress("outline", 0, 1)
         finder: BackgroundRemover = services.open(self.uses[2])
@@ -194,10 +211,33 @@ class LiftPhoto(BaseStep):
 
 def _cut_out(image: Image) -> bool:
     """Return whether a picture's transparency tells an object from its ground."""
-    if image.alpha is None:
+    own = own_alpha(image)
+    if own is None:
         return False
-    opaque = np.asarray(image.alpha, np.float32) > 0.5 * image.max_value
-    return bool(opaque.any() and not opaque.all())
+    opaque = own > 0.5
+    if not opaque.any():
+        raise InputError(
+            "the photograph is more than half transparent all over, and no object is told from hidden colours; save it "
+            "without transparency, or with the object opaque"
+        )
+    return not bool(opaque.all())
+
+
+def own_alpha(image: Image) -> Array | None:
+    """Return how opaque each pixel is as stored, 0 to 1: of an alpha plane or a palette. None: there is neither.
+
+    Examples
+    --------
+    >>> from tratto.core.image import ColorMode
+    >>> own_alpha(Image(np.zeros((2, 3), np.uint8), ColorMode.GRAY)) is None
+    True
+    """
+    if image.palette is not None:
+        levels = image.palette[:, 3].astype(np.float32) / np.float32(255)
+        return None if bool((levels == 1).all()) else np.asarray(levels[image.pixels], np.float32)
+    if image.alpha is None:
+        return None
+    return np.asarray(image.alpha).astype(np.float32) / np.float32(image.max_value)
 
 
 def focal_of(image: Image) -> float:

@@ -113,12 +113,13 @@ class LiftViews(BaseStep):
         """Return how much of each pixel the object covers: a mask, or the picture's transparency."""
         from tratto.imaging.io import oriented
         from tratto.imaging.masks import mask_from_picture
+        from tratto.steps.lift_photo import own_alpha
 
         source, mask = canvas.source, canvas.inputs.get(OBJECT)
         if mask is not None:
             values: Any = oriented(mask_from_picture(mask), mask.meta.orientation)
-        elif source.alpha is not None:
-            values = oriented(np.asarray(source.alpha), source.meta.orientation).astype(np.float32) / source.max_value
+        elif (own := own_alpha(source)) is not None:
+            values = oriented(own, source.meta.orientation)
         else:
             raise OptionError(
                 "views are made of an object that is cut out: give a picture with transparency, or {object}, a grey "

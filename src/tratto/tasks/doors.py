@@ -98,6 +98,8 @@ def type_stub() -> str:
 
 
 _FLAG = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*")
+#: What a replay calls its original and what else it is given.
+_INPUT = re.compile(r"(?<![\w-])--input (?:([a-z][a-z0-9-]*)=)?FILE\b")
 _IN_PYTHON = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*([^()]*?) \(in Python: ([^()]*)\)")
 
 
@@ -112,8 +114,11 @@ def python_words(text: str) -> str:
     'this would take 90 minutes; choose a faster provider or raise JobLimits.minutes'
     >>> python_words("a.png exists; replace it with --overwrite")
     'a.png exists; replace it with overwrite=True'
+    >>> python_words("name the file with --input texture=FILE")
+    "name the file with inputs={'texture': FILE}"
     """
     names = _python_names()
+    text = _INPUT.sub(lambda found: f"inputs={{{found[1]!r}: FILE}}" if found[1] else "source=FILE", text)
     text = _IN_PYTHON.sub(lambda found: found[2].rstrip("=") + found[1], text)
     return _FLAG.sub(lambda found: names.get(found[0], found[0].removeprefix("--").replace("-", "_")), text)
 

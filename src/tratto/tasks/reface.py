@@ -132,6 +132,12 @@ class RefaceOptions(TaskOptions):
             taken.setdefault(service, {})[key] = value
         return {**EMBEDDED, **{SERVICES[name].scores: name for name in self.scorer}}, taken
 
+    def needed(self) -> tuple[dict[str, Any], ...]:
+        """Return what must be ready here: also the services that judge, with their keys."""
+        taken = self.judging()[1]
+        asked = ({"capability": "face-judge", "provider": n, "params": taken.get(n, {})} for n in self.scorer)
+        return (*super().needed(), *asked)
+
     @property
     def sends(self) -> tuple[str, ...]:
         """What goes to which service."""
@@ -169,13 +175,16 @@ def prepare(options: RefaceOptions, image: Image, given: Given, services: Servic
         drawn = open_mask(given.inputs["mask"], image, given.limits)
     inputs = open_inputs({CHARACTER: given.inputs[CHARACTER]}, given.limits)
     places: dict[str, list[float]] = {}
+    notes: list[str] = []
     for role, picture in inputs.items():
-        found = faces_of(upright(picture.image), services)
+        portrait = upright(picture.image)
+        found = faces_of(portrait, services)
         if not found:
             raise OptionError(f"no face was found in the picture of the {role}; give one that shows it from the front")
         places[role] = _numbers(found[0])
+        if face_mask(portrait, found[0].mesh.points)[2]:
+            notes.append(f"glasses were seen in the picture of the {role}, and come out badly; give one without them")
     scene, turn = upright(image), image.meta.orientation
-    notes: list[str] = []
     area: NDArray[np.bool_] | None = None if drawn is None else np.asarray(oriented(drawn.values, turn) > 0.5)
     parts = MaskParts()
     faces = faces_of(scene, services)
@@ -226,9 +235,9 @@ def _nearest(faces: Sequence[Face], like: Any, given: Given, services: Services,
     """Return the face of a scene that is nearest to the largest one of a reference picture."""
     from tratto.faces.find import distance, faces_of
     from tratto.faces.place import upright
-    from tratto.imaging.opening import open_picture
+    from tratto.imaging.opening import open_inputs
 
-    seen = faces_of(upright(open_picture(like, None, given.limits)), services)
+    seen = faces_of(upright(open_inputs({LIKE: like}, given.limits)[LIKE].image), services)
     if not seen:
         raise OptionError("no face was found in the picture of --face-like; give one that shows it from the front")
     apart = [distance(seen[0], f) for f in faces]
