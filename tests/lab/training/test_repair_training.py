@@ -560,7 +560,7 @@ def test_training_starts_from_the_packaged_features(photos, pack, tmp_path):
         torch.testing.assert_close(net.encoder.state_dict()[name], value, atol=1e-6, rtol=0)
     fresh = build_network(detector)
     assert not torch.equal(net.decoder.exit.weight, fresh.decoder.exit.weight)
-    with pytest.raises(OptionError, match="finds damage"):
+    with pytest.raises(OptionError, match="find damage"):
         run(replace(PAINT, name="no", initial=FEATURES), photos, tmp_path / "runs", pack)
 
 
