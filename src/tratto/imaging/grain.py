@@ -27,8 +27,8 @@ SAMPLES, SHADES = 16, 6
 #: Grain is everywhere: what this share of the blocks of one brightness stays below, times the factor of its band, is
 #: the most that counts as grain; what is stronger is taken for detail.
 CALM, MOST = 0.05, (2.8, 4.0)
-#: Where half of the blocks of a brightness have at most so many times what the calmest have, it is grain that they have,
-#: and the limit is so many times what half of them stay below.
+#: Where half of the blocks of a brightness have at most so many times what the calmest have, it is grain that they
+#: have, and the limit is so many times what half of them stay below.
 EVEN, OVER = 1.6, 1.35
 #: Elsewhere there is detail among them, and the limit is so many times, by band, what the calmest of the calmest
 #: brightness have: grain is at every brightness, short of the ends of the scale.
