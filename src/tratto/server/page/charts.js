@@ -36,7 +36,8 @@ function overTime(title, unit, at, lines, bars = false) {
     const paths = bars ? uPlot.paths.bars({ size: [0.8, 40] }) : undefined;
     new uPlot({
       width: Math.max(260, place.clientWidth || 420), height: 180, legend: { live: true }, cursor: { points: { size: 6 } },
-      scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+      // a single point gets the day around it; the library would show years
+      scales: { x: { range: (_, low, high) => (at.length > 1 ? [low, high] : [at[0] - 43200, at[0] + 43200]) }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [axis, { ...axis, size: 54 }],
       series: [{}, ...lines.map((l) => ({ label: l.label + (unit && ` (${unit})`), stroke: tone(l.color), fill: bars ? tone(l.color) : undefined, width: 2, paths, points: { show: !bars, size: 4 }, spanGaps: true }))],
     }, [at, ...lines.map((l) => l.values)], place);
