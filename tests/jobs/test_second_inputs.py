@@ -93,7 +93,7 @@ def test_without_originals_a_replay_asks_for_both_and_checks_them(folder):
     assert verdict.word == "authentic"
     assert any("holds no inputs/texture" in r for r in verdict.reasons)
     room = folder / "room.png"
-    with pytest.raises(ReceiptError, match="texture=FILE"):
+    with pytest.raises(ReceiptError, match="texture"):
         tratto.replay(saved.output, source=room)
     with pytest.raises(ReceiptError, match="texture"):
         tratto.replay(saved.output, source=room, inputs={"texture": folder / "other.png"})

@@ -330,4 +330,4 @@ def test_a_file_of_another_size_is_not_read_to_its_end(make_bundle):
     os.truncate(made.output, 5 << 30)  # sparse: it takes no room
     verdict = verify(made.output)
     assert verdict.word == "altered"
-    assert "size" in verdict.reasons[0]
+    assert "bytes" in verdict.reasons[0]
