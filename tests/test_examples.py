@@ -1,8 +1,11 @@
-"""The examples in docstrings are true, and names that a package shows have one."""
+"""Docstrings: examples are true, names that a package shows have one, and every entry says something."""
 
 import ast
 import doctest
 import importlib
+import re
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,10 @@ import pytest
 import tratto
 
 SOURCE = Path(tratto.__file__).parent
+#: Sections of which each entry is described, and the line below a section's name.
+DESCRIBED, RULE = ("Parameters", "Attributes", "Returns", "Yields"), re.compile(r"-{3,}")
+#: So many entries are not; the number only goes down.
+EMPTY = 5
 WITH_EXAMPLES = [p for p in sorted(SOURCE.rglob("*.py")) if ">>> " in p.read_text("utf-8")]
 #: So many names in an ``__all__`` are without one; the number only goes down.
 WITHOUT = 76
@@ -49,3 +56,34 @@ def test_names_that_are_shown_have_an_example():
             if node is not None and ">>> " not in (ast.get_docstring(node) or ""):
                 without.add(f"{module_of(where[name])}.{name}")
     assert len(without) <= WITHOUT, sorted(without)
+
+
+def empty_entries(doc: str) -> Iterator[str]:
+    """Yield the entries of a docstring of NumPy's form that have a name or a type and not a word.
+
+    What has no line of its own below, farther in, is not described.
+    """
+    lines = [line for line in doc.splitlines() if line.strip()] + ["End", "---"]
+    section = ""
+    for line, below in pairwise(lines):
+        if RULE.fullmatch(below.strip()):
+            section = line.strip()
+        elif section in DESCRIBED and not line.startswith(" ") and not below.startswith(" "):
+            if not RULE.fullmatch(line):
+                yield line
+
+
+def test_an_entry_without_a_word_is_seen():
+    given = "Parameters\n----------\na : int\nb, c : int\n    Pixels.\nd\n"
+    doc = f"Do it.\n\n{given}\nReturns\n-------\nint\n\nRaises\n------\nE\n"
+    assert list(empty_entries(doc)) == ["a : int", "d", "int"]
+
+
+def test_every_entry_of_a_docstring_says_something():
+    empty = []
+    for path in sorted(p for name in ("tratto", "tratto_lab") for p in (SOURCE.parent / name).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                doc = ast.get_docstring(node) or ""
+                empty += [f"{path.name} {getattr(node, 'name', '')}: {e}" for e in empty_entries(doc)]
+    assert len(empty) <= EMPTY, empty

@@ -52,6 +52,7 @@ class ClipNetwork:
     Parameters
     ----------
     folder : ModelFolder
+        A verified folder with ``config.json``, ``preprocessor_config.json`` and the weights of a CLIP network.
 
     Raises
     ------
@@ -79,6 +80,7 @@ class ClipNetwork:
         Parameters
         ----------
         pictures : sequence of (H, W, 3) float32 in [0, 1]
+            Encoded sRGB, of any size; each is resized and cropped as the folder says.
 
         Returns
         -------

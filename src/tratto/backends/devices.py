@@ -54,6 +54,7 @@ def onnx_providers(device: str, able: tuple[str, ...]) -> list[tuple[str, dict[s
     Parameters
     ----------
     device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
     able : tuple of str
         Kinds of devices that the network may run on, as its card says: ``"cpu"``, ``"cuda"``.
 

@@ -104,17 +104,21 @@ class DiffusionRequest:
     prompt, negative : str or None
         None: the embedding of the empty text, for both branches of the guidance.
     steps : int
+        Of the sampler; more take as much longer and differ less and less.
     guidance : float
         1 = none.
     strength : float
         Share of the way from the picture to noise, (0, 1]; 1 starts from noise alone.
     seed : int
+        Of the noise, which is drawn on the CPU: equal seeds start from equal noise on every device.
     depth : (h, w) float32 in [0, 1] or None
         1 is near; for a ControlNet.
     control_scale : float
+        How strongly the ControlNet holds to ``depth``; 0 = not at all.
     reference : (H, W, 3) float32 in [0, 1] or None
         For an IP-Adapter.
     reference_scale : float
+        How strongly the IP-Adapter holds to ``reference``; 0 = not at all.
     """
 
     picture: Float
@@ -207,13 +211,18 @@ class DiffusionBackend:
     Parameters
     ----------
     pipe : diffusers pipeline
+        Already on its device.
     folders : DiffusionFolders
+        What it was opened from; named in records and receipts.
     facts : (device, precision)
+        Device and precision it runs on, for the record.
 
     Attributes
     ----------
     folders : DiffusionFolders
+        What it was opened from.
     device, precision, library, scheduler : str
+        What it runs on and with, as a receipt states it.
     size : int
         Side of the squares that it was trained on.
     multiple : int
@@ -241,6 +250,7 @@ class DiffusionBackend:
         Parameters
         ----------
         request : DiffusionRequest
+            The window, its hole and what to paint there.
         progress : callable or None
             ``progress(done, total)`` after each step; raising stops the work.
 
@@ -372,7 +382,9 @@ def open_diffusion(folders: DiffusionFolders, runtime: DiffusionRuntime | None =
     Parameters
     ----------
     folders : DiffusionFolders
+        The model and what is laid over it: ControlNet, IP-Adapter, LoRA.
     runtime : DiffusionRuntime or None
+        Device, precision and what saves memory; None: ``auto`` for all.
 
     Raises
     ------

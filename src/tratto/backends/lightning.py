@@ -38,9 +38,11 @@ class LightningBackend:
     Parameters
     ----------
     pipe : diffusers pipeline
+        Already on its device.
     name : str
         Of the U-Net's file, for errors.
     device, precision : str
+        What it runs on, for the record.
     """
 
     def __init__(self, pipe: Any, name: str, device: str, precision: str) -> None:
@@ -68,12 +70,15 @@ class LightningBackend:
         depth : (h, w) float32 in [0, 1]
             1 is near.
         prompt : str
+            What the picture shows; empty: nothing is said.
         strength : float
             Share of the way to noise; of four steps so many are done, one at least.
         control_scale : float
+            How strongly it holds to ``depth``; 0 = not at all.
         seed : int
             Noise is drawn on the CPU.
         progress : callable or None
+            ``progress(done, total)`` after each step; raising stops the work.
         """
         import torch
 
@@ -112,6 +117,7 @@ def open_lightning(
     fast : ModelFolder
         The file of SDXL-Lightning's U-Net.
     controlnet : ModelFolder
+        Of SDXL, trained for depth maps.
     runtime : DiffusionRuntime
         ``offload="model"``, ``tiling`` and ``slicing`` with fp16 are for GPUs of 15 GB.
 

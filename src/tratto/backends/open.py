@@ -64,10 +64,13 @@ class Opening:
     Attributes
     ----------
     card : ModelCard
+        Format, tensors, tile and devices of the network.
     weights : Weights
         Verified files.
     precision : str
+        ``"fp32"`` or ``"bf16"``.
     threads : int
+        Cores that one run may use, at least 1.
     device : str
         See :mod:`tratto.backends.devices`.
     """
@@ -131,6 +134,7 @@ def open_backend(
     Parameters
     ----------
     card : ModelCard
+        Names the files, their hashes and the backend.
     device : str
         ``"auto"`` (a GPU where runtime and card allow one), ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
     precision : str

@@ -56,8 +56,11 @@ class QwenBackend:
     Parameters
     ----------
     pipe : diffusers pipeline
+        Already on its device.
     folder : ModelFolder
+        What it was opened from; named in records and errors.
     facts : (device, precision)
+        Device and precision it runs on, for the record.
     """
 
     def __init__(self, pipe: Any, folder: ModelFolder, facts: tuple[str, str]) -> None:
@@ -85,6 +88,7 @@ class QwenBackend:
         numbers : (int, float, float)
             Steps, true classifier-free guidance, and share of the way to noise at which it starts.
         seed : int
+            Of the noise, which is drawn on the CPU.
 
         Returns
         -------

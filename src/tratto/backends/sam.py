@@ -84,10 +84,12 @@ class SamBackend:
         rgb : (H, W, 3) float32
             Encoded sRGB in [0, 1].
         prompt : WallPrompt
+            Points inside and outside of it, or a box around it, in pixels.
 
         Returns
         -------
         (H, W) float32 in [0, 1]
+            Probability of each pixel to belong to it.
 
         Raises
         ------

@@ -44,6 +44,7 @@ class Sizes:
     image : int
         Side of a view in pixels.
     views : int
+        How many the network makes in one run, evenly around the object.
     channels, multiples, heads, groups : int, tuple of int, int, int
         Of the U-Net.
     context : int
@@ -506,6 +507,7 @@ class SyncDreamer(nn.Module):
     Parameters
     ----------
     sizes : Sizes
+        None: those of the published weights.
     """
 
     def __init__(self, sizes: Sizes | None = None) -> None:
@@ -549,7 +551,9 @@ class SyncDreamerBackend:
     Attributes
     ----------
     folder : ModelFolder
+        What it was opened from; named in records and errors.
     net, vae, clip : torch modules
+        The network itself, the autoencoder of its latents, and the encoder of what it is shown.
     """
 
     folder: ModelFolder
@@ -602,6 +606,7 @@ class SyncDreamerBackend:
         seed : int
             Noise is drawn on the CPU.
         steps : int
+            Of the sampler.
         guidance : float
             1 = none.
         progress : callable or None

@@ -86,6 +86,7 @@ def load_network(folder: ModelFolder, name: str, kinds: Sequence[str], what: str
     Parameters
     ----------
     folder : ModelFolder
+        Verified, with ``config.json`` and the weights.
     name : str
         Of the class.
     kinds : sequence of str
@@ -134,6 +135,7 @@ class DepthNetwork:
     Parameters
     ----------
     folder : ModelFolder
+        Verified, with ``config.json``, ``preprocessor_config.json`` and the weights.
 
     Raises
     ------
@@ -201,7 +203,9 @@ class SpeakingNetwork:
         Parameters
         ----------
         picture : (H, W, 3) float32 in [0, 1]
+            Encoded sRGB, of any size.
         question : str
+            In the language that the network speaks; it is asked as it stands.
         system : str
             What the network is told about itself before, if its chat template has a place for that.
         """
@@ -261,6 +265,7 @@ def preparation(
     Parameters
     ----------
     folder : Path
+        Holds ``preprocessor_config.json``.
     mean, deviation : three floats
         What holds where the folder does not say.
 
@@ -299,6 +304,7 @@ def prepared(picture: Float, how: Mapping[str, Any]) -> Float:
     Parameters
     ----------
     picture : (H, W, 3) float32 in [0, 1]
+        Encoded sRGB, of any size.
     how : mapping
         From :func:`preparation`. With ``keep`` the sides keep their ratio: the one that has to change less is fitted.
     """

@@ -179,6 +179,7 @@ class TripoSR(nn.Module):
     Parameters
     ----------
     sizes : Sizes
+        None: those of the published weights.
     """
 
     def __init__(self, sizes: Sizes | None = None) -> None:

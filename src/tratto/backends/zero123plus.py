@@ -58,11 +58,13 @@ class Zero123PlusBackend:
     Attributes
     ----------
     folder : ModelFolder
+        What it was opened from; named in records and errors.
     unet, vae, text, words, vision, scheduler
         Parts of diffusers and transformers.
     ramp : (L,) tensor
         How much of the picture's embedding each place of the text's gets.
     bank : Bank
+        Keeps what attention saw of the picture, for the views to look at.
     """
 
     folder: ModelFolder
@@ -145,6 +147,7 @@ class Zero123PlusBackend:
         seed : int
             Noise is drawn on the CPU.
         steps : int
+            Of the sampler.
         guidance : float
             1 = none.
         progress : callable or None

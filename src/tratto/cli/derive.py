@@ -203,9 +203,13 @@ class Request:
     options : TaskOptions or None
         Made of these; None with a manifest, each of whose rows has its own.
     run : RunOptions
+        What bears on the run alone: pages, ``--dry-run``, ``--jobs`` and the like.
     save : SaveOptions
+        Where results go, in which format, and what lies beside them.
     limits : JobLimits
+        Largest result and longest estimated time.
     papers : Papers
+        Operator, object and note that the receipt seals.
     made_into : tuple of str
         Roles of inputs that became an option.
     """
@@ -237,6 +241,7 @@ def read_request(task: Task, given: Mapping[str, Any], read: Callable[[Any], Any
     Parameters
     ----------
     task : Task
+        Whose options and inputs are read.
     given : mapping
         The parameters of :func:`command_of` by name.
     read : callable

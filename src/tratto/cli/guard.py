@@ -94,7 +94,9 @@ def refuse(kind: str, message: str, code: int, as_json: bool) -> int:
     kind : str
         Name of the error's class, for machines.
     message : str
+        One line; what does not print is shown escaped.
     code : int
+        Exit code of the process, which is returned.
     as_json : bool
         Print ``{"error": {"kind", "message", "exit_code"}}`` on standard output, too.
     """

@@ -63,6 +63,7 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     Parameters
     ----------
     task : Task
+        A row of ``TASKS``.
     given : mapping
         The parameters of the command by name.
     flags : mapping

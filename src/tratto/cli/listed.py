@@ -29,6 +29,7 @@ def run_list(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     Parameters
     ----------
     task : Task
+        A row of ``TASKS`` that takes a list.
     given : mapping
         The parameters of the command by name.
     flags : mapping

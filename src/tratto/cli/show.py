@@ -87,6 +87,7 @@ def open_page(path: Path, page: int | None = None, what: str = "") -> Image:
     Parameters
     ----------
     path : Path
+        Of any format that Tratto reads.
     page : int or None
         From 1; None: the file must have one only.
     what : str

@@ -210,6 +210,7 @@ class Scene:
         Parameters
         ----------
         positions : (N, 3) array
+            Their centres, in the world's unit.
         colors : (N, 3) uint8, or floats in [0, 1]
             Encoded sRGB.
         size : float or (N,) array
@@ -316,6 +317,7 @@ class Scene:
         Parameters
         ----------
         path : Path
+            A PLY file; its header must be the one that Tratto writes.
         gaussians : int
             How many it must hold; nothing is read beyond them.
         degree : int

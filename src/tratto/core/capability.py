@@ -219,6 +219,7 @@ class ViewMaker(Describer, Protocol):
         elevation : float
             Degrees that its camera stands above the horizon.
         seed : int
+            Equal seeds give equal views on one machine.
         progress : callable
             ``progress(done, total)``; raising stops.
 
@@ -248,12 +249,14 @@ class Enhancer(Describer, Protocol):
         strength : float
             Share of the way to noise, (0, 1].
         seed : int
+            Equal seeds give equal pictures on one machine.
         progress : callable or None
             ``progress(done, total)``; raising stops.
 
         Returns
         -------
         (H, W, 3) float32 in [0, 1]
+            Encoded sRGB, of the same size.
         """
 
 
@@ -314,6 +317,7 @@ class Structure:
     Attributes
     ----------
     edges : (H, W) bool
+        Where brightness or colour changes from one thing to the next.
     lines : (N, 4) float32
         x, y of both ends, in pixels, the centre of the first pixel at 0; longest first.
     """

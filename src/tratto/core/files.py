@@ -140,6 +140,7 @@ def lock(descriptor: int, wait: bool = True) -> bool | None:
     Parameters
     ----------
     descriptor : int
+        Of a file or a folder; it must stay open as long as the lock is wanted.
     wait : bool
         Until whoever has it lets it go.
 

@@ -92,6 +92,7 @@ def open_regular(path: Path, links: bool = False) -> BinaryIO:
     Parameters
     ----------
     path : Path
+        Read from its first byte; not created.
     links : bool
         True for a path the user gave, which may be a symbolic link. Inside a bundle, which may come from somebody
         else and point anywhere, links are not followed.
@@ -142,6 +143,7 @@ def hash_file(
     Parameters
     ----------
     path : Path
+        Read once, 1 MiB at a time.
     copy : callable or None
         Called with every piece that was hashed, so that what is copied is what was hashed. Its errors pass through.
     limit : int or None

@@ -96,6 +96,7 @@ class Image:
         ``(H, W)`` for gray and palette, ``(H, W, 3)`` for RGB, ``(H, W, 4)`` for CMYK, in stored order (EXIF
         orientation not applied). May be memory-mapped. Values lie in ``0 .. 2**bits - 1``.
     mode : ColorMode
+        Which channels ``pixels`` has, and what they mean.
     bits : int
         1, 2, 4, 8 (uint8) or 16 (uint16). Below 8 only for gray and palette.
     alpha : array or None
@@ -104,6 +105,7 @@ class Image:
     palette : (N, 4) uint8 array or None
         RGBA entries, only for palette pictures.
     meta : Metadata
+        Profile, EXIF, resolution and whatever else came with the file.
 
     Raises
     ------
@@ -246,6 +248,7 @@ class Depth:
     Attributes
     ----------
     values : (H, W) float32 array
+        Distance or its inverse, as ``unit`` and ``nearer_is`` say.
     unit : str
         ``"metre"`` or ``"relative"``.
     nearer_is : str

@@ -72,6 +72,7 @@ class Option:
     implies : mapping
         What else a flag that is given means, by field.
     doors : tuple of str
+        Where it is offered: ``"cli"``, ``"sdk"``, ``"http"``.
     http : mapping
         Narrows the JSON schema.
     """
@@ -262,6 +263,7 @@ class Need:
     Attributes
     ----------
     capability : str
+        A key of the catalogue, such as ``"restorer"``.
     provider, params, scale, fast : str
         Fields of the options; empty: none.
     unless : tuple of str

@@ -79,6 +79,7 @@ def parse_json(text: str | bytes, where: str = "JSON") -> Any:
     Parameters
     ----------
     text : str or bytes
+        Bytes are UTF-8.
     where : str
         Named in errors.
 

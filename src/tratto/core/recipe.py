@@ -86,6 +86,7 @@ class Recipe:
     steps : tuple of Step
         May be empty: *leave it alone* is a recipe too.
     seed : int
+        Of all that is random in its steps.
     reasons : tuple of str
         Why the plan is what it is, in plain words; shown in the report.
     """

@@ -77,8 +77,11 @@ class Outcome:
     Attributes
     ----------
     canvas : Canvas
+        The working state after the last step, with the result's samples.
     resolved : Recipe
+        The recipe with everything fixed that pixels or machine had to tell; what a replay runs.
     records : tuple of StepRecord
+        What each step did, in order.
     baseline : Image or None
         The source (palette expanded), enlarged by the stated kernel to the size of the result: what the edit map
         compares with; None where the result has another geometry.
@@ -104,9 +107,11 @@ class Result:
     inputs : mapping of str to InputPicture
         What went in, by role; ``"picture"`` is the one that was worked on.
     inspection : Inspection
+        What was measured of the source; the plan follows from it.
     asked, resolved : Recipe
         The recipe before and after :meth:`Step.resolve`.
     records : tuple of StepRecord
+        What each executed step did, in order.
     edit_map : (H, W) uint16 or None
         Delta-E (CIEDE2000) between result and (resampled) source, times 512, in stored order of ``image``; None where
         the result is no picture, or has another geometry than the source.

@@ -27,11 +27,13 @@ class StepRecord:
     models : tuple of ModelRef
         Weights used.
     seed : int
+        From which the step drew; 0 where nothing is random.
     generative : bool
         True if a model may have invented pixels.
     confidence_basis : str
         ``"model"``, ``"self-ensemble"`` or ``"none"``: where the step's error estimate comes from.
     scores : mapping of str to float
+        Figures by which something was chosen, such as those of a candidate search.
     notes : tuple of str
         Plain sentences for the report.
     input_digest, output_digest : str

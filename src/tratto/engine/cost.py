@@ -62,8 +62,11 @@ def estimate(
     Parameters
     ----------
     recipe : Recipe
+        As planned or as resolved.
     image : Image
+        As it was opened; only its size and mode are looked at.
     services : Services
+        Settle ``auto`` and name prices.
     forensic : bool
         Refuse what forensic mode refuses.
     masks : mapping of str to Mask, or None
@@ -120,6 +123,7 @@ def check_cost(estimated: Estimated, output_pixels: int, minutes: float) -> None
     Parameters
     ----------
     estimated : Estimated
+        From :func:`estimate`.
     output_pixels : int
         Largest number of pixels of a result.
     minutes : float

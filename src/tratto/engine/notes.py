@@ -11,6 +11,7 @@ def provider_notes(info: ProviderInfo, fast: bool = False) -> tuple[str, ...]:
     Parameters
     ----------
     info : ProviderInfo
+        Of the opened provider.
     fast : bool
         Whether lower precision was allowed.
     """

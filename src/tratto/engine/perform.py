@@ -51,19 +51,24 @@ def perform(
     Parameters
     ----------
     recipe : Recipe
+        As planned, or as resolved by an earlier run.
     image : Image
         Of any mode; a palette is expanded first and brought back afterwards where the size stays.
     inspection : Inspection
+        What was measured of ``image``; steps settle their parameters by it.
     masks : mapping of str to Mask
         ``"edit"`` is the one that is enforced.
     services : Services
+        Open providers, give scratch space, hear of progress.
     bounds : Bounds
+        Largest result, longest time, and whether forensic mode holds.
     inputs : mapping of str to Image, or None
         What else the steps may look at, by role.
 
     Returns
     -------
     Outcome
+        Canvas, resolved recipe and records, of the expanded picture.
     Image
         The result in the source's mode.
 

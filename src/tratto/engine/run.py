@@ -57,6 +57,7 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
     canvas : Canvas
         Its ``image`` must not be of palette mode.
     services : Services
+        Open providers, give scratch space, hear of progress.
     allow_generative : bool
         False refuses steps whose provider may invent detail (forensic mode), before they run.
 
@@ -178,6 +179,7 @@ def forbid_generative(info: ProviderInfo) -> None:
     Parameters
     ----------
     info : ProviderInfo
+        Of the provider that a step would use.
 
     Raises
     ------

@@ -91,6 +91,7 @@ def cut(picture: NDArray[np.float32], matrix: Matrix, size: int, border: float |
     Parameters
     ----------
     picture : (H, W, 3) float32
+        Values of any range.
     matrix : (2, 3) array
         From the picture to the square.
     size : int
@@ -101,6 +102,7 @@ def cut(picture: NDArray[np.float32], matrix: Matrix, size: int, border: float |
     Returns
     -------
     (size, size, 3) float32
+        The square, in the picture's own values.
     """
     import cv2
 

@@ -27,6 +27,7 @@ class Networks:
     Attributes
     ----------
     face, landmarks, identity : Use
+        Provider of each of the three, ``auto`` by default.
     """
 
     face: Use[FaceDetector] = field(default_factory=lambda: Use("face"))

@@ -74,6 +74,8 @@ def statistics(lightness: Float, where: Bool) -> NDArray[np.float64] | None:
     Returns
     -------
     (2 * OCTAVES,) array or None
+        Contrast and ratio by turns, the finest octave first; fewer where the skin is too small, None if there is too
+        little of it.
 
     References
     ----------

@@ -28,7 +28,9 @@ def draw_label(picture: NDArray[np.float32], box: Sequence[int]) -> None:
     Parameters
     ----------
     picture : (H, W, 3) float32
+        Encoded sRGB; what lies in the box is overwritten.
     box : x, y, width, height
+        In pixels; it must lie inside the picture.
     """
     import cv2
 

@@ -61,6 +61,7 @@ def outline(mesh: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.flo
     Parameters
     ----------
     mesh : (468, 2 or 3) array
+        Points in pixels; depth is not looked at.
     shape : (int, int)
         Rows and columns.
     """

@@ -20,6 +20,7 @@ class Place:
     Attributes
     ----------
     target : Target
+        The face with its points and its region, in the cut's own pixels.
     rows, columns : slice
         Where it was cut out.
     """
@@ -52,9 +53,11 @@ def box_around(points: NDArray[np.float64], shape: tuple[int, int], also: Bool |
     Parameters
     ----------
     points : (468, 2 or 3) array
+        In pixels of the picture.
     shape : (int, int)
         Of the picture: rows, columns.
     also : (H, W) bool or None
+        Further pixels that the box must hold; None: the face alone.
     """
     low, high = points[:, :2].min(0), points[:, :2].max(0)
     half = (0.5 + AROUND) * float((high - low).max())
@@ -77,6 +80,7 @@ def place_of(scene: Float, points: NDArray[np.float64], may: Bool) -> Place:
     scene : (H, W, 3) float32
         Upright.
     points : (468, 3) array
+        In pixels of the scene; depth has the same unit.
     may : (H, W) bool
         Where the scene may change.
     """
@@ -94,6 +98,7 @@ def face_mask(scene: Float, points: NDArray[np.float64], drawn: Bool | None = No
     scene : (H, W, 3) float32
         Upright.
     points : (468, 3) array
+        In pixels of the scene.
     drawn : (H, W) bool or None
         What a person drew; it is added whatever lies there.
     """

@@ -41,6 +41,7 @@ def five(points: Points) -> Points:
     Parameters
     ----------
     points : (468, 2 or 3) or (106, 2 or 3) array
+        Of the mesh or of InsightFace's 106; depth is not looked at.
 
     Raises
     ------

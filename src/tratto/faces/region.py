@@ -88,10 +88,12 @@ def region_of(picture: Float, points: Points) -> Region:
     picture : (H, W, 3) float32 in [0, 1]
         Encoded sRGB, upright.
     points : (468, 2 or 3) array
+        In its pixels; depth is not looked at.
 
     Returns
     -------
     Region
+        The face, what of it is open to change, and whether there are glasses.
     """
     import cv2
 

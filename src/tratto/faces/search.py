@@ -34,6 +34,7 @@ class Plan:
     k_local : int
         Looks drawn near each of those.
     seed : int
+        Of the looks that are drawn.
     """
 
     k_global: int = 8
@@ -62,6 +63,7 @@ class Candidate:
     parent : int or None
         The number of the one that it was drawn near.
     look : Look
+        What was tried.
     result : Any
         What the evaluation gave, with a ``potential``.
     """
@@ -82,6 +84,7 @@ def search(evaluate: Callable[[Look], Any], plan: Plan, pool: Executor | None = 
         From a look to something with a ``potential``, more is better; must be safe in several threads if there is a
         pool.
     plan : Plan
+        How many looks are drawn, and from which seed.
     pool : concurrent.futures.Executor or None
         None: one after the other.
 

@@ -120,6 +120,7 @@ class Target:
     may : (H, W) float32
         Where it may change: 1, or 0.
     region : Region
+        Skin and what lies in front of it.
     """
 
     picture: Float
@@ -156,9 +157,11 @@ class Laid:
     Attributes
     ----------
     picture : (H, W, 3) float32
+        Encoded sRGB, of the target's size.
     points : (468, 3) array
         In its pixels.
     region : Region
+        Skin and what lies in front of it, of the character.
     """
 
     picture: Float
@@ -174,7 +177,9 @@ def lay(character: Float, points: Points, target: Target) -> Laid:
     character : (h, w, 3) float32
         Encoded sRGB, upright.
     points : (468, 3) array
+        In pixels of ``character``; depth has the same unit.
     target : Target
+        Where it is laid.
     """
     matrix = align.similarity(points[:, :2], target.points[:, :2])
     height, wide = target.may.shape
@@ -192,12 +197,14 @@ def shaped(source: Points, target: Points, stiffness: float) -> Points:
     Parameters
     ----------
     source, target : (468, 3) array
+        The character's points and the scene's, in pixels; depth has the same unit.
     stiffness : float
         In [0, 1].
 
     Returns
     -------
     (468, 2) array
+        In pixels of the scene.
 
     References
     ----------
@@ -234,6 +241,7 @@ def triangles(points: Points) -> NDArray[np.int64]:
     Parameters
     ----------
     points : (M, 2) array
+        Some may coincide: for the triangulation they are moved apart by a thousandth of a pixel.
 
     Examples
     --------
@@ -283,6 +291,7 @@ def warp(picture: Float, source: Points, target: Points, stiffness: float, shape
     Returns
     -------
     (H, W, C) float32
+        The character as it lies on the scene's face.
     """
     import cv2
 
@@ -390,8 +399,11 @@ class Painter:
     Parameters
     ----------
     target : Target
+        The scene's face.
     laid : Laid
+        The character's face, laid on ``target``.
     engine : FaceSwapper
+        Blends what was warped into the scene.
     seed : int
         Of the grain.
     """
@@ -545,7 +557,9 @@ def _harmonic(values: Float, known: Bool, sigma: float) -> Float:
     Parameters
     ----------
     values : (h, w, 3) float32
+        Of any range; what is not known is of no account.
     known : (h, w) bool
+        Where they hold; one pixel at least.
     sigma : float
         Known values are smoothed by as much first: what is finer than this is texture, not a step.
     """
@@ -645,9 +659,11 @@ def perturbed(look: Look, step: float, rng: np.random.Generator) -> Look:
     Parameters
     ----------
     look : Look
+        Where it starts from.
     step : float
         Share of each range.
     rng : numpy.random.Generator
+        Draws once per range.
     """
     changed: dict[str, Any] = {}
     for name, (low, high) in RANGES.items():

@@ -54,6 +54,7 @@ def best_of(boxes: NDArray[np.float64], scores: NDArray[np.float64], most: float
     boxes : (N, 4) array
         x0, y0, x1, y1.
     scores : (N,) array
+        The more, the better; of equal ones the first wins.
     most : float
         Share of the smaller of two boxes that both may cover.
 

@@ -17,6 +17,7 @@ class Picture:
     Attributes
     ----------
     image : Image
+        The samples with all that came with the file.
 
     Examples
     --------

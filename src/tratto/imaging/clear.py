@@ -80,7 +80,9 @@ def within_alpha(pixels: NDArray[Any], alpha: NDArray[Any]) -> None:
     Parameters
     ----------
     pixels : (h, w) or (h, w, C) array
+        Changed in place; of the same dtype as ``alpha``.
     alpha : (h, w) array
+        The most that a sample may be.
     """
     np.minimum(pixels, alpha if pixels.ndim == 2 else alpha[..., None], out=pixels)
 
@@ -91,13 +93,16 @@ def opaque_around(alpha: NDArray[Any], hole: NDArray[np.bool_], full: int) -> ND
     Parameters
     ----------
     alpha : (H, W) array
+        In stored units, 0 = wholly clear.
     hole : (H, W) bool
+        What is to be filled.
     full : int
         Value of opaque.
 
     Returns
     -------
     (H, W) bool
+        True in those parts only.
     """
     import cv2
 

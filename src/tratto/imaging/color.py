@@ -51,6 +51,7 @@ def to_float(samples: Samples, bits: int) -> NDArray[np.float32]:
     Parameters
     ----------
     samples : uint8 or uint16 array of any shape
+        In ``0 .. 2**bits - 1``.
     bits : int
         1, 2, 4, 8 or 16; full scale is ``2**bits - 1``.
 
@@ -80,6 +81,7 @@ def from_float(values: NDArray[np.floating[Any]], bits: int) -> Samples:
     Parameters
     ----------
     values : float array of any shape
+        0 is black (or no ink), 1 is full scale.
     bits : int
         1, 2, 4, 8 or 16.
 
@@ -264,10 +266,12 @@ def lab_to_srgb(lab: ArrayLike) -> NDArray[Any]:
     Parameters
     ----------
     lab : (..., 3) array
+        L* in 0 .. 100, a* and b* about -128 .. 127.
 
     Returns
     -------
     (..., 3) float32 or float64 array
+        Beyond [0, 1] for colours that sRGB cannot hold; float32 stays float32.
 
     Raises
     ------
@@ -511,10 +515,12 @@ def view_note(image: Image) -> str:
     Parameters
     ----------
     image : Image
+        Its profile and mode are looked at, not its samples.
 
     Returns
     -------
     str
+        Without a full stop, for a report.
 
     Examples
     --------
@@ -547,6 +553,7 @@ def view_rgb(image: Image, y0: int = 0, y1: int | None = None) -> NDArray[np.flo
     Parameters
     ----------
     image : Image
+        Of any mode.
     y0, y1 : int
         First row and the row after the last; the whole height by default.
 
@@ -596,6 +603,7 @@ def view_wide(image: Image, y0: int = 0, y1: int | None = None) -> NDArray[np.fl
     Parameters
     ----------
     image : Image
+        Of any mode.
     y0, y1 : int
         First row and the row after the last; the whole height by default.
 

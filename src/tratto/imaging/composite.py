@@ -91,6 +91,7 @@ def keep_outside(
     earlier : array or None
         Error before the step, smaller by ``geometry[0]``.
     mask : Mask
+        The step's own, before any enlargement.
     geometry : (int, int)
         Step scale, and total scale relative to the mask.
     """
@@ -122,7 +123,9 @@ def combine_sigma(
     earlier : array or None
         Error before the step, smaller by ``geometry[0]``.
     strength : float
+        Share of the step's result in the picture, [0, 1]: the error is multiplied by it.
     mask : Mask or None
+        Where the step works, before any enlargement; None: everywhere.
     geometry : (int, int)
         Step scale, and total scale relative to the mask.
     """

@@ -78,7 +78,9 @@ def own_colors(picture: Array, alpha: Array) -> Array:
     Parameters
     ----------
     picture : (H, W, 3) float32
+        Encoded sRGB; not premultiplied, the ground still showing at its edge.
     alpha : (H, W) float32
+        1 = wholly the object.
     """
     reach = max(1.0, 0.006 * max(alpha.shape))
     sure = (alpha > 0.95).astype(np.float32)

@@ -162,7 +162,9 @@ def expected_error(picture: Float, hole: NDArray[np.bool_], curve: ErrorCurve) -
     picture : (H, W, C) float32
         What the holes hold is of no account.
     hole : (H, W) bool
+        What was filled.
     curve : ErrorCurve
+        Measured error of a filling by its distance from what is known.
 
     Returns
     -------

@@ -155,11 +155,14 @@ def white(window: tuple[int, int, int, int], channels: int, seed: int) -> Float:
     window : (y0, y1, x0, x1)
         Rows and columns, from 0.
     channels : int
+        Planes of noise, each independent of the others.
     seed : int
+        Not below 0.
 
     Returns
     -------
     (y1 - y0, x1 - x0, channels) float32
+        Mean 0; equal where windows of one seed overlap.
     """
     y0, y1, x0, x1 = window
     out = np.empty((y1 - y0, x1 - x0, channels), np.float32)
@@ -239,6 +242,7 @@ def missing_grain(planes: Float, hole: Bool, curve: GrainCurve, window: tuple[in
     window : (y0, y1, x0, x1)
         Where the window lies in the picture.
     seed : int
+        Of the noise that is shaped into grain.
 
     Returns
     -------

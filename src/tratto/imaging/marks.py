@@ -64,6 +64,7 @@ def ground_of(logs: Float, weight: Float, step: int, stain: Float | None) -> Gro
     weight : (h, w) float32
         1 = wall.
     step : int
+        Pixels between grid points.
     stain : (3,) float32 or None
         As found by :func:`find_stain`.
     """
@@ -90,7 +91,9 @@ def find_stain(logs: Float, weight: Float) -> Float | None:
     Parameters
     ----------
     logs : (h, w, 3) float32
+        Logarithm of linear light on the grid.
     weight : (h, w) float32
+        1 = wall.
 
     Returns
     -------
@@ -141,6 +144,7 @@ def without_marks(
     weight : (H, W) float32
         How much of the pixel is wall.
     ground : Ground
+        The slow part of the wall, from :func:`ground_of`.
     wanted : ((3,) float32 or None, bool)
         The stain to take off, and whether to take off glare.
     origin : (int, int)
@@ -149,6 +153,7 @@ def without_marks(
     Returns
     -------
     wall : (H, W, 3) float32
+        Linear light.
     glare : (H, W) float32
         Linear light of each channel.
     """

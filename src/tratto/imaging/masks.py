@@ -62,6 +62,7 @@ def mask_from_picture(image: Image) -> NDArray[np.float32]:
     Returns
     -------
     (H, W) float32 array in [0, 1]
+        1 = white = may change.
 
     Raises
     ------
@@ -118,6 +119,7 @@ def union(masks: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     Parameters
     ----------
     masks : sequence of (H, W) float32 in [0, 1]
+        At least one, all of one size.
 
     Raises
     ------
@@ -142,7 +144,9 @@ def subtract(mask: NDArray[np.float32], less: Sequence[NDArray[np.float32]]) -> 
     Parameters
     ----------
     mask : (H, W) float32 in [0, 1]
+        What is taken from.
     less : sequence of (H, W) float32 in [0, 1]
+        Of the same size; none leaves the mask as it is.
 
     Raises
     ------
@@ -180,6 +184,7 @@ def decided(probabilities: Iterable[NDArray[np.float32]], threshold: float = DAM
     Returns
     -------
     (K, H, W) bool
+        A plane per class, in the order given.
     """
     import cv2
 
@@ -253,6 +258,7 @@ class Shape:
         ``line`` (a stroke through the points), ``polygon`` (filled), ``box`` (two opposite corners) or ``disc``
         (its centre).
     points : tuple of (x, y)
+        Corners, centre, or the course of a line; as many as the kind needs.
     width : float
         Thickness of a line; radius of a disc.
     erase : bool

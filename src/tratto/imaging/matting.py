@@ -236,12 +236,16 @@ def _shared_out(pixel: Float, alpha: Float, ends: _Ends) -> tuple[Float, Float]:
     Parameters
     ----------
     pixel : (N, 3) float32
+        Linear light.
     alpha : (N,) float32
+        Share of wall, [0, 1].
     ends : _Ends
+        What wall and rest look like near each pixel, and how far either varies.
 
     Returns
     -------
     wall, rest : (N, 3) float32
+        Linear light, each multiplied by its share.
     """
     a = alpha[:, None]
     b = 1 - a

@@ -23,6 +23,7 @@ class NativeRows:
     source : Image
         The picture that is worked on; its pages are given back after each band.
     pixels : (H, W) or (H, W, C) uint8 or uint16 array
+        The result's samples; written band by band.
     alpha : (H, W) array or None
         Of the same type; None: alpha is not worked on.
     sigma : (H, W) uint16 array

@@ -156,9 +156,11 @@ def open_single(picture: Any, role: str, limits: Limits | None = None) -> Image:
     Parameters
     ----------
     picture : path, bytes, array, PIL picture or Image
+        A path or bytes is opened; anything else is taken for the one picture it is.
     role : str
         What it is, for the message.
     limits : Limits or None
+        Sizes above which a file is refused; None: the defaults.
 
     Raises
     ------

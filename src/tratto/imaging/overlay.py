@@ -41,6 +41,7 @@ def overlay(picture: NDArray[np.float32], masks: Mapping[str, NDArray[np.float32
     Returns
     -------
     (H, W, 3) uint8
+        Encoded sRGB.
 
     Examples
     --------

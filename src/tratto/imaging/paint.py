@@ -97,6 +97,7 @@ def dominant_color(
     Returns
     -------
     (r, g, b) floats in [0, 1]
+        Encoded sRGB.
 
     Raises
     ------

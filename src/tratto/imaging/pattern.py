@@ -159,12 +159,16 @@ def light_field(logs: Float, weight: Float, paints: Float) -> Float:
     Parameters
     ----------
     logs : (h, w, 3) float32
+        Logarithm of linear light on the grid.
     weight : (h, w) float32
+        1 = wall.
     paints : (K, 3) float32
+        Logarithms of the pattern's colours against the first, which is the commonest and is 0.
 
     Returns
     -------
     (h, w, 3) float32
+        On the same grid, smooth.
     """
     size = max(logs.shape[:2])
     light = masked_blur(logs, weight, SLOW * size)[0]
@@ -191,12 +195,14 @@ def without_pattern(wall: Float, weight: Float, pattern: Pattern, origin: tuple[
     weight : (H, W) float32
         How much of the pixel is wall.
     pattern : Pattern
+        Its colours and the light on it, from :func:`find_pattern`.
     origin : (int, int)
         Row and column of the first pixel in the picture that the grid was taken from.
 
     Returns
     -------
     (H, W, 3) float32
+        Linear light; only what ``weight`` covers means something.
     """
     field = field_at(pattern.field, pattern.step, origin, (wall.shape[0], wall.shape[1]))
     shown = np.exp(np.log(np.maximum(wall, FLOOR)) - field)

@@ -47,6 +47,7 @@ def enlarge_rows(samples: Samples, y0: int, y1: int, scale: int, kernel: Kernel 
     Parameters
     ----------
     samples : (H, W) or (H, W, C) array
+        Integers or floats in any unit.
     y0, y1 : int
         Output rows, half-open, within ``0 .. H * scale``.
     scale : int
@@ -57,6 +58,7 @@ def enlarge_rows(samples: Samples, y0: int, y1: int, scale: int, kernel: Kernel 
     Returns
     -------
     (y1 - y0, W * scale[, C]) float32 array in the units of ``samples``, not clipped.
+        In the units of ``samples``, not clipped.
     """
     h, w = samples.shape[:2]
     if scale == 1:

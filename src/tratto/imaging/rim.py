@@ -52,11 +52,14 @@ def measure_rims(picture: Float, mask: Bool) -> Rims:
     Parameters
     ----------
     picture : (H, W, 3) float32 in [0, 1]
+        Encoded sRGB.
     mask : (H, W) bool
+        The damage as far as it was marked.
 
     Returns
     -------
     Rims
+        How far each part needs to grow, in pixels, and the widest of them.
 
     Examples
     --------
@@ -133,6 +136,7 @@ def grown_by_rims(mask: Bool, rims: Rims) -> Bool:
     Parameters
     ----------
     mask : (H, W) bool
+        True = damage.
     rims : Rims
         Measured on it, or on a mask that it is part of.
 

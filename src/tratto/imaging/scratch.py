@@ -23,7 +23,9 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, in_memory: int = IN_MEMOR
     Parameters
     ----------
     shape : tuple of int
+        Rows, columns and channels; no side may be 0.
     dtype : dtype
+        Of the samples.
     in_memory : int
         Bytes up to which ordinary memory is used.
 

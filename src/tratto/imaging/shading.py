@@ -107,11 +107,14 @@ def per_channel(shape: tuple[int, ...], values: Any) -> Float:
     Parameters
     ----------
     shape : (H, W, 3)
+        Of the picture; only its width counts.
     values : (3,) array
+        One for each channel.
 
     Returns
     -------
     (3 * W,) float32
+        The three over and over, once per pixel of a row.
     """
     return np.tile(np.asarray(values, np.float32), shape[1])
 
@@ -133,7 +136,9 @@ def masked_blur(values: Float, weight: Float, sigma: float) -> tuple[Float, Floa
     Parameters
     ----------
     values : (H, W, C) float32
+        NaN and infinity must not occur, not even where ``weight`` is 0.
     weight : (H, W) float32, 0 and above
+        How much each pixel counts.
     sigma : float
         Pixels.
 
@@ -220,6 +225,7 @@ def trusted(light: Float, old: Float, strict: bool = False) -> Float:
     Parameters
     ----------
     light : (H, W, 3) float32
+        Linear; the wall divided by its old paint.
     old : (3,) float32
         Old paint as seen in light 1, linear.
     strict : bool
@@ -262,6 +268,7 @@ def calm(light: Float, weight: Float, sigma_log: NDArray[np.float64], keep: NDAr
     Parameters
     ----------
     light : (H, W, 3) float32
+        Linear, above 0; smaller values count as 0.001.
     weight : (H, W) float32
         How much of the pixel is wall; others do not count.
     sigma_log : (3,) float64
@@ -272,6 +279,7 @@ def calm(light: Float, weight: Float, sigma_log: NDArray[np.float64], keep: NDAr
     Returns
     -------
     (H, W, 3) float32
+        Of the same brightness on the whole.
     """
     import cv2
 
@@ -313,11 +321,13 @@ def field_at(field: Float, step: int, origin: tuple[int, int], shape: tuple[int,
     Parameters
     ----------
     field : (h, w, 3) float32
+        Values at the grid points; a grid of one point is a constant.
     step : int
         Pixels between grid points; the first lies at ``step // 2``.
     origin : (int, int)
         Row and column of the window's first pixel.
     shape : (int, int)
+        Rows and columns of the window.
     """
     import cv2
 

@@ -137,6 +137,7 @@ class Tile:
         Returns
         -------
         (..., 3) float32
+            Linear light.
         """
         u, v = self._wall(y, x)
         ux, vx = self._wall(y, x + 1)

@@ -196,7 +196,9 @@ def on_grid(height: int, width: int, spec: TileSpec, job: TileJob, phase: tuple[
     height, width : int
         Of the picture.
     spec : TileSpec
+        What the network asks for: tile, overlap, multiple.
     job : TileJob
+        Where samples are read and results written.
     phase : (int, int)
         Row and column of the picture, from 0 to ``spec.multiple - 1``, that shall fall on the grid.
 

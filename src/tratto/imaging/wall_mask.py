@@ -55,6 +55,7 @@ def wall_from_points(
     Returns
     -------
     (H, W) float32 in [0, 1]
+        1 = of that surface.
 
     Raises
     ------
@@ -111,10 +112,12 @@ def wall_from_scribble(
     other : (H, W) bool or None
         True where the user drew on something else.
     tolerance : float
+        1 = as measured; above, less alike parts are taken in too.
 
     Returns
     -------
     (H, W) float32 in [0, 1]
+        1 = of that surface.
 
     Raises
     ------
@@ -250,6 +253,7 @@ def adjust_mask(mask: Float, grow: float = 0.0, feather: float = 0.0) -> Float:
     Parameters
     ----------
     mask : (H, W) float32 in [0, 1]
+        1 = inside; the edge lies where it is 0.5.
     grow : float
         Pixels; negative shrinks. Distances are Euclidean, from the half-way line of the mask.
     feather : float
@@ -311,6 +315,7 @@ def stored_point(point: Sequence[float], size: tuple[int, int], orientation: int
     Returns
     -------
     (x, y)
+        In pixels of the picture as stored; whole numbers are pixel centres.
 
     Examples
     --------

@@ -42,12 +42,14 @@ def to_linear(image: Image, y0: int, y1: int, x0: int = 0, x1: int | None = None
     Parameters
     ----------
     image : Image
+        RGB, of 8 or 16 bits.
     y0, y1, x0, x1 : int
         Window; the whole width by default.
 
     Returns
     -------
     (y1 - y0, x1 - x0, 3) float32 in [0, 1]
+        0 = black, 1 = white of sRGB.
 
     Raises
     ------
@@ -114,10 +116,12 @@ def rounded(samples: Float, image: Image) -> Float:
     samples : (H, W, 3) float32
         In ``0 .. image.max_value``, as from :func:`from_linear`.
     image : Image
+        Says depth and profile of what the samples are for.
 
     Returns
     -------
     (H, W, 3) float32
+        Whole numbers, still floating-point.
     """
     if image.bits != 8 or profile_is_used(image):
         whole: Float = np.rint(samples)

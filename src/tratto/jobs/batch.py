@@ -31,6 +31,7 @@ class Batch:
     Attributes
     ----------
     plan : Plan
+        The pictures, what cannot be made, and what must not be overwritten.
     setup : Setup
         Of workers in other processes.
     out : Path
@@ -40,6 +41,7 @@ class Batch:
     on : str
         ``"here"`` or ``"ray"``.
     overwrite : bool
+        Replace results that exist; the journal of an earlier run is not believed then.
     errors : bool
         Whether what failed is written to a file, too.
     """
@@ -117,6 +119,7 @@ def run_batch(batch: Batch, session: Session) -> Generator[FileOutcome, None, No
     Parameters
     ----------
     batch : Batch
+        From :func:`tratto.jobs.manifest.plan_manifest` or a folder's plan.
     session : Session
         Of this process.
 
@@ -164,6 +167,7 @@ def foresee(batch: Batch, worker: Worker) -> Generator[FileOutcome, None, None]:
     batch : Batch
         With jobs that are dry runs.
     worker : Worker
+        Plans each picture; it writes nothing in a dry run.
 
     Raises
     ------

@@ -39,10 +39,15 @@ class Setup:
     Attributes
     ----------
     job_limits : JobLimits
+        Largest result and longest estimated time of each picture.
     forensic : bool
+        Refuse what may invent detail, lower precision and lossy formats.
     device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
     ledger : Path or None
+        Folder of the ledger in which each result is recorded; None: none.
     sign : str
+        Name of the identity that signs results, ``"auto"`` or ``"none"``.
     threads : int
         Cores that one worker uses.
     """
@@ -170,6 +175,7 @@ class Crew:
     make : callable
         Makes a worker.
     size : int
+        How many, at least 1.
     """
 
     def __init__(self, make: Callable[[], Hand], size: int) -> None:

@@ -52,6 +52,7 @@ class FolderJob:
     run : RunOptions
         Its ``out`` is a folder for the results, or a file name with a picture ending when there is exactly one input.
     save : SaveOptions
+        Format, quality and bundle of the results.
     inputs : mapping of str to Any
         Beside the pictures, by role. ``mask``: one for all, or a folder with one of the same relative stem for each
         picture. Of a repair: a tuple with one for each pass; each may also be a folder with a mask for each class (of
@@ -81,7 +82,9 @@ class FileOutcome:
     Attributes
     ----------
     source : Path
+        The file that was worked on, or where it was asked for.
     output : Path or None
+        The result; None where none was made or planned.
     status : str
         ``"done"``, ``"planned"``, ``"skipped"`` or ``"failed"``.
     message : str
@@ -120,6 +123,7 @@ class Work:
     job : FolderJob
         May be shared with others; its inputs are as they were given.
     item : Target
+        Source, page and output.
     alone : bool
         Whether the job is of this picture alone.
     """
@@ -141,7 +145,9 @@ class Plan:
     Attributes
     ----------
     works : list of Work
+        In the order in which they are begun.
     failed : list of FileOutcome
+        What cannot be made, each with its reason and exit code.
     sources : list of Source
         Never overwritten.
     """
@@ -320,7 +326,9 @@ def run_folder(
     Parameters
     ----------
     job : FolderJob
+        Its paths may hold globs; a mask or second input is opened once for all.
     session : Session
+        Opened networks, limits and whoever signs.
     note : callable
         Called with what a user should know about the whole job, such as files that were passed over.
     """
@@ -356,6 +364,7 @@ class Worker:
     Parameters
     ----------
     session : Session
+        Opened networks, limits and whoever signs; it stays open.
     """
 
     def __init__(self, session: Session) -> None:

@@ -39,6 +39,7 @@ class Source:
     Attributes
     ----------
     path : Path
+        As it was found, not resolved.
     relative : Path
         Where it goes below the output folder, still with the input's name.
     """
@@ -87,9 +88,11 @@ class Target:
     Attributes
     ----------
     source : Path
+        The file, as it was found.
     page : int
         From 0.
     output : Path
+        Where the result goes; its bundle stands beside it.
     papers : Papers
         What its receipt states beside the work.
     """
@@ -135,7 +138,9 @@ def gather(patterns: list[str], out: Path | None, bundles: bool = True) -> Gathe
     Parameters
     ----------
     patterns : list of str
+        As on a command line; the order of the files follows theirs.
     out : Path or None
+        The output folder, which is not searched; None: there is none.
     bundles : bool
         False refuses bundles, and files in them, that are named themselves, and passes over those that a glob matches.
 
@@ -224,7 +229,9 @@ def check_targets(jobs: list[Target], sources: list[Source], replace: bool) -> N
     Parameters
     ----------
     jobs : list of Target
+        What would be written.
     sources : list of Source
+        Files that must stay as they are.
     replace : bool
         True if existing results may be replaced or are skipped.
 

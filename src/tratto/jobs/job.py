@@ -92,6 +92,7 @@ class Job:
     limits : Limits or None
         Reading limits; None = defaults of :class:`tratto.imaging.io.Limits`.
     job_limits : JobLimits
+        Largest result and longest estimated time.
     forensic : bool
         Refuse generative steps, providers made for drawings, lower precision and lossy formats.
     progress : callable
@@ -250,13 +251,17 @@ class Job:
         Parameters
         ----------
         recipe : Recipe
+            As planned, or as a receipt keeps it.
         image : Image
+            As it was opened.
         inspection : Inspection
+            What was measured of the picture; the receipt states it.
         prepared : Prepared
             Masks and second inputs, opened.
         origin : path, bytes or None
             The file or bytes the picture came from; None for arrays.
         page : int
+            Of the file the picture came from, from 0; the receipt states it.
         pins : mapping or None
             Weights that must be opened instead of the present ones: ids of models to SHA-256.
         """

@@ -21,10 +21,13 @@ class Lifted:
     Attributes
     ----------
     result : Result
+        Scene, contact sheet, receipt and notes.
     saved : Saved
+        Where the files of the scene and its bundle lie.
     exports : tuple of Path
         Other forms of the scene, beside it.
     notes : tuple of str
+        What a user should know of the capture, such as photographs without a camera.
     """
 
     result: Result
@@ -53,6 +56,7 @@ def lift(
     object : path, array, PIL picture or Image
         Of a photograph: a grey picture, white where the object is.
     session : Session or None
+        Opened networks, limits and whoever signs; None: a new one.
 
     Returns
     -------
@@ -126,11 +130,15 @@ def lift_folder(session: Session, folder: Path, out: Path, options: LiftOptions,
     Parameters
     ----------
     session : Session
+        Opened networks, limits and whoever signs.
     folder : Path
+        Photographs and their cameras; its name becomes the result's.
     out : Path
         A folder, made where it is missing; or the name of the .ply.
     options : LiftOptions
+        Iterations, sizes and the exports.
     overwrite : bool
+        Replace results that exist.
 
     Raises
     ------
@@ -154,13 +162,17 @@ def lift_photo(
     Parameters
     ----------
     session : Session
+        Opened networks, limits and whoever signs.
     photo : Path
+        Of one page; its name becomes the result's.
     out : Path
         A folder, made where it is missing; or the name of the .ply.
     options : LiftPhotoOptions
+        How the object is found, sizes and the exports.
     object : Path or None
         Grey picture, white where the object is.
     overwrite : bool
+        Replace results that exist.
 
     Raises
     ------

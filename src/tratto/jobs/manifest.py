@@ -40,12 +40,15 @@ class Defaults:
     Attributes
     ----------
     task : str
+        Name of the task of a row that names none.
     fields : mapping
         Options of that task.
     inputs : mapping
         By role, for rows of that task.
     run : RunOptions
+        Output folder, pages, limits and the like of all rows.
     save : SaveOptions
+        Format and bundle of all rows.
     papers : Papers
         Over what ``run.case`` or a ``case.toml`` beside the manifest or below it says.
     """
@@ -125,7 +128,9 @@ def plan_manifest(file: Path, defaults: Defaults, worker: Worker) -> Plan:
     Parameters
     ----------
     file : Path
+        CSV or JSON lines; paths in it count from its folder.
     defaults : Defaults
+        What holds for rows that do not say otherwise.
     worker : Worker
         Checks the options.
 

@@ -87,8 +87,11 @@ def find_damage(job: Job, image: Image, options: MaskFindOptions) -> dict[str, N
     Parameters
     ----------
     job : Job
+        Gives networks, and hears of progress.
     image : Image
+        As it was opened; the masks are as it is shown.
     options : MaskFindOptions
+        Which kinds, from which probability on, and whether rims are covered.
 
     Returns
     -------
@@ -123,8 +126,11 @@ def find_wall(
     Parameters
     ----------
     job : Job
+        Gives networks, and hears of progress.
     image : Image
+        As it was opened; the mask is as it is shown.
     options : MaskWallOptions
+        Points on the wall and off it, tolerance, and how the edge is made.
     drawings : mapping of str to (H, W) float32
         ``scribble`` and ``scribble_not``, as the picture is shown.
     use : Use or None
@@ -168,8 +174,11 @@ def find_background(job: Job, image: Image, options: MaskBackgroundOptions) -> N
     Parameters
     ----------
     job : Job
+        Gives networks, and hears of progress.
     image : Image
+        As it was opened; the mask is as it is shown.
     options : MaskBackgroundOptions
+        Who finds it, and whether the edge is hard or matted.
 
     Returns
     -------

@@ -60,6 +60,7 @@ def rays(setup: Setup, size: int) -> Iterator[Callable[[], Hand]]:
     Parameters
     ----------
     setup : Setup
+        Of the sessions that workers make.
     size : int
         Workers at the same time.
 

@@ -37,8 +37,11 @@ class Saved:
     Attributes
     ----------
     output, bundle : Path
+        Where the result and its bundle lie.
     receipt_sha256 : str
+        In hex; whoever keeps it elsewhere can tell a bundle that was rebuilt.
     warnings : tuple of str
+        What a user should know: stand-ins, licences, metadata that were left out.
     signed : str
         Who signed the picture, as ``verify`` will say it; empty: it is unsigned.
     entry : int or None

@@ -129,6 +129,7 @@ def find_faces(picture: Any, page: int = 0) -> tuple[Face, ...]:
     Parameters
     ----------
     picture : path, PIL picture or array
+        As :func:`tratto.restore` takes one.
     page : int
         Of a file with several, from 0.
 
@@ -151,6 +152,7 @@ def estimate_depth(picture: Any, model: Path | str = "", page: int = 0) -> Depth
     Parameters
     ----------
     picture : path, PIL picture or array
+        As :func:`tratto.restore` takes one.
     model : path or str
         A folder with MiDaS (DPT), Depth Anything or ZoeDepth in the layout of transformers, or the id of a card that
         was pulled; "": Depth Anything V2 small, where it was pulled; ``"geometric"``: a stand-in that sees no pixel.
@@ -238,6 +240,7 @@ def audit(
     Parameters
     ----------
     folder : path
+        Searched with its sub-folders.
     trust : Trust or None
         Keys, roots and a ledger to rely on.
     deep : bool
@@ -256,6 +259,7 @@ def audit(
     Returns
     -------
     list of AuditRow
+        One for each bundle and each picture without one.
     """
     from tratto.jobs.support import measure_unsupported
     from tratto.provenance.audit import AuditOptions

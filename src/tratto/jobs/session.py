@@ -36,6 +36,7 @@ class Session:
     limits : Limits or None
         Reading limits; None = defaults of :class:`tratto.imaging.io.Limits`.
     job_limits : JobLimits
+        Largest result and longest estimated time.
     forensic : bool
         Refuse generative steps and lower precision.
     progress : callable
@@ -111,6 +112,7 @@ class Session:
         mask : path, array, PIL picture, Image or Mask
             Arrays: (H, W), bool, uint8 / uint16 (full scale, or 1 in a mask of 0 and 1, may change) or float in [0, 1].
         image : Image
+            The picture that it is for: its size and orientation are looked at.
 
         Raises
         ------
@@ -235,6 +237,7 @@ class Session:
         Parameters
         ----------
         result : Result
+            As a task returned it.
         output : path
             Its ending must be one of the format's.
         save : SaveOptions or None

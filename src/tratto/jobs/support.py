@@ -22,6 +22,7 @@ def measure_unsupported(job: Job, bundle: Path, clip: str = "") -> dict[str, flo
     job : Job
         Lends the scorer.
     bundle : Path
+        With its original; the result is looked for beside it.
     clip : str
         Folder of a CLIP network that compares meanings, too; empty: none.
 

@@ -127,10 +127,12 @@ class Viewer:
     Attributes
     ----------
     url : str
+        Where the page is, with the port that was taken.
 
     Parameters
     ----------
     path : Path
+        A .ply, .splat, .spz or .glb.
     port : int
         0: one that is free.
     on_shot : callable or None

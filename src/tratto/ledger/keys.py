@@ -40,9 +40,11 @@ class KeyInfo:
     Attributes
     ----------
     name : str
+        As it was named when it was made.
     kind : str
         ``"identity"``, ``"ledger"`` or ``"witness"``.
     folder : Path
+        Where its files lie.
     public : str
         The verifier key, or the SHA-256 of the signing certificate.
     """
@@ -64,6 +66,7 @@ class Identity:
     Attributes
     ----------
     name : str
+        As it was named when it was made.
     private_pem, chain_pem : bytes
         PKCS 8 key; certificates from the signing one upwards.
     algorithm : str
@@ -323,7 +326,9 @@ class Subject:
     Attributes
     ----------
     name : str
+        Common name; shown as the signer's.
     public : public key
+        Ed25519, RSA or of an elliptic curve.
     span : (datetime, datetime)
         From when until when.
     ca : bool
@@ -331,6 +336,7 @@ class Subject:
     usage : sequence of str or None
         Extended key usages as dotted numbers; None: what signing content credentials needs.
     organisation : str
+        Organisation beside the name.
     """
 
     name: str
@@ -351,13 +357,16 @@ def certificate(subject: Subject, issuer: Any, issuer_key: Any) -> Any:
     Parameters
     ----------
     subject : Subject
+        Whom it is for, how long, and for what.
     issuer : x509.Certificate or None
         None: it is its own.
     issuer_key : private key
+        The issuer's; signs the certificate.
 
     Returns
     -------
     x509.Certificate
+        Signed, of version 3.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes

@@ -131,7 +131,9 @@ def included(leaf: bytes, position: tuple[int, int], proof: Sequence[bytes], roo
     position : (int, int)
         Index and size of the tree.
     proof : sequence of bytes
+        Hashes from the leaf's neighbour up to the root, 32 bytes each.
     root : bytes
+        Signed elsewhere; 32 bytes.
     """
     index, size = position
     if not 0 <= index < size or any(len(p) != 32 for p in proof):
@@ -160,6 +162,7 @@ def consistent(sizes: tuple[int, int], roots: tuple[bytes, bytes], proof: Sequen
     roots : (bytes, bytes)
         Of the old and the new tree.
     proof : sequence of bytes
+        Hashes that lead to both roots, 32 bytes each.
     """
     (old, new), (old_root, new_root) = sizes, roots
     if not 0 <= old <= new or any(len(p) != 32 for p in proof):

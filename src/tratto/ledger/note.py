@@ -43,6 +43,7 @@ class VerifierKey:
     Attributes
     ----------
     name : str
+        What a reader calls it; without spaces and plus signs.
     kind : int
         :data:`LEDGER` or :data:`WITNESS`.
     public : bytes
@@ -117,7 +118,9 @@ class SignerKey:
     Attributes
     ----------
     verifier : VerifierKey
+        The public half, with name and kind.
     private : Ed25519PrivateKey
+        Kept in memory as the library's object.
     """
 
     verifier: VerifierKey
@@ -131,7 +134,9 @@ class Checkpoint:
     Attributes
     ----------
     origin : str
+        Name of the ledger, its first line.
     size : int
+        Entries of the tree.
     root : bytes
         32 bytes.
     """
@@ -152,6 +157,7 @@ class Signature:
     Attributes
     ----------
     name : str
+        Of the key that is said to have made it.
     hash : bytes
         4 bytes.
     data : bytes
@@ -174,7 +180,9 @@ class Note:
     Attributes
     ----------
     checkpoint : Checkpoint
+        What is signed.
     signatures : tuple of Signature
+        In the order of their lines, of ledger and witnesses.
     """
 
     checkpoint: Checkpoint

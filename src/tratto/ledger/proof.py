@@ -34,6 +34,7 @@ class LedgerProof:
     Attributes
     ----------
     index : int
+        Number of the entry, from 0.
     path : tuple of bytes
         Audit path from the leaf up.
     note : Note

@@ -37,6 +37,7 @@ class State:
     Attributes
     ----------
     size : int
+        Entries of the tree.
     edges : list of list of bytes
         For each level of tiles, the hashes in its last tile that is not whole.
     pending : list of bytes

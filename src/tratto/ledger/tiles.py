@@ -38,7 +38,9 @@ def tile_path(level: int | str, number: int, width: int = WIDTH) -> str:
     Parameters
     ----------
     level : int or "entries"
+        0 holds hashes of entries; each level above hashes 256 of those below.
     number : int
+        Of the tile on its level, from 0.
     width : int
         256 for a whole tile, fewer at the right edge.
     """
@@ -94,6 +96,7 @@ class LedgerReader:
     Parameters
     ----------
     folder : Path
+        As :class:`~tratto.ledger.Ledger` makes it, or a copy from anywhere.
     key : VerifierKey or None
         Whose signature the checkpoint must bear; None: the one the folder names, which shows only that the ledger
         agrees with itself.

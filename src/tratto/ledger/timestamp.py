@@ -57,6 +57,7 @@ def check(stamp: bytes, checkpoint: Checkpoint, anchors: bytes) -> datetime:
     stamp : bytes
         Time-stamp response, DER.
     checkpoint : Checkpoint
+        What the stamp must be about.
     anchors : bytes
         Root certificates that the reader trusts, PEM.
 

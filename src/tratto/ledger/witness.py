@@ -183,6 +183,7 @@ def ask(url: str, reader: LedgerReader, key: VerifierKey, old: int = 0) -> Signa
     url : str
         Where it serves, such as ``http://127.0.0.1:8765``.
     reader : LedgerReader
+        Of the ledger; gives the checkpoint and the proof that it continues the one before.
     key : VerifierKey
         The witness's.
     old : int
@@ -242,6 +243,7 @@ def serve(witness: Witness, host: str = "127.0.0.1", port: int = 0) -> Threading
     Parameters
     ----------
     witness : Witness
+        Signs what it is asked for, or refuses.
     host : str
         Where to listen; the default is reachable from this machine only.
     port : int

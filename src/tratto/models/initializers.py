@@ -25,6 +25,7 @@ def last_initializer(path: Path) -> NDArray[np.float32]:
     Parameters
     ----------
     path : Path
+        An ONNX file; its graph is not loaded.
 
     Raises
     ------

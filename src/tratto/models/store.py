@@ -118,6 +118,7 @@ def get_card(card_id: str, sha256: str = "") -> ModelCard:
     Parameters
     ----------
     card_id : str
+        As ``tratto models`` lists it.
     sha256 : str
         The weights that are asked for, as a receipt names them: where the present ones are others, the card of those
         that were superseded (``formerly``) is returned, under the id that was asked for. Empty: the present ones.

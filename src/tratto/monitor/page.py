@@ -40,6 +40,7 @@ def standalone(told: Mapping[str, Any], title: str) -> str:
     told : mapping
         Of :func:`tratto.monitor.summary.summary`.
     title : str
+        Of the window in the browser, and heading of the page.
     """
     plot = _part("vendor/uPlot.iife.min.js")
     script = "\n".join(_IMPORT.sub("", _part(name)) for name in _MODULES) + _BEGIN

@@ -84,7 +84,9 @@ class Reference:
     Attributes
     ----------
     name : str
+        As it is asked for; one name stands for one window.
     span : Span
+        Which results it was counted from.
     total : int
         Observations in it.
     counts : mapping of str to sequence of int
@@ -172,6 +174,7 @@ def summary(
     observations : sequence of Observation
         In any order.
     reference : Reference or None
+        Drift is told against it; None: none is told.
     window : Span
         What is compared, and shown.
     queue : mapping or None

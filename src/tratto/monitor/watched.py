@@ -29,6 +29,7 @@ class Quantity:
     Attributes
     ----------
     name, label, unit : str
+        Key in files, heading on the page, and unit, empty for plain numbers.
     group : str
         Panel of the page: ``"degradation"``, ``"output"``, ``"evidence"``.
     edges : tuple of float
@@ -71,6 +72,7 @@ class Observation:
     at : float
         When it ended, seconds since 1970.
     task, state : str
+        Name of the task, and how the job ended: ``"done"``, ``"failed"`` or ``"cancelled"``.
     waited, seconds : float or None
         In the queue, and at work.
     facts : dict of str to float or None

@@ -33,10 +33,13 @@ class Circumstances:
     Attributes
     ----------
     mask : Mask or None
+        Where the picture was allowed to change; None: everywhere.
     origin : path, bytes or None
         The file or bytes the picture came from; None for arrays.
     page : int
+        Of ``origin``, from 0.
     forensic : bool
+        Whether forensic mode held.
     masks : MaskParts
         What the mask was made of.
     notes : tuple of str
@@ -68,10 +71,13 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
     asked : Recipe
         As the user wished it, before providers were chosen.
     outcome : Outcome
+        What the engine left.
     final : Image
         Its picture, in the source's mode.
     inspection : Inspection
+        What was measured of the source.
     how : Circumstances
+        What it was given besides.
 
     Raises
     ------
@@ -185,9 +191,11 @@ def made_by(outcome: Outcome, final: Image, role: str) -> dict[str, Artifact]:
     Parameters
     ----------
     outcome : Outcome
+        What the engine left.
     final : Image
         Its picture, in the source's mode.
     role : str
+        ``"picture"`` or ``"scene"``.
 
     Raises
     ------

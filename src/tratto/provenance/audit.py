@@ -45,7 +45,9 @@ class AuditOptions:
     deep : bool
         Decode pictures and compute maps and reports again; False compares hashes and signatures only.
     known : Known or None
+        The models and providers known here; None: receipts are not compared with them.
     trust : Trust
+        Keys, roots and a ledger to rely on.
     replay : callable or None
         Given a bundle, does its job again and returns the tier reached; None: nothing is replayed.
     unsupported : callable or None
@@ -70,6 +72,7 @@ class AuditRow:
     word : str
         ``"authentic"``, ``"altered"`` or ``"unknown"``.
     reasons : tuple of str
+        In words, as :func:`tratto.verify` gives them.
     fingerprint : str
         Of names, sizes and times of its files: what resuming and comparing go by.
     tier : str
@@ -153,7 +156,9 @@ def audit(
     Parameters
     ----------
     folder : Path
+        Searched with its sub-folders.
     options : AuditOptions
+        How deep each is checked, and against what.
     state : Path or None
         A file that remembers each verdict as it is known. An audit that was interrupted goes on where it was: what
         was done is not done again while sizes and times of its files stay the same. Somebody who sets times back can
@@ -164,6 +169,7 @@ def audit(
     Returns
     -------
     list of AuditRow
+        One for each bundle and each picture without one.
 
     Raises
     ------
@@ -317,6 +323,7 @@ def summary(rows: Sequence[AuditRow], before: Sequence[AuditRow] = ()) -> dict[s
     Parameters
     ----------
     rows : sequence of AuditRow
+        From :func:`audit`.
     before : sequence of AuditRow
         Of an earlier audit of the same folder; what changed since is listed.
 
@@ -388,6 +395,7 @@ def page(title: str, document: Mapping[str, Any], when: datetime) -> str:
     Parameters
     ----------
     title : str
+        Heading of the page.
     document : mapping
         As from :func:`summary`.
     when : datetime

@@ -156,6 +156,7 @@ def local_std(gray: NDArray[Any], radius: int = 2) -> NDArray[np.float32]:
     Returns
     -------
     (H, W) float32
+        In the unit of ``gray``, at least 0.
     """
     if gray.ndim != 2 or not 0 < radius < min(gray.shape):
         raise OptionError(f"expected a (H, W) array larger than the radius {radius}, got {gray.shape}")

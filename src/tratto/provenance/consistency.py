@@ -26,7 +26,9 @@ class KnownModel:
     sha256 : str
         Of its weights; empty if the card does not know it.
     licence : str
+        SPDX expression where there is one.
     commercial_use : bool
+        False if its licence forbids that.
     generative : bool
         True if it may invent detail.
     former : tuple of str
@@ -222,6 +224,7 @@ def compare_models(receipt: Mapping[str, Any], known: Known) -> tuple[list[str],
     receipt : mapping
         Valid.
     known : Known
+        What the models of this machine are.
 
     Returns
     -------

@@ -65,6 +65,7 @@ class SignedClaim:
     Attributes
     ----------
     receipt : mapping
+        Of the result, final.
     receipt_bytes : bytes
         Canonical.
     maps : (Path or None, Path or None)
@@ -170,7 +171,9 @@ def sign(source: Path, target: Path, format_name: str, account: SignedClaim, ide
     format_name : str
         ``"png"``, ``"jpeg"`` ...
     account : SignedClaim
+        What is signed into it.
     identity : Identity
+        Key and certificates to sign with.
 
     Returns
     -------
@@ -248,6 +251,7 @@ def read(path: Path, format_name: str, anchors: bytes = b"", sidecar: bytes | No
     Parameters
     ----------
     path : Path
+        Only read.
     format_name : str
         What the file is; empty: unknown, and then it is told from its first bytes.
     anchors : bytes

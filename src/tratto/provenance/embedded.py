@@ -26,6 +26,7 @@ def holds_credentials(path: Path, format_name: str) -> bool:
     Parameters
     ----------
     path : Path
+        Only its containers are walked; nothing is decoded.
     format_name : str
         ``"png"``, ``"jpeg"``, ``"tiff"`` or ``"webp"``; others carry none.
 

@@ -59,7 +59,9 @@ class Link:
     number : int
         From 1, the nearest.
     task : str
+        Which task made it.
     receipt_sha256, output_sha256 : str
+        Of the receipt, and of the picture that it made, in hex.
     generative : bool
         True if a step of it may have invented detail, as far as is known.
     why : str
@@ -275,6 +277,7 @@ def _contradicted(
     Parameters
     ----------
     receipt, link : mapping
+        The receipt that was found, and what is said of it.
     after : mapping or None
         The input that was made from its result; None: not known.
     before : list of mapping

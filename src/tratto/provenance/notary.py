@@ -94,6 +94,7 @@ def record(folder: Path, bundles: Sequence[Path]) -> list[LedgerProof]:
     Returns
     -------
     list of LedgerProof
+        In the order of ``bundles``.
 
     Raises
     ------

@@ -37,13 +37,16 @@ def outgoing(image: Image, receipt: Mapping[str, Any], fmt: str) -> tuple[Image,
     image : Image
         With the metadata of its source, or without them where they were stripped.
     receipt : mapping
+        Of the result; says what was done and how large it became.
     fmt : str
         The format it is written in.
 
     Returns
     -------
     Image
+        The same samples.
     list of str
+        Sentences about what was left out; empty if all goes with it.
     """
     meta, notes = image.meta, []
     changed = bool(receipt["steps"]) and receipt["claim"]["status"] != EXISTING
@@ -82,7 +85,9 @@ def with_warnings(receipt: Mapping[str, Any], notes: Sequence[str]) -> dict[str,
     Parameters
     ----------
     receipt : mapping
+        It is not changed.
     notes : sequence of str
+        Added behind its own warnings, each once.
 
     Raises
     ------

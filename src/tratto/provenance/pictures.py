@@ -37,6 +37,7 @@ class View:
     Attributes
     ----------
     height, width : int
+        In pixels, as stored.
     rows : callable
         RGB or RGBA in [0, 1], alpha not premultiplied.
     """
@@ -190,6 +191,7 @@ def ramp_uri(values: NDArray[np.float32], top: float, ramp: tuple[str, ...]) -> 
     Parameters
     ----------
     values : (h, w) float32
+        0 or above, in the unit of ``top``.
     top : float
         The value of the ramp's last colour; larger ones get it too.
     ramp : tuple of str

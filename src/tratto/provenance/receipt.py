@@ -58,6 +58,7 @@ class OutputFile:
     Attributes
     ----------
     facts : FileFacts
+        Hash and size of the file.
     format : str
         ``"png"``, ``"tiff"`` ...
     decoded_digest : str
@@ -114,23 +115,31 @@ class ReceiptInputs:
     Attributes
     ----------
     asked, resolved : Recipe
+        The recipe before and after it was resolved.
     records : tuple of StepRecord
+        What each step did, in order.
     inspection : Inspection
+        What was measured of the picture that was worked on.
     inputs : mapping of str to InputFacts
         By role; ``"picture"`` is the one that was worked on.
     outputs : mapping of str to Artifact
+        What was made, by role.
     edit : EditStats or None
+        How much changed; None where there is no edit map.
     edit_map, confidence : (H, W) uint16 arrays or None
         None where none can be made: of what is no picture, and the edit map of a picture of another geometry.
     kernel : str
         How the source was enlarged for comparison; of no account at scale 1.
     mask : Mask or None
+        Where the picture was allowed to change; None: everywhere.
     masks : MaskParts
         What it was made of.
     statements : tuple of mapping
         ``kind``, ``by``, ``text`` and, if a document says more, its ``sha256``.
     forensic : bool
+        Whether forensic mode held.
     stand_ins, warnings : tuple of str
+        What stood in for something better, and what a user should know.
     threads : int or None
         None: as many as this process may use.
     """
@@ -423,6 +432,7 @@ def recoded_fraction(result: Image, decoded: Image) -> float:
     result : Image
         Compared as 8-bit samples, a palette by its colours, as the lossy formats hold them.
     decoded : Image
+        As reading the file gives it.
 
     Returns
     -------

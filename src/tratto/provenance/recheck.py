@@ -482,6 +482,7 @@ def as_stated(image: Image, facts: Mapping[str, Any]) -> Image | None:
     Parameters
     ----------
     image : Image
+        As the file gives it.
     facts : mapping
         ``output.picture`` of the receipt.
     """
@@ -660,6 +661,7 @@ def again(bundle: Bundle, seen: Seen, name: str) -> tuple[ReportInputs, frozense
     Parameters
     ----------
     bundle : Bundle
+        Its files are as they were sealed.
     seen : Seen
         What could be decoded.
     name : str
@@ -786,6 +788,7 @@ def _to_show(image: Image | None, facts: Mapping[str, Any], other: Image | None,
     Parameters
     ----------
     image : Image or None
+        As decoded; None: it is missing.
     facts : mapping
         What the receipt says of it.
     other : Image or None

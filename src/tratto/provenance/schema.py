@@ -50,6 +50,7 @@ def check(value: Any, schema: Mapping[str, Any], name: str) -> None:
     Parameters
     ----------
     value : any
+        Dictionaries, lists, text, numbers, booleans and None.
     schema : mapping
         A whole schema; ``$ref`` may point into its ``$defs``.
     name : str

@@ -54,7 +54,9 @@ def read_seal(data: bytes) -> tuple[FileFacts, FileFacts, dict[str, FileFacts]]:
     Returns
     -------
     receipt, output : FileFacts
+        What the receipt and the result must be.
     files : dict of str to FileFacts
+        What every other file must be, by its name in the bundle.
 
     Raises
     ------

@@ -61,6 +61,7 @@ def check_roots(pem: bytes) -> None:
     Parameters
     ----------
     pem : bytes
+        Certificates one after the other.
 
     Raises
     ------
@@ -100,6 +101,7 @@ def check_ledger(folder: Path, trust: Trust, found: Findings) -> None:
     folder : Path
         The bundle; its files are as they were sealed.
     trust : Trust
+        The reader's ledger and keys; without a ledger the proof is held against itself.
     found : Findings
         Added to.
     """
@@ -155,7 +157,9 @@ def in_ledger(path: Path, trust: Trust, field: str = "output") -> tuple[str, str
     Parameters
     ----------
     path : Path
+        A picture or a receipt.
     trust : Trust
+        The reader's ledger and its key.
     field : str
         ``"output"`` for a picture, ``"receipt"`` for a receipt.
 
@@ -287,7 +291,9 @@ def check_credentials(bundle: Bundle, picture: Path | None, trust: Trust, found:
     bundle : Bundle
         Its files are as they were sealed.
     picture : Path or None
+        None: it is not at hand.
     trust : Trust
+        Roots that the reader trusts.
     found : Findings
         Added to.
     """
@@ -330,7 +336,9 @@ def alone(path: Path, trust: Trust) -> tuple[Literal["authentic", "altered", "un
     Returns
     -------
     word : str
+        ``"authentic"``, ``"altered"`` or ``"unknown"``.
     reasons : tuple of str
+        In words.
     """
     try:
         told = credentials.read(path, "", trust.anchors)

@@ -152,6 +152,7 @@ def unsupported_in_meaning(
     result : (s H, s W, 3) float32
         sRGB in [0, 1], s a whole number.
     embedder : Embedder
+        Tells what windows mean, such as a CLIP network.
     prompt : (D,) array or None
         What was asked for, embedded by the same network.
     window : int

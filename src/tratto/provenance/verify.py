@@ -140,6 +140,7 @@ def verify(
     Returns
     -------
     Verdict
+        Authentic, altered or unknown, with reasons, and what the receipt claims.
 
     Raises
     ------

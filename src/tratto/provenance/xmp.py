@@ -159,6 +159,7 @@ def mark(image: Image, receipt: Mapping[str, Any]) -> tuple[Image, str]:
     image : Image
         With the packet of its source, if there was one.
     receipt : mapping
+        Of the result; says which steps worked.
 
     Returns
     -------
@@ -365,6 +366,7 @@ def cleaned(packet: bytes | None, worked: Worked) -> tuple[bytes | None, list[st
     packet : bytes or None
         From anybody; one that cannot be read is returned as it is.
     worked : Worked
+        What was done: whether samples changed, and the size of the result.
 
     Returns
     -------

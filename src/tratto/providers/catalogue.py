@@ -171,6 +171,7 @@ class Availability:
     Attributes
     ----------
     capability, name : str
+        Key of the catalogue, and name of the row.
     scales : tuple of int
         All that it offers.
     available : bool
@@ -180,6 +181,7 @@ class Availability:
     auto : bool
         Whether ``auto`` tries it.
     generative : bool
+        Whether it may invent detail.
     about, stand_in, why_not, fix : str
         One line; for what it stands in; why some scale is not ready and the command that would change that, both empty
         when all are.
@@ -599,6 +601,7 @@ def settle(use: Use[T], device: str = AUTO, pins: Mapping[str, str] | None = Non
     Parameters
     ----------
     use : Use
+        As asked for; ``provider`` may be ``auto``.
     device : str
         See :class:`Request`.
     pins : mapping or None

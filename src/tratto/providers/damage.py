@@ -87,6 +87,7 @@ class NetworkDetector(NetworkDescriber):
     Parameters
     ----------
     card : ModelCard
+        Says which classes its planes are.
     backend : Backend
         Opened with that card.
     """
@@ -188,6 +189,7 @@ def joined(name: str, planes: Sequence[Float]) -> Float:
     Parameters
     ----------
     name : str
+        Of the class; it decides how looks are joined.
     planes : sequence of (h, w) float32 in [0, 1]
         From the smallest look on, brought to one size.
 
@@ -305,6 +307,7 @@ def decode_yolo(
     Parameters
     ----------
     output : YoloOutput
+        Rows, prototypes and names of the classes.
     size : (int, int)
         Rows and columns of the picture.
     network : (int, int)
@@ -403,6 +406,7 @@ def letterbox(rgb: Float, side: tuple[int, int]) -> tuple[Float, float, int, int
     Returns
     -------
     (picture, scale, left, top)
+        The picture of that size; pixels of it per pixel of ``rgb``; and how far the picture stands from left and top.
     """
     import cv2
 
@@ -424,6 +428,7 @@ class YoloDetector:
     Attributes
     ----------
     file : OnnxFile
+        The opened network, with what its metadata say.
     tensors : (str, str, str)
         Names of its input, of the rows and of the prototypes.
     names : tuple of str

@@ -119,7 +119,9 @@ def confident(
     Parameters
     ----------
     estimator : DepthEstimator
+        Asked once for each look: the picture, its mirror image and every scale.
     picture : (H, W, 3) float32 in [0, 1]
+        Encoded sRGB, upright.
     scales : sequence of float
         Sides beside the picture's own.
     tolerance : float
@@ -177,10 +179,12 @@ def grey_of(depth: Depth) -> NDArray[np.uint16]:
     Parameters
     ----------
     depth : Depth
+        Of any unit and direction.
 
     Returns
     -------
     (H, W) uint16
+        65535 = nearest; a map of one depth is mid-grey.
     """
     values: NDArray[Any] = depth.values.astype(np.float64)
     if depth.nearer_is == "smaller":

@@ -15,6 +15,7 @@ class NetworkDescriber:
     Parameters
     ----------
     card : ModelCard
+        Names the weights; its licence and limits go into records.
     backend : Backend
         Opened with that card.
     """

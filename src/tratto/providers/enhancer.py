@@ -143,6 +143,7 @@ def blended(picture: Float, enhanced: Float, confidence: Float | float, trust: f
     Parameters
     ----------
     picture, enhanced : (H, W, 3) float32 in [0, 1]
+        Encoded sRGB.
     confidence : (H, W) float32 in [0, 1], or a number
         Of the depth that it went by.
     trust : float

@@ -63,6 +63,7 @@ class NetworkEstimator(NetworkDescriber):
     Parameters
     ----------
     card : ModelCard
+        Says what its numbers mean, and the sizes it takes.
     backend : Backend
         Opened with that card.
     """
@@ -112,7 +113,9 @@ def with_opinion(image: Image, inspection: Inspection, ask: Callable[[], Degrada
     Parameters
     ----------
     image : Image
+        Grey, RGB or palette; others come back unasked.
     inspection : Inspection
+        The classical estimates; the opinion is laid beside them.
     ask : callable
         Opens the estimator.
     """

@@ -16,6 +16,7 @@ def missing_folder(request: Request, what: str, remedy: str) -> UnavailableError
     Parameters
     ----------
     request : Request
+        Its parameter ``model`` names the folder.
     what : str
         The provider, for the message: "the captioner joycaption".
     remedy : str

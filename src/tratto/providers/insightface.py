@@ -62,6 +62,7 @@ def settle_files(request: Request, usual: dict[str, str]) -> dict[str, Any]:
     Parameters
     ----------
     request : Request
+        Its parameters name files, or nothing where they lie in their usual place.
     usual : dict of str to str
         By parameter, the name under which its file is published.
 

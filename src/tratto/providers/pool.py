@@ -66,6 +66,7 @@ class Pool:
         use : Use
             Settled.
         device : str
+            See :class:`tratto.providers.catalogue.Request`.
         pins : mapping or None
             See :class:`tratto.providers.catalogue.Request`.
 
@@ -110,6 +111,7 @@ class Lender:
     Parameters
     ----------
     pool : Pool
+        Keeps opened networks for others, too.
     device : str
         Where networks run; see :class:`tratto.providers.catalogue.Request`.
     pins : mapping or None

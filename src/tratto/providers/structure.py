@@ -86,10 +86,12 @@ def drawn(structure: Structure) -> NDArray[np.uint8]:
     Parameters
     ----------
     structure : Structure
+        Drawn at its own size.
 
     Returns
     -------
     (H, W) uint8
+        0 = nothing, 128 = an edge, 255 = a line.
     """
     import cv2
 

@@ -32,9 +32,13 @@ class Maker:
     Parameters
     ----------
     name : str
+        Of the row, for records and notes.
     folder : ModelFolder
+        What the network was opened from.
     steps, guidance : int, float
+        Of the sampler; how strongly the picture leads it (1 = none).
     device : str
+        Where the network runs, as torch names it.
     """
 
     def __init__(self, name: str, folder: ModelFolder, steps: int, guidance: float, device: str) -> None:

@@ -135,6 +135,7 @@ def look_at(
     Parameters
     ----------
     eye, target : (3,) array
+        Where the camera stands, and what it looks at; they must differ.
     size : tuple of int
         Width and height.
     focal : float
@@ -172,7 +173,9 @@ def orbit(
     Parameters
     ----------
     target : (3,) array
+        Middle of the circle.
     distance : float
+        From the middle to each camera, in the world's unit.
     azimuths : sequence of float
         Degrees; at 0 the camera stands in front, at -z.
     elevation : float

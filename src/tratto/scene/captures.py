@@ -34,7 +34,9 @@ class Shot:
     Attributes
     ----------
     path : Path
+        The file, below the capture's folder.
     camera : Camera
+        Without distortion; of the size that the photograph has.
     distortion : tuple of 4 float
         k1, k2, p1, p2 of Brown 1966 as OpenCV has them; all 0: none.
     """
@@ -57,6 +59,7 @@ class Capture:
     points : (N, 3) float64
         What was measured in space; perhaps none.
     colors : (N, 3) uint8
+        Of each point, encoded sRGB.
     """
 
     shots: tuple[Shot, ...]

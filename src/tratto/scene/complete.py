@@ -35,6 +35,7 @@ class Completion:
     crack : float
         Widest crack that is closed, as a share of the silhouette.
     seed : int
+        Of the order in which views are taken.
     """
 
     views: int = 16
@@ -52,10 +53,13 @@ def around(scene: Scene, photograph: View, elevation: float, how: Completion, dr
     scene : Scene
         Its middle is the origin, its silhouette 1 long.
     photograph : View
+        Square, of the front; its camera's distance and focal length are taken over.
     elevation : float
         Degrees.
     how : Completion
+        How many views, and of which size.
     draws : Draws
+        Who renders.
     """
     distance = float(np.linalg.norm(photograph.camera.center))
     focal = 0.6 * distance * how.side
@@ -75,7 +79,9 @@ def closed(color: Array, alpha: Array, widest: float) -> tuple[Array, Array]:
     Parameters
     ----------
     color : (H, W, 3) float32
+        Encoded sRGB, not multiplied by alpha.
     alpha : (H, W) float32
+        1 = wholly the object.
     widest : float
         Pixels.
     """
@@ -108,11 +114,15 @@ def completed(
     scene : Scene
         Of :func:`tratto.scene.shell.gaussians`. Those that it says are seen are those in front.
     photograph : View
+        Square, of the front.
     elevation : float
         Degrees that the photograph's camera stands above the middle.
     how : Completion
+        Views, steps and seed.
     progress : callable
+        ``progress(stage, done, total)``; raising stops.
     draws : Draws
+        Who renders.
 
     Returns
     -------

@@ -61,6 +61,7 @@ def framed(picture: Float, side: int, longest: float, ground: float) -> Float:
     Returns
     -------
     (side, side, 3) float32
+        Encoded sRGB, the object blended into the ground at its edge.
 
     Raises
     ------
@@ -90,6 +91,7 @@ def cut_out(picture: Float, ground: float, tolerance: float = 0.06) -> Float:
     Parameters
     ----------
     picture : (H, W, 3) float32 in [0, 1]
+        Encoded sRGB.
     ground : float
         Its grey.
     tolerance : float

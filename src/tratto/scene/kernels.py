@@ -144,6 +144,7 @@ def project(
     Parameters
     ----------
     means (N, 3), quats (N, 4) w x y z, scales (N, 3) natural logarithms, logits (N,), sh (N, K, 3)
+        As a scene keeps them; all of one floating-point type.
     view : (12,) float64
         World to camera, row by row: rotation and translation of each row.
     lens : (7,) float64
@@ -227,6 +228,7 @@ def bin_tiles(order: Any, box: Any, columns: int, rows: int) -> Any:
     order : (M,) int64
         Gaussians that are seen, nearest first.
     box : (N, 4) int32
+        Of :func:`project`.
     columns, rows : int
         Of tiles.
 
@@ -288,6 +290,7 @@ def blend(starts: Any, which: Any, box: Any, seen: Any, k: Any, image: Any, left
     starts, which
         Of :func:`bin_tiles`.
     box : (N, 4) int32
+        Of :func:`project`.
     seen : (N, 10)
         Of :func:`project`.
     k : (18,)
@@ -440,8 +443,11 @@ def project_back(
     Parameters
     ----------
     order : (M,) int64
+        Gaussians that are seen, nearest first.
     first : (M + 1,) int64
+        Of :func:`bin_tiles`: where the slots of each begin.
     slots : (P, 10)
+        Gradients to what :func:`project` wrote, a row per slot.
     to_means, to_quats, to_scales, to_logits, to_sh
         Written; zero before.
     to_flat : (N, 2)

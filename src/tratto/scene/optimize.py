@@ -128,7 +128,9 @@ class Settings:
     Attributes
     ----------
     steps : int
+        Of the optimiser; each takes one photograph.
     seed : int
+        Of the order of the photographs, and of what is drawn anew.
     structure : float
         Weight of 1 - SSIM beside the mean absolute difference, 0.2 in the paper.
     silhouette : float
@@ -140,7 +142,9 @@ class Settings:
     strategy : Default, Mcmc or None
         None: the Gaussians stay as many as they are.
     rates : Rates
+        Learning rates of each kind of parameter.
     constants : Constants
+        Thresholds of the rasterizer: near plane, dilation, least alpha.
 
     Raises
     ------
@@ -247,9 +251,11 @@ def reconstruct(
     Parameters
     ----------
     views : sequence of View
+        Of one object or place, in one world; two at least.
     start : Scene
         From :func:`tratto.scene.views.visual_hull` and others.
     settings : Settings
+        Steps, rates, weights of the loss, and how Gaussians are added.
     progress : callable
         ``progress(stage, done, total)``; raising stops the run.
     checkpoint : Path or None
@@ -352,9 +358,13 @@ def mark_seen(
     Parameters
     ----------
     scene : Scene
+        Its own marks are not looked at.
     views : sequence of View
+        Photographs with their cameras.
     constants : Constants
+        Thresholds of the rasterizer.
     draws : Draws
+        Who renders.
     least : float
         Pixels that a Gaussian must fill in one photograph, weighted by what is seen of it.
     """

@@ -106,6 +106,7 @@ class Gradients:
     Attributes
     ----------
     positions, rotations, scales, opacities, harmonics
+        To centres, quaternions, logarithms of sizes, logits and harmonics.
     flat : (N, 2)
         To the position in the picture, per pixel.
     """
@@ -131,13 +132,16 @@ def render(
     scene : Scene, or an object with its arrays
         All of float32, or all of float64, which is slow and exact.
     camera : Camera
+        Its width and height are those of the result.
     background : tuple of float
         Encoded sRGB.
     constants : Constants
+        Near plane, dilation and least alpha.
 
     Returns
     -------
     Rendered
+        Colour, depth and alpha, with what :func:`backward` needs.
 
     Raises
     ------
@@ -189,6 +193,7 @@ def backward(
     Parameters
     ----------
     rendered : Rendered
+        From :func:`render`; holds what the way back needs.
     color : (H, W, 3)
         Gradient of the loss to the colours over the background.
     depth, alpha : (H, W), or None
@@ -197,6 +202,7 @@ def backward(
     Returns
     -------
     Gradients
+        Zero for Gaussians that are not seen.
     """
     from tratto.scene import kernels
     from tratto.scene.compiled import calling

@@ -96,12 +96,15 @@ def refine(
     Parameters
     ----------
     scene : Scene
+        What is refined; as many Gaussians come back.
     cameras : sequence of Camera
+        From where it is looked at; two at least.
     enhance : callable
         See :data:`Enhance`.
     settings : Settings
         Background, constants, rates and weights of the loss; its strategy and steps are not used.
     how : Refinement
+        Rounds, steps, and how far views must agree.
     progress : callable
         ``progress(stage, done, total)``; raising stops.
 

@@ -87,6 +87,7 @@ def framed(alpha: Array) -> Frame:
     Parameters
     ----------
     alpha : (H, W) float32
+        1 = wholly the object.
 
     Raises
     ------
@@ -123,7 +124,9 @@ def photographed(color: Array, alpha: Array, frame: Frame, focal: float, elevati
     color : (H, W, 3) float32
         Of the whole photograph, encoded sRGB.
     alpha : (H, W) float32
+        1 = wholly the object; of the same size.
     frame : Frame
+        The square, from :func:`framed`.
     focal : float
         Of the photograph, pixels.
     elevation : float
@@ -157,6 +160,7 @@ def gaussians(view: View, shell: Shell, sides: bool = True) -> Scene:
     view : View
         Of :func:`photographed`.
     shell : Shell
+        Depth in front and behind, and the colours behind, of ``view``.
     sides : bool
         Close the shell at the silhouette, and where the front drops from one part to another.
 
@@ -328,9 +332,11 @@ def mirrored(color: Array, alpha: Array, elevation: float = 0.0) -> Shell:
     Parameters
     ----------
     color : (S, S, 3) float32
+        Encoded sRGB of the square.
     alpha : (S, S) float32
         Of :func:`network_input`'s square.
     elevation : float
+        Degrees that the photograph's camera stands above the object.
     """
     inside = (alpha > COVERED).astype(np.uint8)
     t = cv2.distanceTransform(cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 5)[1:-1, 1:-1]

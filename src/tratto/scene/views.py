@@ -20,6 +20,7 @@ class View:
     Attributes
     ----------
     camera : Camera
+        Where it was taken from; without distortion.
     color : (H, W, 3) float32
         Encoded sRGB in [0, 1]; not multiplied by alpha.
     alpha : (H, W) float32 or None
@@ -96,6 +97,7 @@ def visual_hull(views: Sequence[View], count: int, seed: int = 0, cells: int = 9
     count : int
         Gaussians.
     seed : int
+        Of what is drawn among the cells.
     cells : int
         Along each side of the grid that is carved.
 
@@ -170,10 +172,13 @@ def from_points(points: NDArray[np.float64], colors: NDArray[np.uint8], count: i
     Parameters
     ----------
     points : (N, 3) float64
+        In the world of the cameras.
     colors : (N, 3) uint8
+        Of each, encoded sRGB.
     count : int
         At most so many, drawn at random.
     seed : int
+        Of what is drawn.
 
     Raises
     ------

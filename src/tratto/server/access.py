@@ -35,7 +35,9 @@ class Identity:
     owner : str
         ``page``, or ``key:NAME:`` and the beginning of its hash: another key that gets the name later is another owner.
     scopes : frozenset of str
+        What the asker may do: names in ``EVERY_SCOPE``.
     quota, upload_bytes, pixels, per_minute : int
+        Bytes of results and bytes of an upload; pixels of a picture; requests in a minute.
     """
 
     owner: str
@@ -63,6 +65,7 @@ class KeyLimits:
     Attributes
     ----------
     quota, upload_bytes, pixels, per_minute : int or None
+        Bytes of results and bytes of an upload; pixels of a picture; requests in a minute.
     expires : float or None
         Seconds since 1970.
     """
@@ -85,6 +88,7 @@ class Access:
     Parameters
     ----------
     database : Database
+        Where hashes of keys and cookies are kept.
     """
 
     def __init__(self, database: Database) -> None:

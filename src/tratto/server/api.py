@@ -55,7 +55,9 @@ class Context:
     Parameters
     ----------
     settings : Settings
+        Of the server that runs.
     store : Store
+        Jobs and uploads, shared by all workers.
     """
 
     def __init__(self, settings: Settings, store: Store) -> None:

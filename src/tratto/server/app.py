@@ -97,10 +97,12 @@ def make_app(settings: Settings) -> FastAPI:
     Parameters
     ----------
     settings : Settings
+        Folder, address, limits; its folders are made.
 
     Returns
     -------
     FastAPI
+        Pages, API and events of one server.
     """
     settings.make_folders()
     store = Store(Database(settings.database))

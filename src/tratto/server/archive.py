@@ -44,6 +44,7 @@ def unfold(path: Path, to: Path, most: int, files: int, deep: int = 4) -> None:
     Parameters
     ----------
     path, to : Path
+        The file, and the folder that must not be there yet.
     most : int
         Bytes that it may unfold to.
     files : int

@@ -48,6 +48,7 @@ class Database:
     Attributes
     ----------
     path : Path
+        Made with its tables where it is missing.
 
     Raises
     ------

@@ -55,6 +55,7 @@ class Offer:
     Attributes
     ----------
     task : Task
+        Whose options and inputs are offered.
     makes_mask : bool
         Its result is a mask, and it takes no options of other jobs.
     """
@@ -412,6 +413,7 @@ def check_kinds(offer: Offer, formats: Mapping[str, Iterable[str]]) -> None:
     Parameters
     ----------
     offer : Offer
+        What is asked for.
     formats : mapping
         Of the uploads that are given, by role.
 

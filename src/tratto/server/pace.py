@@ -19,6 +19,7 @@ class Pace:
     known : mapping of str to float
         Seconds for each megapixel that stages took before.
     megapixels : float
+        Of the picture at work; the stages' seconds grow with it.
 
     Examples
     --------

@@ -40,9 +40,13 @@ class Problem(Exception):
     Parameters
     ----------
     status : int
+        Of HTTP: 400 to 599.
     kind, message : str
+        Name of the error for programs, and the words for people.
     option : str or None
+        Which field of the request is wrong; None: none in particular.
     headers : mapping or None
+        Further headers of the answer, such as ``Retry-After``.
     """
 
     def __init__(

@@ -42,6 +42,7 @@ class Grid:
     Attributes
     ----------
     width, height : int
+        Of the picture as it is shown, pixels.
 
     Examples
     --------
@@ -138,8 +139,11 @@ def write_pyramid(grid: Grid, bands: Bands, path: Path, previews: Path | None = 
     Parameters
     ----------
     grid : Grid
+        Of the picture's size.
     bands : callable
+        ``bands(y0, y1)`` gives rows of the picture as (y1 - y0, W, 3) uint8.
     path : Path
+        Where the tiles go; replaced if it is there.
     previews : Path or None
         Name without ending: ``NAME-320`` and ``NAME-1600`` are written; None: no previews.
 

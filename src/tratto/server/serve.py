@@ -38,7 +38,9 @@ class Workers:
     Parameters
     ----------
     settings : Settings
+        Folders, device and limits that workers are started with.
     store : Store
+        The queue; jobs of a worker that died go back to it.
     temporary : Path or None
         Where their files lie meanwhile; None: where those of the server do.
     """
@@ -180,6 +182,7 @@ def work(folder: Path, workers: int, device: str, ready: Callable[[str], None]) 
     folder : Path
         Of the server's data, on a disk of this machine: SQLite needs its locks.
     workers : int
+        How many work side by side, one job each.
     device : str
         Where networks run; empty: as the server does it.
     ready : callable

@@ -50,6 +50,7 @@ class Store:
     Parameters
     ----------
     database : Database
+        Of the server's folder.
 
     Examples
     --------

@@ -20,6 +20,7 @@ class Pulse:
     Parameters
     ----------
     store : Store
+        Whose events are looked for.
     """
 
     def __init__(self, store: Store) -> None:
@@ -72,7 +73,9 @@ async def events(
     Parameters
     ----------
     pulse : Pulse
+        Tells when to look; shared by all listeners.
     owner : str
+        Whose jobs; see :class:`tratto.server.access.Identity`.
     after : int
         The last event that the listener knows.
     job : str or None

@@ -39,10 +39,13 @@ class Part:
     Attributes
     ----------
     path : Path
+        Where it was written.
     name : str
         As the sender calls it, made harmless.
     size : int
+        Bytes that were written.
     sha256 : str
+        In hex, of what was written.
     """
 
     path: Path
@@ -131,6 +134,7 @@ async def receive(request: Request, folder: Path, wanted: tuple[str, ...], limit
     Parameters
     ----------
     request : Request
+        Its body is read as it comes, never as a whole.
     folder : Path
         Exists, and is removed by the caller.
     wanted : tuple of str

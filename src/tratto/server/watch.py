@@ -62,7 +62,9 @@ class Watch:
     Parameters
     ----------
     settings : Settings
+        Folders and limits, which are shown beside what is counted.
     store : Store
+        Where jobs are counted.
     """
 
     def __init__(self, settings: Settings, store: Store) -> None:

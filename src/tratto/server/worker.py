@@ -111,8 +111,11 @@ class Worker:
     Attributes
     ----------
     settings : Settings
+        Folders, device and limits.
     name : str
+        By which the queue knows it; no two workers share one.
     store : Store
+        The queue it takes jobs from.
     ending : threading.Event
         Set when it is to end.
     """

@@ -265,6 +265,7 @@ def fill_prompt(template: str, caption: str) -> str:
     template : str
         May hold ``{caption}``, once or more.
     caption : str
+        In one line when it is put in; empty: there is none.
     """
     text = " ".join(caption.split())
     if not text:
@@ -302,6 +303,7 @@ def shown(image: Image, box: Box) -> Float:
     image : Image
         RGB or grey.
     box : (x, y, width, height)
+        In stored pixels; it must lie inside.
 
     Raises
     ------
@@ -351,6 +353,7 @@ def plan_windows(hole: Bool, side: int, strength: float, refine: float) -> list[
     Parameters
     ----------
     hole : (H, W) bool
+        True where it is to be painted.
     side : int
         Of the squares that the model was trained on.
     strength : float

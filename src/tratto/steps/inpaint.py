@@ -408,9 +408,13 @@ def fill_channels(painter: Inpainter, planes: Float, hole: Bool, seed: int, mode
     Parameters
     ----------
     painter : Inpainter
+        Called once or, where it knows RGB only, for each group of channels.
     planes : (h, w, C) float32 in [0, 1]
+        In native encoding, 0 = black or no ink.
     hole : (h, w) bool
+        True = to be filled.
     seed : int
+        Of what the painter draws.
     mode : ColorMode
         Inks are shown to a network as light, so that dark is dark.
 
@@ -449,7 +453,9 @@ class Part:
     at : (x, y)
         Its first pixel in reading order, by which a record names it.
     box : (x, y, width, height)
+        Around its deep pixels.
     pixels : int
+        How many of its pixels are deep.
     depth : float
         Largest distance of its pixels to the nearest known one.
     """
@@ -499,6 +505,7 @@ def find_parts(hole: Bool) -> list[Part]:
     Parameters
     ----------
     hole : (H, W) bool
+        True = to be filled.
 
     Raises
     ------
@@ -575,8 +582,11 @@ def surrounding_texture(image: Image, hole: Bool, box: Window) -> float:
     Parameters
     ----------
     image : Image
+        Only its samples around the box are read.
     hole : (H, W) bool
+        True = not known.
     box : (x, y, width, height)
+        Of the part, in pixels.
     """
     import cv2
 

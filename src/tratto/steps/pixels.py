@@ -36,11 +36,13 @@ class Restored:
     Attributes
     ----------
     image : Image
+        In the mode and depth of the source, enlarged by the restorer's scale.
     sigma : (H, W) uint16
         One-sigma error in full scale / 65535, from the model or from the self-ensemble.
     basis : str
         ``"model"`` or ``"self-ensemble"``.
     tiles : int
+        How many were computed.
     """
 
     image: Image
@@ -86,6 +88,7 @@ def run_restorer(
     image : Image
         Gray, RGB or CMYK.
     restorer : Restorer
+        Opened; its tile, overlap and scale lay out the work.
     services : Services
         For scratch space and progress.
     stage : str

@@ -44,6 +44,7 @@ class Input:
     missing : str
         What is said when it is not given; empty: it may be left out.
     repeatable : bool
+        Whether several pictures may be given.
     words : tuple of str
         Texts that may be given instead of a file.
     becomes : str
@@ -74,6 +75,7 @@ class Task:
     name : str
         Also the command's name.
     summary : str
+        One line, for help and reference.
     options : str
         Name of the options class.
     module : str
@@ -112,6 +114,7 @@ class Task:
         Parameters
         ----------
         options : TaskOptions
+            Must be of the task's own class.
         inputs : mapping
             What was given beside the picture, by role; None: not given.
 

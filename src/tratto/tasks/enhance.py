@@ -71,12 +71,14 @@ def plan(options: EnhanceOptions, inspection: Inspection) -> Recipe:
     Parameters
     ----------
     options : EnhanceOptions
+        Provider, amount, trust and seed.
     inspection : Inspection
         Not needed.
 
     Returns
     -------
     Recipe
+        With the reasons in words.
     """
     from tratto.core.recipe import Recipe
     from tratto.steps.enhance import Enhance

@@ -107,12 +107,14 @@ def plan(options: LiftOptions, inspection: Inspection) -> Recipe:
     Parameters
     ----------
     options : LiftOptions
+        Cameras, and how the scene is fitted.
     inspection : Inspection
         Not needed: cameras and pixels decide.
 
     Returns
     -------
     Recipe
+        With the reasons in words.
     """
     from tratto.core.recipe import Recipe
     from tratto.steps.reconstruct import Reconstruct

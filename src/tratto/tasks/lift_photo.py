@@ -70,12 +70,14 @@ def plan(options: LiftPhotoOptions, inspection: Inspection) -> Recipe:
     Parameters
     ----------
     options : LiftPhotoOptions
+        Field of view, elevation, sizes and steps.
     inspection : Inspection
         Tells the photograph's size.
 
     Returns
     -------
     Recipe
+        With the reasons in words.
     """
     import math
 

@@ -86,9 +86,11 @@ def open_masks(
     mask : path, array, Mask, PIL picture, or a mapping or sequence of these
         A mapping (or a folder) has a mask for each class. A sequence has a mask, or masks by class, for each pass.
     image : Image
+        The picture that may change; its size and orientation count.
     adjust : (float, float)
         Pixels to grow each pass by, and width of its feather.
     limits : Limits or None
+        Sizes above which a file is refused; None: the defaults.
     rims : Rims or None
         What each pass is grown by first.
 
@@ -157,6 +159,7 @@ def find_masks(image: Image, threshold: float, services: Services) -> tuple[dict
     Parameters
     ----------
     image : Image
+        As it was opened; it is looked at as it is shown.
     threshold : float
         Minimum probability that counts, in (0, 1).
     services : Services
@@ -205,6 +208,7 @@ def found_rims(image: Image, masks: Mapping[str, Mask]) -> Rims:
     Parameters
     ----------
     image : Image
+        As it was opened.
     masks : mapping of str to Mask
         By class, hard.
     """

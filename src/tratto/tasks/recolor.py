@@ -209,6 +209,7 @@ def plan(options: RecolorOptions, inspection: Inspection) -> Recipe:
     Parameters
     ----------
     options : RecolorOptions
+        Colour or texture, match, and how the wall is treated.
     inspection : Inspection
         Tells the step the noise.
 

@@ -257,6 +257,7 @@ def plan(options: RefaceOptions, inspection: Inspection) -> Recipe:
     Parameters
     ----------
     options : RefaceOptions
+        Candidates, engine, judges, and the consent that was stated.
     inspection : Inspection
         Not needed: what is measured is the face.
 

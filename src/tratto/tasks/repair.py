@@ -147,6 +147,7 @@ def plan(options: RepairOptions, inspection: Inspection) -> Recipe:
     Parameters
     ----------
     options : RepairOptions
+        Method, passes, prompts and seed.
     inspection : Inspection
         Not needed: the mask says what is wrong.
 

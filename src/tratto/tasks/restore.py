@@ -305,7 +305,9 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
     Parameters
     ----------
     options : RestoreOptions
+        Scale, provider, what may be removed, and how strongly.
     inspection : Inspection
+        Measured noise, blur, compression and earlier enlargement: what decides.
 
     Returns
     -------

@@ -45,6 +45,7 @@ class Refused(Exception):
     reason : str
         A few words that are counted.
     detail : str
+        What came, for the log; empty: the reason says all.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -90,6 +91,7 @@ class RetryPolicy:
     timeout, deadline : float
         Seconds without a byte, and seconds for one whole answer.
     max_redirects : int
+        Hops of one request; each is checked as the first address was.
     max_json, max_picture, max_file : int
         Bytes.
     """
@@ -223,11 +225,13 @@ class Client:
     Parameters
     ----------
     policy : RetryPolicy
+        Pace, tries and sizes.
     base : str
         The only server that may be asked, on this machine (for trials and tests); empty: the real ones.
     secrets : tuple of str
         Never shown in a message, whatever a server sends back.
     clock : Clock
+        Tells the time and waits; None: the machine's own.
     say : callable
         Called with a sentence when something keeps the user waiting.
     """
@@ -269,7 +273,9 @@ class Client:
         Parameters
         ----------
         url : str
+            Of one of the hosts in ``where``.
         where : HostRules
+            Which hosts may answer.
         headers : mapping, optional
             Sent to the first host only, not to where it redirects.
         check : callable, optional

@@ -83,9 +83,11 @@ class Collected:
     refused, failed : Counter
         By reason. What failed is tried again by the next run.
     pages : int
+        How many of the source's list were asked for.
     size : int
         Bytes of pictures that came in now.
     seconds : float
+        From beginning to end.
     finished : bool
         True if the list of the source came to its end.
     """
@@ -130,8 +132,11 @@ def collect(
     Parameters
     ----------
     source : Source
+        Whose list is followed.
     plan : CollectPlan
+        Query, limit, and which licences and sizes are taken.
     client : Client
+        Fetches, at the pace it was given.
     progress : callable, optional
         Called with a line for each picture that is kept or has failed.
 

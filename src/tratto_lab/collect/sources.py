@@ -73,6 +73,7 @@ class Page:
     Attributes
     ----------
     found : tuple of Found
+        In the order of the source.
     following : str, dict or None
         Cursor of the next page; None: this was the last.
     passed_over : mapping of str to int

@@ -29,6 +29,7 @@ class Layer:
     Attributes
     ----------
     kind, name : str
+        Type of the layer, such as ``Convolution``, and its own name.
     inputs, outputs : tuple of str
         Names of blobs.
     options : mapping of str to str

@@ -87,6 +87,7 @@ def build(
     out : Path
         Folder for the shards; made if it is not there.
     plan : BuildPlan
+        Sizes, seed and tools; a data set that was begun is gone on with by the same plan only.
     tools : Tools, optional
         In place of those that the plan names; for one worker only.
     workers : int

@@ -20,6 +20,7 @@ def write_card(out: Path, plan: Mapping[str, Any], folder: str) -> dict[str, Any
     Parameters
     ----------
     out : Path
+        Folder of the shards.
     plan : mapping
         As ``plan.json`` keeps it.
     folder : str

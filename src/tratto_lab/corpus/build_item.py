@@ -39,6 +39,7 @@ def make_item(
     Parameters
     ----------
     folder : Path
+        Of the pictures.
     name : str
         Of the picture, relative to the folder.
     variant : int
@@ -46,7 +47,9 @@ def make_item(
     place : int
         Its number in the data set.
     plan : BuildPlan
+        Size of the square, damage and licences.
     tools : Tools
+        Who estimates depth, and who describes.
 
     Returns
     -------
@@ -159,7 +162,9 @@ def take_square(image: Image, size: int, rng: np.random.Generator) -> tuple[Byte
     image : Image
         Both sides at least ``size``.
     size : int
+        Of the square, in pixels.
     rng : numpy.random.Generator
+        Draws place and factor.
 
     Returns
     -------

@@ -28,6 +28,7 @@ class BuildPlan:
     per_shard : int
         Items in a shard.
     seed : int
+        With a picture's hash it decides the picture's square and damage.
     limit : int
         Items altogether; 0: all.
     licences : tuple of str

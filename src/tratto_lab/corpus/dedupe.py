@@ -94,11 +94,13 @@ class Deduped:
     Attributes
     ----------
     groups : tuple of Group
+        Equal or nearly equal pictures, with the one to keep.
     pictures : int
         How many were looked at.
     compared : int
         How many pairs were compared as small pictures; all pairs would be ``pictures * (pictures - 1) / 2``.
     unreadable : tuple of (Path, str)
+        Each with its error.
     related : tuple of Group
         Pictures of which each shows the same thing as another one of them, in part or in other light; of equal ones
         only the one that is kept. ``keep`` is the one with most pixels, which need not be the one that shows most.
@@ -120,6 +122,7 @@ def perceptual_hash(small: Float) -> int:
     Parameters
     ----------
     small : (32, 32) float32
+        Of a picture shrunk, from :func:`small_gray`.
     """
     import cv2
 
@@ -134,6 +137,7 @@ def small_gray(rgb: Float) -> Float:
     Parameters
     ----------
     rgb : (H, W, 3) float32 in [0, 1]
+        Encoded sRGB, of any size.
     """
     import cv2
 
@@ -213,6 +217,7 @@ def hamming_pairs(hashes: NDArray[np.uint64], radius: int) -> Iterable[tuple[int
     Parameters
     ----------
     hashes : (n,) uint64
+        From :func:`perceptual_hash`.
     radius : int
         0-15.
 
@@ -333,6 +338,7 @@ def dedupe(
     Parameters
     ----------
     paths : list of Path
+        Compared each with each other, wherever they lie.
     radius : int
         Bits in which perceptual hashes may differ to be compared further, 0-15.
     turned : bool

@@ -142,6 +142,7 @@ def take_packages(
     out : Path
         Made if missing. What an earlier call took stays, and is listed still.
     plan : PackagePlan, optional
+        Licences, sizes and names that are taken; None: the defaults.
     client : Client, optional
         Needed for names.
     say : callable

@@ -38,6 +38,7 @@ class Room:
     Attributes
     ----------
     name : str
+        Of its files in the cache.
     old : str
         Paint on the wall, ``#rrggbb``.
     new : tuple of str
@@ -54,6 +55,7 @@ class Room:
     things : tuple of str
         Of ``"sofa"``, ``"table"``, ``"frame"``, ``"plant"``, ``"lamp"``, ``"shelf"``.
     seed : int
+        Of the renderer's samples and of what stands where.
     """
 
     name: str
@@ -153,6 +155,7 @@ class RoomPair:
     Attributes
     ----------
     room : Room
+        What was rendered.
     paint : str
         The new paint.
     before, after : (H, W, 3) uint8
@@ -515,6 +518,7 @@ def render(room: Room, code: str, old: bool, samples: int = 256, size: tuple[int
     Parameters
     ----------
     room : Room
+        Its camera, light and things.
     code : str
         Paint, ``#rrggbb``.
     old : bool
@@ -527,6 +531,7 @@ def render(room: Room, code: str, old: bool, samples: int = 256, size: tuple[int
     Returns
     -------
     (H, W, 3) float32
+        Linear sRGB, in the renderer's own unit.
 
     Raises
     ------
@@ -580,6 +585,7 @@ def room_pairs(folder: Path, rooms: tuple[Room, ...] = ROOMS, samples: int = 256
     folder : Path
         Cache of linear renders (``.npz``).
     rooms : tuple of Room
+        Which rooms; the twelve by default.
     samples : int
         Per pixel, for what must be rendered.
     """

@@ -52,6 +52,7 @@ class Item:
     Attributes
     ----------
     key : str
+        Name of its members in the shard.
     restored, damaged : (H, W, 3) uint8
         sRGB. Equal where all masks are 0.
     masks : mapping of str to (H, W) uint8
@@ -204,6 +205,7 @@ def read_tar(stream: BinaryIO) -> Iterator[tuple[str, dict[str, bytes]]]:
     Parameters
     ----------
     stream : binary stream
+        Read once, forward only.
 
     Yields
     ------
@@ -297,6 +299,7 @@ class Reading:
     Attributes
     ----------
     seed, epoch : int
+        Of the order; each epoch has another.
     buffer : int
         Items that wait encoded, to be drawn from at random; 1: in the order of the shards.
     rank, world : int
@@ -332,7 +335,9 @@ class Shards:
     Parameters
     ----------
     folder : Path
+        With ``shard-*.tar`` and an index beside each.
     reading : Reading
+        Order and share; None: all items, in one process.
     position : int
         Items of this epoch and share to leave out at the beginning: what :attr:`position` said before.
 
@@ -482,6 +487,7 @@ def verify(folder: Path) -> tuple[int, tuple[str, ...]]:
     Parameters
     ----------
     folder : Path
+        With shards, their indexes and the data card.
 
     Returns
     -------

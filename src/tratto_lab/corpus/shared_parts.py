@@ -60,6 +60,7 @@ class Corners:
     places : (n, 2) float32
         x and y, in pixels of the picture at :data:`SIDE`.
     descriptors : (n, 32) uint8
+        Binary (ORB), compared by the bits that differ.
     """
 
     places: NDArray[np.float32]
@@ -132,6 +133,7 @@ def candidates(descriptors: NDArray[np.uint8], owners: NDArray[np.int64]) -> lis
     Parameters
     ----------
     descriptors : (n, 32) uint8
+        Of all pictures, one after the other.
     owners : (n,) int
         The picture of each.
 
@@ -177,6 +179,7 @@ def compared(
     Parameters
     ----------
     one, two : Corners
+        Of two pictures that share descriptors.
     grays : callable
         Returns both pictures as :func:`shown` does, None for one that is gone; called if the corners fit.
     """

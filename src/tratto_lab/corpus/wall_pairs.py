@@ -124,6 +124,7 @@ class WallPair:
     name : str
         The picture's path below the folder.
     picture, mask : Path
+        The two files, of one size.
     """
 
     name: str
@@ -148,6 +149,7 @@ class WallCounts:
     random : int
         Samples with a random colour.
     made : int
+        Samples that were made.
     """
 
     found: int
@@ -166,6 +168,7 @@ def mask_quality(rgb: Float, mask: Float) -> MaskQuality:
     rgb : (H, W, 3) float32
         Encoded sRGB in [0, 1].
     mask : (H, W) float32 in [0, 1]
+        1 = wall.
 
     Returns
     -------
@@ -269,12 +272,14 @@ class WallPairs:
     pairs : Path or sequence of WallPair
         A folder as :func:`find_pairs` reads it, or pairs.
     options : WallPairOptions or None
+        Side, erosion and how poor a mask may be; None: the defaults.
 
     Attributes
     ----------
     pairs : list of WallPair
         Those that are good enough.
     counts : WallCounts
+        What became of pairs and samples so far.
 
     Raises
     ------
@@ -321,7 +326,9 @@ class WallPairs:
         Parameters
         ----------
         index : int
+            Of the pair.
         rng : numpy.random.Generator
+            Draws the cut-out, and the colour where one is random.
 
         Returns
         -------

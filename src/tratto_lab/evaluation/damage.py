@@ -32,6 +32,7 @@ class DamagePlan:
     severity : (float, float)
         Range that severities are drawn from.
     seed : int
+        Of the damage, with the number of the picture.
     limit : int
         Only the first so many pictures; 0 = all.
     side : int
@@ -135,6 +136,7 @@ def evaluate_damage(
     detector : callable
         (H, W, 3) float32 in [0, 1] to a mask for each class; if ``plan.told``, the kinds come as a second argument.
     plan : DamagePlan
+        Severities, sizes, and how many kinds at once.
     progress : callable
         Told the name of each picture.
 

@@ -52,6 +52,7 @@ class LiftPlan:
     photographs : int
         Of each model.
     seed : int
+        Of the photographs' directions and light.
     side : int
         Of photographs, of the square that is lifted, and of views, pixels.
     sheet : int
@@ -239,7 +240,9 @@ def evaluate_lift(
     folder : Path
         With ``.sh3f`` files.
     methods : mapping of str to callable
+        By name; each makes a scene of a photograph.
     plan : LiftPlan
+        How many models and photographs, and of which size.
     told : callable
         Hears each photograph's name.
     """

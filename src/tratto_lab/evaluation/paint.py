@@ -97,12 +97,14 @@ def score_color(output: ArrayLike, mask: ArrayLike, reference: ArrayLike) -> Col
     output : (H, W, 3) array
         Encoded sRGB in [0, 1].
     mask : (H, W) array in [0, 1]
+        Above 0.5 counts.
     reference : (..., 3) array
         One colour or a picture, encoded sRGB in [0, 1].
 
     Returns
     -------
     ColourScore
+        Distances in CIELAB, hue and chroma; or why nothing can be measured.
     """
     count = int(np.count_nonzero(np.asarray(mask) > 0.5))
     if count == 0:

@@ -44,6 +44,7 @@ class Pair:
     name : str
         What the two names have in common.
     noisy, clean : Path
+        The two files, of one size.
     """
 
     name: str
@@ -80,15 +81,19 @@ class PairRow:
     Attributes
     ----------
     pair, method : str
+        Names of both.
     psnr, ssim : float
         Against the truth; at most 100 dB.
     gain : float
         dB above the picture as it is.
     steps : tuple of str
+        Names of the steps that worked; empty: the method left the picture alone.
     within_one_sigma : float or None
         Share of pixels whose error lies within the stated one.
     seconds : float
+        Wall time of the method.
     measures : mapping of str to float
+        Further distances by name.
     """
 
     pair: str
@@ -109,6 +114,7 @@ class PairMean:
     Attributes
     ----------
     method : str
+        Its name.
     psnr, ssim, gain : float
         Means.
     pairs, left_alone, worse, harmed : int
@@ -118,7 +124,9 @@ class PairMean:
     worst_pair : str
         whose it is.
     within_one_sigma : float or None
+        Mean share over the pairs whose errors were stated.
     measures : mapping of str to float
+        Means of the further distances, by name.
     """
 
     method: str
@@ -283,6 +291,7 @@ def evaluate_pairs(
     Parameters
     ----------
     pairs : sequence of Pair
+        Files that are read one after the other.
     methods : mapping of str to callable
         By name. What they return is compared with the truth.
     folder : str
@@ -295,6 +304,7 @@ def evaluate_pairs(
     Returns
     -------
     PairReport
+        A row for each pair and method.
 
     Raises
     ------
@@ -402,9 +412,11 @@ class ScoreReport:
     Attributes
     ----------
     folder : str
+        Its name, for the heading.
     rows : mapping
         Method, then picture, then measure: the score. A picture that is too small for a measure lacks it.
     notes : tuple of str
+        Which measures were left out, and why.
     """
 
     folder: str
@@ -433,7 +445,9 @@ def evaluate_without_truth(
     Parameters
     ----------
     folder : Path
+        Pictures of any format that is read.
     methods : mapping of str to callable
+        By name; each gets a file and gives a picture.
     scores : mapping of str to callable
         Such as :func:`tratto_lab.evaluation.measures.scores`.
     limit : int

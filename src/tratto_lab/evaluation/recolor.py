@@ -46,7 +46,9 @@ class Sample:
     Attributes
     ----------
     name : str
+        Of the sample, in tables and file names.
     before : (H, W, 3) uint8
+        Encoded sRGB, as the wall is.
     mask : (H, W) uint8
         255 = wall.
     reference : (r, g, b)
@@ -78,6 +80,7 @@ class Scores:
     Attributes
     ----------
     method, sample : str
+        Names of both.
     color : ColourScore
         To the reference.
     render_lab, render_delta_e, render_psnr : float or None
@@ -110,7 +113,9 @@ def gradient_correlation(before: Bytes, after: Bytes, mask: Bytes) -> float | No
     Parameters
     ----------
     before, after : (H, W, 3) uint8
+        Encoded sRGB, of one size.
     mask : (H, W) uint8
+        255 = full; less is left out.
 
     Returns
     -------
@@ -320,7 +325,9 @@ def evaluate(
     Parameters
     ----------
     samples : iterable of Sample
+        Taken one after the other.
     methods : dict
+        By name; each repaints a sample.
     told : callable or None
         Called with the name of each sample when it is done.
     """
@@ -458,6 +465,7 @@ def room_samples(
     Parameters
     ----------
     folder : Path
+        Cache of renders; made if missing.
     limit : int
         That many samples, taken evenly from all; 0 = all.
     rooms : tuple of str
@@ -510,6 +518,7 @@ def write_metrics(folder: Path, step: int, scores: list[Scores]) -> Path:
     Returns
     -------
     Path
+        The file that was written.
     """
     rows = rows_of(scores)
     folder.mkdir(parents=True, exist_ok=True)

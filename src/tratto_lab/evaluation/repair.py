@@ -64,6 +64,7 @@ class RepairRow:
     Attributes
     ----------
     method, size : str
+        Name of the method, and one of the sizes.
     psnr : float
         dB inside the holes, mean over pictures.
     interval : float
@@ -79,6 +80,7 @@ class RepairRow:
     seconds_per_megapixel : float
         Wall time per megapixel of picture, median.
     pictures : int
+        How many had holes of this size.
     """
 
     method: str
@@ -165,9 +167,11 @@ def evaluate_repair(
     methods : dict
         Name -> method.
     plan : RepairPlan, optional
+        Sizes, seed and limit; None: the defaults.
     progress : callable, optional
         Told each picture's name.
     distance : FeatureDistance, optional
+        Distance of features of two pictures; None: it is not computed.
 
     Returns
     -------

@@ -372,6 +372,7 @@ def turned(x: Tensor, turn: int, back: bool = False) -> Tensor:
     Parameters
     ----------
     x : Tensor
+        Pictures, whole batches at once.
     turn : int
         0 to 7: 1 mirrors left and right, 2 top and bottom, 4 exchanges rows and columns; sums do one after the other.
     back : bool

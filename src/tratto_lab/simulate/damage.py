@@ -61,6 +61,7 @@ class Damaged:
     Attributes
     ----------
     picture : (H, W, 3) float32 in [0, 1]
+        Encoded sRGB, not rounded to 8 bits.
     masks : mapping of str to (H, W) float32 in [0, 1]
         For each class how far it covers the pixel; above 0 exactly where it changed the picture.
     applied : tuple of Applied
@@ -100,6 +101,7 @@ def damage(
     Parameters
     ----------
     picture : (H, W, 3) float32 in [0, 1]
+        Encoded sRGB, 16 pixels a side or more.
     kind : str
         One of :data:`CLASSES`.
     severity : float
@@ -154,9 +156,11 @@ def damage_all(
     Parameters
     ----------
     picture : (H, W, 3) float32 in [0, 1]
+        Encoded sRGB, 16 pixels a side or more.
     kinds : sequence of (class, severity)
         A class may come more than once.
     rng : numpy.random.Generator
+        Draws for all, one after the other.
     unit : float or None
         See :func:`damage`.
 
@@ -185,9 +189,11 @@ def paste_sprite(
     Parameters
     ----------
     picture : (H, W, 3) float32 in [0, 1]
+        Encoded sRGB.
     sprite : (h, w) float32 in [0, 1]
         Its coverage.
     rng : numpy.random.Generator
+        Draws place, turn, size and shade.
     kind : str
         The class it counts as.
     light : bool or None
@@ -196,6 +202,7 @@ def paste_sprite(
     Returns
     -------
     Damaged
+        With one mask.
     """
     import cv2
 

@@ -27,6 +27,7 @@ def fractal(
     size : float
         Wavelength of the coarsest octave in pixels.
     rng : numpy.random.Generator
+        Draws the grids.
     octaves : int
         Each has half the wavelength of the one before; those below two pixels are left out.
     roughness : float
@@ -133,11 +134,13 @@ def wander(
     Parameters
     ----------
     start : (x, y)
+        In pixels.
     heading : float
         Radians.
     length : float
         Pixels along the line.
     rng : numpy.random.Generator
+        Draws bends and kinks.
     bend : float
         Radians of deviation (one sigma) from the heading; kinks are up to four times that.
     pace : float

@@ -27,14 +27,18 @@ def damaged(
     Parameters
     ----------
     picture : (H, W, 3) float32 in [0, 1]
+        Encoded sRGB, of a clean picture.
     kinds : sequence of (class, severity)
+        In order, one over the other.
     rng : numpy.random.Generator
+        Draws for all of them.
     unit : float
         Size of the damage in pixels; see :func:`tratto_lab.simulate.damage.damage`.
 
     Returns
     -------
     picture : (H, W, 3) float32
+        With all of the damage.
     target : (H, W, K) float32
         What a person would mark. First where a class covers :data:`DAMAGED` of the pixel or more, changed a channel by
         :data:`SEEN` and :data:`MASKED` or more, and no later damage hides it; then holes and gaps up to four pixels

@@ -98,6 +98,7 @@ def compare(variants: Mapping[str, Run], where: tuple[Path, Path, Path | None], 
     Parameters
     ----------
     variants : mapping of str to Run
+        By title, as the table shows it.
     where : (Path, Path, Path or None)
         Photographs, output folder and pack, as for :func:`tratto_lab.training.loop.run`.
     name : str

@@ -136,6 +136,7 @@ def _best(
         Of which picture each shot is; how many damaged and other pixels are marked at each of :data:`LEVELS`; how many
         are damaged; the logit of the class being there.
     config : DamageConfig
+        Its strictness says how far a doubtful class is lowered.
     """
     owners, found, damage, there = shots
     found = np.concatenate([found, np.zeros_like(found[..., :1])], axis=2)  # beyond the levels nothing is marked

@@ -79,6 +79,7 @@ def train(run: LoraRun, photos: Path, out: Path, stop_after: int | None = None, 
     Parameters
     ----------
     run : LoraRun
+        What is trained, on what, and for how long.
     photos : Path
         Folder of the training data.
     out : Path
@@ -332,8 +333,11 @@ def denoising_loss(
     Parameters
     ----------
     state : _State
+        Pipeline, schedule and device of the run.
     model : unet
+        The network with its adapters.
     batch : dict
+        ``source``, ``target`` and ``mask``, with prompts or reference pictures.
     t : (B,) int64
         Time steps.
     draw : torch.Generator
@@ -431,6 +435,7 @@ def lab_of(rgb: Tensor) -> Tensor:
     Parameters
     ----------
     rgb : (..., 3) float tensor in [0, 1]
+        Values beyond [0, 1] are taken as they are.
 
     Returns
     -------
@@ -452,13 +457,16 @@ def color_loss(picture: Tensor, mask: Tensor, color: Tensor) -> Tensor:
     Parameters
     ----------
     picture : (B, 3, H, W) in [0, 1]
+        Encoded sRGB; values beyond [0, 1] are taken as they are.
     mask : (B, 1, H, W) in [0, 1]
+        1 = counts.
     color : (B, 3) in [0, 1]
         Encoded sRGB.
 
     Returns
     -------
     (B,) float tensor
+        1 = a distance of 100; never exactly 0, so that it can be differentiated.
     """
     lab = lab_of(picture.permute(0, 2, 3, 1))
     weight = mask.permute(0, 2, 3, 1)

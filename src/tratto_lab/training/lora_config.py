@@ -25,6 +25,7 @@ class LoraRun:
     task : {"repair", "recolor"}
         What the samples are: damaged pictures with captions, or walls with references.
     family : {"sdxl", "sd15"}
+        Of the pipeline in ``model``.
     model : str
         Folder of the in-painting pipeline, its name in ``TRATTO_MODELS``, or the id of a pulled model card.
     ip_adapter : str
@@ -42,6 +43,7 @@ class LoraRun:
     lr, weight_decay, clip, warmup
         AdamW (0.9, 0.999) with a constant rate after a linear warm-up of so many steps.
     precision : {"no", "bf16", "fp16"}
+        What is computed in: ``no`` is float32; fp16 needs a GPU.
     checkpointing : bool
         Compute activations twice to save memory.
     prompt : str

@@ -46,7 +46,9 @@ def crop_square(picture: Float, side: int, rng: np.random.Generator | None) -> F
     Parameters
     ----------
     picture : (H, W, C) float32
+        Any channels.
     side : int
+        Of the square that is returned, in pixels.
     rng : numpy.random.Generator or None
         Draws the place along the longer side; None: the middle.
     """
@@ -72,6 +74,7 @@ class DamagedPictures:
     Parameters
     ----------
     folder : Path
+        Searched with its sub-folders.
     side : int
         Of the crops.
     severity : (float, float)
@@ -130,6 +133,7 @@ class ShardPictures:
     folder : Path
         With ``shard-*.json`` beside ``shard-*.tar``.
     side : int
+        Of the crops, in pixels.
 
     Raises
     ------
@@ -207,6 +211,7 @@ def open_samples(task: str, folder: Path, side: int, data: Mapping[str, Any] | N
     folder : Path
         Pictures, shards, or pictures of walls with masks.
     side : int
+        Of the crops, in pixels.
     data : mapping or None
         Options of the data set.
 

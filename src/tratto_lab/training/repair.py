@@ -106,9 +106,11 @@ def warped(picture: Array, side: int, rng: np.random.Generator) -> Array:
     Parameters
     ----------
     picture : (h, w, 3) float32 in [0, 1]
+        Encoded sRGB.
     side : int
         Of the square that is returned, in pixels; what lies outside the picture is mirrored into it.
     rng : numpy.random.Generator
+        Draws angle and stretch.
 
     Returns
     -------

@@ -247,6 +247,7 @@ def jpeg_quality_from_pixels(picture: NDArray[np.float32] | Sequence[NDArray[np.
     Returns
     -------
     JpegTrace
+        Quality of the last compression, its grid and the number of generations; an unknown quality says why.
 
     Raises
     ------

@@ -91,6 +91,8 @@ def estimate_noise(
     Returns
     -------
     NoiseEstimate
+        Standard deviation in 8-bit steps, per channel and over brightness; None with a reason where nothing measures
+        it.
 
     Raises
     ------

@@ -14,6 +14,7 @@ def unpack(rows: NDArray[np.uint8], width: int, bits: int) -> NDArray[np.uint8]:
     Parameters
     ----------
     rows : (h, ceil(width * bits / 8)) uint8
+        The first sample in the highest bits, as TIFF, PNG and BMP have it.
     width : int
         Samples per row.
     bits : int
@@ -22,6 +23,7 @@ def unpack(rows: NDArray[np.uint8], width: int, bits: int) -> NDArray[np.uint8]:
     Returns
     -------
     (h, width) uint8
+        Values below ``2**bits``.
     """
     if bits == 8:
         return rows[:, :width]
@@ -47,6 +49,7 @@ def pack(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     Returns
     -------
     (h, ceil(width * bits / 8)) uint8
+        The last byte filled up with zeros.
     """
     if bits == 8:
         return np.ascontiguousarray(samples, np.uint8)

@@ -28,6 +28,7 @@ def read_bmp(ctx: ReadContext) -> Image:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name, limits and page.
 
     Returns
     -------
@@ -189,6 +190,7 @@ def write_bmp(stream: BinaryIO, image: Image) -> None:
     Parameters
     ----------
     stream : BinaryIO
+        Written from where it stands; a file in memory or on disk.
     image : Image
         Gray (written as a grey palette), palette or RGB, at most 8 bits. EXIF, XMP, IPTC and text have no place in
         a BMP.

@@ -61,6 +61,7 @@ def notes_of(image: Image) -> list[str]:
     Parameters
     ----------
     image : Image
+        As it was read.
 
     Returns
     -------

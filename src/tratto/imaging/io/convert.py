@@ -93,6 +93,7 @@ def image_from_pil(picture: PillowImage) -> Image:
     Returns
     -------
     Image
+        Samples in their own depth; alpha, palette, profile and EXIF beside them.
 
     Raises
     ------
@@ -200,6 +201,7 @@ def to_eight_bits(image: Image) -> Image:
     Returns
     -------
     Image
+        Of the same size and mode, with the same metadata.
 
     Examples
     --------
@@ -229,6 +231,7 @@ def expand_palette(image: Image, scratch: Scratch | None = None) -> Image:
     Parameters
     ----------
     image : Image
+        Of any mode.
     scratch : callable or None
         Makes large arrays.
 

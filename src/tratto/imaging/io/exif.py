@@ -112,6 +112,7 @@ def parse(block: bytes) -> ExifBlock:
     Returns
     -------
     ExifBlock
+        Entries by directory, with a note for each thing that was skipped.
     """
     order = _order(block)
     if order is None:
@@ -211,12 +212,14 @@ def orientation_of(block: ExifBlock) -> tuple[int, str | None]:
     Parameters
     ----------
     block : ExifBlock
+        From :func:`parse`.
 
     Returns
     -------
     orientation : int
         1 when the tag is absent or invalid.
     note : str or None
+        None when the tag is absent or valid.
     """
     entry = block.main.get(ORIENTATION)
     return checked_orientation(entry.numbers() if entry else (1,))
@@ -269,10 +272,12 @@ def build(block: ExifBlock) -> bytes:
     Parameters
     ----------
     block : ExifBlock
+        Directories and their entries.
 
     Returns
     -------
     bytes
+        From the TIFF header on, without the ``Exif\\0\\0`` mark.
     """
     layout = [("main", dict(block.main))]
     if block.exif or block.interop:
@@ -311,6 +316,7 @@ def serialise(fields: Directory, offset: int, following: int = 0) -> bytes:
     Parameters
     ----------
     fields : mapping of int to Entry
+        By tag; they are written in the order of their tags.
     offset : int
         Where the directory will stand, counted from the TIFF header.
     following : int
@@ -350,6 +356,7 @@ def with_orientation(block: bytes | None, orientation: int) -> bytes:
     Returns
     -------
     bytes
+        A block; the one given, of the same length, where the tag was there.
     """
     entry = Entry(3, 1, struct.pack("<H", orientation))
     order = _order(block)
@@ -371,6 +378,7 @@ def _extended(block: bytes, order: str, place: tuple[int, int], entries: Directo
     Parameters
     ----------
     block : bytes
+        Without the ``Exif\\0\\0`` mark; what lies in it keeps its place.
     order : str
         Of its bytes.
     place : (int, int)
@@ -411,6 +419,7 @@ def with_resolution(block: bytes | None, dpi: tuple[float, float]) -> bytes:
     Returns
     -------
     bytes
+        A block; the one given where it says so already, or where the resolution fits no rational number of 32 bits.
     """
     x, y = (Fraction(v).limit_denominator(100_000) for v in dpi)
     if not (0 < x < 2**31 and 0 < y < 2**31):
@@ -441,6 +450,7 @@ def block_for(exif: bytes | None, orientation: int) -> bytes | None:
     Returns
     -------
     bytes or None
+        The block given where it means this already; else one with the tag.
     """
     current = orientation_of(parse(exif))[0] if exif else 1
     if current == orientation:
@@ -544,6 +554,7 @@ def with_size(block: bytes, width: int, height: int, scale: int) -> bytes:
     Returns
     -------
     bytes
+        A block of the same length.
     """
     order = _order(block)
     if order is None:

@@ -23,6 +23,7 @@ def enlarged(tags: Mapping[str, list[Any]], scale: int) -> dict[str, list[Any]]:
     tags : mapping of str to [kind, count, base64]
         Others than those of GeoTIFF stay as they are.
     scale : int
+        By how much the page was enlarged, both ways; at least 1.
 
     Returns
     -------

@@ -67,10 +67,12 @@ def count_avif(ctx: ReadContext) -> int:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name, limits and page.
 
     Returns
     -------
     int
+        1 for a still one.
     """
     _facts(ctx)
     with quiet():
@@ -95,10 +97,12 @@ def read_avif(ctx: ReadContext) -> Image:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name, limits and page.
 
     Returns
     -------
     Image
+        8 bits, with alpha where the file has it; profile, EXIF and XMP beside the samples.
 
     Raises
     ------
@@ -131,10 +135,12 @@ def count_heif(ctx: ReadContext) -> int:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name, limits and page.
 
     Returns
     -------
     int
+        At least 1; thumbnails and parts of pictures do not count.
     """
     _facts(ctx)
     pages = len(_open_heif(ctx))
@@ -148,6 +154,7 @@ def read_heif(ctx: ReadContext) -> Image:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name, limits and page.
 
     Returns
     -------

@@ -18,11 +18,14 @@ def profile_notes(profile: bytes | None, mode: ColorMode) -> list[str]:
     Parameters
     ----------
     profile : bytes or None
+        As embedded; None: the picture has none, which is nothing wrong.
     mode : ColorMode
+        Of the picture that it is meant for.
 
     Returns
     -------
     list of str
+        At most one sentence.
     """
     if profile is None:
         return []

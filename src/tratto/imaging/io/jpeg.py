@@ -85,10 +85,12 @@ def parse_jpeg(data: bytes, ctx: ReadContext) -> Parsed:
     data : bytes
         The whole file.
     ctx : ReadContext
+        Gives name and limits.
 
     Returns
     -------
     Parsed
+        Size, components, tables and metadata, and where its data lie.
 
     Raises
     ------
@@ -273,6 +275,7 @@ def read_jpeg(ctx: ReadContext) -> Image:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name, limits and page.
 
     Returns
     -------
@@ -387,9 +390,11 @@ def write_jpeg(stream: BinaryIO, image: Image, settings: JpegSettings) -> None:
     Parameters
     ----------
     stream : BinaryIO
+        Written from where it stands.
     image : Image
         Without alpha.
     settings : JpegSettings
+        A quality, or the tables of the source again.
 
     Raises
     ------

@@ -35,6 +35,7 @@ def damage_of(data: bytes) -> str:
     Returns
     -------
     str
+        A clause about "they", the data.
     """
     ends, lacking = _ends(data)
     if lacking:

@@ -121,6 +121,7 @@ class Limits:
         Parameters
         ----------
         pages : int
+            As counted, or as far as counting went.
         name : str
             Of the file, for the message.
 
@@ -138,6 +139,7 @@ class Limits:
         Parameters
         ----------
         frames, width, height : int
+            Of the frame that is asked for, counted from 1, and of the canvas in pixels.
         name : str
             Of the file, for the message.
 
@@ -155,6 +157,7 @@ class Limits:
         Parameters
         ----------
         size : int
+            In bytes, of all blocks together.
         name : str
             Of the file, for the message.
 

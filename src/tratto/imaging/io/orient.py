@@ -19,6 +19,7 @@ def oriented(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     Parameters
     ----------
     array : (H, W) or (H, W, C) array
+        In stored order.
     orientation : int
         EXIF orientation 1-8.
 
@@ -62,6 +63,7 @@ def unoriented(array: NDArray[Any], orientation: int) -> NDArray[Any]:
     Parameters
     ----------
     array : (H, W) or (H, W, C) array
+        In displayed order.
     orientation : int
         EXIF orientation 1-8 of the stored picture.
 

@@ -42,6 +42,7 @@ def part_folder(output: Path) -> Iterator[Path]:
     Yields
     ------
     Path
+        Empty, on the same file system as ``output``, locked for as long as the block runs.
 
     Raises
     ------

@@ -18,6 +18,7 @@ def resources(block: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     Parameters
     ----------
     block : bytes
+        The value of a Photoshop resource tag or segment; reading ends where it stops making sense.
 
     Examples
     --------

@@ -94,10 +94,12 @@ def count_png(ctx: ReadContext) -> int:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name, limits and page.
 
     Returns
     -------
     int
+        At least 1.
     """
     return parse_png(ctx).pages
 
@@ -108,6 +110,7 @@ def read_png(ctx: ReadContext) -> Image:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name, limits and page.
 
     Returns
     -------
@@ -199,10 +202,12 @@ def parse_png(ctx: ReadContext) -> Parsed:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name and limits.
 
     Returns
     -------
     Parsed
+        Size, kind of samples, metadata, and where the compressed data lie.
     """
     source, limits, name = ctx.source, ctx.limits, ctx.name
     if source.head(8) != SIGNATURE:
@@ -485,6 +490,7 @@ def _unfilter(
     Returns
     -------
     (h, width[, channels]) uint8 or uint16
+        Samples as stored; below 8 bits one in each byte.
     """
     import imagecodecs
 

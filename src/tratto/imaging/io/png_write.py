@@ -40,7 +40,9 @@ class PngStream:
     Parameters
     ----------
     stream : BinaryIO
+        Written from where it stands; the signature and the header at once.
     width, height : int
+        In pixels.
     depth : int
         Bits per sample.
     color : int
@@ -125,6 +127,7 @@ def filter_rows(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) ->
     Parameters
     ----------
     rows : (h, n) uint8
+        Without filter types, each as long as the width needs.
     above : (n,) uint8
         The row over the first one, zeros at the top of the picture.
     step : int
@@ -230,6 +233,7 @@ def write_png(stream: BinaryIO, image: Image, level: int = 4) -> None:
     Parameters
     ----------
     stream : BinaryIO
+        Written from where it stands.
     image : Image
         Gray, RGB or palette. Below 8 bits, an alpha plane that no colour key can express raises the depth to 8.
     level : int
@@ -355,6 +359,7 @@ def encode_png16_gray(
     Parameters
     ----------
     path : path
+        Replaced if it is there.
     array : (H, W) uint16
         May be memory-mapped.
     text : mapping of str to str

@@ -74,6 +74,7 @@ def read_image(
     Returns
     -------
     Image
+        Its pixels may be memory-mapped where ``scratch`` makes them so.
 
     Raises
     ------
@@ -109,6 +110,7 @@ def count_pages(source: PictureSource, limits: Limits | None = None) -> int:
     Parameters
     ----------
     source : str, path, bytes or binary stream
+        A stream is read from its beginning.
     limits : Limits or None
         None: the defaults.
 
@@ -147,10 +149,12 @@ def without_private(image: Image) -> Image:
     Parameters
     ----------
     image : Image
+        Of any mode; it is not changed.
 
     Returns
     -------
     Image
+        With the same samples.
 
     Examples
     --------

@@ -95,8 +95,11 @@ class ReadContext:
     Attributes
     ----------
     source : Source
+        The file, opened.
     limits : Limits
+        Sizes above which the file is refused.
     page : int
+        Which page or frame is read, from 0.
     scratch : callable or None
         Makes large arrays.
     """
@@ -150,6 +153,7 @@ def open_source(source: str | os.PathLike[str] | bytes | BinaryIO, limits: Limit
     Yields
     ------
     Source
+        Closed when the block ends, if it was opened here.
 
     Raises
     ------

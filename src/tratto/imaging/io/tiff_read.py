@@ -76,6 +76,7 @@ class TiffFile:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name and limits.
     """
 
     def __init__(self, ctx: ReadContext) -> None:
@@ -157,7 +158,9 @@ class TiffFile:
         Parameters
         ----------
         ifd : Ifd
+            The directory that the tag stands in.
         tag : int
+            Its number, such as 34675 for an ICC profile.
         limit : int or None
             Largest size in bytes; None counts it as metadata.
         """
@@ -272,10 +275,12 @@ def count_tiff(ctx: ReadContext) -> int:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name and limits.
 
     Returns
     -------
     int
+        At least 1.
     """
     return len(TiffFile(ctx).pages)
 
@@ -286,6 +291,7 @@ def read_tiff(ctx: ReadContext) -> Image:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name, limits and page.
 
     Returns
     -------

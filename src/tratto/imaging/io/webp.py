@@ -48,10 +48,12 @@ def parse_webp(ctx: ReadContext) -> Parsed:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name and limits.
 
     Returns
     -------
     Parsed
+        Canvas, frames, metadata, and where the file ends.
 
     Raises
     ------
@@ -133,10 +135,12 @@ def count_webp(ctx: ReadContext) -> int:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name and limits.
 
     Returns
     -------
     int
+        At least 1.
     """
     return parse_webp(ctx).pages
 
@@ -147,10 +151,12 @@ def read_webp(ctx: ReadContext) -> Image:
     Parameters
     ----------
     ctx : ReadContext
+        The opened file with its name, limits and page.
 
     Returns
     -------
     Image
+        A frame of an animation is composed over those before it.
 
     Raises
     ------
@@ -209,6 +215,7 @@ def write_webp(stream: BinaryIO, image: Image, quality: int | None = None) -> No
     Parameters
     ----------
     stream : BinaryIO
+        Written from where it stands.
     image : Image
         RGB, with or without alpha, at most 16383 on a side.
     quality : int or None

@@ -69,12 +69,14 @@ def writable(image: Image, fmt: str) -> str | None:
     Parameters
     ----------
     image : Image
+        Its mode, depth, alpha and size are looked at, not its samples.
     fmt : str
         A key of :data:`~tratto.imaging.io.FORMATS`.
 
     Returns
     -------
     str or None
+        A clause with what to do about it.
 
     Examples
     --------
@@ -118,7 +120,9 @@ def write_image(image: Image, path: str | os.PathLike[str], fmt: str, options: W
     Parameters
     ----------
     image : Image
+        With its metadata; what the format has no place for is left out.
     path : path
+        The file; its folder must be there.
     fmt : str
         ``"png"``, ``"tiff"``, ``"jpeg"``, ``"webp"`` or ``"bmp"``.
     options : WriteOptions or None
@@ -142,7 +146,9 @@ def write_pages(
     images : iterable of Image
         Taken one after the other. Exactly one unless ``fmt`` is ``"tiff"``.
     path : path
+        The file; its folder must be there.
     fmt : str
+        As for :func:`write_image`.
     options : WriteOptions or None
         None: the defaults.
 

@@ -35,12 +35,14 @@ def fit_wall(rows: Rows, mask: Float, wish: RepaintTarget, allowed: NDArray[np.b
     mask : (H, W) float32 in [0, 1]
         Share of wall.
     wish : RepaintTarget
+        The new colour or texture, and how it is to be matched.
     allowed : (H, W) bool or None
         Where the matte may be above 0; None: where the mask is.
 
     Returns
     -------
     Fit
+        Numbers that hold for the whole wall and that a receipt keeps.
 
     Raises
     ------
@@ -64,6 +66,7 @@ def look_at_wall(rows: Rows, mask: Float, wish: RepaintTarget, allowed: NDArray[
     Returns
     -------
     Painter
+        Its ``fit`` is what :func:`fit_wall` returns.
 
     Raises
     ------

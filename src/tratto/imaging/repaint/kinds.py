@@ -35,6 +35,7 @@ class RepaintTarget:
     was : (3,) float32 or None
         The old paint, linear, where it is known.
     tile : Tile or None
+        The wallpaper or texture that is laid on; None: a single colour.
     noise : float
         Of the source, standard deviation in 1/255.
     bounce : float or None
@@ -94,6 +95,7 @@ class Fit:
     stain : tuple of 3 floats or None
         What one layer of a stain lets through (logarithm), where stains are taken off.
     glossy : bool
+        The old paint mirrors lamps, whose image stays white.
     hard : bool
         The mask was black and white.
     radius : int

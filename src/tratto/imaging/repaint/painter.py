@@ -20,7 +20,9 @@ class Painter:
     rows : callable
         The picture in linear light.
     mask : (H, W) float32 in [0, 1]
+        Share of wall.
     fit : Fit
+        From :func:`fit_wall`, or from a receipt.
     tile : Tile or None
         As in the wish the fit was made for.
     allowed : (H, W) bool or None
@@ -31,6 +33,7 @@ class Painter:
     Attributes
     ----------
     fit : Fit
+        The numbers that it paints by.
     """
 
     def __init__(

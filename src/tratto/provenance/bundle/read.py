@@ -50,11 +50,15 @@ class Bundle:
     Attributes
     ----------
     folder : Path
+        Where it lies.
     receipt : dict
+        Of the present form, whichever it was written in.
     receipt_bytes : bytes
+        As they lie in the file; what the seal hashes.
     sealed_receipt, sealed_output : FileFacts
         What the seal states.
     sealed_files : dict of str to FileFacts
+        What the seal states of each file but receipt and output, by its name in the bundle.
     credentials : str
         Where the content credentials are: ``"embedded"``, ``"credentials.c2pa"``, or empty.
     carried : dict of str to bytes
@@ -237,6 +241,7 @@ def bundle_by_hash(picture: Path) -> Path | None:
     Parameters
     ----------
     picture : Path
+        Its hash is compared; its name is of no account.
     """
     try:
         size = picture.stat().st_size

@@ -89,6 +89,7 @@ def read_artifact(path: Path, facts: Mapping[str, Any]) -> Artifact:
     Parameters
     ----------
     path : Path
+        Read only as far as ``facts`` say it goes.
     facts : mapping
         What the receipt says of it.
 
@@ -108,7 +109,9 @@ def read_map(bundle: Bundle, name: str, size: Mapping[str, Any]) -> NDArray[np.u
     Parameters
     ----------
     bundle : Bundle
+        Its files are as they were sealed.
     name : str
+        Of the file in the bundle.
     size : mapping
         With the ``width`` and ``height`` it must have.
 

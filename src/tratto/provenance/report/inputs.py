@@ -22,7 +22,9 @@ class ReportInputs:
     receipt : mapping
         Final, valid.
     receipt_sha256 : str
+        In hex; printed, so that it can be kept elsewhere.
     source : Image
+        The picture that was worked on, as it was opened.
     result : Image or None
         None if it is no picture.
     edit_map, confidence : (H, W) uint16 arrays or None

@@ -122,6 +122,7 @@ def numbered(inputs: ReportInputs, regions: Sequence[Region]) -> str:
     Parameters
     ----------
     inputs : ReportInputs
+        With a result.
     regions : sequence of Region
         In stored pixels of the result.
     """

@@ -79,7 +79,9 @@ def regions_of(
     Parameters
     ----------
     receipt : mapping
+        Final, valid; says what opened which region.
     edit_map, confidence : (H, W) uint16
+        As the bundle keeps them.
     mask : (h, w) array or None
         Above 0 may change; of the source's size.
     parts : sequence of (h, w) arrays

@@ -341,6 +341,7 @@ class StepWords:
     Attributes
     ----------
     title : str
+        What the step is called for a reader.
     rows : tuple of (str, str, str)
         What is told, the words, and a fingerprint beside them; one of the two may be empty.
     """

@@ -234,13 +234,19 @@ class InpaintRequest:
     prompt : str or None
         None: the empty prompt's embedding in both branches.
     negative : str
+        What it shall not show; empty: nothing is said.
     steps : int
+        Of the sampler.
     guidance, strength : float
+        Of the prompt over the empty one (1 = none); share of the way to noise at which it starts, (0, 1].
     depth : (h, w) float32 in [0, 1] or None
         1 is near.
     control_scale : float
+        How strongly the ControlNet holds to ``depth``; 0 = not at all.
     reference : (H, W, 3) float32 or None
+        For an IP-Adapter: what the filling shall resemble.
     reference_scale : float
+        How strongly the IP-Adapter holds to ``reference``; 0 = not at all.
     """
 
     prompt: str | None = None
@@ -270,6 +276,7 @@ class DiffusionInpainter:
     Parameters
     ----------
     backend : DiffusionBackend
+        Opened, with the size that it was trained on.
     variant : str
         Its name in the table.
     """
@@ -312,8 +319,11 @@ class DiffusionInpainter:
         picture : (h, w, 3) float32 in [0, 1]
             Encoded sRGB, of any size: it is brought to the model's size, and what was painted back.
         hole : (h, w) bool
+            What is painted; the rest is context.
         wanted : InpaintRequest
+            Prompts, steps, guidance and what else the model goes by.
         seed : int
+            Of the noise.
         progress : callable or None
             ``progress(done, total)`` after each step.
 

@@ -297,6 +297,7 @@ def patch_fill(picture: Float, hole: Bool, seed: int = 0, settings: PatchSetting
     seed : int
         Of the random search.
     settings : PatchSettings or None
+        Sizes and rounds of the search; None: the defaults.
 
     Returns
     -------

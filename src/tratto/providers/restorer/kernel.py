@@ -36,6 +36,7 @@ class KernelRestorer:
     kernel : str
         ``"bicubic"`` or ``"lanczos"``.
     scale : int
+        Enlargement factor, at least 1.
     """
 
     def __init__(self, kernel: Kernel, scale: int) -> None:

@@ -54,9 +54,11 @@ def trouble(tile: NDArray[np.float32], enlarged: NDArray[np.float32], scale: int
     Parameters
     ----------
     tile : (h, w, 3) float32 array
+        Encoded sRGB; values beyond [0, 1] are clipped.
     enlarged : (h * scale, w * scale, 3) float32 array
         What a network made of it.
     scale : int
+        How many times as large ``enlarged`` is.
 
     Returns
     -------

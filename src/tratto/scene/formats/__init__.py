@@ -36,7 +36,9 @@ class Loaded:
     Attributes
     ----------
     scene : Scene
+        Upright, in this project's axes: x right, y down, z away.
     format : str
+        Of the file: ``"ply"``, ``"splat"``, ``"spz"`` or ``"glb"``.
     marked : bool
         Whether the file said which Gaussians were seen; if not, all are marked as seen.
     """

@@ -15,6 +15,7 @@ def flipped(scene: Scene, x: int, y: int, z: int) -> Scene:
     Parameters
     ----------
     scene : Scene
+        It is not changed.
     x, y, z : int
         1 or -1 each; two of them are -1, or none.
 

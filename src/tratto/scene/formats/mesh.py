@@ -95,6 +95,7 @@ def surface(scene: Scene, cells: int = 64, side: int = 256) -> Mesh:
     Parameters
     ----------
     scene : Scene
+        Of one object.
     cells : int
         Along the longest side.
     side : int

@@ -23,7 +23,9 @@ def around(scene: Scene, count: int, side: int, elevation: float = 15.0) -> tupl
     Parameters
     ----------
     scene : Scene
+        Its Gaussians are looked at by their places alone.
     count : int
+        How many, at equal distances.
     side : int
         Pixels.
     elevation : float

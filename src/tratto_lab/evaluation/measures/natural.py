@@ -198,6 +198,7 @@ def read_regression(text: str) -> tuple[float, float, Plane, Plane]:
     Parameters
     ----------
     text : str
+        The whole file.
 
     Returns
     -------

@@ -46,6 +46,7 @@ def read_arrays(data: bytes) -> Any:
     Parameters
     ----------
     data : bytes
+        From anybody: nothing that it names is imported or called.
 
     Raises
     ------
