@@ -28,6 +28,11 @@ class Networks:
     ----------
     face, landmarks, identity : Use
         Provider of each of the three, ``auto`` by default.
+
+    Examples
+    --------
+    >>> Networks().face.provider, Networks.insightface("buffalo_l").face.provider
+    ('auto', 'scrfd')
     """
 
     face: Use[FaceDetector] = field(default_factory=lambda: Use("face"))
@@ -53,6 +58,13 @@ class Face:
         Its points.
     identity : (128,) or (512,) float32
         For :func:`distance` only; it is not shown, printed or written.
+
+    Examples
+    --------
+    >>> points = np.array([[0.0, 0.0], [9.0, 9.0]]).repeat(53, axis=0)
+    >>> face = Face(FaceBox((0, 0, 9, 9), 0.9, ((2, 3), (7, 3))), FaceMesh(points, 1.0), np.zeros(128, np.float32))
+    >>> face
+    Face(box=(0, 0, 9, 9), score=0.9)
     """
 
     found: FaceBox
@@ -84,7 +96,16 @@ class Face:
 
 
 def distance(one: Face, other: Face) -> float:
-    """Return how far apart two faces are; of one person mostly below 0.6."""
+    """Return how far apart two faces are; of one person mostly below 0.6.
+
+    Examples
+    --------
+    >>> points = np.zeros((106, 2))
+    >>> where = FaceBox((0, 0, 9, 9), 0.9, ((2, 3), (7, 3))), FaceMesh(points, 1.0)
+    >>> one, other = (Face(*where, np.float32(v)) for v in ([1, 0], [0.8, 0.6]))
+    >>> round(distance(one, other), 3)
+    0.632
+    """
     return float(np.linalg.norm(one.identity.astype(np.float64) - other.identity))
 
 
@@ -99,6 +120,12 @@ def faces_of(picture: NDArray[np.float32], services: Services, networks: Network
         Lends the networks.
     networks : Networks or None
         None: those that ship.
+
+    Examples
+    --------
+    >>> from tratto.jobs.job import Job
+    >>> faces_of(np.full((64, 64, 3), 0.5, np.float32), Job().services())  # a plain wall
+    ()
     """
     by = networks or Networks()
     detector = services.open(services.settle(by.face))
@@ -113,5 +140,14 @@ def faces_of(picture: NDArray[np.float32], services: Services, networks: Network
 
 
 def distances(faces: Sequence[Face], others: Sequence[Face]) -> list[list[float]]:
-    """Return a row for each face: its distance to each of the others, rounded."""
+    """Return a row for each face: its distance to each of the others, rounded.
+
+    Examples
+    --------
+    >>> points = np.zeros((106, 2))
+    >>> where = FaceBox((0, 0, 9, 9), 0.9, ((2, 3), (7, 3))), FaceMesh(points, 1.0)
+    >>> one, other = (Face(*where, np.float32(v)) for v in ([1, 0], [0.8, 0.6]))
+    >>> distances([one], [one, other])
+    [[0.0, 0.632]]
+    """
     return [[round(distance(a, b), 3) for b in others] for a in faces]

@@ -43,6 +43,12 @@ class Ground:
         Logarithm of the wall's slow light on a grid.
     step : int
         Pixels between grid points; the first lies at ``step // 2``.
+
+    Examples
+    --------
+    >>> plain = ground_of(np.zeros((40, 40, 3), np.float32), np.ones((40, 40), np.float32), 4, None)
+    >>> plain.field.shape, plain.step
+    ((40, 40, 3), 4)
     """
 
     field: Float
@@ -67,6 +73,13 @@ def ground_of(logs: Float, weight: Float, step: int, stain: Float | None) -> Gro
         Pixels between grid points.
     stain : (3,) float32 or None
         As found by :func:`find_stain`.
+
+    Examples
+    --------
+    >>> wall = np.ones((40, 40), np.float32)
+    >>> ground = ground_of(np.full((40, 40, 3), -0.5, np.float32), wall, 1, None)
+    >>> np.allclose(ground.field, -0.5, atol=1e-4)
+    True
     """
     size = SLOW * max(logs.shape[:2])
     slow = masked_blur(logs, weight, size)[0]
@@ -99,6 +112,16 @@ def find_stain(logs: Float, weight: Float) -> Float | None:
     -------
     (3,) float32 or None
         Negative numbers.
+
+    Examples
+    --------
+    >>> logs = np.full((60, 60, 3), -0.5, np.float32)
+    >>> find_stain(logs, np.ones((60, 60), np.float32)) is None  # an even wall
+    True
+    >>> logs[20:32, 20:32] += np.float32([-0.1, -0.2, -0.4])  # brown
+    >>> stain = find_stain(logs, np.ones((60, 60), np.float32))
+    >>> bool(stain[2] < stain[1] < stain[0] < 0)
+    True
     """
     inside = weight > 0.5
     if np.count_nonzero(inside) < 400:
@@ -156,6 +179,14 @@ def without_marks(
         Linear light.
     glare : (H, W) float32
         Linear light of each channel.
+
+    Examples
+    --------
+    >>> wall, weight = np.full((40, 40, 3), 0.5, np.float32), np.ones((40, 40), np.float32)
+    >>> ground = ground_of(np.log(wall), weight, 1, None)
+    >>> clean, glare = without_marks(wall, weight, ground, (None, True), (0, 0))
+    >>> np.allclose(clean, wall), float(glare.max())
+    (True, 0.0)
     """
     stain, glossy = wanted
     slow = field_at(ground.field, ground.step, origin, (wall.shape[0], wall.shape[1]))

@@ -36,6 +36,13 @@ class Matte:
         The wall's light in this pixel as if nothing covered it, linear: the pixel itself well inside.
     rest : (H, W, 3) float32
         What the pixel would show if the wall were black.
+
+    Examples
+    --------
+    >>> wall = np.full((1, 2, 3), 0.8, np.float32)
+    >>> matte = Matte(np.float32([[1, 0.5]]), wall, wall * 0)
+    >>> (matte.alpha[..., None] * matte.wall + matte.rest)[0, :, 0].round(2).tolist()  # the picture
+    [0.800000011920929, 0.4000000059604645]
     """
 
     alpha: Float
@@ -94,6 +101,13 @@ def coded(mask: Float, edge: int) -> Float:
     -------
     (H, W) float32
         0 where the mask is 0 and no reach goes.
+
+    Examples
+    --------
+    >>> mask = np.float32([[0, 0.5, 1]])
+    >>> code = coded(mask, 0)
+    >>> bool(code[0, 0] == 0), bool(code[0, 1] > 0.99), coverage(code).round(2).tolist()
+    (True, True, [[0.0, 0.5, 1.0]])
     """
     import cv2
 
@@ -105,7 +119,13 @@ def coded(mask: Float, edge: int) -> Float:
 
 
 def coverage(code: Float) -> Float:
-    """Return the share of wall from a mask of :func:`coded`."""
+    """Return the share of wall from a mask of :func:`coded`.
+
+    Examples
+    --------
+    >>> coverage(coded(np.float32([[0, 0.25, 1]]), 0)).round(2).tolist()
+    [[0.0, 0.25, 1.0]]
+    """
     steps = np.rint(65535 * (1 - code.astype(np.float64)))
     return np.where(code > 0, np.clip(1 - steps / _STEPS, 0, 1), 0).astype(np.float32)
 
@@ -130,6 +150,18 @@ def make_matte(picture: Float, mask: Float, radius: int, hard: bool, allowed: ND
     -------
     Matte
         Every value depends on nothing farther than ``12 * radius + 2`` pixels away.
+
+    Examples
+    --------
+    >>> picture = np.full((40, 40, 3), 0.1, np.float32)
+    >>> picture[:, :20] = 0.6
+    >>> mask = np.zeros((40, 40), np.float32)
+    >>> mask[:, :20] = 1
+    >>> matte = make_matte(picture, mask, 2, hard=True)
+    >>> float(matte.alpha[20, 5]), float(matte.alpha[20, 35])
+    (1.0, 0.0)
+    >>> np.allclose(matte.alpha[..., None] * matte.wall + matte.rest, picture, atol=1e-5)
+    True
     """
     import cv2
 

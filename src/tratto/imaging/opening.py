@@ -274,6 +274,19 @@ def check_mask_is_another(mask: Any, picture: Any) -> None:
     ------
     OptionError
         If both are one file, or files of equal bytes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> photo, mask = (Path(tempfile.mkdtemp()) / name for name in ("photo.png", "mask.png"))
+    >>> photo.write_bytes(b"one"), mask.write_bytes(b"two")
+    (3, 3)
+    >>> check_mask_is_another(mask, photo)
+    >>> try:
+    ...     check_mask_is_another(photo, photo)
+    ... except OptionError:
+    ...     print("refused")
+    refused
     """
     if isinstance(mask, Mapping):
         mask = list(mask.values())

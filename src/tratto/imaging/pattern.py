@@ -40,6 +40,12 @@ class Pattern:
         Logarithm of the commonest colour's light on the grid.
     step : int
         Pixels between grid points; the first lies at ``step // 2``.
+
+    Examples
+    --------
+    >>> paints = np.log(np.float32([[1, 1, 1], [0.5, 0.6, 0.9]]))
+    >>> Pattern(paints, np.zeros((20, 20, 3), np.float32), 4).paints.shape
+    (2, 3)
     """
 
     paints: Float
@@ -89,6 +95,15 @@ def find_pattern(logs: Float, weight: Float, asked: bool) -> Float | None:
     -------
     (K, 3) float32 or None
         As in :class:`Pattern`.
+
+    Examples
+    --------
+    >>> logs = np.zeros((64, 64, 3), np.float32)
+    >>> find_pattern(logs, np.ones((64, 64), np.float32), False) is None  # an even wall
+    True
+    >>> logs[:, np.arange(64) % 8 < 3] = np.float32([-0.7, -0.4, -0.1])  # stripes
+    >>> find_pattern(logs, np.ones((64, 64), np.float32), False).round(1).tolist()
+    [[0.0, 0.0, 0.0], [-0.699999988079071, -0.4000000059604645, -0.10000000149011612]]
     """
     inside = weight > 0.5
     if np.count_nonzero(inside) < 400:
@@ -169,6 +184,14 @@ def light_field(logs: Float, weight: Float, paints: Float) -> Float:
     -------
     (h, w, 3) float32
         On the same grid, smooth.
+
+    Examples
+    --------
+    >>> logs = np.full((64, 64, 3), -0.3, np.float32)
+    >>> paints = np.float32([[0, 0, 0], [-0.7, -0.4, -0.1]])
+    >>> logs[:, np.arange(64) % 8 < 3] += paints[1]
+    >>> np.allclose(light_field(logs, np.ones((64, 64), np.float32), paints), -0.3, atol=0.01)
+    True
     """
     size = max(logs.shape[:2])
     light = masked_blur(logs, weight, SLOW * size)[0]
@@ -203,6 +226,16 @@ def without_pattern(wall: Float, weight: Float, pattern: Pattern, origin: tuple[
     -------
     (H, W, 3) float32
         Linear light; only what ``weight`` covers means something.
+
+    Examples
+    --------
+    >>> wall = np.full((64, 64, 3), 0.5, np.float32)
+    >>> paints = np.float32([[0, 0, 0], [-0.7, -0.4, -0.1]])
+    >>> wall[:, np.arange(64) % 8 < 3] *= np.exp(paints[1])
+    >>> pattern = Pattern(paints, np.full((64, 64, 3), np.log(0.5), np.float32), 1)
+    >>> plain = without_pattern(wall, np.ones((64, 64), np.float32), pattern, (0, 0))
+    >>> np.allclose(plain, 0.5, atol=0.01)
+    True
     """
     field = field_at(pattern.field, pattern.step, origin, (wall.shape[0], wall.shape[1]))
     shown = np.exp(np.log(np.maximum(wall, FLOOR)) - field)

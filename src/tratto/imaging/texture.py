@@ -32,6 +32,12 @@ def sample_of(image: Image) -> NDArray[np.uint8]:
     -------
     (h, w, 3) uint8
         A larger picture is reduced by area means.
+
+    Examples
+    --------
+    >>> from tratto.core.image import ColorMode
+    >>> sample_of(Image(np.zeros((600, 1024, 3), np.uint8), ColorMode.RGB)).shape
+    (300, 512, 3)
     """
     from PIL import Image as Pil
 
@@ -100,6 +106,12 @@ class Tile:
         The sample in linear light and its halvings (area means), the finest first.
     matrix : (3, 3) float64
         From picture points to tiles: one unit is one tile.
+
+    Examples
+    --------
+    >>> tile = Tile.of(np.full((8, 4, 3), 255, np.uint8), np.eye(3))
+    >>> [level.shape[:2] for level in tile.levels], tile.mean.tolist()
+    ([(8, 4), (4, 2), (2, 1), (1, 1)], [1.0, 1.0, 1.0])
     """
 
     levels: tuple[Float, ...]

@@ -123,6 +123,16 @@ def wall_from_scribble(
     ------
     OptionError
         If nothing is drawn, the sizes differ, the two drawings contradict each other or nothing is found.
+
+    Examples
+    --------
+    >>> room = np.full((60, 80, 3), 0.8, np.float32)
+    >>> room[:, 40:] = (0.2, 0.3, 0.6)
+    >>> drawn = np.zeros((60, 80), bool)
+    >>> drawn[28:32, 5:30] = True
+    >>> mask = wall_from_scribble(room, drawn)
+    >>> bool(mask[5, 5] > 0.5), bool(mask[30, 70] > 0.5)
+    (True, False)
     """
     import cv2
 

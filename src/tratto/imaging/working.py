@@ -122,6 +122,12 @@ def rounded(samples: Float, image: Image) -> Float:
     -------
     (H, W, 3) float32
         Whole numbers, still floating-point.
+
+    Examples
+    --------
+    >>> deep = Image(np.zeros((1, 1, 3), np.uint16), ColorMode.RGB, 16)
+    >>> rounded(np.float32([[[0.4, 0.6, 1.2]]]), deep).tolist()
+    [[[0.0, 1.0, 1.0]]]
     """
     if image.bits != 8 or profile_is_used(image):
         whole: Float = np.rint(samples)
@@ -146,6 +152,11 @@ def rounded_for_lightness(samples: Float) -> Float:
     -------
     (..., 3) float32
         Whole numbers in 0-255.
+
+    Examples
+    --------
+    >>> rounded_for_lightness(np.float32([[200.0, 200.4, 200.0]])).tolist()  # red and blue make up for green
+    [[201.0, 200.0, 201.0]]
     """
     wr, wg, wb = _LUMINANCE
     slope = _slopes()

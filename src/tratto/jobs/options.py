@@ -46,6 +46,11 @@ class Saved:
         Who signed the picture, as ``verify`` will say it; empty: it is unsigned.
     entry : int or None
         Its number in the ledger.
+
+    Examples
+    --------
+    >>> Saved(Path("out/wall.png"), Path("out/wall.tratto"), "9f2c").signed  # not signed
+    ''
     """
 
     output: Path

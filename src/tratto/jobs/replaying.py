@@ -53,6 +53,13 @@ class Replayed:
     same_environment : bool
         True if this is the environment that the receipt states: version, libraries, processor features, threads,
         runtimes and weights. Then only tier A is to be expected.
+
+    Examples
+    --------
+    >>> Replayed("A", 0.0, None).exit_code, Replayed("different", 0.5, 12.0).exit_code
+    (0, 9)
+    >>> Replayed("A", 0.0, None).sentence()
+    'tier A: every sample is identical'
     """
 
     tier: str

@@ -86,6 +86,14 @@ def save(
 
     Into a file object goes a ZIP archive that holds both, ``result.png`` (or as the options' format says) and
     ``result.tratto/``; unpacked, they verify. ``Result.to_pil`` is the picture alone.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> import numpy as np
+    >>> saved = tratto.save(tratto.restore(np.full((16, 16, 3), 90, np.uint8)), Path(tempfile.mkdtemp()) / "wall.png")
+    >>> saved.output.name, saved.bundle.name
+    ('wall.png', 'wall.tratto')
     """
     target: Any = output
     if hasattr(target, "write"):
@@ -137,6 +145,13 @@ def find_faces(picture: Any, page: int = 0) -> tuple[Face, ...]:
     -------
     tuple of Face
         Each with its box, points and pose; :func:`tratto.jobs.faces.distance` says how alike two are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tratto
+    >>> tratto.find_faces(np.full((64, 64, 3), 128, np.uint8))  # a plain wall
+    ()
     """
     from tratto.imaging.opening import as_shown
     from tratto.jobs.faces import faces_of
@@ -170,6 +185,14 @@ def estimate_depth(picture: Any, model: Path | str = "", page: int = 0) -> Depth
         If the extra ``diffusion`` or the weights are missing.
     OptionError, WeightMismatch, UnsupportedFormat
         If the folder holds no such network, broken weights, or pickles.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tratto
+    >>> depth = tratto.estimate_depth(np.zeros((8, 6, 3), np.uint8), "geometric")
+    >>> depth.values.shape, depth.unit
+    ((8, 6), 'relative')
     """
     estimator, shown = _depth_estimator(picture, model, page)
     made: Depth = estimator.estimate(shown)
@@ -191,6 +214,14 @@ def estimate_depth_confidence(picture: Any, model: Path | str = "", page: int = 
     ------
     TrattoError
         As for :func:`estimate_depth`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tratto
+    >>> depth, confidence = tratto.estimate_depth_confidence(np.zeros((8, 6, 3), np.uint8), "geometric")
+    >>> confidence.shape, bool(confidence.max() <= 1)
+    ((8, 6), True)
     """
     from tratto.providers.depth import confident
 
@@ -212,12 +243,31 @@ def _depth_estimator(picture: Any, model: Path | str, page: int) -> tuple[Any, N
 
 @in_python
 def replay(receipt: Path | str, source: Any = None, inputs: Mapping[str, Any] | None = None) -> Replayed:
-    """Do a job again from its receipt and say how exactly it agrees; see :meth:`Session.replay`."""
+    """Do a job again from its receipt and say how exactly it agrees; see :meth:`Session.replay`.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> import numpy as np
+    >>> photo = np.full((16, 16, 3), 90, np.uint8)
+    >>> saved = tratto.save(tratto.restore(photo), Path(tempfile.mkdtemp()) / "wall.png")
+    >>> tratto.replay(saved.bundle, photo).tier
+    'A'
+    """
     return Session().replay(receipt, source, inputs)
 
 
 def verify(path: Path | str, trust: Trust | None = None, bundle: Path | str | None = None) -> Verdict:
-    """Say whether a result and its account are unchanged; see ``tratto.provenance.verify``."""
+    """Say whether a result and its account are unchanged; see ``tratto.provenance.verify``.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> import numpy as np
+    >>> saved = tratto.save(tratto.restore(np.full((16, 16, 3), 90, np.uint8)), Path(tempfile.mkdtemp()) / "wall.png")
+    >>> tratto.verify(saved.output).word
+    'authentic'
+    """
     from tratto.provenance.verify import verify as check
 
     return check(path, known=known_models(), trust=trust, bundle=bundle)
@@ -260,6 +310,15 @@ def audit(
     -------
     list of AuditRow
         One for each bundle and each picture without one.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> import numpy as np
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = tratto.save(tratto.restore(np.full((16, 16, 3), 90, np.uint8)), folder / "wall.png")
+    >>> [(row.path, row.word) for row in tratto.audit(folder)]
+    [('wall.tratto', 'authentic')]
     """
     from tratto.jobs.support import measure_unsupported
     from tratto.provenance.audit import AuditOptions
@@ -274,7 +333,13 @@ def audit(
 
 
 def known_models() -> Known:
-    """Return what is known here of models and providers, for ``verify``, which lies below both and cannot ask."""
+    """Return what is known here of models and providers, for ``verify``, which lies below both and cannot ask.
+
+    Examples
+    --------
+    >>> known_models().models["tratto-inpaint"].generative
+    True
+    """
     from tratto._version import __version__
     from tratto.models.store import all_cards
     from tratto.provenance.consistency import Known, KnownModel
@@ -305,7 +370,18 @@ def known_models() -> Known:
 
 @in_python
 def revert(path: Path | str, to: Path | str, overwrite: bool = False) -> Path:
-    """Write the exact bytes of the original; see ``tratto.provenance.bundle``."""
+    """Write the exact bytes of the original; see ``tratto.provenance.bundle``.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> from PIL import Image as Pil
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> Pil.new("RGB", (16, 16), "grey").save(folder / "wall.bmp")
+    >>> saved = tratto.save(tratto.restore(folder / "wall.bmp"), folder / "wall.png", source=folder / "wall.bmp")
+    >>> tratto.revert(saved.output, folder / "again.bmp").read_bytes() == (folder / "wall.bmp").read_bytes()
+    True
+    """
     from tratto.provenance.bundle import revert as undo
 
     return undo(as_path(path, "a picture or its bundle"), as_path(to, "where to write the original"), overwrite)

@@ -144,7 +144,16 @@ def forbid_lossy(fmt: str) -> None:
 
 
 def format_notes(image: Image, fmt: str, save: SaveOptions) -> list[str]:
-    """Return what a user should know about writing a picture in a format: what is lost, what has no effect."""
+    """Return what a user should know about writing a picture in a format: what is lost, what has no effect.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tratto.core.image import ColorMode
+    >>> picture = Image(np.zeros((2, 3, 3), np.uint8), ColorMode.RGB)
+    >>> format_notes(picture, "png", SaveOptions()), len(format_notes(picture, "jpeg", SaveOptions()))
+    ([], 1)
+    """
     notes = []
     if fmt == "jpeg":
         notes.append("JPEG changes samples everywhere, outside a mask too; PNG, TIFF and WebP do not")

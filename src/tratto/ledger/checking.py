@@ -26,6 +26,21 @@ def check(folder: Path, key: VerifierKey | None = None) -> tuple[list[str], Note
     ------
     InputError
         If there is no ledger.
+
+    Examples
+    --------
+    >>> from tratto.ledger.log import Ledger
+    >>> import tempfile
+    >>> from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    >>> from tratto.ledger.note import LEDGER, SignerKey
+    >>> private = Ed25519PrivateKey.generate()
+    >>> key = SignerKey(VerifierKey("example.org/log", LEDGER, private.public_key().public_bytes_raw()), private)
+    >>> folder = Path(tempfile.mkdtemp()) / "ledger"
+    >>> with Ledger.create(folder, key) as log:
+    ...     _ = log.append([b"an entry"])
+    >>> wrong, note = check(folder)
+    >>> wrong, note.checkpoint.size
+    ([], 1)
     """
     wrong, note = check_ledger(folder, key)
     path = folder / JOURNAL

@@ -40,6 +40,11 @@ def read_frames(data: bytes) -> tuple[list[Frame], str]:
     rest : str
         What is wrong behind them: ``""``, ``"torn"`` (the file ends inside a frame, as when a write was cut off) or
         ``"damaged"``.
+
+    Examples
+    --------
+    >>> read_frames(b""), read_frames(b"no journal")
+    (([], ''), ([], 'damaged'))
     """
     frames: list[Frame] = []
     at = 0

@@ -36,6 +36,17 @@ class Ledger:
     """A ledger open for writing; one at a time, held by a lock that goes with the process.
 
     Use :meth:`create` or :meth:`open`, and close it, best with ``with``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    >>> from tratto.ledger.note import LEDGER, VerifierKey
+    >>> private = Ed25519PrivateKey.generate()
+    >>> key = SignerKey(VerifierKey("example.org/log", LEDGER, private.public_key().public_bytes_raw()), private)
+    >>> with Ledger.create(Path(tempfile.mkdtemp()) / "ledger", key) as log:
+    ...     log.append([b"first", b"second"])
+    range(0, 2)
     """
 
     def __init__(self, folder: Path, key: SignerKey, lock: int) -> None:

@@ -42,9 +42,12 @@ def grow(weights: Mapping[str, Tensor], network: RestorerUNet) -> list[str]:
 
     Examples
     --------
+    >>> from tratto_lab.networks.restorer import UNetConfig
     >>> small = RestorerUNet(UNetConfig(widths=(8, 16), encoder=(1,), bottleneck=2, decoder=(1,)))
     >>> large = RestorerUNet(UNetConfig(widths=(8, 16, 24), encoder=(2, 1), bottleneck=1, decoder=(2, 1)))
     >>> new = grow(small.state_dict(), large)
+    >>> "ups.0.weight" in new, len(new) < len(large.state_dict())
+    (False, True)
     """
     levels = len({m[1] for k in weights if (m := re.match(r"downs\.(\d+)\.", k))})
     extra = len(network.config.widths) - 1 - levels

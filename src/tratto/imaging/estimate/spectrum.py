@@ -56,6 +56,13 @@ def calm_spectrum(crops: Sequence[NDArray[np.float32]], quality: float | None = 
         Logarithms to base 10 of mean squares in 1/255 per ring, for luma, blue minus luma and red minus luma, per
         share of the calmest blocks, with their mean brightness in [-1, 1]; at full and at half size. Then whether
         there is a JPEG quality, and ``1 - quality / 100``.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(0.5, 0.05, (256, 256, 3)).astype(np.float32)
+    >>> spectrum = calm_spectrum([noise], quality=80)
+    >>> spectrum.shape == (SPECTRUM_SIZE,), spectrum[-2:].round(2).tolist()
+    (True, [1.0, 0.20000000298023224])
     """
     told = [0.0, 0.0] if quality is None else [1.0, 1 - quality / 100]
     parts = [_at_size(crops, shrink) for shrink in _SHRINKS]

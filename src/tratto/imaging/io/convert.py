@@ -244,6 +244,13 @@ def expand_palette(image: Image, scratch: Scratch | None = None) -> Image:
     ------
     InputError
         If an index is out of range of the palette.
+
+    Examples
+    --------
+    >>> palette = np.array([[255, 0, 0, 255], [0, 0, 255, 255]], np.uint8)
+    >>> indexed = Image(np.array([[0, 1]], np.uint8), ColorMode.PALETTE, palette=palette)
+    >>> expand_palette(indexed).pixels.tolist()
+    [[[255, 0, 0], [0, 0, 255]]]
     """
     if image.palette is None:
         return image
@@ -288,6 +295,16 @@ def to_palette(image: Image, source: Image, changed: NDArray[np.bool_]) -> Image
     ------
     InputError
         If the pictures do not fit together.
+
+    Examples
+    --------
+    >>> palette = np.array([[255, 0, 0, 255], [0, 0, 255, 255]], np.uint8)
+    >>> indexed = Image(np.array([[0, 1]], np.uint8), ColorMode.PALETTE, palette=palette)
+    >>> edited = expand_palette(indexed)
+    >>> edited.pixels[0, 1] = (0, 255, 0)
+    >>> back = to_palette(edited, indexed, np.array([[False, True]]))
+    >>> back.pixels[0, 0], back.palette[back.pixels[0, 1]].tolist()
+    (np.uint8(0), [0, 255, 0, 255])
     """
     if source.palette is None or image.mode is not ColorMode.RGB or image.bits != 8:
         raise InputError("to_palette needs an 8-bit RGB picture and its palette source")

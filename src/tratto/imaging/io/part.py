@@ -48,6 +48,17 @@ def part_folder(output: Path) -> Iterator[Path]:
     ------
     OutputError
         If nothing can be written there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> output = Path(tempfile.mkdtemp()) / "wall.png"
+    >>> with part_folder(output) as folder:
+    ...     file = folder / output.name
+    ...     _ = file.write_bytes(b"made")
+    ...     _ = file.rename(output)
+    >>> [p.name for p in output.parent.iterdir()]
+    ['wall.png']
     """
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

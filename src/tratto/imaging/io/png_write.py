@@ -371,6 +371,16 @@ def encode_png16_gray(
     ------
     OutputError
         If the array is of another kind or the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from tratto.imaging.io import read_image
+    >>> file = Path(tempfile.mkdtemp()) / "map.png"
+    >>> encode_png16_gray(file, np.array([[0, 65535]], np.uint16), {"Unit": "Delta E / 512"})
+    >>> read_image(file).pixels.tolist(), read_image(file).meta.text
+    ([[0, 65535]], (('Unit', 'Delta E / 512'),))
     """
     if array.ndim != 2 or array.dtype != np.uint16 or not array.size:
         raise OutputError(f"a map must be a non-empty (H, W) uint16 array, got {array.dtype} {array.shape}")

@@ -132,6 +132,17 @@ def write_image(image: Image, path: str | os.PathLike[str], fmt: str, options: W
     ------
     OutputError
         If the format cannot carry the picture or the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from tratto.imaging.io import read_image
+    >>> file = Path(tempfile.mkdtemp()) / "deep.tif"
+    >>> write_image(Image(np.full((2, 3), 40_000, np.uint16), ColorMode.GRAY, 16), file, "tiff")
+    >>> read_image(file).pixels.max()
+    np.uint16(40000)
     """
     write_pages([image], path, fmt, options)
 
@@ -156,6 +167,17 @@ def write_pages(
     ------
     OutputError
         As for :func:`write_image`, or if a format other than TIFF is given several pages.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from tratto.imaging.io import count_pages
+    >>> file = Path(tempfile.mkdtemp()) / "two.tif"
+    >>> write_pages([Image(np.full((2, 3), v, np.uint8), ColorMode.GRAY) for v in (0, 255)], file)
+    >>> count_pages(file)
+    2
     """
     options = options or WriteOptions()
     pages = (_ready(image, fmt, options) for image in images)

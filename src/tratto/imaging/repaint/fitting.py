@@ -48,6 +48,14 @@ def fit_wall(rows: Rows, mask: Float, wish: RepaintTarget, allowed: NDArray[np.b
     ------
     OptionError
         If the mask holds next to no wall.
+
+    Examples
+    --------
+    >>> wall, mask = np.full((60, 80, 3), 0.4, np.float32), np.ones((60, 80), np.float32)
+    >>> target = RepaintTarget(np.float32([0.2, 0.3, 0.5]), np.array([62.0, 0.0, -20.0]), "paint")
+    >>> fit = fit_wall(lambda y0, y1, x0=0, x1=None: wall[y0:y1, x0:x1], mask, target)
+    >>> [round(v, 2) for v in fit.old], fit.hard
+    ([0.4, 0.4, 0.4], True)
     """
     return look_at_wall(rows, mask, wish, allowed).fit
 
@@ -72,6 +80,14 @@ def look_at_wall(rows: Rows, mask: Float, wish: RepaintTarget, allowed: NDArray[
     ------
     OptionError
         If the mask holds next to no wall.
+
+    Examples
+    --------
+    >>> wall, mask = np.full((60, 80, 3), 0.4, np.float32), np.ones((60, 80), np.float32)
+    >>> target = RepaintTarget(np.float32([0.2, 0.3, 0.5]), np.array([62.0, 0.0, -20.0]), "paint")
+    >>> painter = look_at_wall(lambda y0, y1, x0=0, x1=None: wall[y0:y1, x0:x1], mask, target)
+    >>> painter.paint(0, 10).values.shape
+    (10, 80, 3)
     """
     height, width = mask.shape
     wall = Wall(rows, mask, wish.tile, mask > 0 if allowed is None else allowed)

@@ -49,6 +49,12 @@ class RepaintTarget:
         Whether the old paint mirrors lamps, so that their image must stay white.
     coarse : bool
         The result is kept in eight bits of sRGB, so the mean is taken of samples rounded to them.
+
+    Examples
+    --------
+    >>> target = RepaintTarget(np.float32([0.2, 0.3, 0.5]), np.array([62.0, 0.0, -20.0]), "seen")
+    >>> target.match, target.pattern, target.stains
+    ('seen', 'auto', 'keep')
     """
 
     paint: Float
@@ -102,6 +108,15 @@ class Fit:
         Of the matte, pixels.
     missed : float
         CIELAB distance of the mean from the wish that no setting could close; 0 under ``match="paint"``.
+
+    Examples
+    --------
+    >>> from tratto.imaging.repaint import fit_wall
+    >>> wall = np.full((60, 80, 3), 0.4, np.float32)
+    >>> target = RepaintTarget(np.float32([0.2, 0.3, 0.5]), np.array([62.0, 0.0, -20.0]), "paint")
+    >>> fit = fit_wall(lambda y0, y1, x0=0, x1=None: wall[y0:y1, x0:x1], np.ones((60, 80), np.float32), target)
+    >>> fit.hard, fit.missed, fit.pattern
+    (True, 0.0, ())
     """
 
     old: tuple[float, float, float]
@@ -134,6 +149,12 @@ class Painted:
         Linear light.
     alpha : (h, W) float32
         Share of wall.
+
+    Examples
+    --------
+    >>> band = Painted(np.full((2, 3, 3), 0.5, np.float32), np.ones((2, 3), np.float32))
+    >>> band.values.shape, float(band.alpha.min())
+    ((2, 3, 3), 1.0)
     """
 
     values: Float

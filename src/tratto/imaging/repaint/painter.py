@@ -34,6 +34,16 @@ class Painter:
     ----------
     fit : Fit
         The numbers that it paints by.
+
+    Examples
+    --------
+    >>> from tratto.imaging.repaint import RepaintTarget, fit_wall
+    >>> wall, mask = np.full((60, 80, 3), 0.4, np.float32), np.ones((60, 80), np.float32)
+    >>> rows = lambda y0, y1, x0=0, x1=None: wall[y0:y1, x0:x1]
+    >>> fit = fit_wall(rows, mask, RepaintTarget(np.float32([0.2, 0.3, 0.5]), np.array([62.0, 0.0, -20.0]), "paint"))
+    >>> painter = Painter(rows, mask, fit)
+    >>> np.array_equal(painter.paint(0, 60).values[10:20], painter.paint(10, 20).values)
+    True
     """
 
     def __init__(

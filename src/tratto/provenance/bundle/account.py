@@ -40,6 +40,11 @@ class StoredBundle:
         What the mask was made of; likewise checked.
     inputs : mapping of str to Path or bytes
         Second inputs that are at hand, by role; whoever reads one checks it against the receipt, as with the original.
+
+    Examples
+    --------
+    >>> StoredBundle({"task": "restore"}).original is None  # a receipt alone
+    True
     """
 
     receipt: dict[str, Any]
@@ -57,6 +62,14 @@ def open_account(path: Path) -> StoredBundle:
     ------
     ReceiptError
         If there is no receipt, or something in the bundle is malformed or does not match.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> saved = tratto.save(tratto.restore(np.full((16, 16, 3), 90, np.uint8)), Path(tempfile.mkdtemp()) / "wall.png")
+    >>> account = open_account(saved.output)
+    >>> account.receipt["task"], account.output == saved.output
+    ('restore', True)
     """
     if is_lone_receipt(path):
         data = read_limited(path, canonical.MAX_BYTES)

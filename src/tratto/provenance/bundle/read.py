@@ -63,6 +63,15 @@ class Bundle:
         Where the content credentials are: ``"embedded"``, ``"credentials.c2pa"``, or empty.
     carried : dict of str to bytes
         Second inputs that lie in the receipt itself, by role; see :mod:`tratto.provenance.upgrade`.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> import numpy as np
+    >>> saved = tratto.save(tratto.restore(np.full((16, 16, 3), 90, np.uint8)), Path(tempfile.mkdtemp()) / "wall.png")
+    >>> bundle = read_bundle(saved.bundle)
+    >>> "report.html" in bundle.sealed_files, bundle.sealed_output.size == saved.output.stat().st_size
+    (True, True)
     """
 
     folder: Path
@@ -98,6 +107,14 @@ def find_bundle(path: Path) -> Path:
     ------
     ReceiptError
         If there is none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "wall.tratto"
+    >>> folder.mkdir()
+    >>> find_bundle(folder.with_name("wall.png")) == folder, find_bundle(folder / "receipt.json") == folder
+    (True, True)
     """
     if path.is_symlink() and path.suffix == SUFFIX:
         raise ReceiptError(f"{path.name} is a symbolic link; give the bundle folder itself")
@@ -138,6 +155,14 @@ def read_bundle(folder: Path) -> Bundle:
     ------
     ReceiptError
         If something is missing, malformed or does not belong there.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> import numpy as np
+    >>> saved = tratto.save(tratto.restore(np.full((16, 16, 3), 90, np.uint8)), Path(tempfile.mkdtemp()) / "wall.png")
+    >>> read_bundle(saved.bundle).receipt["task"]
+    'restore'
     """
     check_names(folder)
     receipt_bytes = read_limited(folder / RECEIPT, canonical.MAX_BYTES)
@@ -167,6 +192,14 @@ def files_in(folder: Path) -> Iterator[tuple[str, str]]:
     ------
     OSError
         If the folder cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "seal.json").write_text("{}")
+    >>> list(files_in(folder))
+    [('seal.json', '')]
     """
     count = 0
     with os.scandir(folder) as entries:
@@ -224,6 +257,14 @@ def find_original(bundle: Bundle) -> str | None:
     ------
     ReceiptError
         If there is more than one.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> import numpy as np
+    >>> saved = tratto.save(tratto.restore(np.full((16, 16, 3), 90, np.uint8)), Path(tempfile.mkdtemp()) / "wall.png")
+    >>> find_original(read_bundle(saved.bundle)) is None  # an array has no file that could be kept
+    True
     """
     found = [n for n in bundle.sealed_files if n.startswith("original.")]
     if len(found) > 1:
@@ -242,6 +283,14 @@ def bundle_by_hash(picture: Path) -> Path | None:
     ----------
     picture : Path
         Its hash is compared; its name is of no account.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> import numpy as np
+    >>> saved = tratto.save(tratto.restore(np.full((16, 16, 3), 90, np.uint8)), Path(tempfile.mkdtemp()) / "wall.png")
+    >>> bundle_by_hash(saved.output.rename(saved.output.with_name("renamed.png"))).name
+    'wall.tratto'
     """
     try:
         size = picture.stat().st_size
@@ -282,6 +331,18 @@ def find_output(bundle: Bundle) -> tuple[Path | None, bool]:
         None if no file there has the name and the format, and none is the sealed one under another name.
     matches : bool
         True if it is the sealed one, byte by byte.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> import numpy as np
+    >>> saved = tratto.save(tratto.restore(np.full((16, 16, 3), 90, np.uint8)), Path(tempfile.mkdtemp()) / "wall.png")
+    >>> bundle = read_bundle(saved.bundle)
+    >>> find_output(bundle)[1]
+    True
+    >>> saved.output.unlink()
+    >>> find_output(bundle)
+    (None, False)
     """
     file = main_output(bundle.receipt)["file"]
     if file is None:

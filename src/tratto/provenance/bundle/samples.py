@@ -40,6 +40,15 @@ def read_picture(path: Path, width: int, height: int, page: int = 0) -> Image:
     ------
     InputError
         If it cannot be read, or is larger than stated.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image as Pil
+    >>> file = Path(tempfile.mkdtemp()) / "small.png"
+    >>> Pil.new("L", (3, 2), 7).save(file)
+    >>> read_picture(file, 3, 2).pixels.tolist()
+    [[7, 7, 7], [7, 7, 7]]
     """
     return read_image(path, limits_for(path, width, height), page, allocate)
 
@@ -72,6 +81,15 @@ def read_input(path: Path | bytes, facts: Mapping[str, Any]) -> Image:
     ------
     InputError
         If it cannot be read, or is larger than stated, or than what is read of anybody's files.
+
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image as Pil
+    >>> file = io.BytesIO()
+    >>> Pil.new("L", (3, 2), 7).save(file, "PNG")
+    >>> read_input(file.getvalue(), {"picture": {"width": 3, "height": 2}}).pixels.tolist()
+    [[7, 7, 7], [7, 7, 7]]
     """
     size = facts["picture"]
     limits = Limits()
@@ -97,6 +115,14 @@ def read_artifact(path: Path, facts: Mapping[str, Any]) -> Artifact:
     ------
     InputError
         If it cannot be read, or holds more than stated.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> saved = tratto.save(tratto.restore(np.full((16, 16, 3), 90, np.uint8)), Path(tempfile.mkdtemp()) / "wall.png")
+    >>> from tratto.provenance.bundle.read import read_bundle
+    >>> read_artifact(saved.output, read_bundle(saved.bundle).receipt["outputs"]["picture"]).role
+    'picture'
     """
     if "scene" in facts:
         return Scene.read(path, facts["scene"]["gaussians"], facts["scene"]["degree"])
@@ -119,6 +145,14 @@ def read_map(bundle: Bundle, name: str, size: Mapping[str, Any]) -> NDArray[np.u
     ------
     ReceiptError
         If it is something else.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> from tratto.provenance.bundle.read import read_bundle
+    >>> saved = tratto.save(tratto.restore(np.full((16, 16, 3), 90, np.uint8)), Path(tempfile.mkdtemp()) / "wall.png")
+    >>> read_map(read_bundle(saved.bundle), "edit-map.png", {"width": 16, "height": 16}).max()
+    np.uint16(0)
     """
     path = bundle.folder / name
     most = max(MOST_PIXELS, usual_pixels())

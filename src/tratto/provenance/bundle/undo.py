@@ -35,6 +35,17 @@ def revert(path: Path, to: Path, overwrite: bool = False) -> Path:
         If there is no bundle, no original in it, or the original is not the one the receipt names. Nothing is written.
     OutputError
         If ``to`` exists or cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> from PIL import Image as Pil
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> Pil.new("RGB", (16, 16), "grey").save(folder / "wall.bmp")
+    >>> result = tratto.restore(folder / "wall.bmp")
+    >>> saved = tratto.save(result, folder / "wall.png", source=folder / "wall.bmp")
+    >>> revert(saved.bundle, folder / "again.bmp").read_bytes() == (folder / "wall.bmp").read_bytes()
+    True
     """
     bundle = read_bundle(some_bundle(path))
     name = find_original(bundle)

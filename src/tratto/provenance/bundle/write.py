@@ -85,6 +85,16 @@ class BundleParts:
         False refuses to replace a picture or bundle of this name, even one that appears while this one is written.
     progress : callable
         Called with how many of how many stages are written; raising stops it, and nothing is left.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> import numpy as np
+    >>> from tratto.imaging.io import write_image
+    >>> result, picture = tratto.restore(np.full((16, 16, 3), 90, np.uint8)), Path(tempfile.mkdtemp()) / "wall.png"
+    >>> write_image(result.image, picture, "png")
+    >>> BundleParts(result, picture, picture).keep_original
+    True
     """
 
     result: Result
@@ -125,6 +135,19 @@ def write_bundle(parts: BundleParts) -> dict[str, Any]:
         If it cannot be written, or something that is not a bundle stands in its place.
     ReceiptError
         If the input file is no longer the one that was read.
+
+    Examples
+    --------
+    >>> import tempfile, tratto
+    >>> import numpy as np
+    >>> from tratto.imaging.io import write_image
+    >>> result, picture = tratto.restore(np.full((16, 16, 3), 90, np.uint8)), Path(tempfile.mkdtemp()) / "wall.png"
+    >>> write_image(result.image, picture, "png")
+    >>> receipt = write_bundle(BundleParts(result, picture, picture))
+    >>> receipt["outputs"]["picture"]["file"]["bytes"] == picture.stat().st_size
+    True
+    >>> picture.with_suffix(".tratto").is_dir()
+    True
     """
     target = bundle_path(parts.output)
     _check_target(target)
@@ -427,6 +450,11 @@ def recover(output: Path) -> None:
     ----------
     output : Path
         The picture.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> recover(Path(tempfile.mkdtemp()) / "wall.png")  # nothing was left, nothing is done
     """
     commit.recover(bundle_path(output), lambda folder: _is_of(folder, output), _only_ours)
 

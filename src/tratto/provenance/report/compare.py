@@ -27,7 +27,13 @@ _ALIKE = 24
 
 
 def named_in(report: str) -> str:
-    """Return the file name that a report gives to its picture; empty if it gives none."""
+    """Return the file name that a report gives to its picture; empty if it gives none.
+
+    Examples
+    --------
+    >>> named_in("<p>no report</p>")
+    ''
+    """
     found = _HEADING.search(report)
     return "" if found is None else unescape(found.group(1))
 
@@ -70,6 +76,15 @@ def with_stored(fresh: str, stored: str, names: Collection[str]) -> str:
     ------
     ReceiptError
         If the stored one does not show one of them, or as for :func:`pictures_in`.
+
+    Examples
+    --------
+    >>> from tratto.provenance.pictures import ramp_uri
+    >>> colors = ("#000000", "#ffffff")
+    >>> pictures = [ramp_uri(np.full((2, 2), v, np.float32), 1.0, colors) for v in (0, 1)]
+    >>> one, two = (f'<img src="{uri}" alt="After">' for uri in pictures)
+    >>> with_stored(one, two, ["After"]) == two, with_stored(one, two, []) == one
+    (True, True)
     """
     kept = pictures_in(stored)
 
@@ -96,7 +111,13 @@ def input_alt(role: str) -> str:
 
 
 def as_named(name: str) -> str:
-    """Return a file name as :func:`named_in` gives it back: with odd characters made visible."""
+    """Return a file name as :func:`named_in` gives it back: with odd characters made visible.
+
+    Examples
+    --------
+    >>> as_named("wall.png"), as_named("a\\x07b") == "a\\ufffdb"  # a bell is shown, not rung
+    ('wall.png', True)
+    """
     return unescape(text(name))
 
 
@@ -116,6 +137,11 @@ def compare_reports(stored: str, fresh: str, skip: frozenset[str] = frozenset())
         What differs; empty if nothing does.
     alike : bool
         True if some picture is not the same byte by byte, but shows the same.
+
+    Examples
+    --------
+    >>> compare_reports("<p>one</p>", "<p>one</p>"), compare_reports("<p>one</p>", "<p>two</p>")[0] == ""
+    (('', False), False)
     """
     if _PICTURE.sub("<picture>", stored) != _PICTURE.sub("<picture>", fresh):
         return "its words or its form differ", False

@@ -47,6 +47,15 @@ class ReportInputs:
         Contact sheet that came along.
     files : tuple of str
         Names of the files in the bundle's folders, such as ``inputs/texture.png``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tratto
+    >>> result = tratto.restore(np.full((16, 16, 3), 90, np.uint8))
+    >>> inputs = ReportInputs(result.receipt, "9f2c", result.image, None, None, None, "wall.ply")
+    >>> inputs.signed is None
+    True
     """
 
     receipt: Mapping[str, Any]

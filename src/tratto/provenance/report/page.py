@@ -38,6 +38,11 @@ class Checked:
         When this was made.
     written : str
         When the bundle was written, by the clock of that machine; empty: it does not say.
+
+    Examples
+    --------
+    >>> Checked("authentic", ("every file is as it was sealed",), {}).verdict
+    'authentic'
     """
 
     verdict: str
@@ -52,6 +57,16 @@ def render_report(inputs: ReportInputs, checked: Checked | None = None) -> str:
 
     Previews are reduced to at most 1400 pixels a side and turned upright; an enlarged result is compared with the
     source enlarged by the kernel the receipt states.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tratto
+    >>> result = tratto.restore(np.full((16, 16, 3), 90, np.uint8))
+    >>> maps = (result.edit_map, result.confidence)
+    >>> html = render_report(ReportInputs(result.receipt, "9f2c", result.image, result.image, *maps, "wall.png"))
+    >>> html.startswith("<!DOCTYPE html>") or html.startswith("<!doctype html>"), "wall.png" in html
+    (True, True)
     """
     receipt = inputs.receipt
     file = main_output(receipt)["file"]

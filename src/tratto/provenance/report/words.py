@@ -253,7 +253,16 @@ _MODES = {"gray": "grey", "rgb": "RGB", "cmyk": "CMYK", "palette": "palette"}
 
 
 def inspection_words(inspection: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Return the inspection as rows: looked at, found, in plain words, how it is known."""
+    """Return the inspection as rows: looked at, found, in plain words, how it is known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tratto
+    >>> rows = inspection_words(tratto.inspect(np.full((64, 64, 3), 90, np.uint8)).to_json())
+    >>> rows[0][0]
+    'Noise'
+    """
     rows = []
 
     def row(

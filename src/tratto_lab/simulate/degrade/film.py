@@ -65,7 +65,10 @@ def film_grain(picture: Picture, film: Film, rng: np.random.Generator) -> Pictur
 
     Examples
     --------
-    >>> film_grain(picture, Film(0.04, (0.8, 2.0), tied=0.3, blur=0.5), rng)
+    >>> grey, rng = np.full((32, 32, 3), 0.5, np.float32), np.random.default_rng(0)
+    >>> seen = film_grain(grey, Film(0.04, (0.8, 2.0), tied=0.3, blur=0.5), rng)
+    >>> seen.shape, bool(seen.std() > 0.005)
+    ((32, 32, 3), True)
     """
     import cv2
 

@@ -105,7 +105,10 @@ def octave_noise(picture: Picture, noise: OctaveNoise, rng: np.random.Generator)
 
     Examples
     --------
-    >>> octave_noise(picture, OctaveNoise((2.1, 1.3, 1.1, 0.8, 0.5), (0.5,) * 5), rng)
+    >>> grey, rng = np.full((32, 32, 3), 0.5, np.float32), np.random.default_rng(0)
+    >>> noisy = octave_noise(grey, OctaveNoise((3.0, 4.0), (0.5, 0.5)), rng)
+    >>> round(float(255 * (noisy - grey).std()))  # the root of 3 squared and 4 squared
+    5
     """
     check_picture(picture)
     field = octave_field(picture.shape[:2], noise.amplitudes, noise.tied, rng)

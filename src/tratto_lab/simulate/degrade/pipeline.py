@@ -145,7 +145,9 @@ def finished(picture: Picture, finish: Finish) -> Picture:
 
     Examples
     --------
-    >>> soft = finished(picture, Finish(chroma=2.0, coring=3.0, sharpen=0.5))
+    >>> grey = np.full((16, 16, 3), 0.5, np.float32)
+    >>> np.allclose(finished(grey, Finish(chroma=2.0, coring=3.0, sharpen=0.5)), grey, atol=1e-3)
+    True
     """
     import cv2
 
@@ -188,8 +190,11 @@ def photograph(picture: Picture, pipeline: Pipeline, rng: np.random.Generator | 
 
     Examples
     --------
+    >>> grey, rng = np.full((32, 32, 3), 0.5, np.float32), np.random.default_rng(0)
     >>> camera = random_pipeline(rng)
-    >>> noise = photograph(picture, camera, rng) - photograph(picture, camera, None)
+    >>> noise = photograph(grey, camera, rng) - photograph(grey, camera, None)
+    >>> bool(noise.std() > 0)
+    True
     """
     import cv2
 
