@@ -82,14 +82,14 @@ def main():
             jobs(Path(made), np.random.default_rng(given.seed)), range(given.limit), strict=False
         ):
             answer = command([*line, "--dry-run", "--json"])
-            told = json.loads(answer.stdout)[0]["estimated_seconds"]
+            estimated = json.loads(answer.stdout)[0]["estimated_seconds"]
             start = time.perf_counter()
             done = command(line)
             taken = time.perf_counter() - start
             if done.returncode:
                 sys.exit(f"{name}: {done.stderr.strip()}")
-            within.append(1 / 1.5 <= taken / told <= 1.5)
-            print(f"| {name} | {told:.1f} | {taken:.1f} | {taken / told:.2f} |", flush=True)
+            within.append(1 / 1.5 <= taken / estimated <= 1.5)
+            print(f"| {name} | {estimated:.1f} | {taken:.1f} | {taken / estimated:.2f} |", flush=True)
     print(f"\nwithin a factor of 1.5: {sum(within)} of {len(within)}")
 
 

@@ -209,9 +209,9 @@ def forgeries(work: Path, key: SignerKey, options: Any) -> dict[str, Any]:
 
         rogues = made(place, "rogue.png", Session(notary=notary.Notary(rogue)), seed=i)
         shutil.copy(rogues.output, lone)
-        told = credentials.read(lone, "png", root)
+        seen = credentials.read(lone, "png", root)
         only = Trust(anchors=root)
-        count("rogue certificate of the same names: not trusted", told.state == "untrusted")
+        count("rogue certificate of the same names: not trusted", seen.state == "untrusted")
         count("rogue certificate, verify: unknown", verify(rogues.output, trust=only).word == "unknown")
 
     began = time.perf_counter()

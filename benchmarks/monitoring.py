@@ -45,8 +45,8 @@ def scan(rng: np.random.Generator, pictures: list[Image.Image], worse: bool) -> 
     buffer = io.BytesIO()
     quality = int(np.clip(rng.normal(88 - 25 * worse, 5), 20, 99))
     Image.fromarray(np.clip(samples, 0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=quality)
-    told = inspect_image(open_picture(buffer.getvalue(), 0, None))
-    return {name: getattr(told, field).value for name, field in QUANTITIES.items()}
+    inspection = inspect_image(open_picture(buffer.getvalue(), 0, None))
+    return {name: getattr(inspection, field).value for name, field in QUANTITIES.items()}
 
 
 def levels(reference: list[dict[str, Any]], month: list[dict[str, Any]]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Fit how the error of each classical in-painter grows into a hole: the curves in ``providers/inpainter/classical.py``.
+"""Fit how the error of each classical inpainter grows into a hole: the curves in ``providers/inpainter/classical.py``.
 
     python benchmarks/repair_error.py PHOTOS
 
@@ -23,7 +23,7 @@ REACHES = (0.7, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 
 def samples(method, photos, side=256, each=1500):
     """Return errors, contrasts and distances of filled pixels."""
-    painter = open_provider("in-painter", method)
+    painter = open_provider("inpainter", method)
     rows = []
     for i, path in enumerate(photos):
         with Image.open(path) as opened:

@@ -47,7 +47,9 @@ def pictures(folder: Path | None, side: int) -> list[np.ndarray]:
 
 def by_provider(name: str, scale: int, fast: bool = False, params: dict[str, Any] | None = None) -> Method:
     """Return a method that runs a provider over tiles as the product does."""
-    restore = restorer_method(open_provider("restorer", name, scale=scale, fast=fast, params=params or {}), told=True)
+    restore = restorer_method(
+        open_provider("restorer", name, scale=scale, fast=fast, params=params or {}), with_sigma=True
+    )
 
     def run(noisy: np.ndarray) -> np.ndarray:
         return restore(Case("noisy", noisy, noisy, sigma=SIGMA))[0]

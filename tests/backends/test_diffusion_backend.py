@@ -185,7 +185,7 @@ def test_other_models_and_broken_folders_are_told(tiny, tmp_path):
     with pytest.raises(WeightMismatch, match="cannot be opened"):
         open_diffusion(DiffusionFolders("sd15", find_folder(str(broken), "pipeline")))
     (broken / "unet" / "config.json").write_text('{"in_channels": 3}')
-    with pytest.raises(OptionError, match="no in-painting model"):
+    with pytest.raises(OptionError, match="no inpainting model"):
         open_diffusion(DiffusionFolders("sd15", find_folder(str(broken), "pipeline")))
     wrong = DiffusionFolders(
         "sd15", find_folder(str(tiny["sd15"]), "pipeline"), ((find_folder(str(tiny["ip-adapter"]), "adapter"), 1.0),)

@@ -1,4 +1,4 @@
-"""What every in-painter must keep."""
+"""What every inpainter must keep."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tratto.core.capability import Inpainter, Use
 from tratto.core.errors import OptionError, UnavailableError
 from tratto.providers.catalogue import CATALOGUE, LARGE, open_provider, settle
 
-INPAINTERS = CATALOGUE["in-painter"]
+INPAINTERS = CATALOGUE["inpainter"]
 
 
 def available():
@@ -18,7 +18,7 @@ def available():
         if row.settles:  # what it paints is free; its own tests say what it keeps
             continue
         try:
-            out.append(settle(Use("in-painter", name)).provider)
+            out.append(settle(Use("inpainter", name)).provider)
         except UnavailableError:
             continue
     return out
@@ -26,7 +26,7 @@ def available():
 
 @pytest.fixture(params=available())
 def painter(request):
-    return open_provider("in-painter", request.param)
+    return open_provider("inpainter", request.param)
 
 
 def smooth(h=48, w=60):
@@ -103,6 +103,6 @@ def test_info_is_plausible(painter):
 
 def test_table():
     assert LARGE in INPAINTERS
-    assert INPAINTERS[settle(Use("in-painter")).provider].auto
+    assert INPAINTERS[settle(Use("inpainter")).provider].auto
     with pytest.raises(OptionError, match="navier-stokes"):
-        settle(Use("in-painter", "magic"))
+        settle(Use("inpainter", "magic"))

@@ -25,7 +25,7 @@ from tratto.core.options import (
     with_names,
 )  # fmt: skip
 from tratto.imaging.masks import DAMAGE_PROBABILITY
-from tratto.jobs.options import ENDINGS, FORMATS
+from tratto.jobs.options import EXTENSIONS, FORMATS
 from tratto.tasks import TASKS
 
 MODELS = [*(t.model for t in TASKS), *COMMON]
@@ -120,7 +120,7 @@ def test_how_a_result_is_saved_is_written_as_before():
         SaveOptions().quality = 3
     formats = next(e for e in entries(SaveOptions) if e.name == "format")
     assert get_args(formats.kind) == tuple(FORMATS)
-    assert set(ENDINGS) == set(FORMATS) - {"auto", "keep"}
+    assert set(EXTENSIONS) == set(FORMATS) - {"auto", "keep"}
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), 0, -1])

@@ -149,3 +149,7 @@ def test_every_card_that_ships_is_complete():
             assert card.used_by or card_id.startswith("tratto-"), card_id
         if card_id.startswith("realesrgan"):
             assert card.generative, card_id
+
+
+def test_a_card_of_version_0_1_still_says_what_it_is_for():
+    assert parse_card(GOOD.replace('"restorer"', '"in-painter"')).capability == "inpainter"

@@ -58,7 +58,7 @@ def test_what_was_not_used_for_longest_is_dropped_and_stays_usable(opened):
 def test_large_ones_count_more_but_one_is_always_kept(opened):
     pool = Pool(most=4)
     pool.open(nlm(1))
-    pool.open(Use("in-painter", "sdxl", {"model": "m"}))
+    pool.open(Use("inpainter", "sdxl", {"model": "m"}))
     assert len(pool) == 1
     with pytest.raises(OptionError, match="at least one"):
         Pool(most=0)

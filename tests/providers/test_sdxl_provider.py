@@ -17,7 +17,7 @@ def settled(tiny):
 
 @pytest.fixture(scope="module")
 def painter(settled):
-    return open_provider("in-painter", "sdxl", opening(settled))
+    return open_provider("inpainter", "sdxl", opening(settled))
 
 
 def test_parameters_are_completed_and_hold_no_path(tiny, settled):
@@ -79,13 +79,13 @@ def test_a_scale_beyond_reason_is_refused(tiny):
 def test_without_weights_the_way_to_them_is_told(tiny, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(MissingWeights, match="tratto models pull sdxl-inpainting"):
-        settle(Use("in-painter", "sdxl"))
+        settle(Use("inpainter", "sdxl"))
     with pytest.raises(MissingWeights, match="model=FOLDER"):
-        settle(Use("in-painter", "sd15"))
+        settle(Use("inpainter", "sd15"))
     with pytest.raises(OptionError, match="no parameter"):
         settle_params("patch", {"steps": 3})
     with pytest.raises(OptionError, match="no parameter"):
-        open_provider("in-painter", "patch", {"steps": 3})
+        open_provider("inpainter", "patch", {"steps": 3})
 
 
 def test_the_pulled_card_is_taken_where_no_model_is_named(tiny, monkeypatch, tmp_path):
@@ -102,10 +102,10 @@ def test_the_pulled_card_is_taken_where_no_model_is_named(tiny, monkeypatch, tmp
         if not (snapshot / name).exists():
             (snapshot / name).write_text("{}" if name.endswith(".json") else "")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    assert settle(Use("in-painter", "sdxl")).params["model"].startswith("sdxl-inpainting@")
+    assert settle(Use("inpainter", "sdxl")).params["model"].startswith("sdxl-inpainting@")
     settled = settle_params("sdxl", {})
     assert settled["model"].startswith("sdxl-inpainting@")
-    painter = open_provider("in-painter", "sdxl", opening(settled))
+    painter = open_provider("inpainter", "sdxl", opening(settled))
     assert painter.side == 64
     assert painter.info.models[0].id == "sdxl-inpainting"
 

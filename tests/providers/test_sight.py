@@ -81,7 +81,7 @@ def test_geometric_depth_is_far_in_the_middle():
     found = made.estimate(plain((0, 0, 0), (4, 2)))
     assert (found.unit, found.nearer_is) == ("relative", "larger")
     np.testing.assert_allclose(found.values, np.repeat([[0.75], [0.25], [0.25], [0.75]], 2, axis=1), rtol=1e-6)
-    assert "looks at no pixel" in GeometricDepth().info.stand_in
+    assert "no pixel" in GeometricDepth().info.stand_in
     with pytest.raises(OptionError, match="no parameter"):
         open_depth("geometric", "somewhere")
     with pytest.raises(OptionError, match="dpt, geometric"):
@@ -318,7 +318,7 @@ def test_broken_folders_are_told(sight, tmp_path):
     lone = tmp_path / "lone"
     shutil.copytree(sight["dpt"], lone)
     (lone / "preprocessor_config.json").unlink()
-    with pytest.raises(OptionError, match="how a picture is prepared"):
+    with pytest.raises(OptionError, match="is prepared"):
         open_depth("dpt", str(lone))
     (lone / "preprocessor_config.json").write_text(json.dumps({"size": 64, "image_std": [0, 1, 1]}))
     with pytest.raises(OptionError, match="no sense"):
@@ -380,7 +380,7 @@ def test_a_repair_records_who_said_what(sight, tmp_path):
     said, filled = result.records
     assert (said.step, said.provider) == ("describe", "measured")
     assert said.params["caption"].startswith("A wide colour picture of 90x50 pixels")
-    assert "2.7 % of it is marked as damaged" in said.params["caption"]
+    assert "2.7 %" in said.params["caption"]
     assert said.input_digest == said.output_digest
     assert result.receipt["recipe"]["asked"]["steps"][0]["params"]["caption"] == "auto"
     assert any("stand-in" in w for w in result.receipt["stand_ins"])

@@ -35,7 +35,7 @@ class Services:
         return use
 
     def open(self, use):
-        assert (use.capability, use.provider) == ("in-painter", "sdxl")
+        assert (use.capability, use.provider) == ("inpainter", "sdxl")
         opened_with = {"model", "lora", "controlnet", "dtype", "device", "offload", "tiling", "slicing"}
         assert set(use.params) <= opened_with
         return self.painter
@@ -165,11 +165,11 @@ def test_what_does_not_go_is_refused():
         Diffuse(params=PARAMS).apply(canvas_of(px, some), Services(Painter()))
     deep = Painter()
     deep.takes_depth = True
-    with pytest.raises(OptionError, match="size of the picture"):
+    with pytest.raises(OptionError, match="of the picture"):
         run(Diffuse(params=PARAMS), canvas_of(px, some, depth=Depth(np.zeros((3, 3), np.float32))), deep)
     guided = Painter()
     guided.takes_reference = True
-    with pytest.raises(OptionError, match="a color or a texture"):
+    with pytest.raises(OptionError, match="color or a texture"):
         run(Diffuse(params=PARAMS), canvas_of(px, some), guided)
     with pytest.raises(OptionError, match="three values"):
         Diffuse(color=[1.0, 2.0, 0.0])

@@ -42,7 +42,7 @@ class DiffusionFolders:
     family : str
         ``sdxl`` or ``sd15``.
     model : ModelFolder
-        The in-painting pipeline.
+        The inpainting pipeline.
     adapters : tuple of (ModelFolder, float)
         LoRA weights, each with its strength.
     controlnet : ModelFolder or None
@@ -192,7 +192,7 @@ def family_of(folder: ModelFolder) -> Family:
     Raises
     ------
     OptionError
-        If it is neither SDXL nor Stable Diffusion 1.5, or does not in-paint.
+        If it is neither SDXL nor Stable Diffusion 1.5, or does not inpaint.
     """
     parts = pipeline_parts(folder.path)
     if "unet" not in parts:
@@ -201,12 +201,12 @@ def family_of(folder: ModelFolder) -> Family:
     if parts["unet"] != "UNet2DConditionModel" or "scheduler" not in parts:
         raise OptionError(f"{folder.path} is no Stable Diffusion model: its unet is a {parts['unet']}")
     if unet.get("in_channels") not in (4, 9):
-        raise OptionError(f"{folder.path} is no in-painting model: its unet takes {unet.get('in_channels')} channels")
+        raise OptionError(f"{folder.path} is no inpainting model: its unet takes {unet.get('in_channels')} channels")
     return "sdxl" if "text_encoder_2" in parts else "sd15"
 
 
 class DiffusionBackend:
-    """An opened in-painting pipeline.
+    """An opened inpainting pipeline.
 
     Parameters
     ----------

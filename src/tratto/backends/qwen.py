@@ -1,4 +1,4 @@
-"""Qwen-Image-Edit in-painting from a folder on this machine, through diffusers.
+"""Qwen-Image-Edit inpainting from a folder on this machine, through diffusers.
 
 Wu et al. 2025, "Qwen-Image Technical Report", arXiv 2508.02324. The pipeline works at about a megapixel whatever it is
 given. What turns words and a picture into tokens is put together here: the library's own needs torchvision, for films.

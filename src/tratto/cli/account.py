@@ -66,9 +66,9 @@ def verify(
 
     verdict = jobs.verify(path, trust_of(ledger, key, anchors, stamp_anchors), bundle)
     if as_json:
-        told = verdict.to_json()
-        told.pop("exit_code")
-        emit_json({"path": str(path), **told})
+        answer = verdict.to_json()
+        answer.pop("exit_code")
+        emit_json({"path": str(path), **answer})
     else:
         stamp = f" ({verdict.stamp})" if verdict.stamp else ""
         typer.echo(printable(f"{path}: {verdict.word}{stamp}"))

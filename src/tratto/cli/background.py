@@ -42,13 +42,15 @@ def background(
         check_new_png(cutout, [picture, out], overwrite, "a cut-out")
     image = open_page(picture, page)
     values = find_background(Job(), image, MaskBackgroundOptions(provider=provider, soft=soft))
-    told = write_mask(values, out, [picture], overwrite)
+    written = write_mask(values, out, [picture], overwrite)
     if cutout is not None:
         color = np.rint(255 * own_colors(as_shown(image), values)).astype(np.uint8)
         alpha = np.rint(255 * values).astype(np.uint8)
         io.write_image(Image(np.ascontiguousarray(color), ColorMode.RGB, alpha=alpha), cutout, "png")
     if as_json:
-        emit_json(told)
+        emit_json(written)
         return 0
-    typer.echo(printable(f"{out}: {told['width']}x{told['height']}, {100 * told['share']:.3g} % is the object"))
+    typer.echo(
+        printable(f"{out}: {written['width']}x{written['height']}, {100 * written['share']:.3g} % is the object")
+    )
     return 0

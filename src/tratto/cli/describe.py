@@ -53,7 +53,7 @@ def describe(
     depths: Any = services.open(services.settle(depth_use))
     detector: Any = services.open(Use("structure"))
     caption, deep, structure = captions.caption(rgb), depths.estimate(rgb), detector.find(rgb)
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "picture": picture.name,
         "width": rgb.shape[1],
         "height": rgb.shape[0],
@@ -74,13 +74,13 @@ def describe(
         write_text(out / "caption.txt", caption + "\n")
         _write_gray(grey_of(deep), out / "depth.png")
         _write_gray(drawn(structure), out / "edges.png")
-        write_text(out / "description.json", json.dumps(told, indent=1) + "\n")
+        write_text(out / "description.json", json.dumps(facts, indent=1) + "\n")
     if as_json:
-        emit_json(told)
+        emit_json(facts)
         return 0
     typer.echo(printable(caption))
     typer.echo(f"depth by {depths.info.provider}: {deep.unit}, nearer is {deep.nearer_is}")
-    typer.echo(f"{len(structure.lines)} lines; {100 * told['structure']['edge_share']:.2g} % of the pixels are edges")
+    typer.echo(f"{len(structure.lines)} lines; {100 * facts['structure']['edge_share']:.2g} % of the pixels are edges")
     if out is not None:
         typer.echo(printable(f"written to {out}: {', '.join(FILES)}"))
     for info in (captions.info, depths.info):
@@ -90,8 +90,8 @@ def describe(
 
 
 def _by(info: Any) -> dict[str, Any]:
-    told = {"by": info.provider, "library": info.library, "precision": info.precision}
-    return told | {"models": [m.to_json() for m in info.models], "stand_in": info.stand_in}
+    facts = {"by": info.provider, "library": info.library, "precision": info.precision}
+    return facts | {"models": [m.to_json() for m in info.models], "stand_in": info.stand_in}
 
 
 def _check_free(out: Path, overwrite: bool) -> None:

@@ -91,7 +91,7 @@ def faces(
         raise OptionError(f"--face {only}: {_count(len(every))} found in {picture.name}")
     found = every if only is None else every[only - 1 : only]
     numbers = [only] if only is not None else list(range(1, len(found) + 1))
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "picture": str(picture),
         "width": shown.shape[1],
         "height": shown.shape[0],
@@ -107,9 +107,9 @@ def faces(
     if mask is not None:
         write_mask(_outlines(shown, found), mask, inputs, overwrite)
     if as_json:
-        emit_json(told)
+        emit_json(facts)
         return 0
-    for line in _lines(told):
+    for line in _lines(facts):
         typer.echo(printable(line))
     return 0
 
@@ -124,11 +124,11 @@ def _upright(path: Path, page: int | None = None) -> Picture:
     return as_shown(open_page(path, page))
 
 
-def _lines(told: dict[str, Any]) -> list[str]:
+def _lines(facts: dict[str, Any]) -> list[str]:
     """Return the table for people."""
-    found = told["faces"]
-    lines = [f"{told['picture']}: {_count(len(found))}"]
-    for face, row in zip(found, told["distances"], strict=True):
+    found = facts["faces"]
+    lines = [f"{facts['picture']}: {_count(len(found))}"]
+    for face, row in zip(found, facts["distances"], strict=True):
         x0, y0, x1, y1 = face["box"]
         pose = face["pose"]
         apart = [f"{v:.2f} to {other['number']}" for v, other in zip(row, found, strict=True) if other is not face]
@@ -138,7 +138,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
             + f"leans {pose['roll']:.0f} degrees"
             + (f"; distance {', '.join(apart)}" if apart else "")
         )
-    for other in told["compared"]:
+    for other in facts["compared"]:
         count = len(other["distances"][0]) if other["distances"] else 0
         lines.append(f"compared with {other['picture']}: {_count(count)} there" if found else "nothing to compare")
         for face, row in zip(found, other["distances"], strict=True):

@@ -116,23 +116,23 @@ def _folder(asked: _Asked, folder: Path, targets: tuple[Path, Path | None], as_j
     gathered = gather([str(folder)], out, bundles=False)
     if gathered.passed_over:
         line.note(f"note: {gathered.note()}")
-    told, codes = [], []
+    answers, codes = [], []
     for number, (source, name) in enumerate(_named(gathered.sources)):
         line("find", number, len(gathered.sources))
         shown = None if overlay is None else overlay / source.relative.parent / f"{name}.png"
         try:
-            told.append(_one(asked, source.path, out / source.relative.parent / name, shown, line))
+            answers.append(_one(asked, source.path, out / source.relative.parent / name, shown, line))
         except TrattoError as e:
             line.note(f"tratto: {about(source.path, str(e))}")
             codes.append(e.exit_code)
         else:
             codes.append(0)
-    _tell(told, as_json, line)
+    _tell(answers, as_json, line)
     return overall(codes)
 
 
 def _named(sources: list[Source]) -> list[tuple[Source, str]]:
-    """Return what each picture's folder of masks is called: its name without the ending, unless two share that."""
+    """Return what each picture's folder of masks is called: its name without the extension, unless two share that."""
     stems = [(s.relative.parent, s.relative.stem.casefold()) for s in sources]
     return [
         (s, s.relative.name if stems.count(stem) > 1 else s.relative.stem)
@@ -168,14 +168,14 @@ def _one(asked: _Asked, picture: Path, out: Path, overlay: Path | None, line: Pr
         except OSError as e:
             raise OutputError(f"{path} of an earlier find cannot be removed: {e.strerror or e}") from e
         line.note(f"note: {path} is removed: nothing of that kind is found now")
-    told: dict[str, Any] = {"picture": str(picture), "found": found, "masks": written}
-    told["sizes"] = [list(size) for size in asked.detector.sizes(*shown.shape[:2])]
+    answer: dict[str, Any] = {"picture": str(picture), "found": found, "masks": written}
+    answer["sizes"] = [list(size) for size in asked.detector.sizes(*shown.shape[:2])]
     if grown is not None:
-        told["grown"] = grown
+        answer["grown"] = grown
     if overlay is not None:
-        told["overlay"] = str(overlay)
+        answer["overlay"] = str(overlay)
         write_overlay(shown, {n: kept[n] for n in found}, overlay)
-    return told
+    return answer
 
 
 def _looked(asked: _Asked, shown: NDArray[np.float32]) -> Found:
@@ -212,15 +212,15 @@ def write_overlay(shown: NDArray[np.float32], masks: Mapping[str, NDArray[Any]],
     io.write_image(Image(overlay(shown, masks), ColorMode.RGB), path, "png")
 
 
-def _tell(told: list[dict[str, Any]], as_json: bool, line: ProgressLine) -> int:
+def _tell(answers: list[dict[str, Any]], as_json: bool, line: ProgressLine) -> int:
     from tratto.imaging.overlay import color_of
     from tratto.tasks.masks import NOTHING
 
     if as_json:
-        about_it = [{k: v for k, v in one.items() if k not in ("masks", "found")} for one in told]
-        emit_json([{**mask, **more} for one, more in zip(told, about_it, strict=True) for mask in one["masks"]])
+        about_it = [{k: v for k, v in one.items() if k not in ("masks", "found")} for one in answers]
+        emit_json([{**mask, **more} for one, more in zip(answers, about_it, strict=True) for mask in one["masks"]])
         return 0
-    for one in told:
+    for one in answers:
         sizes = ", ".join(f"{w}x{h}" for w, h in one["sizes"])
         typer.echo(printable(f"{one['picture']}: looked at it in {sizes}"))
         if not one["found"]:
@@ -235,7 +235,7 @@ def _tell(told: list[dict[str, Any]], as_json: bool, line: ProgressLine) -> int:
         if "overlay" in one:
             shown = ", ".join(f"{n} #{''.join(f'{v:02x}' for v in color_of(n, k))}" for k, n in enumerate(one["found"]))
             typer.echo(printable(f"  {one['overlay']}: {shown or 'nothing'} over the picture"))
-    if any(one["found"] for one in told):
+    if any(one["found"] for one in answers):
         line.note("note: a network proposed these masks; look at them, and correct them, before they are used")
     return 0
 

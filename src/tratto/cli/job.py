@@ -80,12 +80,12 @@ def run_task(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     for one in jobs[1:]:  # before any of them is done
         _named(flags, lambda one=one: _read(task, one))
     codes: list[int] = []
-    with json_array() as told:
+    with json_array() as array:
         for one in jobs:
-            take = (lambda outcome: told.add(outcome.to_json())) if given["as_json"] else _silent
+            take = (lambda outcome: array.add(outcome.to_json())) if given["as_json"] else _silent
             codes += do_task(task, one, flags, take)
         if given["as_json"]:
-            told.emit()
+            array.emit()
     return overall(codes)
 
 

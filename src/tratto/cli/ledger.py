@@ -43,8 +43,8 @@ def _new(
             raise OptionError(f"the key {name!r} is there and signs with another name; choose another --key-name")
     with Ledger.create(folder, keys.signer(name, "ledger")) as log:
         name, public = log.checkpoint.origin, log.key.verifier.text()
-        told = {"folder": str(folder), "origin": name, "public": public}
-        say(as_json, told, f"{folder}: the ledger {name}", f"  public key, to be told to others: {public}")
+        answer = {"folder": str(folder), "origin": name, "public": public}
+        say(as_json, answer, f"{folder}: the ledger {name}", f"  public key, to be told to others: {public}")
     return 0
 
 
@@ -182,8 +182,8 @@ def _cosign(
             raise OptionError("the ledger has grown meanwhile; ask the witness again")
         notary.name_witness(folder, key)
         log.add_signatures([signature])
-    told = {"folder": str(folder), "witness": key.name, "entries": reader.size}
-    say(as_json, told, f"{folder}: {key.name} signed {reader.size} entries")
+    facts = {"folder": str(folder), "witness": key.name, "entries": reader.size}
+    say(as_json, facts, f"{folder}: {key.name} signed {reader.size} entries")
     return 0
 
 
@@ -215,8 +215,8 @@ def _stamp(
 
         stamp = read_limited(answer, timestamp.MAX_STAMP)
         when = timestamp.accept(folder, checkpoint, stamp, roots_in(anchors))
-        told = {"folder": str(folder), "entries": checkpoint.size, "at": when.isoformat()}
-        say(as_json, told, f"{folder}: {checkpoint.size} entries were there at {when.isoformat()}")
+        facts = {"folder": str(folder), "entries": checkpoint.size, "at": when.isoformat()}
+        say(as_json, facts, f"{folder}: {checkpoint.size} entries were there at {when.isoformat()}")
     return 0
 
 

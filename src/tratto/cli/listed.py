@@ -52,19 +52,19 @@ def run_list(task: Task, given: Mapping[str, Any], flags: Mapping[str, str]) -> 
     if both := [flags[r] for r in roles if given[r]]:
         raise OptionError(f"{both[0]} is named in the list for each of its jobs; leave it away beside --task")
     codes: list[int] = []
-    told: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
     for entry in _chosen(_read(file), [*ids, *words], file):
         number = entry["id"]
         try:
             line = {**plain, **_given(entry, task, file.parent, Path(given["out"]))}
-            codes += do_task(task, line, flags, lambda o, n=number: told.append({"id": n, **o.to_json()}))  # type: ignore[misc]
+            codes += do_task(task, line, flags, lambda o, n=number: answers.append({"id": n, **o.to_json()}))  # type: ignore[misc]
         except (TrattoError, OSError) as e:  # this one is told, and the others are done
             code = e.exit_code if isinstance(e, TrattoError) else InputError.exit_code
             typer.echo(printable(f"tratto: task {number}: {e}"), err=True)
-            told.append({"id": number, "status": "failed", "message": str(e), "exit_code": code})
+            answers.append({"id": number, "status": "failed", "message": str(e), "exit_code": code})
             codes.append(code)
     if given["as_json"]:
-        emit_json(told)
+        emit_json(answers)
     return overall(codes)
 
 

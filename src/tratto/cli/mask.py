@@ -193,9 +193,9 @@ def _shape(kind: str, text: str) -> Any:
         raise OptionError(f'--{kind} takes "{FORMS[kind]}" in pixels, got {text!r}') from None
 
 
-def _one(name: str, about: str, default: float, told: str, flag: str = "--by") -> None:
+def _one(name: str, about: str, default: float, help_text: str, flag: str = "--by") -> None:
     """Add a command that changes one mask, or each of a folder, by so many pixels."""
-    pixels: Any = typer.Option(default, flag, help=told)
+    pixels: Any = typer.Option(default, flag, help=help_text)
 
     def command(
         mask: MaskPath, out: Out, by: float = pixels, overwrite: Overwrite = False, as_json: AsJson = False

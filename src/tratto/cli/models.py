@@ -54,7 +54,7 @@ def _list(as_json: AsJson = False) -> int:
     typer.echo()
     typer.echo("* auto takes the first of these that is ready.")
     typer.echo(
-        "A restorer that invents detail is used only when it is named; what an in-painter fills is new by nature."
+        "A restorer that invents detail is used only when it is named; what an inpainter fills is new by nature."
     )
     typer.echo()
     cells = [
@@ -174,7 +174,7 @@ def _status(card: ModelCard) -> dict[str, Any]:
         "id": card.id,
         "capability": card.capability,
         "scale": card.scale if card.capability == "restorer" else None,
-        **_told(card, "licence", "commercial_use", "generative", "used_by"),
+        **_stated(card, "licence", "commercial_use", "generative", "used_by"),
         "available": error is None,
         "why_not": why,
         "fix": fix,
@@ -212,13 +212,13 @@ def _facts(card: ModelCard) -> dict[str, Any]:
         "backend": card.backend,
         "source": places[source.kind],
         "size_bytes": card.size_bytes or None,
-        **_told(card, "paper", "training_data", "command"),
+        **_stated(card, "paper", "training_data", "command"),
         "files": {name: digest or "pinned at the first pull" for name, digest in card.files.items()},
     }
     if card.capability == "restorer":
-        facts |= _told(card, "tile", "overlap", "multiple", "border", "seam_exact", "has_sigma")
+        facts |= _stated(card, "tile", "overlap", "multiple", "border", "seam_exact", "has_sigma")
     return facts | {"quality": dict(card.quality), "speed": dict(card.speed), "limits": list(card.limits)}
 
 
-def _told(card: ModelCard, *names: str) -> dict[str, Any]:
+def _stated(card: ModelCard, *names: str) -> dict[str, Any]:
     return {name: getattr(card, name) for name in names}

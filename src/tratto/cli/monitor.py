@@ -71,18 +71,18 @@ def monitor(
         chosen.write(place)
     times = [o.at for o in found]
     shown = Span.parse(window) if window else Span(min(times), max(times) + 1)
-    told = summary(found, chosen, shown)
-    levels = {p["label"]: p["drift"] for p in told["panels"] if p["drift"]}
+    figures = summary(found, chosen, shown)
+    levels = {p["label"]: p["drift"] for p in figures["panels"] if p["drift"]}
     if as_json:
-        emit_json({**told, "failed": failed})
+        emit_json({**figures, "failed": failed})
     else:
-        _say(told, chosen, levels)
+        _say(figures, chosen, levels)
     if out is not None:
         from tratto.core.files import write_text
         from tratto.monitor.page import standalone
 
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out, standalone(told, f"Tratto: {Path(folder).resolve().name if folder else 'the server'}"))
+        write_text(out, standalone(figures, f"Tratto: {Path(folder).resolve().name if folder else 'the server'}"))
         if not as_json:
             typer.echo(printable(f"written: {out}"))
     if check and any(d["level"] == "alert" for d in levels.values()):
@@ -90,9 +90,9 @@ def monitor(
     return 8 if failed else 0
 
 
-def _say(told: dict[str, Any], chosen: Reference | None, levels: dict[str, Any]) -> None:
-    states = ", ".join(f"{n} {state}" for state, n in told["states"].items())
-    typer.echo(f"{_results(told['window']['observed'])}: {states or 'none in this window'}")
+def _say(figures: dict[str, Any], chosen: Reference | None, levels: dict[str, Any]) -> None:
+    states = ", ".join(f"{n} {state}" for state, n in figures["states"].items())
+    typer.echo(f"{_results(figures['window']['observed'])}: {states or 'none in this window'}")
     if chosen is None:
         typer.echo("  compared with nothing: name a window with --reference FROM..TO")
         return

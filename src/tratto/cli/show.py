@@ -170,7 +170,7 @@ class ProgressLine:
         self._bar: Any = None
         self._task: Any = None
         self._stage = ""
-        self._told = 0.0
+        self._last_line = 0.0
 
     def __enter__(self) -> ProgressLine:
         if self._enabled:
@@ -216,10 +216,10 @@ class ProgressLine:
         text = f"{done} of {total} pictures" + (f", {failed} failed" if failed else "")
         if self._bar is None:
             now = time.monotonic()
-            if now - self._told >= EVERY and done < total:
-                if self._told:
+            if now - self._last_line >= EVERY and done < total:
+                if self._last_line:
                     self.note(text)
-                self._told = now
+                self._last_line = now
             return
         if self._task is None:
             self._task = self._bar.add_task(text, total=total)
@@ -230,9 +230,9 @@ class ProgressLine:
         if self._bar is None:
             now = time.monotonic()
             if stage != self._stage:
-                self._stage, self._told = stage, now
-            elif now - self._told >= EVERY and done < total:
-                self._told = now
+                self._stage, self._last_line = stage, now
+            elif now - self._last_line >= EVERY and done < total:
+                self._last_line = now
                 self.note(f"{stage}: {100 * done // max(total, 1)} %")
             return
         if stage != self._stage or self._task is None:

@@ -73,18 +73,18 @@ def wall(
     options = MaskWallOptions(clicks=on, others=off, tolerance=tolerance, grow=grow, feather=feather)
     image = open_page(picture, page)
     values = find_wall(Job(), image, options, drawings, use, corners)
-    told = write_mask(values, out, [picture, *drawn.values()], overwrite)
+    written = write_mask(values, out, [picture, *drawn.values()], overwrite)
     if overlay is not None:
         write_overlay(as_shown(image), {"wall": values}, overlay)
-    say(as_json, told, f"{out}: {told['width']}x{told['height']}, {100 * told['share']:.3g} % is wall")
+    say(as_json, written, f"{out}: {written['width']}x{written['height']}, {100 * written['share']:.3g} % is wall")
     return 0
 
 
-def _numbers(text: str, count: int, told: str) -> tuple[float, ...]:
-    """Return so many numbers; ``told`` says what was expected."""
+def _numbers(text: str, count: int, expected: str) -> tuple[float, ...]:
+    """Return so many numbers; ``expected`` says what was expected."""
     from tratto.core.options import numbers
 
     try:
         return numbers(count)(text)
     except ValueError:
-        raise OptionError(f"{told}, got {text!r}") from None
+        raise OptionError(f"{expected}, got {text!r}") from None

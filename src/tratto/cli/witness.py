@@ -65,8 +65,8 @@ def _sign(
         data = read_limited(request, witnesses.MAX_REQUEST)
     signature = me.sign(data)
     write_bytes(out, signature.line().encode())
-    told = {"path": str(out), "signed_by": me.key.verifier.text()}
-    say(as_json, told, f"{out}: signed by {me.key.verifier.text()}")
+    answer = {"path": str(out), "signed_by": me.key.verifier.text()}
+    say(as_json, answer, f"{out}: signed by {me.key.verifier.text()}")
     return 0
 
 

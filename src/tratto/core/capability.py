@@ -152,7 +152,7 @@ class RestoredTile:
 
 @dataclass(frozen=True)
 class InpainterInfo(ProviderInfo):
-    """What a caller must know to run an in-painter.
+    """What a caller must know to run an inpainter.
 
     Attributes
     ----------
@@ -174,7 +174,7 @@ class InpainterInfo(ProviderInfo):
 
 @dataclass(frozen=True, eq=False)
 class Filled:
-    """What an in-painter returns.
+    """What an inpainter returns.
 
     Attributes
     ----------
@@ -661,7 +661,7 @@ class Inpainter(Protocol):
 
     @property
     def info(self) -> InpainterInfo:
-        """Facts about this in-painter."""
+        """Facts about this inpainter."""
 
     def fill(self, picture: NDArray[np.float32], hole: NDArray[np.bool_], seed: int = 0) -> Filled:
         """Fill the holes of a window.

@@ -14,8 +14,8 @@ from tratto.core.services import Services
 from tratto.faces import mesh
 from tratto.faces.points import five
 
-#: Where the detector is less sure than SURE, the mesh has to see a face, too: with at least this probability.
-SURE, PRESENT = 0.85, 0.5
+#: Where the detector's score is below CONFIDENT, the mesh has to see a face, too: with at least this probability.
+CONFIDENT, PRESENT = 0.85, 0.5
 #: Names of the angles of a pose, and of five points.
 POSE, FIVE = ("yaw", "pitch", "roll"), ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 
@@ -78,10 +78,10 @@ class Face:
     def to_json(self, points: bool = False) -> dict[str, Any]:
         """Return what may be told of it: box, score, pose, seven points, or with `points` all of them."""
         x0, y0, x1, y1 = (round(v, 1) for v in self.found.box)
-        told = self.mesh.points.round(1)
+        rounded = self.mesh.points.round(1)
         pose: tuple[float | None, ...]
-        if len(told) == mesh.POINTS:
-            pose, few = mesh.pose(self.mesh.points), {str(i): told[i, :2].tolist() for i in mesh.SEVEN}
+        if len(rounded) == mesh.POINTS:
+            pose, few = mesh.pose(self.mesh.points), {str(i): rounded[i, :2].tolist() for i in mesh.SEVEN}
         else:  # points without depth tell only how it leans
             seen = five(self.mesh.points)
             pose = (None, None, float(np.degrees(np.arctan2(*(seen[1] - seen[0])[::-1]))))
@@ -91,7 +91,7 @@ class Face:
             "score": self.found.score,
             "presence": self.mesh.presence,
             "pose": {n: None if v is None else round(v, 1) for n, v in zip(POSE, pose, strict=True)},
-            "points": told.tolist() if points else few,
+            "points": rounded.tolist() if points else few,
         }
 
 
@@ -134,7 +134,7 @@ def faces_of(picture: NDArray[np.float32], services: Services, networks: Network
     found = []
     for box in detector.find(picture):
         seen = landmarks.find(picture, box)
-        if box.score >= SURE or seen.presence >= PRESENT:
+        if box.score >= CONFIDENT or seen.presence >= PRESENT:
             found.append(Face(box, seen, identity.embed(picture, seen)))
     return tuple(found)
 

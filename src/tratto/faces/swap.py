@@ -83,8 +83,8 @@ class Look:
 
     def to_json(self) -> dict[str, Any]:
         """Return the numbers."""
-        told: dict[str, Any] = {k: round(float(getattr(self, k)), DIGITS) for k in RANGES}
-        return told | ({"draws": [list(d) for d in self.draws]} if self.draws else {})
+        values: dict[str, Any] = {k: round(float(getattr(self, k)), DIGITS) for k in RANGES}
+        return values | ({"draws": [list(d) for d in self.draws]} if self.draws else {})
 
     @classmethod
     def of(cls, numbers: Any) -> Look:

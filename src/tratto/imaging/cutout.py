@@ -83,9 +83,9 @@ def own_colors(picture: Array, alpha: Array) -> Array:
         1 = wholly the object.
     """
     reach = max(1.0, 0.006 * max(alpha.shape))
-    sure = (alpha > 0.95).astype(np.float32)
-    weight = cv2.GaussianBlur(sure, (0, 0), reach)
-    near = cv2.GaussianBlur(picture * sure[..., None], (0, 0), reach) / np.maximum(weight, 1e-4)[..., None]
+    inside = (alpha > 0.95).astype(np.float32)
+    weight = cv2.GaussianBlur(inside, (0, 0), reach)
+    near = cv2.GaussianBlur(picture * inside[..., None], (0, 0), reach) / np.maximum(weight, 1e-4)[..., None]
     share = ((1 - alpha) * (weight > 1e-3))[..., None]
     out: Array = (picture * (1 - share) + near * share).astype(np.float32)
     return out

@@ -17,7 +17,7 @@ RADIUS = 3
 def smooth_fill(picture: Float, hole: NDArray[np.bool_]) -> Float:
     """Continue a picture into its holes along lines of equal brightness.
 
-    Navier-Stokes in-painting (Bertalmio, Bertozzi and Sapiro 2001) of OpenCV, channel by channel in floating point, so
+    Navier-Stokes inpainting (Bertalmio, Bertozzi and Sapiro 2001) of OpenCV, channel by channel in floating point, so
     that 16-bit pictures keep their depth. What the holes hold is of no account.
 
     Parameters

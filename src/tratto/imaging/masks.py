@@ -165,14 +165,14 @@ DAMAGE_PROBABILITY = 0.5
 
 
 #: How many times the odds of the threshold the odds at the surest pixel of a find are at least.
-SURE = 20.0
+CONFIDENT_ODDS = 20.0
 
 
 def decided(probabilities: Iterable[NDArray[np.float32]], threshold: float = DAMAGE_PROBABILITY) -> NDArray[np.bool_]:
     """Turn probabilities of damage into a mask per class, by two thresholds (hysteresis; Canny 1986).
 
     A connected region of pixels that are likely enough belongs to a class if its surest pixel is: there the odds are
-    :data:`SURE` times those of the threshold. A lower threshold never loses what a higher one found.
+    :data:`CONFIDENT_ODDS` times those of the threshold. A lower threshold never loses what a higher one found.
 
     Parameters
     ----------
@@ -188,13 +188,13 @@ def decided(probabilities: Iterable[NDArray[np.float32]], threshold: float = DAM
     """
     import cv2
 
-    sure = SURE * threshold / (SURE * threshold + 1 - threshold)
+    confident = CONFIDENT_ODDS * threshold / (CONFIDENT_ODDS * threshold + 1 - threshold)
     found = []
     for plane in probabilities:
         likely = (plane >= threshold) & (plane > 0)  # a kind that is ruled out is at no threshold
         regions, region = cv2.connectedComponents(likely.astype(np.uint8), connectivity=8)
         holds = np.zeros(regions, bool)
-        holds[region[plane >= sure]] = True
+        holds[region[plane >= confident]] = True
         holds[0] = False  # what is not likely
         found.append(holds[region])
     return np.stack(found)

@@ -49,7 +49,7 @@ def parse_color(text: str) -> tuple[float, float, float]:
     >>> [round(v, 3) for v in parse_color('#336699')]
     [0.2, 0.4, 0.6]
     """
-    told = f"a color is #rrggbb, rgb(R, G, B) with 0-255, lab(L, a, b) or a name of CSS; got {text!r}"
+    expected = f"a color is #rrggbb, rgb(R, G, B) with 0-255, lab(L, a, b) or a name of CSS; got {text!r}"
     stripped = text.strip()
     from PIL.ImageColor import colormap, getrgb
 
@@ -63,13 +63,13 @@ def parse_color(text: str) -> tuple[float, float, float]:
         return (int(code[0:2], 16) / 255, int(code[2:4], 16) / 255, int(code[4:6], 16) / 255)
     call = _CALL.fullmatch(stripped)
     if call is None:
-        raise OptionError(told)
+        raise OptionError(expected)
     try:
         values = [float(v) for v in re.split(r"[,\s]+", call.group(2))]
     except ValueError:
-        raise OptionError(told) from None
+        raise OptionError(expected) from None
     if len(values) != 3 or not all(math.isfinite(v) for v in values):
-        raise OptionError(told)
+        raise OptionError(expected)
     if call.group(1).lower() == "rgb":
         if not all(0 <= v <= 255 for v in values):
             raise OptionError(f"rgb values lie in 0-255, got {text!r}")

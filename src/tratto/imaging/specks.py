@@ -81,11 +81,11 @@ def _of_window(picture: Float) -> Bool:
         strongest = cv2.dilate(strength, np.ones((MEDIAN, MEDIAN), np.uint8))
         above = (strength > np.maximum(np.float32(LOW) * limit, np.float32(OWN) * strongest)).astype(np.uint8)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
-        sure = np.zeros(count, bool)
-        sure[labels[strength > limit]] = True
-        sure[0] = False
+        confident = np.zeros(count, bool)
+        confident[labels[strength > limit]] = True
+        confident[0] = False
         area = stats[:, cv2.CC_STAT_AREA]
-        for k in np.flatnonzero(sure & (area <= HAIR[1])):
+        for k in np.flatnonzero(confident & (area <= HAIR[1])):
             if _is_one(labels, int(k), stats[k], gray):
                 x, y, w, h = stats[k, :4]
                 part = (slice(y, y + h), slice(x, x + w))

@@ -8,7 +8,7 @@ plain functions.
 from tratto.engine.cost import Estimated
 from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings, open_mask, open_picture
 from tratto.jobs.job import Job
-from tratto.jobs.options import ENDINGS, FORMATS, JobLimits, Progress, Saved, SaveOptions
+from tratto.jobs.options import EXTENSIONS, FORMATS, JobLimits, Progress, Saved, SaveOptions
 from tratto.jobs.replaying import Replayed
 from tratto.jobs.sdk import (
     audit,
@@ -26,7 +26,7 @@ from tratto.jobs.session import Session
 from tratto.jobs.writing import format_notes
 
 __all__ = [
-    "ENDINGS",
+    "EXTENSIONS",
     "FORMATS",
     "Estimated",
     "Job",

@@ -255,7 +255,7 @@ class _Errors:
             if self._file is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = open(self._path, "w", encoding="utf-8")  # noqa: SIM115
-            told = {k: v for k, v in outcome.to_json().items() if k in ("source", "message", "exit_code")}
-            self._file.write(json.dumps(told) + "\n")
+            facts = {k: v for k, v in outcome.to_json().items() if k in ("source", "message", "exit_code")}
+            self._file.write(json.dumps(facts) + "\n")
             self._file.flush()
         return outcome

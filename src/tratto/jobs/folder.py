@@ -21,7 +21,7 @@ from tratto.imaging.io.part import sweep
 from tratto.imaging.io.target import check_name, check_target
 from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings, open_inputs
 from tratto.jobs.gather import SUFFIXES, Source, Target, check_targets, collisions, gather, output_path
-from tratto.jobs.options import ENDINGS, FORMATS
+from tratto.jobs.options import EXTENSIONS, FORMATS
 from tratto.jobs.papers import CASE, CaseFiles
 from tratto.jobs.session import Session
 from tratto.jobs.writing import forbid_lossy, format_notes
@@ -35,7 +35,7 @@ from tratto.tasks.prepared import Given
 if TYPE_CHECKING:
     from tratto.ledger.proof import LedgerProof
 
-#: Endings of pictures that are never written: as a name for an output folder they are a mistake.
+#: Extensions of pictures that are never written: as a name for an output folder they are a mistake.
 UNWRITABLE = (".gif", ".heic", ".heif", ".avif", ".apng", ".jpe", ".jp2", ".jxl", ".svg", ".psd", ".pdf")
 
 
@@ -50,7 +50,8 @@ class FolderJob:
     options : TaskOptions
         Which say which job it is.
     run : RunOptions
-        Its ``out`` is a folder for the results, or a file name with a picture ending when there is exactly one input.
+        Its ``out`` is a folder for the results, or a file name with a picture's extension when there is exactly one
+        input.
     save : SaveOptions
         Format, quality and bundle of the results.
     inputs : mapping of str to Any
@@ -226,12 +227,11 @@ def plan_jobs(job: FolderJob, session: Session, note: Callable[[str], None] = _s
                 fmt = session.peek_format(source.path, job.save)
                 if session.forensic:
                     forbid_lossy(fmt)
-                path = output_path(source, job.run.out, ENDINGS[fmt][0], page, job.run.keep_extension)
+                path = output_path(source, job.run.out, EXTENSIONS[fmt][0], page, job.run.keep_extension)
                 path = job.run.out if single and page is None else path
-                if path.suffix.lower() not in ENDINGS[fmt]:
-                    raise OptionError(
-                        f"{job.run.out} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}; change it or --format"
-                    )
+                if path.suffix.lower() not in EXTENSIONS[fmt]:
+                    fitting = " or ".join(EXTENSIONS[fmt])
+                    raise OptionError(f"{job.run.out} must end with {fitting} to hold {fmt}; change it or --format")
                 papers = cases.of(source.path, source.root)
                 jobs.append(checked_target(Target(source.path, page or 0, path, papers)))
     for path in cases.files:
@@ -312,7 +312,7 @@ def _mask_for(
     if classes and alone:
         also += "; masks straight in it are taken if one of them is crack.png or has the name of another class"
     raise InputError(
-        f"no mask for {item.source} in {mask}: expected {below / item.source.stem} with a picture ending{also}"
+        f"no mask for {item.source} in {mask}: expected {below / item.source.stem} with a picture's extension{also}"
     )
 
 
@@ -434,13 +434,13 @@ def refused(error: OSError) -> str:
     return f"the system refused: {where}{error.strerror or error}"
 
 
-def _told(mask: Any) -> str | list[str]:
+def _mask_names(mask: Any) -> str | list[str]:
     return [str(m) for m in mask] if isinstance(mask, list) else str(mask)
 
 
 def _with_format(job: FolderJob) -> FolderJob:
-    """Return the job with the format that the ending of a named output file means, unless one was asked for."""
-    named = {ending: fmt for fmt, endings in ENDINGS.items() for ending in endings if fmt in FORMATS}
+    """Return the job with the format that the extension of a named output file means, unless one was asked for."""
+    named = {extension: fmt for fmt, extensions in EXTENSIONS.items() for extension in extensions if fmt in FORMATS}
     fmt = named.get(job.run.out.suffix.lower())
     if fmt is None or job.save.format != "auto" or job.run.out.is_dir():
         return job
@@ -502,7 +502,7 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
     run.papers = item.papers
     inputs = {**job.inputs, **({} if chosen is None else {"mask": chosen})}
     details: dict[str, Any] = {"forensic": session.forensic, "papers": asdict(item.papers)} | (
-        {} if chosen is None else {"mask": _told(chosen)}
+        {} if chosen is None else {"mask": _mask_names(chosen)}
     )
     if job.run.dry_run:
         options, mask, masks = job.options, None, None

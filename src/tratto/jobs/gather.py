@@ -12,7 +12,7 @@ from tratto.core.errors import InputError, OptionError, OutputError
 from tratto.core.options import Papers
 from tratto.imaging.io.target import bundle_around
 
-#: File name endings looked for in folders. A file named on the command line is read whatever its name.
+#: File name extensions looked for in folders. A file named on the command line is read whatever its name.
 SUFFIXES = (
     ".png",
     ".jpg",
@@ -28,7 +28,7 @@ SUFFIXES = (
     ".avif",
     ".apng",
 )
-#: Ending of the folder that lies beside each result.
+#: Extension of the folder that lies beside each result.
 BUNDLE = ".tratto"
 
 
@@ -72,7 +72,7 @@ class Gathered:
         """Say how many files were passed over and why; empty if none was."""
         if not self.passed_over:
             return ""
-        kinds = Counter(p.suffix.lower() or "no ending" for p in self.passed_over)
+        kinds = Counter(p.suffix.lower() or "no extension" for p in self.passed_over)
         words = ", ".join(f"{kind}: {n}" for kind, n in kinds.most_common(8)) + (", ..." if len(kinds) > 8 else "")
         n = len(self.passed_over)
         return (

@@ -19,7 +19,7 @@ from tratto.core.options import Papers, RunOptions, SaveOptions, TaskOptions
 from tratto.imaging.io.target import check_target
 from tratto.jobs.folder import FileOutcome, FolderJob, Plan, Work, Worker, checked_target, refused
 from tratto.jobs.gather import Source, Target, output_path
-from tratto.jobs.options import ENDINGS
+from tratto.jobs.options import EXTENSIONS
 from tratto.jobs.papers import CaseFiles
 from tratto.jobs.writing import forbid_lossy
 from tratto.tasks import TASKS
@@ -67,16 +67,16 @@ def rows_of(file: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     Raises
     ------
     OptionError
-        If the ending is none of a manifest's.
+        If the extension is none of a manifest's.
     InputError
         If the file cannot be read, or its head names a column that is none.
     """
-    ending = file.suffix.lower()
-    if ending not in (".csv", ".jsonl", ".ndjson"):
+    extension = file.suffix.lower()
+    if extension not in (".csv", ".jsonl", ".ndjson"):
         raise OptionError(f"a manifest ends with .csv or .jsonl, got {str(file)!r}")
     try:
         with open(file, encoding="utf-8-sig", newline="") as stream:
-            yield from _csv(file, stream) if ending == ".csv" else _lines(stream)
+            yield from _csv(file, stream) if extension == ".csv" else _lines(stream)
     except (OSError, UnicodeDecodeError, csv.Error) as e:
         raise InputError(f"the manifest {file} cannot be read: {getattr(e, 'strerror', None) or e}") from e
 
@@ -166,8 +166,8 @@ def plan_manifest(file: Path, defaults: Defaults, worker: Worker) -> Plan:
     for work in [w for w in plan.works if len(rows[_name(w)]) > 1]:
         *most, last = rows[_name(work)]
         both = f"rows {', '.join(map(str, most))} and {last}"
-        told = f"{both} would write {work.item.output.stem}; give each an out of its own"
-        plan.failed.append(FileOutcome(work.item.source, None, "failed", told, OutputError.exit_code))
+        message = f"{both} would write {work.item.output.stem}; give each an out of its own"
+        plan.failed.append(FileOutcome(work.item.source, None, "failed", message, OutputError.exit_code))
     plan.works = [w for w in plan.works if len(rows[_name(w)]) == 1]
     return plan
 
@@ -217,20 +217,20 @@ class _Reading:
 
     def output(self, given: Any, source: Path, fmt: str) -> Path:
         """Return where a result goes: never out of the folder of the results."""
-        out, endings = self.defaults.run.out, ENDINGS[fmt]
+        out, extensions = self.defaults.run.out, EXTENSIONS[fmt]
         if given is None:
             near = source.relative_to(self.folder) if source.is_relative_to(self.folder) else Path(source.name)
             near = near if ".." not in near.parts else Path(near.name)
-            return output_path(Source(source, near), out, endings[0], None, self.defaults.run.keep_extension)
+            return output_path(Source(source, near), out, extensions[0], None, self.defaults.run.keep_extension)
         parts = PurePosixPath(given).parts if isinstance(given, str) else ()
         if not parts or ".." in parts or PurePosixPath(given).is_absolute() or "\0" in given or Path(given).drive:
             raise OptionError(f"out must be a name below the folder of the results, got {str(given)[:80]!r}")
         path = out.joinpath(*parts)
-        if path.suffix.lower() in endings:
+        if path.suffix.lower() in extensions:
             return path
-        if any(path.suffix.lower() in known for known in ENDINGS.values()):
-            raise OptionError(f"{given} must end with {' or '.join(endings)} to hold {fmt}; change it or --format")
-        return path.with_name(path.name + endings[0])
+        if any(path.suffix.lower() in known for known in EXTENSIONS.values()):
+            raise OptionError(f"{given} must end with {' or '.join(extensions)} to hold {fmt}; change it or --format")
+        return path.with_name(path.name + extensions[0])
 
     def job(self, row: Mapping[str, Any]) -> FolderJob:
         """Return the job of a row, checked."""

@@ -12,16 +12,16 @@ from tratto.core.errors import InputError
 from tratto.core.options import JobLimits, SaveOptions
 
 __all__ = [
-    "ENDINGS", "FORMATS", "JobLimits", "Progress", "SaveOptions", "Saved", "as_path", "silent",
+    "EXTENSIONS", "FORMATS", "JobLimits", "Progress", "SaveOptions", "Saved", "as_path", "silent",
 ]  # fmt: skip
 
 #: ``progress(stage, done, total)``; raising stops the job.
 Progress = Callable[[str, int, int], None]
 
-#: What ``SaveOptions.format`` may be, and the ending each writes.
+#: What ``SaveOptions.format`` may be, and the extension each writes.
 FORMATS = {"auto": ".png", "keep": "", "png": ".png", "tiff": ".tif", "webp": ".webp", "jpeg": ".jpg", "bmp": ".bmp"}
-#: Endings that mean a format.
-ENDINGS = {
+#: Extensions that mean a format.
+EXTENSIONS = {
     "png": (".png",),
     "tiff": (".tif", ".tiff"),
     "webp": (".webp",),

@@ -16,7 +16,7 @@ from tratto.core.inspection import Inspection
 from tratto.core.result import Result
 from tratto.jobs import writing
 from tratto.jobs.faces import Face
-from tratto.jobs.options import ENDINGS, Saved, SaveOptions, as_path
+from tratto.jobs.options import EXTENSIONS, Saved, SaveOptions, as_path
 from tratto.jobs.replaying import Replayed
 from tratto.jobs.session import Session
 from tratto.provenance.audit import AuditRow
@@ -107,10 +107,12 @@ def _save_archive(result: Result, stream: BinaryIO, options: SaveOptions | None,
 
     save = options or SaveOptions()
     with tempfile.TemporaryDirectory(prefix="tratto-") as folder:
-        ending = (
-            f".{result.main.format}" if result.image is None else ENDINGS[writing.output_format(result.image, save)][0]
+        extension = (
+            f".{result.main.format}"
+            if result.image is None
+            else EXTENSIONS[writing.output_format(result.image, save)][0]
         )
-        saved = Session().save(result, Path(folder, f"result{ending}"), options, source)
+        saved = Session().save(result, Path(folder, f"result{extension}"), options, source)
         with zipfile.ZipFile(stream, "w") as archive:  # pictures are compressed already
             for path in sorted(Path(folder).rglob("*")):
                 archive.write(path, path.relative_to(folder).as_posix())
@@ -360,7 +362,7 @@ def known_models() -> Known:
             i: KnownModel(c.sha256, c.licence, c.commercial_use, c.generative, former.get(i, ()))
             for i, c in cards.items()
         },
-        # "tratto" names an in-painter, which says of itself that it invents, and a restorer, which does not: what a
+        # "tratto" names an inpainter, which says of itself that it invents, and a restorer, which does not: what a
         # claim of less could contradict is only what every provider of that name does
         providers={n: all(r.generative for r in rs) for n, rs in by_name.items()} | {"given": False},
         version=__version__,

@@ -17,7 +17,7 @@ from tratto.imaging.io import Limits
 from tratto.imaging.opening import open_mask, open_picture
 from tratto.jobs import writing
 from tratto.jobs.job import Job
-from tratto.jobs.options import ENDINGS, JobLimits, Progress, Saved, SaveOptions, silent
+from tratto.jobs.options import EXTENSIONS, JobLimits, Progress, Saved, SaveOptions, silent
 from tratto.jobs.replaying import Replayed
 from tratto.provenance.notary import Notary
 from tratto.providers.pool import Pool
@@ -206,8 +206,8 @@ class Session:
 
     @property
     def output_suffixes(self) -> tuple[str, ...]:
-        """Endings that name a picture that can be written."""
-        return tuple(e for group in ENDINGS.values() for e in group)
+        """Extensions that name a picture that can be written."""
+        return tuple(e for group in EXTENSIONS.values() for e in group)
 
     def output_format(self, image: Image, save: SaveOptions) -> str:
         """Return the format a result of this picture is written in.
@@ -239,9 +239,9 @@ class Session:
         result : Result
             As a task returned it.
         output : path
-            Its ending must be one of the format's.
+            Its extension must be one of the format's.
         save : SaveOptions or None
-            None: the format follows from the ending.
+            None: the format follows from the extension.
         source : path, bytes or None
             The input file, to be kept in the bundle.
         overwrite : bool

@@ -11,7 +11,7 @@ from tratto.core.errors import ForbiddenStep, InputError, OptionError, OutputErr
 from tratto.core.image import ColorMode, Image
 from tratto.core.result import Result
 from tratto.imaging import io
-from tratto.jobs.options import ENDINGS, Saved, SaveOptions, as_path
+from tratto.jobs.options import EXTENSIONS, Saved, SaveOptions, as_path
 
 if TYPE_CHECKING:
     from tratto.jobs.job import Job
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def format_for(fmt: str, mode: ColorMode | None, save: SaveOptions) -> str:
     """Return the format that a picture of a format and mode is written in."""
     if save.format == "keep":
-        if fmt not in ENDINGS:
+        if fmt not in EXTENSIONS:
             raise OptionError(f"{fmt or 'an array'} cannot be written; choose --format png, tiff, webp or jpeg")
         return fmt
     if save.format == "auto":
@@ -80,8 +80,8 @@ def save(
     with io.part_folder(output) as folder:
         part = folder / "picture"
         job.report("write", 0, STAGES + 1)
-        result, told = write_result(result, part, fmt, save)
-        warnings += told
+        result, notes = write_result(result, part, fmt, save)
+        warnings += notes
         job.report("write", 1, STAGES + 1)
         receipt = write_bundle(
             BundleParts(
@@ -109,21 +109,21 @@ def save(
 
 
 def _format_of(result: Result, output: Path, save: SaveOptions | None) -> tuple[str, SaveOptions]:
-    """Return the format that a result is written in, and how; the ending must be one of the format's."""
+    """Return the format that a result is written in, and how; the extension must be one of the format's."""
     if result.image is None:
         made = result.main
         if output.suffix.lower() != f".{made.format}":
             raise OptionError(f"{output.name} must end with .{made.format} to hold a {made.role}")
         return made.format, save or SaveOptions()
     if save is None:
-        by_ending = {e: f for f, ends in ENDINGS.items() for e in ends}
-        named = by_ending.get(output.suffix.lower())
+        by_extension = {e: f for f, ends in EXTENSIONS.items() for e in ends}
+        named = by_extension.get(output.suffix.lower())
         if named is None:
-            raise OptionError(f"{output.name!r} does not end like a picture: {', '.join(by_ending)}")
-        save = SaveOptions(format=named)  # type: ignore[arg-type]  # an ending's format is one
+            raise OptionError(f"{output.name!r} does not end like a picture: {', '.join(by_extension)}")
+        save = SaveOptions(format=named)  # type: ignore[arg-type]  # an extension's format is one
     fmt = output_format(result.image, save)
-    if output.suffix.lower() not in ENDINGS[fmt]:
-        raise OptionError(f"{output.name} must end with {' or '.join(ENDINGS[fmt])} to hold {fmt}")
+    if output.suffix.lower() not in EXTENSIONS[fmt]:
+        raise OptionError(f"{output.name} must end with {' or '.join(EXTENSIONS[fmt])} to hold {fmt}")
     return fmt, save
 
 

@@ -144,8 +144,8 @@ class Witness:
             write_bytes(self._path(origin, "checkpoint"), note.text())
         return cosign(note.checkpoint, self.key, int(self.clock()))
 
-    def _path(self, origin: str, ending: str) -> Path:
-        return self.folder / f"{hashlib.sha256(origin.encode()).hexdigest()[:32]}.{ending}"
+    def _path(self, origin: str, extension: str) -> Path:
+        return self.folder / f"{hashlib.sha256(origin.encode()).hexdigest()[:32]}.{extension}"
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

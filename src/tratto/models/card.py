@@ -24,7 +24,7 @@ from tratto.core.errors import InputError, OptionError
 from tratto.core.reading import parse_toml, small_text
 
 CAPABILITIES = (
-    *("restorer", "in-painter", "damage", "depth", "estimator", "captioner", "structure", "wall", "scorer"),
+    *("restorer", "inpainter", "damage", "depth", "estimator", "captioner", "structure", "wall", "scorer"),
     *("text-encoder", "face", "landmarks", "identity", "background", "text-reader", "shell"),
 )
 #: Kinds of devices and types of tensors that a card may name.
@@ -56,6 +56,8 @@ _RESTORER = (
     *("scale", "tile", "overlap", "multiple", "has_sigma", "input", "output", "value_range", "quality", "speed"),
 )
 _CLOSED = ConfigDict(extra="forbid")
+#: What capabilities were called in cards of version 0.1, which may lie in anybody's folder.
+_FORMER = {"in-painter": "inpainter"}
 
 
 def _one_of(names: tuple[str, ...]) -> Any:
@@ -211,7 +213,7 @@ class ModelCard:
     files: Mapping[str, str]
     licence: str
     commercial_use: Bool
-    capability: Annotated[str, _one_of(CAPABILITIES)]
+    capability: Annotated[str, BeforeValidator(lambda name: _FORMER.get(name, name)), _one_of(CAPABILITIES)]
     backend: Annotated[str, _one_of(BACKENDS)]
     size_bytes: _Count = 0
     source: Annotated[Source, PlainValidator(_source)] = field(default_factory=Source)

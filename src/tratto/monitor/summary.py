@@ -114,11 +114,11 @@ class Reference:
 
     def write(self, path: Path) -> None:
         """Keep it in a file."""
-        told = {
+        document = {
             "schema": SCHEMA, "name": self.name, "from": _iso(self.span.start), "to": _iso(self.span.end),
             "total": self.total, "counts": {k: list(v) for k, v in self.counts.items()},
         }  # fmt: skip
-        write_text(path, json.dumps(told, indent=1) + "\n")
+        write_text(path, json.dumps(document, indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Reference:
@@ -129,14 +129,14 @@ class Reference:
         InputError
         """
         try:
-            told = json.loads(path.read_bytes())
-            if told["schema"] != SCHEMA:
+            document = json.loads(path.read_bytes())
+            if document["schema"] != SCHEMA:
                 raise ValueError(f"its schema is not {SCHEMA}")
-            counts = {str(k): [int(n) for n in v] for k, v in told["counts"].items()}
+            counts = {str(k): [int(n) for n in v] for k, v in document["counts"].items()}
             if any(n < 0 for v in counts.values() for n in v):
                 raise ValueError("a count is below 0")
-            span = Span(_time(told["from"]), _time(told["to"]))
-            return cls(str(told["name"])[:80], span, int(told["total"]), counts)
+            span = Span(_time(document["from"]), _time(document["to"]))
+            return cls(str(document["name"])[:80], span, int(document["total"]), counts)
         except OSError as e:
             raise InputError(f"the reference {path} cannot be read: {e.strerror or e}") from e
         except (ValueError, KeyError, TypeError, AttributeError) as e:

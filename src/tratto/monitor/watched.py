@@ -168,19 +168,19 @@ def _error(bundle: Bundle, receipt: Any) -> float | None:
     if stated is None or size is None:
         return None
     try:
-        sure = read_map(bundle, CONFIDENCE, size)
+        confidence = read_map(bundle, CONFIDENCE, size)
     except TrattoError:
         return None
-    error = 255 * CONFIDENCE_FULL * (1 - np.asarray(sure, np.float32) / 65535)
+    error = 255 * CONFIDENCE_FULL * (1 - np.asarray(confidence, np.float32) / 65535)
     return _number(float(error.mean(dtype=np.float64)))
 
 
 def _observed(folder: Path) -> tuple[float, float | None]:
     """Return when a bundle was written and how long its steps took; without an account of times, that of the file."""
     try:
-        told = json.loads((folder / OBSERVED).read_bytes()[: 1 << 20])
-        steps = [s["seconds"] for s in told["steps"]]
-        return datetime.fromisoformat(told["written"]).timestamp(), sum(steps) if steps else None
+        observed = json.loads((folder / OBSERVED).read_bytes()[: 1 << 20])
+        steps = [s["seconds"] for s in observed["steps"]]
+        return datetime.fromisoformat(observed["written"]).timestamp(), sum(steps) if steps else None
     except (OSError, ValueError, KeyError, TypeError):
         try:
             return (folder / "receipt.json").stat().st_mtime, None

@@ -95,7 +95,7 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
     outputs = made_by(outcome, final, how.output)
     stats: EditStats | None = None
     edits: Any = None
-    sure: Any = None
+    confidences: Any = None
     made = outputs.get("picture")
     if isinstance(made, PictureArtifact):
         shape = (made.image.height, made.image.width)
@@ -103,8 +103,8 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
             edits = allocate(shape, np.uint16)
             before = canvas.source if canvas.scale == 1 else outcome.baseline
             stats = edit_map(before, made.image, edits)
-        sure = allocate(shape, np.uint16)
-        confidence_map(canvas.sigma, 1.0 if outcome.records else 0.0, sure)
+        confidences = allocate(shape, np.uint16)
+        confidence_map(canvas.sigma, 1.0 if outcome.records else 0.0, confidences)
     notes = [*how.notes, *io.notes_of(canvas.source), *(n for r in outcome.records for n in r.notes)]
     if how.mask is not None:
         notes += mask_warnings(how.mask, asked.task)
@@ -135,7 +135,7 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
             outputs=outputs,
             edit=stats,
             edit_map=edits,
-            confidence=sure,
+            confidence=confidences,
             kernel=outcome.kernel,
             mask=how.mask,
             masks=how.masks,
@@ -153,7 +153,7 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
         resolved=outcome.resolved,
         records=outcome.records,
         edit_map=edits,
-        confidence=sure,
+        confidence=confidences,
         receipt=receipt,
         warnings=warnings,
         mask=how.mask,

@@ -22,7 +22,7 @@ from typing import Any, cast
 from tratto.core import canonical
 from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
 from tratto.core.text import shown
-from tratto.provenance.bundle import ORIGINAL_ENDINGS, SUFFIX, find_bundle
+from tratto.provenance.bundle import ORIGINAL_EXTENSIONS, SUFFIX, find_bundle
 from tratto.provenance.commit import is_leftover
 from tratto.provenance.consistency import Known
 from tratto.provenance.trust import Trust
@@ -133,7 +133,7 @@ def find_items(folder: Path) -> Iterator[Path]:
 
     Hidden folders and what stopped saves left are passed over. Folders that may not be read come last, as themselves.
     """
-    endings = {f".{e}" for e in ORIGINAL_ENDINGS}
+    extensions = {f".{e}" for e in ORIGINAL_EXTENSIONS}
     shut: list[Path] = []
     for here, folders, files in os.walk(folder, onerror=lambda e: shut.append(Path(str(e.filename)))):
         bundles = sorted(f for f in folders if f.endswith(SUFFIX) and not is_leftover(Path(f)))
@@ -142,7 +142,7 @@ def find_items(folder: Path) -> Iterator[Path]:
             yield Path(here) / name
         for name in sorted(files):
             path = Path(here) / name
-            if path.suffix.lower() in endings and not name.startswith(".") and path.stem not in stems:
+            if path.suffix.lower() in extensions and not name.startswith(".") and path.stem not in stems:
                 yield path
         folders[:] = sorted(f for f in folders if not f.endswith(SUFFIX) and not f.startswith("."))
     yield from shut  # nobody knows what is in them, and somebody has to be told
@@ -453,11 +453,11 @@ def change_words(change: Mapping[str, Any]) -> str:
     """
     path, before, now = change["path"], change["before"], change["now"]
     if before is None:
-        return f"{path} is new: {_told(now)}"
+        return f"{path} is new: {_worded(now)}"
     return (
-        f"{path} is gone; it was {_told(before)}"
+        f"{path} is gone; it was {_worded(before)}"
         if now is None
-        else f"{path} was {_told(before)} and is {_told(now)} now"
+        else f"{path} was {_worded(before)} and is {_worded(now)} now"
     )
 
 
@@ -466,7 +466,7 @@ def _claim(item: Mapping[str, Any]) -> str:
     return _clean("; ".join(str(p) for p in parts if p))
 
 
-def _told(state: Sequence[str | None]) -> str:
+def _worded(state: Sequence[str | None]) -> str:
     return ", tier ".join(s for s in state if s)
 
 

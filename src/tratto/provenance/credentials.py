@@ -277,12 +277,12 @@ def read(path: Path, format_name: str, anchors: bytes = b"", sidecar: bytes | No
             return Credentials("none")
         try:
             with library.Reader(media or "application/octet-stream", f, sidecar, context) as reader:
-                return _told(json.loads(reader.json()), reader, bool(anchors))
+                return _judged(json.loads(reader.json()), reader, bool(anchors))
         except library.C2paError as e:
             return _refused(str(e), sidecar is not None or holds_credentials(path, format_name))
 
 
-def _told(store: Mapping[str, Any], reader: Any, anchored: bool) -> Credentials:
+def _judged(store: Mapping[str, Any], reader: Any, anchored: bool) -> Credentials:
     active = store.get("manifests", {}).get(store.get("active_manifest"), {})
     results = store.get("validation_results", {})
     failures = [f["code"] for f in results.get("activeManifest", {}).get("failure", [])]

@@ -177,15 +177,15 @@ def doubt(links: Mapping[str, tuple[Mapping[str, Any], ...]]) -> str:
     links : mapping of str to tuple of mapping
         By role.
     """
-    told = [
+    notes = [
         f"link {n} of the chain of the {role} ({link['task']})"
         for role, chain in links.items()
         for n, link in enumerate(chain, 1)
         if link["generative"]
     ]
-    if not told:
+    if not notes:
         return ""
-    return f"a step before may have invented detail, as its receipt says: {', '.join(told)}; not for examination"
+    return f"a step before may have invented detail, as its receipt says: {', '.join(notes)}; not for examination"
 
 
 # --------------------------------------------------------------------------------------------------------- checking

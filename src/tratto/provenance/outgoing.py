@@ -115,8 +115,8 @@ def write_result(result: Result, part: Path, fmt: str, save: SaveOptions) -> tup
     # what the work did to the picture is no private matter, so the marks stay where metadata is stripped
     bare = io.without_private(result.image) if save.strip_metadata else result.image
     picture, warnings = outgoing(bare, result.receipt, fmt)
-    told = [*io.not_carried(bare, fmt), *warnings]
+    notes = [*io.not_carried(bare, fmt), *warnings]
     io.write_image(picture, part, fmt, io.WriteOptions(quality=save.quality, keep_tables=False))
     release(result.image.pixels)
     release(result.image.alpha)
-    return replace(result, receipt=with_warnings(result.receipt, told)) if told else result, warnings
+    return replace(result, receipt=with_warnings(result.receipt, notes)) if notes else result, warnings

@@ -93,7 +93,7 @@ class Seen:
     """What could be decoded."""
 
     edits: NDArray[np.uint16] | None = None
-    sure: NDArray[np.uint16] | None = None
+    confidences: NDArray[np.uint16] | None = None
     mask: NDArray[np.uint16] | None = None
     parts: list[NDArray[np.uint16]] = field(default_factory=list)
     inputs: dict[str, Image] = field(default_factory=dict)  # second inputs, if their samples are the stated ones
@@ -171,8 +171,8 @@ def _maps(bundle: Bundle, seen: Seen, found: Findings) -> None:
             if stats_of(seen.edits, edit["stats"]["alpha"]).to_json() != edit["stats"]:
                 found.wrong.append(f"the edit statistics of the receipt do not follow from {EDIT_MAP}")
         if confidence is not None:
-            seen.sure = read_map(bundle, CONFIDENCE, size)
-            if array_digest(seen.sure) != confidence["samples_sha256"]:
+            seen.confidences = read_map(bundle, CONFIDENCE, size)
+            if array_digest(seen.confidences) != confidence["samples_sha256"]:
                 found.wrong.append(f"the samples of {CONFIDENCE} are not those the receipt names")
         if MASK in bundle.sealed_files:
             if mask is None:
@@ -691,7 +691,7 @@ def again(bundle: Bundle, seen: Seen, name: str) -> tuple[ReportInputs, frozense
         source=before,
         result=after,
         edit_map=seen.edits,
-        confidence=seen.sure,
+        confidence=seen.confidences,
         output_name=name,
         original_name=names["input_name"] if names is not None else "",
         original_file=find_original(bundle),
@@ -724,7 +724,7 @@ def _report(bundle: Bundle, picture: Path | None, seen: Seen, found: Findings) -
         found.wrong.append(f"the seal names no {REPORT}; every bundle has one")
         return
     receipt = bundle.receipt
-    if found.wrong or tuple(m is None for m in maps_of(receipt)) != (seen.edits is None, seen.sure is None):
+    if found.wrong or tuple(m is None for m in maps_of(receipt)) != (seen.edits is None, seen.confidences is None):
         return  # it would be made from statements that are wrong already
     ours = _version()
     if receipt["tool"]["version"] != ours:

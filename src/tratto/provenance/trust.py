@@ -308,7 +308,7 @@ def check_credentials(bundle: Bundle, picture: Path | None, trust: Trust, found:
         sidecar = None
         if bundle.credentials == SIDECAR:
             sidecar = read_limited(bundle.folder / SIDECAR, credentials.MAX_SIDECAR)
-        told = credentials.read(picture, main_output(bundle.receipt)["file"]["format"], trust.anchors, sidecar)
+        seen = credentials.read(picture, main_output(bundle.receipt)["file"]["format"], trust.anchors, sidecar)
     except MissingExtra as e:
         found.notes.append(f"the content credentials were not checked: {e}")
         if trust.anchors:
@@ -317,17 +317,17 @@ def check_credentials(bundle: Bundle, picture: Path | None, trust: Trust, found:
     except ReceiptError as e:
         found.wrong.append(str(e))
         return
-    if told.state in ("none", "unread", "elsewhere", "broken"):
-        found.wrong.append(_bad(told))
-    elif told.receipt != bundle.receipt_bytes:
+    if seen.state in ("none", "unread", "elsewhere", "broken"):
+        found.wrong.append(_bad(seen))
+    elif seen.receipt != bundle.receipt_bytes:
         found.wrong.append(
             "the content credentials hold another receipt than the bundle: they were taken from elsewhere"
         )
-    elif told.state == "trusted":
-        found.checked.append(f"the content credentials are signed by {shown(told.signer)}, under a root you trust")
+    elif seen.state == "trusted":
+        found.checked.append(f"the content credentials are signed by {shown(seen.signer)}, under a root you trust")
     else:
         found.checked.append("the content credentials fit the picture and hold this receipt")
-        (found.refused if trust.anchors else found.notes).append(_untrusted(told))
+        (found.refused if trust.anchors else found.notes).append(_untrusted(seen))
 
 
 def alone(path: Path, trust: Trust) -> tuple[Literal["authentic", "altered", "unknown"], tuple[str, ...]]:
@@ -341,24 +341,24 @@ def alone(path: Path, trust: Trust) -> tuple[Literal["authentic", "altered", "un
         In words.
     """
     try:
-        told = credentials.read(path, "", trust.anchors)
+        seen = credentials.read(path, "", trust.anchors)
     except MissingExtra as e:
         return "unknown", (f"content credentials, if there are any, were not looked at: {e}",)
     except ReceiptError as e:
         return "unknown", (str(e),)
-    if told.state == "none":
+    if seen.state == "none":
         return "unknown", ("it bears no content credentials",)
-    if told.state == "unread":
+    if seen.state == "unread":
         words = "the library that checks content credentials cannot read this file, and there are none in it"
-        return "unknown", (f"{words} as far as it goes ({shown(', '.join(told.problems))})",)
-    if told.state == "elsewhere":
-        return "unknown", (_bad(told),)
-    if told.state == "broken":
-        return "altered", (_bad(told),)
-    if told.state == "untrusted":
-        return "unknown", ("its content credentials fit it", _untrusted(told), _PADDING)
+        return "unknown", (f"{words} as far as it goes ({shown(', '.join(seen.problems))})",)
+    if seen.state == "elsewhere":
+        return "unknown", (_bad(seen),)
+    if seen.state == "broken":
+        return "altered", (_bad(seen),)
+    if seen.state == "untrusted":
+        return "unknown", ("its content credentials fit it", _untrusted(seen), _PADDING)
     return "authentic", (
-        f"its content credentials fit it and are signed by {shown(told.signer)}, under a root you trust",
+        f"its content credentials fit it and are signed by {shown(seen.signer)}, under a root you trust",
         _PADDING,
     )
 
@@ -368,18 +368,18 @@ _PADDING = (
 )
 
 
-def _bad(told: credentials.Credentials) -> str:
-    if told.state in ("none", "unread"):
+def _bad(seen: credentials.Credentials) -> str:
+    if seen.state in ("none", "unread"):
         return "the content credentials that the seal speaks of are missing from the picture"
-    if told.state == "elsewhere":
+    if seen.state == "elsewhere":
         return "the picture refers to content credentials at some address; nothing was fetched"
-    return f"the content credentials do not fit the picture or are damaged ({shown(', '.join(told.problems))})"
+    return f"the content credentials do not fit the picture or are damaged ({shown(', '.join(seen.problems))})"
 
 
-def _untrusted(told: credentials.Credentials) -> str:
-    who = f"signed by {shown(told.signer)}" if told.signer else "signed by somebody without a name"
-    if "signingCredential.expired" in told.problems:
+def _untrusted(seen: credentials.Credentials) -> str:
+    who = f"signed by {shown(seen.signer)}" if seen.signer else "signed by somebody without a name"
+    if "signingCredential.expired" in seen.problems:
         return f"untrusted: {who}, whose certificate has expired"
-    if told.test:
+    if seen.test:
         return f"untrusted: {who}, a test identity that nobody vouches for; anybody can make one"
     return f"untrusted: {who}, but not under a root certificate that you named (--anchors); anybody can make one"

@@ -421,9 +421,9 @@ def _files(bundle: Bundle, found: Findings) -> None:
     for name in sorted(n for n, wrong in files_in(bundle.folder) if not wrong):
         if not unsealed(name) and name not in bundle.sealed_files:
             found.wrong.append(f"{name} was added after the bundle was sealed")
-    for told, name in zip(maps_of(bundle.receipt), (EDIT_MAP, CONFIDENCE), strict=True):
+    for map_facts, name in zip(maps_of(bundle.receipt), (EDIT_MAP, CONFIDENCE), strict=True):
         sealed = bundle.sealed_files.get(name)
-        if (None if sealed is None else sealed.sha256) != (None if told is None else told["file_sha256"]):
+        if (None if sealed is None else sealed.sha256) != (None if map_facts is None else map_facts["file_sha256"]):
             found.wrong.append(f"the receipt and the seal name different files for {name}")
     if bundle.receipt["mask"] is not None and MASK not in bundle.sealed_files:
         found.wrong.append(f"the receipt names a mask, but the bundle holds no {MASK}: it was taken out")

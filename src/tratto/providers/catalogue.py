@@ -203,7 +203,7 @@ class Availability:
 #: What one provider of each capability is called in messages; also the list of capabilities.
 NOUNS = {
     "restorer": "restorer",
-    "in-painter": "in-painter",
+    "inpainter": "inpainter",
     "captioner": "captioner",
     "depth": "depth estimator",
     "enhancer": "enhancer",
@@ -292,7 +292,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             generative=True,
         ),
     },
-    "in-painter": {
+    "inpainter": {
         "tratto": Row(
             _I + "network",
             "our own network for thin and medium losses, ONNX Runtime, fp32",

@@ -496,10 +496,10 @@ def open_yolo(path: Path, names: Sequence[str] = (), score: float = YOLO_SCORE) 
     entry = opened.inputs[0] if len(opened.inputs) == 1 else ("", [])
     takes_rgb = len(entry[1]) == 4 and (entry[1][1] == 3 or not isinstance(entry[1][1], int))
     if not takes_rgb or len(rows) != 1 or len(prototypes) != 1:
-        told = "; ".join(f"{name} {shape}" for name, shape in (*opened.inputs, *opened.outputs))
+        tensors = "; ".join(f"{name} {shape}" for name, shape in (*opened.inputs, *opened.outputs))
         raise OptionError(
             f"{path.name} is no YOLO segmentation model: expected an input (1, 3, H, W) and the outputs "
-            f"(1, 4 + classes + coefficients, N) and (1, coefficients, h, w); it has {told}"
+            f"(1, 4 + classes + coefficients, N) and (1, coefficients, h, w); it has {tensors}"
         )
     found = tuple(names) or _names_of(opened.facts.get("names", ""))
     if not found:

@@ -70,8 +70,8 @@ class _Engine:
         pictures = [name for name, shape in self._file.inputs if len(shape) == 4]
         vectors = [name for name, shape in self._file.inputs if len(shape) == 2]
         if len(pictures) != 1 or len(vectors) != 1 or len(self._file.outputs) != 1:
-            told = "; ".join(f"{name} {shape}" for name, shape in (*self._file.inputs, *self._file.outputs))
-            raise OptionError(f"{files['model'].name} is no {self.provider}: it has {told}")
+            tensors = "; ".join(f"{name} {shape}" for name, shape in (*self._file.inputs, *self._file.outputs))
+            raise OptionError(f"{files['model'].name} is no {self.provider}: it has {tensors}")
         self._picture, self._vector = pictures[0], vectors[0]
         self._boost = max(1, side // self.side)
         models = tuple(f.model for f in files.values())
@@ -82,11 +82,11 @@ class _Engine:
         """Return the character's face as it would lie in the scene; the network decides about its shape."""
         import cv2
 
-        told = self._told(self._recognizer.raw(character[..., :3], source))
+        identity = self._embedding(self._recognizer.raw(character[..., :3], source))
         side = self.side * self._boost
         matrix = align.similarity(five(target.points), self._template(side))
         tile = align.cut(scene, matrix, side)
-        made = self._boosted(tile, told)
+        made = self._boosted(tile, identity)
         shape = (scene.shape[1], scene.shape[0])
         back = align.inverse(matrix)
         inside = np.zeros((side, side), np.float32)
@@ -100,27 +100,27 @@ class _Engine:
         ]
         return np.concatenate([np.clip(out[0], 0, 1), out[1][..., None]], axis=2).astype(np.float32)
 
-    def _boosted(self, tile: Picture, told: NDArray[np.float32]) -> Picture:
+    def _boosted(self, tile: Picture, identity: NDArray[np.float32]) -> Picture:
         """Run the network on interleaved pictures, each a pixel of so many, and put them together (pixel boost)."""
         made = np.empty_like(tile)
         for y in range(self._boost):
             for x in range(self._boost):
                 part = np.ascontiguousarray(tile[y :: self._boost, x :: self._boost])
-                made[y :: self._boost, x :: self._boost] = self._once(part, told)
+                made[y :: self._boost, x :: self._boost] = self._once(part, identity)
         return made
 
-    def _once(self, tile: Picture, told: NDArray[np.float32]) -> Picture:
+    def _once(self, tile: Picture, identity: NDArray[np.float32]) -> Picture:
         black, white = self._range
         shown = black + (white - black) * tile.transpose(2, 0, 1)[None]
         name = self._file.outputs[0][0]
-        out = self._file.run({self._picture: shown.astype(np.float32), self._vector: told[None]}, [name])[name]
+        out = self._file.run({self._picture: shown.astype(np.float32), self._vector: identity[None]}, [name])[name]
         if out.shape != shown.shape:
             raise OptionError(f"{self.info.models[0].id} gives {out.shape} for a picture of {shown.shape}")
         return np.asarray((out[0].transpose(1, 2, 0) - black) / (white - black), np.float32)
 
     _range: tuple[float, float] = (0.0, 1.0)
 
-    def _told(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _embedding(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         raise NotImplementedError
 
     def _template(self, side: int) -> NDArray[np.float64]:
@@ -145,7 +145,7 @@ class Inswapper(_Engine):
                 "of 512 x 512"
             )
 
-    def _told(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _embedding(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         latent = (vector / max(float(np.linalg.norm(vector)), 1e-12)) @ self._emap
         return np.asarray(latent / max(float(np.linalg.norm(latent)), 1e-12), np.float32)
 
@@ -166,7 +166,7 @@ class Ghost(_Engine):
         super().__init__(files, side)
         self._converter = OnnxFile(files["converter"].path) if "converter" in files else None
 
-    def _told(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _embedding(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         if self._converter is None:
             return vector
         name, out = self._converter.inputs[0][0], self._converter.outputs[0][0]

@@ -93,8 +93,8 @@ class _Network:
         self.info = DescriberInfo(provider, library=library(), models=(found.model,))
 
     def _wrong(self, wanted: str) -> OptionError:
-        told = "; ".join(f"{name} {shape}" for name, shape in (*self._file.inputs, *self._file.outputs))
-        return OptionError(f"{self.info.models[0].id} is no {wanted}: it has {told}")
+        tensors = "; ".join(f"{name} {shape}" for name, shape in (*self._file.inputs, *self._file.outputs))
+        return OptionError(f"{self.info.models[0].id} is no {wanted}: it has {tensors}")
 
     def _run(self, tile: Picture, black: float, white: float) -> dict[str, NDArray[np.float32]]:
         """Run it on a picture ((H, W, 3) in [0, 1]); `black` and `white` are what the network calls these."""

@@ -24,7 +24,7 @@ LARGEST_FILE = 1 << 29
 MOST_PHOTOS = 10_000
 #: COLMAP's models of cameras: number, name, numbers of a camera; how these are read, see ``_lens``.
 _MODELS = {0: ("SIMPLE_PINHOLE", 3), 1: ("PINHOLE", 4), 2: ("SIMPLE_RADIAL", 4), 3: ("RADIAL", 5), 4: ("OPENCV", 8)}
-_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+_EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ def read_capture(folder: Path) -> Capture:
         if (folder / name).is_file():
             return _upright(_transforms(folder, folder / name))
     for below in ("sparse/0", "sparse", "."):
-        for ending, read in (("bin", _colmap_binary), ("txt", _colmap_text)):
+        for extension, read in (("bin", _colmap_binary), ("txt", _colmap_text)):
             place = folder / below
-            if (place / f"cameras.{ending}").is_file() and (place / f"images.{ending}").is_file():
+            if (place / f"cameras.{extension}").is_file() and (place / f"images.{extension}").is_file():
                 return _upright(read(folder, place))
     raise InputError(
         f"{folder} holds no cameras: expected transforms.json, or COLMAP's cameras and images (.bin or .txt) in "
@@ -127,7 +127,7 @@ def _photo(folder: Path, name: str) -> Path:
     if not name or pure.is_absolute() or ".." in pure.parts or "\0" in name or ":" in pure.parts[0]:
         raise InputError(f"the cameras name a photograph outside the folder: {name!r:.120}")
     for below in (folder, folder / "images"):
-        for candidate in (below / pure, *((below / pure).with_name(pure.name + e) for e in _ENDINGS)):
+        for candidate in (below / pure, *((below / pure).with_name(pure.name + e) for e in _EXTENSIONS)):
             if candidate.is_file():
                 return candidate
     raise InputError(

@@ -143,17 +143,17 @@ def _round(
     if max(float(np.abs(w - f.color).max()) for w, f in zip(wanted, first, strict=True)) == 0:
         return scene
     gates = _gates(cameras, first, wanted, how)
-    sure = [g * _trust(w, f, how) for g, w, f in zip(gates, wanted, first, strict=True)]
+    trusted = [g * _trust(w, f, how) for g, w, f in zip(gates, wanted, first, strict=True)]
     for _ in range(how.color_rounds):
         seen = [render(scene, c, settings.background, settings.constants) for c in cameras]
         if how.gains:
-            wanted = _aligned(wanted, seen, sure)
-        scene = _recolored(scene, seen, wanted, sure, how)
+            wanted = _aligned(wanted, seen, trusted)
+        scene = _recolored(scene, seen, wanted, trusted, how)
     seen = [render(scene, c, settings.background, settings.constants) for c in cameras]
-    sure = [g * _trust(w, s, how) for g, w, s in zip(gates, wanted, seen, strict=True)]
+    trusted = [g * _trust(w, s, how) for g, w, s in zip(gates, wanted, seen, strict=True)]
     targets = [
         (c[..., None] * w + (1 - c[..., None]) * s.color).astype(np.float32)
-        for c, w, s in zip(sure, wanted, seen, strict=True)
+        for c, w, s in zip(trusted, wanted, seen, strict=True)
     ]
     return _optimized(scene, cameras, targets, [f.alpha for f in first], settings, how, progress)
 
@@ -165,14 +165,14 @@ def _trust(wanted: Float, shown: Rendered, how: Refinement) -> Float:
     return out
 
 
-def _aligned(wanted: list[Float], seen: list[Rendered], sure: list[Float]) -> list[Float]:
+def _aligned(wanted: list[Float], seen: list[Rendered], trusted: list[Float]) -> list[Float]:
     """Return pictures whose channels have the gains of the consensus, which is what is rendered now.
 
     Gains are ratios of means: least squares would shrink them wherever two pictures differ, a little each time. What
     all views say is no cast of one of them, so the median over the views stays as it is.
     """
     gains = np.ones((len(wanted), 3))
-    for v, (picture, shown, c) in enumerate(zip(wanted, seen, sure, strict=True)):
+    for v, (picture, shown, c) in enumerate(zip(wanted, seen, trusted, strict=True)):
         weight = (c * shown.alpha)[..., None]
         above, below = ((weight * p).sum(axis=(0, 1), dtype=np.float64) for p in (shown.color, picture))
         gains[v] = np.where(below > 1e-3, above / np.maximum(below, 1e-3), 1).clip(0.5, 2)
@@ -184,12 +184,12 @@ def _aligned(wanted: list[Float], seen: list[Rendered], sure: list[Float]) -> li
     ]
 
 
-def _recolored(scene: Scene, seen: list[Rendered], wanted: list[Float], sure: list[Float], how: Refinement) -> Scene:
+def _recolored(scene: Scene, seen: list[Rendered], wanted: list[Float], trusted: list[Float], how: Refinement) -> Scene:
     """Return the scene with the colours that most views propose."""
     count = len(scene)
     proposed = np.zeros((len(seen), count, 3), np.float32)
     weights = np.zeros((len(seen), count), np.float32)
-    for v, (shown, picture, c) in enumerate(zip(seen, wanted, sure, strict=True)):
+    for v, (shown, picture, c) in enumerate(zip(seen, wanted, trusted, strict=True)):
         apart = (picture - shown.color) / np.maximum(shown.alpha, 0.5)[..., None]
         total = backward(shown, c[..., None] * apart).harmonics[:, 0] / np.float32(HARMONIC_0)
         share = backward(shown, np.repeat(c[..., None], 3, axis=2)).harmonics[:, 0].mean(axis=1)

@@ -271,14 +271,14 @@ def job_of(row: sqlite3.Row, position: int | None) -> Job:
         name: row[name]
         for name in ("id", "task", "name", "state", "wanted", "progress", "stage", "seconds_left", "created", "started")
     }
-    told = {
+    fields = {
         name: result[name] for name in ("note", "warnings", "pictures", "outputs", "masks", "regions") if name in result
     }
     empty: dict[str, Any] = {"note": "", "warnings": [], "pictures": {}, "outputs": {}, "masks": {}, "regions": []}
     more: dict[str, Any] = {name: result.get(name) for name in ("receipt_sha256", "signed", "entry", "plan")}
     return Job(
         **plain,
-        **{**empty, **told},
+        **{**empty, **fields},
         **more,
         position=position,
         finished=row["finished"] if row["state"] in FINAL else None,

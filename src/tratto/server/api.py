@@ -249,10 +249,10 @@ async def send_upload(request: Request, who: Runner, shared: Shared, response: R
 
 def _keep(shared: Context, who: Identity, folder: FilePath, part: Part, made: dict[str, Any]) -> answers.Upload:
     """Put an upload that was decoded in its place, and make it known."""
-    from tratto.jobs.options import ENDINGS
+    from tratto.jobs.options import EXTENSIONS
 
-    endings = ENDINGS.get(made["format"], (f".{made['format']}",))
-    name = part.name if part.name.lower().endswith(endings) else part.name + endings[0]
+    extensions = EXTENSIONS.get(made["format"], (f".{made['format']}",))
+    name = part.name if part.name.lower().endswith(extensions) else part.name + extensions[0]
     facts = {**made, "name": name, "bytes": part.size, "sha256": part.sha256}
     (folder / "file").mkdir(mode=0o700)
     part.path.rename(folder / "file" / name)
@@ -363,7 +363,7 @@ def _attached(name: str) -> dict[str, str]:
 # -- jobs -------------------------------------------------------------------------------------------------------------
 
 
-def _told(shared: Context, row: sqlite3.Row) -> answers.Job:
+def _answer(shared: Context, row: sqlite3.Row) -> answers.Job:
     return answers.job_of(row, shared.store.position(row) if row["state"] == "queued" else None)
 
 
@@ -424,9 +424,9 @@ def _ask(shared: Context, who: Identity, body: bytes, key: str | None) -> answer
     words = {w for i in offer.inputs for w in i.words}
     named = {role: set(_named(value)) - words for role, value in asked["inputs"].items()}
     wanted = {u for uploads in named.values() for u in uploads}
-    told = {u: json.loads(_upload(shared, who, u)["facts"]) for u in wanted}
-    check_kinds(offer, {role: [told[u]["format"] for u in uploads] for role, uploads in named.items()})
-    facts = told[asked["inputs"]["picture"]]
+    uploaded = {u: json.loads(_upload(shared, who, u)["facts"]) for u in wanted}
+    check_kinds(offer, {role: [uploaded[u]["format"] for u in uploads] for role, uploads in named.items()})
+    facts = uploaded[asked["inputs"]["picture"]]
     check_page(offer, asked["options"], facts["pages"])
     check_room(settings, store.used(who.owner), who.quota)
     job = new_id()
@@ -451,7 +451,7 @@ def _ask(shared: Context, who: Identity, body: bytes, key: str | None) -> answer
         raise
     if row["id"] != job:
         discard(folder)
-    return _told(shared, row)
+    return _answer(shared, row)
 
 
 @router.get("/jobs", tags=["jobs"], responses=_errors())
@@ -462,13 +462,13 @@ def list_jobs(
     """List jobs, the newest first."""
     rows = shared.store.jobs(who.owner, state, int(cursor or 2**62), limit)
     following = str(rows[-1]["seq"]) if len(rows) == limit else None
-    return answers.Jobs(jobs=[answers.short(_told(shared, r)) for r in rows], next=following)
+    return answers.Jobs(jobs=[answers.short(_answer(shared, r)) for r in rows], next=following)
 
 
 @router.get("/jobs/{job}", tags=["jobs"], responses=_errors(404))
 def get_job(job: Id, who: Reader, shared: Shared) -> answers.Job:
     """Say how a job stands."""
-    return _told(shared, _job(shared, who, job))
+    return _answer(shared, _job(shared, who, job))
 
 
 @router.delete("/jobs/{job}", tags=["jobs"], status_code=204, responses=_errors(404))
@@ -494,7 +494,7 @@ def _acting(action: str) -> None:
             raise Problem(
                 409, "WrongState", f"only a job that is {states} can be asked to {action}; it is {row['state']}"
             )
-        return _told(shared, row)
+        return _answer(shared, row)
 
     act.__doc__ = about[action]
     router.post(f"/jobs/{{job}}/{action}", tags=["jobs"], name=f"{action}_job", responses=_errors(404, 409))(act)
@@ -564,10 +564,10 @@ def job_result(job: Id, who: Reader, shared: Shared, output: Export = None) -> R
     """Return the result as a file, or another file that was made with it."""
     result, folder = _result(shared, who, job)
     if result.get("file"):
-        told = result["outputs"].get(output or next(iter(result["outputs"])))
-        if told is None:
+        made = result["outputs"].get(output or next(iter(result["outputs"])))
+        if made is None:
             raise not_found("output of that name")
-        return _download((folder / result["file"]).with_name(told["name"]), told["name"], told["media_type"])
+        return _download((folder / result["file"]).with_name(made["name"]), made["name"], made["media_type"])
     if "mask" in result.get("outputs", {}):
         mask = result["outputs"]["mask"]
         return _download(shared.settings.upload(mask["upload"]) / "file" / mask["name"], mask["name"], "image/png")
@@ -719,15 +719,15 @@ def _last(request: Request, given: int | None) -> int | None:
 
 
 def _stream(shared: Context, who: Identity, after: int, job: str | None) -> Response:
-    def told(name: str) -> str | None:
+    def job_json(name: str) -> str | None:
         row = shared.store.job(name, who.owner)
-        return None if row is None else answers.short(_told(shared, row)).model_dump_json()
+        return None if row is None else answers.short(_answer(shared, row)).model_dump_json()
 
     def allowed() -> bool:
         return who.is_page or shared.access.holds_key(who.owner)
 
     seconds = shared.settings.stream_seconds
-    made: AsyncIterator[str] = events(shared.pulse, who.owner, after, job, told, seconds, allowed)
+    made: AsyncIterator[str] = events(shared.pulse, who.owner, after, job, job_json, seconds, allowed)
     return StreamingResponse(made, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 

@@ -24,7 +24,7 @@ from tratto.server.problems import Problem, problem_from
 from tratto.server.settings import Settings
 from tratto.server.store import Store
 
-#: Files of the page, by ending.
+#: Files of the page, by extension.
 TYPES = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
     ".mjs": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",

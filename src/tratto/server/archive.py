@@ -12,7 +12,7 @@ from tratto.core.errors import InputError, PictureTooLarge
 
 #: Bytes that are read at once.
 _PIECE = 1 << 18
-#: Media types of results by ending.
+#: Media types of results by extension.
 MEDIA_TYPES = {
     ".png": "image/png", ".jpg": "image/jpeg", ".tif": "image/tiff", ".webp": "image/webp", ".bmp": "image/bmp",
     ".ply": "model/ply", ".glb": "model/gltf-binary", ".mp4": "video/mp4",

@@ -176,8 +176,8 @@ def verify(asked: Mapping[str, Any]) -> dict[str, Any]:
             bundle = find_bundle(bundle)
     ledger = asked.get("ledger")
     verdict = jobs.verify(path, Trust((), None if ledger is None else Path(ledger)), bundle)
-    told = verdict.to_json()
-    told.pop("exit_code")
+    answer = verdict.to_json()
+    answer.pop("exit_code")
     receipt = None
     try:
         where = path if path.name == RECEIPT else (bundle or find_bundle(path)) / RECEIPT
@@ -189,7 +189,7 @@ def verify(asked: Mapping[str, Any]) -> dict[str, Any]:
         }  # fmt: skip
     except (TrattoError, OSError, KeyError, TypeError, AttributeError):
         pass  # the verdict says what is wrong with it
-    return {**told, "receipt": receipt, "name": asked.get("name", path.name)}
+    return {**answer, "receipt": receipt, "name": asked.get("name", path.name)}
 
 
 def unfolded(path: Path, to: Path, most: int) -> Path:

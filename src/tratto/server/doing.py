@@ -233,7 +233,7 @@ class _Doing:
         outcome = self.outcome(job, session)
         discard(self.attempt / "classes")
         details = outcome.details
-        told: dict[str, Any] = {
+        answer: dict[str, Any] = {
             "note": self.words(outcome.message),
             "warnings": [self.words(w) for w in details.get("warnings", [])],
         }
@@ -242,17 +242,17 @@ class _Doing:
                 k: details[k] for k in ("reasons", "estimated_seconds", "width", "height", "may_change") if k in details
             }
             plan["reasons"] = [self.words(r) for r in plan.get("reasons", [])]
-            return {**told, "plan": plan}
+            return {**answer, "plan": plan}
         if outcome.output is None:
             raise OutputError("the job ended without a result")
         bundle = Path(details["bundle"])
-        told |= {
+        answer |= {
             "file": str(outcome.output.relative_to(self.attempt)), "bundle": str(bundle.relative_to(self.attempt)),
             "receipt_sha256": details["receipt_sha256"], "signed": details["signed"], "entry": details["entry"],
         }  # fmt: skip
-        told["outputs"], told["regions"] = self.show(outcome.output, bundle)
-        told["observed"] = self.observed(session, bundle)
-        return told
+        answer["outputs"], answer["regions"] = self.show(outcome.output, bundle)
+        answer["observed"] = self.observed(session, bundle)
+        return answer
 
     def observed(self, session: Session, bundle: Path) -> dict[str, float | None]:
         """Return what is watched of a result; of one in so many, as the owner decides, what takes as long as a job."""
@@ -314,8 +314,8 @@ class _Doing:
         if page == 0 and (self.inputs / before / "view.tiles").is_file():
             for name, shown in (("view.tiles", "before.tiles"), *((f"preview-{n}", f"before-{n}") for n in PREVIEWS)):
                 linked(self.inputs / before / name, views / shown)
-            told = json.loads((self.inputs / before / "facts.json").read_text("utf-8"))
-            self.pictures["before"] = told["view"]
+            earlier = json.loads((self.inputs / before / "facts.json").read_text("utf-8"))
+            self.pictures["before"] = earlier["view"]
         else:
             self.tiles("before", *upright(_opened(self.file(before), page)))
         image = read_picture(output, size["width"], size["height"])
@@ -328,8 +328,8 @@ class _Doing:
             grid, bands, legend = edit_view(maps["edit"], turn)
             self.tiles("edit_map", grid, bands)["legend"] = legend
         if stated is not None:
-            maps["sure"] = read_map(bundle, CONFIDENCE, size)
-            grid, bands, legend = confidence_view(maps["sure"], turn)
+            maps["confidence"] = read_map(bundle, CONFIDENCE, size)
+            grid, bands, legend = confidence_view(maps["confidence"], turn)
             self.tiles("confidence_map", grid, bands)["legend"] = legend
         mask = None
         if (folder / MASK).is_file():
@@ -438,17 +438,17 @@ def _regions(
     from tratto.provenance.report.regions import kind, regions_of
     from tratto.server.views import turned_box
 
-    told = []
-    for number, region in enumerate(regions_of(receipt, maps["edit"], maps["sure"], mask), 1):
+    listed = []
+    for number, region in enumerate(regions_of(receipt, maps["edit"], maps["confidence"], mask), 1):
         box = None if region.box is None else list(turned_box(region.box, size["width"], size["height"], turn))
-        told.append(
+        listed.append(
             {
                 "index": number, "box": box, "claim": region.status, "kind": kind(receipt, region),
                 "share": region.share, "changed": region.changed, "delta_e_mean": region.mean,
                 "delta_e_max": region.largest, "error": region.error,
             }
         )  # fmt: skip
-    return told
+    return listed
 
 
 def _signer(settings: Settings) -> Notary | None:
@@ -471,5 +471,5 @@ def _error(outcome: FileOutcome) -> TrattoError:
 
 
 def media_type(name: str) -> str:
-    """Return the media type of a result by its ending."""
+    """Return the media type of a result by its extension."""
     return MEDIA_TYPES.get(Path(name).suffix.lower(), "application/octet-stream")

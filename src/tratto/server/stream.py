@@ -65,7 +65,7 @@ class Pulse:
 
 
 async def events(
-    pulse: Pulse, owner: str, after: int, job: str | None, told: Callable[[str], str | None], seconds: float,
+    pulse: Pulse, owner: str, after: int, job: str | None, job_json: Callable[[str], str | None], seconds: float,
     allowed: Callable[[], bool],
 ) -> AsyncIterator[str]:  # fmt: skip
     """Yield messages about somebody's jobs.
@@ -80,7 +80,7 @@ async def events(
         The last event that the listener knows.
     job : str or None
         Of this job alone.
-    told : callable
+    job_json : callable
         Returns the job of an id as JSON; None: it is gone.
     seconds : float
         After which the stream ends.
@@ -98,7 +98,7 @@ async def events(
                 return
             for number, name, kind in found:
                 after = number
-                data = None if kind == "gone" else await run_in_threadpool(told, name)
+                data = None if kind == "gone" else await run_in_threadpool(job_json, name)
                 if data is None:
                     yield f'id: {number}\nevent: gone\ndata: {{"id": "{name}"}}\n\n'
                 else:

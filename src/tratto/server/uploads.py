@@ -223,14 +223,14 @@ class Children:
                     raise Problem(413, "PictureTooLarge", "the file takes too long to decode") from e
                 raise
         try:
-            told: dict[str, Any] = json.loads(without_paths(answer.decode(), settings))
+            reply: dict[str, Any] = json.loads(without_paths(answer.decode(), settings))
         except ValueError:
             raise Problem(
                 413, "PictureTooLarge", "the file takes more time or memory to decode than is allowed"
             ) from None
-        if "error" in told:
-            raise problem_of(told["error"]["kind"], told["error"]["message"])
-        return told
+        if "error" in reply:
+            raise problem_of(reply["error"]["kind"], reply["error"]["message"])
+        return reply
 
 
 def without_paths(text: str, settings: Settings) -> str:
@@ -276,8 +276,8 @@ def harmless(name: str) -> str:
     last = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
     kept = "".join(c if c.isalnum() or c in "-_. ()+" else "_" for c in last).strip(". _")
     while len(kept.encode()) > 100:
-        stem, dot, ending = kept.rpartition(".")
-        kept = f"{stem[:-1]}{dot}{ending}" if stem and len(ending) < 8 else kept[:-1]
+        stem, dot, extension = kept.rpartition(".")
+        kept = f"{stem[:-1]}{dot}{extension}" if stem and len(extension) < 8 else kept[:-1]
     return kept or "picture"
 
 

@@ -18,7 +18,7 @@ from tratto.core.step import BaseStep, StepRecord
 from tratto.engine.notes import provider_notes
 from tratto.steps.pixels import run_restorer
 
-Damage = Literal["noise", "real", "jpeg"]
+Degradation = Literal["noise", "real", "jpeg"]
 #: Providers that have a network for each.
 OWN = ("tratto", "tratto-openvino")
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -97,8 +97,9 @@ class Denoise(RestorerStep):
     params : dict
         Further parameters of the provider, JSON-able.
     damage : str
-        What outweighs: ``"noise"`` that is white, ``"real"`` noise as cameras, film and files have it, or ``"jpeg"``.
-        Our own provider has a network for each.
+        The degradation that outweighs, under the name that recipes have had for it since version 0.1: ``"noise"`` that
+        is white, ``"real"`` noise as cameras, film and files have it, or ``"jpeg"``. Our own provider has a network for
+        each.
     grid : (int, int)
         Row and column, each 0-7, where the first whole block of the picture's JPEG compression begins.
     limit : float or None
@@ -114,7 +115,7 @@ class Denoise(RestorerStep):
     noise_sigma: float | None = None
     fast: bool = False
     params: dict[str, Any] = field(default_factory=dict)
-    damage: Damage = "noise"
+    damage: Degradation = "noise"
     grid: tuple[int, int] = (0, 0)
     limit: float | None = None
     tint: tuple[float, ...] = ()
@@ -122,8 +123,8 @@ class Denoise(RestorerStep):
 
     def __post_init__(self) -> None:
         """Check what a recipe from a file may hold."""
-        if self.damage not in get_args(Damage):
-            raise OptionError(f"damage is {' or '.join(map(repr, get_args(Damage)))}, got {self.damage!r}")
+        if self.damage not in get_args(Degradation):
+            raise OptionError(f"damage is {' or '.join(map(repr, get_args(Degradation)))}, got {self.damage!r}")
         grid = tuple(self.grid)
         if len(grid) != 2 or any(not isinstance(g, int) or isinstance(g, bool) or not 0 <= g < 8 for g in grid):
             raise OptionError(f"grid is a row and a column, each 0-7, got {self.grid!r}")

@@ -1,4 +1,4 @@
-"""Say what a picture shows, for the record and for in-painters that work from words; changes no pixel."""
+"""Say what a picture shows, for the record and for inpainters that work from words; changes no pixel."""
 
 from __future__ import annotations
 

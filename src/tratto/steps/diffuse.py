@@ -172,7 +172,7 @@ class Diffuse(BaseStep):
         """The model, opened with those of the parameters that it is opened with; then who estimates depth."""
         from tratto.providers.inpainter.diffusion import opening
 
-        model: Use[Any] = Use("in-painter", self.method, opening(self.params))
+        model: Use[Any] = Use("inpainter", self.method, opening(self.params))
         source = str(self.params.get("depth", ""))
         if not source:
             return (model,)

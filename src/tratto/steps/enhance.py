@@ -78,20 +78,20 @@ class Enhance(BaseStep):
         picture = shown(image, (0, 0, image.width, image.height))
         model: Enhancer = services.open(self.uses[0])
         infos: list[DescriberInfo] = [model.info]
-        sure: NDArray[np.float32] | float = 1.0
+        confidence: NDArray[np.float32] | float = 1.0
         if self.depth == "given":
             near = self._given(canvas)
         else:
             seer: DepthEstimator = services.open(self.uses[1])
-            depth, sure = confident(seer, picture)
+            depth, confidence = confident(seer, picture)
             near = near_is_one(depth)
             infos.append(seer.info)
 
-        def told(done: int, total: int) -> None:
+        def report(done: int, total: int) -> None:
             services.progress(self.name, done, total)
 
-        made = model.enhance(picture, near, self.amount, services.seed, told)
-        values = blended(picture, made, sure, self.trust)
+        made = model.enhance(picture, near, self.amount, services.seed, report)
+        values = blended(picture, made, confidence, self.trust)
         native = native_samples(values, image)
         out = services.scratch(image.pixels.shape, image.pixels.dtype)
         out[:] = native
@@ -114,7 +114,7 @@ class Enhance(BaseStep):
             generative=True,
             confidence_basis="none",
             scores={
-                "confidence": round(float(np.mean(sure)), 4),
+                "confidence": round(float(np.mean(confidence)), 4),
                 "mean_change": round(float(np.abs(values - picture).mean()), 4),
             },
             notes=tuple(notes),

@@ -1,6 +1,6 @@
 """Fill what a mask marks, each part by the method that suits its size and surroundings.
 
-What is thin, everywhere in the mask, is filled by one in-painter of fine damage; what is deep is cut off from the lines
+What is thin, everywhere in the mask, is filled by one inpainter of fine damage; what is deep is cut off from the lines
 that run into it and filled part by part with copied texture.
 """
 
@@ -51,7 +51,7 @@ SECONDS = {
 #: Samples up to which a copy of the filled picture is kept while grain is put in.
 SMALL = 100_000_000
 GRAIN_NOTE = "noise like the grain around it was put into the filling: it is as strong and as coarse, and shows nothing"
-#: Names of the in-painters of large parts, in the provider table: of a picture, and of a scan of more pixels than that.
+#: Names of the inpainters of large parts, in the provider table: of a picture, and of a scan of more pixels than that.
 LARGE, SCAN, SCAN_PIXELS = "patch", "texture", 1_500_000
 
 
@@ -62,7 +62,7 @@ class Inpaint(BaseStep):
     Attributes
     ----------
     method : str
-        ``auto`` chooses for each part; else a name in the in-painter table for all of them.
+        ``auto`` chooses for each part; else a name in the inpainter table for all of them.
     blend : float
         Width in pixels of the feather that was asked for; it is in the mask, and stands here for the record.
     grow : float
@@ -96,7 +96,7 @@ class Inpaint(BaseStep):
 
     def __post_init__(self) -> None:
         if not all(isinstance(v, str) for v in (self.method, self.fine, self.mask)):
-            raise OptionError("method and fine are names of in-painters, mask is that of a mask")
+            raise OptionError("method and fine are names of inpainters, mask is that of a mask")
         if self.grain not in ("match", "none"):
             raise OptionError(f"grain is match or none, got {str(self.grain)[:80]!r}")
         for region in self.regions or []:
@@ -127,7 +127,7 @@ class Inpaint(BaseStep):
         """Who fills fine damage, then those that fill parts."""
         others = dict.fromkeys(str(r["by"]) for r in self.regions or ())
         names = (self.fine or self.method, *(n for n in others if n != self.fine))
-        return tuple(Use("in-painter", name) for name in names)
+        return tuple(Use("inpainter", name) for name in names)
 
     def named(self, uses: tuple[Use[Any], ...]) -> Inpaint:
         """Return the step with the one who fills fine damage fixed."""
@@ -142,7 +142,7 @@ class Inpaint(BaseStep):
         if not hole.any() or hole.all():
             return 0.0
         name = self.fine or self.method
-        fine: Inpainter = services.open(Use("in-painter", name))
+        fine: Inpainter = services.open(Use("inpainter", name))
         context = fine.info.context or 2 * CELL
         copying = self.method in (LARGE, SCAN)
         parts = find_parts(hole) if self.method == "auto" or copying else []
@@ -184,13 +184,13 @@ class Inpaint(BaseStep):
         order = sorted(large, key=lambda k: int(large[k]["pixels"]) if "pixels" in large[k] else 0)
         scan = [k for k in order if large[k]["by"] == SCAN]
         if scan:
-            users[SCAN] = services.open(Use("in-painter", SCAN))
+            users[SCAN] = services.open(Use("inpainter", SCAN))
             work.fill_at_once(users[SCAN], [_part_job(labels, k, boxes[k], rest, scan=True) for k in scan])
             rest &= ~np.isin(labels, scan)
         others = [k for k in order if large[k]["by"] != SCAN]
         for done, label in enumerate(others):
             who = str(large[label]["by"])
-            painter = users.setdefault(who, services.open(Use("in-painter", who)))
+            painter = users.setdefault(who, services.open(Use("inpainter", who)))
             window, unknown, own = _part_job(labels, label, boxes[label], rest)
             work.fill(painter, window, unknown, own)
             unknown &= ~own
@@ -403,7 +403,7 @@ def _cores() -> int:
 
 
 def fill_channels(painter: Inpainter, planes: Float, hole: Bool, seed: int, mode: ColorMode) -> tuple[Float, Float]:
-    """Fill native colour channels with an in-painter that may only know RGB.
+    """Fill native colour channels with an inpainter that may only know RGB.
 
     Parameters
     ----------

@@ -113,8 +113,8 @@ class Repaint(BaseStep):
             noise = _noise(canvas.inspection)
         if self.fit is not None:
             return replace(self, noise=noise)
-        wish = self._wish(window, noise, self._sample(canvas))
-        painter = look_at_wall(window.rows, window.share, wish, window.mask > 0)
+        target = self._target(window, noise, self._sample(canvas))
+        painter = look_at_wall(window.rows, window.share, target, window.mask > 0)
         found = replace(self, noise=noise, fit=_plain(asdict(painter.fit)))
         # what was seen serves once more, in apply; it is no parameter, and nothing depends on it but time
         object.__setattr__(found, "_ready", (canvas.image, canvas.masks["edit"], window, painter))
@@ -209,7 +209,7 @@ class Repaint(BaseStep):
         color = np.asarray(self.color, np.float64)
         return srgb_to_linear(color).astype(np.float32), np.asarray(srgb_to_lab(color))
 
-    def _wish(self, window: _Window, noise: float, sample: NDArray[np.uint8] | None) -> RepaintTarget:
+    def _target(self, window: _Window, noise: float, sample: NDArray[np.uint8] | None) -> RepaintTarget:
         tile = self._tile(window, sample)
         paint, lab = self._reference(tile)
         was = None if self.was is None else srgb_to_linear(np.asarray(self.was, np.float64)).astype(np.float32)
@@ -268,8 +268,8 @@ class Repaint(BaseStep):
         if fit.pattern:
             notes.append(f"the old wall has a pattern of {len(fit.pattern)} colours, which was painted over")
         if self.stains == "remove":
-            told = "brown stains were taken off" if fit.stain is not None else "no brown stain was found to take off"
-            notes.append(told)
+            removed = "brown stains were taken off" if fit.stain is not None else "no brown stain was found to take off"
+            notes.append(removed)
         if self.match == "seen" and distance > 1 and self.strength == 1:
             why = "its light leaves no room for more"
             if soft > 0.25:

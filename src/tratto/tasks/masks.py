@@ -28,8 +28,8 @@ UNION = "all"
 AUTO = "auto"
 #: How many masks, over all passes, a job may be made of.
 MOST = 64
-#: Endings of pictures with which the mask of a class would be passed over.
-OTHER_ENDINGS = (".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+#: Extensions of pictures with which the mask of a class would be passed over.
+OTHER_EXTENSIONS = (".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 #: What nothing to repair means, whoever looked: the one sentence for it.
 NOTHING = "no damage is marked, so nothing is repaired and nothing is written"
 FOUND = (
@@ -56,7 +56,7 @@ def class_masks(folder: Path) -> dict[str, Path]:
             if path.stem in found:
                 raise InputError(f"{folder} holds {found[path.stem].name} and {path.name}; a class has one mask")
             found[path.stem] = path
-        elif path.stem.lower() in CLASSES and path.suffix.lower() in OTHER_ENDINGS:
+        elif path.stem.lower() in CLASSES and path.suffix.lower() in OTHER_EXTENSIONS:
             raise InputError(f"{path}: the mask of a class is a PNG file; save it as {path.stem.lower()}.png")
     if len(found) > 1:
         found.pop(UNION, None)

@@ -45,7 +45,7 @@ class RecolorOptions(TaskOptions):
     Points are counted in pixels of the picture as a viewer shows it.
     """
 
-    needs = (Need("in-painter", unless=("tratto",)),)
+    needs = (Need("inpainter", unless=("tratto",)),)
     no_evidence = "another paint is not"
     color: Color | None = option(
         None,

@@ -27,7 +27,7 @@ NAMED = {"pattern": "^([A-Za-z0-9][A-Za-z0-9_-]*)?$", "maxLength": 61}
 class RepairOptions(TaskOptions):
     """What a user may ask of ``repair``, validated. What is damaged says the mask, not these options."""
 
-    needs = (Need("in-painter", provider="method"),)
+    needs = (Need("inpainter", provider="method"),)
     no_evidence = "what fills a hole is not"
     threshold: float = option(
         0.5, "Minimum probability that counts where a network proposes the mask, 0-1.", gt=0, lt=1

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tratto.core.recipe import Recipe
     from tratto.core.services import Services
     from tratto.core.step import Step
-    from tratto.steps.denoise import Damage, Denoise
+    from tratto.steps.denoise import Degradation, Denoise
     from tratto.tasks.prepared import Given, Prepared
 
 #: Up to this noise (1/255) and from this JPEG quality on a picture counts as clean. Noise of sigma 2.5 leaves a picture
@@ -60,7 +60,7 @@ FAINT_SIGMA = 4.0
 LIMIT = 1.25
 #: More than this is believed only where single pixels or the network show half of it, too, or where it falls clearly
 #: from 2 to 4 pixels: the water of a pond is as even as noise.
-COARSE_SURE = 4.0
+COARSE_CERTAIN = 4.0
 #: Grain of film: of one colour (luma over the mean of the channels), spread over more pixels than white noise, and at
 #: least so strong. Noise of a camera differs from channel to channel, unless a compression took the colours of it away:
 #: what has been compressed counts as grain only where the user asks for it to be reduced or removed.
@@ -138,11 +138,11 @@ def softness(inspection: Inspection) -> float | None:
     return blur if blur is not None and blur > SHARP_BLUR else None
 
 
-def damage_reasons(options: RestoreOptions, inspection: Inspection) -> list[str]:
+def degradation_reasons(options: RestoreOptions, inspection: Inspection) -> list[str]:
     """Return in plain words which noise and compression the picture has; empty when it counts as free of both."""
     reasons = []
     sigma = noise_of(options, inspection)
-    told: str = "stated" if options.noise_sigma is not None else inspection.noise_sigma.basis
+    noise_basis: str = "stated" if options.noise_sigma is not None else inspection.noise_sigma.basis
     if options.grain != "keep":
         film = film_grain(options, inspection)
         read = (
@@ -152,8 +152,10 @@ def damage_reasons(options: RestoreOptions, inspection: Inspection) -> list[str]
     elif sigma is not None and noisy(options, inspection):
         coarse = coarse_noise(options, inspection)
         if coarse is not None and inspection.octaves is not None:
-            told += f", spread over some {inspection.octaves.size:.1f} pixels, so that single ones show little of it"
-        reasons.append(f"noise: sigma {sigma:.1f} of 255 ({told})")
+            noise_basis += (
+                f", spread over some {inspection.octaves.size:.1f} pixels, so that single ones show little of it"
+            )
+        reasons.append(f"noise: sigma {sigma:.1f} of 255 ({noise_basis})")
     quality = inspection.jpeg_quality
     if quality.value is not None and quality.value < CLEAN_QUALITY:
         reasons.append(f"JPEG compression: quality {quality.value:.0f} ({quality.basis})")
@@ -186,7 +188,7 @@ def spread_noise(inspection: Inspection) -> float | None:
         return None
     read = 0.0 if texture(inspection) else inspection.noise_sigma.value or 0.0
     shown = max(read, 0.0 if said is None else said.noise.value + said.noise.error)
-    return None if octaves.sigma > COARSE_SURE and shown < octaves.sigma / 2 and not octaves.falls else octaves.sigma
+    return None if octaves.sigma > COARSE_CERTAIN and shown < octaves.sigma / 2 and not octaves.falls else octaves.sigma
 
 
 def film_grain(options: RestoreOptions, inspection: Inspection) -> float | None:
@@ -237,8 +239,8 @@ def _none_said(inspection: Inspection) -> bool:
     return said is not None and said.noise.value + said.noise.error < CLEAN_SIGMA
 
 
-def prevailing(options: RestoreOptions, inspection: Inspection) -> Damage:
-    """Return which damage our own networks should be chosen for."""
+def prevailing(options: RestoreOptions, inspection: Inspection) -> Degradation:
+    """Return which degradation our own networks should be chosen for."""
     quality = inspection.jpeg_quality.value
     if quality is None or quality >= CLEAN_QUALITY or options.grain != "keep":
         return "noise" if white(inspection) else "real"
@@ -250,12 +252,12 @@ def outlived(options: RestoreOptions, inspection: Inspection) -> str:
     quality = inspection.jpeg_quality.value
     if quality is None or quality >= CLEAN_QUALITY or options.grain != "keep":
         return ""
-    damage, ground = _compressed(options, inspection, quality)
-    return ground if damage == "real" else ""
+    degradation, ground = _compressed(options, inspection, quality)
+    return ground if degradation == "real" else ""
 
 
-def _compressed(options: RestoreOptions, inspection: Inspection, quality: float) -> tuple[Damage, str]:
-    """Return which damage prevails in a compressed picture, and what says so."""
+def _compressed(options: RestoreOptions, inspection: Inspection, quality: float) -> tuple[Degradation, str]:
+    """Return which degradation prevails in a compressed picture, and what says so."""
     said, stated = inspection.opinion, options.noise_sigma
     sigma, ground = None, ""
     if stated is not None:
@@ -318,10 +320,10 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
     from tratto.steps.deblur import Deblur
     from tratto.steps.upscale import Upscale
 
-    damage = damage_reasons(options, inspection)
+    degradation = degradation_reasons(options, inspection)
     if screened(options, inspection) and options.scale == 1 and not options.force and options.provider in _OWN_OR_AUTO:
         return Recipe(task="restore", steps=(), seed=options.seed, reasons=(_screen(inspection), "left alone"))
-    reasons = list(damage)
+    reasons = list(degradation)
     if screened(options, inspection):
         reasons.append(_screen(inspection))
     film = film_grain(options, inspection)
@@ -343,20 +345,20 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
         shown = inspection.noise_sigma.value or 0.0
         by = "a network sees no noise" if _none_said(inspection) else "but unevenly, as no noise is"
         reasons.append(f"fine texture: single pixels show sigma {shown:.1f}, {by}")
-    clean_first = bool(damage) and options.provider in _OWN_OR_AUTO
+    clean_first = bool(degradation) and options.provider in _OWN_OR_AUTO
     if clean_first and "network" not in options.params:
         reasons += _choice(options, inspection)
     soft = softness(inspection)
     if soft is not None:
         reasons.append(f"blur: edges {soft:.1f} pixels soft ({inspection.blur_sigma.basis})")
-        if damage or grain:
+        if degradation or grain:
             reasons.append(f"{BLUR_STAYS}: sharpening would bring noise, grain and blocks out")
         elif (doubt := _unsure(inspection)) and options.provider in _OWN_OR_AUTO:
             reasons.append(f"{BLUR_STAYS}: {doubt}")
         elif options.scale > 1:
             reasons.append("the blur is enlarged with the picture")
     if options.scale == 1:
-        sharpen = soft is not None and not (damage or grain or film) and not _unsure(inspection)
+        sharpen = soft is not None and not (degradation or grain or film) and not _unsure(inspection)
         if options.provider == "wiener" or (sharpen and options.provider in _OWN_OR_AUTO and not options.force):
             enlarged = inspection.upscale.value
             if enlarged is not None and enlarged > 1 and options.provider != "wiener" and not options.force:
@@ -375,14 +377,14 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
                     )
                 )
         elif (
-            damage
+            degradation
             or (soft is not None and options.provider not in _OWN_OR_AUTO)
             or options.force
             or options.provider in _WHEN_NAMED
         ):
             steps += (cleaning := _denoise(options, inspection))
             reasons += _held(options, cleaning)
-            if not damage and soft is None:
+            if not degradation and soft is None:
                 reasons.append(f"{_nothing(options, inspection)}; restored because it was asked for")
         elif _unmeasured(options, inspection):
             reasons.append(f"{_nothing(options, inspection)}: left alone; --force restores it (in Python: force=True)")
@@ -391,9 +393,9 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
     else:
         if clean_first:
             steps += _denoise(options, inspection)
-        elif damage and options.provider in _ONLY_ENLARGE:
+        elif degradation and options.provider in _ONLY_ENLARGE:
             reasons.append(f"not removed: {options.provider} only enlarges; provider auto or tratto would clean first")
-        elif damage:
+        elif degradation:
             reasons.append(
                 f"not removed beforehand: {options.provider} was named and gets the picture as it is; "
                 "provider auto or tratto would clean first"
@@ -425,8 +427,8 @@ def _choice(options: RestoreOptions, inspection: Inspection) -> list[str]:
         return []
     if options.grain != "keep":
         return ["the network for real noise, since it is the grain that is to go"]
-    damage, ground = _compressed(options, inspection, quality)
-    if damage == "real":
+    degradation, ground = _compressed(options, inspection, quality)
+    if degradation == "real":
         return [f"noise outlived the compression ({ground}): the network for real noise, then that for JPEG artefacts"]
     return ["the network for JPEG artefacts" + (f" ({ground})" if noisy(options, inspection) else "")]
 
@@ -446,7 +448,7 @@ def specked(options: RestoreOptions, inspection: Inspection) -> float:
 
 
 def _unmeasured(options: RestoreOptions, inspection: Inspection) -> bool:
-    """Return whether neither noise nor blur could be measured, nor a noise was stated: nobody knows of damage."""
+    """Return whether neither noise nor blur could be measured, nor a noise was stated: then none is known."""
     unknown = inspection.noise_sigma.value is None and inspection.blur_sigma.value is None
     return unknown and options.noise_sigma is None
 
@@ -467,7 +469,7 @@ def _grain(options: RestoreOptions, inspection: Inspection) -> str:
 
 
 def _nothing(options: RestoreOptions, inspection: Inspection) -> str:
-    """Say that no damage was found, or that it could not be looked for."""
+    """Say that no degradation was found, or that it could not be looked for."""
     if _grain(options, inspection) or film_grain(options, inspection) is not None:
         return "nothing else was found"
     if not _unmeasured(options, inspection):
@@ -572,17 +574,17 @@ def _denoise(options: RestoreOptions, inspection: Inspection) -> list[Denoise]:
     octaves, quality = inspection.octaves, inspection.jpeg_quality.value
     share = 1.0 if options.force or quality is None else mild_share(quality)
 
-    def one(damage: Damage, share: float) -> Denoise:
-        network = options.params.get("network", damage)
+    def one(degradation: Degradation, share: float) -> Denoise:
+        network = options.params.get("network", degradation)
         return Denoise(
             provider=options.provider,
             strength=round(options.strength * share, 3),
-            limit=_limit(options, inspection) if damage != "jpeg" and not by_hand else None,
+            limit=_limit(options, inspection) if degradation != "jpeg" and not by_hand else None,
             tint=octaves.tint if own and octaves is not None else (),
             noise_sigma=options.noise_sigma,
             fast=options.fast,
             params=options.params,
-            damage=damage,
+            damage=degradation,
             grid=(inspection.jpeg_grid or (0, 0)) if network == "jpeg" else (0, 0),
         )
 

@@ -15,7 +15,7 @@ from tratto.cli.show import argument_path, make_folder
 def eval_repair(
     folder: Annotated[Path, typer.Argument(parser=argument_path, metavar="FOLDER", help="Folder of clean pictures.")],
     method: Annotated[
-        list[str] | None, typer.Option(help="In-painter to measure, or auto: what tratto repair does; repeatable.")
+        list[str] | None, typer.Option(help="Inpainter to measure, or auto: what tratto repair does; repeatable.")
     ] = None,
     holes: Annotated[list[str] | None, typer.Option(help="thin, medium or large; repeatable.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the holes.")] = 0,
@@ -71,8 +71,8 @@ def eval_damage(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the damage.")] = 0,
     limit: Annotated[int, typer.Option(help="Only the first so many pictures; 0 = all.")] = 0,
     kinds: Annotated[int, typer.Option(help="Kinds of damage in each picture, 1-8.")] = 1,
-    told: Annotated[
-        bool, typer.Option("--told", help="Tell the network which kinds there are (tratto mask find --kind).")
+    kinds_known: Annotated[
+        bool, typer.Option("--kinds-known", help="Tell the network which kinds there are (tratto mask find --kind).")
     ] = False,
     enlarge: Annotated[
         int, typer.Option(min=1, max=8, help="Enlarge the pictures so many times before they are damaged, as scans.")
@@ -86,11 +86,11 @@ def eval_damage(
     from tratto.core.files import write_text
     from tratto_lab.evaluation.damage import DamagePlan, evaluate_damage, network_detector, to_markdown, yolo_detector
 
-    if model is not None and told:
-        raise typer.BadParameter("--told is for the network that ships, not for --model")
+    if model is not None and kinds_known:
+        raise typer.BadParameter("--kinds-known is for the network that ships, not for --model")
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
-    plan = DamagePlan(seed=seed, limit=limit, kinds=kinds, told=told, enlarge=enlarge)
+    plan = DamagePlan(seed=seed, limit=limit, kinds=kinds, kinds_known=kinds_known, enlarge=enlarge)
     detector = network_detector(threshold) if model is None else yolo_detector(model, threshold)
     if out is not None:
         make_folder(out)  # now: what cannot be written should not be measured for hours first

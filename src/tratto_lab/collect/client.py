@@ -152,7 +152,7 @@ class Clock:
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    chance: Callable[[], float] = field(default_factory=lambda: random.Random().random)
+    uniform: Callable[[], float] = field(default_factory=lambda: random.Random().random)
 
 
 class _Plain(http.client.HTTPConnection):
@@ -311,7 +311,7 @@ class Client:
             with self._open(url, where, headers) as (answer, _):
                 after = _retry_after(answer)
                 packed = (answer.getheader("Content-Encoding") or "identity").lower()
-                self._pour(answer, body, self.policy.max_json)
+                self._read_body(answer, body, self.policy.max_json)
             data = body.getvalue()
             if packed == "gzip":
                 data = _inflated(data, self.policy.max_json)
@@ -322,7 +322,7 @@ class Client:
             except Passing as e:
                 raise _Again("not now", str(e), after) from e
 
-        return self._patiently(once, url)
+        return self._with_retries(once, url)
 
     def picture(self, url: str, where: HostRules, sink: BinaryIO) -> Downloaded:
         """Fetch a picture into a file, which is emptied before each try.
@@ -370,19 +370,19 @@ class Client:
                 if (answer.getheader("Content-Encoding") or "identity").lower() != "identity":
                     raise Refused("an encoding that was not asked for", plain(answer.getheader("Content-Encoding"), 60))
                 sha256, sha1 = hashlib.sha256(), hashlib.sha1(usedforsecurity=False)
-                size = self._pour(answer, sink, what[1], (sha256, sha1))
+                size = self._read_body(answer, sink, what[1], (sha256, sha1))
             if size == 0:
                 raise _Again("an empty answer")
             return Downloaded(sha256.hexdigest(), sha1.hexdigest(), size, kind, final)
 
-        return self._patiently(once, url)
+        return self._with_retries(once, url)
 
-    def _patiently(self, once: Callable[[], T], url: str) -> T:
+    def _with_retries(self, once: Callable[[], T], url: str) -> T:
         policy, last = self.policy, _Again("nothing tried")
         host = _host(url)
         for attempt in range(max(1, policy.attempts)):
             if attempt:
-                pause = min(policy.longest_wait, policy.wait * 2 ** (attempt - 1)) * (1 - self.clock.chance() / 2)
+                pause = min(policy.longest_wait, policy.wait * 2 ** (attempt - 1)) * (1 - self.clock.uniform() / 2)
                 asked = last.after or 0.0
                 if asked > policy.longest_asked:
                     raise UnavailableError(
@@ -504,7 +504,9 @@ class Client:
             words = ""
         raise Refused(f"status {answer.status}", self.scrub(words))
 
-    def _pour(self, answer: http.client.HTTPResponse, sink: BinaryIO, most: int, digests: tuple[Any, ...] = ()) -> int:
+    def _read_body(
+        self, answer: http.client.HTTPResponse, sink: BinaryIO, most: int, digests: tuple[Any, ...] = ()
+    ) -> int:
         """Copy the body, no more than ``most`` bytes and no fewer than the header promised."""
         promised = answer.getheader("Content-Length")
         expected = int(promised) if promised is not None and promised.isascii() and promised.isdigit() else None

@@ -124,15 +124,15 @@ def licence_of(statements: Iterable[str]) -> Licence:
     said = [s.strip() for s in statements if s and s.strip()]
     if not said:
         return Licence(MISSING, "", "", "")
-    told = "; ".join(said)
+    statement = "; ".join(said)
     read = [_of_url(s) or _of_words(s) for s in said]
     known = [r for r in read if r is not None]
     if len(known) < len(read):
-        return Licence(UNKNOWN, "", "", told)
+        return Licence(UNKNOWN, "", "", statement)
     if len({r.family for r in known}) > 1:
-        return Licence(UNCLEAR, "", "", told)
+        return Licence(UNCLEAR, "", "", statement)
     best = max(known, key=lambda r: (bool(r.url), len(r.id)))
-    return Licence(best.family, best.id, best.url, told)
+    return Licence(best.family, best.id, best.url, statement)
 
 
 def families(names: Iterable[str] | None) -> tuple[str, ...]:

@@ -30,8 +30,8 @@ from tratto_lab.collect.sources import SOURCES, Found, Page, Source
 
 #: What a sidecar says it is.
 FORMAT = "tratto-collected/1"
-#: Endings by format; HEIF and AVIF are left out, since not every installation reads them.
-ENDINGS = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
+#: Extensions by format; HEIF and AVIF are left out, since not every installation reads them.
+EXTENSIONS = {"jpeg": ".jpg", "png": ".png", "tiff": ".tif", "webp": ".webp"}
 #: So many pictures of one run may fail one after the other before it is ended.
 MOST_FAILURES = 20
 
@@ -159,9 +159,9 @@ def collect(
 class _Run:
     def __init__(self, source: Source, plan: CollectPlan, client: Client, progress: Callable[[str], None]) -> None:
         self.source, self.plan, self.client, self.progress = source, plan, client, progress
-        told = json.dumps([source.name, plan.query, sorted(plan.licences), plan.min_side, plan.max_megapixels])
+        settings = json.dumps([source.name, plan.query, sorted(plan.licences), plan.min_side, plan.max_megapixels])
         #: names this query with these licences in the journal
-        self.id = hashlib.sha256(told.encode()).hexdigest()[:12]
+        self.id = hashlib.sha256(settings.encode()).hexdigest()[:12]
         self.parts = plan.out / ".collect" / "parts"
         self.done = Collected()
         self.failures = 0
@@ -315,8 +315,8 @@ class _Run:
                     raise Broken("not the file that was announced", f"SHA-1 {came.sha1}")
                 sink.flush()
                 os.fsync(sink.fileno())
-            ending, width, height = self._looked_at(part)
-            self._keep(found, licence, came, part, (ending, width, height))
+            extension, width, height = self._looked_at(part)
+            self._keep(found, licence, came, part, (extension, width, height))
             self.failures = 0
         except Refused as e:
             self.failures = 0
@@ -356,7 +356,7 @@ class _Run:
 
         with open(part, "rb") as file:
             kind = io.sniff(file.read(64))
-        if kind not in ENDINGS:
+        if kind not in EXTENSIONS:
             raise Refused("not a picture", "the bytes are of no format that is collected")
         limits = io.Limits(
             max_pixels=int(self.plan.max_megapixels * 1e6), max_bytes=self.client.policy.max_picture, max_pages=100
@@ -372,7 +372,7 @@ class _Run:
             raise Refused("a kind of picture that is not read", str(e)) from e
         if min(image.width, image.height) < self.plan.min_side:
             raise Refused("too small")
-        return ENDINGS[kind], image.width, image.height
+        return EXTENSIONS[kind], image.width, image.height
 
     def _keep(self, found: Found, licence: Licence, came: Downloaded, part: Path, facts: tuple[str, int, int]) -> None:
         if came.sha256 in self.known.files:
@@ -382,8 +382,8 @@ class _Run:
             self.known.ids.add((self.source.name, found.id))
             self.done.same += 1
             return
-        ending, width, height = facts
-        name = file_name(self.source.name, found.id) + ending
+        extension, width, height = facts
+        name = file_name(self.source.name, found.id) + extension
         about = {
             "format": FORMAT,
             "run": self.id,
@@ -492,7 +492,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
 
 def _sidecars(folder: Path) -> Iterable[Path]:
     names = sorted(e.name for e in os.scandir(folder) if e.is_file() and e.name.endswith(".json"))
-    return (folder / n for n in names if n.removesuffix(".json").endswith(tuple(ENDINGS.values())))
+    return (folder / n for n in names if n.removesuffix(".json").endswith(tuple(EXTENSIONS.values())))
 
 
 def write_index(folder: Path) -> int:

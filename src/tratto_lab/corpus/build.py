@@ -111,9 +111,9 @@ def build(
     if out.resolve() == folder.resolve() or folder.resolve() in out.resolve().parents:
         raise OptionError(f"{out} lies in {folder}: the pictures of a build would be those of the next")
     mine = tools or open_tools(plan)
-    told = _told(plan, mine)
+    stated = _stated(plan, mine)
     with _own(out):
-        _agree(out, told, names)
+        _agree(out, stated, names)
         job = _Job(folder, out, plan, names)
         todo = []
         for number in range(job.shards):
@@ -124,7 +124,7 @@ def build(
         for part in out.glob(".*.part"):
             part.unlink(missing_ok=True)
         made = _make(job, todo, mine, workers, progress or (lambda done, total: None))
-        totals = write_card(out, told, folder.name)
+        totals = write_card(out, stated, folder.name)
     seconds = time.monotonic() - began
     return Built(totals["items"], totals["shards"], totals["bytes"], made, len(todo), totals["skipped"], seconds)
 
@@ -171,8 +171,8 @@ def _own(out: Path) -> Iterator[None]:
 
 def _agree(out: Path, plan: dict[str, Any], names: list[str]) -> None:
     """Note the plan in a new folder; in one that was begun, see that it is the same."""
-    told = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
-    mine = {"format": FORMAT, "plan": plan, "pictures": len(names), "listing": told}
+    listing = hashlib.sha256("\n".join(names).encode("utf-8", "surrogateescape")).hexdigest()
+    mine = {"format": FORMAT, "plan": plan, "pictures": len(names), "listing": listing}
     path = out / "plan.json"
     if not path.exists():
         if any(out.glob("shard-*")):
@@ -272,7 +272,7 @@ def _shard(job: _Job, number: int, order: NDArray[np.int64], tools: Tools) -> It
     """Make a shard, yielding (1, 1) for each item and (1, 0) for each that was skipped."""
     first = number * job.plan.per_shard
     writer = ShardWriter(job.path(number))
-    told: list[dict[str, Any]] = []
+    listed: list[dict[str, Any]] = []
     skipped: list[dict[str, Any]] = []
     try:
         for place, code in enumerate(order[first : first + job.plan.per_shard], first):
@@ -284,16 +284,16 @@ def _shard(job: _Job, number: int, order: NDArray[np.int64], tools: Tools) -> It
                 yield 1, 0
                 continue
             writer.add(key, members)
-            told.append(about)
+            listed.append(about)
             yield 1, 1
-        about_all = {"tratto": __version__, "number": number, "items": told, "skipped": skipped}
+        about_all = {"tratto": __version__, "number": number, "items": listed, "skipped": skipped}
         writer.finish(about_all)
     except BaseException:
         writer.give_up()
         raise
 
 
-def _told(plan: BuildPlan, tools: Tools) -> dict[str, Any]:
+def _stated(plan: BuildPlan, tools: Tools) -> dict[str, Any]:
     """Return the plan as it is kept: in place of names and folders, who estimates and describes."""
     kept = json.loads(json.dumps(asdict(plan)))
     asked: tuple[tuple[str, bool, Mapping[str, Any]], ...] = (

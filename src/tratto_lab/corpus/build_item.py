@@ -54,7 +54,7 @@ def make_item(
     Returns
     -------
     (str, dict of str to bytes, dict)
-        Key, members by ending, and what the index of the shard keeps.
+        Key, members by extension, and what the index of the shard keeps.
     """
     path = folder / name
     try:
@@ -137,8 +137,8 @@ def _terms(path: Path, digest: str, plan: BuildPlan) -> dict[str, Any]:
         if family not in plan.licences:
             raise Skip(f"licence {family}")
     names = ("title", "author", "credit", "institution", "attribution", "page", "picture", "restrictions")
-    told = {k: str(about.get(k) or "") for k in names}
-    return {"licence": about["licence"], "collection": str(about.get("source") or "stated"), **told}
+    texts = {k: str(about.get(k) or "") for k in names}
+    return {"licence": about["licence"], "collection": str(about.get("source") or "stated"), **texts}
 
 
 def _decoded(data: bytes, plan: BuildPlan) -> Image:
@@ -186,8 +186,8 @@ def take_square(image: Image, size: int, rng: np.random.Generator) -> tuple[Byte
         seen = view_rgb(image.replace(pixels=np.ascontiguousarray(part), alpha=None))
         mean = seen.reshape(rows, shrink, size, shrink, 3).mean(axis=(1, 3), dtype=np.float32)
         out[top : top + rows] = np.rint(np.clip(mean, 0, 1) * 255)
-    told = {"x": x, "y": y, "side": side, "shrink": shrink, "orientation": image.meta.orientation}
-    return np.ascontiguousarray(io.oriented(out, image.meta.orientation)), told
+    place = {"x": x, "y": y, "side": side, "shrink": shrink, "orientation": image.meta.orientation}
+    return np.ascontiguousarray(io.oriented(out, image.meta.orientation)), place
 
 
 def draw_damage(rng: np.random.Generator) -> list[tuple[str, float]]:
@@ -207,5 +207,5 @@ def _depth(depth: Depth, size: int, by: Mapping[str, Any]) -> tuple[dict[str, An
     low, high = float(values.min()), float(values.max())
     span = high - low if high > low else 1.0
     levels = np.rint((values - np.float32(low)) / np.float32(span) * 65535).astype(np.uint16)
-    told = {**by, "of": "restored", "unit": depth.unit, "nearer_is": depth.nearer_is, "low": low, "high": low + span}
-    return told, encode_png(levels)
+    facts = {**by, "of": "restored", "unit": depth.unit, "nearer_is": depth.nearer_is, "low": low, "high": low + span}
+    return facts, encode_png(levels)

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from tratto.core.errors import InputError
 
-#: Endings of the pictures that are looked for, and of archives inside a package that may hold some.
+#: Extensions of the pictures that are looked for, and of archives inside a package that may hold some.
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 ARCHIVES = (".zip", ".pk3")
 #: Files inside a package above this are passed over.
@@ -83,8 +83,8 @@ def stanza_of(path: str, stanzas: tuple[Stanza, ...]) -> Stanza | None:
     licence a name alone is not enough, unless it is the whole path that the paragraph gives; and nothing holds if such
     a paragraph comes later. Where none may hold, a paragraph for everything does if all paragraphs of the package name
     the same licence: the file may be one of another paragraph, renamed. For the same reason a file of that name with
-    another ending counts among those that differ. Paragraphs for ``debian/*`` are about the packaging and never hold;
-    if one of files in there fits, nothing is clear.
+    another extension counts among those that differ. Paragraphs for ``debian/*`` are about the packaging and never
+    hold; if one of files in there fits, nothing is clear.
     """
     parts = path.split("/")
     ends = ["/".join(parts[n:]) for n in range(len(parts))]
@@ -124,7 +124,7 @@ class _Fit:
     whole : int
         Components of the longest path it gives that the path ends with.
     alike : int
-        In how many components a path it gives agrees with the end, at least the name without its ending.
+        In how many components a path it gives agrees with the end, at least the name without its extension.
     all_ends : bool
         Whether it is for everything.
     """
@@ -273,9 +273,9 @@ def _data_member(opened: BinaryIO, deb: Path) -> str:
         if not size.isdigit() or header[58:] != b"`\n":
             break
         if name.startswith("data.tar"):
-            ending = name.removeprefix("data.tar").lstrip(".")
-            if ending not in ("", "xz", "gz", "bz2"):
-                raise InputError(f"{deb} is packed with {ending!r}; xz, gz and bz2 can be read here")
-            return f"r|{ending}"
+            extension = name.removeprefix("data.tar").lstrip(".")
+            if extension not in ("", "xz", "gz", "bz2"):
+                raise InputError(f"{deb} is packed with {extension!r}; xz, gz and bz2 can be read here")
+            return f"r|{extension}"
         opened.seek(int(size) + int(size) % 2, 1)
     raise InputError(f"{deb} is a package without contents, or was cut off")

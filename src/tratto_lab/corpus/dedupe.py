@@ -34,7 +34,7 @@ from tratto_lab.corpus.shared_parts import NO_CORNERS, Corners, Shared, corners,
 
 Float = NDArray[np.float32]
 
-#: Endings that are looked at.
+#: Extensions that are looked at.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 #: Side of the small picture.
 SIDE = 32
@@ -438,11 +438,13 @@ def _copies(prints: list[Fingerprint], pairs: list[tuple[int, int]], turned: boo
         left = sorted(group, key=lambda k: _worth(prints[k]), reverse=True)
         while len(left) > 1:
             best, others = left[0], left[1:]
-            told = {k: copies(prints[best], prints[k], turned) for k in others}
-            rest = tuple((prints[k].path, f"{told[k]}, with {prints[best].path}") for k in sorted(others) if told[k])
+            copied = {k: copies(prints[best], prints[k], turned) for k in others}
+            rest = tuple(
+                (prints[k].path, f"{copied[k]}, with {prints[best].path}") for k in sorted(others) if copied[k]
+            )
             if rest:
                 out.append(Group(prints[best].path, rest))
-            left = [k for k in others if not told[k]]
+            left = [k for k in others if not copied[k]]
     return sorted(out, key=lambda g: str(g.keep))
 
 

@@ -60,7 +60,7 @@ class PackagePlan:
     min_side, max_side : int
         Pixels. Pictures with a shorter side below the one are left out; with a longer side above the other, shrunk.
     without : tuple of str
-        Patterns of names (without ending) that are left out.
+        Patterns of names (without extension) that are left out.
     webp : int
         Quality 1-100 of the WebP files that are written; 0: PNG, without loss.
     mirror, suite : str
@@ -282,13 +282,13 @@ def _list(known: dict[str, Source], out: Path) -> None:
     write_text(out / SOURCES, json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
 
 
-def _free_name(wanted: str, ending: str, out: Path, had: tuple[dict[str, Source], str]) -> str:
+def _free_name(wanted: str, extension: str, out: Path, had: tuple[dict[str, Source], str]) -> str:
     """Return a file name that overwrites nothing but the same picture, taken earlier."""
     known, digest = had
     stem = re.sub(r"[^A-Za-z0-9._+-]", "_", wanted)[:100]
     number = 1
     while True:
-        name = f"{stem}{'' if number == 1 else f'-{number}'}.{ending}"
+        name = f"{stem}{'' if number == 1 else f'-{number}'}.{extension}"
         if name in known and known[name].sha256 == digest:
             return name
         if name not in known and not (out / name).exists() and not (out / name).is_symlink():

@@ -108,7 +108,7 @@ class ShardWriter:
         key : str
             ASCII letters, digits and hyphens.
         members : mapping of str to bytes
-            By ending, such as ``"restored.png"``; written in their order.
+            By extension, such as ``"restored.png"``; written in their order.
 
         Raises
         ------
@@ -121,9 +121,9 @@ class ShardWriter:
             raise OptionError(f"the key of an item has ASCII letters, digits and hyphens only, got {key!r}")
         begin = self._tar.offset
         try:
-            for ending, data in members.items():
+            for extension, data in members.items():
                 # nothing of the moment and of the machine: equal items make equal files
-                header = tarfile.TarInfo(f"{key}.{ending}")
+                header = tarfile.TarInfo(f"{key}.{extension}")
                 header.size, header.mode, header.mtime = len(data), 0o644, 0
                 self._tar.addfile(header, io.BytesIO(data))
         except OSError as e:
@@ -146,10 +146,10 @@ class ShardWriter:
         dict
             The index.
         """
-        told = list(about.get("items", [{} for _ in self.places]))
+        extras = list(about.get("items", [{} for _ in self.places]))
         items = [
             {"key": p.key, "offset": p.offset, "length": p.length, **extra}
-            for p, extra in zip(self.places, told, strict=True)
+            for p, extra in zip(self.places, extras, strict=True)
         ]
         try:
             self._tar.close()
@@ -210,7 +210,7 @@ def read_tar(stream: BinaryIO) -> Iterator[tuple[str, dict[str, bytes]]]:
     Yields
     ------
     (str, dict of str to bytes)
-        Key, and members by ending. An item that the end cuts off is left out.
+        Key, and members by extension. An item that the end cuts off is left out.
 
     Raises
     ------
@@ -224,7 +224,7 @@ def read_tar(stream: BinaryIO) -> Iterator[tuple[str, dict[str, bytes]]]:
                 if not entry.isfile():
                     continue
                 folder, _, name = entry.name.rpartition("/")
-                stem, _, ending = name.partition(".")
+                stem, _, extension = name.partition(".")
                 here = f"{folder}/{stem}" if folder else stem
                 if here != key:
                     if members:
@@ -234,7 +234,7 @@ def read_tar(stream: BinaryIO) -> Iterator[tuple[str, dict[str, bytes]]]:
                 data = file.read() if file is not None else b""
                 if len(data) != entry.size:
                     raise InputError(f"{entry.name}: the shard is cut off")
-                members[ending] = data
+                members[extension] = data
     except tarfile.TarError as e:
         raise InputError(f"the shard is broken: {e}") from e
     if members:
@@ -263,10 +263,10 @@ def decode(key: str, members: Mapping[str, bytes]) -> Item:
         raise InputError(f"{key}: the item is broken: {e}") from e
     depth = None
     if "depth.png" in members:
-        told = meta["depth"]
+        stated = meta["depth"]
         levels = _picture(members["depth.png"], color=False).astype(np.float32) / np.float32(65535)
-        values = np.float32(told["low"]) + levels * np.float32(told["high"] - told["low"])
-        depth = Depth(values.astype(np.float32), told["unit"], told["nearer_is"])
+        values = np.float32(stated["low"]) + levels * np.float32(stated["high"] - stated["low"])
+        depth = Depth(values.astype(np.float32), stated["unit"], stated["nearer_is"])
     caption = members["txt"].decode("utf-8") if "txt" in members else None
     return Item(key, restored, damaged, masks, depth, caption, meta)
 
@@ -354,14 +354,14 @@ class Shards:
             raise InputError(f"{folder} holds no shards; make them with: tratto data build")
         self._tars: list[Path] = []
         self._places: list[list[Place]] = []
-        told = hashlib.sha256()
+        combined = hashlib.sha256()
         for name in names:
             index = read_index(name)
             self._tars.append(name.with_suffix(".tar"))
             self._places.append([Place(i["key"], i["offset"], i["length"]) for i in index["items"]])
-            told.update(index["sha256"].encode())
+            combined.update(index["sha256"].encode())
         #: Of all shards' hashes: names exactly this data set.
-        self.digest = told.hexdigest()
+        self.digest = combined.hexdigest()
         #: Items of this epoch and share that were given.
         self.position = position
         if not 0 <= position <= len(self):

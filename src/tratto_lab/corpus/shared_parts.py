@@ -108,8 +108,8 @@ def corners(gray: NDArray[np.uint8]) -> Corners:
 
     if min(gray.shape) < LEAST:
         return NO_CORNERS
-    finder = cv2.ORB_create(nfeatures=2500, scaleFactor=1.2, nlevels=10, edgeThreshold=16, fastThreshold=8)
-    found = finder.detect(gray, None)
+    detector = cv2.ORB_create(nfeatures=2500, scaleFactor=1.2, nlevels=10, edgeThreshold=16, fastThreshold=8)
+    found = detector.detect(gray, None)
     if found:
         places = np.array([k.pt for k in found])
         cells = np.minimum((places / np.array(gray.shape[::-1]) * PARTS).astype(int), PARTS - 1) @ (1, PARTS)
@@ -121,7 +121,7 @@ def corners(gray: NDArray[np.uint8]) -> Corners:
             if left[cells[n]]:
                 left[cells[n]] -= 1
                 kept.append(found[n])
-        found, descriptors = finder.compute(gray, kept)
+        found, descriptors = detector.compute(gray, kept)
         if descriptors is not None:
             return Corners(np.array([k.pt for k in found], np.float32).reshape(-1, 2), descriptors)
     return NO_CORNERS
@@ -284,7 +284,7 @@ def shared_parts(
     kept = lru_cache(maxsize=1000)(gray_of)
     found = []
     for one, two in sorted(pairs):
-        told = compared(marks[one], marks[two], lambda one=one, two=two: (kept(one), kept(two)))  # type: ignore[misc]
-        if told is not None:
-            found.append(Shared(one, two, *told))
+        relation = compared(marks[one], marks[two], lambda one=one, two=two: (kept(one), kept(two)))  # type: ignore[misc]
+        if relation is not None:
+            found.append(Shared(one, two, *relation))
     return found, len(pairs)

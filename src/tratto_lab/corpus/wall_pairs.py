@@ -422,12 +422,12 @@ def repainted(rgb: Float, mask: Float, color: tuple[float, float, float]) -> Flo
 
     linear = np.asarray(srgb_to_linear(rgb), np.float32)
     paint = np.asarray(srgb_to_linear(np.asarray(color, np.float64)), np.float32)
-    wish = RepaintTarget(paint, np.asarray(srgb_to_lab(np.asarray(color, np.float64))), "seen", noise=1.0)
+    target = RepaintTarget(paint, np.asarray(srgb_to_lab(np.asarray(color, np.float64))), "seen", noise=1.0)
 
     def rows(a: int, b: int) -> Float:
         return linear[a:b]
 
-    fit = fit_wall(rows, mask, wish)
+    fit = fit_wall(rows, mask, target)
     new = Painter(rows, mask, fit).paint(0, len(linear)).values
     encoded = np.asarray(linear_to_srgb(np.clip(new, 0, 1)), np.float32)
     out: Float = np.where(mask[..., None] > 0, np.clip(encoded, 0, 1), rgb)

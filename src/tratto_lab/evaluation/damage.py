@@ -39,7 +39,7 @@ class DamagePlan:
         Larger pictures are cut to their middle, this many pixels a side.
     kinds : int
         How many kinds of damage each shown picture has: each class in turn, and others drawn at random over it.
-    told : bool
+    kinds_known : bool
         Whether the detector is told the kinds that are there, as by a person who sees the picture.
     enlarge : int
         How many times a picture is enlarged (Lanczos) before it is damaged, as a scanner of that many times the
@@ -51,7 +51,7 @@ class DamagePlan:
     limit: int = 0
     side: int = 384
     kinds: int = 1
-    told: bool = False
+    kinds_known: bool = False
     enlarge: int = 1
 
     def __post_init__(self) -> None:
@@ -154,7 +154,7 @@ def evaluate_damage(
         progress(name)
         shown += 1
         intact = _rounded(clean)
-        if not plan.told:
+        if not plan.kinds_known:
             marked += int(_together(detector(intact)).sum())
         pixels += intact[..., 0].size
         for k, kind in enumerate(CLASSES):
@@ -165,7 +165,7 @@ def evaluate_damage(
             for one in rng.choice(len(others), plan.kinds - 1, replace=False):
                 drawn.append((others[int(one)], float(rng.uniform(*plan.severity))))
             picture, target = damaged(clean, drawn, rng, unit)
-            names = (tuple(name for name, _ in drawn),) if plan.told else ()
+            names = (tuple(name for name, _ in drawn),) if plan.kinds_known else ()
             found = detector(_rounded(picture), *names)
             for j, one in enumerate(CLASSES):
                 counts[one] += _count(np.asarray(found[one], bool), target[..., j] > 0)
@@ -219,7 +219,7 @@ def to_markdown(report: DamageReport) -> str:
     size = "" if report.plan.enlarge == 1 else f" enlarged {report.plan.enlarge} times"
     lines = [
         f"{report.pictures} pictures{size}, each damaged in {len(CLASSES)} ways{each}, of a severity from {low:g} to "
-        f"{high:g}, seed {report.plan.seed}. {'The kinds were told.' if report.plan.told else intact}",
+        f"{high:g}, seed {report.plan.seed}. {'The kinds were told.' if report.plan.kinds_known else intact}",
         "",
         "| class | F1 | precision | recall |",
         "| --- | --- | --- | --- |",

@@ -384,11 +384,13 @@ def pairs_markdown(report: PairReport) -> str:
         f"|{' --- |' * (9 + len(names))}",
     ]
     for m in report.means:
-        told = [f"{m.measures[name]:.4f}" if name in m.measures else "" for name in names]
+        further = [f"{m.measures[name]:.4f}" if name in m.measures else "" for name in names]
         inside = "" if m.within_one_sigma is None else f"{100 * m.within_one_sigma:.0f} %"
         worst = f"{m.worst_gain:+.2f} ({m.worst_pair})" if m.worst_gain < -ROUNDING else ""
         counts = [str(m.left_alone), str(m.worse), str(m.harmed)]
-        lines.append(_line(m.method, f"{m.psnr:.2f}", f"{m.gain:+.2f}", f"{m.ssim:.4f}", *told, *counts, worst, inside))
+        lines.append(
+            _line(m.method, f"{m.psnr:.2f}", f"{m.gain:+.2f}", f"{m.ssim:.4f}", *further, *counts, worst, inside)
+        )
     methods = [m.method for m in report.means]
     lines += ["", _line("pair", *methods, "done"), f"|{' --- |' * (2 + len(methods))}"]
     for name in dict.fromkeys(r.pair for r in report.rows):

@@ -162,13 +162,13 @@ def measure(method: str, sample: Sample, output: Bytes) -> Scores:
 # -------------------------------------------------------------------------------------------------------- methods
 
 
-def embedded(match: str = "seen", told: bool = False) -> Method:
-    """Return the embedded repainting as a method; ``told`` gives it the old paint."""
+def embedded(match: str = "seen", with_old: bool = False) -> Method:
+    """Return the embedded repainting as a method; ``with_old`` gives it the old paint."""
 
     def run(sample: Sample) -> Bytes:
         from tratto import recolor
 
-        was = sample.was if told else None
+        was = sample.was if with_old else None
         result = recolor(sample.before, mask=sample.mask, color=sample.reference, match=match, was=was)
         return np.asarray(result.image.pixels, np.uint8)
 
@@ -260,7 +260,7 @@ def truth(sample: Sample) -> Bytes:
 METHODS: dict[str, Method] = {
     "Tratto, seen": embedded("seen"),
     "Tratto, paint": embedded("paint"),
-    "Tratto, paint, old paint told": embedded("paint", told=True),
+    "Tratto, paint, old paint told": embedded("paint", with_old=True),
     "linear ratio": linear_ratio,
     "LAB shift": lab_shift,
     "multiply blend": multiply,
@@ -318,7 +318,7 @@ def summarise_method(scores: list[Scores]) -> Row:
 
 
 def evaluate(
-    samples: Iterable[Sample], methods: dict[str, Method], told: Callable[[str], None] | None = None
+    samples: Iterable[Sample], methods: dict[str, Method], progress: Callable[[str], None] | None = None
 ) -> list[Scores]:
     """Run methods over samples.
 
@@ -328,26 +328,26 @@ def evaluate(
         Taken one after the other.
     methods : dict
         By name; each repaints a sample.
-    told : callable or None
+    progress : callable or None
         Called with the name of each sample when it is done.
     """
     scores = []
     for sample in samples:
         for name, method in methods.items():
             scores.append(measure(name, sample, method(sample)))
-        if told is not None:
-            told(sample.name)
+        if progress is not None:
+            progress(sample.name)
     return scores
 
 
 def warnings_of(scores: list[Scores], samples: list[Sample]) -> list[str]:
     """Return what could not be measured and why, one sentence each."""
-    told = [f"{s.sample}, {s.method}: not measurable: {s.color.reason}" for s in scores if not s.color.measurable]
+    notes = [f"{s.sample}, {s.method}: not measurable: {s.color.reason}" for s in scores if not s.color.measurable]
     for name in dict.fromkeys(s.name.split()[0] for s in samples):
         depth = next((s.depth for s in samples if s.name.split()[0] == name), None)
         if depth is not None and (note := depth_picture(depth).note):
-            told.append(f"{name}: {note}")
-    return told
+            notes.append(f"{name}: {note}")
+    return notes
 
 
 def rows_of(scores: list[Scores]) -> list[Row]:

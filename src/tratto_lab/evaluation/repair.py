@@ -1,4 +1,4 @@
-"""Evaluation of in-painting: thin, medium and large holes in clean pictures, and what people would use instead.
+"""Evaluation of inpainting: thin, medium and large holes in clean pictures, and what people would use instead.
 
 The protocol: each picture of a folder gets holes of each size, drawn from ``[seed, number of the picture in name
 order, size]`` (:mod:`tratto_lab.simulate.holes`); what they hold is blanked. Results are clipped and rounded to 8 bit.
@@ -139,10 +139,10 @@ def as_the_command() -> Method:
 
 
 def inpainter_method(name: str) -> Method:
-    """Make a method of one in-painter, shown the whole picture."""
+    """Make a method of one inpainter, shown the whole picture."""
     from tratto.providers.catalogue import open_provider
 
-    painter = open_provider("in-painter", name)
+    painter = open_provider("inpainter", name)
 
     def run(picture: Picture, holes: Bool) -> tuple[Picture, NDArray[np.float32] | None]:
         done = painter.fill(picture, holes, 0)

@@ -372,14 +372,14 @@ def as_the_command(provider: str = "auto") -> Method:
     return run
 
 
-def restorer_method(restorer: Restorer, told: bool = False, grid: tuple[int, int] = (0, 0)) -> Method:
+def restorer_method(restorer: Restorer, with_sigma: bool = False, grid: tuple[int, int] = (0, 0)) -> Method:
     """Make a method of a restorer, cut into tiles and led out at the edges as the product does it.
 
     Parameters
     ----------
     restorer : Restorer
         What to run; cases of another scale are not for it.
-    told : bool
+    with_sigma : bool
         Whether it is told the true noise level.
     grid : (int, int)
         Row and column that shall fall on a multiple of ``restorer.info.multiple``.
@@ -390,7 +390,7 @@ def restorer_method(restorer: Restorer, told: bool = False, grid: tuple[int, int
 
     def run(case: Case) -> tuple[Picture, NDArray[np.float32] | None]:
         h, w = case.source.shape[:2]
-        known = case.sigma if told else None
+        known = case.sigma if with_sigma else None
         image = np.empty((h * info.scale, w * info.scale, 3), np.float32)
         sigma = np.empty(image.shape[:2], np.float32) if info.has_sigma else None
 
@@ -426,7 +426,7 @@ def bicubic(case: Case) -> tuple[Picture, None]:
     return resize(case.source, case.target.shape[0], case.target.shape[1], "bicubic"), None
 
 
-def bm3d_told(case: Case) -> tuple[Picture, None]:
+def bm3d_with_sigma(case: Case) -> tuple[Picture, None]:
     """CBM3D told the true sigma (the ``bm3d`` package, whose licence is non-commercial: benchmarks only)."""
     try:
         import bm3d
@@ -615,8 +615,8 @@ def to_markdown(report: Report) -> str:
         for r in (r for r in report.rows if r.case == case):
             inside = "" if r.within_one_sigma is None else f"{100 * r.within_one_sigma:.0f} %"
             interval = "" if math.isnan(r.interval) else f" ± {r.interval:.2f}"
-            told = [f"{r.measures[name]:.4f}" if name in r.measures else "" for name in names]
-            cells = [case, r.method, f"{r.psnr:.2f}{interval}", f"{r.ssim:.4f}", *told]
+            further = [f"{r.measures[name]:.4f}" if name in r.measures else "" for name in names]
+            cells = [case, r.method, f"{r.psnr:.2f}{interval}", f"{r.ssim:.4f}", *further]
             lines.append(f"| {' | '.join([*cells, f'{r.seconds_per_megapixel:.2f}', inside, str(r.pictures)])} |")
     if report.notes:
         lines += ["", *report.notes]

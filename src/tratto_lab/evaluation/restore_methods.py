@@ -14,7 +14,7 @@ from tratto_lab.evaluation.restore import (
     RestorePlan,
     as_the_command,
     bicubic,
-    bm3d_told,
+    bm3d_with_sigma,
     restorer_method,
     untouched,
 )
@@ -92,14 +92,14 @@ def choose_methods(providers: Sequence[str], plan: RestorePlan, bm3d: bool = Fal
         if not {1, *scales} & set(row):
             raise OptionError(f"{name} only enlarges; give {' or '.join(f'--scale {s}' for s in row)}, too")
         for scale in (s for s in (1, *scales) if s in row):
-            told = name in _TOLD
-            method = restorer_method(open_provider("restorer", name, scale=scale), told=told)
-            entries[f"{name} x{scale}"] = Entry(method, known_noise if told else of_scale(scale))
+            with_sigma = name in _TOLD
+            method = restorer_method(open_provider("restorer", name, scale=scale), with_sigma=with_sigma)
+            entries[f"{name} x{scale}"] = Entry(method, known_noise if with_sigma else of_scale(scale))
         if name in OWN and 1 in row:
             method = restorer_method(open_provider("restorer", name, {"network": "jpeg"}))
             entries[f"{name} x1, network=jpeg"] = Entry(method, compressed)
     if bm3d:
-        entries["BM3D (told)"] = Entry(bm3d_told, known_noise)
+        entries["BM3D (told)"] = Entry(bm3d_with_sigma, known_noise)
     return entries
 
 

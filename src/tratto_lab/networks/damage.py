@@ -344,9 +344,9 @@ class DamageNet(nn.Module):
         looks = 1 if self.training else self.config.looks
         plain, there = self._look(x)
         for turn in range(1, looks):
-            another, sure = self._look(turned(x, turn), self.config.closer if turn.bit_count() % 2 else 1.0)
+            another, present = self._look(turned(x, turn), self.config.closer if turn.bit_count() % 2 else 1.0)
             plain = plain + turned(another, turn, back=True)
-            there = None if there is None or sure is None else there + sure
+            there = None if there is None or present is None else there + present
         plain = plain / looks + cast(Tensor, self.offsets)[:, None, None]
         return plain, None if there is None else there / looks
 

@@ -1,4 +1,4 @@
-"""The small network of ``repair`` that in-paints thin and medium losses.
+"""The small network of ``repair`` that inpaints thin and medium losses.
 
 It works at half resolution (pixel-unshuffle 2) with dilated residual blocks (Yu and Koltun 2016), which see far with
 few weights. Nothing is pooled over the whole picture, so that a window with enough surroundings gives the arithmetic

@@ -144,8 +144,8 @@ def damage(
     changed = np.abs(new - picture).max(axis=2) >= np.float32(UNSEEN)
     new = np.where(changed[..., None], new, picture)
     mask = np.where(changed, np.clip(cover, np.float32(1 / 255), 1), 0).astype(np.float32)
-    told: dict[str, float | str] = {"variant": variant, "severity": float(severity), "unit": round(one, 4), **facts}
-    return Damaged(new, {kind: mask}, (Applied(kind, told),))
+    params: dict[str, float | str] = {"variant": variant, "severity": float(severity), "unit": round(one, 4), **facts}
+    return Damaged(new, {kind: mask}, (Applied(kind, params),))
 
 
 def damage_all(
@@ -222,5 +222,9 @@ def paste_sprite(
     changed = np.abs(new - picture).max(axis=2) >= np.float32(UNSEEN)
     new = np.where(changed[..., None], new, picture)
     mask = np.where(changed, np.clip(alpha, np.float32(1 / 255), 1), 0).astype(np.float32)
-    told: dict[str, float | str] = {"variant": "sprite", "scale": round(float(scale), 4), "tone": round(float(tone), 3)}
-    return Damaged(new, {kind: mask}, (Applied(kind, told),))
+    params: dict[str, float | str] = {
+        "variant": "sprite",
+        "scale": round(float(scale), 4),
+        "tone": round(float(tone), 3),
+    }
+    return Damaged(new, {kind: mask}, (Applied(kind, params),))

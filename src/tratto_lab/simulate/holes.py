@@ -1,4 +1,4 @@
-"""Binary holes for training and measuring in-painting: thin losses, medium spots, large parts.
+"""Binary holes for training and measuring inpainting: thin losses, medium spots, large parts.
 
 The three are made like the damage of :mod:`tratto_lab.simulate.damage`, but their content is simply unknown, so that a
 method is measured on filling alone.

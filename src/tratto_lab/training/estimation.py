@@ -103,8 +103,8 @@ def degraded(picture: Array, gray_share: float, rng: np.random.Generator) -> tup
         shift = (0, 0) if rng.uniform() < 0.7 else (int(rng.integers(8)), int(rng.integers(8)))
         picture = jpeg(picture, quality, "4:2:0" if rng.uniform() < 0.7 else "4:4:4", shift)
     # what is read of the quality is off by a little
-    told = None if quality is None or quality >= UNTOLD_QUALITY else quality + int(rng.integers(-2, 3))
-    return described(quantize(picture), told), [traits[t] for t in TRAITS], f"{traits} quality {quality}"
+    stated = None if quality is None or quality >= UNTOLD_QUALITY else quality + int(rng.integers(-2, 3))
+    return described(quantize(picture), stated), [traits[t] for t in TRAITS], f"{traits} quality {quality}"
 
 
 def held_out_draws(photos: Path, each: int = 40) -> list[tuple[Tensor, tuple[float, ...]]]:

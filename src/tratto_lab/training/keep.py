@@ -71,7 +71,7 @@ def effort(run: Run, log: Path) -> Effort:
     return Effort(before, round(pixels, 1), round(hours, 2), round(cpu, 2))
 
 
-def keep(run: Run, runs: Path, out: Path, told: dict[str, Any], earlier: tuple[Run, ...] = ()) -> Path:
+def keep(run: Run, runs: Path, out: Path, stated: dict[str, Any], earlier: tuple[Run, ...] = ()) -> Path:
     """Write ``<run name>.safetensors`` and ``.json``.
 
     Parameters
@@ -82,7 +82,7 @@ def keep(run: Run, runs: Path, out: Path, told: dict[str, Any], earlier: tuple[R
         The folder that holds the run's folder, with checkpoint and log, and those of earlier runs.
     out : Path
         Folder to write into; made if missing.
-    told : dict
+    stated : dict
         What else the JSON file says: what was measured, and how to go on.
     earlier : tuple of Run
         Runs that led to this one; what they cost is added to what it cost.
@@ -116,7 +116,7 @@ def keep(run: Run, runs: Path, out: Path, told: dict[str, Any], earlier: tuple[R
         "hours": round(sum(c.hours for c in costs), 2),
         "cpu_hours": round(sum(c.cpu_hours for c in costs), 2),
         "weights": sum(v.numel() for v in weights.values()),
-    } | told
+    } | stated
     path.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     return path
 

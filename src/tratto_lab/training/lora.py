@@ -5,7 +5,7 @@ noise and dropout depend on (seed, step) alone, and every state that influences 
 that was killed goes on with the same losses.
 
 * Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models".
-* Rombach et al. 2022: the in-painting model sees noisy latents, the mask and the latents of the masked picture.
+* Rombach et al. 2022: the inpainting model sees noisy latents, the mask and the latents of the masked picture.
 * Ye et al. 2023, "IP-Adapter": the reference picture enters through attention of its own.
 """
 

@@ -27,7 +27,7 @@ class LoraRun:
     family : {"sdxl", "sd15"}
         Of the pipeline in ``model``.
     model : str
-        Folder of the in-painting pipeline, its name in ``TRATTO_MODELS``, or the id of a pulled model card.
+        Folder of the inpainting pipeline, its name in ``TRATTO_MODELS``, or the id of a pulled model card.
     ip_adapter : str
         Folder of an IP-Adapter for SD 1.5; its weights stay as they are. Needed for ``recolor``.
     rank, alpha, dropout, targets
@@ -141,8 +141,8 @@ class LoraRun:
 _NAMES = tuple(f.name for f in fields(LoraRun))
 
 
-def lora_run(values: Mapping[str, Any], told: str) -> LoraRun:
-    """Return a run from a mapping of its fields; ``told`` names where they come from.
+def lora_run(values: Mapping[str, Any], where: str) -> LoraRun:
+    """Return a run from a mapping of its fields; ``where`` names where they come from.
 
     Raises
     ------
@@ -151,15 +151,15 @@ def lora_run(values: Mapping[str, Any], told: str) -> LoraRun:
     """
     unknown = [str(k) for k in values if k not in _NAMES]
     if unknown:
-        raise OptionError(f"{told}: no field is called {', '.join(unknown)}; there are {', '.join(_NAMES)}")
+        raise OptionError(f"{where}: no field is called {', '.join(unknown)}; there are {', '.join(_NAMES)}")
     missing = [n for n in ("name", "task", "family", "model") if n not in values]
     if missing:
-        raise OptionError(f"{told} must set {', '.join(missing)}")
+        raise OptionError(f"{where} must set {', '.join(missing)}")
     given = dict(values)
     if isinstance(given.get("targets"), list):
         given["targets"] = tuple(given["targets"])
     if given.get("data") is not None and not isinstance(given["data"], Mapping):
-        raise OptionError(f"{told}: data must be a mapping, got {type(given['data']).__name__}")
+        raise OptionError(f"{where}: data must be a mapping, got {type(given['data']).__name__}")
     return LoraRun(**given)
 
 

@@ -39,7 +39,7 @@ def training_data(runs: Path) -> list[str]:
 
     Pictures whose licence asks for attribution are named, and so is whose they are, if their names or licences tell.
     """
-    told = list(TRAINING_DATA)
+    lines = list(TRAINING_DATA)
     index = runs / "pack" / "index.json"
     others: dict[str, list[str]] = {}
     for entry in json.loads(index.read_text()) if index.is_file() else ():
@@ -48,8 +48,8 @@ def training_data(runs: Path) -> list[str]:
     for licence, names in others.items():
         named = f": {', '.join(names)}" if "BY" in licence else ""
         count = "1 picture" if len(names) == 1 else f"{len(names)} pictures"
-        told.append(f"{count} under {licence}{named}")
-    return told
+        lines.append(f"{count} under {licence}{named}")
+    return lines
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ WINDOW = 512
 
 
 class _Painter(nn.Module):
-    """In-painting as deployed: the standard error in [0, 1] units, calibrated."""
+    """Inpainting as deployed: the standard error in [0, 1] units, calibrated."""
 
     def __init__(self, network: nn.Module, factor: float) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ def export_repair(run: Run, checkpoint: Path, photos: Path, out: Path) -> dict[s
     Returns
     -------
     dict
-        ``sigma_factor`` (in-painter); ``calibration_margins``, ``calibration_offsets`` and ``calibration_f1``
+        ``sigma_factor`` (inpainter); ``calibration_margins``, ``calibration_offsets`` and ``calibration_f1``
         (detector; see :func:`~tratto_lab.training.damage_calibration.calibrate_detector`); and
         ``onnx_max_difference``: ONNX Runtime against torch in fp32, which contains what rounding the weights to fp16
         costs.
@@ -212,7 +212,7 @@ def _fields(run: Run, name: str, network: nn.Module, note: str, came: tuple[list
     unseen = "Trained on few photographs; hardly any faces or interiors among them."
     if run.network == "inpainter":
         return common | {
-            "capability": "in-painter",
+            "capability": "inpainter",
             "channels": 4,
             "generative": True,
             "has_sigma": True,
@@ -255,7 +255,7 @@ def _seconds(card: ModelCard, repeats: int = 3) -> float:
     from tratto.backends.open import open_backend
 
     backend = open_backend(card, threads=1)
-    channels = 4 if card.capability == "in-painter" else 3
+    channels = 4 if card.capability == "inpainter" else 3
     window = np.random.default_rng(0).random((1, channels, WINDOW, WINDOW), dtype=np.float32)
     backend.run({card.input: window})
     times = []

@@ -169,20 +169,20 @@ def make_repair_sample(run: Run, pack: Pack, micro_step: int, index: int) -> tup
         return np.concatenate([filled, hole[..., None].astype(np.float32)], axis=2), clean, name
     kinds = random_damage(run, rng)
     picture, target = damaged(clean, kinds, rng, random_unit(run, rng))
-    told = "+".join(k for k, _ in kinds) or "intact"
+    names = "+".join(k for k, _ in kinds) or "intact"
     seen = as_seen(picture, rng)
     if run.data.scanned_gray_share and rng.uniform() < run.data.scanned_gray_share:
         levels = np.rint(255 * seen @ np.array([[0.299], [0.587], [0.114]], np.float32))
         seen = np.repeat(levels / np.float32(255), 3, axis=2)
     if run.data.turned_share and rng.uniform() < run.data.turned_share:
         seen, target = turned(seen, target, rng)
-    return seen, target, f"{name} {told}"
+    return seen, target, f"{name} {names}"
 
 
 def repair_loss(run: Run, network: nn.Module, source: Tensor, target: Tensor) -> Tensor:
     """Loss of one micro-batch.
 
-    In-painting: Charbonnier inside the holes, and the exponential likelihood of the standard error there. Finding
+    Inpainting: Charbonnier inside the holes, and the exponential likelihood of the standard error there. Finding
     damage: binary cross-entropy plus one minus the soft Dice score (Milletari et al. 2016), mean over the classes
     that are there: of the batch, which weighs pixels, and of each sample, in which a few specks weigh as much as a
     large smudge. Over all classes the score would mostly say that absent ones are absent. Where the network says which
@@ -204,20 +204,20 @@ def repair_loss(run: Run, network: nn.Module, source: Tensor, target: Tensor) ->
     if kinds is not None:
         entropy = entropy + run.optim.presence_weight * F.binary_cross_entropy_with_logits(kinds, true.amax((2, 3)))
     probability = torch.sigmoid(logits)
-    both, there, told = (x.sum((2, 3)) for x in (probability * true, true, probability))
-    return entropy + 0.5 * (_missed(both.sum(0), there.sum(0), told.sum(0)) + _missed(both, there, told))
+    both, there, predicted = (x.sum((2, 3)) for x in (probability * true, true, probability))
+    return entropy + 0.5 * (_missed(both.sum(0), there.sum(0), predicted.sum(0)) + _missed(both, there, predicted))
 
 
-def _missed(both: Tensor, there: Tensor, told: Tensor) -> Tensor:
+def _missed(both: Tensor, there: Tensor, predicted: Tensor) -> Tensor:
     """One minus the soft Dice score, mean over what is there."""
     present = (there > 0).float()
-    return ((1 - 2 * both / (told + there + 1)) * present).sum() / present.sum().clamp_min(1)
+    return ((1 - 2 * both / (predicted + there + 1)) * present).sum() / present.sum().clamp_min(1)
 
 
 class RepairChecks:
     """Checks on 256 x 256 crops of the held-out photographs at half size.
 
-    In-painting: PSNR in dB inside thin and medium holes, beside the first filling. Finding damage: F1 per class and
+    Inpainting: PSNR in dB inside thin and medium holes, beside the first filling. Finding damage: F1 per class and
     over all, as :func:`tratto.imaging.masks.decided` tells them.
     """
 

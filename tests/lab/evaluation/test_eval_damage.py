@@ -66,7 +66,7 @@ def test_the_report_says_what_was_measured(folder):
         evaluate_damage(folder / "nowhere", lambda p: {}, DamagePlan())
     with pytest.raises(OptionError, match="severity"):
         DamagePlan(severity=(0.9, 0.2))
-    with pytest.raises(OptionError, match="1 to 8 kinds"):
+    with pytest.raises(OptionError, match="1 to 8"):
         DamagePlan(kinds=9)
 
 
@@ -114,7 +114,7 @@ def test_a_finder_that_is_told_the_kinds_is_shown_no_intact_picture(folder):
         told.append(kinds)
         return {kind: np.full(picture.shape[:2], kind in kinds) for kind in CLASSES}
 
-    report = evaluate_damage(folder, listening, DamagePlan(limit=1, told=True))
+    report = evaluate_damage(folder, listening, DamagePlan(limit=1, kinds_known=True))
     assert told == [(kind,) for kind in CLASSES]
     assert report.intact_share == 0
     assert all(row.recall == 1 for row in report.rows)

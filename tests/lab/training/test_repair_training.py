@@ -270,7 +270,7 @@ file = "tiny.onnx"
 sha256 = "{sha}"
 licence = "Apache-2.0"
 commercial_use = true
-capability = "in-painter"
+capability = "inpainter"
 backend = "onnx"
 channels = 4
 overlap = 20
@@ -601,7 +601,7 @@ def test_exported_finder_gives_a_chance_per_class_and_of_any(one, photos, pack, 
     path = tmp_path / "detector.onnx"
     measured = export_repair(one, folder, photos, path)
     assert measured["onnx_max_difference"] < 2e-3
-    text = CARD.replace('"in-painter"', '"damage"').replace("channels = 4", "channels = 9")
+    text = CARD.replace('"inpainter"', '"damage"').replace("channels = 4", "channels = 9")
     text = text.replace("generative = true\nhas_sigma = true\n", "").replace('sigma_output = "sigma"\n', "")
     for old, new in (("picture_and_hole", "image"), ("image_out", "chance"), ("overlap = 20", "overlap = 108")):
         text = text.replace(old, new)

@@ -93,11 +93,11 @@ def estimate_octaves(rgb: Plane | Sequence[Plane], levels: int = 255) -> OctaveN
         for c in range(3):
             own = [_blocks(np.ascontiguousarray(p[..., c])) for p in full]
             channels.append(tuple(s or 0.0 for s in _measured(own, at, rounding)[0]))
-    sure = tuple(s is not None and e <= _EVEN for s, e in zip(seen, even, strict=True))
+    reliable = tuple(s is not None and e <= _EVEN for s, e in zip(seen, even, strict=True))
     return OctaveNoise(
         luma=tuple(s or 0.0 for s in seen),
         channels=tuple(channels),
-        even=sure,
+        even=reliable,
         curve=_curve(at, rounding),
         specks=_specks(luma),
     )

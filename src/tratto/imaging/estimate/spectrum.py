@@ -64,12 +64,12 @@ def calm_spectrum(crops: Sequence[NDArray[np.float32]], quality: float | None = 
     >>> spectrum.shape == (SPECTRUM_SIZE,), spectrum[-2:].round(2).tolist()
     (True, [1.0, 0.20000000298023224])
     """
-    told = [0.0, 0.0] if quality is None else [1.0, 1 - quality / 100]
+    stated = [0.0, 0.0] if quality is None else [1.0, 1 - quality / 100]
     parts = [_at_size(crops, shrink) for shrink in _SHRINKS]
     found = [p for p in parts if p is not None]
     if len(found) < len(parts):
         return None
-    return np.concatenate([*found, np.array(told, np.float32)])
+    return np.concatenate([*found, np.array(stated, np.float32)])
 
 
 def _at_size(crops: Sequence[NDArray[np.float32]], shrink: int) -> NDArray[np.float32] | None:

@@ -25,7 +25,7 @@ NOISE_GAIN = 1.3
 ROUNDING = 0.29
 
 
-def fit_wall(rows: Rows, mask: Float, wish: RepaintTarget, allowed: NDArray[np.bool_] | None = None) -> Fit:
+def fit_wall(rows: Rows, mask: Float, target: RepaintTarget, allowed: NDArray[np.bool_] | None = None) -> Fit:
     """Look at a picture and fix every number that repainting its wall needs.
 
     Parameters
@@ -34,7 +34,7 @@ def fit_wall(rows: Rows, mask: Float, wish: RepaintTarget, allowed: NDArray[np.b
         The picture in linear light.
     mask : (H, W) float32 in [0, 1]
         Share of wall.
-    wish : RepaintTarget
+    target : RepaintTarget
         The new colour or texture, and how it is to be matched.
     allowed : (H, W) bool or None
         Where the matte may be above 0; None: where the mask is.
@@ -57,10 +57,10 @@ def fit_wall(rows: Rows, mask: Float, wish: RepaintTarget, allowed: NDArray[np.b
     >>> [round(v, 2) for v in fit.old], fit.hard
     ([0.4, 0.4, 0.4], True)
     """
-    return look_at_wall(rows, mask, wish, allowed).fit
+    return look_at_wall(rows, mask, target, allowed).fit
 
 
-def look_at_wall(rows: Rows, mask: Float, wish: RepaintTarget, allowed: NDArray[np.bool_] | None = None) -> Painter:
+def look_at_wall(rows: Rows, mask: Float, target: RepaintTarget, allowed: NDArray[np.bool_] | None = None) -> Painter:
     """Fit a wall, and return what paints it without taking the picture apart a second time.
 
     A picture small enough to be looked at as a whole stays apart, about 45 bytes a pixel, as long as the painter lives.
@@ -68,7 +68,7 @@ def look_at_wall(rows: Rows, mask: Float, wish: RepaintTarget, allowed: NDArray[
 
     Parameters
     ----------
-    rows, mask, wish, allowed
+    rows, mask, target, allowed
         As for :func:`fit_wall`.
 
     Returns
@@ -90,15 +90,15 @@ def look_at_wall(rows: Rows, mask: Float, wish: RepaintTarget, allowed: NDArray[
     (10, 80, 3)
     """
     height, width = mask.shape
-    wall = Wall(rows, mask, wish.tile, mask > 0 if allowed is None else allowed)
+    wall = Wall(rows, mask, target.tile, mask > 0 if allowed is None else allowed)
     bands = fit_bands(height, width)
     old = typical(rows, mask, bands)
     paints: tuple[tuple[float, ...], ...] = ()
     stain: Float | None = None
-    if wish.pattern != "keep" or wish.stains == "remove":
+    if target.pattern != "keep" or target.stains == "remove":
         logs, inside, _ = wall.grid()
-        stain = find_stain(logs, inside) if wish.stains == "remove" else None
-        found = None if wish.pattern == "keep" else find_pattern(logs, inside, wish.pattern == "remove")
+        stain = find_stain(logs, inside) if target.stains == "remove" else None
+        found = None if target.pattern == "keep" else find_pattern(logs, inside, target.pattern == "remove")
         if found is not None:
             paints = tuple(three(p) for p in found)
             light = light_field(logs, inside, found)
@@ -107,24 +107,24 @@ def look_at_wall(rows: Rows, mask: Float, wish: RepaintTarget, allowed: NDArray[
     hard, radius = mask_is_hard(mask), matte_radius(height, width)
     layer = None if stain is None else three(stain)
     fit = Fit(
-        old=three(old), paint=three(wish.paint), seen=wish.match == "seen", level=one, leaves=_leaves(mask),
+        old=three(old), paint=three(target.paint), seen=target.match == "seen", level=one, leaves=_leaves(mask),
         bounce=0.0, spread=one, ambient=none, lift=0.0,
-        knee=knee_for(wish.paint), keep=one,
-        sigma=one, pattern=paints, stain=layer, glossy=wish.glossy, hard=hard, radius=radius, missed=0.0,
+        knee=knee_for(target.paint), keep=one,
+        sigma=one, pattern=paints, stain=layer, glossy=target.glossy, hard=hard, radius=radius, missed=0.0,
     )  # fmt: skip
     known = wall.known(fit)
     parts = [wall.separate(fit, known, a, b) for a, b in bands]
     weights = [mask[a:b] for a, b in bands]
-    fit = reflections(parts, weights, fit, wish)
-    noise = float(np.hypot(wish.noise, ROUNDING)) / 255
-    target = encoded(_brightness_of(fit, wish))
-    keep = np.minimum(1.0, NOISE_GAIN * encoded(old) / np.maximum(target, 1e-3))
+    fit = reflections(parts, weights, fit, target)
+    noise = float(np.hypot(target.noise, ROUNDING)) / 255
+    aimed = encoded(_brightness_of(fit, target))
+    keep = np.minimum(1.0, NOISE_GAIN * encoded(old) / np.maximum(aimed, 1e-3))
     if (keep < 1).any():
         fit = replace(fit, keep=three(keep), sigma=three(log_noise(old, noise)))
         sigma, kept = np.asarray(fit.sigma), np.asarray(fit.keep)
         parts = [replace(p, light=calm(p.light, p.alpha, sigma, kept)) for p in parts]
-    fit = solve(parts, weights, fit, wish)
-    return Painter(rows, mask, fit, wish.tile, allowed, parts[0] if bands == [(0, height)] else None)
+    fit = solve(parts, weights, fit, target)
+    return Painter(rows, mask, fit, target.tile, allowed, parts[0] if bands == [(0, height)] else None)
 
 
 def _leaves(mask: Float) -> int:
@@ -133,7 +133,7 @@ def _leaves(mask: Float) -> int:
     return max(sum(sides[:2]), sum(sides[2:]))
 
 
-def _brightness_of(fit: Fit, wish: RepaintTarget) -> NDArray[np.float64]:
+def _brightness_of(fit: Fit, target: RepaintTarget) -> NDArray[np.float64]:
     """Return what the wall will show in typical light, linear: the reference, or the paint under the known light."""
-    reference = np.asarray(wish.paint if wish.tile is None else wish.tile.mean, np.float64)
-    return np.clip(reference if wish.match == "seen" else reference * np.asarray(fit.level), 0, 1)
+    reference = np.asarray(target.paint if target.tile is None else target.tile.mean, np.float64)
+    return np.clip(reference if target.match == "seen" else reference * np.asarray(fit.level), 0, 1)

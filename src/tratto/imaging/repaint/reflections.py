@@ -24,7 +24,7 @@ EVEN_GAIN, EVEN_LOSS = 0.9, 0.4
 SEEN_TINT = 0.5
 
 
-def reflections(parts: list[Layers], weights: list[Float], fit: Fit, wish: RepaintTarget) -> Fit:
+def reflections(parts: list[Layers], weights: list[Float], fit: Fit, target: RepaintTarget) -> Fit:
     """Estimate how much light the wall gives itself, and what the new paint makes of it.
 
     With a share ``s`` of a wall's light coming from walls of its own paint ``a``, light grows as ``1 / (1 - s a)``
@@ -32,13 +32,13 @@ def reflections(parts: list[Layers], weights: list[Float], fit: Fit, wish: Repai
     more light, it comes as an even addition, where it is less, partly as an even loss.
     """
     old = np.asarray(fit.old, np.float64)
-    level = _level(parts, weights, fit.old, wish)
+    level = _level(parts, weights, fit.old, target)
     albedo = np.clip(old / level, 0, 0.9)
-    share = wish.bounce
+    share = target.bounce
     if share is None:
         usual, glow = USUAL_BOUNCE[fit.leaves], _own_share(parts, weights, albedo)
         share = usual if glow is None else GLOW_TRUST * glow + (1 - GLOW_TRUST) * usual
-    ratio = (1 - share * albedo) / (1 - share * np.clip(np.asarray(wish.paint, np.float64), 0, 0.9))
+    ratio = (1 - share * albedo) / (1 - share * np.clip(np.asarray(target.paint, np.float64), 0, 0.9))
     if fit.seen:  # a guess too strong would turn every shadow into the old paint's opposite
         ratio = ratio**SEEN_TINT * float(np.exp(np.log(ratio) @ LUMINANCE)) ** (1 - SEEN_TINT)
     even = np.where(ratio > 1, EVEN_GAIN, EVEN_LOSS)
@@ -81,7 +81,7 @@ def _own_share(parts: list[Layers], weights: list[Float], albedo: NDArray[np.flo
     return float(np.clip(0.7 * float(np.median(found)), 0.05, 0.6))
 
 
-def _level(parts: list[Layers], weights: list[Float], typical: Any, wish: RepaintTarget) -> NDArray[np.float64]:
+def _level(parts: list[Layers], weights: list[Float], typical: Any, target: RepaintTarget) -> NDArray[np.float64]:
     """Return the light, relative to the typical, in which the paint shows its own colour, as factors of the paint.
 
     With the old paint known this is physics: the wall's light divided by it. Without, its color is that of what is
@@ -89,8 +89,8 @@ def _level(parts: list[Layers], weights: list[Float], typical: Any, wish: Repain
     at surfaces that are taken to reflect half the light. No paint reflects more than 0.85 of it.
     """
     old = np.asarray(typical, np.float32)
-    if wish.was is not None:
-        return np.asarray(old / np.maximum(wish.was, FLOOR), np.float64)
+    if target.was is not None:
+        return np.asarray(old / np.maximum(target.was, FLOOR), np.float64)
     least = float(old @ LUMINANCE) / 0.85
     places = [np.flatnonzero((w < 0.02).ravel())[::3] for w in weights]
     beside = np.concatenate([p.picture.reshape(-1, 3)[c] for p, c in zip(parts, places, strict=True)])

@@ -28,16 +28,18 @@ _SOBEL = np.array(
 )  # fmt: skip
 
 
-def solve(parts: list[Layers], weights: list[Float], fit: Fit, wish: RepaintTarget) -> Fit:
+def solve(parts: list[Layers], weights: list[Float], fit: Fit, target: RepaintTarget) -> Fit:
     """Find the paint; a sample finds it roughly, a larger one settles it."""
-    start = np.ones(3, np.float32) if wish.tile is not None else wish.paint
-    if wish.match == "paint":
+    start = np.ones(3, np.float32) if target.tile is not None else target.paint
+    if target.match == "paint":
         return replace(fit, paint=three(start * np.asarray(fit.level)), lift=0.0, missed=0.0)
     small, squares = spread_sample(parts, weights, SAMPLE), _squares(parts, weights)
-    search = _Search(_Lit.of(small, fit), None if squares is None else _Lit.of(squares, fit), fit.knee, start, wish.lab)
+    search = _Search(
+        _Lit.of(small, fit), None if squares is None else _Lit.of(squares, fit), fit.knee, start, target.lab
+    )
     scale, lift = search.best()[:2]
     # a small sample serves the search; a larger one settles the mean
-    large = replace(search, sample=_Lit.of(spread_sample(parts, weights, SETTLE), fit), coarse=wish.coarse)
+    large = replace(search, sample=_Lit.of(spread_sample(parts, weights, SETTLE), fit), coarse=target.coarse)
     factors, missed, _ = large.fit(scale, lift, 6)
     return replace(fit, paint=three(start * factors), lift=lift, missed=missed)
 

@@ -18,10 +18,10 @@ MOST_PARTS = 64
 MASK_PARTS = tuple(f"mask-{k:02d}.png" for k in range(1, MOST_PARTS + 1))
 #: What the seal does not hold: the receipt has a place of its own there, and the proof is about the seal.
 UNSEALED = frozenset({RECEIPT, SEAL, LEDGER})
-#: Endings an ``original`` may have.
-ORIGINAL_ENDINGS = ("png", "jpg", "jpeg", "jpe", "tif", "tiff", "webp", "bmp", "dib", "heic", "heif", "avif")
-#: Endings that a result may have: those of pictures, and of scenes.
-OUTPUT_ENDINGS = (*ORIGINAL_ENDINGS, "ply")
+#: Extensions an ``original`` may have.
+ORIGINAL_EXTENSIONS = ("png", "jpg", "jpeg", "jpe", "tif", "tiff", "webp", "bmp", "dib", "heic", "heif", "avif")
+#: Extensions that a result may have: those of pictures, and of scenes.
+OUTPUT_EXTENSIONS = (*ORIGINAL_EXTENSIONS, "ply")
 #: Folders in a bundle: what the job was given besides the picture, and what it made besides the result.
 INPUTS, OUTPUTS = "inputs", "outputs"
 #: Folder with the receipts of the results that an input was made from, each called by its hash.
@@ -41,14 +41,14 @@ NAMES = frozenset(
         *MASK_PARTS,
         LEDGER,
         SIDECAR,
-        *(f"original.{e}" for e in ORIGINAL_ENDINGS),
+        *(f"original.{e}" for e in ORIGINAL_EXTENSIONS),
     }
 )
 #: Files that desktops drop into folders; neither good nor bad.
 CLUTTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".directory"})
-#: Ending of a file to its format, where they differ.
+#: Extension of a file to its format, where they differ.
 FORMAT_OF = {"jpg": "jpeg", "jpe": "jpeg", "tif": "tiff", "dib": "bmp", "heic": "heif"}
-#: Format to the ending that an ``original`` gets where its own is none of these.
+#: Format to the extension that an ``original`` gets where its own is none of these.
 ENDING_OF = {"png": "png", "jpeg": "jpg", "tiff": "tif", "webp": "webp", "bmp": "bmp", "heif": "heic", "avif": "avif"}
 
 
@@ -64,23 +64,23 @@ def bundle_path(output: Path) -> Path:
 
 
 def original_name(name: str, format_name: str) -> str:
-    """Return the name of the original inside a bundle: ``original.`` and the input's ending if it is a known one.
+    """Return the name of the original inside a bundle: ``original.`` and the input's extension if it is a known one.
 
     Examples
     --------
     >>> original_name('Photo.JPG', 'jpeg')
     'original.jpg'
     """
-    ending = name.rpartition(".")[2].lower() if "." in name else ""
-    if ending not in ORIGINAL_ENDINGS:
-        ending = ENDING_OF.get(format_name, "")
-    if not ending:
+    extension = name.rpartition(".")[2].lower() if "." in name else ""
+    if extension not in ORIGINAL_EXTENSIONS:
+        extension = ENDING_OF.get(format_name, "")
+    if not extension:
         raise ReceiptError(f"cannot keep an original of format {format_name!r}; leave it out (--no-original)")
-    return f"original.{ending}"
+    return f"original.{extension}"
 
 
 _IN_FOLDER = re.compile(
-    f"{INPUTS}/[a-z][a-z0-9-]{{0,39}}\\.({'|'.join(ORIGINAL_ENDINGS)})|{OUTPUTS}/(scene\\.ply|sheet\\.(png|tif))"
+    f"{INPUTS}/[a-z][a-z0-9-]{{0,39}}\\.({'|'.join(ORIGINAL_EXTENSIONS)})|{OUTPUTS}/(scene\\.ply|sheet\\.(png|tif))"
     f"|{PARENTS}/[0-9a-f]{{64}}\\.json"
 )
 
@@ -124,7 +124,7 @@ def role_of(name: str) -> str:
 
 
 def input_name(role: str, file_name: str, format_name: str) -> str:
-    """Return the name of a second input inside a bundle: ``inputs/ROLE.`` and its ending."""
+    """Return the name of a second input inside a bundle: ``inputs/ROLE.`` and its extension."""
     return f"{INPUTS}/{role}.{original_name(file_name, format_name).rpartition('.')[2]}"
 
 

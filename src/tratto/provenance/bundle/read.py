@@ -24,7 +24,7 @@ from tratto.provenance.bundle.names import (
     INPUTS,
     MOST_IN_FOLDER,
     NAMES,
-    OUTPUT_ENDINGS,
+    OUTPUT_EXTENSIONS,
     OUTPUTS,
     PARENTS,
     RECEIPT,
@@ -311,9 +311,9 @@ def bundle_by_hash(picture: Path) -> Path | None:
     return None
 
 
-def _renamed_output(bundle: Bundle, endings: set[str]) -> Path | None:
+def _renamed_output(bundle: Bundle, extensions: set[str]) -> Path | None:
     """Return the picture beside a bundle that it seals, under another name."""
-    beside = sorted(p for p in bundle.folder.absolute().parent.iterdir() if p.suffix.lower().lstrip(".") in endings)
+    beside = sorted(p for p in bundle.folder.absolute().parent.iterdir() if p.suffix.lower().lstrip(".") in extensions)
     for path in beside[:_MOST]:
         with contextlib.suppress(ReceiptError, OSError):
             if path.is_file() and path.stat().st_size == bundle.sealed_output.size:
@@ -348,10 +348,10 @@ def find_output(bundle: Bundle) -> tuple[Path | None, bool]:
     if file is None:
         return None, False
     folder = bundle.folder.absolute()
-    endings = {e for e in OUTPUT_ENDINGS if FORMAT_OF.get(e, e) == file["format"]}
+    extensions = {e for e in OUTPUT_EXTENSIONS if FORMAT_OF.get(e, e) == file["format"]}
     found: Path | None = None
     for path in sorted(folder.parent.glob(f"{glob.escape(folder.stem)}.*")):
-        if path.stem != folder.stem or path.suffix.lower().lstrip(".") not in endings or not path.is_file():
+        if path.stem != folder.stem or path.suffix.lower().lstrip(".") not in extensions or not path.is_file():
             continue
         found = path
         with contextlib.suppress(ReceiptError):
@@ -359,7 +359,7 @@ def find_output(bundle: Bundle) -> tuple[Path | None, bool]:
                 return path, True
     if found is None:
         with contextlib.suppress(OSError):
-            found = _renamed_output(bundle, endings)
+            found = _renamed_output(bundle, extensions)
         return found, found is not None
     return found, False
 

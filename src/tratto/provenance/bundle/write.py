@@ -65,7 +65,7 @@ class BundleParts:
     output : Path
         Its final name. Where it differs from ``written``, :func:`write_bundle` renames it as part of the commit.
     output_format : str
-        What ``written`` is: ``"png"``, ``"tiff"`` ...; empty: told from the ending of ``output``.
+        What ``written`` is: ``"png"``, ``"tiff"`` ...; empty: told from the extension of ``output``.
     decoded_digest : str or None
         Digest of the samples that reading ``written`` gives. None: it is read back here to find out, and a lossy
         format is compared with the result.
@@ -266,8 +266,8 @@ def _write_maps(folder: Path, parts: BundleParts) -> list[str]:
 def _as_written(parts: BundleParts, output: FileFacts) -> OutputFile:
     """Read the file of the result back, and return what a receipt says of it."""
     result = parts.result
-    ending = parts.output.suffix.lstrip(".").lower()
-    fmt = parts.output_format or FORMAT_OF.get(ending, ending)
+    extension = parts.output.suffix.lstrip(".").lower()
+    fmt = parts.output_format or FORMAT_OF.get(extension, extension)
     if parts.decoded_digest is not None:
         return OutputFile(output, fmt, parts.decoded_digest)
     if result.image is None:

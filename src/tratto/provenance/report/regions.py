@@ -60,7 +60,7 @@ class _Sums:
     changed: NDArray[np.int64]
     edits: NDArray[np.int64]
     largest: NDArray[np.int64]
-    sure: NDArray[np.int64]
+    confidences: NDArray[np.int64]
 
 
 def regions_of(
@@ -112,7 +112,7 @@ def regions_of(
         if len(group) == 1:
             x, y, w, h = (int(v) * cell for v in boxes[group[0]][:4])
             box = (x, y, min(w, width - x), min(h, height - y))
-        error = CONFIDENCE_FULL * 255 * (1 - int(sums.sure[inside].sum()) / (65535 * pixels))
+        error = CONFIDENCE_FULL * 255 * (1 - int(sums.confidences[inside].sum()) / (65535 * pixels))
         status = (HYPOTHETICAL if made_up else EVIDENCE) if changed else EXISTING
         out.append(
             Region(
@@ -143,9 +143,14 @@ def _sums(edit_map: NDArray[np.uint16], confidence: NDArray[np.uint16], mask: ND
             scale = height // mask.shape[0]
             open_ = mask[np.arange(y, y + edits.shape[0]) // scale] > 0
             inside = np.repeat(open_, scale, axis=1)
-        sure = np.asarray(confidence[y : y + cell]).astype(np.int64)
+        confidences = np.asarray(confidence[y : y + cell]).astype(np.int64)
         kept = np.where(inside, edits, 0)
-        added = [inside.sum(axis=0), (kept > 0).sum(axis=0), kept.sum(axis=0), np.where(inside, sure, 0).sum(axis=0)]
+        added = [
+            inside.sum(axis=0),
+            (kept > 0).sum(axis=0),
+            kept.sum(axis=0),
+            np.where(inside, confidences, 0).sum(axis=0),
+        ]
         cells = [np.add.reduceat(a, columns) for a in added]
         rows.append([*cells[:3], np.maximum.reduceat(kept.max(axis=0), columns), cells[3]])
         release(edit_map)

@@ -244,9 +244,9 @@ def _color_words(rgb: Sequence[float], lab: Any) -> str:
 def input_words(inputs: ReportInputs, role: str) -> str:
     """Return what is known of a second input: what it is, and how to tell it."""
     facts = inputs.receipt["inputs"][role]
-    told = f"file {facts['file']['sha256']}" if facts["file"] else f"samples {facts['samples_sha256']}"
+    identified = f"file {facts['file']['sha256']}" if facts["file"] else f"samples {facts['samples_sha256']}"
     page = f", page {facts['page'] + 1}" if facts["page"] else ""
-    return f"{sentence(role)}: {_size(facts['picture'])} pixels, {_kind(facts['picture'])}{page}; {told}"
+    return f"{sentence(role)}: {_size(facts['picture'])} pixels, {_kind(facts['picture'])}{page}; {identified}"
 
 
 _MODES = {"gray": "grey", "rgb": "RGB", "cmyk": "CMYK", "palette": "palette"}
@@ -424,8 +424,8 @@ def commands(inputs: ReportInputs) -> list[str]:
         replay += f" --input {role}=THE-{role.upper()}-FILE"
     lines = [f"tratto verify {picture}", replay]
     if inputs.original_file is not None:
-        ending = inputs.original_file.rpartition(".")[2]
-        lines.append(f"tratto revert {picture} -o {shell_quoted('recovered.' + ending)}")
+        extension = inputs.original_file.rpartition(".")[2]
+        lines.append(f"tratto revert {picture} -o {shell_quoted('recovered.' + extension)}")
     return lines
 
 

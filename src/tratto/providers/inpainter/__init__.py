@@ -1,1 +1,1 @@
-"""In-painters: the protocol is :class:`tratto.core.capability.Inpainter`; one row each in the catalogue."""
+"""Inpainters: the protocol is :class:`tratto.core.capability.Inpainter`; one row each in the catalogue."""

@@ -1,4 +1,4 @@
-"""In-painters without weights: our own patches and thin plate, OpenCV's two, scikit-image's biharmonic one."""
+"""Inpainters without weights: our own patches and thin plate, OpenCV's two, scikit-image's biharmonic one."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _Fill = Callable[[Float, Bool, int], Float]
 
 
 def missing(request: Request) -> UnavailableError | None:
-    """Return why this in-painter cannot be used here, or None."""
+    """Return why this inpainter cannot be used here, or None."""
     if request.variant == "biharmonic" and importlib.util.find_spec("skimage") is None:
-        return MissingExtra("the biharmonic in-painter of scikit-image", "bench")
+        return MissingExtra("the biharmonic inpainter of scikit-image", "bench")
     return None
 
 
@@ -46,7 +46,7 @@ class ClassicalInpainter:
 
     @property
     def info(self) -> InpainterInfo:
-        """Facts about this in-painter."""
+        """Facts about this inpainter."""
         return self.own
 
     def fill(self, picture: Float, hole: Bool, seed: int = 0) -> Filled:
@@ -105,7 +105,7 @@ def _biharmonic(picture: Float, hole: Bool, seed: int) -> Float:
 
 
 def open(request: Request) -> Inpainter:
-    """Open one of the classical in-painters."""
+    """Open one of the classical inpainters."""
     import cv2
 
     variant = request.variant

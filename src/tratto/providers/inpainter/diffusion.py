@@ -1,4 +1,4 @@
-"""In-painters that are diffusion models: SDXL for repairs, Stable Diffusion 1.5 with a picture of the paint for walls.
+"""Inpainters that are diffusion models: SDXL for repairs, Stable Diffusion 1.5 with a picture of the paint for walls.
 
 Their weights lie in folders that the user names; see :mod:`tratto.models.folders` and ``docs/full-size.md``. What they
 paint was never in the picture and looks as if it had been: nothing they make is evidence of anything.
@@ -107,12 +107,12 @@ _OPENING = ("model", "lora", "controlnet", "ip_adapter", *_RUNTIME)
 def missing(request: Request) -> UnavailableError | None:
     """Return why a model cannot be used here, or None: the one named, or the one that is taken where none is."""
     if request.params.get("model"):
-        return missing_diffusion(f"the in-painter {request.variant}")
+        return missing_diffusion(f"the inpainter {request.variant}")
     return _default_missing(request.variant)
 
 
 def _default_missing(variant: str) -> UnavailableError | None:
-    error = missing_diffusion(f"the in-painter {variant}")
+    error = missing_diffusion(f"the inpainter {variant}")
     if error is not None:
         return error
     card = DEFAULT_CARD[variant]
@@ -182,14 +182,14 @@ def _depth_source(value: str, wanted: bool) -> str:
 
 
 def is_diffusion(name: str) -> bool:
-    """Return whether an in-painter is a diffusion model, which works in windows of its own and takes parameters."""
-    row = CATALOGUE["in-painter"].get(name)
+    """Return whether an inpainter is a diffusion model, which works in windows of its own and takes parameters."""
+    row = CATALOGUE["inpainter"].get(name)
     return row is not None and row.settles
 
 
 def settle_params(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the parameters of an in-painter and complete them; paths become references that a recipe may keep."""
-    return dict(settle_use(Use("in-painter", name, params)).params)
+    """Check the parameters of an inpainter and complete them; paths become references that a recipe may keep."""
+    return dict(settle_use(Use("inpainter", name, params)).params)
 
 
 def opening(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -292,7 +292,7 @@ class DiffusionInpainter:
         self.takes_depth = folders.controlnet is not None
         #: Whether an IP-Adapter is there, which needs a picture to go by.
         self.takes_reference = folders.image_prompt is not None
-        #: Facts about this in-painter.
+        #: Facts about this inpainter.
         self.info = InpainterInfo(
             provider=variant,
             context=0,

@@ -1,4 +1,4 @@
-"""Our own in-painting network: corrects a thin-plate filling inside the holes."""
+"""Our own inpainting network: corrects a thin-plate filling inside the holes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def open(request: Request) -> Inpainter:
 
 
 def open_card(card: ModelCard, device: str = "auto") -> NetworkInpainter:
-    """Open a card of capability ``in-painter``."""
+    """Open a card of capability ``inpainter``."""
     return NetworkInpainter(card, open_backend(card, device, runtime="onnx"))
 
 
 class NetworkInpainter:
-    """Runs an in-painting network on windows.
+    """Runs an inpainting network on windows.
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ class NetworkInpainter:
     """
 
     def __init__(self, card: ModelCard, backend: Backend) -> None:
-        if card.capability != "in-painter" or card.channels != 4:
-            raise OptionError(f"{card.id} is no in-painter of picture and hole (capability {card.capability})")
+        if card.capability != "inpainter" or card.channels != 4:
+            raise OptionError(f"{card.id} is no inpainter of picture and hole (capability {card.capability})")
         self._card, self._backend = card, backend
-        #: Facts about this in-painter.
+        #: Facts about this inpainter.
         self.info = InpainterInfo(
             provider="tratto",
             context=card.overlap,

@@ -1,4 +1,4 @@
-"""Our own patch-based in-painting for large textured holes.
+"""Our own patch-based inpainting for large textured holes.
 
 Coarse to fine: at the coarsest scale the hole is closed ring by ring by exact search; at each finer one the map from
 hole patches to known patches is improved by generalised PatchMatch and the hole is voted anew from it, in turns.

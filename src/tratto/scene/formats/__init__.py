@@ -12,7 +12,7 @@ from pathlib import Path
 from tratto.core.artifact import Scene
 from tratto.core.errors import InputError, OptionError
 
-#: Formats that scenes are read from, by the ending of the name.
+#: Formats that scenes are read from, by the extension of the name.
 READS = ("ply", "splat", "spz", "glb")
 #: What a scene can be exported as, and what that is.
 EXPORTS = {
@@ -105,24 +105,24 @@ def read_scene(path: Path) -> Loaded:
     """
     from tratto.scene.formats import gltf, ply, splat, spz
 
-    ending = path.suffix.lower().removeprefix(".")
+    extension = path.suffix.lower().removeprefix(".")
     readers = {"ply": ply.read, "splat": splat.read, "spz": spz.read, "glb": gltf.read}
-    if ending not in readers:
+    if extension not in readers:
         raise InputError(f"{path.name}: a scene ends with {', '.join('.' + e for e in READS)}")
     try:
-        data = path.read_bytes() if path.stat().st_size <= _most_bytes(ending) else None
+        data = path.read_bytes() if path.stat().st_size <= _most_bytes(extension) else None
     except OSError as e:
         raise InputError(f"{path.name} cannot be read: {e.strerror or e}") from e
     if data is None:
         raise InputError(f"{path.name} is larger than a scene of {LARGEST} Gaussians")
     try:
-        scene, marked = readers[ending](data)
+        scene, marked = readers[extension](data)
     except OptionError as e:
         raise InputError(f"{path.name}: {e}") from e
     except InputError as e:
         raise InputError(f"{path.name} is no scene that is read: {e}") from e
-    return Loaded(scene, ending, marked)
+    return Loaded(scene, extension, marked)
 
 
-def _most_bytes(ending: str) -> int:
-    return LARGEST * {"ply": 300, "splat": 32, "spz": 70, "glb": 300}[ending]
+def _most_bytes(extension: str) -> int:
+    return LARGEST * {"ply": 300, "splat": 32, "spz": 70, "glb": 300}[extension]

@@ -42,7 +42,7 @@ def random_photograph(picture: Picture, rng: np.random.Generator) -> Degraded:
     )  # what was enlarged has lost detail that is not to be invented
     if kept:
         out = picture + out - photograph(picture, camera, None)
-    told: dict[str, float | str] = {
+    params: dict[str, float | str] = {
         "shot": camera.camera.shot,
         "read": camera.camera.read,
         "demosaicer": camera.how,
@@ -51,23 +51,23 @@ def random_photograph(picture: Picture, rng: np.random.Generator) -> Degraded:
         **{k: float(v) for k, v in asdict(camera.finish).items()},
     }
     file = saved(out, rng)
-    return Degraded(file.picture, (Applied("photograph", told), *file.applied))
+    return Degraded(file.picture, (Applied("photograph", params), *file.applied))
 
 
 def random_octave_noise(picture: Picture, rng: np.random.Generator) -> Degraded:
     """Noise of every octave (:func:`.octaves.random_octaves`), saved."""
     noise = random_octaves(rng)
-    told: dict[str, float | str] = {f"octave{2**i}": a for i, a in enumerate(noise.amplitudes)}
+    params: dict[str, float | str] = {f"octave{2**i}": a for i, a in enumerate(noise.amplitudes)}
     file = saved(octave_noise(picture, noise, rng), rng)
-    return Degraded(file.picture, (Applied("octaves", told), *file.applied))
+    return Degraded(file.picture, (Applied("octaves", params), *file.applied))
 
 
 def random_film_grain(picture: Picture, rng: np.random.Generator) -> Degraded:
     """Grain of a drawn film (:func:`.film.random_film`), saved."""
     film = random_film(rng)
-    told: dict[str, float | str] = {"grain": film.grain, "largest": max(film.sizes), "tied": film.tied}
+    params: dict[str, float | str] = {"grain": film.grain, "largest": max(film.sizes), "tied": film.tied}
     file = saved(film_grain(picture, film, rng), rng)
-    return Degraded(file.picture, (Applied("film", told), *file.applied))
+    return Degraded(file.picture, (Applied("film", params), *file.applied))
 
 
 def random_halftone(picture: Picture, rng: np.random.Generator) -> Degraded:
@@ -79,8 +79,8 @@ def random_halftone(picture: Picture, rng: np.random.Generator) -> Degraded:
     out = halftone(picture, period, angle, gray, float(rng.uniform(0.2, 0.8)))
     out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.15, 0.3) * period), borderType=cv2.BORDER_REFLECT_101)
     file = saved(out, rng, low=75)
-    told: dict[str, float | str] = {"period": period, "angle": angle, "gray": str(gray)}
-    return Degraded(file.picture, (Applied("halftone", told), *file.applied))
+    params: dict[str, float | str] = {"period": period, "angle": angle, "gray": str(gray)}
+    return Degraded(file.picture, (Applied("halftone", params), *file.applied))
 
 
 def random_nearly_clean(picture: Picture, rng: np.random.Generator) -> Degraded:
@@ -88,14 +88,14 @@ def random_nearly_clean(picture: Picture, rng: np.random.Generator) -> Degraded:
     draw = rng.uniform()
     if draw < 0.35:
         noise = random_octaves(rng, 0.15, 1.2)
-        out, told = octave_noise(picture, noise, rng), Applied("octaves", {"octave1": noise.amplitudes[0]})
+        out, applied = octave_noise(picture, noise, rng), Applied("octaves", {"octave1": noise.amplitudes[0]})
     elif draw < 0.6:
         sigma = float(rng.uniform(0, 1.5))
-        out, told = gaussian_noise(picture, sigma, rng), Applied("gaussian", {"sigma": sigma})
+        out, applied = gaussian_noise(picture, sigma, rng), Applied("gaussian", {"sigma": sigma})
     else:
         file = saved(picture, rng, low=93, high=100, plain=0.0)
         return file
-    return Degraded(quantize(out), (told, Applied("quantize", {"levels": 255})))
+    return Degraded(quantize(out), (applied, Applied("quantize", {"levels": 255})))
 
 
 def random_real_twice(picture: Picture, rng: np.random.Generator) -> Degraded:
@@ -108,9 +108,9 @@ def random_real_twice(picture: Picture, rng: np.random.Generator) -> Degraded:
     one = first(picture, rng)
     if rng.uniform() < 0.5:
         noise = random_octaves(rng, 1.0, 8.0)
-        out, told = octave_noise(one.picture, noise, rng), Applied("octaves", {"octave1": noise.amplitudes[0]})
+        out, added = octave_noise(one.picture, noise, rng), Applied("octaves", {"octave1": noise.amplitudes[0]})
     else:
         sigma = float(rng.uniform(1, 12))
-        out, told = gaussian_noise(one.picture, sigma, rng), Applied("gaussian", {"sigma": sigma})
+        out, added = gaussian_noise(one.picture, sigma, rng), Applied("gaussian", {"sigma": sigma})
     two = saved(out, rng, low=50, plain=0.2)
-    return Degraded(two.picture, (*one.applied, told, *two.applied))
+    return Degraded(two.picture, (*one.applied, added, *two.applied))
