@@ -21,15 +21,8 @@ from tratto_lab.training.config import load_run
 from tratto_lab.training.export import export
 from tratto_lab.training.held_out import need_held_out
 from tratto_lab.training.loop import build_network, load_ema
-from tratto_lab.training.publish import (
-    SPEED_NOTE,
-    TWO_CORES,
-    Place,
-    card_text,
-    measure_quality,
-    seconds_per_megapixel,
-    training_data,
-)
+from tratto_lab.training.publish import card_text, seconds_per_megapixel, training_data
+from tratto_lab.training.publish_restorer import SPEED_NOTE, TWO_CORES, Place, measure_quality
 
 #: Three quarters of the overlap cover the 22 pixels that picture and standard error depend on, and eight more for the
 #: check on the result (:mod:`tratto.providers.restorer.span`).

@@ -1,26 +1,41 @@
-"""What a run file may say: a tree of frozen dataclasses, validated as it is built."""
+"""What a run file may say: a tree of frozen dataclasses that pydantic checks as it is built."""
 
 from __future__ import annotations
 
-import math
 import re
 import runpy
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, InstanceOf
+from pydantic.dataclasses import dataclass
 
 from tratto.core.errors import InputError, OptionError, TrattoError
 from tratto_lab.simulate.degrade import Mix
+from tratto_lab.training.checked import CLOSED, Amount, Checked, Count, Index, Rate, Share
 
+Network = Literal["restorer", "upscaler", "span", "swin_unet", "inpainter", "segmenter", "estimator", "shell"]
 Precision = Literal["no", "bf16", "fp16"]
 #: What `initial` may say for the networks that find damage and tell shapes: the packaged weights of EfficientNet-Lite0.
 FEATURES = "efficientnet-lite0"
-NETWORKS = ("restorer", "upscaler", "span", "swin_unet", "inpainter", "segmenter", "estimator", "shell")
 
 
-@dataclass(frozen=True)
-class Data:
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+        raise ValueError("it becomes a folder: letters, digits, '_', '-' and '.', not beginning with '.' or '-'")
+    return name
+
+
+def _span(units: tuple[float, ...]) -> tuple[float, ...]:
+    if units and (len(units) != 2 or units[0] > units[1]):
+        raise ValueError("must be two numbers, the smaller first")
+    return units
+
+
+@dataclass(frozen=True, config=CLOSED)
+class Data(Checked):
     """Where samples come from.
 
     Attributes
@@ -75,56 +90,34 @@ class Data:
         Estimator: how many different samples there are; 0: every one is new.
     """
 
-    patch: int = 96
-    mix: Mix = field(default_factory=Mix)
-    warm_mix: Mix | None = None
-    warm_share: float = 0.0
-    bicubic: float = 0.8
-    rough: float = 0.1
-    gray_share: float = 0.08
-    tied_share: float = 0.0
-    tied_from: int = 0
-    text_share: float = 0.05
-    shrink_weights: tuple[float, float, float] = (0.3, 0.45, 0.25)
-    collections: dict[str, float] = field(default_factory=dict)
-    intact_share: float = 0.125
-    scanned_gray_share: float = 0.0
-    exposed_share: float = 0.0
-    swapped_share: float = 0.0
-    screened_share: float = 0.0
-    turned_share: float = 0.0
-    warped_share: float = 0.0
-    kinds: dict[str, float] = field(default_factory=dict)
-    units: tuple[float, ...] = ()
-    pool: int = 0
+    part: ClassVar[str] = "data."
 
-    def __post_init__(self) -> None:
-        for name in ("warm_share", "bicubic", "rough", "gray_share", "tied_share", "text_share", "intact_share"):
-            _number(f"data.{name}", getattr(self, name), 0, 1)
-        for name in (
-            "scanned_gray_share",
-            "exposed_share",
-            "swapped_share",
-            "screened_share",
-            "turned_share",
-            "warped_share",
-        ):
-            _number(f"data.{name}", getattr(self, name), 0, 1)
-        _whole("data.patch", self.patch, 16)
-        for name in ("tied_from", "pool"):
-            _whole(f"data.{name}", getattr(self, name), 0)
-        if len(self.shrink_weights) != 3 or min(self.shrink_weights) < 0:
-            raise OptionError(f"data.shrink_weights are three numbers of 0 or more; got {self.shrink_weights}")
-        if not isinstance(self.collections, dict) or not all(isinstance(name, str) for name in self.collections):
-            raise OptionError(f"data.collections gives numbers by beginnings of names; got {self.collections!r}")
-        for name, factor in self.collections.items():
-            _number(f"data.collections[{name!r}]", factor, 0, 1000)
-        if self.units and (len(self.units) != 2 or not 0 < self.units[0] <= self.units[1]):
-            raise OptionError(f"data.units are two positive numbers, the smaller first; got {self.units}")
+    patch: Annotated[int, Field(strict=True, ge=16)] = 96
+    mix: InstanceOf[Mix] = field(default_factory=Mix)
+    warm_mix: InstanceOf[Mix] | None = None
+    warm_share: Share = 0.0
+    bicubic: Share = 0.8
+    rough: Share = 0.1
+    gray_share: Share = 0.08
+    tied_share: Share = 0.0
+    tied_from: Index = 0
+    text_share: Share = 0.05
+    shrink_weights: tuple[Amount, Amount, Amount] = (0.3, 0.45, 0.25)
+    collections: dict[str, Annotated[Amount, Field(le=1000)]] = field(default_factory=dict)
+    intact_share: Share = 0.125
+    scanned_gray_share: Share = 0.0
+    exposed_share: Share = 0.0
+    swapped_share: Share = 0.0
+    screened_share: Share = 0.0
+    turned_share: Share = 0.0
+    warped_share: Share = 0.0
+    kinds: dict[str, Amount] = field(default_factory=dict)
+    units: Annotated[tuple[Rate, ...], AfterValidator(_span)] = ()
+    pool: Index = 0
 
 
-@dataclass(frozen=True)
-class Optim:
+@dataclass(frozen=True, config=CLOSED)
+class Optim(Checked):
     """How weights move: AdamW (0.9, 0.99), linear warm-up, cosine to `lr_end`, gradient clipping, EMA.
 
     The cosine takes the last `decay_share` of the steps; before, the rate stays at `lr`, so that a run whose end is not
@@ -134,26 +127,28 @@ class Optim:
     Parameters whose names begin with `slow` move at `slow_rate` times the learning rate, such as ready-made features.
     """
 
-    lr: float = 1e-3
-    lr_end: float = 1e-6
-    warmup: int = 300
-    weight_decay: float = 1e-4
-    clip: float = 1.0
-    ema: float = 0.999
-    charbonnier: float = 1e-3
-    fft: float = 0.05
-    decibels: float = 0.0
-    ssim: float = 0.0
-    ssim_share: float = 0.2
-    decay_share: float = 1.0
-    sigma_weight: float = 0.01
-    presence_weight: float = 0.2
+    part: ClassVar[str] = "optim."
+
+    lr: Rate = 1e-3
+    lr_end: Amount = 1e-6
+    warmup: Index = 300
+    weight_decay: Amount = 1e-4
+    clip: Amount = 1.0
+    ema: Annotated[float, Field(strict=True, gt=0, lt=1)] = 0.999
+    charbonnier: Amount = 1e-3
+    fft: Amount = 0.05
+    decibels: Amount = 0.0
+    ssim: Amount = 0.0
+    ssim_share: Share = 0.2
+    decay_share: Share = 1.0
+    sigma_weight: Amount = 0.01
+    presence_weight: Amount = 0.2
     slow: str = ""
-    slow_rate: float = 0.1
+    slow_rate: Amount = 0.1
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, config=CLOSED)
+class Run(Checked):
     """One training run.
 
     Attributes
@@ -198,55 +193,33 @@ class Run:
         Also write losses, checks and a sample sheet for TensorBoard into the run's folder.
     """
 
-    name: str
-    network: Literal["restorer", "upscaler", "span", "swin_unet", "inpainter", "segmenter", "estimator", "shell"]
-    steps: int
+    name: Annotated[str, AfterValidator(_folder_name)]
+    network: Network
+    steps: Count
     network_options: dict[str, object] = field(default_factory=dict)
-    batch: int = 8
-    accumulate: int = 1
-    data: Data = field(default_factory=Data)
-    optim: Optim = field(default_factory=Optim)
-    seed: int = 0
+    batch: Count = 8
+    accumulate: Count = 1
+    data: InstanceOf[Data] = field(default_factory=Data)
+    optim: InstanceOf[Optim] = field(default_factory=Optim)
+    seed: Index = 0
     precision: Precision = "no"
     initial: str = ""
-    blend: tuple[tuple[str, float], ...] = ()
+    blend: tuple[tuple[str, Share], ...] = ()
     grow: bool = False
     train_only: str = ""
     ships_as: str = ""
     calibrate_on: tuple[str, ...] = ()
-    save_every: int = 1000
-    log_every: int = 50
-    check_every: int = 1000
-    workers: int = 0
+    save_every: Count = 1000
+    log_every: Count = 50
+    check_every: Count = 1000
+    workers: Index = 0
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", self.name):
-            raise OptionError(
-                f"a run's name becomes a folder: letters, digits, '_', '-' and '.', not beginning with '.' or '-'; got "
-                f"{self.name!r}"
-            )
-        if self.network not in NETWORKS:
-            raise OptionError(f"network is one of {', '.join(NETWORKS)}; got {self.network!r}")
-        if self.precision not in ("no", "bf16", "fp16"):
-            raise OptionError(f"precision is no, bf16 or fp16; got {self.precision!r}")
-        for label in ("steps", "batch", "accumulate", "save_every", "log_every", "check_every"):
-            _whole(label, getattr(self, label), 1)
-        for label in ("seed", "workers"):
-            _whole(label, getattr(self, label), 0)
         if self.blend and (not self.initial or sum(share for _, share in self.blend) > 1):
             raise OptionError("blend needs initial, and shares of at most one together")
         if self.grow and (self.network != "restorer" or not self.initial or self.blend):
             raise OptionError("grow is for a restorer that begins with the weights of one other network: initial")
-        if not 0 < self.optim.ema < 1:
-            raise OptionError(f"the EMA factor lies between 0 and 1; got {self.optim.ema}")
-        o = self.optim
-        if not 0 < o.lr < math.inf:
-            raise OptionError(f"the learning rate must be a positive number; got {o.lr}")
-        for label in ("lr_end", "weight_decay", "clip", "fft", "decibels", "ssim", "sigma_weight", "slow_rate"):
-            _number(f"optim.{label}", getattr(o, label), 0, math.inf)
-        _number("optim.decay_share", o.decay_share, 0, 1)
-        _whole("optim.warmup", o.warmup, 0)
 
     @property
     def card_id(self) -> str:
@@ -257,18 +230,6 @@ class Run:
     def scale(self) -> int:
         """Scale of the network."""
         return int(str(self.network_options.get("scale", 2))) if self.network in ("upscaler", "span") else 1
-
-
-def _whole(label: str, value: object, low: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
-        raise OptionError(f"{label} is a whole number of {low} or more; got {value!r}")
-
-
-def _number(label: str, value: object, low: float, high: float) -> None:
-    ok = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high and value < math.inf
-    if not ok:
-        span = f"from {low:g} to {high:g}" if high < math.inf else f"of {low:g} or more"
-        raise OptionError(f"{label} is a number {span}; got {value!r}")
 
 
 def execute(path: Path) -> dict[str, Any]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from tratto.core.errors import InputError, MissingExtra, OptionError
 from tratto.core.reading import parse_yaml, small_text
-from tratto_lab.training.config import execute
+from tratto_lab.training.checked import CLOSED, Checked, Count, Index, Rate
+from tratto_lab.training.config import Precision, execute
 
 TARGETS = ("to_k", "to_q", "to_v", "to_out.0")
+_Text = Annotated[str, Field(min_length=1)]
 
 
-@dataclass(frozen=True)
-class LoraRun:
+@dataclass(frozen=True, config=CLOSED)
+class LoraRun(Checked):
     """One fine-tuning of a diffusion model by low-rank adapters (Hu et al. 2021, "LoRA").
 
     Attributes
@@ -65,73 +70,39 @@ class LoraRun:
         Steps between checkpoints, log lines and validations.
     """
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[^/.][^/]*$")]
     task: Literal["repair", "recolor"]
     family: Literal["sdxl", "sd15"]
-    model: str
+    model: _Text
     ip_adapter: str = ""
-    rank: int = 8
-    alpha: int = 16
-    dropout: float = 0.1
-    targets: tuple[str, ...] = TARGETS
-    epochs: int = 10
-    steps: int = 0
-    batch: int = 1
-    accumulate: int = 1
-    side: int = 0
-    lr: float = 1e-4
-    weight_decay: float = 1e-2
-    clip: float = 1.0
-    warmup: int = 0
-    precision: Literal["no", "bf16", "fp16"] = "no"
+    rank: Count = 8
+    alpha: Count = 16
+    dropout: Annotated[float, Field(strict=True, ge=0, le=0.9)] = 0.1
+    targets: Annotated[tuple[_Text, ...], Field(min_length=1)] = TARGETS
+    epochs: Count = 10
+    steps: Index = 0
+    batch: Count = 1
+    accumulate: Count = 1
+    side: Index = 0
+    lr: Rate = 1e-4
+    weight_decay: Annotated[float, Field(strict=True, ge=0, le=1)] = 1e-2
+    clip: Rate = 1.0
+    warmup: Index = 0
+    precision: Precision = "no"
     checkpointing: bool = False
     prompt: str = "Restore this monument: {caption}"
-    prompt_dropout: float = 0.1
+    prompt_dropout: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.1
     unconditional_training: bool = False
-    color_loss: float = 0.0
+    color_loss: Annotated[float, Field(strict=True, ge=0, le=100)] = 0.0
     data: Mapping[str, Any] | None = None
-    held_out: int = 4
-    check_steps: int = 20
-    seed: int = 0
-    save_every: int = 500
-    log_every: int = 10
-    check_every: int = 500
+    held_out: Index = 4
+    check_steps: Count = 20
+    seed: Index = 0
+    save_every: Count = 500
+    log_every: Count = 10
+    check_every: Count = 500
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name or "/" in self.name or self.name.startswith("."):
-            raise OptionError(f"a run needs a name without slashes; got {self.name!r}")
-        for label, value, allowed in (
-            ("task", self.task, ("repair", "recolor")),
-            ("family", self.family, ("sdxl", "sd15")),
-            ("precision", self.precision, ("no", "bf16", "fp16")),
-        ):
-            if value not in allowed:
-                raise OptionError(f"{label} is {', '.join(allowed)}; got {value!r}")
-        for label, value in (("rank", self.rank), ("alpha", self.alpha), ("epochs", self.epochs), ("batch", self.batch),
-                             ("accumulate", self.accumulate), ("save_every", self.save_every),
-                             ("log_every", self.log_every), ("check_every", self.check_every),
-                             ("check_steps", self.check_steps)):  # fmt: skip
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise OptionError(f"{label} must be a whole number from 1; got {value!r}")
-        for label, value in (("steps", self.steps), ("side", self.side), ("held_out", self.held_out),
-                             ("warmup", self.warmup), ("seed", self.seed)):  # fmt: skip
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise OptionError(f"{label} must be a whole number from 0; got {value!r}")
-        for label, rate, high in (
-            ("dropout", self.dropout, 0.9),
-            ("prompt_dropout", self.prompt_dropout, 1.0),
-            ("color_loss", self.color_loss, 100.0),
-            ("weight_decay", self.weight_decay, 1.0),
-        ):
-            if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= high:
-                raise OptionError(f"{label} lies between 0 and {high:g}; got {rate!r}")
-        for label, rate in (("lr", self.lr), ("clip", self.clip)):
-            if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < float("inf"):
-                raise OptionError(f"{label} must be a positive number (1e-4 in YAML is written 1.0e-4); got {rate!r}")
-        if not self.targets or not all(isinstance(t, str) and t for t in self.targets):
-            raise OptionError(f"targets are names of layers, such as {', '.join(TARGETS)}; got {self.targets!r}")
-        if not isinstance(self.model, str) or not self.model:
-            raise OptionError("model must name a folder of weights; see docs/full-size.md")
         if self.task == "recolor" and (self.family != "sd15" or not self.ip_adapter):
             raise OptionError("recolor is trained with family sd15 and an ip_adapter, which shows it the paint")
         if self.task == "repair" and (self.ip_adapter or self.color_loss):
@@ -149,18 +120,10 @@ def lora_run(values: Mapping[str, Any], where: str) -> LoraRun:
     OptionError
         If a field is unknown, missing or out of range.
     """
-    unknown = [str(k) for k in values if k not in _NAMES]
-    if unknown:
-        raise OptionError(f"{where}: no field is called {', '.join(unknown)}; there are {', '.join(_NAMES)}")
-    missing = [n for n in ("name", "task", "family", "model") if n not in values]
-    if missing:
-        raise OptionError(f"{where} must set {', '.join(missing)}")
-    given = dict(values)
-    if isinstance(given.get("targets"), list):
-        given["targets"] = tuple(given["targets"])
-    if given.get("data") is not None and not isinstance(given["data"], Mapping):
-        raise OptionError(f"{where}: data must be a mapping, got {type(given['data']).__name__}")
-    return LoraRun(**given)
+    try:
+        return LoraRun(**{str(name): value for name, value in values.items()})
+    except OptionError as e:
+        raise OptionError(f"{where}: {e}") from e
 
 
 def load_any(path: Path) -> Any:

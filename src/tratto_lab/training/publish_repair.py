@@ -1,9 +1,7 @@
-"""Turn a finished run of one of the two networks of ``repair`` into what ships: the ONNX file and its model card."""
+"""What a card says of the two networks of ``repair``; :mod:`tratto_lab.training.publish` writes it."""
 
 from __future__ import annotations
 
-import hashlib
-import time
 from pathlib import Path
 from typing import cast
 
@@ -12,18 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from tratto.core.errors import OptionError
-from tratto.models.card import ModelCard, parse_card
+from tratto.models.card import ModelCard
 from tratto.providers.damage import TOLD_OUTPUT
 from tratto_lab.networks.damage import DamageNet
 from tratto_lab.networks.inpaint import InpaintNet
-from tratto_lab.training.command import run_command
-from tratto_lab.training.config import Run, load_run
+from tratto_lab.training.config import Run
 from tratto_lab.training.damage_calibration import calibrate_detector
 from tratto_lab.training.export import CALIBRATION_SHARE
-from tratto_lab.training.held_out import need_held_out
-from tratto_lab.training.loop import build_network, load_ema
 from tratto_lab.training.onnx_file import worst_difference, write_onnx
-from tratto_lab.training.publish import LICENCE, card_text, lineage, training_data
+from tratto_lab.training.publish import (
+    Description,
+    Sources,
+    key_of,
+    main,
+    seconds_per_megapixel,
+    trained,
+    training_data,
+)
 from tratto_lab.training.repair import RepairChecks
 
 #: Side of the windows that speed is measured on.
@@ -44,7 +47,7 @@ class _Painter(nn.Module):
 
 
 class _Detector(nn.Module):
-    """Finding damage as deployed: a chance per class, and last of any; the same if every kind were there."""
+    """Finding damage as deployed: a probability per class, and last of any; the same if every kind were there."""
 
     def __init__(self, network: DamageNet) -> None:
         super().__init__()
@@ -99,11 +102,7 @@ def export_repair(run: Run, checkpoint: Path, photos: Path, out: Path) -> dict[s
         ``onnx_max_difference``: ONNX Runtime against torch in fp32, which contains what rounding the weights to fp16
         costs.
     """
-    network = build_network(run)
-    missing = load_ema(checkpoint, network)
-    if missing:
-        raise OptionError(f"the checkpoint does not fit the run; missing: {', '.join(missing)}")
-    network.eval()
+    network = trained(run, checkpoint)
     found: dict[str, object] = {}
     deployed: nn.Module
     if run.network == "inpainter":
@@ -141,73 +140,31 @@ def _parity(path: Path, deployed: nn.Module, channels: int, multiple: int) -> fl
     return worst_difference(path, deployed, inputs)
 
 
-def publish_repair(path: Path, runs: Path, photos: Path, note: str = "") -> ModelCard:
-    """Export a run's EMA weights into the package, measure them on the held-out photographs, write the card.
-
-    Parameters
-    ----------
-    path : Path
-        Run file.
-    runs : Path
-        Folder with the run's folder.
-    photos : Path
-        Folder with the held-out photographs.
-    note : str
-        Added to the limits, such as how far the training had come.
-
-    Returns
-    -------
-    ModelCard
-        The card that was written.
-    """
-    import tratto.models as models
-
-    run = load_run(path)
-    need_held_out(photos)
-    root = Path(models.__file__).parent
-    name = run.card_id
-    weights = root / "weights" / f"{name}.onnx"
-    measured = export_repair(run, runs / run.name, photos, weights)
-    network = build_network(run)
-    load_ema(runs / run.name, network)
+def describe(run: Run, sources: Sources, weights: Path) -> Description:
+    """Write the weights of a network of ``repair``, and return what the card says of them."""
+    photos, checkpoint = sources.photos, sources.runs / run.name
+    measured = export_repair(run, checkpoint, photos, weights)
+    network = trained(run, checkpoint)
     if "calibration_margins" in measured:
         cast(DamageNet, network).calibrate(measured["calibration_margins"], measured["calibration_offsets"])  # type: ignore[arg-type]
-    checks = RepairChecks(photos, run)
     quality: dict[str, object] = {"parameters": sum(p.numel() for p in network.parameters()), **measured}
-    quality |= {f"held_out_{k.replace(' ', '_')}": v for k, v in checks.scores(network).items()}
-    data = weights.read_bytes()
-    fields = _fields(run, name, network, note, (lineage(path), training_data(runs)))
-    fields |= {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
-    fields = {k: fields[k] for k in sorted(fields, key=_ORDER.index)}
-    first = parse_card(card_text(fields, quality, {"seconds_per_megapixel": 1.0}))
-    speed: dict[str, object] = {"seconds_per_megapixel": round(_seconds(first), 3), "measured_with_threads": 1}
-    text = card_text(fields, quality, speed)
-    (root / "cards" / f"{name}.toml").write_text(text)
-    return parse_card(text, name)
+    quality |= {f"held_out_{key_of(k)}": v for k, v in RepairChecks(photos, run).scores(network).items()}
+
+    def measure(card: ModelCard) -> tuple[dict[str, object], dict[str, object]]:
+        seconds = seconds_per_megapixel(card, WINDOW, 3)
+        return {}, {"seconds_per_megapixel": round(seconds, 3), "measured_with_threads": 1}
+
+    return Description(_fields(run, network, training_data(sources.runs)), quality, measure)
 
 
-_ORDER = (
-    "id file sha256 size_bytes licence commercial_use capability backend channels overlap multiple seam_exact "
-    "generative has_sigma input output sigma_output value_range paper training_data command limits used_by"
-).split()
-
-
-def _fields(run: Run, name: str, network: nn.Module, note: str, came: tuple[list[str], list[str]]) -> dict[str, object]:
-    """Return the card's fields; ``came`` are the runs that led here, and the pictures."""
-    chain, pictures = came
+def _fields(run: Run, network: nn.Module, pictures: list[str]) -> dict[str, object]:
     if not isinstance(network, InpaintNet | DamageNet):
         raise OptionError(f"a run of {run.network} is not one of repair")
     common: dict[str, object] = {
-        "id": name,
-        "file": f"{name}.onnx",
-        "licence": LICENCE,
-        "commercial_use": True,
-        "backend": "onnx",
         "overlap": network.config.radius,
         "multiple": network.config.multiple,
         "value_range": [0.0, 1.0],
         "training_data": [*pictures, "holes and damage simulated on them (tratto_lab.simulate)"],
-        "command": " && ".join(f"tratto train training_runs/{n}.py --photos PHOTOS --out runs" for n in chain),
     }
     unseen = "Trained on few photographs; hardly any faces or interiors among them."
     if run.network == "inpainter":
@@ -224,7 +181,6 @@ def _fields(run: Run, name: str, network: nn.Module, note: str, came: tuple[list
             "limits": [
                 unseen,
                 "For losses up to about 20 pixels across; larger ones come out smooth.",
-                *([note] if note else []),
             ],
             "used_by": "tratto repair",
         }
@@ -244,39 +200,9 @@ def _fields(run: Run, name: str, network: nn.Module, note: str, came: tuple[list
         "limits": [
             unseen,
             "Trained on simulated damage alone; real damage may look otherwise; prints of people were not seen.",
-            *([note] if note else []),
         ],
         "used_by": "tratto mask find, tratto repair --mask auto",
     }
-
-
-def _seconds(card: ModelCard, repeats: int = 3) -> float:
-    """Processor seconds of one thread per megapixel, best of several windows."""
-    from tratto.backends.open import open_backend
-
-    backend = open_backend(card, threads=1)
-    channels = 4 if card.capability == "inpainter" else 3
-    window = np.random.default_rng(0).random((1, channels, WINDOW, WINDOW), dtype=np.float32)
-    backend.run({card.input: window})
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        backend.run({card.input: window})
-        times.append(time.process_time() - start)
-    return min(times) / (WINDOW**2 / 1e6)
-
-
-def main() -> None:
-    """``python -m tratto_lab.training.publish_repair RUN_FILE --runs FOLDER --photos FOLDER``."""
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="python -m tratto_lab.training.publish_repair")
-    parser.add_argument("run", type=Path, help="run file whose checkpoint becomes the shipped weights")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder with the run's folder")
-    parser.add_argument("--photos", type=Path, required=True, help="folder with the held-out photographs")
-    parser.add_argument("--note", default="", help="added to the card's limits")
-    given = parser.parse_args()
-    run_command(parser, lambda: publish_repair(given.run, given.runs, given.photos, given.note))
 
 
 if __name__ == "__main__":

@@ -37,10 +37,10 @@ def test_yaml_says_the_same_as_python(tmp_path):
     [
         ("- a\n", InputError, "must hold the fields"),
         ("a: [", InputError, "no YAML"),
-        ("name: r\nlearning_rate: 1\n", OptionError, "no field is called learning_rate"),
-        ("name: r\n", OptionError, "must set task, family, model"),
+        ("name: r\nlearning_rate: 1\n", OptionError, "learning_rate"),
+        ("name: r\n", OptionError, "task must.*family must.*model must"),
         ("name: r\ntask: repair\nfamily: sdxl\nmodel: m\nlr: 1e-4\n", OptionError, r"written 1\.0e-4"),
-        ("name: r\ntask: repair\nfamily: sdxl\nmodel: m\ndata: 3\n", OptionError, "data must be a mapping"),
+        ("name: r\ntask: repair\nfamily: sdxl\nmodel: m\ndata: 3\n", OptionError, "data"),
     ],
 )
 def test_a_file_that_is_none_is_told(tmp_path, text, error, words):
@@ -54,23 +54,23 @@ def test_a_file_that_is_none_is_told(tmp_path, text, error, words):
     ("change", "words"),
     [
         ({"name": "a/b"}, "name"),
-        ({"task": "restore"}, "task is"),
-        ({"family": "sd3"}, "family is"),
-        ({"precision": "fp8"}, "precision is"),
-        ({"rank": 0}, "rank must be"),
-        ({"batch": 1.5}, "batch must be"),
-        ({"held_out": -1}, "held_out must be"),
-        ({"dropout": 1.0}, "dropout lies"),
-        ({"lr": 0}, "lr must be"),
-        ({"lr": float("nan")}, "lr must be"),
-        ({"targets": ()}, "targets are"),
-        ({"model": ""}, "model must name"),
-        ({"color_loss": 0.1}, "belong to recolor"),
+        ({"task": "restore"}, "task"),
+        ({"family": "sd3"}, "family"),
+        ({"precision": "fp8"}, "precision"),
+        ({"rank": 0}, "rank"),
+        ({"batch": 1.5}, "batch"),
+        ({"held_out": -1}, "held_out"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"lr": 0}, "lr"),
+        ({"lr": float("nan")}, "lr"),
+        ({"targets": ()}, "targets"),
+        ({"model": ""}, "model"),
+        ({"color_loss": 0.1}, "color_loss"),
         ({"task": "recolor"}, "ip_adapter"),
     ],
 )
 def test_what_makes_no_sense_is_refused(change, words):
-    with pytest.raises(OptionError, match=words):
+    with pytest.raises(OptionError, match=rf"here: .*\b{words}\b"):
         lora_run({**REPAIR, **change}, "here")
 
 

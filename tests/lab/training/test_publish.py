@@ -1,16 +1,18 @@
 import importlib
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 pytest.importorskip("torch")
 
-from tratto.core.errors import InputError
+from tratto.core.errors import InputError, OptionError
 from tratto.models.card import load_card, parse_card
 from tratto_lab.evaluation.restore import Report, RestorePlan, Row
-from tratto_lab.training.publish import card_text, lineage, quality_of
-from tratto_lab.training.publish_repair import publish_repair
+from tratto_lab.training.config import Network
+from tratto_lab.training.publish import KINDS, Sources, card_text, lineage, publish
+from tratto_lab.training.publish_restorer import PLACES, Place, quality_of
 
 RUNS = Path(__file__).parents[3] / "training_runs"
 
@@ -53,8 +55,59 @@ def test_what_is_missing_is_said_in_one_line(tmp_path, capsys, monkeypatch, modu
 
 
 def test_nothing_is_published_without_photographs_to_measure_on(tmp_path):
-    with pytest.raises(InputError, match="none of the held-out photographs"):
-        publish_repair(RUNS / "damage_mean.py", tmp_path, tmp_path)
+    with pytest.raises(InputError, match="held-out photographs"):
+        publish(RUNS / "damage_mean.py", Sources(tmp_path, photos=tmp_path))
+
+
+RUN_FILE = """
+from tratto_lab.training.config import Data, Optim, Run
+
+DATA, OPTIM = Data(patch={patch}), Optim(warmup=1)
+RUN = Run("tiny", "{network}", 1, {options}, batch=2, data=DATA, optim=OPTIM, ships_as="tiny-1", save_every=1)
+"""
+#: Side of the crops, and options.
+SMALL = {
+    "restorer": (48, {"widths": (8, 8), "encoder": (1,), "bottleneck": 1, "decoder": (1,)}),
+    "inpainter": (48, {"width": 8, "dilations": (1, 2), "unshuffle": 2}),
+    "estimator": (128, {}),
+}
+
+
+@pytest.mark.parametrize("network", SMALL)
+def test_a_run_becomes_weights_and_a_card(tmp_path, photos, monkeypatch, network):
+    import hashlib
+
+    import tratto.models as models
+    from tratto_lab.corpus.pack import build_pack
+    from tratto_lab.training.config import load_run
+    from tratto_lab.training.loop import run
+
+    package = tmp_path / "models"
+    for folder in ("cards", "weights"):
+        (package / folder).mkdir(parents=True)
+    path = tmp_path / "tiny.py"
+    patch, options = SMALL[network]
+    path.write_text(RUN_FILE.format(network=network, patch=patch, options=options))
+    build_pack(photos, tmp_path / "runs" / "pack", text_pages=1)
+    run(load_run(path), photos, tmp_path / "runs", tmp_path / "runs" / "pack")
+    monkeypatch.setattr(models, "__file__", str(package / "__init__.py"))
+    monkeypatch.setenv("TRATTO_MODELS", str(package / "weights"))
+    monkeypatch.setitem(PLACES, "tiny-1", Place(64, 16, 4, 4))
+    card = publish(path, Sources(tmp_path / "runs", photos, tmp_path), "Trained for a moment.")
+    data = (package / "weights" / "tiny-1.onnx").read_bytes()
+    assert (card.sha256, card.size_bytes) == (hashlib.sha256(data).hexdigest(), len(data))
+    assert card == load_card(package / "cards" / "tiny-1.toml")
+    assert card.limits[-1] == "Trained for a moment."
+    assert card.command == "tratto train training_runs/tiny.py --photos PHOTOS --out runs"
+    assert card.quality["parameters"] > 0
+    assert any(key.startswith("held_out_") for key in card.quality)
+
+
+def test_each_kind_says_what_it_needs(tmp_path):
+    assert set(KINDS) == set(get_args(Network)) - {"span", "swin_unet"}  # those come from published weights
+    for name in ("shell", "restore_noise"):
+        with pytest.raises(OptionError, match="--pack" if name == "shell" else "--photos and --benchmarks"):
+            publish(RUNS / f"{name}.py", Sources(tmp_path))
 
 
 def test_rows_become_keys():

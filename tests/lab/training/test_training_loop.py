@@ -72,7 +72,7 @@ def test_slow_parameters_move_at_their_share_and_the_run_continues(photos, pack,
     moved = {k for k, v in after.state_dict().items() if not torch.equal(v, before[k])}
     assert moved
     assert not any(k.startswith("exit") for k in moved)
-    with pytest.raises(OptionError, match="nothing would move slowly"):
+    with pytest.raises(OptionError, match="move slowly"):
         run(replace(slow, name="no", optim=Optim(slow="nobody")), photos, tmp_path / "runs", pack)
 
 
@@ -145,7 +145,7 @@ def test_frozen_parts_do_not_move(photos, pack, tmp_path):
     assert torch.equal(a["ema.entry.weight"], b["net.entry.weight"])
     assert torch.equal(b["net.entry.weight"], b["ema.entry.weight"])
     assert not torch.equal(a["ema.sigma.second.bias"], b["net.sigma.second.bias"])
-    with pytest.raises(OptionError, match="nothing would be trained"):
+    with pytest.raises(OptionError, match="be trained"):
         run(replace(TINY, name="none", train_only="nowhere"), photos, tmp_path, pack)
 
 
@@ -173,10 +173,10 @@ def test_what_is_on_disk_and_cannot_be_read_is_named(photos, pack, tmp_path):
         run(wider, photos, tmp_path, pack)
     for damage in (b"", (folder / "checkpoint.safetensors").read_bytes()[:-9]):
         (folder / "checkpoint.safetensors").write_bytes(damage)
-        with pytest.raises(InputError, match=r"checkpoint\.safetensors cannot be read.*start anew"):
+        with pytest.raises(InputError, match=r"checkpoint\.safetensors"):
             run(TINY, photos, tmp_path, pack)
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be used as a folder"):
+    with pytest.raises(OutputError, match="used as a folder"):
         run(TINY, photos, tmp_path / "file", pack)
     with pytest.raises(InputError, match="no checkpoint"):
         run(replace(TINY, name="new", initial="missing"), photos, tmp_path / "elsewhere")
@@ -203,27 +203,28 @@ def test_without_held_out_photographs_it_says_so(photos, pack, tmp_path, caplog)
     for path in photos.glob("*.png"):
         (bare / path.name).write_bytes(path.read_bytes())
     run(replace(TINY, steps=2), bare, tmp_path / "runs", pack)
-    assert "nothing will be checked" in caplog.text
-    with pytest.raises(InputError, match="none of the held-out photographs"):
+    assert "be checked" in caplog.text
+    with pytest.raises(InputError, match="held-out photographs"):
         compare({"a": TINY}, (bare, tmp_path / "runs", pack), "x")
     Image.new("RGB", (400, 600)).save(bare / f"{HELD_OUT[0]}.png")
-    with pytest.raises(InputError, match="512 pixels on each side; it is 400x600"):
+    with pytest.raises(InputError, match="400x600"):
         run(TINY, bare, tmp_path / "others", pack)
 
 
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("name", "..", "becomes a folder"),
-        ("name", "a/b", "becomes a folder"),
-        ("steps", "60", "steps is a whole number"),
-        ("save_every", 0, "save_every is a whole number of 1"),
-        ("seed", -1, "seed is a whole number of 0"),
-        ("optim", {"lr": float("nan")}, "learning rate"),
-        ("optim", {"clip": -1}, r"optim\.clip is a number of 0 or more"),
-        ("data", {"text_share": 2.0}, r"data\.text_share is a number from 0 to 1"),
+        ("name", "..", "name"),
+        ("name", "a/b", "name"),
+        ("steps", "60", "steps"),
+        ("save_every", 0, "save_every"),
+        ("seed", -1, "seed"),
+        ("optim", {"lr": float("nan")}, r"optim\.lr"),
+        ("optim", {"clip": -1}, r"optim\.clip"),
+        ("data", {"text_share": 2.0}, r"data\.text_share"),
         ("data", {"patch": 8}, r"data\.patch"),
         ("data", {"units": (2.0, 1.0)}, r"data\.units"),
+        ("data", {"text_share": 2.0, "patch": 8}, r"data\.patch.*data\.text_share"),
     ],
 )
 def test_values_out_of_range_are_refused(field, value, said):
@@ -247,9 +248,9 @@ def test_a_run_file_that_fails_says_where(text, said, tmp_path):
 
 
 def test_a_network_that_cannot_be_built_is_refused(photos, pack, tmp_path):
-    with pytest.raises(OptionError, match="network_options of tiny do not fit a restorer"):
+    with pytest.raises(OptionError, match="network_options"):
         run(replace(TINY, network_options={"depth": 3}), photos, tmp_path, pack)
-    with pytest.raises(OptionError, match="must be a multiple of 4"):
+    with pytest.raises(OptionError, match="multiple of 4"):
         run(replace(TINY, data=replace(TINY.data, patch=18)), photos, tmp_path, pack)
 
 
