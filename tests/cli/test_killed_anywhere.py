@@ -30,9 +30,7 @@ EVENTS = {"open", "os.rename", "os.remove", "shutil.rmtree", "os.mkdir", "os.rmd
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRATTO_KEYS", str(tmp_path / "keys"))
+pytestmark = pytest.mark.usefixtures("key_folder")
 
 
 class Place:

@@ -24,9 +24,7 @@ from tratto.jobs.journal import ERRORS, JOURNAL, Journal
 TIMES = ("observed.json", "seal.json")
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRATTO_KEYS", str(tmp_path / "keys"))
+pytestmark = pytest.mark.usefixtures("key_folder")
 
 
 def pictures(folder, count):

@@ -6,36 +6,12 @@ import threading
 import pytest
 
 from tratto.core.errors import InputError, OptionError, ReceiptError
-from tratto.ledger import Ledger, keys
+from tratto.ledger import keys
 from tratto.ledger.note import Checkpoint, Note, VerifierKey, cosign, read_cosignatures, read_note, sign
 from tratto.ledger.tiles import LedgerReader
 from tratto.ledger.witness import Refusal, Witness, ask, request, serve
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRATTO_KEYS", str(tmp_path / "keys"))
-
-
-@pytest.fixture
-def log_key():
-    keys.new_key("log", "ledger", "example.org/log")
-    return keys.signer("log", "ledger")
-
-
-@pytest.fixture
-def me(tmp_path, log_key):
-    keys.new_key("eye", "witness", "example.net/eye")
-    one = Witness(tmp_path / "state", keys.signer("eye", "witness"), clock=lambda: 1_700_000_000.9)
-    one.watch(log_key.verifier)
-    return one
-
-
-def grow(folder, key, *entries):
-    opened = Ledger.open(folder, key) if folder.exists() else Ledger.create(folder, key)
-    with opened as log:
-        log.append([e.encode() for e in entries])
-    return LedgerReader(folder, key.verifier)
+pytestmark = pytest.mark.usefixtures("key_folder")
 
 
 # ------------------------------------------------------------------------------------------------------------ notes
@@ -70,15 +46,15 @@ def test_every_bit_of_a_note_counts(log_key):
 
 def test_kinds_of_keys_do_not_mix(log_key, me):
     checkpoint = Checkpoint("example.org/log", 0, bytes(32))
-    with pytest.raises(OptionError, match="cannot sign as a ledger"):
+    with pytest.raises(OptionError, match="as a ledger"):
         sign(checkpoint, me.key)
-    with pytest.raises(OptionError, match="cannot sign as a witness"):
+    with pytest.raises(OptionError, match="as a witness"):
         cosign(checkpoint, log_key, 1)
-    with pytest.raises(OptionError, match="not the key of a witness"):
+    with pytest.raises(OptionError, match="key of a witness"):
         Witness(me.folder, log_key)
-    with pytest.raises(OptionError, match="not the key of a ledger"):
+    with pytest.raises(OptionError, match="key of a ledger"):
         me.watch(me.key.verifier)
-    with pytest.raises(OptionError, match="the key of a ledger"):
+    with pytest.raises(OptionError, match="key of a ledger"):
         keys.identity("log")
 
 
@@ -97,7 +73,7 @@ def test_keys_are_private_and_never_replaced(log_key, tmp_path):
 # -------------------------------------------------------------------------------------------------------- witnesses
 
 
-def test_a_growing_ledger_is_signed(tmp_path, log_key, me):
+def test_a_growing_ledger_is_signed(tmp_path, log_key, me, grow):
     reader = grow(tmp_path / "log", log_key, "a", "b")
     first = me.sign(request(reader, 0))
     assert Note(reader.checkpoint, (first,)).time_of(me.key.verifier) == 1_700_000_000
@@ -111,7 +87,7 @@ def test_a_growing_ledger_is_signed(tmp_path, log_key, me):
     assert me.last("example.org/log").checkpoint == reader.checkpoint
 
 
-def test_a_fork_is_refused(tmp_path, log_key, me):
+def test_a_fork_is_refused(tmp_path, log_key, me, grow):
     me.sign(request(grow(tmp_path / "log", log_key, "a", "b", "c"), 0))
     fork = grow(tmp_path / "fork", log_key, "a", "B", "c", "d")
     with pytest.raises(Refusal, match="rewritten or forked") as e:
@@ -124,7 +100,7 @@ def test_a_fork_is_refused(tmp_path, log_key, me):
     assert me.last("example.org/log").checkpoint.size == 3
 
 
-def test_a_rollback_is_refused(tmp_path, log_key, me):
+def test_a_rollback_is_refused(tmp_path, log_key, me, grow):
     folder = tmp_path / "log"
     grow(folder, log_key, "a", "b")
     shutil.copytree(folder, tmp_path / "old")
@@ -137,7 +113,7 @@ def test_a_rollback_is_refused(tmp_path, log_key, me):
     assert e.value.status == 409
 
 
-def test_forgeries_are_refused(tmp_path, log_key, me):
+def test_forgeries_are_refused(tmp_path, log_key, me, grow):
     reader = grow(tmp_path / "log", log_key, "a")
     keys.new_key("rogue", "ledger", "example.org/log")
     rogue = grow(tmp_path / "rogue", keys.signer("rogue", "ledger"), "a")
@@ -164,7 +140,7 @@ def test_forgeries_are_refused(tmp_path, log_key, me):
     assert me.last("example.org/log") is None
 
 
-def test_over_http(tmp_path, log_key, me):
+def test_over_http(tmp_path, log_key, me, grow):
     reader = grow(tmp_path / "log", log_key, "a", "b")
     with serve(me) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -180,7 +156,7 @@ def test_over_http(tmp_path, log_key, me):
             short = grow(tmp_path / "short", log_key, "a")
             with pytest.raises(InputError, match="rolled back"):
                 ask(url, short, me.key.verifier)
-            with pytest.raises(ReceiptError, match="does not hold a signature"):
+            with pytest.raises(ReceiptError, match="a signature"):
                 ask(url, reader, VerifierKey("another", 4, bytes(32)))
         finally:
             server.shutdown()

@@ -8,37 +8,13 @@ from tratto.core.errors import InputError, ReceiptError
 from tratto.ledger import Ledger, keys
 from tratto.ledger.proof import read_proof
 from tratto.ledger.tiles import LedgerReader
-from tratto.ledger.witness import Witness, request
+from tratto.ledger.witness import request
 from tratto.provenance import notary, standalone
 from tratto.provenance.seal import entry_of
 from tratto.provenance.trust import Trust
 from tratto.provenance.verify import verify
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRATTO_KEYS", str(tmp_path / "keys"))
-
-
-@pytest.fixture
-def log_key():
-    keys.new_key("log", "ledger", "example.org/log")
-    return keys.signer("log", "ledger")
-
-
-@pytest.fixture
-def me(tmp_path, log_key):
-    keys.new_key("eye", "witness", "example.net/eye")
-    one = Witness(tmp_path / "state", keys.signer("eye", "witness"), clock=lambda: 1_700_000_000.9)
-    one.watch(log_key.verifier)
-    return one
-
-
-def grow(folder, key, *entries):
-    opened = Ledger.open(folder, key) if folder.exists() else Ledger.create(folder, key)
-    with opened as log:
-        log.append([e.encode() for e in entries])
-    return LedgerReader(folder, key.verifier)
+pytestmark = pytest.mark.usefixtures("key_folder")
 
 
 def test_a_bundle_and_its_ledger(make_bundle, tmp_path, log_key, me):
@@ -52,8 +28,8 @@ def test_a_bundle_and_its_ledger(make_bundle, tmp_path, log_key, me):
     trust = Trust((log_key.verifier,), folder)
     verdict = verify(made[1].output, trust=trust)
     assert verdict.word == "authentic", verdict.reasons
-    assert "the ledger example.org/log holds it as entry 1 of 2" in verdict.reasons
-    assert any("you trust its key" in r for r in verdict.reasons)
+    assert "entry 1 of 2" in " ".join(verdict.reasons)
+    assert any("trust its key" in r for r in verdict.reasons)
     assert any("not one you named" in r for r in verify(made[1].output).reasons)
     origin, index, size, output = standalone.check_bundle(str(made[1].bundle), log_key.verifier.text())
     assert (origin, index, size) == ("example.org/log", 1, 2)
@@ -68,7 +44,7 @@ def test_a_bundle_and_its_ledger(make_bundle, tmp_path, log_key, me):
     notary.record(folder, [made[0].bundle])
     trust = Trust((log_key.verifier, me.key.verifier), folder)
     verdict = verify(made[0].output, trust=trust)
-    assert any("whose key you trust, signed this state at 2023-11-14T22:13:20+00:00" in r for r in verdict.reasons)
+    assert any("2023-11-14T22:13:20+00:00" in r for r in verdict.reasons)
     assert standalone.check_bundle(str(made[0].bundle))[1] == 0
     # the signature holds until the ledger grows, also when it is opened and closed
     Ledger.open(folder, log_key).close()
@@ -102,7 +78,7 @@ def test_every_bit_of_the_proof_counts(make_bundle, tmp_path, log_key, me):
     assert verify(made.output, deep=False).word == "authentic"
 
 
-def test_a_ledger_that_was_rolled_back_or_forked_shows(make_bundle, tmp_path, log_key):
+def test_a_ledger_that_was_rolled_back_or_forked_shows(make_bundle, tmp_path, log_key, grow):
     made = make_bundle()
     folder = tmp_path / "log"
     with Ledger.create(folder, log_key) as log:
@@ -119,7 +95,7 @@ def test_a_ledger_that_was_rolled_back_or_forked_shows(make_bundle, tmp_path, lo
     keys.new_key("rogue", "ledger", "example.org/log")
     rogue = keys.signer("rogue", "ledger").verifier
     verdict = verify(made.output, deep=False, trust=Trust((rogue,), folder))
-    assert (verdict.word, "another key than those you named" in verdict.reasons[0]) == ("altered", True)
+    assert (verdict.word, "another key" in verdict.reasons[0]) == ("altered", True)
 
 
 def test_whoever_the_reader_names_must_vouch(make_bundle, tmp_path, log_key, me):
@@ -179,7 +155,7 @@ def test_what_the_ledger_does_not_know(make_bundle, tmp_path, log_key, me):
     folder = tmp_path / "log"
     Ledger.create(folder, log_key).close()
     trust = Trust(ledger=folder)
-    assert any("knows nothing of this bundle" in r for r in verify(made.output, deep=False, trust=trust).reasons)
+    assert any("knows nothing" in r for r in verify(made.output, deep=False, trust=trust).reasons)
     lone = tmp_path / "lone.png"
     shutil.copy(made.output, lone)
     assert verify(lone, trust=trust).word == "unknown"
@@ -188,7 +164,7 @@ def test_what_the_ledger_does_not_know(make_bundle, tmp_path, log_key, me):
     assert (verdict.word, "entry 0" in verdict.reasons[0]) == ("authentic", True)
     watched = Trust((me.key.verifier,), folder)
     verdict = verify(lone, trust=watched)
-    assert (verdict.word, "no witness whose key you named" in verdict.reasons[0]) == ("unknown", True)
+    assert (verdict.word, "no witness" in verdict.reasons[0]) == ("unknown", True)
     answer = me.sign(request(LedgerReader(folder), 0))
     with Ledger.open(folder, log_key) as log:
         log.add_signatures([answer])
@@ -199,7 +175,7 @@ def test_what_the_ledger_does_not_know(make_bundle, tmp_path, log_key, me):
     shutil.copy(made.bundle / "receipt.json", receipt)
     verdict = verify(receipt, trust=trust)
     assert verdict.word == "unknown"  # its picture is not at hand
-    assert "it is byte by byte the receipt of entry 0 in the ledger example.org/log" in verdict.reasons
+    assert "entry 0 in the ledger" in " ".join(verdict.reasons)
 
 
 def test_an_altered_bundle_is_not_recorded(make_bundle, tmp_path, log_key):
