@@ -35,7 +35,7 @@ def test_a_page_of_several_must_be_named(multi, job):
     mask[5:15, 5:15] = 255
     do = jobs(mask)[job]
     for given in (multi, str(multi), multi.read_bytes()):
-        with pytest.raises(OptionError, match=r"3 pages or frames; choose one with page=0 to page=2"):
+        with pytest.raises(OptionError, match="page=0"):
             do(given)
     done = do(multi, page=1)
     np.testing.assert_array_equal(done.source.pixels, PAGES[1])
@@ -47,13 +47,13 @@ def test_a_page_of_several_must_be_named(multi, job):
 @pytest.mark.parametrize("page", ["all", -1, 1.0, True])
 def test_what_is_no_page(multi, page):
     for given in (PAGES[0], multi):
-        with pytest.raises(OptionError, match="page must be a whole number from 0, one page at a time"):
+        with pytest.raises(OptionError, match="page"):
             tratto.restore(given, provider="nlm", page=page)
 
 
 @pytest.mark.parametrize("given", [PAGES[0], Pil.fromarray(PAGES[0])])
 def test_an_array_has_no_pages(given):
-    with pytest.raises(OptionError, match="one picture without pages, page 7 was asked for"):
+    with pytest.raises(OptionError, match="page 7"):
         tratto.restore(given, provider="nlm", page=7)
     assert tratto.restore(given, provider="nlm", force=True, page=0).receipt["inputs"]["picture"]["page"] == 0
 

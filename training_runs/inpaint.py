@@ -1,4 +1,4 @@
-"""The embedded in-painter of thin and medium losses. One shared core, about an hour."""
+"""The embedded inpainter of thin and medium losses. One shared core, about an hour."""
 
 from tratto_lab.training.config import Data, Optim, Run
 

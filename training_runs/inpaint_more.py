@@ -1,4 +1,4 @@
-"""The in-painter, continued: the first run was still improving when it ended. One core, about two hours.
+"""The inpainter, continued: the first run was still improving when it ended. One core, about two hours.
 
 Without its checkpoint, ``initial`` may name the exported file that ships.
 """

@@ -1,6 +1,6 @@
-"""SD 1.5 in-painting learns to give a wall the colour of a reference picture, without any prompt.
+"""SD 1.5 inpainting learns to give a wall the colour of a reference picture, without any prompt.
 
-Needs a GPU of 12 GB or more and three folders: pictures of walls with masks, the in-painting model and an IP-Adapter
+Needs a GPU of 12 GB or more and three folders: pictures of walls with masks, the inpainting model and an IP-Adapter
 Plus (``--set model=FOLDER --set ip_adapter=FOLDER``, or folders of these names in ``TRATTO_MODELS``). Not run in full
 here: only on a tiny random model.
 """

@@ -1,4 +1,4 @@
-"""SDXL in-painting learns to repair what our simulation damages: low-rank adapters, 10 epochs.
+"""SDXL inpainting learns to repair what our simulation damages: low-rank adapters, 10 epochs.
 
 Needs a GPU of 24 GB or more, the pulled card ``sdxl-inpainting`` (or ``--set model=FOLDER``) and a folder of pictures,
 each with its caption in a text file of the same name beside it. Not run in full here: only on a tiny random model.

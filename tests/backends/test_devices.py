@@ -18,7 +18,7 @@ CPU = ("CPUExecutionProvider", {})
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU", "", "cuda:-1"])
 def test_what_is_no_device_is_refused(device):
-    with pytest.raises(OptionError, match="device must be auto, cpu, cuda or cuda:N"):
+    with pytest.raises(OptionError, match="cuda:N"):
         check_device(device)
 
 
@@ -118,7 +118,7 @@ def test_tensors_of_any_name_type_and_shape_go_through(words, runtime):
     assert out["doubled"].dtype == np.int64
     np.testing.assert_array_equal(out["summed"], np.full((1, 4), 7, np.float32))
     for wrong in (tokens.astype(np.int32), tokens[0], np.zeros((1, 0), np.int64), np.zeros((2, 7), np.int64)):
-        with pytest.raises(OptionError, match=r"tokens must be int64 \(1, tokens\)"):
+        with pytest.raises(OptionError, match="int64"):
             backend.run({"tokens": wrong, "weights": weights})
 
 

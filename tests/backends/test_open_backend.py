@@ -22,7 +22,7 @@ def test_threads_are_the_cores_this_process_may_use(monkeypatch):
 
 
 def test_no_backend_for_it_yet():
-    with pytest.raises(OptionError, match="no backend runs 'torch' models"):
+    with pytest.raises(OptionError, match="'torch'"):
         opening.open_backend(get_card("depth-anything-v2-small"))
 
 
@@ -42,7 +42,7 @@ def test_a_card_with_two_files_of_a_kind_is_refused(tmp_path):
 
     paths = {"a.param": tmp_path / "a.param", "b.param": tmp_path / "b.param"}
     one = opening.Opening(card, Weights(paths, card.ref()), "fp32", 1)
-    with pytest.raises(OptionError, match=r"exactly one \.param file, it names 2"):
+    with pytest.raises(OptionError, match=r"\.param file, it names 2"):
         one.file(".param")
     with pytest.raises(OptionError, match="it names 0"):
         one.file(".bin")

@@ -107,7 +107,7 @@ def test_what_points_nowhere_is_refused(folder, picture):
     sam = open_sam(folder, "cpu")
     with pytest.raises(OptionError, match="needs a point"):
         sam.find(picture, WallPrompt(others=((1, 1),)))
-    with pytest.raises(OptionError, match="every point must lie in the picture of 50x30"):
+    with pytest.raises(OptionError, match="50x30"):
         sam.find(picture, WallPrompt(points=((50, 1),)))
     with pytest.raises(OptionError, match="a box is"):
         sam.find(picture, WallPrompt(box=(5, 5, 4, 20)))
@@ -127,7 +127,7 @@ def test_other_folders_pickles_and_half_weights_are_told(folder, tmp_path):
     weights = load_file(half / "model.safetensors")
     kept = {k: v for k, v in weights.items() if "mask_decoder" not in k}
     save_file(kept, half / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(WeightMismatch, match="do not fill the network"):
+    with pytest.raises(WeightMismatch, match="fill the network"):
         open_sam(half)
     pickled = shutil.copytree(folder, tmp_path / "pickled")
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")

@@ -138,7 +138,7 @@ def test_a_wall_needs_sd15_for_parameters(case):
     done = tratto("recolor", tmp / "a.png", "--mask", tmp / "mask.png", "-o", tmp / "out", "--color", "#fff",
                   "--param", "steps=3")  # fmt: skip
     assert done.exit_code == 2
-    assert "only sd15 takes parameters" in done.output
+    assert "sd15" in done.output
 
 
 def test_a_control_net_is_given_depth_and_who_saw_it_is_told(case, tiny, monkeypatch, tmp_path):
@@ -154,4 +154,4 @@ def test_a_control_net_is_given_depth_and_who_saw_it_is_told(case, tiny, monkeyp
     step = account(out)["steps"][-1]
     assert step["params"]["params"]["depth"] == "geometric"
     assert [m["id"] for m in step["models"]] == ["tiny-sdxl", "tiny-depth-tiny-sdxl"]
-    assert any("the depth is of geometric, a stand-in" in n for n in step["notes"])
+    assert any("geometric" in n for n in step["notes"])

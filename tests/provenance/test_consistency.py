@@ -108,13 +108,13 @@ def test_change_needs_a_step(make_result):
 
     bad = changed(make_result()[0].receipt, undone)
     found = " ".join(contradictions(bad))
-    assert "pixels changed, but no step was run" in found
-    assert "without steps the result must hold the samples of the source" in found
+    assert "no step was run" in found
+    assert "without steps" in found
     bad["outputs"]["picture"]["samples_sha256"] = bad["inputs"]["picture"]["samples_sha256"]
-    assert "pixels changed, but input and output have the same samples" in " ".join(contradictions(bad))
+    assert "the same samples" in " ".join(contradictions(bad))
     calm = make_result()[0].receipt
     calm = changed(calm, lambda r: r["outputs"]["picture"]["maps"]["edit"]["stats"].update(changed_fraction=0))
-    assert "nothing changed, but input and output have different samples" in " ".join(contradictions(calm))
+    assert "different samples" in " ".join(contradictions(calm))
 
 
 @pytest.mark.parametrize(("same", "share", "fits"), [(True, 0.0, 1), (True, 0.1, 0), (False, 0.0, 0), (False, 0.1, 1)])
@@ -239,8 +239,8 @@ def test_a_known_generative_model_cannot_be_denied(make_bundle, tmp_path, forens
         verdict = verify(path, known=known_models())
         assert verdict.word == "altered"
         found = " ".join(verdict.reasons)
-        assert "step 1: realesrgan may invent detail, but the receipt says that the step does not" in found
-        assert "step 1: realesrgan-x4plus may invent detail, but the receipt says that the step does not" in found
+        assert "realesrgan may invent" in found
+        assert "realesrgan-x4plus may invent" in found
 
 
 def test_a_known_generative_model_that_is_admitted(make_bundle):

@@ -91,9 +91,9 @@ JOBS = [
 def test_the_forger_of_these_tests_is_believed_as_long_as_he_tells_the_truth(make_bundle, name, job):
     verdict = forge(make_bundle(name, **job))
     assert verdict.word == "authentic", verdict.reasons
-    assert any("made again from the original and the picture, is the same" in r for r in verdict.reasons)
-    assert any("report.html, made again from the receipt, is the same" in r for r in verdict.reasons)
-    assert any("shows no change outside mask.png" in r for r in verdict.reasons)
+    assert any("made again from the original" in r for r in verdict.reasons)
+    assert any("made again from the receipt" in r for r in verdict.reasons)
+    assert any("mask.png" in r for r in verdict.reasons)
 
 
 @pytest.mark.parametrize(("name", "job"), JOBS)
@@ -140,8 +140,8 @@ def test_a_map_that_invents_or_belittles_change(make_bundle):
     edits = made.result.edit_map.copy()
     y, x = np.argwhere(edits == 0)[0]
     edits[y, x] = 700
-    reasons = forge(made, edits=edits).reasons
-    assert "edit-map.png shows change in one pixel that equal the original" in reasons
+    reasons = " ".join(forge(made, edits=edits).reasons)
+    assert "one pixel" in reasons
     strong = made.result.edit_map > 600
     edits = np.where(strong, made.result.edit_map // 2, made.result.edit_map).astype(np.uint16)
     reasons = forge(made, edits=edits).reasons
@@ -156,8 +156,8 @@ def test_without_an_original_the_map_cannot_be_recomputed_and_that_is_said(make_
     verdict = verify(made.output)
     assert verdict.word == "authentic"
     reasons = " ".join(verdict.reasons)
-    assert "edit-map.png could not be recomputed: the bundle holds no original" in reasons
-    assert "the pictures of the state before in report.html could not be compared" in reasons
+    assert "could not be recomputed" in reasons
+    assert "state before" in reasons
     assert "made again from the original" not in reasons
 
 
@@ -166,8 +166,8 @@ def test_a_jpeg_result_cannot_be_compared_with_the_map_and_that_is_said(make_bun
     verdict = verify(made.output)
     assert verdict.word == "authentic"
     reasons = " ".join(verdict.reasons)
-    assert "could not be recomputed: the picture is a JPEG" in reasons
-    assert "the pictures of the state after in report.html could not be compared" in reasons
+    assert "is a JPEG" in reasons
+    assert "state after" in reasons
 
 
 @pytest.mark.parametrize("quality", [1, 30, 75, 95])
@@ -193,7 +193,7 @@ def test_paint_on_a_jpeg_outside_the_mask(make_bundle, colour):
     pixels[32:40, 48:56] = colour
     verdict = forge(made, made.result.image.replace(pixels=pixels))
     assert verdict.word == "altered"
-    assert "blocks of the JPEG that edit-map.png calls unchanged are further from the original" in verdict.reasons[0]
+    assert "blocks of the JPEG" in verdict.reasons[0]
 
 
 def test_a_bundle_without_its_picture_says_what_was_not_compared(make_bundle):
@@ -201,7 +201,7 @@ def test_a_bundle_without_its_picture_says_what_was_not_compared(make_bundle):
     made.output.unlink()
     verdict = verify(made.bundle)
     assert verdict.word == "unknown"
-    assert "could not be recomputed: the picture is not at hand" in " ".join(verdict.reasons)
+    assert "not at hand" in " ".join(verdict.reasons)
 
 
 def test_a_lossless_file_must_hold_the_result(make_bundle):
@@ -212,7 +212,7 @@ def test_a_lossless_file_must_hold_the_result(make_bundle):
 
     verdict = forge(made, change=other)
     assert verdict.word == "altered"
-    assert "not those of the result, though PNG loses nothing" in " ".join(verdict.reasons)
+    assert "PNG loses nothing" in " ".join(verdict.reasons)
 
 
 def test_facts_of_the_original_are_compared(make_bundle):
@@ -240,16 +240,16 @@ def test_a_palette_picture_is_followed_through_its_expansion(tmp_path, make_bund
     made = make_palette(make_bundle, tmp_path, source, result, written_as)
     verdict = verify(made.output)
     assert verdict.word == "authentic", verdict.reasons
-    assert any("made again from the original and the picture, is the same" in r for r in verdict.reasons)
+    assert any("made again from the original" in r for r in verdict.reasons)
     receipt = json.loads((made.bundle / "receipt.json").read_bytes())
     receipt["steps"][0]["input_digest"] = "0" * 64
     seal_again(made, receipt)
-    assert "the first step did not begin with the colours of original.png" in verify(made.output).reasons
+    assert "colours of original.png" in " ".join(verify(made.output).reasons)
     # another colour where the map says that nothing changed
     indices = np.array(result.pixels)
     indices[40, 40:50] = (indices[40, 40:50] + 1) % 14
     made = make_palette(make_bundle, tmp_path, source, result, written_as, source.replace(pixels=indices))
-    assert "10 pixels differ from the original where edit-map.png shows no change" in verify(made.output).reasons
+    assert "10 pixels differ" in " ".join(verify(made.output).reasons)
 
 
 def make_palette(make_bundle, tmp_path, source, result, fmt, shown=None):
@@ -340,7 +340,7 @@ def test_another_report_is_found(make_bundle):
     ):
         verdict = rewrite(made, "report.html", lambda s, c=change: c(good))
         assert verdict.word == "altered"
-        assert "report.html is not what follows from the receipt: its words" in verdict.reasons[0]
+        assert "its words" in verdict.reasons[0]
 
 
 def test_another_picture_in_the_report_is_found(make_bundle):
@@ -359,7 +359,7 @@ def test_a_report_of_another_version_is_not_compared_and_that_is_said(make_bundl
     made = make_bundle()
     verdict = forge(made, change=lambda r: r["tool"].update(version="9.9.9"))
     assert verdict.word == "authentic"
-    assert "report.html was not compared: version 9.9.9 wrote it" in " ".join(verdict.reasons)
+    assert "version 9.9.9" in " ".join(verdict.reasons)
 
 
 def test_a_bundle_whose_report_was_taken_out(make_bundle):
@@ -375,7 +375,7 @@ def test_a_renamed_pair_stays_authentic(make_bundle):
     moved = made.output.rename(made.output.with_name("new name.png"))
     verdict = verify(moved)
     assert verdict.word == "authentic", verdict.reasons
-    assert "report.html calls the picture photo.png: it was renamed" in verdict.reasons
+    assert "picture photo.png" in " ".join(verdict.reasons)
 
 
 @pytest.mark.parametrize("name", ['a "b" <c> & d.png', "bild\u202egnp.png", "-rf $x.png", "猫.png"])
@@ -420,7 +420,7 @@ def test_observed_must_be_canonical_and_may_hold_more(make_bundle):
 
 def test_models_without_cards_are_said_to_be_uncompared(make_bundle):
     made = make_bundle()
-    assert any("not compared with model cards" in r for r in verify(made.output).reasons)
+    assert any("model cards" in r for r in verify(made.output).reasons)
     reasons = verify(made.output, known=Known()).reasons
-    assert any("the provider mean is unknown here" in r for r in reasons)
-    assert any("the model mean-3 is unknown here" in r for r in reasons)
+    assert any("provider mean" in r for r in reasons)
+    assert any("mean-3" in r for r in reasons)

@@ -54,7 +54,7 @@ def test_hash_file(tmp_path):
     copy = []
     assert hash_file(path, copy.append) == FileFacts(hashlib.sha256(content).hexdigest(), 3_000_000)
     assert b"".join(copy) == content
-    with pytest.raises(ReceiptError, match="more than the stated"):
+    with pytest.raises(ReceiptError, match="than the stated"):
         hash_file(path, limit=2_999_999)
 
 
@@ -76,5 +76,5 @@ def test_links_folders_pipes_and_missing_files(tmp_path):
 def test_read_limited(tmp_path):
     (tmp_path / "x").write_bytes(b"12345")
     assert read_limited(tmp_path / "x", 5) == b"12345"
-    with pytest.raises(ReceiptError, match="more than 4 bytes"):
+    with pytest.raises(ReceiptError, match="4 bytes"):
         read_limited(tmp_path / "x", 4)

@@ -75,9 +75,9 @@ def test_an_edge_may_move_by_its_share():
 
 
 def test_sizes_that_do_not_fit():
-    with pytest.raises(OptionError, match="whole number of times"):
+    with pytest.raises(OptionError, match="whole number"):
         unsupported(photo(), photo()[:100], 0.0)
-    with pytest.raises(OptionError, match="whole number of times"):
+    with pytest.raises(OptionError, match="whole number"):
         unsupported(photo()[..., 0], photo(), 0.0)
 
 
@@ -138,5 +138,5 @@ def test_windows_cover_the_whole_and_an_enlarged_result_is_compared_in_place():
     assert (found.distance > 0).tolist() == [[False, False], [False, False], [False, True]]
     with pytest.raises(OptionError, match="whole number"):
         unsupported_in_meaning(source, result[:-1], Means())
-    with pytest.raises(OptionError, match="side of at least one"):
+    with pytest.raises(OptionError, match="least one"):
         unsupported_in_meaning(source, result, Means(), window=0)

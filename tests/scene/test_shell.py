@@ -47,7 +47,7 @@ def test_a_square_is_cut_where_it_should_be_at_any_scale():
 
 
 def test_nothing_that_stands_out_is_said():
-    with pytest.raises(InputError, match="no object stands out"):
+    with pytest.raises(InputError, match="object stands"):
         framed(np.zeros((50, 50), np.float32))
 
 

@@ -175,7 +175,7 @@ def test_what_is_no_picture_is_refused_by_its_header(museum, fake, kind):
 def test_size_limits_hold_with_and_without_a_length(museum, fake):
     museum.put("/p.jpg", b"x" * 5000)
     one = client_of(museum, fake, max_picture=1000)
-    with pytest.raises(Refused, match="too large: 5000 bytes"):
+    with pytest.raises(Refused, match="5000 bytes"):
         one.picture(f"{museum.url}/p.jpg", ANY, io.BytesIO())
 
     def endless(handler):
@@ -188,7 +188,7 @@ def test_size_limits_hold_with_and_without_a_length(museum, fake):
 
     museum.faults["/p.jpg"] = [endless]
     sink = io.BytesIO()
-    with pytest.raises(Refused, match="more than 1000 bytes"):
+    with pytest.raises(Refused, match="1000 bytes"):
         one.picture(f"{museum.url}/p.jpg", ANY, sink)
     assert len(sink.getvalue()) <= 1000
 
@@ -223,7 +223,7 @@ def test_a_slow_drip_ends_at_the_deadline(museum, fake):
         handler.close_connection = True
 
     museum.faults["/p.jpg"] = [drip, drip]
-    with pytest.raises(Broken, match="no answer in time"):
+    with pytest.raises(Broken, match="in time"):
         client_of(museum, fake, attempts=2, deadline=0.15).picture(f"{museum.url}/p.jpg", ANY, io.BytesIO())
 
 
@@ -436,7 +436,7 @@ def test_certificates_are_checked(museum, secure, fake, monkeypatch):
     museum.put("/p.jpg", b"abc")
     museum.faults["/low.jpg"] = ["to http://one.example.org/p.jpg"]
     one, where = Client(RetryPolicy(attempts=2), clock=fake.clock), HostRules(("example.org",))
-    with pytest.raises(Broken, match="a connection that is not secure"):
+    with pytest.raises(Broken, match="not secure"):
         one.picture("https://one.example.org/p.jpg", where, io.BytesIO())
     assert museum.requests == []
     real = ssl.create_default_context
@@ -444,9 +444,9 @@ def test_certificates_are_checked(museum, secure, fake, monkeypatch):
     sink = io.BytesIO()
     one.picture("https://one.example.org/p.jpg", where, sink)
     assert (sink.getvalue(), museum.headers[0]["Host"]) == (b"abc", "one.example.org")
-    with pytest.raises(Broken, match="a connection that is not secure"):
+    with pytest.raises(Broken, match="not secure"):
         one.picture("https://two.example.org/p.jpg", where, io.BytesIO())
-    with pytest.raises(Refused, match="from https to something less safe"):
+    with pytest.raises(Refused, match="less safe"):
         one.picture("https://one.example.org/low.jpg", HostRules(None, secure=False), io.BytesIO())
     assert [p for p, _ in museum.requests] == ["/p.jpg", "/low.jpg"]
 

@@ -346,7 +346,7 @@ def test_bad_packages_are_refused_in_words(tmp_path, content, words):
 
 
 def test_bad_requests(tmp_path):
-    with pytest.raises(InputError, match="there is no package"):
+    with pytest.raises(InputError, match="no package"):
         take_packages([str(tmp_path / "absent.deb")], tmp_path / "out")
     with pytest.raises(OptionError, match="nothing may be"):
         take_packages(["things"], tmp_path / "out")
@@ -357,7 +357,7 @@ def test_bad_requests(tmp_path):
     number = '[{"name": 1, "package": "", "path": "", "licence": "", "holder": "", "sha256": ""}]'
     for spoilt in ("[{}]", number, "no"):
         (tmp_path / "out" / "SOURCES.json").write_text(spoilt)
-        with pytest.raises(InputError, match="no list of sources"):
+        with pytest.raises(InputError, match="of sources"):
             sources_in(tmp_path / "out")
     for mirror in ("deb.debian.org/debian", "file:///tmp"):
         with pytest.raises(OptionError, match="mirror"):

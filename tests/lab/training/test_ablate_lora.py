@@ -78,13 +78,13 @@ def test_the_newest_metrics_count_and_broken_ones_are_told(tmp_path):
         (tmp_path / f"step-{step}_metrics.json").write_text(json.dumps({"aggregated_metrics": {"x": step}}))
     assert last_metrics(tmp_path) == (10, {"x": 10})
     (tmp_path / "step-11_metrics.json").write_text("[]")
-    with pytest.raises(InputError, match="no file of metrics"):
+    with pytest.raises(InputError, match="of metrics"):
         last_metrics(tmp_path)
 
 
 def test_runs_that_would_collide_or_compare_nothing_are_refused(tmp_path):
     shutil.copy(RUNS[0], tmp_path / "again.py")
-    with pytest.raises(InputError, match="a name of its own"):
+    with pytest.raises(InputError, match="name of its own"):
         ablate_runs([RUNS[0], tmp_path / "again.py"], tmp_path, tmp_path)
     with pytest.raises(OptionError, match="holds nothing out"):
         ablate_runs(RUNS[:1], tmp_path, tmp_path, ["held_out=0"])

@@ -131,7 +131,7 @@ def test_a_killed_run_goes_on_with_the_same_losses(tiny, tmp_path):
         lora.train(repair(tiny, steps=6, save_every=2, accumulate=2, held_out=0, rank=4, lr=1e-2), None,
                    tmp_path / "killed", samples=Ramps())  # fmt: skip
     (folder / "checkpoint.safetensors").write_bytes(b"broken")
-    with pytest.raises(InputError, match="delete it to start anew"):
+    with pytest.raises(InputError, match="start anew"):
         lora.train(run, None, tmp_path / "killed", samples=Ramps())
 
 
@@ -212,7 +212,7 @@ def test_every_condition_of_a_wall_counts(tiny):
     assert loss(50, reference_image=-sample["reference_image"])[0] != early[0]
     assert loss(50, dominant_color=1 - sample["dominant_color"])[1] != early[1]
     empty = {**sample, "mask": np.zeros((32, 32), np.float32), "pixel_values": sample["pixel_values"]}
-    with pytest.raises(InputError, match="wall 0: its mask marks nothing"):
+    with pytest.raises(InputError, match="wall 0"):
         lora.checked_sample(empty, 32, "recolor")
 
 
