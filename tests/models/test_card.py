@@ -153,3 +153,8 @@ def test_every_card_that_ships_is_complete():
 
 def test_a_card_of_version_0_1_still_says_what_it_is_for():
     assert parse_card(GOOD.replace('"restorer"', '"in-painter"')).capability == "inpainter"
+
+
+def test_an_end_on_strips_is_of_ncnn_networks():
+    with pytest.raises(OptionError, match="tail"):
+        parse_card(GOOD.replace("[quality]", '[tail]\nblob = "a"\nrows = 4\nhalo = 2\n\n[quality]'))

@@ -19,6 +19,7 @@ from tratto.core.errors import OptionError, UnavailableError, WeightMismatch
 
 if TYPE_CHECKING:
     from tratto.backends.open import Opening
+    from tratto.models.card import Tail
 
 # Everything that would leave fp32. Names differ between ncnn releases, so only those present are set.
 _OFF = (
@@ -68,6 +69,10 @@ class NcnnBackend:
                 f"{card.id}: the card names the blobs {card.input} and {card.output}, the network has "
                 f"{', '.join(net.input_names())} and {', '.join(net.output_names())}"
             )
+        if card.tail is not None and card.tail.blob not in (blob.name for blob in net.blobs()):
+            raise WeightMismatch(
+                f"{card.id}: the card's tail begins with the blob {card.tail.blob}, which is not there"
+            )
         self._ncnn: Any = ncnn
         self._net: Any = net
         self._opening = opening
@@ -81,15 +86,31 @@ class NcnnBackend:
         card = self._opening.card
         self._opening.check(inputs, (card.input,))
         array = np.ascontiguousarray(inputs[card.input][0])
+        if card.tail is None:
+            return {card.output: self._extract(card.input, array, card.output)[None]}
+        return {card.output: self._in_strips(self._extract(card.input, array, card.tail.blob), card.tail)[None]}
+
+    def _in_strips(self, seen: NDArray[Any], tail: Tail) -> NDArray[Any]:
+        height, done = seen.shape[1], []
+        for y in range(0, height, tail.rows):
+            top, end = max(0, y - tail.halo), min(height, y + tail.rows)
+            strip = np.ascontiguousarray(seen[:, top : end + tail.halo])
+            made = self._extract(tail.blob, strip, self._opening.card.output)
+            scale = made.shape[1] // strip.shape[1]
+            done.append(made[:, scale * (y - top) : scale * (end - top)].copy())
+        return np.concatenate(done, axis=1)
+
+    def _extract(self, entry: str, array: NDArray[Any], output: str) -> NDArray[Any]:
         # ncnn aligns the channels of its own arrays; clone() copies into that layout, so that the kernels never see
-        # (and never write to) the caller's memory.
+        # (and never write to) the caller's memory. A Mat does not keep alive what it was made of.
+        card = self._opening.card
         mat = self._ncnn.Mat(array).clone()
         extractor = self._net.create_extractor()
-        extractor.input(card.input, mat)
-        code, out = extractor.extract(card.output)
+        extractor.input(entry, mat)
+        code, out = extractor.extract(output)
         if code != 0:
             raise UnavailableError(f"ncnn failed on {card.id} with {array.shape} (code {code}); try a smaller tile")
         result = np.array(out, np.float32)
         if result.ndim != 3:
             raise OptionError(f"{card.id} does not take inputs of {array.shape}: the network returned {result.shape}")
-        return {card.output: result[None]}
+        return result

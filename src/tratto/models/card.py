@@ -152,6 +152,26 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
+class Tail:
+    """The end of a network that looks at few rows at once: it runs on strips of them, for the same in less memory.
+
+    Attributes
+    ----------
+    blob : str
+        What it begins with.
+    rows : int
+        Rows of the blob in a strip.
+    halo : int
+        Rows on each side of a strip that it is given besides; at least as many as it looks at.
+    """
+
+    __pydantic_config__ = _CLOSED
+    blob: str
+    rows: _FromOne
+    halo: _Count
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What is known about one set of weights.
 
@@ -204,6 +224,8 @@ class ModelCard:
         Kinds of devices that it may run on: ``"cpu"``, ``"cuda"``. Empty: all that its runtime has.
     tensors : mapping of str to TensorSpec
         Inputs that are no pictures. An input that is not named here is a float32 (1, C, H, W) array.
+    tail : Tail or None
+        What of a network for ncnn runs on strips; None: nothing does.
     formerly : str
         Id of the model whose weights these were until it got better ones: kept so that old results replay.
     """
@@ -240,6 +262,7 @@ class ModelCard:
     used_by: str = ""
     devices: tuple[Annotated[str, _one_of(DEVICES)], ...] = ()
     tensors: Mapping[str, TensorSpec] = field(default_factory=dict)
+    tail: Tail | None = None
     formerly: str = ""
 
     @property
@@ -352,6 +375,8 @@ def _check_files(card: ModelCard) -> None:
 
 
 def _check_restorer(card: ModelCard) -> None:
+    if card.tail is not None and card.backend != "ncnn":
+        raise ValueError(f"tail is for networks of ncnn, this one is of {card.backend}")
     if card.capability != "restorer":
         return
     seconds = card.speed.get("seconds_per_megapixel")
