@@ -13,7 +13,7 @@ from tratto.core.errors import InputError, OptionError, PictureTooLarge
 from tratto.imaging.io import read_image
 from tratto.imaging.masks import MOST_POINTS, Shape, draw
 from tratto.models.card import load_card
-from tratto.provenance import recheck
+from tratto.provenance import recheck_maps
 from tratto.provenance.verify import verify
 
 
@@ -22,7 +22,7 @@ def test_a_mask_is_hashed_in_bands_as_the_work_saw_it():
 
     rng = np.random.default_rng(0)
     mask = rng.integers(0, 65536, (300, 200)).astype(np.uint16)
-    assert recheck._mask_digest(mask) == array_digest(mask.astype(np.float32) / np.float32(65535))
+    assert recheck_maps._mask_digest(mask) == array_digest(mask.astype(np.float32) / np.float32(65535))
 
 
 def test_many_tiny_tiles_are_refused(tmp_path):

@@ -233,13 +233,13 @@ def test_a_huge_one_is_refused_before_it_is_decoded(bundle, stated, word, reason
 
 
 def test_a_size_that_is_only_stated_costs_nothing(bundle, monkeypatch):
-    from tratto.provenance import recheck
+    from tratto.provenance import recheck_report
 
     output, folder = bundle(keep_original=False)
     reseal(folder, output, lambda r: r["inputs"]["texture"]["picture"].update(width=14000, height=14000))
     made = []
-    real = recheck.allocate
-    monkeypatch.setattr(recheck, "allocate", lambda shape, dtype: made.append(shape) or real(shape, dtype))
+    real = recheck_report.allocate
+    monkeypatch.setattr(recheck_report, "allocate", lambda shape, dtype: made.append(shape) or real(shape, dtype))
     verify(output)
     assert made
     assert max(np.prod(shape) for shape in made) <= 3 * 1400 * 1400

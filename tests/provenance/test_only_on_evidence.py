@@ -18,7 +18,7 @@ from tratto.core.image import ColorMode, Image, Metadata
 from tratto.imaging.io import read_image, writable, write_image
 from tratto.imaging.io.limits import MAX_MEGAPIXELS
 from tratto.jobs import SaveOptions, Session
-from tratto.provenance import recheck, xmp
+from tratto.provenance import recheck, recheck_maps, recheck_report, xmp
 from tratto.provenance.bundle import read_bundle
 from tratto.provenance.embedded import holds_credentials
 from tratto.provenance.recheck import as_stated
@@ -232,11 +232,11 @@ def test_a_report_of_before_it_said_that_transparency_is_not_compared_is_not_alt
     done = session.save(result, tmp_path / "out.png", source=tmp_path / "in.png")
     page = done.bundle / "report.html"
     words = page.read_text()
-    assert words.count(recheck._LEFT_OUT) == 1
-    page.write_text(words.replace(recheck._LEFT_OUT, ""))
+    assert words.count(recheck_report._LEFT_OUT) == 1
+    page.write_text(words.replace(recheck_report._LEFT_OUT, ""))
     reseal(done, {})
     assert verify(done.output).word == "authentic"
-    page.write_text(words.replace(recheck._LEFT_OUT, " Transparency is compared."))
+    page.write_text(words.replace(recheck_report._LEFT_OUT, " Transparency is compared."))
     reseal(done, {})
     assert verify(done.output).word == "altered"
 
@@ -318,7 +318,7 @@ def test_maps_of_any_stated_size_are_not_decoded(make_bundle, monkeypatch):
     made = make_bundle()
     monkeypatch.setattr(recheck, "MOST_PIXELS", 48 * 64 - 1)
     monkeypatch.setenv(MAX_MEGAPIXELS, "0.001")
-    monkeypatch.setattr(recheck, "read_map", lambda *_: pytest.fail("a map was decoded"))
+    monkeypatch.setattr(recheck_maps, "read_map", lambda *_: pytest.fail("a map was decoded"))
     verdict = verify(made.output)
     assert verdict.word == "unknown"
     assert "--max-input-megapixels" in verdict.reasons[0]

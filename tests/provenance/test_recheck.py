@@ -13,7 +13,8 @@ from tratto.imaging import io
 from tratto.provenance.consistency import Known
 from tratto.provenance.edit_map import edit_map, stats_of
 from tratto.provenance.receipt import array_digest, claim, validate_receipt
-from tratto.provenance.recheck import SLACK, as_stated
+from tratto.provenance.recheck import as_stated
+from tratto.provenance.recheck_maps import SLACK
 from tratto.provenance.report import ReportInputs, render_report
 from tratto.provenance.seal import build_seal
 from tratto.provenance.verify import verify

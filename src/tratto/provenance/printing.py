@@ -49,7 +49,9 @@ def page_of(path: Path, known: Known | None = None, when: datetime | None = None
     It is made again from the receipt. Pictures whose files are not at hand are those of the stored report. The
     parameters are those of :func:`printed`, and so is what is raised.
     """
-    from tratto.provenance.recheck import Findings, again, decode, read_report, too_large
+    from tratto.provenance.findings import Findings
+    from tratto.provenance.recheck import decode, too_large
+    from tratto.provenance.recheck_report import again, read_report
     from tratto.provenance.report import Checked, named_in, render_report, with_stored
     from tratto.provenance.verify import verify
 
@@ -82,7 +84,7 @@ def _written(bundle: Bundle) -> str:
     """Return when the bundle was written, as its sealed notes say; empty: they do not."""
     if OBSERVED not in bundle.sealed_files:
         return ""
-    from tratto.provenance.recheck import read_observed
+    from tratto.provenance.recheck_report import read_observed
 
     return _day(datetime.fromisoformat(read_observed(bundle)["written"]))
 

@@ -21,8 +21,8 @@ from tratto.ledger.proof import MAX_PROOF, LedgerProof, facts_of, read_proof
 from tratto.ledger.tiles import LedgerReader
 from tratto.provenance import credentials
 from tratto.provenance.bundle import LEDGER, Bundle
+from tratto.provenance.findings import Findings
 from tratto.provenance.receipt import main_output
-from tratto.provenance.recheck import Findings
 from tratto.provenance.seal import SIDECAR, entry_of
 
 

@@ -40,9 +40,10 @@ from tratto.provenance.bundle import (
     unsealed,
 )
 from tratto.provenance.consistency import Known, compare_models
+from tratto.provenance.findings import Findings
 from tratto.provenance.lineage import Link, chain_of, chain_words
 from tratto.provenance.receipt import main_output, maps_of, read_receipt
-from tratto.provenance.recheck import Findings, recheck
+from tratto.provenance.recheck import recheck
 from tratto.provenance.seal import EMBEDDED, MAX_SEAL, read_seal, sealed_credentials
 from tratto.provenance.trust import Trust, alone, check_credentials, check_ledger, in_ledger
 from tratto.provenance.upgrade import FORMS, carried
