@@ -1,4 +1,4 @@
-"""The HTTP API: access, uploads, jobs, their pictures, and verifying anybody's file."""
+"""The HTTP API: uploads, jobs, their pictures, and verifying anybody's file."""
 
 from __future__ import annotations
 
@@ -9,149 +9,52 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, StreamingResponse
-from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
 from tratto._version import __version__
 from tratto.server import answers
-from tratto.server.access import Access, Identity, Rates
+from tratto.server.access import Identity
 from tratto.server.archive import MEDIA_TYPES, zipped
-from tratto.server.offers import check_kinds, check_page, offers, read_request, request_model, task_facts
-from tratto.server.problems import ErrorAnswer, Problem, not_found
-from tratto.server.pyramid import read_tile
+from tratto.server.asking import (
+    FOREVER,
+    Context,
+    Cursor,
+    Export,
+    Id,
+    Level,
+    Limit,
+    Named,
+    Reader,
+    Role,
+    Runner,
+    Shared,
+    Side,
+    Verifier,
+    Watcher,
+    attached,
+    download,
+    error_answers,
+    file_answers,
+    picture_answer,
+    tile_answer,
+)
+from tratto.server.offers import check_kinds, check_page, offers, read_request, task_facts
+from tratto.server.problems import Problem, not_found
 from tratto.server.settings import Settings
-from tratto.server.store import ACTIONS, Store, new_id
-from tratto.server.stream import Pulse, events
-from tratto.server.uploads import Children, Part, bytes_below, check_room, discard, linked, receive
-from tratto.server.watch import Watch
+from tratto.server.store import ACTIONS, new_id
+from tratto.server.stream import events
+from tratto.server.uploads import Part, bytes_below, check_room, discard, linked, receive
 
 #: Most bytes of a request that asks for a job.
 BODY = 256 * 1024
 #: Media types of results.
 RESULTS = (*MEDIA_TYPES.values(), "application/octet-stream")
-#: The header that tells a request of the page from one that another site makes a browser send.
-PAGE_HEADER = "x-tratto-page"
-_FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
-Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="32 hex digits")]
-Level = Annotated[int, Path(ge=0, le=30)]
-Cursor = Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=200)]
-Side = Annotated[Literal["320", "1600"], Query(description="longest side")]
-Role = Annotated[Literal["before", "after", "edit_map", "confidence_map", "mask", "sheet"], Path()]
-Named = Annotated[str, Path(pattern="^[a-zA-Z0-9][a-zA-Z0-9_./]{0,60}$", description="index.html shows the scene")]
-Export = Annotated[
-    str | None, Query(pattern="^[a-z0-9]{1,10}$", description="of `outputs`; without it, the first of them")
-]
-
-
-class Context:
-    """What all requests of a server share.
-
-    Parameters
-    ----------
-    settings : Settings
-        Of the server that runs.
-    store : Store
-        Jobs and uploads, shared by all workers.
-    """
-
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self.settings, self.store = settings, store
-        self.access, self.rates = Access(store.database), Rates()
-        self.children, self.pulse = Children(settings), Pulse(store)
-        self.watch = Watch(settings, store)
-        self.cookie = f"tratto_{settings.port}"  # cookies know no ports: two servers must not take each other's
-
-
-def context(request: Request) -> Context:
-    """Return what all requests share."""
-    shared: Context = request.app.state.context
-    return shared
-
-
-Shared = Annotated[Context, Depends(context)]
-_bearer = HTTPBearer(auto_error=False, scheme_name="key", description="A key of `tratto keys api add`.")
-_cookie = APIKeyCookie(name="tratto_PORT", auto_error=False, scheme_name="page", description="From the one-time link.")
-
-
-def identity(request: Request, shared: Shared, _key: Annotated[Any, Depends(_bearer)] = None,
-             _page: Annotated[Any, Depends(_cookie)] = None) -> Identity:  # fmt: skip
-    """Return who asks.
-
-    Raises
-    ------
-    Problem
-        401, 403 or 429.
-    """
-    header, found = request.headers.get("authorization"), None
-    if header is not None:
-        scheme, _, key = header.partition(" ")
-        found = shared.access.by_key(key.strip(), shared.settings) if scheme.lower() == "bearer" else None
-    elif (cookie := request.cookies.get(shared.cookie)) is not None:
-        found = shared.access.by_cookie(cookie, shared.settings)
-        if found is not None and request.method not in ("GET", "HEAD"):
-            check_same_site(request)
-    if found is None:
-        raise Problem(
-            401, "Unauthorized", "open the link that tratto serve printed, or send Authorization: Bearer KEY", None,
-            {"WWW-Authenticate": "Bearer"},
-        )  # fmt: skip
-    shared.rates.take(found.owner, found.per_minute)
-    return found
-
-
-def check_same_site(request: Request) -> None:
-    """Refuse what another site makes a browser send; the cookie is SameSite=Strict, and this does not rely on it.
-
-    Raises
-    ------
-    Problem
-        403.
-    """
-    origin, host = request.headers.get("origin"), request.headers.get("host", "")
-    elsewhere = origin is not None and origin.partition("://")[2] != host
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    if request.headers.get(PAGE_HEADER) != "1" or elsewhere or site not in ("same-origin", "none"):
-        raise Problem(403, "CrossSite", "the page must send X-Tratto-Page: 1, from the server's own address")
-
-
-def scoped(scope: str) -> Any:
-    """Return what lets in who has a scope."""
-
-    def check(who: Annotated[Identity, Depends(identity)]) -> Identity:
-        if scope not in who.scopes:
-            raise Problem(403, "Forbidden", f"this key has no scope {scope!r}; it has {', '.join(sorted(who.scopes))}")
-        return who
-
-    return Depends(check)
-
-
-Reader = Annotated[Identity, scoped("read")]
-Runner = Annotated[Identity, scoped("run")]
-Verifier = Annotated[Identity, scoped("verify")]
-Watcher = Annotated[Identity, scoped("monitor")]
-_TEXTS = {
-    400: "The request cannot be read.", 401: "Nobody known asks.", 403: "Not allowed: scope, or another site.",
-    404: "There is none, or it is somebody else's.", 408: "It came too slowly.",
-    409: "It contradicts itself or the state of things.",
-    413: "Too large.", 415: "Not a picture that is read here.", 422: "A value is not what it must be.",
-    429: "Too many requests.", 507: "The quota or the disk is full.",
-}  # fmt: skip
-
-
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {s: {"model": ErrorAnswer, "description": _TEXTS[s]} for s in (401, 403, 422, 429, *statuses)}
-
-
-def _files(*kinds: str) -> dict[str, Any]:
-    return {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}}
-
-
+#: Media types of the viewer's files.
+VIEWER = ("text/html; charset=utf-8", "text/javascript", "application/octet-stream")
 router = APIRouter(prefix="/api/v1")
 
 
@@ -164,7 +67,7 @@ def health() -> answers.Health:
     return answers.Health(ok=True, version=__version__)
 
 
-@router.get("/me", tags=["server"], responses=_errors())
+@router.get("/me", tags=["server"], responses=error_answers())
 def me(who: Reader, shared: Shared) -> answers.Me:
     """Say who asks, and what they may."""
     settings = shared.settings
@@ -179,7 +82,7 @@ def me(who: Reader, shared: Shared) -> answers.Me:
     )  # fmt: skip
 
 
-@router.get("/monitor", tags=["server"], responses=_errors())
+@router.get("/monitor", tags=["server"], responses=error_answers())
 def monitor(
     who: Watcher, shared: Shared,
     days: Annotated[float, Query(gt=0, le=400, description="length of the window that ends now")] = 30.0,
@@ -188,13 +91,13 @@ def monitor(
     return answers.Monitor(**shared.watch.summary(days))
 
 
-@router.get("/tasks", tags=["server"], responses=_errors())
+@router.get("/tasks", tags=["server"], responses=error_answers())
 def tasks(who: Reader) -> answers.Tasks:
     """List what can be asked for, with a JSON schema of its options."""
     return answers.Tasks(tasks=[answers.TaskFacts(**task_facts(offer)) for offer in offers().values()])
 
 
-@router.get("/templates", tags=["server"], responses=_errors())
+@router.get("/templates", tags=["server"], responses=error_answers())
 def templates(who: Reader) -> answers.Templates:
     """List the owner's named words."""
     from tratto.core.prompts import read_templates
@@ -229,7 +132,7 @@ def _work(settings: Settings) -> Iterator[FilePath]:
 
 @router.post(
     "/uploads", tags=["uploads"], status_code=201, openapi_extra=_form("file"),
-    responses=_errors(400, 408, 413, 415, 507),
+    responses=error_answers(400, 408, 413, 415, 507),
 )  # fmt: skip
 async def send_upload(request: Request, who: Runner, shared: Shared, response: Response) -> answers.Upload:
     """Send a picture, or a ZIP file of photographs with their cameras. It is decoded before the answer comes."""
@@ -275,7 +178,7 @@ def _upload(shared: Context, who: Identity, upload: str) -> sqlite3.Row:
     return row
 
 
-@router.get("/uploads", tags=["uploads"], responses=_errors())
+@router.get("/uploads", tags=["uploads"], responses=error_answers())
 def list_uploads(who: Reader, shared: Shared, cursor: Cursor = None, limit: Limit = 50) -> answers.Uploads:
     """List uploads, the newest first."""
     rows = shared.store.uploads(who.owner, int(cursor or 2**62), limit)
@@ -283,13 +186,13 @@ def list_uploads(who: Reader, shared: Shared, cursor: Cursor = None, limit: Limi
     return answers.Uploads(uploads=[answers.upload_of(r) for r in rows], next=following)
 
 
-@router.get("/uploads/{upload}", tags=["uploads"], responses=_errors(404))
+@router.get("/uploads/{upload}", tags=["uploads"], responses=error_answers(404))
 def get_upload(upload: Id, who: Reader, shared: Shared) -> answers.Upload:
     """Say what an upload is."""
     return answers.upload_of(_upload(shared, who, upload))
 
 
-@router.delete("/uploads/{upload}", tags=["uploads"], status_code=204, responses=_errors(404))
+@router.delete("/uploads/{upload}", tags=["uploads"], status_code=204, responses=error_answers(404))
 def remove_upload(upload: Id, who: Runner, shared: Shared) -> None:
     """Remove an upload with its files. Jobs that were asked for keep their own."""
     if not shared.store.remove_upload(upload, who.owner):
@@ -299,17 +202,17 @@ def remove_upload(upload: Id, who: Runner, shared: Shared) -> None:
 
 @router.get(
     "/uploads/{upload}/preview", tags=["uploads"], response_class=Response,
-    responses={**_errors(404), 200: _files("image/jpeg", "image/png")},
+    responses={**error_answers(404), 200: file_answers("image/jpeg", "image/png")},
 )  # fmt: skip
 def upload_preview(upload: Id, who: Reader, shared: Shared, side: Side = "1600") -> Response:
     """Return an upload, made smaller."""
     kind = json.loads(_upload(shared, who, upload)["facts"])["view"]["type"]
-    return _picture(shared.settings.upload(upload) / f"preview-{side}", kind)
+    return picture_answer(shared.settings.upload(upload) / f"preview-{side}", kind)
 
 
 @router.get(
     "/uploads/{upload}/tiles/{level}/{x}_{y}", tags=["uploads"], response_class=Response,
-    responses={**_errors(404), 200: _files("image/jpeg", "image/png")},
+    responses={**error_answers(404), 200: file_answers("image/jpeg", "image/png")},
 )  # fmt: skip
 def upload_tile(
     upload: Id,
@@ -321,43 +224,17 @@ def upload_tile(
 ) -> Response:
     """Return a tile of an upload."""
     _upload(shared, who, upload)
-    return _tile(shared.settings.upload(upload) / "view.tiles", level, x, y)
+    return tile_answer(shared.settings.upload(upload) / "view.tiles", level, x, y)
 
 
 @router.get(
     "/uploads/{upload}/file", tags=["uploads"], response_class=Response,
-    responses={**_errors(404), 200: _files("application/octet-stream")},
+    responses={**error_answers(404), 200: file_answers("application/octet-stream")},
 )  # fmt: skip
 def upload_file(upload: Id, who: Reader, shared: Shared) -> Response:
     """Return an upload as it was sent."""
     name = json.loads(_upload(shared, who, upload)["facts"])["name"]
-    return _download(shared.settings.upload(upload) / "file" / name, name, "application/octet-stream")
-
-
-def _picture(path: FilePath, kind: str) -> Response:
-    if not path.is_file():
-        raise not_found("picture")
-    return FileResponse(path, media_type=kind, headers=_FOREVER)
-
-
-def _tile(path: FilePath, level: int, x: int, y: int) -> Response:
-    try:
-        found = read_tile(path, level, x, y)
-    except OSError:
-        found = None
-    if found is None:
-        raise not_found("tile")
-    return Response(found[0], media_type=found[1], headers=_FOREVER)
-
-
-def _download(path: FilePath, name: str, kind: str) -> Response:
-    if not path.is_file():
-        raise not_found("file")
-    return FileResponse(path, media_type=kind, headers=_attached(name))
-
-
-def _attached(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}", "Cache-Control": "private, no-store"}
+    return download(shared.settings.upload(upload) / "file" / name, name, "application/octet-stream")
 
 
 # -- jobs -------------------------------------------------------------------------------------------------------------
@@ -391,7 +268,7 @@ _REQUEST = {
 
 @router.post(
     "/jobs", tags=["jobs"], status_code=202, openapi_extra=_REQUEST,
-    responses=_errors(400, 404, 409, 413, 507),
+    responses=error_answers(400, 404, 409, 413, 507),
 )  # fmt: skip
 async def ask(
     request: Request, who: Runner, shared: Shared, response: Response,
@@ -454,7 +331,7 @@ def _ask(shared: Context, who: Identity, body: bytes, key: str | None) -> answer
     return _answer(shared, row)
 
 
-@router.get("/jobs", tags=["jobs"], responses=_errors())
+@router.get("/jobs", tags=["jobs"], responses=error_answers())
 def list_jobs(
     who: Reader, shared: Shared, state: Annotated[list[answers.State], Query(max_length=6)] = [],  # noqa: B006
     cursor: Cursor = None, limit: Limit = 50,
@@ -465,13 +342,13 @@ def list_jobs(
     return answers.Jobs(jobs=[answers.short(_answer(shared, r)) for r in rows], next=following)
 
 
-@router.get("/jobs/{job}", tags=["jobs"], responses=_errors(404))
+@router.get("/jobs/{job}", tags=["jobs"], responses=error_answers(404))
 def get_job(job: Id, who: Reader, shared: Shared) -> answers.Job:
     """Say how a job stands."""
     return _answer(shared, _job(shared, who, job))
 
 
-@router.delete("/jobs/{job}", tags=["jobs"], status_code=204, responses=_errors(404))
+@router.delete("/jobs/{job}", tags=["jobs"], status_code=204, responses=error_answers(404))
 def remove_job(job: Id, who: Runner, shared: Shared) -> None:
     """Remove a job with all its files; one that is being done is stopped."""
     if not shared.store.remove_job(job, who.owner):
@@ -497,7 +374,7 @@ def _acting(action: str) -> None:
         return _answer(shared, row)
 
     act.__doc__ = about[action]
-    router.post(f"/jobs/{{job}}/{action}", tags=["jobs"], name=f"{action}_job", responses=_errors(404, 409))(act)
+    router.post(f"/jobs/{{job}}/{action}", tags=["jobs"], name=f"{action}_job", responses=error_answers(404, 409))(act)
 
 
 for _action in ACTIONS:
@@ -526,19 +403,19 @@ def _with_bundle(shared: Context, who: Identity, job: str) -> tuple[FilePath, Fi
 
 @router.get(
     "/jobs/{job}/pictures/{role}/preview", tags=["results"], response_class=Response,
-    responses={**_errors(404), 200: _files("image/jpeg", "image/png")},
+    responses={**error_answers(404), 200: file_answers("image/jpeg", "image/png")},
 )  # fmt: skip
 def job_preview(job: Id, role: Role, who: Reader, shared: Shared, side: Side = "1600") -> Response:
     """Return a picture of a job, made smaller."""
     result, folder = _result(shared, who, job)
     if role not in result["pictures"]:
         raise not_found("picture")
-    return _picture(folder / "views" / f"{role}-{side}", result["pictures"][role]["type"])
+    return picture_answer(folder / "views" / f"{role}-{side}", result["pictures"][role]["type"])
 
 
 @router.get(
     "/jobs/{job}/pictures/{role}/tiles/{level}/{x}_{y}", tags=["results"], response_class=Response,
-    responses={**_errors(404), 200: _files("image/jpeg", "image/png")},
+    responses={**error_answers(404), 200: file_answers("image/jpeg", "image/png")},
 )  # fmt: skip
 def job_tile(
     job: Id,
@@ -553,12 +430,12 @@ def job_tile(
     result, folder = _result(shared, who, job)
     if role not in result["pictures"]:
         raise not_found("picture")
-    return _tile(folder / "views" / f"{role}.tiles", level, x, y)
+    return tile_answer(folder / "views" / f"{role}.tiles", level, x, y)
 
 
 @router.get(
     "/jobs/{job}/result", tags=["results"], response_class=Response,
-    responses={**_errors(404), 200: _files(*RESULTS)},
+    responses={**error_answers(404), 200: file_answers(*RESULTS)},
 )  # fmt: skip
 def job_result(job: Id, who: Reader, shared: Shared, output: Export = None) -> Response:
     """Return the result as a file, or another file that was made with it."""
@@ -567,16 +444,16 @@ def job_result(job: Id, who: Reader, shared: Shared, output: Export = None) -> R
         made = result["outputs"].get(output or next(iter(result["outputs"])))
         if made is None:
             raise not_found("output of that name")
-        return _download((folder / result["file"]).with_name(made["name"]), made["name"], made["media_type"])
+        return download((folder / result["file"]).with_name(made["name"]), made["name"], made["media_type"])
     if "mask" in result.get("outputs", {}):
         mask = result["outputs"]["mask"]
-        return _download(shared.settings.upload(mask["upload"]) / "file" / mask["name"], mask["name"], "image/png")
+        return download(shared.settings.upload(mask["upload"]) / "file" / mask["name"], mask["name"], "image/png")
     raise not_found("result")
 
 
 @router.get(
     "/jobs/{job}/viewer/{name:path}", tags=["results"], response_class=Response,
-    responses={**_errors(404), 200: _files("text/html; charset=utf-8", "text/javascript", "application/octet-stream")},
+    responses={**error_answers(404), 200: file_answers(*VIEWER)},
 )  # fmt: skip
 def job_viewer(job: Id, name: Named, request: Request, who: Reader, shared: Shared) -> Response:
     """Return a file of the page that shows a scene: index.html, what it loads, and the scene."""
@@ -586,7 +463,7 @@ def job_viewer(job: Id, name: Named, request: Request, who: Reader, shared: Shar
     if "viewer" not in result:
         raise not_found("scene")
     if name in result["viewer"]:
-        return FileResponse(folder / "views" / "scene" / name, media_type="application/octet-stream", headers=_FOREVER)
+        return FileResponse(folder / "views" / "scene" / name, media_type="application/octet-stream", headers=FOREVER)
     if name not in page_files():
         raise not_found("file")
     data, headers = page_file(name, "gzip" in request.headers.get("accept-encoding", ""))
@@ -595,21 +472,21 @@ def job_viewer(job: Id, name: Named, request: Request, who: Reader, shared: Shar
 
 @router.get(
     "/jobs/{job}/bundle", tags=["results"], response_class=Response,
-    responses={**_errors(404), 200: _files("application/zip")},
+    responses={**error_answers(404), 200: file_answers("application/zip")},
 )  # fmt: skip
 def job_bundle(job: Id, who: Reader, shared: Shared) -> Response:
     """Return the result with its bundle as a ZIP file."""
     output, bundle = _with_bundle(shared, who, job)
     inside = sorted(p for p in bundle.rglob("*") if p.is_file())
     files = [(output.name, output), *((f"{bundle.name}/{p.relative_to(bundle).as_posix()}", p) for p in inside)]
-    return StreamingResponse(zipped(files), media_type="application/zip", headers=_attached(f"{output.stem}.zip"))
+    return StreamingResponse(zipped(files), media_type="application/zip", headers=attached(f"{output.stem}.zip"))
 
 
-@router.get("/jobs/{job}/receipt", tags=["results"], response_class=JSONResponse, responses=_errors(404))
+@router.get("/jobs/{job}/receipt", tags=["results"], response_class=JSONResponse, responses=error_answers(404))
 def job_receipt(job: Id, who: Reader, shared: Shared) -> dict[str, Any]:
     """Return the receipt, byte for byte as it is sealed."""
     _, bundle = _with_bundle(shared, who, job)
-    made: Any = FileResponse(bundle / "receipt.json", media_type="application/json", headers=_attached("receipt.json"))
+    made: Any = FileResponse(bundle / "receipt.json", media_type="application/json", headers=attached("receipt.json"))
     return made  # type: ignore[no-any-return]  # a response is sent as it is
 
 
@@ -626,7 +503,7 @@ Printing = Annotated[bool, Query(alias="print", description="as a page that has 
 
 @router.get(
     "/jobs/{job}/report", tags=["results"], response_class=Response,
-    responses={**_errors(404), 200: _files("text/html; charset=utf-8")},
+    responses={**error_answers(404), 200: file_answers("text/html; charset=utf-8")},
 )  # fmt: skip
 def job_report(job: Id, who: Reader, shared: Shared, printing: Printing = False) -> Response:
     """Return the report as a page of its own."""
@@ -642,14 +519,14 @@ def job_report(job: Id, who: Reader, shared: Shared, printing: Printing = False)
     return HTMLResponse(f"{head}<script>{_PRINT}</script>{end}{rest}", headers=headers)
 
 
-@router.post("/jobs/{job}/verify", tags=["verify"], responses=_errors(404, 409, 413))
+@router.post("/jobs/{job}/verify", tags=["verify"], responses=error_answers(404, 409, 413))
 async def verify_job(job: Id, who: Reader, shared: Shared) -> answers.Verdict:
     """Verify the result of a job."""
     output, _ = await run_in_threadpool(_with_bundle, shared, who, job)
     return await _verdict(shared, path=str(output), name=output.name)
 
 
-@router.post("/jobs/{job}/undo", tags=["verify"], status_code=201, responses=_errors(404, 409, 507))
+@router.post("/jobs/{job}/undo", tags=["verify"], status_code=201, responses=error_answers(404, 409, 507))
 def undo_job(job: Id, who: Runner, shared: Shared, response: Response) -> answers.Upload:
     """Give back the original of a job, byte for byte, as a new upload."""
     from tratto.provenance.bundle import revert
@@ -679,7 +556,10 @@ def undo_job(job: Id, who: Runner, shared: Shared, response: Response) -> answer
 
 
 @router.post(
-    "/verify", tags=["verify"], openapi_extra=_form("file", "bundle"), responses=_errors(400, 408, 409, 413, 415, 507)
+    "/verify",
+    tags=["verify"],
+    openapi_extra=_form("file", "bundle"),
+    responses=error_answers(400, 408, 409, 413, 415, 507),
 )
 async def verify_file(request: Request, who: Verifier, shared: Shared) -> answers.Verdict:
     """Verify anybody's file: a picture, a ZIP file of one with its bundle, or a receipt. Nothing is kept."""
@@ -731,7 +611,7 @@ def _stream(shared: Context, who: Identity, after: int, job: str | None) -> Resp
     return StreamingResponse(made, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-@router.get("/events", tags=["events"], response_class=StreamingResponse, responses={**_errors(), 200: _EVENTS})
+@router.get("/events", tags=["events"], response_class=StreamingResponse, responses={**error_answers(), 200: _EVENTS})
 def all_events(request: Request, who: Reader, shared: Shared, last_event_id: LastEvent = None) -> Response:
     """Tell what happens to all jobs, as server-sent events."""
     last = _last(request, last_event_id)
@@ -740,52 +620,9 @@ def all_events(request: Request, who: Reader, shared: Shared, last_event_id: Las
 
 @router.get(
     "/jobs/{job}/events", tags=["events"], response_class=StreamingResponse,
-    responses={**_errors(404), 200: _EVENTS},
+    responses={**error_answers(404), 200: _EVENTS},
 )  # fmt: skip
 def job_events(job: Id, request: Request, who: Reader, shared: Shared, last_event_id: LastEvent = None) -> Response:
     """Tell what happens to a job, beginning with how it stands."""
     _job(shared, who, job)
     return _stream(shared, who, _last(request, last_event_id) or 0, job)
-
-
-def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document, with the models of all tasks' requests."""
-    from fastapi.openapi.utils import get_openapi
-    from pydantic.json_schema import models_json_schema
-
-    made: dict[str, Any] = get_openapi(
-        title="Tratto", version=__version__, routes=app.routes,
-        description="Restores pictures and can prove what it did.",
-    )  # fmt: skip
-    models = [request_model(name) for name in offers()]
-    pairs, parts = models_json_schema([(m, "validation") for m in models], ref_template="#/components/schemas/{model}")
-    found = {model.__name__: pairs[(model, "validation")] for model in models}
-    schemas = made["components"]["schemas"]
-    schemas |= parts.get("$defs", {})
-    mapping = {name: found[m.__name__]["$ref"] for name, m in zip(offers(), models, strict=True)}
-    schemas["JobRequest"] = {
-        "title": "JobRequest", "oneOf": list(found.values()),
-        "discriminator": {"propertyName": "task", "mapping": mapping},
-    }  # fmt: skip
-    _link(made["paths"])
-    for name in ("HTTPValidationError", "ValidationError"):  # problems have a form of their own here
-        schemas.pop(name, None)
-    return made
-
-
-def _link(paths: dict[str, Any]) -> None:
-    """Say which operations take the id of an upload or job that another gives."""
-    givers = {
-        "upload": [("/api/v1/uploads", "201"), ("/api/v1/jobs/{job}/undo", "201")],
-        "job": [("/api/v1/jobs", "202")],
-    }
-    for name, places in givers.items():
-        takers = [o["operationId"] for p, ways in paths.items() if f"{{{name}}}" in p for o in ways.values()]
-        links: dict[str, Any] = {
-            taker: {"operationId": taker, "parameters": {name: "$response.body#/id"}} for taker in takers
-        }
-        if name == "upload":
-            asked = {"task": "restore", "inputs": {"picture": "{$response.body#/id}"}}
-            links["ask"] = {"operationId": "ask", "requestBody": asked}
-        for path, status in places:
-            paths[path]["post"]["responses"][status]["links"] = links

@@ -18,8 +18,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Match
 
-from tratto.server.api import Context, Watcher, describe, router
+from tratto.server.api import router
+from tratto.server.asking import Context, Watcher
 from tratto.server.database import Database
+from tratto.server.openapi import describe
 from tratto.server.problems import Problem, problem_from
 from tratto.server.settings import Settings
 from tratto.server.store import Store

@@ -23,7 +23,8 @@ def page() -> str:
     """Return the reference page."""
     from fastapi import FastAPI
 
-    from tratto.server.api import describe, router
+    from tratto.server.api import router
+    from tratto.server.openapi import describe
 
     app = FastAPI(generate_unique_id_function=lambda route: route.name)
     app.include_router(router)
