@@ -70,6 +70,11 @@ class WallPairOptions:
         Pixels that are taken off the mask's edge, at the size of the cut-out.
     least_quality : float
         Masks below are left out.
+
+    Examples
+    --------
+    >>> WallPairOptions(side=256).color
+    'median'
     """
 
     side: int = 512
@@ -103,7 +108,13 @@ class WallPairOptions:
 
 @dataclass(frozen=True)
 class MaskQuality:
-    """See the head of this module; every number in [0, 1]."""
+    """See the head of this module; every number in [0, 1].
+
+    Examples
+    --------
+    >>> round(MaskQuality(1.0, 0.5, 0.5).score, 2)
+    0.63
+    """
 
     solid: float
     one_paint: float
@@ -125,6 +136,11 @@ class WallPair:
         The picture's path below the folder.
     picture, mask : Path
         The two files, of one size.
+
+    Examples
+    --------
+    >>> WallPair("room.jpg", Path("walls/room.jpg"), Path("walls/room_mask.png")).mask.name
+    'room_mask.png'
     """
 
     name: str
@@ -150,6 +166,11 @@ class WallCounts:
         Samples with a random colour.
     made : int
         Samples that were made.
+
+    Examples
+    --------
+    >>> WallCounts(3, [("room.jpg", 0.4)], []).made
+    0
     """
 
     found: int
@@ -179,6 +200,13 @@ def mask_quality(rgb: Float, mask: Float) -> MaskQuality:
     ------
     OptionError
         If mask and picture differ in size.
+
+    Examples
+    --------
+    >>> wall, mask = np.full((64, 64, 3), 0.3, np.float32), np.zeros((64, 64), np.float32)
+    >>> wall[:, :32], mask[:, :32] = 0.7, 1
+    >>> mask_quality(wall, mask).score > 0.9, mask_quality(wall, 0 * mask).score
+    (True, 0.0)
     """
     import cv2
 
@@ -241,6 +269,16 @@ def find_pairs(folder: Path) -> list[WallPair]:
     ------
     InputError
         If the folder cannot be read or holds no pair.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image as Pil
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("room.png", "room_mask.png", "other.png"):
+    ...     Pil.new("L", (8, 8)).save(folder / name)
+    >>> [pair.name for pair in find_pairs(folder)]
+    ['room.png']
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder")
@@ -285,6 +323,18 @@ class WallPairs:
     ------
     InputError
         If nothing is left, with what was left out and why.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image as Pil
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> Pil.new("RGB", (64, 64), (180, 150, 120)).save(folder / "room.png")
+    >>> Pil.new("L", (64, 64), 255).save(folder / "room_mask.png")
+    >>> pairs = WallPairs(folder, WallPairOptions(side=32, least_quality=0.0))
+    >>> sample = pairs.sample(0, np.random.default_rng(0))
+    >>> sample["name"], sample["mask"].shape
+    ('room.png', (1, 32, 32))
     """
 
     def __init__(self, pairs: Path | list[WallPair], options: WallPairOptions | None = None) -> None:

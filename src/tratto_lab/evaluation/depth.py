@@ -30,6 +30,11 @@ class DepthPicture:
         Values that were no finite numbers; they are shown as the smallest.
     note : str
         Empty, or why the picture shows nothing.
+
+    Examples
+    --------
+    >>> depth_picture(np.array([[1.0, 2.0], [3.0, np.nan]])).cleaned
+    1
     """
 
     pixels: NDArray[np.uint8]
@@ -57,6 +62,14 @@ def depth_picture(depth: NDArray[Any]) -> DepthPicture:
     ------
     OptionError
         If it is not two-dimensional or empty.
+
+    Examples
+    --------
+    >>> shown = depth_picture(np.array([[1.0, 2.0, 3.0]]))
+    >>> shown.low, shown.high, shown.pixels.shape
+    (1.0, 3.0, (1, 3, 3))
+    >>> depth_picture(np.ones((2, 2))).note == ""  # a flat map shows nothing
+    False
     """
     import cv2
 

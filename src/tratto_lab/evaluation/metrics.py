@@ -62,6 +62,11 @@ def psnr(a: ArrayLike, b: ArrayLike, data_range: float = 1.0, border: int = 0) -
     ------
     OptionError
         If the shapes differ, nothing is left after the border, or ``data_range`` is not positive.
+
+    Examples
+    --------
+    >>> round(psnr(np.zeros((4, 4)), np.full((4, 4), 0.1)), 3)
+    20.0
     """
     x, y = _pair(a, b, data_range, border)
     mse = float(np.mean(np.square(x - y)))
@@ -122,6 +127,12 @@ def ssim(a: ArrayLike, b: ArrayLike, data_range: float = 1.0, border: int = 0) -
     ------
     OptionError
         As for :func:`psnr`, and if a side is below 11 pixels after the border.
+
+    Examples
+    --------
+    >>> picture = np.random.default_rng(0).random((32, 32))
+    >>> round(ssim(picture, picture), 6)
+    1.0
     """
     x, y = _pair(a, b, data_range, border)
     side = 2 * _SSIM_RADIUS + 1
@@ -153,6 +164,11 @@ def rgb_to_y(rgb: ArrayLike) -> NDArray[np.float64]:
     ------
     OptionError
         If the last axis is not of length 3.
+
+    Examples
+    --------
+    >>> rgb_to_y(np.array([[[0.0, 0, 0], [1, 1, 1]]])).round(3).tolist()
+    [[0.063, 0.922]]
     """
     v = np.asarray(rgb, dtype=np.float64)
     if v.ndim != 3 or v.shape[-1] != 3:

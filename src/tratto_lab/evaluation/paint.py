@@ -39,6 +39,11 @@ class ColourScore:
         Chroma of the output less that of the reference.
     pixels : int
         How many were measured.
+
+    Examples
+    --------
+    >>> score_color(np.full((4, 4, 3), 0.5), np.zeros((4, 4)), (0.5, 0.5, 0.5)).measurable
+    False
     """
 
     measurable: bool
@@ -70,6 +75,11 @@ def mean_lab(rgb: ArrayLike, mask: ArrayLike | None = None) -> NDArray[np.float6
     ------
     OptionError
         If mask and picture differ in size.
+
+    Examples
+    --------
+    >>> np.allclose(mean_lab(np.ones((2, 2, 3))), [100, 0, 0], atol=0.01)
+    True
     """
     v = np.asarray(rgb)
     if mask is not None:
@@ -105,6 +115,12 @@ def score_color(output: ArrayLike, mask: ArrayLike, reference: ArrayLike) -> Col
     -------
     ColourScore
         Distances in CIELAB, hue and chroma; or why nothing can be measured.
+
+    Examples
+    --------
+    >>> wall, mask = np.full((4, 4, 3), 0.5), np.ones((4, 4))
+    >>> round(score_color(wall, mask, (0.5, 0.5, 0.5)).lab_distance, 6)
+    0.0
     """
     count = int(np.count_nonzero(np.asarray(mask) > 0.5))
     if count == 0:
@@ -142,6 +158,11 @@ class Summary:
         None when nothing could be measured.
     measured, left_out : int
         How many samples count, and how many were not measurable.
+
+    Examples
+    --------
+    >>> summarise([1.0, 3.0, None])
+    Summary(mean=2.0, p95=2.9, worst=3.0, measured=2, left_out=1)
     """
 
     mean: float | None
@@ -152,7 +173,13 @@ class Summary:
 
 
 def summarise(values: Sequence[float | None]) -> Summary:
-    """Summarise scores; None and NaN are left out and counted, never taken as zero."""
+    """Summarise scores; None and NaN are left out and counted, never taken as zero.
+
+    Examples
+    --------
+    >>> summarise([None, float("nan")]).measured
+    0
+    """
     good = [float(v) for v in values if v is not None and math.isfinite(v)]
     out = len(values) - len(good)
     if not good:

@@ -66,6 +66,11 @@ class Damaged:
         For each class how far it covers the pixel; above 0 exactly where it changed the picture.
     applied : tuple of Applied
         In order: class as ``name``, with variant, severity, unit and what was drawn.
+
+    Examples
+    --------
+    >>> Damaged(np.zeros((16, 16, 3), np.float32)).mask.max()
+    np.float32(0.0)
     """
 
     picture: Picture
@@ -84,6 +89,11 @@ def natural_unit(height: int, width: int) -> float:
     """Return the pixels of one unit for a whole picture: 1 at 450 x 450, growing with the side.
 
     By the eye, from prints scanned at 250 to 600 pixels, whose cracks are two to four pixels wide.
+
+    Examples
+    --------
+    >>> natural_unit(450, 450)
+    1.0
     """
     return max(0.8, float(np.sqrt(height * width)) / 450)
 
@@ -123,6 +133,13 @@ def damage(
     ------
     OptionError
         For a picture, class, variant, severity or unit that is out of range.
+
+    Examples
+    --------
+    >>> wall = np.full((96, 96, 3), 0.5, np.float32)
+    >>> done = damage(wall, "stain", 0.8, np.random.default_rng(0))
+    >>> list(done.masks), bool(done.masks["stain"].max() > 0)
+    (['stain'], True)
     """
     ok = picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.float32 and min(picture.shape[:2]) >= 16
     if not ok:
@@ -168,6 +185,13 @@ def damage_all(
     -------
     Damaged
         A pixel under two classes is in both masks.
+
+    Examples
+    --------
+    >>> wall = np.full((96, 96, 3), 0.5, np.float32)
+    >>> done = damage_all(wall, [("stain", 0.8), ("crack", 0.8)], np.random.default_rng(0))
+    >>> [one.name for one in done.applied]
+    ['stain', 'crack']
     """
     masks: dict[str, Plane] = {}
     applied: list[Applied] = []
@@ -203,6 +227,13 @@ def paste_sprite(
     -------
     Damaged
         With one mask.
+
+    Examples
+    --------
+    >>> wall, hair = np.full((96, 96, 3), 0.5, np.float32), np.zeros((32, 32), np.float32)
+    >>> hair[14:18] = 1
+    >>> bool(paste_sprite(wall, hair, np.random.default_rng(0)).mask.max() > 0)
+    True
     """
     import cv2
 

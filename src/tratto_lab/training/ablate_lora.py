@@ -37,6 +37,10 @@ def ablate_runs(
     ------
     InputError, OptionError, UnavailableError
         As training does; also if two runs would write into one folder or a run validates nothing.
+
+    Examples
+    --------
+    >>> ablate_runs([Path("training_runs/lora_repair.py")], Path("photos"), Path("runs"))  # doctest: +SKIP
     """
     runs = []
     for path in paths:
@@ -70,6 +74,14 @@ def last_metrics(folder: Path) -> tuple[int, dict[str, float | None]]:
     ------
     InputError
         If there is none or it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "step-20_metrics.json").write_text('{"aggregated_metrics": {"val/loss_mean": 0.5}}')
+    >>> last_metrics(folder)
+    (20, {'val/loss_mean': 0.5})
     """
     files = {int(p.stem.split("-")[1].split("_")[0]): p for p in folder.glob("step-*_metrics.json")}
     if not files:
@@ -83,7 +95,13 @@ def last_metrics(folder: Path) -> tuple[int, dict[str, float | None]]:
 
 
 def table(found: list[tuple[str, int, dict[str, float | None]]]) -> str:
-    """Return a table of (run, step, figures), one line each; what could not be measured is a dash."""
+    """Return a table of (run, step, figures), one line each; what could not be measured is a dash.
+
+    Examples
+    --------
+    >>> table([("one", 20, {"val/loss_mean": 0.5})]).splitlines()[-1]
+    '| one | 20 | 0.5 | - |'
+    """
     names = list(dict.fromkeys(n for _, _, metrics in found for n in metrics if n.endswith("_mean")))
     heads = ["run", "step", *(n.removeprefix("val/").removesuffix("_mean") for n in names), "not measurable"]
     lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]

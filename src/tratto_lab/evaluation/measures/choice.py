@@ -24,6 +24,12 @@ def distances() -> tuple[dict[str, Distance], str]:
     """Return the perceptual distances that can be measured here, by name, and a line on those that cannot.
 
     LPIPS and DISTS where their files are, else the feature distance where its packages are installed.
+
+    Examples
+    --------
+    >>> found, lacking = distances()
+    >>> set(found) <= {"LPIPS", "DISTS", FEATURES}, isinstance(lacking, str)
+    (True, True)
     """
     if importlib.util.find_spec("torch") is None:
         return {}, str(MissingExtra("LPIPS and DISTS", "bench"))
@@ -47,6 +53,11 @@ def scores() -> dict[str, Score]:
         If their files are not here.
     MissingExtra
         If SciPy is not installed.
+
+    Examples
+    --------
+    >>> sorted(scores())  # doctest: +SKIP
+    ['BRISQUE', 'NIQE']
     """
     if not present("brisque_svm.txt", "brisque_ranges.pickle", "niqe_params.mat"):
         raise MissingWeights(f"the files of BRISQUE and NIQE are not here; run: {COMMAND}")

@@ -70,6 +70,12 @@ class Lpips:
         If torch is not installed.
     MissingWeights, WeightMismatch
         If the file is not there (``tratto-lab data measures`` brings it), or is another.
+
+    Examples
+    --------
+    >>> picture = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    >>> Lpips()(picture, picture)  # doctest: +SKIP
+    0.0
     """
 
     def __init__(self) -> None:
@@ -128,6 +134,12 @@ class Dists:
         If torch is not installed.
     MissingWeights, WeightMismatch
         If a file is not there (``tratto-lab data measures`` brings it), or is another.
+
+    Examples
+    --------
+    >>> picture = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    >>> Dists()(picture, picture) < 1e-4  # doctest: +SKIP
+    True
     """
 
     def __init__(self) -> None:

@@ -131,7 +131,13 @@ def folder() -> Path:
 
 
 def present(*names: str) -> bool:
-    """Return whether files are there; reads none."""
+    """Return whether files are there; reads none.
+
+    Examples
+    --------
+    >>> present("no such file")
+    False
+    """
     return all((folder() / name).is_file() for name in names)
 
 
@@ -183,6 +189,10 @@ def fetch(archives: Path | None = None, say: Callable[[str], None] | None = None
         If an archive or a file in it is not the one expected.
     OutputError
         If the cache cannot be written.
+
+    Examples
+    --------
+    >>> [path.name for path in fetch(say=print)]  # doctest: +SKIP
     """
     say = say or (lambda text: None)
     place = folder()

@@ -152,6 +152,12 @@ class Brisque:
         If SciPy is not installed.
     MissingWeights, WeightMismatch
         If a file is not there (``tratto-lab data measures`` brings it), or is another.
+
+    Examples
+    --------
+    >>> photo = np.random.default_rng(0).random((96, 96, 3), np.float32)
+    >>> Brisque()(photo) > 50  # noise is not natural  # doctest: +SKIP
+    True
     """
 
     def __init__(self) -> None:
@@ -229,7 +235,14 @@ def read_regression(text: str) -> tuple[float, float, Plane, Plane]:
 
 
 class Niqe:
-    """NIQE; errors as for :class:`Brisque`."""
+    """NIQE; errors as for :class:`Brisque`.
+
+    Examples
+    --------
+    >>> photo = np.random.default_rng(0).random((192, 192, 3), np.float32)
+    >>> Niqe()(photo) > 5  # noise is not natural  # doctest: +SKIP
+    True
+    """
 
     def __init__(self) -> None:
         given = _scipy()[2].loadmat(open_file("niqe_params.mat"))

@@ -11,13 +11,25 @@ from tratto_lab.simulate.degrade.kinds import Picture, check_picture
 
 
 def to_linear(encoded: Picture) -> Picture:
-    """Decode sRGB values to linear light (IEC 61966-2-1). Values outside [0, 1] are clipped first."""
+    """Decode sRGB values to linear light (IEC 61966-2-1). Values outside [0, 1] are clipped first.
+
+    Examples
+    --------
+    >>> to_linear(np.float32([0, 0.5, 1])).round(3).tolist()
+    [0.0, 0.21400000154972076, 1.0]
+    """
     x = np.clip(encoded, 0.0, 1.0)
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 def to_encoded(linear: Picture) -> Picture:
-    """Encode linear light in [0, 1] to sRGB values (IEC 61966-2-1). Values outside [0, 1] are clipped first."""
+    """Encode linear light in [0, 1] to sRGB values (IEC 61966-2-1). Values outside [0, 1] are clipped first.
+
+    Examples
+    --------
+    >>> to_encoded(np.float32([0, 0.2140411, 1])).round(3).tolist()
+    [0.0, 0.5, 1.0]
+    """
     x = np.clip(linear, 0.0, 1.0)
     return np.where(x <= 0.0031308, x * 12.92, 1.055 * np.maximum(x, 1e-8) ** (1 / 2.4) - 0.055).astype(np.float32)
 
@@ -34,6 +46,11 @@ class CameraNoise:
         White-balance gains relative to green.
     matrix : tuple of 9 floats
         Row-major matrix from camera RGB to linear sRGB, rows summing to one.
+
+    Examples
+    --------
+    >>> CameraNoise(0.01, 0.0001, 2.0, 1.5, tuple(np.eye(3).ravel())).shot
+    0.01
     """
 
     shot: float
@@ -57,6 +74,12 @@ def random_camera(rng: np.random.Generator) -> CameraNoise:
     """Draw camera parameters after Brooks et al. 2019 ("Unprocessing Images for Learned Raw Denoising").
 
     Shot noise is log-uniform in [1e-4, 1.2e-2]; ``log read = 2.18 log shot + 1.20 + N(0, 0.26)``.
+
+    Examples
+    --------
+    >>> camera = random_camera(np.random.default_rng(0))
+    >>> len(camera.matrix), camera.shot > 0
+    (9, True)
     """
     log_shot = rng.uniform(np.log(1e-4), np.log(1.2e-2))
     log_read = 2.18 * log_shot + 1.20 + rng.normal(0.0, 0.26)
@@ -86,6 +109,12 @@ def unprocess(picture: Picture, camera: CameraNoise) -> Picture:
     -------
     ndarray
         float32 (H, W, 3) linear camera RGB, non-negative.
+
+    Examples
+    --------
+    >>> grey, camera = np.full((4, 4, 3), 0.5, np.float32), random_camera(np.random.default_rng(0))
+    >>> unprocess(grey, camera).shape
+    (4, 4, 3)
     """
     linear = to_linear(_inverse_smoothstep(picture))
     inverse = np.linalg.inv(np.array(camera.matrix).reshape(3, 3)).astype(np.float32)
@@ -100,6 +129,12 @@ def process(raw: Picture, camera: CameraNoise) -> Picture:
     -------
     ndarray
         float32 (H, W, 3) sRGB-encoded in [0, 1].
+
+    Examples
+    --------
+    >>> grey, camera = np.full((4, 4, 3), 0.5, np.float32), random_camera(np.random.default_rng(0))
+    >>> np.allclose(process(unprocess(grey, camera), camera), grey, atol=1e-3)
+    True
     """
     gains = np.array([camera.red_gain, 1.0, camera.blue_gain], np.float32)
     linear = (raw * gains) @ np.array(camera.matrix, np.float32).reshape(3, 3).T
@@ -116,6 +151,12 @@ def camera_noise(picture: Picture, camera: CameraNoise, rng: np.random.Generator
     -------
     ndarray
         float32 (H, W, 3) sRGB-encoded in [0, 1].
+
+    Examples
+    --------
+    >>> grey, rng = np.full((32, 32, 3), 0.5, np.float32), np.random.default_rng(0)
+    >>> bool(camera_noise(grey, random_camera(rng), rng).std() > 0)
+    True
     """
     check_picture(picture)
     raw = unprocess(picture, camera)

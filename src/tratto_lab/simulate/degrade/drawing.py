@@ -26,19 +26,40 @@ from tratto_lab.simulate.degrade.sampling import downsample
 
 
 def random_gaussian(picture: Picture, rng: np.random.Generator, low: float = 0.0, high: float = 55.0) -> Degraded:
-    """Gaussian noise, sigma uniform in [low, high] on the 0-255 scale."""
+    """Gaussian noise, sigma uniform in [low, high] on the 0-255 scale.
+
+    Examples
+    --------
+    >>> grey = np.full((64, 64, 3), 0.5, np.float32)
+    >>> round(255 * float(random_gaussian(grey, np.random.default_rng(0), 10, 10).picture.std()))
+    10
+    """
     sigma = float(rng.uniform(low, high))
     return Degraded(gaussian_noise(picture, sigma, rng), (Applied("gaussian", {"sigma": sigma}),))
 
 
 def random_poisson(picture: Picture, rng: np.random.Generator) -> Degraded:
-    """Photon noise, peak log-uniform in [30, 3000]."""
+    """Photon noise, peak log-uniform in [30, 3000].
+
+    Examples
+    --------
+    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
+    >>> bool(random_poisson(grey, np.random.default_rng(0)).picture.std() > 0)
+    True
+    """
     peak = float(np.exp(rng.uniform(np.log(30.0), np.log(3000.0))))
     return Degraded(poisson_noise(picture, peak, rng), (Applied("poisson", {"peak": peak}),))
 
 
 def random_camera_noise(picture: Picture, rng: np.random.Generator) -> Degraded:
-    """Camera noise with the parameters of :func:`random_camera`."""
+    """Camera noise with the parameters of :func:`random_camera`.
+
+    Examples
+    --------
+    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
+    >>> bool(random_camera_noise(grey, np.random.default_rng(0)).picture.std() > 0)
+    True
+    """
     camera = random_camera(rng)
     applied = Applied("camera", {"shot": camera.shot, "read": camera.read})
     return Degraded(camera_noise(picture, camera, rng), (applied,))
@@ -56,6 +77,12 @@ def random_jpeg(
 
     A share `aligned` of the single ones has its grid begin at the corner, as a file does that was never cropped; tiles
     keep that alignment.
+
+    Examples
+    --------
+    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
+    >>> random_jpeg(grey, np.random.default_rng(0), twice=0.0).applied[0].name
+    'jpeg'
     """
     quality = int(rng.integers(low, high + 1))
     subsampling: Subsampling = "4:2:0" if rng.uniform() < 0.7 else "4:4:4"
@@ -72,7 +99,14 @@ def random_jpeg(
 
 
 def random_blur(picture: Picture, rng: np.random.Generator, strength: float = 1.0) -> Degraded:
-    """A blur of random kind; `strength` scales its size (1: up to 2 pixels standard deviation)."""
+    """A blur of random kind; `strength` scales its size (1: up to 2 pixels standard deviation).
+
+    Examples
+    --------
+    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
+    >>> len(random_blur(grey, np.random.default_rng(0)).applied)
+    1
+    """
     kind = ("isotropic", "anisotropic", "motion", "defocus")[int(rng.integers(4))]
     angle = float(rng.uniform(0, np.pi))
     size = float(rng.uniform(0.3, 2.0) * strength)
@@ -88,7 +122,14 @@ def random_blur(picture: Picture, rng: np.random.Generator, strength: float = 1.
 
 
 def random_downsample(picture: Picture, rng: np.random.Generator, factor: int) -> Degraded:
-    """Shrink by `factor` with one of the four kernels."""
+    """Shrink by `factor` with one of the four kernels.
+
+    Examples
+    --------
+    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
+    >>> random_downsample(grey, np.random.default_rng(0), 2).picture.shape
+    (16, 16, 3)
+    """
     kernel = KERNELS[int(rng.integers(len(KERNELS)))]
     applied = Applied("downsample", {"factor": factor, "kernel": kernel})
     return Degraded(downsample(picture, factor, kernel), (applied,))
@@ -98,7 +139,15 @@ _Draw = Callable[[Picture, np.random.Generator], Degraded]
 
 
 def chain(picture: Picture, draws: tuple[_Draw, ...], rng: np.random.Generator) -> Degraded:
-    """Apply several random degradations one after the other and join their records."""
+    """Apply several random degradations one after the other and join their records.
+
+    Examples
+    --------
+    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
+    >>> done = chain(grey, (random_gaussian, random_jpeg), np.random.default_rng(0))
+    >>> done.applied[0].name
+    'gaussian'
+    """
     applied: tuple[Applied, ...] = ()
     for draw in draws:
         result = draw(picture, rng)
@@ -119,7 +168,14 @@ def _mild_jpeg(picture: Picture, rng: np.random.Generator) -> Degraded:
 
 
 def random_mixed(picture: Picture, rng: np.random.Generator) -> Degraded:
-    """Two or three of mild blur, noise, camera noise and JPEG in random order."""
+    """Two or three of mild blur, noise, camera noise and JPEG in random order.
+
+    Examples
+    --------
+    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
+    >>> len(random_mixed(grey, np.random.default_rng(0)).applied) >= 2
+    True
+    """
     pool: list[_Draw] = [_mild_blur, _mild_noise, random_camera_noise, _mild_jpeg]
     count = int(rng.integers(2, 4))
     order = rng.permutation(len(pool))[:count]
@@ -127,13 +183,27 @@ def random_mixed(picture: Picture, rng: np.random.Generator) -> Degraded:
 
 
 def random_noise_jpeg(picture: Picture, rng: np.random.Generator) -> Degraded:
-    """Gaussian noise of sigma 3 to 35 under one JPEG encoding of quality 40 to 95: what cameras deliver."""
+    """Gaussian noise of sigma 3 to 35 under one JPEG encoding of quality 40 to 95: what cameras deliver.
+
+    Examples
+    --------
+    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
+    >>> random_noise_jpeg(grey, np.random.default_rng(0)).picture.shape
+    (32, 32, 3)
+    """
     noise = partial(random_gaussian, low=3.0, high=35.0)
     return chain(picture, (noise, partial(random_jpeg, low=40, high=95, twice=0.0)), rng)
 
 
 def random_second_order(picture: Picture, rng: np.random.Generator) -> Degraded:
-    """Two rounds of mild blur, noise and JPEG (the idea of Real-ESRGAN, Wang et al. 2021), without resizing."""
+    """Two rounds of mild blur, noise and JPEG (the idea of Real-ESRGAN, Wang et al. 2021), without resizing.
+
+    Examples
+    --------
+    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
+    >>> len(random_second_order(grey, np.random.default_rng(0)).applied) >= 2
+    True
+    """
     return chain(picture, (_mild_blur, _mild_noise, _mild_jpeg) * 2, rng)
 
 
@@ -155,6 +225,11 @@ class Mix:
         See :func:`random_jpeg`; they hold for the ``jpeg`` kind.
     quantized : float
         Share of the Gaussian samples that are clipped and rounded to 8 bit, as a saved file is.
+
+    Examples
+    --------
+    >>> Mix().gaussian > Mix().camera
+    True
     """
 
     clean: float = 0.08
@@ -207,6 +282,12 @@ def degrade(picture: Picture, mix: Mix, rng: np.random.Generator) -> Degraded:
     -------
     Degraded
         The degraded picture and what was done.
+
+    Examples
+    --------
+    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
+    >>> degrade(grey, Mix(), np.random.default_rng(0)).picture.shape
+    (32, 32, 3)
     """
     check_picture(picture)
     weights = mix.weights()

@@ -34,6 +34,12 @@ def random_photograph(picture: Picture, rng: np.random.Generator) -> Degraded:
     In three of four cases what the camera does to a clean picture is taken out again, so that the noise alone remains,
     as it comes out of the camera: its sharpening and the traces of its demosaicer belong to a photograph, and the mean
     of many shots, which real pairs are measured against, has them. In the rest they are there, to be undone.
+
+    Examples
+    --------
+    >>> grey = np.full((64, 64, 3), 0.5, np.float32)
+    >>> random_photograph(grey, np.random.default_rng(0)).applied[0].name
+    'photograph'
     """
     camera = random_pipeline(rng)
     out = photograph(picture, camera, rng)
@@ -55,7 +61,14 @@ def random_photograph(picture: Picture, rng: np.random.Generator) -> Degraded:
 
 
 def random_octave_noise(picture: Picture, rng: np.random.Generator) -> Degraded:
-    """Noise of every octave (:func:`.octaves.random_octaves`), saved."""
+    """Noise of every octave (:func:`.octaves.random_octaves`), saved.
+
+    Examples
+    --------
+    >>> grey = np.full((64, 64, 3), 0.5, np.float32)
+    >>> random_octave_noise(grey, np.random.default_rng(0)).applied[0].name
+    'octaves'
+    """
     noise = random_octaves(rng)
     params: dict[str, float | str] = {f"octave{2**i}": a for i, a in enumerate(noise.amplitudes)}
     file = saved(octave_noise(picture, noise, rng), rng)
@@ -63,7 +76,14 @@ def random_octave_noise(picture: Picture, rng: np.random.Generator) -> Degraded:
 
 
 def random_film_grain(picture: Picture, rng: np.random.Generator) -> Degraded:
-    """Grain of a drawn film (:func:`.film.random_film`), saved."""
+    """Grain of a drawn film (:func:`.film.random_film`), saved.
+
+    Examples
+    --------
+    >>> grey = np.full((64, 64, 3), 0.5, np.float32)
+    >>> random_film_grain(grey, np.random.default_rng(0)).applied[0].name
+    'film'
+    """
     film = random_film(rng)
     params: dict[str, float | str] = {"grain": film.grain, "largest": max(film.sizes), "tied": film.tied}
     file = saved(film_grain(picture, film, rng), rng)
@@ -71,7 +91,14 @@ def random_film_grain(picture: Picture, rng: np.random.Generator) -> Degraded:
 
 
 def random_halftone(picture: Picture, rng: np.random.Generator) -> Degraded:
-    """A print, screened with a period of 2.5 to 6 pixels (grey pictures in black ink alone), scanned and saved."""
+    """A print, screened with a period of 2.5 to 6 pixels (grey pictures in black ink alone), scanned and saved.
+
+    Examples
+    --------
+    >>> grey = np.full((64, 64, 3), 0.5, np.float32)
+    >>> random_halftone(grey, np.random.default_rng(0)).applied[0].name
+    'halftone'
+    """
     import cv2
 
     period, angle = float(rng.uniform(2.5, 6.0)), float(rng.uniform(-5, 5))
@@ -84,7 +111,14 @@ def random_halftone(picture: Picture, rng: np.random.Generator) -> Degraded:
 
 
 def random_nearly_clean(picture: Picture, rng: np.random.Generator) -> Degraded:
-    """What nobody sees: noise of octaves below 1.2 of 255 or white noise below 1.5, or a JPEG of quality 93 to 100."""
+    """What nobody sees: noise of octaves below 1.2 of 255 or white noise below 1.5, or a JPEG of quality 93 to 100.
+
+    Examples
+    --------
+    >>> grey = np.full((64, 64, 3), 0.5, np.float32)
+    >>> bool(255 * random_nearly_clean(grey, np.random.default_rng(0)).picture.std() < 3)
+    True
+    """
     draw = rng.uniform()
     if draw < 0.35:
         noise = random_octaves(rng, 0.15, 1.2)
@@ -102,6 +136,12 @@ def random_real_twice(picture: Picture, rng: np.random.Generator) -> Degraded:
     """Two rounds: a photograph, film or noise of octaves, saved; weaker noise of octaves or white noise, saved again.
 
     The idea of a second round is Real-ESRGAN's (Wang et al. 2021); pictures that went through two programs are such.
+
+    Examples
+    --------
+    >>> grey = np.full((64, 64, 3), 0.5, np.float32)
+    >>> len(random_real_twice(grey, np.random.default_rng(0)).applied) >= 2
+    True
     """
     draw = rng.uniform()
     first = random_photograph if draw < 0.4 else random_film_grain if draw < 0.6 else random_octave_noise

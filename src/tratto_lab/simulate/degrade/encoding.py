@@ -38,6 +38,12 @@ def jpeg(
     ------
     OptionError
         If a parameter is out of range.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).random((32, 32, 3), np.float32)
+    >>> bool(np.abs(jpeg(noise, 10) - noise).mean() > np.abs(jpeg(noise, 95, "4:4:4") - noise).mean())
+    True
     """
     import cv2
 
@@ -64,10 +70,23 @@ def jpeg(
 def double_jpeg(
     picture: Picture, first: int, second: int, shift: tuple[int, int], subsampling: Subsampling = "4:2:0"
 ) -> Picture:
-    """Two encodings whose 8 x 8 grids do not coincide, as after cropping a JPEG and saving it again."""
+    """Two encodings whose 8 x 8 grids do not coincide, as after cropping a JPEG and saving it again.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).random((32, 32, 3), np.float32)
+    >>> double_jpeg(noise, 60, 80, (3, 5)).shape
+    (32, 32, 3)
+    """
     return jpeg(jpeg(picture, first, subsampling, shift), second, subsampling)
 
 
 def quantize(picture: Picture, levels: int = 255) -> Picture:
-    """Clip to [0, 1] and round to multiples of ``1 / levels``, as saving a file does."""
+    """Clip to [0, 1] and round to multiples of ``1 / levels``, as saving a file does.
+
+    Examples
+    --------
+    >>> quantize(np.full((1, 1, 3), 0.4, np.float32), levels=1).tolist()
+    [[[0.0, 0.0, 0.0]]]
+    """
     return (np.round(np.clip(picture, 0, 1) * levels) / levels).astype(np.float32)

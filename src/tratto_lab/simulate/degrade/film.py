@@ -30,6 +30,11 @@ class Film:
         How much of the variance the three layers share: 1 for black-and-white film.
     blur : float
         Standard deviation in pixels of what the scanner's lens smears; 0: none.
+
+    Examples
+    --------
+    >>> Film(0.04).negative
+    True
     """
 
     grain: float
@@ -100,7 +105,13 @@ def film_grain(picture: Picture, film: Film, rng: np.random.Generator) -> Pictur
 
 
 def random_film(rng: np.random.Generator) -> Film:
-    """Draw a film: grain log-uniform in [0.006, 0.09], one to three sizes of 0 to 2.5 pixels, half black-and-white."""
+    """Draw a film: grain log-uniform in [0.006, 0.09], one to three sizes of 0 to 2.5 pixels, half black-and-white.
+
+    Examples
+    --------
+    >>> 0.006 <= random_film(np.random.default_rng(0)).grain <= 0.09
+    True
+    """
     grain = float(np.exp(rng.uniform(np.log(0.006), np.log(0.09))))
     sizes = tuple(float(s) for s in rng.uniform(0.0, 2.5, int(rng.integers(1, 4))))
     tied = 1.0 if rng.uniform() < 0.5 else float(rng.uniform(0.0, 0.9))
@@ -143,6 +154,12 @@ def halftone(
     ------
     OptionError
         If the period is below 2 or the softness not positive.
+
+    Examples
+    --------
+    >>> grey = np.full((32, 32, 3), 0.5, np.float32)
+    >>> bool(halftone(grey, 4.0, gray=True).std() > 0.1)
+    True
     """
     check_picture(picture)
     if period < 2 or softness <= 0:

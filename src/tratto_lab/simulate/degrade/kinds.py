@@ -26,6 +26,11 @@ class Applied:
         ``"gaussian"``, ``"poisson"``, ``"camera"``, ``"jpeg"``, ``"blur"``, ``"downsample"``, ``"quantize"``.
     parameters : mapping of str to float or str
         The drawn values, in the units of the function of that name.
+
+    Examples
+    --------
+    >>> Applied("jpeg", {"quality": 80}).parameters["quality"]
+    80
     """
 
     name: str
@@ -34,7 +39,13 @@ class Applied:
 
 @dataclass(frozen=True)
 class Degraded:
-    """A degraded picture and what was done to it, in order."""
+    """A degraded picture and what was done to it, in order.
+
+    Examples
+    --------
+    >>> Degraded(np.zeros((4, 4, 3), np.float32)).applied
+    ()
+    """
 
     picture: Picture
     applied: tuple[Applied, ...] = ()

@@ -58,6 +58,13 @@ def mosaic(raw: Picture, pattern: Pattern = "RGGB") -> Plane:
     -------
     ndarray
         float32 (H, W).
+
+    Examples
+    --------
+    >>> raw = np.zeros((2, 2, 3), np.float32)
+    >>> raw[..., 0] = 1
+    >>> mosaic(raw, "RGGB").tolist()
+    [[1.0, 0.0], [0.0, 0.0]]
     """
     check_picture(raw)
     out = np.empty(raw.shape[:2], np.float32)
@@ -88,6 +95,12 @@ def demosaic(plane: Plane, pattern: Pattern = "RGGB", how: Demosaicer = "malvar"
     ------
     OptionError
         If an option is unknown or the plane too small.
+
+    Examples
+    --------
+    >>> plane = np.full((8, 8), 0.5, np.float32)
+    >>> np.allclose(demosaic(plane), 0.5, atol=1e-6)
+    True
     """
     import cv2
 

@@ -31,6 +31,12 @@ def gaussian_noise(picture: Picture, sigma: float, rng: np.random.Generator) -> 
     ------
     OptionError
         If sigma is negative.
+
+    Examples
+    --------
+    >>> grey = np.full((64, 64, 3), 0.5, np.float32)
+    >>> round(255 * float(gaussian_noise(grey, 10.0, np.random.default_rng(0)).std()))
+    10
     """
     check_picture(picture)
     if sigma < 0:
@@ -54,6 +60,12 @@ def poisson_noise(picture: Picture, peak: float, rng: np.random.Generator) -> Pi
     -------
     ndarray
         float32 (H, W, 3) in [0, 1]: re-encoding clips.
+
+    Examples
+    --------
+    >>> grey, rng = np.full((64, 64, 3), 0.5, np.float32), np.random.default_rng(0)
+    >>> bool(poisson_noise(grey, 30.0, rng).std() > poisson_noise(grey, 3000.0, rng).std())
+    True
     """
     check_picture(picture)
     if peak <= 0:
@@ -90,6 +102,13 @@ def grain_noise(picture: Picture, sigma: float, size: float, rng: np.random.Gene
     ------
     OptionError
         If sigma or size is negative.
+
+    Examples
+    --------
+    >>> grey = np.full((64, 64, 3), 0.5, np.float32)
+    >>> grain = grain_noise(grey, 10.0, 1.5, np.random.default_rng(0))
+    >>> np.allclose(grain[..., 0], grain[..., 1], atol=1e-6)  # tied: the same in all channels
+    True
     """
     check_picture(picture)
     if sigma < 0 or size < 0:

@@ -29,6 +29,11 @@ class OctaveNoise:
         Of red, green and blue.
     by_light : tuple of float
         Relative strength at brightness 0 ... 1, evenly spaced, between them linear; at least two.
+
+    Examples
+    --------
+    >>> OctaveNoise((3.0, 4.0), (0.5, 0.5)).gains
+    (1.0, 1.0, 1.0)
     """
 
     amplitudes: tuple[float, ...]
@@ -65,6 +70,12 @@ def octave_field(
     ndarray
         float32 (H, W, 3), 0-255 scale. In every channel the part of an octave has exactly its amplitude as root mean
         square over this field.
+
+    Examples
+    --------
+    >>> field = octave_field((64, 64), (3.0,), (0.0,), np.random.default_rng(0))
+    >>> np.sqrt(np.square(field).mean((0, 1))).round(3).tolist()
+    [3.0, 3.0, 3.0]
     """
     import cv2
 
@@ -125,6 +136,11 @@ def random_octaves(rng: np.random.Generator, low: float = 1.0, high: float = 18.
     damped, as by a camera's own denoising and JPEG; colour is common to all channels in a tenth, and the coarser the
     octave the more of it is colour. Strength goes with brightness in a random mixture of constant, photon-like, dark
     and middle.
+
+    Examples
+    --------
+    >>> len(random_octaves(np.random.default_rng(0)).amplitudes)
+    5
     """
     decay = float(rng.uniform(0.45, 0.95))
     amplitudes = decay ** np.arange(5.0)

@@ -39,6 +39,11 @@ class Sensor:
         Of the analogue-digital converter.
     hot : float
         Share of pixels that are far too bright.
+
+    Examples
+    --------
+    >>> Sensor().pattern, Sensor().bits
+    ('RGGB', 14)
     """
 
     pattern: Pattern = "RGGB"
@@ -62,6 +67,11 @@ class Finish:
         pixel leaves (Donoho 1995); 0: none.
     sharpen, radius : float
         Share of the difference to a Gaussian of this many pixels that is added to brightness.
+
+    Examples
+    --------
+    >>> Finish().chroma  # none
+    0.0
     """
 
     chroma: float = 0.0
@@ -88,6 +98,11 @@ class Pipeline:
     scale : float
         How many sensor pixels lie along one pixel of the finished picture: above one, the camera's picture was
         shrunk; below one, it was enlarged.
+
+    Examples
+    --------
+    >>> Pipeline(random_camera(np.random.default_rng(0))).how
+    'malvar'
     """
 
     camera: CameraNoise
@@ -123,6 +138,12 @@ def expose(raw: Picture, pipeline: Pipeline, rng: np.random.Generator | None) ->
     -------
     ndarray
         float32 (H, W).
+
+    Examples
+    --------
+    >>> raw, camera = np.full((8, 8, 3), 0.2, np.float32), Pipeline(random_camera(np.random.default_rng(0)))
+    >>> np.allclose(expose(raw, camera, None), 0.2)  # no noise
+    True
     """
     clean = mosaic(raw, pipeline.sensor.pattern)
     if rng is None:
@@ -220,6 +241,11 @@ def random_pipeline(rng: np.random.Generator) -> Pipeline:
 
     In half of the cases light is counted in steps 2 to 10 times finer (and read noise follows): most photographs are
     taken with more light than those that research is about, and their faint noise is the hardest to see.
+
+    Examples
+    --------
+    >>> 6 <= random_pipeline(np.random.default_rng(0)).sensor.bits <= 16
+    True
     """
 
     def some(share: float, low: float, high: float) -> float:

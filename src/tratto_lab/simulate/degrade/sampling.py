@@ -28,6 +28,11 @@ def resize_matrix(size_in: int, size_out: int, kernel: Kernel) -> NDArray[np.flo
     mirrored at its edges with the edge sample repeated: the conventions of MATLAB's ``imresize``, which published
     super-resolution figures use. ``area`` averages the covered interval exactly; ``nearest`` takes the sample under
     the output sample's centre.
+
+    Examples
+    --------
+    >>> resize_matrix(4, 2, "area").tolist()
+    [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
     """
     if kernel not in KERNELS:
         raise OptionError(f"the kernel is one of {KERNELS}; got {kernel!r}")
@@ -61,6 +66,11 @@ def resize(picture: Picture, height: int, width: int, kernel: Kernel = "bicubic"
     -------
     ndarray
         float32 (height, width, 3).
+
+    Examples
+    --------
+    >>> np.allclose(resize(np.full((8, 6, 3), 0.5, np.float32), 5, 7), 0.5, atol=1e-5)
+    True
     """
     check_picture(picture)
     rows = resize_matrix(picture.shape[0], height, kernel)
@@ -70,7 +80,13 @@ def resize(picture: Picture, height: int, width: int, kernel: Kernel = "bicubic"
 
 
 def downsample(picture: Picture, factor: int, kernel: Kernel = "bicubic") -> Picture:
-    """Shrink by a whole factor; sides must be multiples of it."""
+    """Shrink by a whole factor; sides must be multiples of it.
+
+    Examples
+    --------
+    >>> downsample(np.full((8, 6, 3), 0.5, np.float32), 2).shape
+    (4, 3, 3)
+    """
     if factor < 1 or picture.shape[0] % factor or picture.shape[1] % factor:
         raise OptionError(f"sides {picture.shape[:2]} must be multiples of the factor {factor}")
     return resize(picture, picture.shape[0] // factor, picture.shape[1] // factor, kernel)
