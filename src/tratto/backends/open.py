@@ -147,6 +147,7 @@ def open_backend(
     Raises
     ------
     MissingExtra, MissingWeights, WeightMismatch
+        If the runtime or a file is missing, or a file is not the one that the card names.
     OptionError
         If device, precision or runtime do not go together.
     """

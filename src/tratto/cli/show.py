@@ -65,6 +65,7 @@ def argument_path(text: str) -> Path:
     Raises
     ------
     typer.BadParameter
+        If it is empty.
     """
     if not text:
         raise typer.BadParameter("it is empty; name a file or folder ('.' is this folder)")

@@ -55,6 +55,7 @@ class Artifact(Protocol):
         Raises
         ------
         OutputError
+            If it cannot be written.
         """
         ...
 

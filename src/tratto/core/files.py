@@ -99,6 +99,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises
     ------
     OutputError
+        If it cannot be written, or the disk is full.
     """
     with atomic_file(path) as file:
         file.write(data)

@@ -350,6 +350,7 @@ class TaskOptions(Validated, BaseModel):
         Raises
         ------
         BadOptions
+            Naming every option that is wrong.
         """
 
 

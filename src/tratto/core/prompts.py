@@ -79,6 +79,7 @@ def write_templates(templates: dict[str, str], path: Path | None = None) -> Path
     OptionError
         If a name or text is none.
     OutputError
+        If the file cannot be written.
     """
     path = prompts_file() if path is None else path
     for name, text in templates.items():

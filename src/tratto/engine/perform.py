@@ -75,6 +75,7 @@ def perform(
     Raises
     ------
     ForbiddenStep, PictureTooLarge, OptionError, UnavailableError
+        If forensic mode forbids a step, a limit is exceeded, the mask does not fit, or a provider is not ready.
     """
     from tratto.imaging import io
 

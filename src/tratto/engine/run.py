@@ -148,6 +148,7 @@ def forbid_inventing(step: Step) -> None:
     Raises
     ------
     ForbiddenStep
+        If the step does.
     """
     if step.invents:
         raise ForbiddenStep(_INVENTS.format(step.name))
@@ -164,6 +165,7 @@ def forbid_drawings(use: Use[Any]) -> None:
     Raises
     ------
     ForbiddenStep
+        If it was.
     """
     row = CATALOGUE.get(use.capability, {}).get(use.provider)
     if row is not None and row.drawings:
@@ -184,6 +186,7 @@ def forbid_generative(info: ProviderInfo) -> None:
     Raises
     ------
     ForbiddenStep
+        If it may.
     """
     if info.generative:
         raise ForbiddenStep(

@@ -161,6 +161,7 @@ def said(outcome: FileOutcome | str) -> FileOutcome:
     Raises
     ------
     RuntimeError
+        With that trace.
     """
     if isinstance(outcome, str):
         raise RuntimeError(f"in a worker:\n{outcome}")

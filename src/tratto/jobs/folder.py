@@ -264,6 +264,7 @@ def checked_target(item: Target) -> Target:
     Raises
     ------
     OutputError, OptionError
+        If its name is no name of a file, or its format cannot hold the picture.
     """
     check_target(item.output)
     for name in (item.output, item.bundle):
@@ -378,6 +379,7 @@ class Worker:
         Raises
         ------
         TrattoError
+            One of its kinds: a format, an option, a mask or a second input that is not right.
         """
         self.session.check_options(job.options)
         if self.session.notary is not None:

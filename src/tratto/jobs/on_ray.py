@@ -67,6 +67,7 @@ def rays(setup: Setup, size: int) -> Iterator[Callable[[], Hand]]:
     Raises
     ------
     MissingExtra, UnavailableError
+        If Ray is not installed, or does not answer.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

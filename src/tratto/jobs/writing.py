@@ -133,6 +133,7 @@ def forbid_lossy(fmt: str) -> None:
     Raises
     ------
     ForbiddenStep
+        If it does.
     """
     from tratto.provenance.receipt import LOSSLESS_OUTPUT
 

@@ -115,6 +115,7 @@ def compare_published(published: Checkpoint, replayed: Replayed, folder: Path) -
     Raises
     ------
     ReceiptError
+        If it is, or does.
     """
     if published.size > replayed.state.size:
         raise ReceiptError(

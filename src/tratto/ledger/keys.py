@@ -106,6 +106,8 @@ def new_key(name: str, kind: str, origin: str = "") -> KeyInfo:
     Raises
     ------
     OptionError, OutputError, MissingExtra
+        If kind or name is wrong, a key of the name is there, it cannot be written, or ``cryptography`` is not
+        installed.
     """
     _need_cryptography()
     if kind not in KINDS:
@@ -174,6 +176,7 @@ def signer(name: str, kind: str) -> SignerKey:
     Raises
     ------
     InputError, OptionError, ReceiptError, MissingExtra
+        If there is none, it is of another kind, it is damaged, or ``cryptography`` is not installed.
     """
     _need_cryptography()
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -216,6 +219,7 @@ def identity(name: str) -> Identity:
     Raises
     ------
     InputError, OptionError, ReceiptError, MissingExtra
+        If there is none, it is a key of another kind, it is damaged, or ``cryptography`` is not installed.
     """
     info = key_info(name)
     if info.kind != "identity":
@@ -231,6 +235,7 @@ def read_identity(name: str, private: Path, chain: Path) -> Identity:
     OptionError
         If the key is of a kind that content credentials do not know, or does not belong to the first certificate.
     ReceiptError, MissingExtra
+        If they cannot be read, or ``cryptography`` is not installed.
     """
     _need_cryptography()
     from cryptography import x509

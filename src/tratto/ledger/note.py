@@ -200,6 +200,7 @@ class Note:
         ReceiptError
             If one is there and is wrong.
         MissingExtra
+            If ``cryptography`` is not installed.
         """
         return self.time_of(key) is not None
 
@@ -211,6 +212,7 @@ class Note:
         ReceiptError
             If its signature is there and is wrong.
         MissingExtra
+            If ``cryptography`` is not installed.
         """
         for s in self.signatures:
             if s.name != key.name or s.hash != key.hash:

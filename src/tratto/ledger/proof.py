@@ -79,6 +79,7 @@ class LedgerProof:
         ReceiptError
             If the entry is not where the proof says, or a signature is missing or wrong.
         MissingExtra
+            If ``cryptography`` is not installed.
         """
         checkpoint = self.note.checkpoint
         position = (self.index, checkpoint.size)
@@ -143,6 +144,7 @@ def make_proof(
     Raises
     ------
     InputError, ReceiptError
+        If there is no such entry, or the tiles do not lead to the signed root.
     """
     signed = tuple(w for w in witnesses if reader.note.signed_by(w))
     named = {(k.name, k.hash) for k in (reader.key, *signed)}

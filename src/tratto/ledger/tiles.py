@@ -182,6 +182,7 @@ class LedgerReader:
         Raises
         ------
         InputError, ReceiptError
+            If there is no such entry, or the tiles do not give the signed root.
         """
         size = self.size if size is None else size
         self._within(size)
@@ -199,6 +200,7 @@ class LedgerReader:
         Raises
         ------
         InputError, ReceiptError
+            If it cannot have grown so, or the tiles do not give the signed root.
         """
         new = self.size if new is None else new
         self._within(new)

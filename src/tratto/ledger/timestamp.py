@@ -32,6 +32,7 @@ def request(checkpoint: Checkpoint) -> bytes:
     Raises
     ------
     MissingExtra
+        Without the ``timestamp`` extra.
     """
     from_ = _library()
     query: bytes = (
@@ -68,6 +69,7 @@ def check(stamp: bytes, checkpoint: Checkpoint, anchors: bytes) -> datetime:
     ReceiptError
         If the answer is malformed, refuses, or is about something else.
     MissingExtra
+        Without the ``timestamp`` extra.
     """
     library = _library()
     from cryptography import x509
@@ -104,6 +106,7 @@ def accept(folder: Path, checkpoint: Checkpoint, stamp: bytes, anchors: bytes) -
     Raises
     ------
     ReceiptError, InputError, OutputError, MissingExtra
+        If the answer is wrong or too large, cannot be laid there, or the ``timestamp`` extra is missing.
     """
     if len(stamp) > MAX_STAMP:
         raise InputError(f"a time-stamp response has at most {MAX_STAMP} bytes here, got {len(stamp)}")

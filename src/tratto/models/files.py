@@ -69,6 +69,7 @@ def find_file(text: str, usual: str = "", other: bool = False) -> ModelFolder:
     Raises
     ------
     OptionError, MissingWeights, WeightMismatch, UnsupportedFormat
+        If the name makes no sense, the file is missing or another, or it is a pickle.
     """
     named = _REFERENCE.fullmatch(text)
     if named is not None and not Path(text).exists():

@@ -55,6 +55,7 @@ class Span:
         Raises
         ------
         OptionError
+            If it says no window.
         """
         first, dots, last = text.partition("..")
         try:
@@ -127,6 +128,7 @@ class Reference:
         Raises
         ------
         InputError
+            If it cannot be read, or is none.
         """
         try:
             document = json.loads(path.read_bytes())

@@ -174,6 +174,7 @@ def audit(
     Raises
     ------
     InputError, OutputError
+        If there is no such folder, or ``state`` cannot be written.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; for one result use: tratto verify {folder}")

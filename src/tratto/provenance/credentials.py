@@ -125,6 +125,7 @@ def need_library() -> Any:
     Raises
     ------
     MissingExtra
+        Without the ``c2pa`` extra.
     """
     try:
         with _at_home():
@@ -187,6 +188,7 @@ def sign(source: Path, target: Path, format_name: str, account: SignedClaim, ide
     OutputError
         If it cannot be written.
     MissingExtra
+        Without the ``c2pa`` extra.
     """
     library = need_library()
     media = EMBEDS.get(format_name, "application/octet-stream")
@@ -221,6 +223,7 @@ def trial(identity: Identity) -> None:
     OptionError
         If it cannot: its certificate has expired or is not made for this.
     MissingExtra
+        Without the ``c2pa`` extra.
     """
     from PIL import Image as Pil
 
@@ -264,6 +267,7 @@ def read(path: Path, format_name: str, anchors: bytes = b"", sidecar: bytes | No
     ReceiptError
         If the file cannot be read.
     MissingExtra
+        Without the ``c2pa`` extra.
     """
     library = need_library()
     with open_regular(path, links=True) as f, library.Context.from_dict(_settings(anchors)) as context:

@@ -101,6 +101,7 @@ def record(folder: Path, bundles: Sequence[Path]) -> list[LedgerProof]:
     ReceiptError
         If a bundle is not as it was sealed, or the ledger is damaged. Nothing is recorded then.
     InputError, OptionError, OutputError, MissingExtra
+        If the ledger cannot be opened or written, or its key is not here.
     """
     found = [find_bundle(b) for b in bundles]
     for bundle in found:

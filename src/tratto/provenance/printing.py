@@ -36,6 +36,7 @@ def printed(path: Path, known: Known | None = None, when: datetime | None = None
     ReceiptError
         If there is no bundle, or it was altered: nothing is printed that looks like an account of it.
     InputError, MissingExtra
+        If the bundle cannot be read, or the ``pdf`` extra is missing.
     """
     from tratto.provenance.report.pdf import render_pdf
 

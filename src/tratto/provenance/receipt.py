@@ -361,6 +361,7 @@ def _check_picture(out: Mapping[str, Any], source: Mapping[str, Any]) -> None:
     Raises
     ------
     ReceiptError
+        Naming the place of the receipt that contradicts another.
     """
     at, scale, maps = "receipt.outputs.picture", out["scale"], out["maps"]
     sides = ("width", "height")

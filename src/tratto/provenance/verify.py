@@ -272,6 +272,7 @@ def _must_open(path: Path, links: bool = False) -> None:
     Raises
     ------
     InputError
+        If it may not be read.
     """
     try:
         mode = (os.stat if links else os.lstat)(path).st_mode

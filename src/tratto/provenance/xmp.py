@@ -500,6 +500,7 @@ def _harmless(data: bytes) -> None:
     Raises
     ------
     ReceiptError
+        If it could.
     """
     parser = expat.ParserCreate("utf-8")
     depth = nodes = 0

@@ -137,6 +137,7 @@ def confident(
     Raises
     ------
     OptionError
+        If tolerance or a scale is out of range.
 
     Examples
     --------

@@ -69,6 +69,7 @@ def settle_files(request: Request, usual: dict[str, str]) -> dict[str, Any]:
     Raises
     ------
     OptionError, UnavailableError
+        If there is no such parameter, or a file is missing.
     """
     from tratto.providers.catalogue import row_of
 

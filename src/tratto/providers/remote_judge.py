@@ -196,6 +196,7 @@ class Asking:
         Raises
         ------
         _Failed
+            If none of the models answers, or the service refuses.
         """
         for model in list(self.models):
             if self._refused:

@@ -57,6 +57,7 @@ def unfold(path: Path, to: Path, most: int, files: int, deep: int = 4) -> None:
     InputError
         If it is broken, or holds a name that leaves the folder.
     PictureTooLarge
+        If it holds too many files, or too many bytes.
     """
     to.mkdir(parents=True)
     total = 0

@@ -135,6 +135,7 @@ def age(text: str) -> float:
     Raises
     ------
     OptionError
+        If it is none.
 
     Examples
     --------
@@ -153,6 +154,7 @@ def size(text: str) -> int:
     Raises
     ------
     OptionError
+        If it is none.
 
     Examples
     --------
@@ -171,7 +173,9 @@ def need_extra() -> None:
     Raises
     ------
     MissingExtra
+        Without the ``server`` extra.
     UnavailableError
+        On a system without such limits.
     """
     from importlib.util import find_spec
 

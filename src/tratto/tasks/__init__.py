@@ -121,6 +121,7 @@ class Task:
         Raises
         ------
         OptionError
+            Naming what is wrong.
         """
         from tratto.core.options import BadOptions
 

@@ -284,6 +284,7 @@ class Client:
         Raises
         ------
         Refused, Broken
+            If the answer is not taken, or no try gave a whole one.
         UnavailableError
             If the server asks for a longer wait than one would sit through.
         """
@@ -332,6 +333,7 @@ class Client:
         Refused
             If it is no picture by its header, or too large, or lies where nothing may be fetched from.
         Broken
+            If no try gave a whole one.
         OutputError
             If the file cannot be written.
         """

@@ -350,6 +350,7 @@ class _Run:
         Raises
         ------
         Refused, Broken
+            If it is too small, too large or not a picture; if it cannot be decoded whole.
         """
         from tratto.core.errors import CorruptPicture, PictureTooLarge
         from tratto.imaging import io

@@ -39,6 +39,7 @@ def read_bmp(ctx: ReadContext) -> Image:
     Raises
     ------
     InputError
+        If it is broken, cut off, over a limit, or of a kind that is not read.
     """
     ctx.check_page(1)
     source, name = ctx.source, ctx.name

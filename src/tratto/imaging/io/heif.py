@@ -109,6 +109,7 @@ def read_avif(ctx: ReadContext) -> Image:
     UnsupportedFormat
         For more than 8 bits, which Pillow would cut to 8.
     InputError
+        If it is broken, over a limit, or has no such page.
     """
     bits = _facts(ctx)[2]
     if bits > 8:
@@ -164,9 +165,11 @@ def read_heif(ctx: ReadContext) -> Image:
     Raises
     ------
     MissingExtra
+        Without the ``heif`` extra.
     UnsupportedFormat
         For more than 8 bits.
     InputError
+        If it is broken, over a limit, or has no such page.
     """
     _facts(ctx)
     container = _open_heif(ctx)

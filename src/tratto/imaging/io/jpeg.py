@@ -156,6 +156,7 @@ def _enough_data(out: Parsed, name: str) -> None:
     Raises
     ------
     CorruptPicture
+        If they cannot.
     """
     most = max(h for h, _ in out.sampling), max(v for _, v in out.sampling)
     blocks = sum(-(-out.width * h // (8 * most[0])) * -(-out.height * v // (8 * most[1])) for h, v in out.sampling)
@@ -285,6 +286,7 @@ def read_jpeg(ctx: ReadContext) -> Image:
     Raises
     ------
     InputError
+        If it is broken, cut off, over a limit, or of a kind that is not read.
     """
     import imagecodecs
 

@@ -120,6 +120,7 @@ def read_png(ctx: ReadContext) -> Image:
     Raises
     ------
     InputError
+        If it is broken, cut off, over a limit, or has no such frame.
     """
     parsed = parse_png(ctx)
     ctx.check_page(parsed.pages)

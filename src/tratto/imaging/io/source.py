@@ -120,6 +120,7 @@ class ReadContext:
         Raises
         ------
         InputError
+            If it is not.
         """
         if self.page >= pages:
             raise InputError(f"{self.name}: there is no page {self.page}, the file has {pages}")

@@ -22,6 +22,7 @@ def check_name(path: Path) -> None:
     Raises
     ------
     OutputError
+        If it cannot, with what is too long or not allowed.
     """
     here = path.absolute().parent
     while here != here.parent and not os.path.lexists(here):
@@ -63,6 +64,7 @@ def check_target(path: Path) -> None:
     Raises
     ------
     OutputError
+        If it lies in one.
     """
     bundle = bundle_around(path)
     if bundle is not None:
@@ -78,6 +80,7 @@ def check_no_picture(path: Path) -> None:
     Raises
     ------
     OutputError
+        If a picture is there.
     """
     from tratto.imaging.io import sniff
 

@@ -219,6 +219,7 @@ def _refuse_preview(ifd: Ifd, name: str) -> None:
     Raises
     ------
     UnsupportedFormat
+        If it is such a file.
     """
     if 330 in ifd.fields or _RAW_TAGS & set(ifd.fields):
         what = "a camera raw file" if _RAW_TAGS & set(ifd.fields) else "a file"
@@ -305,6 +306,7 @@ def read_tiff(ctx: ReadContext) -> Image:
         For what cannot be read exactly: float and integer samples of other widths, CIELab, more than one extra sample,
         compressions without an exact decoder here.
     InputError
+        If it is broken, cut off, over a limit, or has no such page.
     """
     tiff = TiffFile(ctx)
     ctx.check_page(len(tiff.pages))

@@ -161,6 +161,7 @@ def read_webp(ctx: ReadContext) -> Image:
     Raises
     ------
     InputError
+        If it is broken, cut off, or over a limit.
     """
     import imagecodecs
 

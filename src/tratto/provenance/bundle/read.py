@@ -241,6 +241,7 @@ def check_names(folder: Path) -> None:
     Raises
     ------
     ReceiptError
+        If it holds anything else, or cannot be read.
     """
     try:
         for _, wrong in files_in(folder):

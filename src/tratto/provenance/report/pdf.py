@@ -54,6 +54,7 @@ def render_pdf(page: str, report: ReportInputs, when: datetime) -> bytes:
     Raises
     ------
     MissingExtra
+        Without the ``pdf`` extra.
     """
     try:
         from reportlab.platypus import BaseDocTemplate, Frame, PageTemplate

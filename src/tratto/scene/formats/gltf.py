@@ -107,6 +107,7 @@ def read(data: bytes) -> tuple[Scene, bool]:
     Raises
     ------
     InputError, OptionError
+        If it is broken, of another kind, or larger than what is read.
     """
     document, blob = _chunks(data)
     try:

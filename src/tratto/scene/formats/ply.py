@@ -21,6 +21,7 @@ def read(data: bytes) -> tuple[Scene, bool]:
     Raises
     ------
     InputError, OptionError
+        If it is broken, of another kind, or larger than what is read.
     """
     end = data.find(b"end_header\n", 0, _LONGEST_HEADER)
     if not data.startswith(b"ply\n") or end < 0:

@@ -28,6 +28,7 @@ def read(data: bytes) -> tuple[Scene, bool]:
     Raises
     ------
     InputError, OptionError
+        If it is broken, or larger than what is read.
     """
     if not data or len(data) % _ROW.itemsize:
         raise InputError(f"expected 32 bytes for each Gaussian, got {len(data)} in all")

@@ -101,6 +101,7 @@ def read(data: bytes) -> tuple[Scene, bool]:
     Raises
     ------
     InputError, OptionError
+        If it is broken, of another version, or larger than what is read.
     """
     planes, (version, count, _, bits) = _planes_4(data) if data.startswith(_MAGIC) else _planes_3(data)
     three = planes[0].reshape(-1, 3, 3)
