@@ -164,15 +164,15 @@ def subtract(mask: NDArray[np.float32], less: Sequence[NDArray[np.float32]]) -> 
 DAMAGE_PROBABILITY = 0.5
 
 
-#: How many times the odds of the threshold the odds at the surest pixel of a find are at least.
+#: How many times the odds of the threshold the odds at the most probable pixel of a find are at least.
 CONFIDENT_ODDS = 20.0
 
 
 def decided(probabilities: Iterable[NDArray[np.float32]], threshold: float = DAMAGE_PROBABILITY) -> NDArray[np.bool_]:
     """Turn probabilities of damage into a mask per class, by two thresholds (hysteresis; Canny 1986).
 
-    A connected region of pixels that are likely enough belongs to a class if its surest pixel is: there the odds are
-    :data:`CONFIDENT_ODDS` times those of the threshold. A lower threshold never loses what a higher one found.
+    A connected region of pixels that are likely enough belongs to a class if its most probable pixel is: there the odds
+    are :data:`CONFIDENT_ODDS` times those of the threshold. A lower threshold never loses what a higher one found.
 
     Parameters
     ----------

@@ -265,7 +265,7 @@ class Job:
         pins : mapping or None
             Weights that must be opened instead of the present ones: ids of models to SHA-256.
         """
-        from tratto.provenance.accounting import Circumstances, account
+        from tratto.provenance.accounting import JobContext, account
 
         masks = prepared.masks
         named = {} if prepared.mask is None else {"edit": prepared.mask, **masks.of_passes()}
@@ -274,7 +274,7 @@ class Job:
         second = {role: given.image for role, given in prepared.inputs.items()}
         outcome, final = perform(recipe, image, inspection, named, services, bounds, second)
         self.check_cancelled()
-        how = Circumstances(
+        how = JobContext(
             mask=prepared.mask,
             origin=origin,
             page=page,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Circumstances:
+class JobContext:
     """What a job was given besides the picture and the recipe.
 
     Attributes
@@ -63,7 +63,7 @@ class Circumstances:
     statements: tuple[Mapping[str, Any], ...] = ()
 
 
-def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspection, how: Circumstances) -> Result:
+def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspection, how: JobContext) -> Result:
     """Make the maps and the receipt of a finished run.
 
     Parameters
@@ -76,7 +76,7 @@ def account(asked: Recipe, outcome: Outcome, final: Image, inspection: Inspectio
         Its picture, in the source's mode.
     inspection : Inspection
         What was measured of the source.
-    how : Circumstances
+    how : JobContext
         What it was given besides.
 
     Raises

@@ -38,8 +38,8 @@ ANY = "any"
 SIDE = 900
 #: Shorter side of the smallest look, at which a crease of a sixtieth of the print is as wide as those it has seen.
 FIRST_SIDE = 256
-#: Kinds that show at every size: the mean of all looks counts. Of lines the surest look counts, since they show at the
-#: size at which they are as wide as those that the network knows.
+#: Kinds that show at every size: the mean of all looks counts. Of lines the most confident look counts, since they show
+#: at the size at which they are as wide as those that the network knows.
 AREAS = ("missing", "vandalism", "stain")
 #: Eaten surfaces are fine-grained: two looks next to each other have to see them.
 GRAINY = "weathering"

@@ -88,7 +88,7 @@ def confidence_view(samples: NDArray[np.uint16], turn: int) -> tuple[Grid, Bands
     """Return the expected error in colours, transparent where the picture is sure, and its legend."""
     values = (1 - np.arange(65536) / 65535) * CONFIDENCE_FULL * 255
     top = _top(samples, values)
-    # the ramp of confidence ends with the surest
+    # the ramp of confidence ends with the highest
     ramp = CONFIDENCE_RAMP[::-1]
     legend = {"unit": "of 255, expected error", "low": 0.0, "high": top, "colors": list(ramp)}
     return *_mapped(samples, _table(values, top, ramp), turn), legend

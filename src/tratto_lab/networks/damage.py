@@ -261,8 +261,8 @@ class Decoder(nn.Module):
 class Presence(nn.Module):
     """Which kinds of damage a picture has at all, from what was marked everywhere in it and what that looks like.
 
-    For each class and for any: how much is marked, how surely, how surely at the surest place; and the decoder's
-    features where it is.
+    For each class and for any: how much is marked, with which probability, with which at its most probable place; and
+    the decoder's features there.
     """
 
     def __init__(self, config: DamageConfig) -> None:
