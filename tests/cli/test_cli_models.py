@@ -148,8 +148,8 @@ def test_pull_show_pull_again(hub, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert "3 of 3" in result.stdout
     assert f"asking http://127.0.0.1:{hub.server_port} for 3 files" in result.stderr
-    assert "for 3 of these files" in result.stdout
-    assert "not used by a command" in result.stdout
+    assert "No hash was known in advance for 3 of these files" in result.stdout
+    assert "This model is not used by a command yet." in result.stdout
     folder = tmp_path / "hf" / "hub" / "models--depth-anything--Depth-Anything-V2-Small-hf" / "snapshots" / ("5" * 40)
     assert (folder / "model.safetensors").read_bytes() == b"weights of model.safetensors"
     assert call("show", "depth-anything-v2-small").exit_code == 0

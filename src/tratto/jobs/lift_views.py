@@ -33,7 +33,6 @@ def lift_views(
     object : path, array, PIL picture or Image
         Grey picture, white where the object is.
     session : Session or None
-        Opened networks, limits and whoever signs; None: a new one.
 
     Returns
     -------
@@ -59,17 +58,13 @@ def lift_views_to(
     Parameters
     ----------
     session : Session
-        Opened networks, limits and whoever signs.
     photo : Path
-        Of one page; its name becomes the result's.
     out : Path
         A folder, made where it is missing; or the name of the .ply.
     options : LiftViewsOptions
-        Which model, how many views, and the exports.
     object : Path or None
         Grey picture, white where the object is.
     overwrite : bool
-        Replace results that exist.
 
     Raises
     ------

@@ -25,7 +25,6 @@ class Published:
     Attributes
     ----------
     licence : str
-        As its authors state it; SPDX where there is one.
     size : int
         Bytes; 0: not known here.
     begins, ends : str

@@ -128,7 +128,7 @@ def open(request: Request) -> FaceJudge:
     return Gemini(asks) if request.variant == "gemini" else Moondream(asks)
 
 
-def disclosure(provider: str, params: Mapping[str, Any], candidates: int) -> str:
+def told(provider: str, params: Mapping[str, Any], candidates: int) -> str:
     """Return what a user is told before anything is sent."""
     service = SERVICES[provider]
     host = urlsplit(str(params.get("url", service.url))).netloc

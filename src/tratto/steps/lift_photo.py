@@ -70,8 +70,8 @@ class LiftPhoto(BaseStep):
         draws: Use[Rasterizer] = Use("rasterizer", self.rasterizer)
         if self.outline in ("alpha", "mask"):
             return (teller, draws)
-        remover: Use[BackgroundRemover] = Use("background", self.background)
-        return (teller, draws, remover)
+        finder: Use[BackgroundRemover] = Use("background", self.background)
+        return (teller, draws, finder)
 
     def named(self, uses: tuple[Use[Any], ...]) -> LiftPhoto:
         """Return the step with its providers named."""
@@ -182,9 +182,9 @@ class LiftPhoto(BaseStep):
                 raise OptionError("the outline is to be the photograph's own, and it has no transparency")
             return np.ascontiguousarray(oriented(own, source.meta.orientation))
         services.progress("outline", 0, 1)
-        remover: BackgroundRemover = services.open(self.uses[2])
-        infos.append(remover.info)
-        return matted(picture, remover.cover(picture))
+        finder: BackgroundRemover = services.open(self.uses[2])
+        infos.append(finder.info)
+        return matted(picture, finder.cover(picture))
 
     def _refined(
         self, scene: Any, view: Any, elevation: float, services: Services, draws: Rasterizer

@@ -36,7 +36,6 @@ class LiftViews(BaseStep):
     steps, gaussians, most : int
         Of the optimiser; of those it begins with; that there may be.
     rasterizer : str
-        Who renders: ``"auto"``, ``"cpu"`` or ``"gsplat"``.
     """
 
     provider: str = ""

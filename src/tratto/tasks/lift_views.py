@@ -62,14 +62,12 @@ def plan(options: LiftViewsOptions, inspection: Inspection) -> Recipe:
     Parameters
     ----------
     options : LiftViewsOptions
-        Who makes the views, and how the scene is fitted.
     inspection : Inspection
         Not needed.
 
     Returns
     -------
     Recipe
-        With the reasons in words.
     """
     from tratto.core.recipe import Recipe
     from tratto.steps.lift_views import LiftViews

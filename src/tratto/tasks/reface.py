@@ -142,10 +142,10 @@ class RefaceOptions(TaskOptions):
     def sends(self) -> tuple[str, ...]:
         """What goes to which service."""
         from tratto.faces.search import Plan
-        from tratto.providers.remote_judge import disclosure
+        from tratto.providers.remote_judge import told
 
         count, taken = Plan(self.k_global, self.m_global, self.k_local).count, self.judging()[1]
-        return tuple(disclosure(name, taken.get(name, {}), count) for name in self.scorer)
+        return tuple(told(name, taken.get(name, {}), count) for name in self.scorer)
 
 
 def prepare(options: RefaceOptions, image: Image, given: Given, services: Services) -> Prepared:
