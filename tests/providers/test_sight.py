@@ -84,7 +84,7 @@ def test_geometric_depth_is_far_in_the_middle():
     assert "looks at no pixel" in GeometricDepth().info.stand_in
     with pytest.raises(OptionError, match="no parameter"):
         open_depth("geometric", "somewhere")
-    with pytest.raises(OptionError, match="dpt, geometric"):
+    with pytest.raises(OptionError, match="dpt, midas, geometric"):
         open_depth("guess")
 
 

@@ -368,6 +368,14 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             settles=True,
             weight=3,
         ),
+        "midas": Row(
+            _P + "depth",
+            "MiDaS 2.1 from its ONNX file, ONNX Runtime, fp32",
+            {"model": _FILE},
+            auto=True,
+            variant="midas",
+            settles=True,
+        ),
         "geometric": Row(
             _P + "depth",
             "looks at no pixel: the middle is far, floor and ceiling are near",

@@ -170,14 +170,14 @@ class Diffuse(BaseStep):
     @property
     def uses(self) -> tuple[Use[Any], ...]:
         """The model, opened with those of the parameters that it is opened with; then who estimates depth."""
+        from tratto.providers.depth import depth_use
         from tratto.providers.inpainter.diffusion import opening
 
         model: Use[Any] = Use("in-painter", self.method, opening(self.params))
         source = str(self.params.get("depth", ""))
         if not source:
             return (model,)
-        seer: Use[Any] = Use("depth", source) if source == "geometric" else Use("depth", "dpt", {"model": source})
-        return (model, seer)
+        return (model, depth_use(source))
 
     def _painter(self, services: Services) -> Any:
         return services.open(self.uses[0])

@@ -51,13 +51,12 @@ class Enhance(BaseStep):
     @property
     def uses(self) -> tuple[Use[Any], ...]:
         """The model, and whoever sees depth."""
+        from tratto.providers.depth import depth_use
+
         model: Use[Enhancer] = Use("enhancer", self.provider, self.params)
         if self.depth == "given":
             return (model,)
-        named: Any = (
-            Use("depth", self.depth) if self.depth == "geometric" else Use("depth", "dpt", {"model": self.depth})
-        )
-        return (model, named)
+        return (model, depth_use(self.depth))
 
     def named(self, uses: tuple[Use[Any], ...]) -> Enhance:
         """Return the step with the parameters of its providers settled."""
