@@ -196,7 +196,7 @@ def test_a_release_that_is_not_there_or_other_or_cut_is_one_line(github, monkeyp
         with pytest.raises(MissingWeights):
             locate(wrong)
     github.short = 5
-    with pytest.raises(UnavailableError, match="broke off|cannot be fetched"):
+    with pytest.raises(UnavailableError, match=r"broke off|cannot be fetched"):
         pull_from_registry(of_release(**{"net.onnx": DATA}))
     monkeypatch.setattr("tratto.models.registry.GITHUB", "http://127.0.0.1:9")
     with pytest.raises(UnavailableError, match="cannot be fetched"):

@@ -118,8 +118,8 @@ def _described(path: Path, digest: str, other: bool) -> ModelFolder:
         if not other:
             raise WeightMismatch(
                 f"{path} is not the file that is published as {path.name} (SHA-256 {known.sha256[:12]}...): it has "
-                f"{digest[:12]}.... Fetch it again, or say other=yes if it is meant to be another network of the same "
-                "form"
+                f"{digest[:12]}.... Fetch it again; another network of the same form needs another name, or other=yes "
+                "where that is offered"
             )
         licence = "unknown"
     return ModelFolder(path, path.name, digest, licence, (path.name,))

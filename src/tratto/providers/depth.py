@@ -113,7 +113,8 @@ class MidasDepth:
         self._file = OnnxFile(found.path)
         (self._input, shape), *more = self._file.inputs
         fixed = len(shape) == 4 and shape[1] == 3 and all(isinstance(v, int) and v > 0 for v in shape[2:])
-        if more or not fixed or len(self._file.outputs) != 1:
+        sides = [s for _, size in self._file.outputs for s in size if isinstance(s, int)]
+        if more or not fixed or len(self._file.outputs) != 1 or sides[-2:] != shape[2:]:
             told = "; ".join(f"{name} {size}" for name, size in (*self._file.inputs, *self._file.outputs))
             raise OptionError(f"{found.name} is no MiDaS of one picture (1, 3, H, W) and one depth: it has {told}")
         self._size = (int(shape[3]), int(shape[2]))
