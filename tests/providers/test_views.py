@@ -375,6 +375,41 @@ def test_the_whole_job_from_the_command_line_to_a_replay(folders, tmp_path, caps
     assert main([*line, "--overwrite", "--forensic"]) == ForbiddenStep.exit_code
 
 
+def test_what_was_pulled_needs_no_folder_and_keeps_its_licence(folders, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from models.test_hub import Hub
+    from tratto.cli.main import app
+
+    hub, tiny = Hub(), folders["zero123plus"]
+    hub.files = {p.relative_to(tiny).as_posix(): p.read_bytes() for p in tiny.rglob("*") if p.is_file()}
+    # the published folder is of an older transformers, which wrote vocabularies so
+    hub.files |= {
+        f"tokenizer/{name}": (tiny.parent / "words" / name).read_bytes() for name in ("vocab.json", "merges.txt")
+    }
+    hub.files["tokenizer/special_tokens_map.json"] = b"{}"
+    for name in ("TRATTO_MODELS", "HF_HUB_CACHE", "HF_TOKEN", "HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    try:
+        line = ["lift", str(write(tmp_path / "thing.png", spot())), "-o", str(tmp_path / "out"), "--views",
+                "zero123plus", "--elevation", "0", "--steps", "2", "--gaussians", "100", "--side", "64",
+                "--param", "steps=1"]  # fmt: skip
+        done = CliRunner().invoke(app, line)
+        assert done.exit_code == MissingWeights.exit_code
+        assert "run: tratto models pull zero123plus" in done.stderr
+        assert CliRunner().invoke(app, ["models", "pull", "zero123plus"]).exit_code == 0
+    finally:
+        hub.close()
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 0, done.output
+    assert "commercial" in done.output
+    (model,) = json.loads((tmp_path / "out" / "thing.tratto" / "receipt.json").read_text())["steps"][0]["models"]
+    assert (model["id"], model["licence"], model["commercial_use"]) == ("zero123plus", "CC-BY-NC-4.0", False)
+    assert tratto.replay(tmp_path / "out" / "thing.ply").tier == "A"
+
+
 def test_what_cannot_be_done_is_one_line(folders, tmp_path):
     photo, plain = write(tmp_path / "a.png", spot()), write(tmp_path / "b.png", spot()[..., :3])
     usual = {"views": "syncdreamer", "steps": 2, "gaussians": 100, "side": 64}

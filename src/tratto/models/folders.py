@@ -35,8 +35,8 @@ COMMERCIAL = (
     "apache-2.0", "mit", "bsd", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "openrail", "openrail++",
     "creativeml-openrail-m", "bigscience-openrail-m", "unlicense",
 )  # fmt: skip
-# where folders were found in this process, by reference
-_places: dict[str, Path] = {}
+# folders that were found in this process, by reference
+_places: dict[str, ModelFolder] = {}
 
 
 @dataclass(frozen=True)
@@ -160,21 +160,20 @@ def missing_folder(card_id: str, how: str) -> MissingWeights | None:
 
 
 def _kept(found: ModelFolder) -> ModelFolder:
-    _places[found.reference] = found.path
+    _places[found.reference] = found
     return found
 
 
 def _find_again(name: str, text: str, kind: Kind) -> ModelFolder:
-    places = [_places.get(text), Path(name)]
-    if (folder := user_folder()) is not None:
-        places.insert(1, folder / name)
+    kept = _places.get(text)
+    places = [Path(name)] if (folder := user_folder()) is None else [folder / name, Path(name)]
     other = None
-    for place in places:
-        if place is None or not place.exists():
+    for place in places if kept is None else [kept.path, *places]:
+        if not place.exists():
             continue
         found = _read(place, kind, name)
         if found.reference == text:
-            return _kept(found)
+            return _kept(found if kept is None or place != kept.path else replace(found, licence=kept.licence))
         other = found.path
     pulled = _pulled(name, kind) if other is None else None
     if pulled is not None and pulled.reference == text:

@@ -231,11 +231,6 @@ class Diffuse(BaseStep):
         notes = []
         if filled:
             notes.append("what fills the mask was painted by a diffusion model: it is invented, and no evidence")
-        for model in models:
-            if model.licence == "unknown":
-                notes.append(f"the folder of {model.id} states no licence; ask where it came from before you publish")
-            elif not model.commercial_use:
-                notes.append(f"{model.id}: its licence, {model.licence}, is not known here to allow commercial use")
         coarse = [w for w in self.windows or () if max(w["box"][2:]) * COARSE > side]
         if coarse:
             notes.append(f"{len(coarse)} large part(s) were painted at a smaller scale and enlarged")
