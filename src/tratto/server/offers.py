@@ -125,7 +125,8 @@ def _type(entry: Entry) -> Any:
         longest = next((m.max_length for m in entry.info.metadata if hasattr(m, "max_length")), None)
         return text if longest is None else Annotated[str, Field(max_length=longest)]
     if get_origin(base) is tuple and get_args(base)[-1] is Ellipsis:
-        return Annotated[base, Field(max_length=1000)]
+        several: Any = tuple[text, ...] if get_args(base)[0] is str else base
+        return Annotated[several, Field(max_length=1000)]
     if get_origin(base) is Literal:
         return Annotated[base, BeforeValidator(_no_switch)]
     return base

@@ -27,7 +27,8 @@ class EnhanceOptions(TaskOptions):
     amount: float = option(0.5, "Share of the way to noise at which it starts; four steps at most.", gt=0, le=1)
     trust: float = option(0.35, "Change, of full scale, at which a pixel takes over a share of 1 / e.", gt=0, le=100)
     seer: str = option(
-        "auto", "Who sees depth where none is given: auto, geometric (a stand-in), a folder or MiDaS' .onnx.",
+        "auto",
+        "Who sees depth where none is given: auto, geometric (a stand-in), a folder or MiDaS' .onnx.",
         doors=(CLI, SDK),
     )
     seed: int = option(0, "Seed of everything random.", ge=0, le=LARGEST_SEED)

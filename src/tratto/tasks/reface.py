@@ -78,7 +78,7 @@ class RefaceOptions(TaskOptions):
     scorer: tuple[str, ...] = option(
         (), "Ask a service to judge, which sends faces there: gemini (realism) or moondream (identity). A server asks "
         "only those that its owner named.",
-        parse=str, collect=tuple, expected="gemini, moondream or both", metavar="NAME",
+        parse=str, collect=tuple, expected="gemini, moondream or both", metavar="NAME", http=NAME,
     )  # fmt: skip
     scorer_params: dict[str, Any] = option(
         {}, "Parameters of {scorer}, such as gemini.models=NAME,OTHER or moondream.url=https://HOST.", "--scorer-param",
