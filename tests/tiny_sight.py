@@ -124,3 +124,30 @@ def tiny_llava(folder: Path, template: str | None = None) -> Path:
     network.save_pretrained(folder)
     how = {"size": {"height": 28, "width": 28}}
     return _finish(folder, {**how, "image_mean": [0.5] * 3, "image_std": [0.5] * 3})
+
+
+def tiny_midas(path: Path, side: int = 32) -> Path:
+    """MiDaS 2.1: a picture of one size in, its inverse depth out; what is green is near."""
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes = [
+        helper.make_node("Sub", ["0", "mean"], ["centred"]),
+        helper.make_node("Conv", ["centred", "weight"], ["seen"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["seen"], ["some"]),
+        helper.make_node("Squeeze", ["some"], ["797"], axes=[1]),
+    ]
+    weight = np.zeros((1, 3, 3, 3), np.float32)
+    weight[0, 1, 1, 1] = 10
+    constants = {"mean": np.array([0.485, 0.0, 0.406], np.float32).reshape(1, 3, 1, 1), "weight": weight}
+    graph = helper.make_graph(
+        nodes, "midas",
+        [helper.make_tensor_value_info("0", TensorProto.FLOAT, (1, 3, side, side))],
+        [helper.make_tensor_value_info("797", TensorProto.FLOAT, (1, side, side))],
+        [numpy_helper.from_array(v, n) for n, v in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 9)], ir_version=6)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+    return path

@@ -69,7 +69,7 @@ def test_list_shows_what_is_missing_with_its_remedy(arguments):
         assert any(line.startswith(noun) for line in lines)
     row = next(i for i, line in enumerate(lines) if line.startswith("depth-anything-v2-small "))
     assert lines[row].split()[1:6] == ["depth", "-", "Apache-2.0", "yes", "no"]
-    assert lines[row].endswith("not used by a command yet")
+    assert "tratto describe" in lines[row]
     assert lines[row + 1].endswith("run: tratto models pull depth-anything-v2-small")
     assert any(line.startswith("* auto") for line in lines)
 
@@ -78,7 +78,7 @@ def test_list_shows_what_is_missing_with_its_remedy(arguments):
 def test_list_as_json(arguments):
     data = json.loads(call(*arguments).stdout)
     assert data["auto"]["restorer"] == ["span", "tratto", "nlm", "bicubic"]
-    assert data["auto"]["depth"] == ["dpt", "geometric"]
+    assert data["auto"]["depth"] == ["dpt", "midas", "geometric"]
     by_id = {m["id"]: m for m in data["models"]}
     assert by_id["sdxl-inpainting"] == {
         "id": "sdxl-inpainting",
@@ -149,7 +149,6 @@ def test_pull_show_pull_again(hub, tmp_path):
     assert "3 of 3" in result.stdout
     assert f"asking http://127.0.0.1:{hub.server_port} for 3 files" in result.stderr
     assert "No hash was known in advance for 3 of these files" in result.stdout
-    assert "This model is not used by a command yet." in result.stdout
     folder = tmp_path / "hf" / "hub" / "models--depth-anything--Depth-Anything-V2-Small-hf" / "snapshots" / ("5" * 40)
     assert (folder / "model.safetensors").read_bytes() == b"weights of model.safetensors"
     assert call("show", "depth-anything-v2-small").exit_code == 0

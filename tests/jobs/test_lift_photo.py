@@ -21,7 +21,6 @@ from tratto.jobs.session import Session
 from tratto.scene.formats import read_scene
 from tratto.steps.lift_photo import focal_of
 from tratto.tasks.lift_photo import LiftPhotoOptions
-from tratto.tasks.lift_views import LiftViewsOptions
 
 FEW = {"steps": 8, "side": 64}
 
@@ -190,7 +189,7 @@ def test_a_replay_names_its_inputs_in_the_words_of_each_door(tmp_path):
 
 
 def test_forensic_mode_refuses_before_it_asks_for_weights():
-    for options in (LiftViewsOptions(provider="zero123plus"), tratto.EnhanceOptions()):
+    for options in (LiftPhotoOptions(views="zero123plus"), tratto.EnhanceOptions()):
         with pytest.raises(ForbiddenStep):
             Session(forensic=True).check_options(options)
 

@@ -140,10 +140,13 @@ def test_every_card_that_ships_is_complete():
     assert {"realesrgan-x4plus", "waifu2x-photo-x2", "waifu2x-cunet-x1-noise1"} <= set(cards)
     for card_id, card in cards.items():
         assert card.id == card_id
-        assert card.licence in ("Apache-2.0", "MIT", "BSD-3-Clause", "CC0-1.0", "OpenRAIL++-M"), card_id
+        free = card.licence in ("Apache-2.0", "MIT", "BSD-3-Clause", "CC0-1.0", "OpenRAIL++-M", "OpenRAIL++")
+        assert free or "-NC-" in card.licence or card.licence.startswith("non-commercial"), card_id
+        assert card.commercial_use == free, card_id
+        assert free or "non-commercial" in card.limits, card_id
         assert card.limits, card_id
         assert card.paper, card_id
-        if card.source.kind != "hub":
+        if card.source.kind not in ("hub", "converted"):
             assert card.pinned, card_id
         if card.capability == "restorer":
             assert card.used_by or card_id.startswith("tratto-"), card_id

@@ -133,3 +133,71 @@ def test_what_cannot_be_fetched_is_one_line(index, monkeypatch, tmp_path):
 def test_a_card_that_could_ask_for_anything_else_is_refused(wrong):
     with pytest.raises(OptionError):
         card(**wrong)
+
+
+@pytest.fixture
+def github(monkeypatch):
+    """Releases of one repository: what is asked for, and what is answered."""
+    import threading
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+        def do_GET(self):
+            server.asked.append(self.path)
+            body = server.files.get(self.path)
+            self.send_response(200 if body is not None else 404)
+            self.send_header("Content-Length", str(len(body or b"") + server.short))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as zipped:
+        zipped.writestr("one.onnx", DATA)
+        zipped.writestr("two.onnx", DATA[::-1])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked, server.short = [], 0
+    place = "/own/er/releases/download/v1_2/"
+    server.files = {f"{place}net.onnx": DATA, f"{place}pack.zip": packed.getvalue()}
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    monkeypatch.setattr("tratto.models.registry.GITHUB", f"http://127.0.0.1:{server.server_port}")
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def of_release(**files):
+    table = "\n".join(f'"{name}" = "{hashlib.sha256(data).hexdigest()}"' for name, data in files.items())
+    text = CARD.replace('"{member}" = "{sha}"', table).replace("1.2.3", "v1_2")
+    return parse_card(text.format(registry="github", package="own/er"))
+
+
+def test_files_of_a_release_are_fetched_and_a_zip_file_once(github):
+    seen = []
+    one = of_release(**{"net.onnx": DATA, "pack.zip/one.onnx": DATA, "pack.zip/two.onnx": DATA[::-1]})
+    done = pull_from_registry(one, lambda *told: seen.append(told))
+    assert [p.read_bytes() for p in done.weights.paths.values()] == [DATA, DATA, DATA[::-1]]
+    assert [p.name for p in done.weights.paths.values()] == ["net.onnx", "one.onnx", "two.onnx"]
+    assert len(github.asked) == 2
+    assert seen[0] == ("net.onnx", len(DATA), len(DATA))
+    assert pull_from_registry(one).downloaded == ()
+    folder = next(iter(done.weights.paths.values())).parent
+    assert sorted(p.name for p in folder.iterdir()) == ["net.onnx", "one.onnx", "two.onnx"]
+
+
+def test_a_release_that_is_not_there_or_other_or_cut_is_one_line(github, monkeypatch):
+    with pytest.raises(UnavailableError, match="404"):
+        pull_from_registry(of_release(**{"none.onnx": DATA}))
+    for wrong in (of_release(**{"net.onnx": b"other"}), of_release(**{"pack.zip/three.onnx": DATA})):
+        with pytest.raises(WeightMismatch):
+            pull_from_registry(wrong)
+        with pytest.raises(MissingWeights):
+            locate(wrong)
+    github.short = 5
+    with pytest.raises(UnavailableError, match=r"broke off|cannot be fetched"):
+        pull_from_registry(of_release(**{"net.onnx": DATA}))
+    monkeypatch.setattr("tratto.models.registry.GITHUB", "http://127.0.0.1:9")
+    with pytest.raises(UnavailableError, match="cannot be fetched"):
+        pull_from_registry(of_release(**{"net.onnx": DATA}))

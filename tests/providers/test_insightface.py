@@ -16,7 +16,7 @@ from tratto.core.capability import FaceBox, FaceDetector, FaceIdentity, FaceLand
 from tratto.core.errors import InputError, MissingWeights, OptionError, UnsupportedFormat, WeightMismatch
 from tratto.faces.points import GROUPS, five, on_template
 from tratto.models import files
-from tratto.models.files import PUBLISHED, find_file
+from tratto.models.files import find_file, published
 from tratto.models.initializers import last_initializer
 from tratto.providers.catalogue import open_settled, settle
 
@@ -161,9 +161,12 @@ def test_an_engine_swaps_inside_its_square_and_pixel_boost_is_the_same_network(f
 
 
 def test_licences_are_those_of_the_published_files():
-    for name, known in PUBLISHED.items():
-        assert ("non-commercial" in known.licence) is not name.startswith("ghost")
-    assert PUBLISHED["inswapper_128.onnx"].size == 554_253_681
+    for name in ("det_10g", "2d106det", "w600k_r50", "inswapper_128", "ghost_1_256", "ghost_2_256", "ghost_3_256"):
+        known = published(f"{name}.onnx")
+        assert known.commercial is name.startswith("ghost")
+        assert ("non-commercial" in known.licence) is not known.commercial
+        assert len(known.sha256) == (0 if known.commercial else 64)
+    assert published("none.onnx") is None
 
 
 def test_a_wrong_or_missing_file_gets_one_clear_line(folder, tmp_path, monkeypatch):

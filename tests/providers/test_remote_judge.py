@@ -230,8 +230,7 @@ def test_it_is_never_chosen_by_itself_and_needs_a_key(monkeypatch):
     rows = CATALOGUE["face-judge"]
     assert [n for n, row in rows.items() if row.sends] == ["gemini", "moondream"]
     assert not any(row.auto for row in rows.values())
-    assert "cli" in RefaceOptions.model_fields["scorer"].metadata[-1].doors
-    assert "http" not in RefaceOptions.model_fields["scorer"].metadata[-1].doors
+    assert "http" not in RefaceOptions.model_fields["scorer_params"].metadata[-1].doors
     monkeypatch.delenv("GEMINI_API_KEY", raising=False)
     with pytest.raises(UnavailableError, match="GEMINI_API_KEY"):
         settle(Use("face-judge", "gemini"))

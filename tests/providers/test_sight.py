@@ -84,7 +84,7 @@ def test_geometric_depth_is_far_in_the_middle():
     assert "no pixel" in GeometricDepth().info.stand_in
     with pytest.raises(OptionError, match="no parameter"):
         open_depth("geometric", "somewhere")
-    with pytest.raises(OptionError, match="dpt, geometric"):
+    with pytest.raises(OptionError, match="dpt, midas, geometric"):
         open_depth("guess")
 
 
@@ -214,6 +214,35 @@ def test_the_rim_is_mirrored_where_the_folder_says_so(sight):
         seen = network(torch.from_numpy(prepared(wide, preparation(sight["zoe"])))).predicted_depth[0].numpy()
     want = cv2.resize(seen, (130, 80), interpolation=cv2.INTER_CUBIC)[15:65, 20:110]
     np.testing.assert_allclose(open_depth("dpt", str(sight["zoe"])).estimate(picture).values, want, atol=1e-5)
+
+
+def test_midas_21_from_its_onnx_file(tmp_path, monkeypatch):
+    pytest.importorskip("onnx")
+    import tiny_faces
+    import tiny_sight
+    import tratto
+    from tratto.models import files
+
+    monkeypatch.setattr(files, "INSIGHTFACE", tmp_path / "nowhere")
+    monkeypatch.delenv("TRATTO_MODELS", raising=False)
+    (tmp_path / "here").mkdir()
+    path = tiny_sight.tiny_midas(tmp_path / "here" / "tiny.onnx")
+    picture = plain((0.485, 0.0, 0.406), (40, 60))
+    picture[:, 30:, 1] = 0.8  # the network brings colours to its own zero itself; green is near
+    depth, confidence = tratto.estimate_depth_confidence(picture, path)
+    assert (depth.unit, depth.nearer_is, depth.values.shape) == ("relative", "larger", (40, 60))
+    assert np.abs(depth.values[:, :24]).max() < 0.5
+    assert depth.values[5:-5, 36:].min() > 7.5
+    assert confidence[:, :20].min() > 0.9
+    (model,) = tratto.estimate_depth(picture, path) and open_depth("midas", str(path)).info.models
+    assert (model.id, model.licence) == ("tiny.onnx", "unknown")
+    # under the name of the published file another is refused, and auto does not take it
+    path.rename(tmp_path / "here" / "model-small.onnx")
+    with pytest.raises(WeightMismatch, match="2d8c6cb8"):
+        open_depth("midas", str(tmp_path / "here"))
+    other = tiny_faces.landmarks(tmp_path / "other.onnx")
+    with pytest.raises(OptionError, match="no MiDaS"):
+        open_depth("midas", str(other))
 
 
 def test_confidence_is_agreement_of_mirror_image_and_scales():

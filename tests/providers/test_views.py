@@ -27,12 +27,12 @@ from tratto.core.errors import (
     UnsupportedFormat,
     WeightMismatch,
 )
-from tratto.jobs.lift_views import lift_views, lift_views_to
+from tratto.jobs.lifting import lift_photo
 from tratto.jobs.session import Session
 from tratto.provenance.receipt import read_receipt
 from tratto.providers.catalogue import open_provider, settle
 from tratto.scene.generated import SYNC_AXES, cut_out, framed, sync_cameras, zero123plus_cameras
-from tratto.tasks.lift_views import LiftViewsOptions
+from tratto.tasks.lift_photo import LiftPhotoOptions
 from tratto_lab.convert import views as convert
 
 
@@ -349,14 +349,15 @@ def test_the_whole_job_from_the_command_line_to_a_replay(folders, tmp_path, caps
         return ended.value.code
 
     photo = write(tmp_path / "thing.png", spot())
-    line = ["lift", "views", str(photo), "-o", str(tmp_path / "out"), "--provider", name, "--json",
-            "--param", f"model={folders[name]}", "--steps", "4", "--gaussians", "150", "--most", "150"]  # fmt: skip
-    line += ["--param", "steps=2"] if name != "triposr" else []
+    line = ["lift", str(photo), "-o", str(tmp_path / "out"), "--views", name, "--json",
+            "--param", f"model={folders[name]}", "--steps", "4", "--gaussians", "150", "--side", "64"]  # fmt: skip
+    line += ["--param", "steps=2"] if name != "triposr" else ["--elevation", "10"]
     assert main([*line, "--dry-run"]) == 0
     capsys.readouterr()
     assert main(line) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["scene"]["seen"] == 0
+    assert told["scores"]["views"] == {"syncdreamer": 4, "zero123plus": 6, "triposr": 16}[name]
+    assert told["scores"]["photograph_psnr"] > 0
     made = tmp_path / "out" / "thing.ply"
     verdict = tratto.verify(made)
     assert verdict.word == "authentic", verdict.reasons
@@ -366,6 +367,7 @@ def test_the_whole_job_from_the_command_line_to_a_replay(folders, tmp_path, caps
     assert step["provider"] == name
     for folder in (tmp_path, folders[name].parent):
         assert str(folder) not in json.dumps(receipt)
+    assert [m["id"] for m in step["models"]] == [name, *([] if name == "triposr" else ["tratto-shell"])]
     assert step["models"][0]["licence"] == {"syncdreamer": "apache-2.0", "zero123plus": "cc-by-nc-4.0"}.get(name, "mit")
     assert receipt["claim"]["status"] == "hypothetical reconstruction"
     monkeypatch.setenv("TRATTO_MODELS", str(folders[name].parent))
@@ -373,34 +375,113 @@ def test_the_whole_job_from_the_command_line_to_a_replay(folders, tmp_path, caps
     assert main([*line, "--overwrite", "--forensic"]) == ForbiddenStep.exit_code
 
 
+def test_what_was_pulled_needs_no_folder_and_keeps_its_licence(folders, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from models.test_hub import Hub
+    from tratto.cli.main import app
+
+    hub, tiny = Hub(), folders["zero123plus"]
+    hub.files = {p.relative_to(tiny).as_posix(): p.read_bytes() for p in tiny.rglob("*") if p.is_file()}
+    # the published folder is of an older transformers, which wrote vocabularies so
+    hub.files |= {
+        f"tokenizer/{name}": (tiny.parent / "words" / name).read_bytes() for name in ("vocab.json", "merges.txt")
+    }
+    hub.files["tokenizer/special_tokens_map.json"] = b"{}"
+    for name in ("TRATTO_MODELS", "HF_HUB_CACHE", "HF_TOKEN", "HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    try:
+        line = ["lift", str(write(tmp_path / "thing.png", spot())), "-o", str(tmp_path / "out"), "--views",
+                "zero123plus", "--elevation", "0", "--steps", "2", "--gaussians", "100", "--side", "64",
+                "--param", "steps=1"]  # fmt: skip
+        done = CliRunner().invoke(app, line)
+        assert done.exit_code == MissingWeights.exit_code
+        assert "run: tratto models pull zero123plus" in done.stderr
+        assert CliRunner().invoke(app, ["models", "pull", "zero123plus"]).exit_code == 0
+    finally:
+        hub.close()
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 0, done.output
+    assert "commercial" in done.output
+    (model,) = json.loads((tmp_path / "out" / "thing.tratto" / "receipt.json").read_text())["steps"][0]["models"]
+    assert (model["id"], model["licence"], model["commercial_use"]) == ("zero123plus", "CC-BY-NC-4.0", False)
+    assert tratto.replay(tmp_path / "out" / "thing.ply").tier == "A"
+
+
 def test_what_cannot_be_done_is_one_line(folders, tmp_path):
     photo, plain = write(tmp_path / "a.png", spot()), write(tmp_path / "b.png", spot()[..., :3])
-    usual = {"provider": "syncdreamer", "steps": 2, "gaussians": 100, "most": 100}
+    usual = {"views": "syncdreamer", "steps": 2, "gaussians": 100, "side": 64}
     model = {"model": str(folders["syncdreamer"]), "steps": 1}
-    with pytest.raises(MissingWeights):
-        lift_views(photo, **usual)
+    with pytest.raises(MissingWeights, match="tratto models pull syncdreamer"):
+        tratto.lift(photo, **usual)
     with pytest.raises(OptionError, match="not here"):
-        lift_views(photo, params={"model": str(tmp_path / "nowhere")}, **usual)
-    with pytest.raises(OptionError, match="transparency"):
-        lift_views(plain, params=model, **usual)
+        tratto.lift(photo, params={"model": str(tmp_path / "nowhere")}, **usual)
     with pytest.raises(OptionError, match="-10 to 40"):
-        lift_views(photo, params=model, elevation=60, **usual)
+        tratto.lift(photo, params=model, elevation=60, **usual)
     with pytest.raises(OptionError):
-        lift_views(photo, params={**model, "size": 3}, **usual)
+        tratto.lift(photo, params={**model, "size": 3}, **usual)
     with pytest.raises(OptionError):
-        lift_views(photo, params={**model, "steps": 0}, **usual)
+        tratto.lift(photo, params={**model, "steps": 0}, **usual)
     with pytest.raises(OptionError, match="SyncDreamer"):
-        lift_views(photo, params={"model": str(folders["triposr"])}, **usual)
+        tratto.lift(photo, params={"model": str(folders["triposr"])}, **usual)
     with pytest.raises(OptionError):
-        lift_views(photo, params={"model": str(folders["triposr"])}, **{**usual, "provider": "zero123plus"})
+        tratto.lift(photo, params={"model": str(folders["triposr"])}, **{**usual, "views": "zero123plus"})
+    for wrong in ({"params": model}, {"params": model, "views": "syncdreamer", "refine": 1}):
+        with pytest.raises(OptionError, match="views"):
+            tratto.lift(photo, **wrong)
     mask = np.zeros((60, 50), np.float32)
     mask[10:50, 10:40] = 1
-    out = lift_views_to(
-        Session(), plain, tmp_path / "o", LiftViewsOptions(params=model, **usual), write(tmp_path / "m.png", mask)
-    )
+    options = LiftPhotoOptions(params=model, elevation=0, **usual)
+    out = lift_photo(Session(), plain, tmp_path / "o", options, write(tmp_path / "m.png", mask))
     assert out.saved.output == tmp_path / "o" / "b.ply"
+    assert out.result.resolved.steps[0].outline == "mask"
     with pytest.raises(OutputError):
-        lift_views_to(Session(), plain, tmp_path / "o", LiftViewsOptions(params=model, **usual))
+        lift_photo(Session(), plain, tmp_path / "o", options)
+
+
+def test_the_photograph_is_fitted_where_it_was_taken(monkeypatch):
+    from tratto.core.artifact import Scene
+    from tratto.core.capability import DescriberInfo
+    from tratto.scene.camera import orbit
+    from tratto.scene.rasterize import USUAL, render
+    from tratto.scene.views import View
+
+    # a ball with a red half towards the photograph and a green one behind, of a size that nobody states
+    points = np.random.default_rng(0).normal(size=(3000, 3))
+    points *= 0.4 / np.linalg.norm(points, axis=1, keepdims=True)
+    colors = np.where(points[:, 2:] < 0, [[0.9, 0.1, 0.1]], [[0.1, 0.8, 0.1]])
+    ball = Scene.of_points(points, colors.astype(np.float32), 0.02, 0.95)
+
+    class Maker:
+        info = DescriberInfo("triposr")
+
+        def make(self, picture, elevation, seed, progress):
+            cameras = orbit((0, 0, 0), 1.5, [22.5 * i for i in range(16)], 30.0, (64, 64), 70.0)
+            seen = [(c, render(ball, c, (0, 0, 0), USUAL)) for c in cameras]
+            return tuple(
+                View(c, np.clip(s.color / np.maximum(s.alpha, 1e-3)[..., None], 0, 1), np.clip(s.alpha, 0, 1))
+                for c, s in seen
+            )
+
+    monkeypatch.setattr(makers, "missing", lambda request: None)
+    monkeypatch.setattr(makers, "settle", lambda request: {"model": "a@" + "0" * 64})
+    monkeypatch.setattr(makers, "open", lambda request: Maker())
+    (camera,) = orbit((0, 0, 0), 3.0, [0.0], 10.0, (96, 96), 200.0)
+    shown = render(ball, camera, (0, 0, 0), USUAL)
+    photo = np.concatenate([shown.color, shown.alpha[..., None]], axis=2)
+    photo[..., :3] /= np.maximum(photo[..., 3:], 1e-3)
+    photo = np.rint(255 * np.clip(photo, 0, 1)).astype(np.uint8)
+    options = LiftPhotoOptions(views="triposr", elevation=10, steps=120, gaussians=1500, side=96)
+    made = Session().run("lift-photo", {"picture": photo}, options)
+    assert made.records[0].scores["photograph_psnr"] > 20
+    scene = made.main
+    front = scene.positions[scene.seen > 0]
+    assert 0.2 < len(front) / len(scene) < 0.7
+    assert (front[:, 2] < 0.15).mean() > 0.9  # those that the photograph shows lie on its side
+    size = np.ptp(scene.positions[scene.opacities > 0], axis=0)
+    np.testing.assert_allclose(size, 0.8, atol=0.15)  # of the world of the views, not of the photograph's
 
 
 def test_broken_folders_are_told(folders, tmp_path):

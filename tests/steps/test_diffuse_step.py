@@ -7,6 +7,7 @@ from tratto.core.canvas import Canvas
 from tratto.core.capability import InpainterInfo, ModelRef
 from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Depth, Image, Mask
+from tratto.engine.notes import licence_notes
 from tratto.steps.diffuse import Diffuse, fill_prompt, near_is_one, plan_windows
 
 
@@ -143,10 +144,10 @@ def test_licences_that_are_unknown_or_forbid_are_told():
     px, hole = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), bool)
     hole[3:5, 3:5] = True
     record = run(Diffuse(params=PARAMS), canvas_of(px, hole), Painter(models=models))[1]
-    told = " ".join(record.notes)
-    assert "a states no licence" in told
-    assert "cc-by-nc-4.0" in told
-    assert "c:" not in told
+    told = licence_notes(record.models)
+    assert len(told) == 2
+    assert "of a come with no licence" in told[0]
+    assert "cc-by-nc-4.0" in told[1]
     assert record.models == models
 
 

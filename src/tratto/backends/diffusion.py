@@ -368,12 +368,76 @@ def gpu_here() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _dtype(name: str, device: str) -> tuple[str, Any]:
+def placement(runtime: DiffusionRuntime, on_gpu: str = "fp16") -> tuple[str, str, Any]:
+    """Return where a pipeline runs, and the name and type of its numbers.
+
+    Parameters
+    ----------
+    runtime : DiffusionRuntime
+        Device, precision and what saves memory.
+    on_gpu : str
+        What ``dtype="auto"`` is on a GPU.
+
+    Raises
+    ------
+    OptionError
+        If there is no such device, or parts are to wait in memory for a GPU that is not at work.
+    """
     import torch
 
-    if name == "auto":
-        name = "fp32" if device == "cpu" else "fp16"
-    return name, {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
+    device = torch_device(runtime.device)
+    if runtime.offload != "none" and device == "cpu":
+        raise OptionError("offload moves parts between GPU and memory; there is no GPU at work, leave it away")
+    name = runtime.dtype if runtime.dtype != "auto" else "fp32" if device == "cpu" else on_gpu
+    return device, name, {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
+
+
+def read_options(folder: ModelFolder) -> dict[str, Any]:
+    """Return what every loader is told: files of this machine, safetensors, and the precision that is there."""
+    told: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
+    return told | ({"variant": folder.variant} if folder.variant else {})
+
+
+def open_controlnet(folder: ModelFolder, dtype: Any) -> Any:
+    """Return a ControlNet of a folder, whole.
+
+    Raises
+    ------
+    WeightMismatch
+        If the folder is broken, or holds something else.
+    """
+    import diffusers
+
+    with _mapped(folder.path, "a ControlNet"):
+        told = read_options(folder)
+        control = diffusers.ControlNetModel.from_pretrained(str(folder.path), torch_dtype=dtype, **told)
+    _check_whole(control, folder, "")
+    return control
+
+
+def place(pipe: Any, runtime: DiffusionRuntime, device: str) -> None:
+    """Put an opened pipeline where it runs, with what saves memory.
+
+    Parameters
+    ----------
+    pipe : diffusers pipeline
+        As it was loaded, on the CPU.
+    runtime : DiffusionRuntime
+        Device, precision and what saves memory.
+    device : str
+        Of :func:`placement`.
+    """
+    if runtime.slicing:
+        pipe.enable_attention_slicing()
+    if runtime.tiling:
+        pipe.vae.enable_tiling()
+    if runtime.offload == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    elif runtime.offload == "sequential":
+        pipe.enable_sequential_cpu_offload(device=device)
+    else:
+        pipe.to(device)
+    pipe.set_progress_bar_config(disable=True)
 
 
 def open_diffusion(folders: DiffusionFolders, runtime: DiffusionRuntime | None = None) -> DiffusionBackend:
@@ -402,10 +466,7 @@ def open_diffusion(folders: DiffusionFolders, runtime: DiffusionRuntime | None =
     found = family_of(folders.model)
     if found != folders.family:
         raise OptionError(f"{folders.model.path} is a model of the family {found}, and {folders.family} was asked for")
-    device = torch_device(runtime.device)
-    precision, dtype = _dtype(runtime.dtype, device)
-    if runtime.offload != "none" and device == "cpu":
-        raise OptionError("offload moves parts between GPU and memory; there is no GPU at work, leave it away")
+    device, precision, dtype = placement(runtime)
     pipe = _load(folders, dtype)
     for number, (adapter, _) in enumerate(folders.adapters):
         _load_adapter(pipe, adapter, f"adapter{number}")
@@ -413,17 +474,7 @@ def open_diffusion(folders: DiffusionFolders, runtime: DiffusionRuntime | None =
         with _mapped(folders.adapters[0][0].path, "LoRA weights of this model"):
             names = [f"adapter{k}" for k in range(len(folders.adapters))]
             pipe.set_adapters(names, adapter_weights=[scale for _, scale in folders.adapters])
-    if runtime.slicing:
-        pipe.enable_attention_slicing()
-    if runtime.tiling:
-        pipe.vae.enable_tiling()
-    if runtime.offload == "model":
-        pipe.enable_model_cpu_offload(device=device)
-    elif runtime.offload == "sequential":
-        pipe.enable_sequential_cpu_offload(device=device)
-    else:
-        pipe.to(device)
-    pipe.set_progress_bar_config(disable=True)
+    place(pipe, runtime, device)
     return DiffusionBackend(pipe, folders, (device, precision))
 
 
@@ -438,21 +489,13 @@ def _load(folders: DiffusionFolders, dtype: Any) -> Any:
     }
     with quiet():  # loads much, which talks
         kind = getattr(diffusers, kinds[folders.family, folders.controlnet is not None])
-    given: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True, "local_files_only": True}
-    if folders.model.variant:
-        given["variant"] = folders.model.variant
+    given: dict[str, Any] = {"torch_dtype": dtype, **read_options(folders.model)}
     if folders.family == "sdxl":
         given["add_watermarker"] = False  # else it depends on what else is installed
     else:
         given |= {"safety_checker": None, "requires_safety_checker": False}
     if folders.controlnet is not None:
-        path = folders.controlnet.path
-        more = {"variant": folders.controlnet.variant} if folders.controlnet.variant else {}
-        with _mapped(path, "a ControlNet"):
-            given["controlnet"] = diffusers.ControlNetModel.from_pretrained(
-                str(path), torch_dtype=dtype, use_safetensors=True, local_files_only=True, **more
-            )
-        _check_whole(given["controlnet"], folders.controlnet, "")
+        given["controlnet"] = open_controlnet(folders.controlnet, dtype)
     with _mapped(folders.model.path, f"a pipeline of the family {folders.family}"):
         pipe = kind.from_pretrained(str(folders.model.path), **given)
     for part in ("unet", "vae", "text_encoder", "text_encoder_2"):

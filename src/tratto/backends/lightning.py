@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.backends.devices import torch_device
 from tratto.backends.diffusion import (
     DiffusionRuntime,
     _check_whole,
     _deterministic,
-    _dtype,
     _mapped,
     missing_diffusion,
+    open_controlnet,
+    place,
+    placement,
     quiet,
+    read_options,
 )
 from tratto.core.errors import OptionError, WeightMismatch
 from tratto.models.folders import ModelFolder
@@ -129,38 +131,20 @@ def open_lightning(
     if error is not None:
         raise error
     with quiet():
-        from diffusers import ControlNetModel, EulerDiscreteScheduler, StableDiffusionXLControlNetImg2ImgPipeline
+        from diffusers import EulerDiscreteScheduler, StableDiffusionXLControlNetImg2ImgPipeline
         from safetensors.torch import load_file
 
-    device = torch_device(runtime.device)
-    precision, dtype = _dtype(runtime.dtype, device)
-    if runtime.offload != "none" and device == "cpu":
-        raise OptionError("offload moves parts between GPU and memory; there is no GPU at work, leave it away")
-    given: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True, "local_files_only": True}
-    with _mapped(controlnet.path, "a ControlNet"):
-        more = {"variant": controlnet.variant} if controlnet.variant else {}
-        control = ControlNetModel.from_pretrained(str(controlnet.path), **given, **more)
-    _check_whole(control, controlnet, "")
+    device, precision, dtype = placement(runtime)
+    control = open_controlnet(controlnet, dtype)
     with _mapped(base.path, "an SDXL pipeline"):
-        more = {"variant": base.variant} if base.variant else {}
         pipe = StableDiffusionXLControlNetImg2ImgPipeline.from_pretrained(
-            str(base.path), controlnet=control, add_watermarker=False, **given, **more
+            str(base.path), controlnet=control, add_watermarker=False, torch_dtype=dtype, **read_options(base)
         )
         pipe.scheduler = EulerDiscreteScheduler.from_config(pipe.scheduler.config, timestep_spacing="trailing")
     for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
         _check_whole(getattr(pipe, part), base, f"{part}/")
-    place = Path(fast.path) if fast.path.is_file() else fast.path / fast.files[0]
-    with _mapped(place, "the U-Net of SDXL-Lightning"):
-        pipe.unet.load_state_dict(load_file(place))
-    if runtime.slicing:
-        pipe.enable_attention_slicing()
-    if runtime.tiling:
-        pipe.vae.enable_tiling()
-    if runtime.offload == "model":
-        pipe.enable_model_cpu_offload(device=device)
-    elif runtime.offload == "sequential":
-        pipe.enable_sequential_cpu_offload(device=device)
-    else:
-        pipe.to(device)
-    pipe.set_progress_bar_config(disable=True)
-    return LightningBackend(pipe, place.name, device, precision)
+    file = Path(fast.path) if fast.path.is_file() else fast.path / fast.files[0]
+    with _mapped(file, "the U-Net of SDXL-Lightning"):
+        pipe.unet.load_state_dict(load_file(file))
+    place(pipe, runtime, device)
+    return LightningBackend(pipe, file.name, device, precision)

@@ -12,16 +12,17 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.backends.devices import torch_device
 from tratto.backends.diffusion import (
     DiffusionRuntime,
     _check_whole,
     _deterministic,
-    _dtype,
     _mapped,
     _pil,
     missing_diffusion,
+    place,
+    placement,
     quiet,
+    read_options,
 )
 from tratto.core.errors import OptionError, WeightMismatch
 from tratto.models.folders import ModelFolder, pipeline_parts
@@ -133,21 +134,10 @@ def open_qwen(folder: ModelFolder, runtime: DiffusionRuntime) -> QwenBackend:
     error = missing_diffusion(f"qwen ({folder.name})")
     if error is not None:
         raise error
-    device = torch_device(runtime.device)
-    precision, dtype = _dtype("bf16" if runtime.dtype == "auto" and device != "cpu" else runtime.dtype, device)
-    if runtime.offload != "none" and device == "cpu":
-        raise OptionError("offload moves parts between GPU and memory; there is no GPU at work, leave it away")
+    device, precision, dtype = placement(runtime, on_gpu="bf16")
     check_qwen(folder)
     pipe = _load(folder, dtype)
-    if runtime.tiling:
-        pipe.vae.enable_tiling()
-    if runtime.offload == "model":
-        pipe.enable_model_cpu_offload(device=device)
-    elif runtime.offload == "sequential":
-        pipe.enable_sequential_cpu_offload(device=device)
-    else:
-        pipe.to(device)
-    pipe.set_progress_bar_config(disable=True)
+    place(pipe, runtime, device)
     return QwenBackend(pipe, folder, (device, precision))
 
 
@@ -164,16 +154,15 @@ def _load(folder: ModelFolder, dtype: Any) -> Any:
         import transformers
     given, words = cast(Any, diffusers), cast(Any, transformers)  # not all of their loaders are typed
     path, here = str(folder.path), {"local_files_only": True}
-    weights = {**here, "torch_dtype": dtype, "use_safetensors": True}
-    more = {"variant": folder.variant} if folder.variant else {}
+    told = read_options(folder)
     with _mapped(folder.path, "a Qwen-Image-Edit pipeline"):
         parts = {
             "transformer": given.QwenImageTransformer2DModel.from_pretrained(
-                path, subfolder="transformer", **weights, **more
+                path, subfolder="transformer", torch_dtype=dtype, **told
             ),
-            "vae": given.AutoencoderKLQwenImage.from_pretrained(path, subfolder="vae", **weights, **more),
+            "vae": given.AutoencoderKLQwenImage.from_pretrained(path, subfolder="vae", torch_dtype=dtype, **told),
             "text_encoder": words.Qwen2_5_VLForConditionalGeneration.from_pretrained(
-                path, subfolder="text_encoder", use_safetensors=True, dtype=dtype, **here, **more
+                path, subfolder="text_encoder", dtype=dtype, **told
             ),
         }
         tokenizer = words.AutoTokenizer.from_pretrained(path, subfolder="tokenizer", **here)

@@ -573,23 +573,21 @@ class SyncDreamerBackend:
             If it is none, or its weights do not fill the network.
         """
         from diffusers import AutoencoderKL
-        from safetensors.torch import load_file
         from transformers import CLIPVisionModelWithProjection
 
+        from tratto.backends.diffusion import read_options
         from tratto.backends.transformers import quiet
 
-        sizes = Sizes.read(folder.path)
-        with torch.device("meta"):
-            net = SyncDreamer(sizes)
+        sizes, told = Sizes.read(folder.path), read_options(folder)
+        net = converted(folder, lambda: SyncDreamer(sizes), "a converted SyncDreamer")
         with quiet(folder.path, "a converted SyncDreamer"):
-            fill(net, load_file(folder.path / "model.safetensors"), folder.path)
-            vae = AutoencoderKL.from_pretrained(folder.path / "vae", local_files_only=True, use_safetensors=True)
-            clip, told = CLIPVisionModelWithProjection.from_pretrained(
-                folder.path / "clip", local_files_only=True, use_safetensors=True, output_loading_info=True
+            vae = AutoencoderKL.from_pretrained(folder.path / "vae", **told)
+            clip, found = CLIPVisionModelWithProjection.from_pretrained(
+                folder.path / "clip", output_loading_info=True, **told
             )
-            if told["missing_keys"]:
-                raise WeightMismatch(f"{folder.path / 'clip'} lacks weights: {sorted(told['missing_keys'])[:3]}")
-        return cls(folder, net.eval().to(device), vae.eval().to(device), clip.eval().to(device), device)
+            if found["missing_keys"]:
+                raise WeightMismatch(f"{folder.path / 'clip'} lacks weights: {sorted(found['missing_keys'])[:3]}")
+        return cls(folder, net.to(device), vae.eval().to(device), clip.eval().to(device), device)
 
     def run(
         self, picture: Float, elevation: float, seed: int, steps: int = 50, guidance: float = 2.0,
@@ -674,6 +672,34 @@ def _stepped(noisy: Tensor, guessed: Tensor, alpha: Tensor, before: Tensor, draw
     clean = (noisy - (1 - alpha).sqrt() * guessed) / alpha.sqrt()
     after = before.sqrt() * clean + (1 - before - sigma**2).clamp(min=1e-7).sqrt() * guessed
     return after if drawn is None else after + sigma * drawn(*noisy.shape)
+
+
+def converted(folder: ModelFolder, make: Callable[[], nn.Module], what: str) -> Any:
+    """Return a network of ours with the weights of a converted folder, ready to answer.
+
+    Parameters
+    ----------
+    folder : ModelFolder
+        With ``model.safetensors``.
+    make : callable
+        Makes the network, without numbers.
+    what : str
+        For errors: "a converted TripoSR".
+
+    Raises
+    ------
+    WeightMismatch
+        If the weights are broken, or do not fill it.
+    """
+    from safetensors.torch import load_file
+
+    from tratto.backends.transformers import quiet
+
+    with quiet(folder.path, what):
+        with torch.device("meta"):
+            net = make()
+        fill(net, load_file(folder.path / "model.safetensors"), folder.path)
+    return net.eval()
 
 
 def fill(net: nn.Module, tensors: dict[str, Tensor], place: Path) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tratto.backends.syncdreamer import Layer, fill
+from tratto.backends.syncdreamer import Layer, converted
 from tratto.core.errors import OptionError
 from tratto.models.folders import ModelFolder, read_json
 from tratto.scene.camera import Camera
@@ -232,16 +232,8 @@ class TripoSRBackend:
         OptionError, WeightMismatch
             If it is none, or its weights do not fill the network.
         """
-        from safetensors.torch import load_file
-
-        from tratto.backends.transformers import quiet
-
         sizes = Sizes.read(folder.path)
-        with quiet(folder.path, "a converted TripoSR"):
-            with torch.device("meta"):
-                net = TripoSR(sizes)
-            fill(net, load_file(folder.path / "model.safetensors"), folder.path)
-        return cls(folder, net.eval().to(device), device)
+        return cls(folder, converted(folder, lambda: TripoSR(sizes), "a converted TripoSR").to(device), device)
 
     def run(
         self, picture: Float, cameras: Sequence[Camera], progress: Callable[[int, int], None] | None = None

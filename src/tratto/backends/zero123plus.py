@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tratto.backends.diffusion import quiet as quiet_diffusion
+from tratto.backends.diffusion import read_options
 from tratto.backends.transformers import preparation, prepared, quiet
 from tratto.core.errors import OptionError, WeightMismatch
 from tratto.models.folders import ModelFolder, read_json
@@ -95,11 +96,7 @@ class Zero123PlusBackend:
         ramp = index.get("ramping_coefficients")
         if not isinstance(ramp, list) or not all(isinstance(v, int | float) for v in ramp) or not ramp:
             raise OptionError(f"{folder.path} is no Zero123++: its model_index.json has no ramping_coefficients")
-        local: Any = {
-            "local_files_only": True,
-            "use_safetensors": True,
-            **({"variant": v} if (v := folder.variant) else {}),
-        }
+        local = read_options(folder)
         path = folder.path
         with quiet_diffusion(), quiet(path, "a Zero123++ pipeline"):
             unet = UNet2DConditionModel.from_pretrained(path / "unet", **local)

@@ -29,8 +29,12 @@ def describe(
     captioner: Annotated[
         str, typer.Option(help="measured (recognises nothing), joycaption:FOLDER (LLaVA), or auto.")
     ] = "auto",
-    depth: Annotated[str, typer.Option(help="dpt, geometric (a stand-in that looks at no pixel), or auto.")] = "auto",
-    depth_model: Annotated[str, typer.Option(help="Folder of dpt: DPT-Hybrid or Depth Anything.")] = "",
+    depth: Annotated[
+        str, typer.Option(help="dpt, midas, geometric (a stand-in that looks at no pixel), or auto.")
+    ] = "auto",
+    depth_model: Annotated[
+        str, typer.Option(help="Folder of dpt (DPT, Depth Anything or ZoeDepth), or the ONNX file of midas.")
+    ] = "",
     page: PageNumber = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what exists (never an input).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -40,7 +44,7 @@ def describe(
     from tratto.imaging.opening import as_shown
     from tratto.jobs import Job
     from tratto.providers.caption import captioner_use
-    from tratto.providers.depth import grey_of
+    from tratto.providers.depth import depth_use, grey_of
     from tratto.providers.structure import drawn
 
     if out is not None:
@@ -48,9 +52,9 @@ def describe(
     rgb = as_shown(open_page(picture, page))
     services = Job().services()
     captions: Any = services.open(services.settle(captioner_use(captioner)))
-    named = "dpt" if depth_model and depth == "auto" else depth
-    depth_use: Any = Use("depth", named, {"model": depth_model} if depth_model else {})
-    depths: Any = services.open(services.settle(depth_use))
+    given = {"model": depth_model} if depth_model else {}
+    wanted: Any = depth_use(depth_model) if depth_model and depth == "auto" else Use("depth", depth, given)
+    depths: Any = services.open(services.settle(wanted))
     detector: Any = services.open(Use("structure"))
     caption, deep, structure = captions.caption(rgb), depths.estimate(rgb), detector.find(rgb)
     facts: dict[str, Any] = {

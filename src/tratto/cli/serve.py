@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,6 +35,17 @@ def serve(
         int,
         typer.Option(help="Replay one result in so many and measure what its source does not support; 0: none.", min=0),
     ] = 0,
+    scorer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Let jobs send faces to a service that judges: gemini or moondream; repeatable. Its key comes "
+            "from the environment.",
+            metavar="NAME",
+        ),
+    ] = None,
+    scorer_param: Annotated[
+        list[str] | None, typer.Option(help="As of tratto reface: gemini.models=NAME,OTHER.", metavar="NAME=VALUE")
+    ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
 ) -> int:
     """Serve the page and the HTTP API on this machine; prints a link that is good once."""
@@ -61,6 +72,7 @@ def serve(
         device=device,
         ledger=None if ledger is None else ledger.absolute(),
         check_every=check_every,
+        services=_services(tuple(scorer or ()), tuple(scorer_param or ())),
     )
     if sign not in ("auto", "none"):
         from tratto.jobs.signing import notary_of
@@ -76,6 +88,27 @@ def serve(
 
     run(settings, ready)
     return 0
+
+
+def _services(names: tuple[str, ...], params: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return the services that jobs may ask, with their parameters; what would fail in every job is said now."""
+    if not names and not params:
+        return {}
+    from tratto.core.capability import Use
+    from tratto.core.errors import OptionError
+    from tratto.core.options import BadOptions, parameter, with_names
+    from tratto.providers.catalogue import settle
+    from tratto.tasks.reface import RefaceOptions
+
+    flags = {"scorer": "--scorer", "scorer_params": "--scorer-param"}
+    try:
+        given = RefaceOptions(scorer=names, scorer_params=dict(parameter(p) for p in params)).judging()[1]
+    except BadOptions as e:
+        raise OptionError("; ".join(with_names(p, lambda n: flags.get(n, n)) for p in e.problems)) from e
+    except ValueError as e:
+        raise OptionError(f"--scorer-param: {e}") from e
+    found: dict[str, Use[Any]] = {name: settle(Use("face-judge", name, given.get(name, {}))) for name in names}
+    return {name: dict(use.params) for name, use in found.items()}
 
 
 @exits

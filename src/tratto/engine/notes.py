@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
-from tratto.core.capability import ProviderInfo
+from collections.abc import Iterable
+
+from tratto.core.capability import ModelRef, ProviderInfo
+
+
+def licence_notes(models: Iterable[ModelRef]) -> tuple[str, ...]:
+    """Return a note for each set of weights that may not be used commercially, or states no licence.
+
+    Examples
+    --------
+    >>> licence_notes([ModelRef("net", "0" * 64, "CC-BY-NC-4.0", False)])
+    ('the weights of net are licensed CC-BY-NC-4.0: no commercial use',)
+    """
+    return tuple(
+        f"the weights of {m.id} come with no licence that is stated: ask where they came from before you publish"
+        if m.licence == "unknown"
+        else f"the weights of {m.id} are licensed {m.licence}: no commercial use"
+        for m in models
+        if not m.commercial_use
+    )
 
 
 def provider_notes(info: ProviderInfo, fast: bool = False) -> tuple[str, ...]:
@@ -22,11 +41,7 @@ def provider_notes(info: ProviderInfo, fast: bool = False) -> tuple[str, ...]:
         )
     if info.stand_in:
         notes.append(f"{info.provider} is a stand-in: {info.stand_in}")
-    notes.extend(
-        f"the weights of {m.id} are licensed {m.licence}: no commercial use"
-        for m in info.models
-        if not m.commercial_use
-    )
+    notes.extend(licence_notes(info.models))
     if fast and info.precision != "bf16":
         notes.append(
             f"fast changed nothing: {info.provider} computes in {info.precision} only; "

@@ -14,6 +14,7 @@ from tratto.core.recipe import Recipe
 from tratto.core.result import Outcome
 from tratto.core.services import Services
 from tratto.core.step import Step, StepRecord
+from tratto.engine.notes import licence_notes
 from tratto.imaging.composite import combine_sigma, composite, enlarge, keep_outside
 from tratto.imaging.io import digest
 from tratto.providers.catalogue import CATALOGUE
@@ -121,8 +122,10 @@ def run(recipe: Recipe, canvas: Canvas, services: Services, allow_generative: bo
         elif after.scene is not None and after.scene is not before.scene:
             after_digest = after.scene.digest()
         seconds = time.perf_counter() - start
+        licences = tuple(note for note in licence_notes(record.models) if note not in record.notes)
         record = replace(
             record,
+            notes=(*record.notes, *licences),
             input_digest=before_digest,
             output_digest=after_digest,
             observed={**record.observed, "seconds": round(seconds, 3)},

@@ -171,8 +171,9 @@ def estimate_depth(picture: Any, model: Path | str = "", page: int = 0) -> Depth
     picture : path, PIL picture or array
         As :func:`tratto.restore` takes one.
     model : path or str
-        A folder with MiDaS (DPT), Depth Anything or ZoeDepth in the layout of transformers, or the id of a card that
-        was pulled; "": Depth Anything V2 small, where it was pulled; ``"geometric"``: a stand-in that sees no pixel.
+        A folder with MiDaS 3 (DPT), Depth Anything or ZoeDepth in the layout of transformers, the ONNX file of MiDaS
+        2.1, or the id of a card that was pulled; "": Depth Anything V2 small, where it was pulled; ``"geometric"``: a
+        stand-in that sees no pixel.
     page : int
         Of a file with several, from 0.
 
@@ -231,16 +232,13 @@ def estimate_depth_confidence(picture: Any, model: Path | str = "", page: int = 
 
 
 def _depth_estimator(picture: Any, model: Path | str, page: int) -> tuple[Any, NDArray[np.float32]]:
-    from tratto.core.capability import DepthEstimator, Use
     from tratto.imaging.opening import as_shown
     from tratto.providers.catalogue import settle
+    from tratto.providers.depth import depth_use
 
-    session, named = Session(), str(model)
-    if named == "geometric":
-        use: Use[DepthEstimator] = Use("depth", named)
-    else:
-        use = Use("depth", "dpt", {"model": named} if named else {})
-    return session.job().services().open(settle(use, session.device)), as_shown(session.open(picture, page))
+    session = Session()
+    use = settle(depth_use(str(model)), session.device)
+    return session.job().services().open(use), as_shown(session.open(picture, page))
 
 
 @in_python

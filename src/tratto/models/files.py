@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tratto.core.errors import MissingWeights, UnsupportedFormat, WeightMismatch
 from tratto.models.folders import PICKLES, ModelFolder
-from tratto.models.store import file_sha256, user_folder
+from tratto.models.store import all_cards, file_sha256, fix_for, locate, user_folder
 
 _REFERENCE = re.compile(r"(?P<name>[^/\\@]{1,100})@(?P<sha>[0-9a-f]{64})")
 #: Where InsightFace keeps its packs.
@@ -20,36 +21,36 @@ _places: dict[str, Path] = {}
 
 @dataclass(frozen=True)
 class Published:
-    """What is known of a file as its authors publish it.
+    """What is known of a file as its authors publish it: it stands in a model card.
 
     Attributes
     ----------
     licence : str
-    size : int
-        Bytes; 0: not known here.
-    begins, ends : str
-        Of its SHA-256; empty: not known here.
+        As its authors state it; SPDX where there is one.
+    commercial : bool
+        False if that forbids use in commerce.
+    sha256 : str
+        Empty: not known here.
     """
 
     licence: str
-    size: int = 0
-    begins: str = ""
-    ends: str = ""
-
-    def differs(self, size: int, digest: str) -> bool:
-        """Whether a file is certainly another."""
-        right = digest.startswith(self.begins) and digest.endswith(self.ends)
-        return not right or (self.size > 0 and size != self.size)
+    commercial: bool
+    sha256: str
 
 
-_RESEARCH = "non-commercial research only (InsightFace)"
-PUBLISHED = {
-    "det_10g.onnx": Published(_RESEARCH, 16_923_827, "5838f7fe", "b5b91"),
-    "2d106det.onnx": Published(_RESEARCH, 5_030_888, "f001b856", "dbf"),
-    "w600k_r50.onnx": Published(_RESEARCH),
-    "inswapper_128.onnx": Published(_RESEARCH, 554_253_681, "e4a3f08c", "16af"),
-    **{f"ghost_{n}_256.onnx": Published("Apache-2.0") for n in (1, 2, 3)},
-}
+def published(name: str) -> Published | None:
+    """Return what a model card says of a file of this name, or None.
+
+    Examples
+    --------
+    >>> published("inswapper_128.onnx").commercial
+    False
+    """
+    for card in all_cards().values():
+        for file, digest in card.files.items():
+            if PurePosixPath(file).name == name:
+                return Published(card.licence, card.commercial_use, digest)
+    return None
 
 
 def find_file(text: str, usual: str = "", other: bool = False) -> ModelFolder:
@@ -83,7 +84,7 @@ def find_file(text: str, usual: str = "", other: bool = False) -> ModelFolder:
     path = next((p / usual if p.is_dir() and usual else p for p in given if p.exists()), None)
     if path is None or not path.is_file():
         what = f"got {text!r}, which is not here" if text else f"and {usual} is in none of the usual places"
-        raise MissingWeights(f"expected a file of weights, {what}; docs/full-size.md says where it is published")
+        raise MissingWeights(f"expected a file of weights, {what}; {_remedy(usual or text)}")
     if path.suffix in PICKLES or path.suffix != ".onnx":
         raise UnsupportedFormat(
             f"{path.name} is no ONNX file; weights in {', '.join(PICKLES)} can run any program and are not opened"
@@ -91,6 +92,11 @@ def find_file(text: str, usual: str = "", other: bool = False) -> ModelFolder:
     found = _described(path, file_sha256(path), other)
     _places[found.reference] = path
     return found
+
+
+def _remedy(name: str) -> str:
+    card = next((c for c in all_cards().values() if any(PurePosixPath(f).name == name for f in c.files)), None)
+    return "docs/full-size.md says where it is published" if card is None else f"run: {fix_for(card)}"
 
 
 def _usual(name: str) -> Iterator[Path]:
@@ -101,18 +107,22 @@ def _usual(name: str) -> Iterator[Path]:
         yield folder / name
     for pack in PACKS:
         yield INSIGHTFACE.expanduser() / pack / name
+    for card in all_cards().values():  # what tratto models pull brought
+        if any(PurePosixPath(file).name == name for file in card.files):
+            with contextlib.suppress(MissingWeights):
+                yield next(path for file, path in locate(card).items() if PurePosixPath(file).name == name)
     yield Path(name)
 
 
 def _described(path: Path, digest: str, other: bool) -> ModelFolder:
-    known = PUBLISHED.get(path.name)
+    known = published(path.name)
     licence = known.licence if known is not None else "unknown"
-    if known is not None and known.differs(path.stat().st_size, digest):
+    if known is not None and known.sha256 not in ("", digest):
         if not other:
             raise WeightMismatch(
-                f"{path} is not the file that is published as {path.name} (SHA-256 {known.begins}...{known.ends}, "
-                f"{known.size} bytes): it has {digest[:8]}...{digest[-4:]} and {path.stat().st_size}. Fetch it again, "
-                "or say other=yes if it is meant to be another network of the same form"
+                f"{path} is not the file that is published as {path.name} (SHA-256 {known.sha256[:12]}...): it has "
+                f"{digest[:12]}.... Fetch it again; another network of the same form needs another name, or other=yes "
+                "where that is offered"
             )
         licence = "unknown"
     return ModelFolder(path, path.name, digest, licence, (path.name,))

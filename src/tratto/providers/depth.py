@@ -1,10 +1,10 @@
 """Depth: a network from a folder that the user names, or nothing but where things usually are.
 
-``dpt`` runs DPT (MiDaS 3), Depth Anything or ZoeDepth through transformers. ``geometric`` looks at no pixel: it knows
-that in an upright picture of a room floor and ceiling are mostly nearer than the middle. It is there so that
-everything that takes a depth map can be tried, and says of itself what it is. ``benchmarks/depth_cues.py`` measures
-it beside other cues and a regression over all of them, which does better where it was fitted and fails in the same
-room.
+``dpt`` runs DPT (MiDaS 3), Depth Anything or ZoeDepth through transformers, ``midas`` runs MiDaS 2.1 (Ranftl et al.
+2020, "Towards Robust Monocular Depth Estimation") as its authors publish it in ONNX. ``geometric`` looks at no pixel:
+it knows that in an upright picture of a room floor and ceiling are mostly nearer than the middle. It is there so that
+everything that takes a depth map can be tried, and says of itself what it is. ``benchmarks/depth_cues.py`` measures it
+beside other cues and a regression over all of them, which does better where it was fitted and fails in the same room.
 """
 
 from __future__ import annotations
@@ -16,17 +16,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.backends.transformers import missing_transformers
-from tratto.core.capability import DepthEstimator, DescriberInfo
-from tratto.core.errors import MissingWeights, OptionError, UnavailableError
+from tratto.core.capability import DepthEstimator, DescriberInfo, Use
+from tratto.core.errors import MissingWeights, OptionError, TrattoError, UnavailableError
 from tratto.core.image import Depth
-from tratto.models.folders import find_folder
-from tratto.models.store import locate
+from tratto.models.files import find_file
+from tratto.models.folders import ModelFolder, find_folder, missing_folder, usual_folder
 from tratto.providers.catalogue import Request
 
 Float = NDArray[np.float32]
 
 #: Card whose pulled folder ``auto`` takes where none is named.
 CARD = "depth-anything-v2-small"
+#: MiDaS 2.1 in small, as it is published, and its card.
+MIDAS, MIDAS_CARD = "model-small.onnx", "midas-v21-small"
+
+
+def depth_use(named: str) -> Use[DepthEstimator]:
+    """Return who estimates depth where a user or a recipe names a network.
+
+    Parameters
+    ----------
+    named : str
+        ``geometric``, a folder or a file, a reference to one, or the id of a card that was pulled; empty: the folder
+        that ``dpt`` takes by itself.
+
+    Examples
+    --------
+    >>> depth_use("models/model-small.onnx").provider, depth_use("geometric").provider, depth_use("dpt-large").provider
+    ('midas', 'geometric', 'dpt')
+    """
+    if named == "geometric":
+        return Use("depth", named)
+    if named == MIDAS_CARD:
+        return Use("depth", "midas")
+    onnx = named.partition("@")[0].endswith(".onnx")
+    return Use("depth", "midas" if onnx else "dpt", {"model": named} if named else {})
 
 
 class GeometricDepth:
@@ -53,10 +77,9 @@ class GeometricDepth:
 class NetworkDepth:
     """A depth network of transformers."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, found: ModelFolder) -> None:
         from tratto.backends.transformers import DepthNetwork, library
 
-        found = find_folder(folder, "part")
         self._network = DepthNetwork(found)
         #: Facts about this estimator.
         self.info = DescriberInfo("dpt", library=library(), models=(found.model,))
@@ -70,34 +93,93 @@ class NetworkDepth:
         return Depth(values, "metre", "smaller") if self._network.metric else Depth(values, "relative", "larger")
 
 
+class MidasDepth:
+    """MiDaS 2.1 from its ONNX file, which takes colours as they are and brings them to what it was trained on itself.
+
+    Parameters
+    ----------
+    found : ModelFolder
+        The file.
+
+    Raises
+    ------
+    OptionError
+        If it is a network of another form.
+    """
+
+    def __init__(self, found: ModelFolder) -> None:
+        from tratto.backends.onnx import OnnxFile, library
+
+        self._file = OnnxFile(found.path)
+        (self._input, shape), *more = self._file.inputs
+        fixed = len(shape) == 4 and shape[1] == 3 and all(isinstance(v, int) and v > 0 for v in shape[2:])
+        sides = [s for _, size in self._file.outputs for s in size if isinstance(s, int)]
+        if more or not fixed or len(self._file.outputs) != 1 or sides[-2:] != shape[2:]:
+            told = "; ".join(f"{name} {size}" for name, size in (*self._file.inputs, *self._file.outputs))
+            raise OptionError(f"{found.name} is no MiDaS of one picture (1, 3, H, W) and one depth: it has {told}")
+        self._size = (int(shape[3]), int(shape[2]))
+        #: Facts about this estimator.
+        self.info = DescriberInfo("midas", library=library(), models=(found.model,))
+
+    def estimate(self, picture: Float) -> Depth:
+        """Estimate the depth of a picture; see :class:`tratto.core.capability.DepthEstimator`."""
+        import cv2
+
+        _check(picture)
+        size, name = (picture.shape[1], picture.shape[0]), self._file.outputs[0][0]
+        how = cv2.INTER_AREA if size[0] * size[1] > self._size[0] * self._size[1] else cv2.INTER_CUBIC
+        shown = np.clip(cv2.resize(picture, self._size, interpolation=how), 0, 1)
+        out = self._file.run({self._input: np.ascontiguousarray(shown.transpose(2, 0, 1)[None], np.float32)}, [name])
+        values = out[name]
+        if values.size != self._size[0] * self._size[1] or not np.isfinite(values).all():
+            raise OptionError(f"{self.info.models[0].id} gave {values.shape}, or numbers that are not finite")
+        whole = cv2.resize(values.reshape(self._size[::-1]), size, interpolation=cv2.INTER_CUBIC)
+        return Depth(np.asarray(whole, np.float32), "relative", "larger")
+
+
 def missing(request: Request) -> UnavailableError | None:
     """Return why a depth estimator cannot be used here, or None."""
     if request.variant == "geometric":
         return None
+    if request.variant == "midas":
+        try:
+            _file(request)
+        except TrattoError as e:
+            return e if isinstance(e, UnavailableError) else MissingWeights(str(e))
+        return None
     error = missing_transformers("the depth estimator dpt")
     if error is not None or request.params.get("model"):
         return error
-    try:
-        locate(request.card(CARD))
-    except MissingWeights as e:
-        return MissingWeights(f"{e}; or name a folder with a depth network: --depth-model FOLDER")
-    return None
+    return missing_folder(CARD, "--depth-model FOLDER")
 
 
 def settle(request: Request) -> dict[str, Any]:
-    """Check the folder of ``dpt``, or find the one that was pulled; it becomes a reference that a recipe may keep."""
+    """Check the folder or file, or find the one that was pulled; it becomes a reference that a recipe may keep."""
     if set(request.params) - {"model"}:
-        raise OptionError(f"dpt takes a folder (model) and nothing else, got {', '.join(request.params)}")
+        what = "a file" if request.variant == "midas" else "a folder"
+        raise OptionError(f"{request.provider} takes {what} (model) and nothing else, got {', '.join(request.params)}")
+    if request.variant == "midas":
+        return {"model": _file(request).reference}
     error = missing(request)
     if error is not None:
         raise error
-    folder = request.params.get("model") or str(locate(request.card(CARD))["config.json"].parent)
-    return {"model": find_folder(str(folder), "part").reference}
+    return {"model": _folder(request).reference}
+
+
+def _folder(request: Request) -> ModelFolder:
+    named = str(request.params.get("model", ""))
+    return find_folder(named, "part") if named else usual_folder(CARD, "part")
+
+
+def _file(request: Request) -> ModelFolder:
+    return find_file(str(request.params.get("model", "")), MIDAS)
 
 
 def open(request: Request) -> DepthEstimator:
     """Open a depth estimator."""
-    return GeometricDepth() if request.variant == "geometric" else NetworkDepth(str(request.params["model"]))
+    if request.variant == "geometric":
+        return GeometricDepth()
+    return MidasDepth(_file(request)) if request.variant == "midas" else NetworkDepth(_folder(request))
 
 
 #: Disagreement, as a share of the picture's range of depths, at which confidence has fallen to 1 / e.

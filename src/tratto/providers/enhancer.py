@@ -15,14 +15,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from tratto.backends.diffusion import DiffusionRuntime, missing_diffusion
 from tratto.core.capability import DescriberInfo, Enhancer
-from tratto.core.errors import MissingWeights, UnavailableError
+from tratto.core.errors import UnavailableError
 from tratto.core.options import Validated, option
-from tratto.models.folders import ModelFolder, find_folder
+from tratto.models.folders import Kind, ModelFolder, find_folder, missing_folder, usual_folder
 from tratto.providers.catalogue import Request
 
 Float = NDArray[np.float32]
 _RUNTIME = ("dtype", "device", "offload", "tiling", "slicing")
-_NEEDED = ("model", "lightning", "controlnet")
+#: Model card of each folder, and how it is laid out.
+_NEEDED: dict[str, tuple[str, Kind]] = {
+    "model": ("sdxl-base", "pipeline"), "lightning": ("sdxl-lightning", "adapter"),
+    "controlnet": ("controlnet-depth-sdxl", "part"),
+}  # fmt: skip
 
 
 def _as_text(value: Any) -> Any:
@@ -52,18 +56,17 @@ def missing(request: Request) -> UnavailableError | None:
     error = missing_diffusion("the enhancer sdxl-lightning")
     if error is not None:
         return error
-    lost = [name for name in _NEEDED if not request.params.get(name)]
-    if not lost:
-        return None
-    text = ", ".join(f"{name}=FOLDER" for name in lost)
-    return MissingWeights(f"sdxl-lightning needs folders of weights: {text}; see docs/full-size.md")
+    named = [(name, card) for name, (card, _) in _NEEDED.items() if not request.params.get(name)]
+    found = (missing_folder(card, f"--param {name}=FOLDER") for name, card in named)
+    return next((e for e in found if e is not None), None)
 
 
 def _folders(given: LightningParameters) -> tuple[ModelFolder, ModelFolder, ModelFolder]:
-    return (
-        find_folder(given.model, "pipeline"), find_folder(given.lightning, "adapter"),
-        find_folder(given.controlnet, "part"),
-    )  # fmt: skip
+    one, two, three = (
+        find_folder(named, kind) if (named := getattr(given, name)) else usual_folder(card, kind)
+        for name, (card, kind) in _NEEDED.items()
+    )
+    return one, two, three
 
 
 def settle(request: Request) -> dict[str, Any]:

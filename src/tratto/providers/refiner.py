@@ -11,12 +11,14 @@ from pydantic import BaseModel, ConfigDict
 from tratto.backends.diffusion import DiffusionRuntime, missing_diffusion
 from tratto.backends.qwen import QwenBackend, check_qwen, open_qwen
 from tratto.core.capability import DescriberInfo, FaceRefiner
-from tratto.core.errors import MissingWeights, UnavailableError
+from tratto.core.errors import UnavailableError
 from tratto.core.options import Validated, option
-from tratto.models.folders import find_folder
+from tratto.models.folders import ModelFolder, find_folder, missing_folder, usual_folder
 from tratto.providers.catalogue import Request
 
 Float = NDArray[np.float32]
+#: Model card of what is taken where no folder is named.
+CARD = "qwen-image-edit"
 PROMPT = (
     "Blend the face into the photograph: the same person and expression, natural skin with pores, the light, colour "
     "and grain of the scene, no visible seam."
@@ -49,7 +51,7 @@ def missing(request: Request) -> UnavailableError | None:
     error = missing_diffusion("the refiner qwen")
     if error is not None or request.params.get("model"):
         return error
-    return MissingWeights("qwen needs a folder of weights: --refiner-param model=FOLDER; see docs/full-size.md")
+    return missing_folder(CARD, "--refiner-param model=FOLDER")
 
 
 def settle(request: Request) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def settle(request: Request) -> dict[str, Any]:
     error = missing(request)
     if error is not None:
         raise error
-    folder = find_folder(given.model, "pipeline")
+    folder = _folder(given)
     check_qwen(folder)
     return {**given.model_dump(), "model": folder.reference}
 
@@ -69,7 +71,11 @@ def open(request: Request) -> FaceRefiner:
     given = QwenParameters(**request.params)
     device = request.device if given.device == "auto" else given.device
     runtime = DiffusionRuntime(given.dtype, device, given.offload, given.tiling)
-    return Qwen(open_qwen(find_folder(given.model, "pipeline"), runtime), given)
+    return Qwen(open_qwen(_folder(given), runtime), given)
+
+
+def _folder(given: QwenParameters) -> ModelFolder:
+    return find_folder(given.model, "pipeline") if given.model else usual_folder(CARD, "pipeline")
 
 
 class Qwen:

@@ -128,14 +128,15 @@ def open(request: Request) -> FaceJudge:
     return Gemini(asks) if request.variant == "gemini" else Moondream(asks)
 
 
-def told(provider: str, params: Mapping[str, Any], candidates: int) -> str:
-    """Return what a user is told before anything is sent."""
+def told(provider: str, params: Mapping[str, Any], candidates: int = 0) -> str:
+    """Return what a user is told before anything is sent; 0 candidates: how many is not known yet."""
     service = SERVICES[provider]
     host = urlsplit(str(params.get("url", service.url))).netloc
     what = (
         "the face of each candidate" if service.scores == "realism" else "the character's face beside each candidate's"
     )
-    return f"{what}, cut out of the scene, is sent to {host} ({candidates} candidates), which judges {service.scores}"
+    many = f" ({candidates} candidates)" if candidates else ""
+    return f"{what}, cut out of the scene, is sent to {host}{many}, which judges {service.scores}"
 
 
 def _address(url: str, provider: str) -> SplitResult:

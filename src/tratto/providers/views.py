@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.capability import DescriberInfo, ViewMaker
-from tratto.core.errors import MissingExtra, MissingWeights, OptionError, UnavailableError
-from tratto.models.folders import ModelFolder, find_folder
+from tratto.core.errors import MissingExtra, OptionError, UnavailableError
+from tratto.models.folders import Kind, ModelFolder, find_folder, missing_folder, usual_folder
 from tratto.providers.catalogue import Request, row_of
 
 Float = NDArray[np.float32]
 Progress = Callable[[int, int], None]
-#: How each folder is laid out, and how many steps and how much guidance it was published with.
-_KINDS: dict[str, Any] = {"syncdreamer": "part", "zero123plus": "pipeline", "triposr": "part"}
+#: How each folder is laid out, by the id of its model card, and the steps and guidance that it was published with.
+_KINDS: dict[str, Kind] = {"syncdreamer": "part", "zero123plus": "pipeline", "triposr": "part"}
 _USUAL = {"syncdreamer": (50, 2.0), "zero123plus": (28, 4.0)}
 #: Side of the pictures that TripoSR's field is rendered in, pixels.
 FIELD_SIDE = 128
@@ -133,9 +133,7 @@ def missing(request: Request) -> UnavailableError | None:
     for name in ("torch", "transformers", "diffusers", "safetensors"):
         if find_spec(name) is None:
             return MissingExtra(f"the maker of views {request.provider}", "diffusion")
-    if request.params.get("model"):
-        return None
-    return MissingWeights(f"{request.provider} needs a folder of weights: model=FOLDER; see docs/full-size.md")
+    return None if request.params.get("model") else missing_folder(request.variant, "--param model=FOLDER")
 
 
 def settle(request: Request) -> dict[str, Any]:
@@ -156,7 +154,7 @@ def settle(request: Request) -> dict[str, Any]:
     error = missing(request)
     if error is not None:
         raise error
-    made: dict[str, Any] = {"model": find_folder(str(request.params["model"]), _KINDS[request.variant]).reference}
+    made: dict[str, Any] = {"model": _folder(request).reference}
     if request.variant in _USUAL:
         steps, guidance = _USUAL[request.variant]
         made |= {
@@ -166,11 +164,16 @@ def settle(request: Request) -> dict[str, Any]:
     return made
 
 
+def _folder(request: Request) -> ModelFolder:
+    named, kind = str(request.params.get("model", "")), _KINDS[request.variant]
+    return find_folder(named, kind) if named else usual_folder(request.variant, kind)
+
+
 def open(request: Request) -> ViewMaker:
     """Open a maker of views; its weights are read when it makes some."""
     from tratto.backends.devices import torch_device
 
-    folder = find_folder(str(request.params["model"]), _KINDS[request.variant])
+    folder = _folder(request)
     steps, guidance = request.params.get("steps", 1), request.params.get("guidance", 1.0)
     made: ViewMaker = _MAKERS[request.variant](request.provider, folder, steps, guidance, torch_device(request.device))
     return made

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tratto.core.artifact import Scene
 from tratto.core.errors import OptionError
 from tratto.scene.camera import Camera, orbit
+from tratto.scene.optimize import mark_seen
+from tratto.scene.rasterize import OWN, USUAL, Draws
+from tratto.scene.views import View
 
 Float = NDArray[np.float32]
 #: From the world of SyncDreamer, z up and the picture's camera at +x, to ours: y down, and that camera at -z.
@@ -42,6 +48,99 @@ def zero123plus_cameras(side: int = 320) -> tuple[Camera, ...]:
     for i in range(6):
         made += orbit((0, 0, 0), 4.0, [30.0 + 60 * i], 20.0 if i % 2 == 0 else -10.0, (side, side), float(focal))
     return tuple(made)
+
+
+def registered(view: View, scene: Scene, draws: Draws = OWN) -> View:
+    """Return a photograph's view as it stands in a world that others made: where the scene looks most like it.
+
+    How far a model puts the object from the photograph's camera nobody states. So the camera keeps its direction and
+    its focal length, and moves. It begins where the object is as wide as in the photograph: seen from around and above
+    alone, an outline tells widths well and heights badly. Then it goes where the mean absolute difference is least.
+
+    Parameters
+    ----------
+    view : View
+        Of :func:`tratto.scene.shell.photographed`.
+    scene : Scene
+        Fitted to what was made.
+    draws : Draws
+        Who renders.
+
+    Examples
+    --------
+    >>> from tratto.scene.rasterize import render
+    >>> place, shade = np.random.default_rng(0).uniform(-0.4, 0.4, (2, 300, 3))
+    >>> scene = Scene.of_points(place, (shade + 0.5).astype(np.float32), 0.05, 0.9)
+    >>> (camera,) = orbit((0, 0, 0), 4.0, [0.0], 10.0, (48, 48), 140.0)
+    >>> seen = render(scene, camera, (0.0, 0.0, 0.0))
+    >>> color = np.clip(seen.color / np.maximum(seen.alpha, 1e-3)[..., None], 0, 1)
+    >>> moved = replace(camera, translation=(0.1, -0.1, 5.0))
+    >>> found = registered(View(moved, color, seen.alpha), scene)
+    >>> bool(np.abs(found.camera.t - camera.t).max() < 0.1)
+    True
+    """
+    camera = view.camera
+    covered = view.alpha if view.alpha is not None else np.ones(view.color.shape[:2], np.float32)
+    columns = np.flatnonzero((covered > 0.5).any(axis=0))
+    wide = float(columns[-1] + 1 - columns[0])
+    solid = scene.positions[scene.opacities > 0]
+    if not len(solid):
+        solid = scene.positions
+    shown = np.array([np.quantile(solid @ camera.r[0], q) for q in (0.005, 0.995)])
+    distance = max(float(np.ptp(shown)) * camera.fx / wide, 1e-3)
+    reach = float(np.abs(solid @ camera.r[2]).max())
+    background = (0.5, 0.5, 0.5)
+    target = view.over(background)
+
+    def at(place: NDArray[np.float64]) -> Camera:
+        """``place``: logarithm of the distance, and shares of the picture to the right and down."""
+        z = max(distance * float(np.exp(place[0])), 1.05 * reach)  # never into the object
+        x = (camera.width / 2 - camera.cx) / camera.fx + place[1] * camera.width / camera.fx
+        y = (camera.height / 2 - camera.cy) / camera.fy + place[2] * camera.height / camera.fy
+        return replace(camera, translation=(float(x * z), float(y * z), z))
+
+    def apart(place: NDArray[np.float64]) -> float:
+        seen = draws.render(scene, at(place), background, USUAL).color
+        return float(np.abs(seen - target).mean())
+
+    best = np.zeros(3)
+    least = apart(best)
+    step = 0.16
+    while step > 0.004:
+        tried = [best + step * sign * np.eye(3)[axis] for axis in range(3) for sign in (-1, 1)]
+        found = [apart(place) for place in tried]
+        if min(found) < least:
+            best, least = tried[int(np.argmin(found))], min(found)
+        else:
+            step /= 2
+    return replace(view, camera=at(best))
+
+
+def shown_by(scene: Scene, view: View, draws: Draws = OWN, beyond: float = 0.05) -> Scene:
+    """Return a scene whose Gaussians count as seen where a photograph looks at them, and as invented behind that.
+
+    Parameters
+    ----------
+    scene : Scene
+        Of views that were made.
+    view : View
+        The photograph's.
+    draws : Draws
+        Who renders.
+    beyond : float
+        How far behind the mean depth of its pixel a Gaussian may lie, as a share of the object's length.
+    """
+    seen = mark_seen(scene, [view], draws=draws).seen > 0
+    drawn = draws.render(scene, view.camera, (0.0, 0.0, 0.0), USUAL)
+    at, depth = view.camera.project(scene.positions)
+    x, y = (
+        np.clip(np.floor(at[:, i]), 0, n - 1).astype(int)
+        for i, n in ((0, drawn.alpha.shape[1]), (1, drawn.alpha.shape[0]))
+    )
+    front = drawn.depth[y, x] / np.maximum(drawn.alpha[y, x], 1e-3)
+    solid = scene.positions[seen] if seen.any() else scene.positions
+    length = float(np.ptp(np.quantile(solid, (0.01, 0.99), axis=0), axis=0).max())
+    return replace(scene, seen=(seen & (depth <= front + beyond * length)).astype(np.uint8))
 
 
 def framed(picture: Float, side: int, longest: float, ground: float) -> Float:

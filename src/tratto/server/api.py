@@ -42,7 +42,7 @@ from tratto.server.asking import (
     picture_answer,
     tile_answer,
 )
-from tratto.server.offers import check_kinds, check_page, offers, read_request, task_facts
+from tratto.server.offers import check_kinds, check_page, check_services, offers, read_request, task_facts
 from tratto.server.problems import Problem, not_found
 from tratto.server.settings import Settings
 from tratto.server.store import ACTIONS, new_id
@@ -92,9 +92,10 @@ def monitor(
 
 
 @router.get("/tasks", tags=["server"], responses=error_answers())
-def tasks(who: Reader) -> answers.Tasks:
+def tasks(who: Reader, shared: Shared) -> answers.Tasks:
     """List what can be asked for, with a JSON schema of its options."""
-    return answers.Tasks(tasks=[answers.TaskFacts(**task_facts(offer)) for offer in offers().values()])
+    services = shared.settings.services
+    return answers.Tasks(tasks=[answers.TaskFacts(**task_facts(offer, services)) for offer in offers().values()])
 
 
 @router.get("/templates", tags=["server"], responses=error_answers())
@@ -298,6 +299,7 @@ def _ask(shared: Context, who: Identity, body: bytes, key: str | None) -> answer
     """Check a request, keep its inputs for the job, and queue it."""
     settings, store = shared.settings, shared.store
     offer, asked = read_request(body)
+    check_services(asked["options"], settings.services)
     words = {w for i in offer.inputs for w in i.words}
     named = {role: set(_named(value)) - words for role, value in asked["inputs"].items()}
     wanted = {u for uploads in named.values() for u in uploads}

@@ -21,7 +21,7 @@ from tratto.jobs.options import JobLimits
 from tratto.providers.pool import Pool
 from tratto.server.access import Access
 from tratto.server.archive import MEDIA_TYPES
-from tratto.server.offers import Offer, http_words, offers, split
+from tratto.server.offers import SENDS, Offer, http_words, offers, split
 from tratto.server.pace import Pace
 from tratto.server.pyramid import PREVIEWS, write_pyramid
 from tratto.server.settings import Settings
@@ -212,6 +212,22 @@ class _Doing:
             },
         }  # fmt: skip
 
+    def asked(self) -> dict[str, Any]:
+        """Return the task's options; services elsewhere are asked where and how the server's owner says.
+
+        Raises
+        ------
+        OptionError
+            If one is named that the owner has taken away since.
+        """
+        options, services = dict(self.groups["task"]), self.settings.services
+        names = options.get(SENDS, ())
+        if gone := [name for name in names if name not in services]:
+            raise OptionError(f"this server no longer sends pictures to {', '.join(gone)}")
+        if names:
+            options["scorer_params"] = {f"{n}.{key}": value for n in names for key, value in services[n].items()}
+        return options
+
     # -- pictures -----------------------------------------------------------------------------------------------
 
     def picture(self, session: Session, picture: Path) -> dict[str, Any]:
@@ -224,7 +240,7 @@ class _Doing:
         inputs = {r: (v if isinstance(v, tuple) or not roles[r].repeatable else (v,)) for r, v in inputs.items()}
         every: dict[str, Any] = {role: inputs.get(role) for role in roles}
         read = partial(open_single, role="swatch", limits=session.limits)
-        options = self.offer.task.model.of(self.groups["task"], every, read)
+        options = self.offer.task.model.of(self.asked(), every, read)
         self.offer.task.check(options, every)
         run = RunOptions(out=self.attempt / "out", **self.groups["run"])
         papers = Papers(**self.groups["papers"])

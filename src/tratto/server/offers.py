@@ -43,6 +43,8 @@ GROUPS: dict[str, Any] = {"writing": SaveOptions, "papers": Papers, "run": RunOp
 CAPTURE = Input("picture", "ZIP file of photographs with their cameras: COLMAP's or transforms.json.", kind="capture")
 #: From this length on a text is one of words.
 WORDS = 500
+#: The option that names services elsewhere.
+SENDS = "scorer"
 #: Keys that match no pattern are refused; pydantic does so, but does not say it.
 _ONLY_THESE: dict[str, Any] = {"additionalProperties": False}
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -124,7 +126,8 @@ def _type(entry: Entry) -> Any:
         longest = next((m.max_length for m in entry.info.metadata if hasattr(m, "max_length")), None)
         return text if longest is None else Annotated[str, Field(max_length=longest)]
     if get_origin(base) is tuple and get_args(base)[-1] is Ellipsis:
-        return Annotated[base, Field(max_length=1000)]
+        several: Any = tuple[text, ...] if get_args(base)[0] is str else base
+        return Annotated[several, Field(max_length=1000)]
     if get_origin(base) is Literal:
         return Annotated[base, BeforeValidator(_no_switch)]
     return base
@@ -244,9 +247,26 @@ def options_schema(name: str) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": schema["properties"]}
 
 
-def task_facts(offer: Offer) -> dict[str, Any]:
-    """Return what a client must know of a task."""
-    task = offer.task
+def task_facts(offer: Offer, services: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    """Return what a client must know of a task.
+
+    Parameters
+    ----------
+    offer : Offer
+        The task, as this server offers it.
+    services : mapping or None
+        Those that the server's owner lets jobs ask, with their parameters: each is told with its host.
+    """
+    from tratto.providers.remote_judge import told
+
+    task, options = offer.task, options_schema(offer.task.name)
+    if SENDS in options["properties"] and not services:
+        del options["properties"][SENDS]
+    elif SENDS in options["properties"]:
+        hosts = "; ".join(f"{name}: {told(name, params)}" for name, params in (services or {}).items())
+        shown = options["properties"][SENDS]
+        shown["description"] = f"{shown['description']} Here: {hosts}."
+        shown["items"] = {"type": "string", "enum": list(services or ())}
     inputs = [
         {
             "role": i.role, "help": _input_help(i), "kind": i.kind,
@@ -257,8 +277,23 @@ def task_facts(offer: Offer) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "name": task.name, "summary": task.summary, "output": task.output, "inputs": inputs,
-        "options": options_schema(task.name),
+        "options": options,
     }  # fmt: skip
+
+
+def check_services(options: Mapping[str, Any], services: Iterable[str]) -> None:
+    """Refuse to send pictures to a service that the server's owner did not name.
+
+    Raises
+    ------
+    Problem
+        409.
+    """
+    named = set(services)
+    if other := [name for name in options.get(SENDS) or () if name not in named]:
+        there = f"it asks {', '.join(sorted(named))}" if named else "it asks none"
+        text = f"this server does not send pictures to {', '.join(other)[:100]}: {there}"
+        raise Problem(409, "OptionError", text, f"options.{SENDS}")
 
 
 # -- words ------------------------------------------------------------------------------------------------------------

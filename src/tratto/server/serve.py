@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -22,7 +23,7 @@ from tratto.server.access import Access
 from tratto.server.database import Database
 from tratto.server.settings import Settings
 from tratto.server.store import Store
-from tratto.server.uploads import discard, quiet
+from tratto.server.uploads import discard
 
 #: Seconds between looks at the workers, and between searches for what has expired.
 LOOK, EXPIRY = 0.5, 60.0
@@ -95,7 +96,7 @@ class Workers:
             [sys.executable, "-c", "from tratto.server.worker import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            env={**quiet(self.settings), "TMPDIR": str(self.temporary.resolve())},
+            env={**os.environ, "TMPDIR": str(self.temporary.resolve())},
         )
         if process.stdin is not None:
             asked = {"name": name, "settings": self.settings.model_dump(mode="json")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -47,6 +48,9 @@ class Settings(BaseModel):
         Records each result.
     output_pixels, minutes : int, float
         Largest result and longest estimated time of a job.
+    services : dict
+        Services elsewhere that jobs may ask, by name, with their parameters: none unless the owner names one. Their
+        keys lie in the environment of the server, never here.
     check_every : int
         Of one result in so many, how well a replay agrees and what its source does not support is measured; 0: of none.
 
@@ -79,6 +83,7 @@ class Settings(BaseModel):
     output_pixels: int = 400_000_000
     minutes: float = 60.0
     check_every: int = Field(0, ge=0)
+    services: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property
     def database(self) -> Path:

@@ -245,8 +245,12 @@ def without_paths(text: str, settings: Settings) -> str:
 
 
 def quiet(settings: Settings) -> Mapping[str, str]:
-    """Return the environment of the processes that work on files: they use the data folder's temporary folder."""
-    return {**os.environ, "TMPDIR": str(settings.temporary.resolve())}
+    """Return the environment of the processes that open files: the data folder's temporary folder, and no keys."""
+    from tratto.providers.remote_judge import SERVICES
+
+    keys = {service.key for service in SERVICES.values()}
+    kept = {name: value for name, value in os.environ.items() if name not in keys}
+    return {**kept, "TMPDIR": str(settings.temporary.resolve())}
 
 
 def check_room(settings: Settings, used: int, quota: int, more: int = 0) -> None:

@@ -170,14 +170,14 @@ class Diffuse(BaseStep):
     @property
     def uses(self) -> tuple[Use[Any], ...]:
         """The model, opened with those of the parameters that it is opened with; then who estimates depth."""
+        from tratto.providers.depth import depth_use
         from tratto.providers.inpainter.diffusion import opening
 
         model: Use[Any] = Use("inpainter", self.method, opening(self.params))
         source = str(self.params.get("depth", ""))
         if not source:
             return (model,)
-        seer: Use[Any] = Use("depth", source) if source == "geometric" else Use("depth", "dpt", {"model": source})
-        return (model, seer)
+        return (model, depth_use(source))
 
     def _painter(self, services: Services) -> Any:
         return services.open(self.uses[0])
@@ -231,11 +231,6 @@ class Diffuse(BaseStep):
         notes = []
         if filled:
             notes.append("what fills the mask was painted by a diffusion model: it is invented, and no evidence")
-        for model in models:
-            if model.licence == "unknown":
-                notes.append(f"the folder of {model.id} states no licence; ask where it came from before you publish")
-            elif not model.commercial_use:
-                notes.append(f"{model.id}: its licence, {model.licence}, is not known here to allow commercial use")
         coarse = [w for w in self.windows or () if max(w["box"][2:]) * COARSE > side]
         if coarse:
             notes.append(f"{len(coarse)} large part(s) were painted at a smaller scale and enlarged")

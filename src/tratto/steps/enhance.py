@@ -51,13 +51,12 @@ class Enhance(BaseStep):
     @property
     def uses(self) -> tuple[Use[Any], ...]:
         """The model, and whoever sees depth."""
+        from tratto.providers.depth import depth_use
+
         model: Use[Enhancer] = Use("enhancer", self.provider, self.params)
         if self.depth == "given":
             return (model,)
-        named: Any = (
-            Use("depth", self.depth) if self.depth == "geometric" else Use("depth", "dpt", {"model": self.depth})
-        )
-        return (model, named)
+        return (model, depth_use(self.depth))
 
     def named(self, uses: tuple[Use[Any], ...]) -> Enhance:
         """Return the step with the parameters of its providers settled."""
@@ -98,10 +97,6 @@ class Enhance(BaseStep):
         sigma = services.scratch(image.pixels.shape[:2], np.uint16)
         sigma[:] = round(0.25 * 65535)  # the error of what a model invents is not known: the largest that can be told
         notes = ["detail was added by a diffusion model: it is invented, and no evidence"]
-        notes += [
-            f"{m.id}: its licence, {m.licence}, is not known here to allow commercial use"
-            for info in infos for m in info.models if not m.commercial_use
-        ]  # fmt: skip
         notes += [f"the depth is of {i.provider}, a stand-in: {i.stand_in}" for i in infos if i.stand_in]
         record = StepRecord(
             step=self.name,

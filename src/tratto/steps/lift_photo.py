@@ -24,6 +24,7 @@ USUAL_ANGLE = 39.6
 FOCAL_35, DIAGONAL = 0xA405, 43.27
 #: Role of a mask of the object.
 OBJECT = "object"
+Outline = Literal["auto", "alpha", "mask", "found"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class LiftPhoto(BaseStep):
         Providers of outlines, of shapes and of rasterizers.
     """
 
-    outline: Literal["auto", "alpha", "mask", "found"] = "auto"
+    outline: Outline = "auto"
     focal: float = 0.0
     elevation: float | None = None
     side: int = 256
@@ -85,9 +86,7 @@ class LiftPhoto(BaseStep):
 
     def resolve(self, canvas: Canvas, services: Services) -> LiftPhoto:
         """Return the step with what only the photograph tells: whose outline counts, and its focal length."""
-        outline = self.outline
-        if outline == "auto":
-            outline = "mask" if OBJECT in canvas.inputs else "alpha" if _cut_out(canvas.source) else "found"
+        outline = outline_of(self.outline, canvas)
         # a receipt names nobody who was not asked
         background = self.background if outline == "found" else ""
         return replace(self, outline=outline, background=background, focal=self.focal or focal_of(canvas.source))
@@ -108,7 +107,8 @@ class LiftPhoto(BaseStep):
         draws: Rasterizer = services.open(self.uses[1])
         infos: list[DescriberInfo] = [teller.info, draws.info]
         picture = as_shown(canvas.source)
-        alpha = self._alpha(canvas, picture, services, infos)
+        finder = self.uses[2] if self.outline == "found" else None
+        alpha = outlined(canvas, picture, self.outline, finder, services, infos)
         color = own_colors(picture, alpha)
         try:
             frame = framed(alpha)
@@ -158,34 +158,6 @@ class LiftPhoto(BaseStep):
         )
         return canvas.replace(scene=scene, sheet=strip(scene, [view], Settings())), record
 
-    def _alpha(self, canvas: Canvas, picture: Array, services: Services, infos: list[DescriberInfo]) -> Array:
-        """Return how much of each pixel the object covers."""
-        from tratto.imaging.cutout import matted
-        from tratto.imaging.io import oriented
-        from tratto.imaging.masks import mask_from_picture
-
-        source = canvas.source
-        if self.outline == "mask":
-            if OBJECT not in canvas.inputs:
-                raise OptionError(f"the outline is to be that of a mask: give {{{OBJECT}}}, white where the object is")
-            mask = canvas.inputs[OBJECT]
-            values: Array = oriented(mask_from_picture(mask), mask.meta.orientation)
-            if values.shape != picture.shape[:2]:
-                raise OptionError(
-                    f"the mask of the object is {values.shape[1]}x{values.shape[0]}, the photograph as shown "
-                    f"{picture.shape[1]}x{picture.shape[0]}; they must be of one size"
-                )
-            return np.asarray(values, np.float32)
-        if self.outline == "alpha":
-            own = own_alpha(source)
-            if own is None:
-                raise OptionError("the outline is to be the photograph's own, and it has no transparency")
-            return np.ascontiguousarray(oriented(own, source.meta.orientation))
-        services.progress("outline", 0, 1)
-        finder: BackgroundRemover = services.open(self.uses[2])
-        infos.append(finder.info)
-        return matted(picture, finder.cover(picture))
-
     def _refined(
         self, scene: Any, view: Any, elevation: float, services: Services, draws: Rasterizer
     ) -> tuple[Any, dict[str, float]]:
@@ -207,6 +179,70 @@ class LiftPhoto(BaseStep):
             new = getattr(better, name)
             moved[name] = np.where(kept[:, 0] if new.ndim == 1 else kept, getattr(scene, name), new)
         return replace(scene, harmonics=harmonics, **moved), {"enhanced_change": float(np.mean(changed))}
+
+
+def outline_of(outline: Outline, canvas: Canvas) -> Outline:
+    """Return who says what the object is, ``auto`` settled: the mask that was given, the transparency, or a finder."""
+    if outline != "auto":
+        return outline
+    return "mask" if OBJECT in canvas.inputs else "alpha" if _cut_out(canvas.source) else "found"
+
+
+def outlined(
+    canvas: Canvas,
+    picture: Array,
+    outline: Outline,
+    finder: Use[BackgroundRemover] | None,
+    services: Services,
+    infos: list[DescriberInfo],
+) -> Array:
+    """Return how much of each pixel the object covers, (H, W) float32 in [0, 1].
+
+    Parameters
+    ----------
+    canvas : Canvas
+        With the photograph, and a mask of the object where one is given.
+    picture : (H, W, 3) float32
+        As it is shown.
+    outline : str
+        Settled by :func:`outline_of`.
+    finder : Use or None
+        Who finds it, where it is ``found``.
+    services : Services
+        Open the networks and hear of progress.
+    infos : list of DescriberInfo
+        Gets the finder's.
+
+    Raises
+    ------
+    OptionError
+        If the mask or the transparency is not there, or the mask is of another size.
+    """
+    from tratto.imaging.cutout import matted
+    from tratto.imaging.io import oriented
+    from tratto.imaging.masks import mask_from_picture
+
+    source = canvas.source
+    if outline == "mask":
+        if OBJECT not in canvas.inputs:
+            raise OptionError(f"the outline is to be that of a mask: give {{{OBJECT}}}, white where the object is")
+        mask = canvas.inputs[OBJECT]
+        values: Array = oriented(mask_from_picture(mask), mask.meta.orientation)
+        if values.shape != picture.shape[:2]:
+            raise OptionError(
+                f"the mask of the object is {values.shape[1]}x{values.shape[0]}, the photograph as shown "
+                f"{picture.shape[1]}x{picture.shape[0]}; they must be of one size"
+            )
+        return np.asarray(values, np.float32)
+    if outline == "alpha" or finder is None:
+        own = own_alpha(source)
+        if own is None:
+            raise OptionError("the outline is to be the photograph's own, and it has no transparency")
+        return np.ascontiguousarray(oriented(own, source.meta.orientation))
+    services.progress("outline", 0, 1)
+    opened = services.open(finder)
+    infos.append(opened.info)
+    return matted(picture, opened.cover(picture))
 
 
 def _cut_out(image: Image) -> bool:

@@ -244,18 +244,6 @@ OBJECTS: tuple[Task, ...] = (
         ),
         output="scene",
     ),
-    Task(
-        "lift-views",
-        "Make an object of Gaussians from views that a model makes of one photograph: all of it is invented.",
-        "LiftViewsOptions",
-        "tratto.tasks.lift_views",
-        'tratto.jobs.lift_views.lift_views("photo.png", provider="triposr", params={"model": "triposr"})',
-        (
-            Input("picture", "A photograph of one thing."),
-            Input("object", "Grey picture, white where the object is.", kind="mask"),
-        ),
-        output="scene",
-    ),
 )
 
 

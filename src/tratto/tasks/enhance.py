@@ -27,7 +27,9 @@ class EnhanceOptions(TaskOptions):
     amount: float = option(0.5, "Share of the way to noise at which it starts; four steps at most.", gt=0, le=1)
     trust: float = option(0.35, "Change, of full scale, at which a pixel takes over a share of 1 / e.", gt=0, le=100)
     seer: str = option(
-        "auto", "Who sees depth where none is given: auto, geometric (a stand-in) or a folder.", doors=(CLI, SDK)
+        "auto",
+        "Who sees depth where none is given: auto, geometric (a stand-in), a folder or MiDaS' .onnx.",
+        doors=(CLI, SDK),
     )
     seed: int = option(0, "Seed of everything random.", ge=0, le=LARGEST_SEED)
 
@@ -52,17 +54,13 @@ def prepare(options: EnhanceOptions, image: Image, given: Given, services: Servi
 def _seer(text: str) -> str:
     """Return who sees depth: ``geometric``, or a reference to a folder."""
     from tratto.core.capability import Use
-    from tratto.core.errors import MissingWeights
     from tratto.providers.catalogue import settle
+    from tratto.providers.depth import depth_use
 
-    if text in ("geometric", "given"):
+    if text == "given":
         return text
-    try:
-        return str(settle(Use("depth", "dpt", {} if text == "auto" else {"model": text})).params["model"])
-    except MissingWeights:
-        if text != "auto":
-            raise
-        return "geometric"
+    use: Use[Any] = settle(Use("depth") if text == "auto" else depth_use(text))
+    return str(use.params.get("model", use.provider))
 
 
 def plan(options: EnhanceOptions, inspection: Inspection) -> Recipe:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
-from tratto.core.options import CLI, LARGEST_SEED, NAME, Need, TaskOptions, option
+from tratto.core.options import CLI, LARGEST_SEED, NAME, PARAMETERS, SDK, BadOptions, Need, TaskOptions, option
 
 if TYPE_CHECKING:
     from tratto.core.image import Image
@@ -22,6 +23,7 @@ class LiftPhotoOptions(TaskOptions):
         Need("rasterizer", provider="rasterizer", params=""),
         Need("shell", provider="shape", params=""),
         Need("background", provider="background", params=""),
+        Need("views", provider="views", params="params", unless=("",)),
     )
     no_evidence = "what lies behind the one photograph is not in it"
     elevation: float | None = option(
@@ -30,8 +32,16 @@ class LiftPhotoOptions(TaskOptions):
     field_of_view: float | None = option(
         None, "Of the photograph's longer side; else what its EXIF says, else 39.6.", unit="degrees", ge=1, le=150
     )
+    views: Literal["", "syncdreamer", "zero123plus", "triposr"] = option(
+        "", "Have a full-size model make views from around: syncdreamer, zero123plus or triposr.", doors=(CLI, SDK)
+    )
+    params: dict[str, Any] = option(
+        {}, "Parameters of {views}: model=FOLDER, and steps and guidance of the model.", "--param", doors=(CLI, SDK),
+        **PARAMETERS,
+    )  # fmt: skip
+    gaussians: int = option(8000, "Gaussians that {views} begins with.", ge=100, le=500_000, doors=(CLI, SDK))
     side: int = option(256, "Side of the square around the object, as it is used.", unit="pixels", ge=64, le=512)
-    steps: int = option(120, "Steps of the optimiser.", ge=0, le=10_000)
+    steps: int | None = option(None, "Steps of the optimiser; else 120, with {views} 1000.", ge=0, le=10_000)
     refine: int = option(0, "Rounds of refinement by enhanced renderings (MVCRM, with restore).", ge=0, le=10)
     background: str = option(
         "auto", "Who finds the object where the photograph has no transparency: auto, u2netp or grabcut.", http=NAME
@@ -44,6 +54,13 @@ class LiftPhotoOptions(TaskOptions):
         expected="splat, spz, spz4, glb, mesh, webp or mp4", collect=tuple, parse=str, doors=(CLI,),
     )  # fmt: skip
 
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Refuse what only one of both ways takes."""
+        if self.params and not self.views:
+            raise BadOptions("{params} are those of {views}; name one")
+        if self.views and self.refine:
+            raise BadOptions("{refine} is for what is made without {views}; leave one of them away")
+
 
 def prepare(options: LiftPhotoOptions, image: Image, given: Given, services: Services) -> Prepared:
     """Open the mask of the object, if there is one.
@@ -53,10 +70,15 @@ def prepare(options: LiftPhotoOptions, image: Image, given: Given, services: Ser
     OptionError
         If the photograph is too small to show anything.
     """
+    from tratto.core.capability import Use
     from tratto.imaging.opening import open_inputs
     from tratto.steps.lift_photo import OBJECT
     from tratto.tasks.prepared import Prepared
 
+    options.check(given.inputs)
+    if options.views:  # a recipe names folders by their hash
+        params = services.settle(Use("views", options.views, options.params)).params
+        options = options.model_copy(update={"params": dict(params)})
     if min(image.width, image.height) < 16:
         raise OptionError(f"lift needs a photograph of at least 16x16 pixels, got {image.width}x{image.height}")
     drawn = given.inputs.get(OBJECT)
@@ -87,8 +109,19 @@ def plan(options: LiftPhotoOptions, inspection: Inspection) -> Recipe:
     focal = 0.0
     if options.field_of_view is not None:
         focal = max(inspection.width, inspection.height) / 2 / math.tan(math.radians(options.field_of_view) / 2)
+    if options.views:
+        from tratto.steps.lift_views import LiftViews
+
+        made = LiftViews(
+            options.views, options.params, options.elevation, 1000 if options.steps is None else options.steps,
+            options.gaussians, options.gaussians * 5 // 4, options.rasterizer, "auto", options.background, focal,
+            options.side, options.shape,
+        )  # fmt: skip
+        why = f"{options.views} makes views of the object from around; the scene is fitted to them and the photograph"
+        return Recipe("lift-photo", (made,), options.seed, (why,))
     step = LiftPhoto(
-        focal=focal, elevation=options.elevation, side=options.side, steps=options.steps, refine=options.refine,
+        focal=focal, elevation=options.elevation, side=options.side,
+        steps=120 if options.steps is None else options.steps, refine=options.refine,
         background=options.background, provider=options.shape, rasterizer=options.rasterizer,
     )  # fmt: skip
     reasons = [

@@ -76,8 +76,9 @@ class RefaceOptions(TaskOptions):
         {}, "Parameters of {refiner}, such as model=FOLDER.", "--refiner-param", doors=(CLI, SDK), **PARAMETERS
     )
     scorer: tuple[str, ...] = option(
-        (), "Ask a service to judge, which sends faces there: gemini (realism) or moondream (identity).",
-        parse=str, collect=tuple, doors=(CLI, SDK), expected="gemini, moondream or both", metavar="NAME",
+        (), "Ask a service to judge, which sends faces there: gemini (realism) or moondream (identity). A server asks "
+        "only those that its owner named.",
+        parse=str, collect=tuple, expected="gemini, moondream or both", metavar="NAME", http=NAME,
     )  # fmt: skip
     scorer_params: dict[str, Any] = option(
         {}, "Parameters of {scorer}, such as gemini.models=NAME,OTHER or moondream.url=https://HOST.", "--scorer-param",

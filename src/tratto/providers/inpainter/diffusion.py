@@ -29,8 +29,7 @@ from tratto.backends.diffusion import (
 from tratto.core.capability import Filled, InpainterInfo, Use
 from tratto.core.errors import MissingWeights, OptionError, UnavailableError
 from tratto.core.options import Validated, option
-from tratto.models.folders import ModelFolder, find_folder, read_json
-from tratto.models.store import get_card, locate
+from tratto.models.folders import ModelFolder, find_folder, missing_folder, read_json, usual_folder
 from tratto.providers.catalogue import CATALOGUE, Request
 from tratto.providers.catalogue import settle as settle_use
 from tratto.providers.inpainter.classical import check_window
@@ -43,8 +42,6 @@ REPAIR_PROMPT = "Restore this monument: {caption}"
 NEGATIVE = "blurry, low quality, distorted, watermark, text"
 #: The card whose pulled folder is taken where no model is named.
 DEFAULT_CARD = {"sdxl": "sdxl-inpainting", "sd15": ""}
-#: The card whose pulled depth network is taken where none is named.
-DEPTH_CARD = "depth-anything-v2-small"
 #: A ControlNet's or an adapter's influence may be raised this far.
 MOST_SCALE = 4.0
 
@@ -118,11 +115,7 @@ def _default_missing(variant: str) -> UnavailableError | None:
     card = DEFAULT_CARD[variant]
     if not card:
         return MissingWeights(f"{variant} needs a folder of weights: --param model=FOLDER; see docs/full-size.md")
-    try:
-        locate(get_card(card))
-    except MissingWeights as e:
-        return MissingWeights(f"{e}; or name a folder: --param model=FOLDER")
-    return None
+    return missing_folder(card, "--param model=FOLDER")
 
 
 def settle(request: Request) -> dict[str, Any]:
@@ -173,12 +166,10 @@ def _depth_source(value: str, wanted: bool) -> str:
         if value not in ("", "auto"):
             raise OptionError("depth is for a ControlNet; name one with controlnet=FOLDER")
         return ""
-    if value in ("", "auto"):
-        try:
-            value = str(locate(get_card(DEPTH_CARD))["config.json"].parent)
-        except MissingWeights:
-            return "geometric"
-    return value if value == "geometric" else find_folder(value, "part").reference
+    from tratto.providers.depth import depth_use
+
+    use: Use[Any] = settle_use(Use("depth") if value in ("", "auto") else depth_use(value))
+    return str(use.params.get("model", use.provider))
 
 
 def is_diffusion(name: str) -> bool:
@@ -202,7 +193,7 @@ def _folders(variant: str, given: SdxlParameters) -> DiffusionFolders:
     lora = given.lora.split(",") if isinstance(given.lora, str) else given.lora
     return DiffusionFolders(
         family="sdxl" if variant == "sdxl" else "sd15",
-        model=find_folder(given.model or DEFAULT_CARD[variant], "pipeline"),
+        model=find_folder(given.model, "pipeline") if given.model else usual_folder(DEFAULT_CARD[variant], "pipeline"),
         adapters=tuple(_adapter(text.strip()) for text in lora if text.strip()),
         controlnet=find_folder(given.controlnet, "part") if given.controlnet else None,
         image_prompt=find_folder(image, "image-prompt") if image else None,
