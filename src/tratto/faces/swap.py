@@ -420,11 +420,12 @@ class Painter:
     def __init__(self, target: Target, laid: Laid, engine: FaceSwapper, seed: int = 0) -> None:
         self.target, self.laid, self._engine = target, laid, engine
         self._meshes = FaceMesh(laid.points, 1.0), FaceMesh(target.points, 1.0)
-        hidden = _hidden(laid)
+        hidden = _hidden(laid) if engine.lays_pixels else np.zeros_like(laid.region.face)
         #: Share of the character's face that something hides.
         self.hidden = float(hidden[laid.region.face].mean()) if laid.region.face.any() else 0.0
         beyond = (target.may > 0.5) & ~target.region.face
-        if not (beyond if target.region.off is None else beyond & ~target.region.off).any():
+        drawn = beyond if target.region.off is None else beyond & ~target.region.off
+        if engine.lays_pixels and not drawn.any():
             # a cheek that is turned away ends in the picture before it does in the mesh: what is beside it is not hers
             hidden |= _beside(laid.region.face)
         self._character, shown = _completed(laid, hidden, seed)
