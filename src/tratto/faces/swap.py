@@ -32,7 +32,7 @@ MOST_LIFT = (16.0, 9.0, 9.0)
 AROUND = 0.62
 #: Share of a character's face that may be hidden; beyond it nothing is left out, for the skin was not found.
 MOST_HIDDEN = 0.5
-#: Share of the forehead under hair from which on it is left to the scene.
+#: Share of the forehead under hair from which on all of it is continued.
 FRINGE = 0.5
 #: How far beside the outline of a character's face skin is continued, as a share of the face's size.
 BESIDE = 0.12
@@ -316,15 +316,16 @@ def warp(picture: Float, source: Points, target: Points, stiffness: float, shape
 def _hidden(laid: Laid) -> Bool:
     """Return what hides the character at the outline, such as a fringe; glasses are taken along with the eyes.
 
-    A forehead that is not wholly seen is left to the scene: half of one would be a blotch.
+    A forehead of which more than :data:`FRINGE` is hidden counts as hidden whole: what is left of it would be a blotch.
     """
     import cv2
 
     region = laid.region
     side = float(np.sqrt(max(1, np.count_nonzero(region.face))))
     # where the outline is not exact, what lies beside the face came along; between two sizes it would be torn wide
-    lining = np.zeros_like(region.face) if region.lining is None else region.lining
-    lining = (cv2.GaussianBlur(lining.astype(np.float32), (0, 0), 0.02 * side) > 0.2) & region.face
+    thin = np.zeros_like(region.face) if region.lining is None else region.lining
+    wide = np.asarray(cv2.GaussianBlur(thin.astype(np.float32), (0, 0), 0.02 * side))
+    lining: Bool = (wide > 0.2) & region.face
     rim = region.face & ~(cv2.erode(region.face.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
     count, labels = cv2.connectedComponents(region.kept.astype(np.uint8), connectivity=8)
     if count < 2:
@@ -348,7 +349,8 @@ def _hidden(laid: Laid) -> Bool:
     tight &= ~(region.kept | lining)
     if region.glasses:  # they come along whole or not at all
         tight |= mesh.hull(laid.points, mesh.EYES[0] + mesh.EYES[1] + mesh.BROWS[0] + mesh.BROWS[1], shape, 0.13 * side)
-    return (calm | lining) & ~tight
+    out: Bool = (calm | lining) & ~tight
+    return out
 
 
 def _beside(face: Bool) -> Bool:
@@ -607,7 +609,7 @@ def _alike(lab: Float, weight: Float) -> Float:
     middle = np.median(values, axis=0)
     # under lamps of several colours skin is not of one
     spread = 2.5 * 1.4826 * np.median(np.abs(values - middle), axis=0)
-    off = np.abs(lab - middle) / np.maximum(np.float32([24, 14, 14]), spread)
+    off = np.abs(lab - middle) / np.maximum(np.array([24, 14, 14], np.float32), spread)
     return np.asarray((off < 1).all(axis=2), np.float32)
 
 
