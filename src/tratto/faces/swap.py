@@ -321,7 +321,7 @@ def _hidden(laid: Laid) -> Bool:
     import cv2
 
     region = laid.region
-    side = float(np.sqrt(max(1, np.count_nonzero(region.face))))
+    side = float(np.sqrt(max(1, int(np.count_nonzero(region.face)))))
     # where the outline is not exact, what lies beside the face came along; between two sizes it would be torn wide
     thin = np.zeros_like(region.face) if region.lining is None else region.lining
     wide = np.asarray(cv2.GaussianBlur(thin.astype(np.float32), (0, 0), 0.02 * side))
