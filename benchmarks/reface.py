@@ -1,6 +1,6 @@
 """``tratto reface`` across pairs of portraits: whose the face is by a second network, the seam, and what it takes.
 
-``python benchmarks/reface.py FOLDER ... [--second F.onnx] [--pairs 12] [--seeds 1] [--sheets FOLDER]``
+``python benchmarks/reface.py FOLDER ... [--second F.onnx] [--pairs 12] [--seeds 1] [--without FACE ...] [--sheets D]``
 ``python benchmarks/reface.py FOLDER ... --second F.onnx --search LOG.jsonl [--pairs 12] [--seeds 5] [--most N]``
 
 FOLDER holds pictures of adults who may be used for this; scikit-image's astronaut and Matplotlib's sample portrait are
@@ -50,10 +50,12 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--sheets", type=Path)
+    parser.add_argument("--without", nargs="+", default=[], help="Faces to leave out, such as group.2: no children.")
     parser.add_argument("--search", type=Path, help="Compare ways to search; what is measured goes into this file.")
     parser.add_argument("--most", type=int, default=10**9)
     given = parser.parse_args()
-    bench = Bench(pictures(given.folder, others()), None if given.second is None else Second(given.second))
+    shown = pictures(given.folder, others(), tuple(given.without))
+    bench = Bench(shown, None if given.second is None else Second(given.second))
     if given.search is not None:
         compare(bench, given)
         return

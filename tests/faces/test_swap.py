@@ -8,7 +8,7 @@ import pytest
 from skimage import data
 
 from tratto.core.capability import FaceSwapper, Use
-from tratto.faces import mesh, swap
+from tratto.faces import mesh, region, swap
 from tratto.faces.find import faces_of
 from tratto.faces.judge import Consistency, Realism, Score, identity_score, potential, statistics
 from tratto.faces.label import draw_label
@@ -93,20 +93,56 @@ def test_hair_is_kept_and_eyes_are_not(target):
     assert region.kept[y + 2, x]  # her fringe
 
 
-def test_glasses_are_seen_and_their_frame_is_kept(portrait, points):
-    worn = portrait.copy()
-    side = mesh.width(points)
-    for eye in mesh.EYES:
+def worn(portrait, points, color=(0.05, 0.05, 0.06)):
+    """The portrait with round glasses, their bridge and their arms."""
+    out, side = portrait.copy(), mesh.width(points)
+    for eye, far in zip(mesh.EYES, (mesh.LEFT, mesh.RIGHT), strict=True):
         x, y = (round(v) for v in points[list(eye), :2].mean(0))
-        cv2.circle(worn, (x, y), round(0.16 * side), (0.05, 0.05, 0.06), 3, cv2.LINE_AA)
+        cv2.circle(out, (x, y), round(0.16 * side), color, 3, cv2.LINE_AA)
+        away = 1 if far == mesh.RIGHT else -1
+        cv2.line(out, (x + away * round(0.16 * side), y), (x + away * round(0.34 * side), y), color, 3, cv2.LINE_AA)
     ends = [points[i, :2].round().astype(int).tolist() for i in (133, 362)]
-    cv2.line(worn, ends[0], ends[1], (0.05, 0.05, 0.06), 3, cv2.LINE_AA)
-    mask, _, glasses = face_mask(worn, points)
+    cv2.line(out, ends[0], ends[1], color, 3, cv2.LINE_AA)
+    return out
+
+
+@pytest.mark.parametrize("color", [(0.05, 0.05, 0.06), (0.55, 0.3, 0.02)], ids=["black", "amber"])
+def test_glasses_are_seen_and_their_frame_is_kept_or_taken_off(portrait, points, services, color):
+    scene, side = worn(portrait, points, color), mesh.width(points)
+    mask, _, glasses = face_mask(scene, points)
     assert glasses
-    x, y = points[list(mesh.EYES[0]), :2].mean(0)
-    below = [mask[round(y + 0.16 * side), round(x + d)] for d in (-3, 0, 3)]
-    assert not any(below)
-    assert mask[round(y), round(x)]
+    bare = face_mask(scene, points, bare=True)[0]
+    assert bare[mask].all()
+    rims = np.zeros(mask.shape, np.uint8)
+    for eye in mesh.EYES:
+        x, y = points[list(eye), :2].mean(0)
+        assert mask[round(y), round(x)]
+        cv2.circle(rims, (round(x), round(y)), round(0.16 * side), 1, 1)
+    rims = (rims > 0) & (mesh.outline(points, mask.shape) > 0)
+    rims &= np.arange(len(mask))[:, None] > points[list(mesh.EYES[0]), 1].mean()  # below the brows
+    assert mask[rims].mean() < 0.1
+    assert bare[rims].mean() > 0.9
+    swapper = services.open(Use("face-swap", "warp"))
+    away = []
+    for without in (False, True):
+        target = place_of(scene, points, bare, without).target
+        place = place_of(scene, points, bare, without)
+        out = scene.copy()
+        laid = lay(portrait, points, target)
+        out[place.rows, place.columns] = Painter(target, laid, swapper).laid_on(Look(stiffness=0.0, grain=0.0))
+        assert not (out != scene)[~bare].any()
+        away.append(np.abs(out - portrait)[rims].mean())
+    assert away[1] < 0.35 * away[0]
+
+
+def test_a_closed_line_is_found_where_it_is_faint():
+    values = np.random.default_rng(2).random((48, 20)).astype(np.float32)
+    true = np.rint(9 + 4 * np.sin(np.linspace(0, 2 * np.pi, 48, endpoint=False))).astype(int)
+    values[np.arange(48), true] += 1.5
+    values[20:23, true[20]] = 0.5  # a gap
+    path = region._closed(values)
+    assert np.abs(path - true).max() <= 1
+    assert abs(path[0] - path[-1]) <= 1
 
 
 def test_what_a_person_drew_is_added(portrait, points):
@@ -146,6 +182,54 @@ def test_the_harmonic_field_is_the_plane_through_its_edge():
     np.testing.assert_allclose(flat, 2.0, atol=1e-4)
 
 
+def test_the_width_of_edges_is_that_of_the_blur_whatever_their_contrast():
+    sharp = np.zeros((96, 96), np.float32)
+    sharp[:, 40:] = 1
+    everywhere = np.ones(sharp.shape, bool)
+    for contrast in (8, 60):
+        for sigma in (1.5, 2.5):
+            found = swap.edge_width(contrast * cv2.GaussianBlur(sharp, (0, 0), sigma), everywhere)
+            assert found == pytest.approx(sigma, rel=0.15)
+    assert swap.edge_width(sharp, np.zeros(sharp.shape, bool)) is None
+
+
+def test_a_face_becomes_as_soft_as_the_scene_and_no_softer(portrait, points):
+    soft = cv2.GaussianBlur(portrait, (0, 0), 1.5)
+    onto = [place_of(p, points, face_mask(p, points)[0]).target for p in (portrait, soft)]
+    assert swap._blur_of(onto[0], lay(soft, points, onto[0])) == 0
+    assert swap._blur_of(onto[1], lay(portrait, points, onto[1])) == pytest.approx(1.5, abs=0.5)
+
+
+def test_what_lies_beside_a_character_does_not_come_along(target, portrait, points, services):
+    green = portrait.copy()
+    green[mesh.outline(points, portrait.shape[:2]) == 0] = (0, 1, 0)
+    narrow = points.copy()  # a cheek that the mesh places a little too far out, as it does on turned faces
+    narrow[:, 0] = points[1, 0] + 1.08 * (points[:, 0] - points[1, 0])
+    painter = Painter(target, lay(green, narrow, target), services.open(Use("face-swap", "warp")))
+    face, alpha = painter.paint(Look.raw())
+    stray = (face[..., 1] > face[..., 0] + 0.2) & (alpha > 0.1)
+    assert stray.mean() < 0.002
+    # where a person drew beyond the outline, what is there is wanted
+    drawn = swap.Target(target.picture, target.points, np.ones_like(target.may), target.region)
+    face, alpha = Painter(drawn, lay(green, narrow, drawn), services.open(Use("face-swap", "warp"))).paint(Look.raw())
+    assert ((face[..., 1] > face[..., 0] + 0.2) & (alpha > 0.5)).mean() > 0.2
+
+
+def test_the_hues_of_a_stage_do_not_stay_on_the_character(target, portrait, points, services):
+    stage = portrait.copy()
+    half = round(points[1, 0])
+    stage[:, :half] *= np.float32([0.45, 0.7, 1.0])
+    stage[:, half:] *= np.float32([1.0, 0.75, 0.45])
+    painter = Painter(target, lay(stage, points, target), services.open(Use("face-swap", "warp")))
+    skin = target.region.skin & (target.may > 0)
+    wide = [
+        np.hypot(*region.lab_of(p)[skin][:, 1:].std(axis=0))
+        for p in (painter.laid_on(Look.raw()), painter.laid_on(Look(light=0.3)), target.picture)
+    ]
+    assert wide[0] > 2 * wide[2]
+    assert wide[1] < 1.4 * wide[2]
+
+
 def test_noise_is_measured():
     noise = np.random.default_rng(0).normal(0, 2.5, (96, 96)).astype(np.float32) + 50
     assert swap.noise_of(noise, np.ones((96, 96), bool)) == pytest.approx(2.5, rel=0.06)
@@ -173,6 +257,9 @@ def test_a_missing_score_counts_as_neutral_and_says_so(target):
     assert identity_score(None).missing
     assert identity_score(0.0).value == 10
     assert identity_score(9.9).value == 0
+    assert identity_score(0.4, 0.9).value == identity_score(0.4).value == 8
+    assert identity_score(0.4, 0.4).value == 4
+    assert identity_score(0.6, 0.4).value == 0
     weights = {"identity": 1.5, "realism": 4.0}
     assert potential({"identity": Score(None), "realism": Score(10.0)}, weights) == 47.5
     assert statistics(np.zeros((20, 20), np.float32), np.zeros((20, 20), bool)) is None

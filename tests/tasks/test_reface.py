@@ -284,3 +284,37 @@ def test_the_face_is_chosen_by_a_picture_of_the_person(folder):
             tratto.reface(scene, character=folder / "other.png", face_like=like, **few, **more)
     with pytest.raises(OptionError, match="in the scene"):
         tratto.reface(folder / "scene.png", character=folder / "other.png", face_like=other, **few)
+
+
+def _both(settled):
+    return settled["auto"], next(h for h in ("keep", "replace") if h != settled["auto"])
+
+
+def test_glasses_of_the_scene_are_kept_or_taken_off_and_the_receipt_says_which(folder):
+    scene = astronaut()
+    for x, y in ((97, 97), (134, 98)):
+        cv2.circle(scene, (x, y), 15, (12, 12, 14), 2, cv2.LINE_AA)
+    cv2.line(scene, (112, 98), (119, 98), (12, 12, 14), 2)
+    Pil.fromarray(scene).save(folder / "worn.png")
+    made = {
+        how: tratto.reface(folder / "worn.png", character=folder / "other.png", consent="A", glasses=how, **FEW)
+        for how in ("keep", "replace", "auto")
+    }
+    settled = {how: m.receipt["steps"][0]["params"]["glasses"] for how, m in made.items()}
+    assert settled["keep"] == "keep"
+    assert settled["replace"] == "replace"
+    assert settled["auto"] in {"keep", "replace"}
+    best = made["keep"].receipt["steps"][0]["params"]
+    known = best["candidates"][best["winner"]]["numbers"]["distance"] <= 0.5
+    assert settled["auto"] == ("keep" if known else "replace")
+    # not bit for bit: the cut around a larger mask is a larger one
+    alike, other = (np.abs(made["auto"].to_numpy() - made[h].to_numpy().astype(float)).mean() for h in _both(settled))
+    assert alike < 0.05 * other
+    rim = np.zeros(scene.shape[:2], np.uint8)
+    cv2.circle(rim, (97, 97), 15, 1, 1)
+    below = (rim > 0) & (np.arange(len(scene))[:, None] > 102)
+    same = {how: (made[how].to_numpy() == scene).all(axis=2)[below].mean() for how in ("keep", "replace")}
+    assert same["keep"] > 0.9
+    assert same["replace"] < 0.1
+    with pytest.raises(OptionError, match="glasses"):
+        tratto.reface(folder / "worn.png", character=folder / "other.png", consent="A", glasses="off")

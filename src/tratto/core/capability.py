@@ -624,6 +624,13 @@ class FaceRefiner(Describer, Protocol):
 class FaceSwapper(Describer, Protocol):
     """Puts one face in the place of another; colour, light and edge are fitted by who asks for it."""
 
+    @property
+    def lays_pixels(self) -> bool:
+        """Whether the character's own pixels are laid on the scene, so that what is beside the face may not come along.
+
+        Else the picture is only looked at, and wanted as it is.
+        """
+
     def swap(
         self,
         character: NDArray[np.float32],

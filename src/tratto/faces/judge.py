@@ -17,6 +17,8 @@ from tratto.faces.swap import Target, noise_of
 
 #: Distances of two faces at which the identity's score is 10, and 0: one person in two pictures, and two people.
 NEAREST, FARTHEST = 0.3, 0.8
+#: By how much a face must be nearer to the character than to the scene's person to count fully.
+APART = 0.15
 #: Steps of CIELAB by which a face is of another skin than the scene's, and what its realism scores at most then.
 PASTED, FATAL = 10.0, 3.0
 JUDGES = ("identity", "realism", "consistency")
@@ -41,17 +43,21 @@ def identity_score(distance: float | None, away: float | None = None) -> Score:
     distance : float or None
         To the character; None: no face was seen.
     away : float or None
-        To the person whose face was in the scene, told beside it.
+        To the person whose face was in the scene: who is no nearer to the character than to that person is not well
+        hit, so that the score falls from :data:`APART` on, and is none where it is as much nearer to that person.
 
     Examples
     --------
-    >>> identity_score(0.55).value, identity_score(None).missing
-    (5.0, True)
+    >>> identity_score(0.55).value, identity_score(0.55, 0.55).value, identity_score(None).missing
+    (5.0, 2.5, True)
     """
     if distance is None or not np.isfinite(distance):
         return Score(None)
     numbers = {"distance": round(distance, 4)} | ({} if away is None else {"away": round(away, 4)})
-    return Score(round(10 * float(np.clip((FARTHEST - distance) / (FARTHEST - NEAREST), 0, 1)), 4), numbers)
+    value = 10 * float(np.clip((FARTHEST - distance) / (FARTHEST - NEAREST), 0, 1))
+    if away is not None:
+        value *= float(np.clip(0.5 + 0.5 * (away - distance) / APART, 0, 1))
+    return Score(round(value, 4), numbers)
 
 
 #: Octaves of which statistics are taken.

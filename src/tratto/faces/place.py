@@ -72,7 +72,7 @@ def box_around(points: NDArray[np.float64], shape: tuple[int, int], also: Bool |
     return slice(y0, y1), slice(x0, x1)
 
 
-def place_of(scene: Float, points: NDArray[np.float64], may: Bool) -> Place:
+def place_of(scene: Float, points: NDArray[np.float64], may: Bool, bare: bool = False) -> Place:
     """Cut a face out of a scene.
 
     Parameters
@@ -83,14 +83,23 @@ def place_of(scene: Float, points: NDArray[np.float64], may: Bool) -> Place:
         In pixels of the scene; depth has the same unit.
     may : (H, W) bool
         Where the scene may change.
+    bare : bool
+        Whether glasses are taken off; else their frame stays, also where the scene may change.
     """
     rows, columns = box_around(points, (scene.shape[0], scene.shape[1]), may)
     part = np.ascontiguousarray(scene[rows, columns])
     moved = points - (columns.start, rows.start, 0)
-    return Place(Target(part, moved, may[rows, columns].astype(np.float32), region_of(part, moved)), rows, columns)
+    region, here = region_of(part, moved), may[rows, columns]
+    if bare:
+        region = region.bare()
+    elif region.frames is not None:
+        here = here & ~region.frames
+    return Place(Target(part, moved, here.astype(np.float32), region), rows, columns)
 
 
-def face_mask(scene: Float, points: NDArray[np.float64], drawn: Bool | None = None) -> tuple[Bool, float, bool]:
+def face_mask(
+    scene: Float, points: NDArray[np.float64], drawn: Bool | None = None, bare: bool = False
+) -> tuple[Bool, float, bool]:
     """Return where a face may be painted, which share of its outline is held back, and whether glasses were seen.
 
     Parameters
@@ -101,13 +110,15 @@ def face_mask(scene: Float, points: NDArray[np.float64], drawn: Bool | None = No
         In pixels of the scene.
     drawn : (H, W) bool or None
         What a person drew; it is added whatever lies there.
+    bare : bool
+        Whether the frame of glasses may be painted over.
     """
     shape = (scene.shape[0], scene.shape[1])
     rows, columns = box_around(points, shape)
     moved = points - (columns.start, rows.start, 0)
     region = region_of(np.ascontiguousarray(scene[rows, columns]), moved)
     out = np.zeros(shape, bool)
-    out[rows, columns] = region.open
+    out[rows, columns] = region.bare().open if bare else region.open
     held = 1 - int(np.count_nonzero(region.open)) / max(1, int(np.count_nonzero(region.face)))
     return (out if drawn is None else out | drawn), held, region.glasses
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ USUAL = 55.0
 RIM = 14.0
 #: How much of that its faintest part is.
 FRAME = 0.8
+#: Share of a face's size by which a frame is wider than it is seen: its shade and its soft edge.
+HALO = 0.015
 #: Share of a face's width by which something must come in over the outline.
 LINING = 0.07
 #: Least share of the outline that lies free, below which nothing is held back: then the skin was not found.
@@ -49,17 +51,38 @@ class Region:
         Eyes, brows, lips and nostrils, generously.
     glasses : bool
         Whether a frame was seen.
+    lining : (H, W) bool or None
+        What else lines the outline and is not skin: hair or background where the outline is not exact.
+    frames : (H, W) bool or None
+        Frames of glasses, also beyond the outline; within it they are kept, unless they are :meth:`bare`.
+    off : (H, W) bool or None
+        Frames that are taken off.
     """
 
     face: Bool
     kept: Bool
     features: Bool
     glasses: bool = False
+    lining: Bool | None = None
+    frames: Bool | None = None
+    off: Bool | None = None
+
+    def bare(self) -> Region:
+        """Return the region of the same face without its glasses."""
+        if self.frames is None or not self.glasses:
+            return self
+        import cv2
+
+        reach = 2 * max(1, round(HALO * float(np.sqrt(np.count_nonzero(self.face))))) + 1
+        off = cv2.dilate(self.frames.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+        features = self.features | (off & self.face)  # no skin, whatever else
+        return replace(self, kept=self.kept & ~off, features=features, off=off)
 
     @property
     def open(self) -> Bool:
         """What may be painted."""
-        return self.face & ~self.kept
+        free: Bool = self.face & ~self.kept
+        return free if self.off is None else free | self.off
 
     @property
     def skin(self) -> Bool:
@@ -105,11 +128,13 @@ def region_of(picture: Float, points: Points) -> Region:
     at = (points[:, :2] + 0.5) * ratio - 0.5
     face = mesh.outline(points, shape) > 0
     found = _small(small, at)
-    kept, features = (
+    nothing = np.zeros_like(found.kept)
+    lining, frames = (nothing if part is None else part for part in (found.lining, found.frames))
+    kept, features, lining, frames = (
         cv2.resize(part.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR) > level
-        for part, level in ((found.kept, 0.35), (found.features, 0.5))
+        for part, level in ((found.kept, 0.35), (found.features, 0.5), (lining, 0.35), (frames, 0.35))
     )
-    return Region(face, kept & face, features, found.glasses)
+    return Region(face, kept & face, features, found.glasses, lining & face, frames if found.glasses else None)
 
 
 def _small(picture: Float, points: Points) -> Region:
@@ -118,7 +143,7 @@ def _small(picture: Float, points: Points) -> Region:
     face = mesh.outline(points, shape) > 0
     lab = lab_of(picture)
     lines = _lines(lab, side)
-    glasses = _glasses(lines, points, side)
+    glasses = _glasses(lines, points, side) or _rims(lab, lines, points, side)[1] > RIM
     near = 0.012 if glasses else 0.045
     features = mesh.hull(points, mesh.LIPS, shape, 0.03 * side) | mesh.hull(points, mesh.NOSTRILS, shape, 0.02 * side)
     for eye, brow in zip(mesh.EYES, mesh.BROWS, strict=True):
@@ -126,11 +151,43 @@ def _small(picture: Float, points: Points) -> Region:
         features |= mesh.hull(points, brow, shape, near * side)
         if not glasses:  # the lid between eye and brow lies in shadow
             features |= mesh.hull(points, eye + brow, shape)
-    strange = _strange(lab, points, face, side) & face & ~features
-    kept = _kept(strange, face, points, side)
+    strange = _strange(lab, points, face, side) & face
+    kept, lining = _kept(strange & ~features, face, points, side)
+    # the ends of the brows are drawn generously, and beyond the eyes hair may lie there
+    ends = features & _beyond_the_eyes(points, shape, side)
+    features &= ~_reached(kept | lining, strange & ends)
+    kept |= _reached(kept, strange & ends)
+    lining = (lining | _reached(lining, strange & ends)) & ~kept
+    frames = None
     if glasses:
-        kept |= _frames(lines, features, points, side)
-    return Region(face, kept & face & ~features, features, glasses)
+        rims = _rims(lab, lines, points, side)[0]
+        features &= ~rims
+        frames = rims | _frames(lines, features, points, side)
+        kept |= frames
+        frames |= _reached(frames, kept & _around_eyes(points, shape, side)) & ~features
+    return Region(face, kept & face & ~features, features, glasses, lining, frames)
+
+
+def _beyond_the_eyes(points: Points, shape: tuple[int, int], side: float) -> Bool:
+    """Return what lies farther out than the outer corners of the eyes."""
+    rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]]
+    out = np.zeros(shape, bool)
+    for outer, inner in (mesh.LEFT_EYE, mesh.RIGHT_EYE[::-1]):
+        x, y = points[outer, :2]
+        away = points[outer, :2] - points[inner, :2]
+        away = away / max(float(np.linalg.norm(away)), 1e-6)
+        out |= (columns - x) * away[0] + (rows - y) * away[1] > 0.01 * side
+    return out
+
+
+def _reached(seeds: Bool, through: Bool) -> Bool:
+    """Return what of some pixels hangs together with seeds beside them."""
+    import cv2
+
+    count, labels = cv2.connectedComponents((seeds | through).astype(np.uint8), connectivity=8)
+    found = np.unique(labels[seeds])
+    out: Bool = through & np.isin(labels, found[found > 0]) if count > 1 else np.zeros_like(seeds)
+    return out
 
 
 def _strange(lab: Float, points: Points, face: Bool, side: float) -> Bool:
@@ -223,13 +280,13 @@ def _glasses(lines: Float, points: Points, side: float) -> bool:
     return min(below) > RIM and float(np.median(bridge)) > RIM
 
 
-def _kept(strange: Bool, face: Bool, points: Points, side: float) -> Bool:
-    """Return the connected parts that lie in front of the face."""
+def _kept(strange: Bool, face: Bool, points: Points, side: float) -> tuple[Bool, Bool]:
+    """Return the connected parts that lie in front of the face, and those that only line the outline."""
     import cv2
 
     count, labels, stats, _ = cv2.connectedComponentsWithStats(strange.astype(np.uint8), connectivity=8)
     least = 0.0012 * side**2
-    kept = np.zeros_like(strange)
+    kept, lining = np.zeros_like(strange), np.zeros_like(strange)
     depth = cv2.distanceTransform(face.astype(np.uint8), cv2.DIST_L2, 5)
     rim = face & (depth <= max(1.0, 0.012 * side))
     mirrored = _mirrored(strange, points)
@@ -237,11 +294,12 @@ def _kept(strange: Bool, face: Bool, points: Points, side: float) -> Bool:
     down = points[mesh.CHIN, :2] - points[mesh.TOP, :2]
     down = down / max(float(np.linalg.norm(down)), 1e-6)
     for label in range(1, count):
-        if stats[label, cv2.CC_STAT_AREA] < least:
-            continue
         part = labels == label
+        if not (part & rim).any():
+            continue
         # what only lines the outline is where the mesh is not exact, and where the edge is soft anyway
-        if not (part & rim).any() or depth[part].max() < LINING * side:
+        if stats[label, cv2.CC_STAT_AREA] < least or depth[part].max() < LINING * side:
+            lining |= part
             continue
         rows, columns = np.nonzero(part)
         below = ((columns - nose[0]) * down[0] + (rows - nose[1]) * down[1]).mean() > 0
@@ -249,26 +307,94 @@ def _kept(strange: Bool, face: Bool, points: Points, side: float) -> Bool:
             continue  # a beard
         kept |= part
     if np.count_nonzero(kept & face) > (1 - LEAST_FREE) * np.count_nonzero(face):
-        return np.zeros_like(kept)
+        return np.zeros_like(kept), lining
     # a little more than was seen, with an edge that is not ragged
     out: Bool = (cv2.GaussianBlur(kept.astype(np.float32), (0, 0), 0.025 * side) > 0.3) & face
+    return out, lining & ~out
+
+
+def _around_eyes(points: Points, shape: tuple[int, int], side: float) -> Bool:
+    """Return where lenses and their frames lie."""
+    out = np.zeros(shape, bool)
+    for eye, brow in zip(mesh.EYES, mesh.BROWS, strict=True):
+        out |= mesh.hull(points, eye + brow, shape, 0.13 * side)
     return out
 
 
+def _rims(lab: Float, lines: Float, points: Points, side: float) -> tuple[Bool, float]:
+    """Return the rims around the lenses, if there are any, and how strongly three quarters of the fainter one show.
+
+    Around each eye the closed line is taken along which thin things that are darker or yellower than their surroundings
+    show most (dynamic programming over angle and radius), so that a rim goes on where it is faint, too.
+    """
+    import cv2
+
+    reach = max(2, round(0.035 * side))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    yellow = cv2.morphologyEx(lab[..., 2], cv2.MORPH_TOPHAT, kernel)
+    strength = np.clip(lines, 0, 25) + np.clip(yellow - 3, 0, 15)
+    for eye in mesh.EYES:  # lids and lashes are dark as well
+        strength[mesh.hull(points, eye, (lines.shape[0], lines.shape[1]), 0.04 * side)] = 0
+    down = points[mesh.CHIN, :2] - points[mesh.TOP, :2]
+    angles = np.linspace(0, 2 * np.pi, 96, endpoint=False) + np.arctan2(down[1], down[0])
+    radii = np.linspace(0.085, 0.27, 40) * side
+    rims, shown = np.zeros(lines.shape, np.uint8), []
+    for eye in mesh.EYES:
+        middle = points[list(eye), :2].mean(0)
+        x, y = ((middle[i] + np.outer(f(angles), radii)).astype(np.float32) for i, f in enumerate((np.cos, np.sin)))
+        along = cv2.remap(strength, x, y, cv2.INTER_LINEAR)
+        path = _closed(along)
+        at = np.arange(len(path)), path
+        shown.append(float(np.percentile(along[at], 25)))
+        corners = np.rint(8 * np.column_stack([x[at], y[at]])).astype(np.int32).reshape(-1, 1, 2)
+        cv2.polylines(rims, [corners], True, 1, max(1, round(0.012 * side)), cv2.LINE_8, 3)
+    wider = cv2.dilate(rims, np.ones((2 * reach - 1, 2 * reach - 1), np.uint8)) > 0
+    return (rims > 0) | (wider & (strength > FRAME * RIM)), min(shown)
+
+
+def _closed(values: Float) -> NDArray[np.intp]:
+    """Return for each row of values the column of a closed path of the highest sum, of at most one column a row."""
+    rows, columns = values.shape
+    best, back = np.zeros(columns), []
+    for row in (*values, *values, *values):  # the middle round begins where it ends
+        beside = np.pad(best, 1, constant_values=-np.inf)
+        three = np.stack([beside[:-2], best, beside[2:]])
+        step = three.argmax(axis=0)
+        back.append(step - 1)
+        best = three.max(axis=0) + row
+    path = [int(best.argmax())]
+    for step in reversed(back[1:]):
+        path.append(path[-1] + int(step[path[-1]]))
+    return np.array(path[::-1][rows : 2 * rows])
+
+
 def _frames(lines: Float, features: Bool, points: Points, side: float) -> Bool:
-    """Return the frame of glasses: long dark lines around the eyes."""
+    """Return the frame of glasses: long dark lines around the eyes, and what goes on from them to the ears."""
     import cv2
 
     shape = (lines.shape[0], lines.shape[1])
-    around = np.zeros(shape, bool)
-    for eye, brow in zip(mesh.EYES, mesh.BROWS, strict=True):
-        around |= mesh.hull(points, eye + brow, shape, 0.13 * side)
+    around = _around_eyes(points, shape, side)
+    dark = lines > FRAME * RIM
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        ((lines > FRAME * RIM) & around & ~features).astype(np.uint8), connectivity=8
+        (dark & around & ~features).astype(np.uint8), connectivity=8
     )
     wide = [k for k in range(1, count) if stats[k, cv2.CC_STAT_WIDTH] > 0.16 * side]
-    grown = cv2.dilate(np.isin(labels, wide).astype(np.uint8), np.ones((3, 3), np.uint8))
-    out: Bool = (grown > 0) & around
+    found: Bool = np.isin(labels, wide)
+    found |= _reached(found, dark & _temples(points, shape, side) & ~features)
+    return np.asarray(cv2.dilate(found.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+
+
+def _temples(points: Points, shape: tuple[int, int], side: float) -> Bool:
+    """Return where the arms of glasses run: a strip from each eye outward, at the height of eye and brow."""
+    rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]]
+    out = np.zeros(shape, bool)
+    for (outer, inner), brow in zip((mesh.LEFT_EYE, mesh.RIGHT_EYE[::-1]), mesh.BROWS, strict=True):
+        away = points[outer, :2] - points[inner, :2]
+        away = away / max(float(np.linalg.norm(away)), 1e-6)
+        x, y = columns - points[outer, 0], rows - points[outer, 1]
+        along, across = x * away[0] + y * away[1], np.abs(x * away[1] - y * away[0])
+        reach = float(np.linalg.norm(points[list(brow), :2].mean(0) - points[[outer, inner], :2].mean(0)))
+        out |= (along > 0) & (along < 0.2 * side) & (across < reach + 0.03 * side)
     return out
 
 

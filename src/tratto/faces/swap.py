@@ -32,8 +32,12 @@ MOST_LIFT = (16.0, 9.0, 9.0)
 AROUND = 0.62
 #: Share of a character's face that may be hidden; beyond it nothing is left out, for the skin was not found.
 MOST_HIDDEN = 0.5
-#: Share of the forehead under hair from which on it is left to the scene.
-FRINGE = 0.12
+#: Share of the forehead under hair from which on all of it is continued.
+FRINGE = 0.5
+#: How far beside the outline of a character's face skin is continued, as a share of the face's size.
+BESIDE = 0.12
+#: Spread of hue over a face, in CIELAB, from which on its light is one of several colours.
+COLORED = 7.0
 #: Chroma by which the white of an eye or a tooth differs from skin, so that skin's tint does not go to it.
 TINTED = 16.0
 
@@ -71,7 +75,7 @@ class Look:
     color: float = 1.0
     light: float = 0.7
     detail: float = 1.0
-    stiffness: float = 0.35
+    stiffness: float = 0.6
     grain: float = 1.0
     seam: float = 1.0
     draws: tuple[tuple[int, float], ...] = ()
@@ -101,7 +105,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "color": (0.7, 1.0),
     "light": (0.25, 1.0),
     "detail": (0.75, 1.3),
-    "stiffness": (0.0, 0.8),
+    "stiffness": (0.2, 1.0),
     "grain": (0.4, 1.3),
     "seam": (0.6, 1.0),
 }
@@ -146,7 +150,10 @@ class Target:
             for v in (self.picture, self.may, self.region.kept, self.region.features)
         )
         face = mesh.outline(points, (size[1], size[0])) > 0
-        region = Region(face, (kept > 0.3) & face, features > 0.5, self.region.glasses)
+        off = self.region.off
+        if off is not None:
+            off = cv2.resize(off.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.3
+        region = Region(face, (kept > 0.3) & face, features > 0.5, self.region.glasses, off=off)
         return Target(np.asarray(picture, np.float32), points, (may > 0.5).astype(np.float32), region)
 
 
@@ -318,20 +325,24 @@ def warp(picture: Float, source: Points, target: Points, stiffness: float, shape
 def _hidden(laid: Laid) -> Bool:
     """Return what hides the character at the outline, such as a fringe; glasses are taken along with the eyes.
 
-    A forehead that is not wholly seen is left to the scene: half of one would be a blotch.
+    A forehead of which more than :data:`FRINGE` is hidden counts as hidden whole: what is left of it would be a blotch.
     """
     import cv2
 
     region = laid.region
+    side = float(np.sqrt(max(1, int(np.count_nonzero(region.face)))))
+    # where the outline is not exact, what lies beside the face came along; between two sizes it would be torn wide
+    thin = np.zeros_like(region.face) if region.lining is None else region.lining
+    wide = np.asarray(cv2.GaussianBlur(thin.astype(np.float32), (0, 0), 0.02 * side))
+    lining: Bool = (wide > 0.2) & region.face
     rim = region.face & ~(cv2.erode(region.face.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
     count, labels = cv2.connectedComponents(region.kept.astype(np.uint8), connectivity=8)
     if count < 2:
-        return np.zeros_like(region.face)
+        return lining
     touching = np.unique(labels[rim & region.kept])
     hidden: Bool = np.isin(labels, touching[touching > 0])
     if np.count_nonzero(hidden) > MOST_HIDDEN * np.count_nonzero(region.face):
         return np.zeros_like(region.face)
-    side = float(np.sqrt(np.count_nonzero(region.face)))
     wider = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 0.03 * side) > 0.15
     shape = (wider.shape[0], wider.shape[1])
     forehead = mesh.hull(laid.points, mesh.FOREHEAD, shape) & ~region.features
@@ -344,9 +355,21 @@ def _hidden(laid: Laid) -> Bool:
     for eye in mesh.EYES:
         tight |= mesh.hull(laid.points, eye, shape, 0.02 * side)
     tight |= _brows(laid.points, shape)
+    tight &= ~(region.kept | lining)
     if region.glasses:  # they come along whole or not at all
         tight |= mesh.hull(laid.points, mesh.EYES[0] + mesh.EYES[1] + mesh.BROWS[0] + mesh.BROWS[1], shape, 0.13 * side)
-    return calm & ~tight
+    out: Bool = (calm | lining) & ~tight
+    return out
+
+
+def _beside(face: Bool) -> Bool:
+    """Return what lies beside the outline of a face."""
+    import cv2
+
+    reach = 2 * max(1, round(BESIDE * float(np.sqrt(np.count_nonzero(face))))) + 1
+    wider = cv2.dilate(face.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))) > 0
+    out: Bool = wider & ~face
+    return out
 
 
 def _brows(points: Points, shape: tuple[int, int]) -> Bool:
@@ -411,14 +434,20 @@ class Painter:
     def __init__(self, target: Target, laid: Laid, engine: FaceSwapper, seed: int = 0) -> None:
         self.target, self.laid, self._engine = target, laid, engine
         self._meshes = FaceMesh(laid.points, 1.0), FaceMesh(target.points, 1.0)
-        hidden = _hidden(laid)
+        hidden = _hidden(laid) if engine.lays_pixels else np.zeros_like(laid.region.face)
         #: Share of the character's face that something hides.
         self.hidden = float(hidden[laid.region.face].mean()) if laid.region.face.any() else 0.0
+        beyond = (target.may > 0.5) & ~target.region.face
+        drawn = beyond if target.region.off is None else beyond & ~target.region.off
+        if engine.lays_pixels and not drawn.any():
+            # a cheek that is turned away ends in the picture before it does in the mesh: what is beside it is not hers
+            hidden |= _beside(laid.region.face)
         self._character, shown = _completed(laid, hidden, seed)
         self._character = np.concatenate([self._character, shown[..., None]], axis=2)
         self.lab = lab_of(target.picture)
         self._grain, self._missing = _grain_of(self.lab, target, laid, seed)
         self._blur = _blur_of(target, laid)
+        self._bared = _bared(target)
 
     def paint(self, look: Look) -> tuple[Float, Float]:
         """Return the face in its place ((H, W, 3) float32, encoded sRGB) and how much of each pixel it is."""
@@ -442,7 +471,14 @@ class Painter:
             lab[..., 0] += np.float32(look.grain * self._missing) * self._grain
         lab[..., 0] = np.clip(lab[..., 0], 0, 100)
         out = np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), 0, 1).astype(np.float32)
-        return out, alpha
+        if self._bared is None:
+            return out, alpha
+        # a frame that is taken off may not show through the soft edge, nor be left beyond it
+        without, share = self._bared
+        both = (1 - alpha) * share
+        total = alpha + both
+        mixed = (alpha[..., None] * out + both[..., None] * without) / np.maximum(total, 1e-6)[..., None]
+        return np.asarray(np.clip(mixed, 0, 1), np.float32), np.asarray(total, np.float32)
 
     def laid_on(self, look: Look) -> Float:
         """Return the target with the face on it."""
@@ -457,13 +493,17 @@ class Painter:
         side, region = self.target.side, self.target.region
         widest = min(FEATHER_PIXELS, FEATHER_SHARE * side) * look.feather
         inner = min(ERODE_PIXELS, ERODE_SHARE * side)
-        inside = cv2.distanceTransform((self.target.may > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+        may = self.target.may > 0.5
+        if region.off is not None:  # beyond the outline there is no face
+            may &= region.face | ~region.off
+        inside = cv2.distanceTransform(may.astype(np.uint8), cv2.DIST_L2, 5)
         # along hair and frames the edge is short, or they would look worn off
         near = cv2.distanceTransform(1 - (region.kept & region.face).astype(np.uint8), cv2.DIST_L2, 5)
         away = cv2.distanceTransform((shown > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
-        outer = _smooth((inside - inner) / max(widest, 0.7))
+        outer = _smooth((np.minimum(inside, 1e6) - inner) / max(widest, 0.7))
+        near, away = np.minimum(near, 1e6), np.minimum(away, 1e6)  # without an edge both are endless
         short = _smooth(near / max(0.02 * side, 1.0)) * _smooth(away / max(0.045 * side, 1.0))
-        alpha: Float = (outer * short * (self.target.may > 0.5)).astype(np.float32)
+        alpha: Float = (outer * short * may).astype(np.float32)
         return alpha
 
     def _relit(self, lab: Float, shown: Float, look: Look) -> Float:
@@ -490,7 +530,12 @@ class Painter:
             away = cv2.GaussianBlur(weight[..., None] * (values - mean), (0, 0), sigma) / total[..., None]
             means.append(mean)
             fields_of.append(cv2.resize(away, (ours.shape[1], ours.shape[0]), interpolation=cv2.INTER_LINEAR))
-        scene, own = (m + np.float32(look.light) * f for m, f in zip(means, fields_of, strict=True))
+        # lamps of several colours: the hue that each leaves on skin must go, or come, wholly
+        lit = weight > 0.5 * weight.max()
+        several = [float(np.clip((np.hypot(*v[lit][:, 1:].std(axis=0)) - COLORED) / 4, 0, 1)) for v in both]
+        hue = look.light + (1 - look.light) * max(several)
+        much = np.array([look.light, hue, hue], np.float32)
+        scene, own = (m + much * f for m, f in zip(means, fields_of, strict=True))
         strength = min(1.0, look.color * 4)  # a face in its own lightness is no refinement, so this one is all or none
         gain = float(np.clip(means[0][0] / max(means[1][0], 1.0), 0.6, 1.5)) ** strength
         out = np.empty_like(lab)
@@ -498,11 +543,18 @@ class Painter:
         away = lab[..., 0] - own[..., 0]
         # what is brighter than skin, teeth and eyes, is so by nothing that grows with the light on skin
         out[..., 0] = onto + np.where(away > 0, np.float32(min(gain, 1.0)), np.float32(gain)) * away
-        lit = means[1] + fields_of[1]
-        tint = np.hypot(lab[..., 1] - lit[..., 1], lab[..., 2] - lit[..., 2]) / np.float32(TINTED)
+        near = means[1] + fields_of[1]
+        tint = np.hypot(lab[..., 1] - near[..., 1], lab[..., 2] - near[..., 2]) / np.float32(TINTED)
         share = np.float32(look.color) * (np.float32(0.3) + np.float32(0.7) * np.exp(-0.5 * tint**2))
         for i in (1, 2):
             out[..., i] = lab[..., i] + share * (scene[..., i] - own[..., i])
+        if several[1] > 0:
+            # where the character stands in such light, its patches are no complexion: skin takes the scene's hue
+            shape = (lab.shape[0], lab.shape[1])
+            other = np.logical_or.reduce([mesh.hull(target.points, p, shape) for p in (mesh.LIPS, *mesh.EYES)])
+            skin = 1 - cv2.GaussianBlur(other.astype(np.float32), (0, 0), max(0.6, 0.01 * target.side))
+            calm = np.float32(several[1]) * (np.float32(0.4) + np.float32(0.5) * skin)[..., None]
+            out[..., 1:] += calm * (scene[..., 1:] - out[..., 1:])
         return out
 
     def _lift(self, lab: Float, alpha: Float) -> Float:
@@ -537,6 +589,26 @@ class Painter:
         return np.asarray(cv2.resize(field, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
+def _bared(target: Target) -> tuple[Float, Float] | None:
+    """Return the scene without the frame of its glasses, and where that is shown; None: nothing is taken off.
+
+    References
+    ----------
+    Telea, "An image inpainting technique based on the fast marching method", 2004.
+    """
+    import cv2
+
+    off = target.region.off
+    if off is None or not off.any():
+        return None
+    wide, radius = off.astype(np.uint8), 0.03 * target.side
+    samples = np.rint(np.clip(target.picture, 0, 1) * 65535).astype(np.uint16)
+    filled = [cv2.inpaint(samples[..., i].copy(), wide, radius, cv2.INPAINT_TELEA) for i in range(3)]
+    soft = cv2.GaussianBlur(cv2.erode(wide, np.ones((3, 3), np.uint8)).astype(np.float32), (0, 0), 0.8)
+    share = soft * (off & (target.may > 0.5))
+    return np.stack(filled, axis=2).astype(np.float32) / np.float32(65535), np.asarray(share, np.float32)
+
+
 def _smooth(values: Float) -> Float:
     """Return a step from 0 to 1 over [0, 1] without corners."""
     v = np.clip(values, 0, 1)
@@ -547,7 +619,9 @@ def _alike(lab: Float, weight: Float) -> Float:
     """Return where a picture is of about the colour that it mostly is under a weight; float32, 0 or 1."""
     values = lab[weight > 0.5] if (weight > 0.5).any() else lab[weight > 0]
     middle = np.median(values, axis=0)
-    off = np.abs(lab - middle) / (np.float32(24), np.float32(14), np.float32(14))
+    # under lamps of several colours skin is not of one
+    spread = 2.5 * 1.4826 * np.median(np.abs(values - middle), axis=0)
+    off = np.abs(lab - middle) / np.maximum(np.array([24, 14, 14], np.float32), spread)
     return np.asarray((off < 1).all(axis=2), np.float32)
 
 
@@ -623,34 +697,49 @@ def _grain_of(lab: Float, target: Target, laid: Laid, seed: int) -> tuple[Float,
     return grain, min(missing, 4.0)
 
 
-def _sharpness(lightness: Float, features: Bool, side: float) -> float:
-    """Return how steep the steepest edges of the features are, against their contrast."""
+def edge_width(lightness: Float, where: Bool) -> float | None:
+    """Return how wide the sharpest edges of a picture are, as the sigma of a blur in pixels; None: there are too few.
+
+    The gradient of an edge that is blurred once more falls by as much as the edge was sharp, whatever its contrast, so
+    that closed eyes and pale brows count as dark ones do.
+
+    Parameters
+    ----------
+    lightness : (H, W) float32
+    where : (H, W) bool
+        Where to look.
+
+    References
+    ----------
+    Zhuo and Sim, "Defocus map estimation from a single image", 2011.
+
+    Examples
+    --------
+    >>> step = np.repeat(np.float32([[0] * 32 + [90] * 32]), 64, axis=0)
+    >>> edge_width(step, np.ones((64, 64), bool)) < 1
+    True
+    """
     import cv2
 
-    calm = cv2.GaussianBlur(lightness, (0, 0), 0.6)
-    steep = np.hypot(cv2.Sobel(calm, cv2.CV_32F, 1, 0), cv2.Sobel(calm, cv2.CV_32F, 0, 1))
-    inside = features
-    if np.count_nonzero(inside) < 32:
-        return 0.0
-    contrast = float(np.subtract(*np.percentile(lightness[inside], [97, 3])))
-    return float(np.percentile(steep[inside], 96)) * side / max(contrast, 4.0)
+    once = cv2.GaussianBlur(lightness, (0, 0), 0.6)
+    twice = cv2.GaussianBlur(once, (0, 0), 1.0)
+    steep, less = (np.hypot(cv2.Sobel(v, cv2.CV_32F, 1, 0), cv2.Sobel(v, cv2.CV_32F, 0, 1)) for v in (once, twice))
+    crest = where & (steep > 1e-3) & (steep >= np.float32(0.95) * cv2.dilate(steep, np.ones((3, 3), np.uint8)))
+    if np.count_nonzero(crest) < 24:
+        return None
+    crest &= steep >= np.percentile(steep[crest], 70)
+    ratio = float(np.median(steep[crest] / np.maximum(less[crest], 1e-6)))
+    # less what is blurred here, by the first pass and by the gradient's own width
+    return float(np.sqrt(max(1 / max(ratio**2 - 1, 1e-3) - 0.88, 0.0)))
 
 
 def _blur_of(target: Target, laid: Laid) -> float:
     """Return by how much (sigma in pixels) the character must be softened to be as sharp as the scene."""
-    import cv2
-
-    side = target.side
-    aim = _sharpness(lab_of(target.picture)[..., 0], target.region.features & target.region.face, side)
-    own = lab_of(laid.picture)[..., 0]
-    inside = laid.region.features & laid.region.face
-    if aim <= 0:
-        return 0.0
-    for sigma in (0.0, 0.5, 0.8, 1.2, 1.7, 2.4, 3.4):
-        soft = own if not sigma else cv2.GaussianBlur(own, (0, 0), sigma)
-        if _sharpness(soft, inside, side) <= 1.12 * aim:
-            return sigma
-    return 3.4
+    scene, own = (
+        edge_width(lab_of(v.picture)[..., 0], v.region.features & v.region.face & ~v.region.kept)
+        for v in (target, laid)
+    )
+    return 0.0 if scene is None or own is None else float(np.sqrt(max(0.0, scene**2 - own**2)))
 
 
 def perturbed(look: Look, step: float, rng: np.random.Generator) -> Look:

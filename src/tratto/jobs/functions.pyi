@@ -92,6 +92,7 @@ def reface(
     refiner_params: dict[str, Any] = ...,
     scorer: tuple[str, ...] = ...,
     scorer_params: dict[str, Any] = ...,
+    glasses: Literal["auto", "keep", "replace"] = ...,
     label: bool = ...,
     seed: int = ...,
     k_global: int = ...,

@@ -28,6 +28,9 @@ def open(request: Request) -> Any:
 class Warp:
     """Piecewise-affine warp; see :class:`tratto.core.capability.FaceSwapper`."""
 
+    #: The pixels are the character's.
+    lays_pixels = True
+
     @property
     def info(self) -> DescriberInfo:
         """Facts about it: what it shows was never in the scene, so that it counts as inventing."""

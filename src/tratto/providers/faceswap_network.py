@@ -63,6 +63,8 @@ class _Engine:
 
     side = 0
     provider = ""
+    #: The pixels are the network's.
+    lays_pixels = False
 
     def __init__(self, files: dict[str, Any], side: int) -> None:
         self._file = OnnxFile(files["model"].path)

@@ -55,6 +55,8 @@ HIDDEN = 0.3
 LIKER = 0.05
 #: Distance up to which two faces are alike enough, whoever else is.
 ALIKE = 0.4
+#: What may become of the glasses of the scene, and the distance up to which a character is known behind them.
+GLASSES, KNOWN = ("auto", "keep", "replace"), 0.5
 #: Most looks drawn all over, most of those that are refined, and most drawn near each.
 MOST = (48, 8, 16)
 #: How the judges are weighed.
@@ -87,6 +89,9 @@ class Reface(BaseStep):
         Of the judges, by name.
     draft : int
         Width of a face, in pixels, at which candidates are made and judged; the winner is made at the picture's size.
+    glasses : str
+        Whether the glasses of the scene stay: ``"keep"``, ``"replace"``, or ``"auto"`` where they stay unless the
+        character is not known behind them, which resolving settles.
     label : list of 4 int
         Box x, y, width, height, upright, of a visible label; empty: none.
     candidates : list of dict or None
@@ -108,6 +113,7 @@ class Reface(BaseStep):
     k_local: int = 4
     weights: dict[str, float] = field(default_factory=lambda: dict(WEIGHTS))
     draft: int = 224
+    glasses: str = "auto"
     label: list[int] = field(default_factory=list)
     candidates: list[dict[str, Any]] | None = None
     winner: int = 0
@@ -122,6 +128,8 @@ class Reface(BaseStep):
             raise OptionError(f"reface weighs {', '.join(JUDGES)}; got {', '.join(self.weights) or 'nothing'}")
         if sorted(self.judges) != sorted(JUDGES):
             raise OptionError(f"reface needs a judge of each of {', '.join(JUDGES)}; got {', '.join(self.judges)}")
+        if self.glasses not in GLASSES:
+            raise OptionError(f"reface: glasses are one of {', '.join(GLASSES)}, got {self.glasses[:40]!r}")
         if any(not 0 <= k <= most for k, most in zip(self._counts(), MOST, strict=True)):
             raise OptionError(
                 f"reface tries up to {MOST[0]} looks all over and up to {MOST[2]} near each of {MOST[1]}, got "
@@ -159,10 +167,17 @@ class Reface(BaseStep):
             raise OptionError("reface works on nobody's face without a stated consent: --i-have-consent NAME")
         if self.candidates is not None:
             return self
-        work = _Work(self, canvas, services)
+        work = _Work(self if self.glasses != "auto" else replace(self, glasses="keep"), canvas, services)
+        if self.glasses == "auto" and work.both_wear:
+            work = _Work(replace(self, glasses="replace"), canvas, services)
         tried, seconds, pictures = work.search()
-        best = min(tried, key=lambda c: (-c["potential"], c["number"]))["number"]
-        found = replace(self, candidates=tried, winner=best)
+        best = _best(tried)
+        if self.glasses == "auto" and work.step.glasses == "keep" and work.worn and _distance(best) > KNOWN:
+            bare = _Work(replace(self, glasses="replace"), canvas, services)
+            again, later, others = bare.search()
+            if _distance(_best(again)) < _distance(best):
+                work, tried, seconds, pictures = bare, again, later, others
+        found = replace(work.step, candidates=tried, winner=_best(tried)["number"])
         # what was made serves once more, in apply; it is no parameter, and nothing depends on it but time
         object.__setattr__(found, "_ready", (canvas.image, work, pictures, seconds))
         return found
@@ -182,6 +197,9 @@ class Reface(BaseStep):
         sigma: NDArray[np.uint16] = services.scratch(alpha.shape, np.uint16)  # type: ignore[assignment]
         sigma[:] = np.rint(alpha * np.float32(ERROR * 65535)).astype(np.uint16)
         notes = [SYNTHETIC, *work.notes]
+        if work.worn:
+            done = "taken off" if self.glasses == "replace" else "kept"
+            notes.append(f"glasses were seen on the scene's face, and their frame was {done} (--glasses)")
         notes += [
             f"{j.scores} was judged by {j.info.provider}, {j.info.library}"
             for j in work.judges
@@ -250,7 +268,7 @@ class _Work:
             self._may[y : y + height, x : x + width] = False
         characters = self._characters()
         points = self._scene_points(scene, characters[0][1].points)
-        self.place: Place = place_of(scene, points, self._may)
+        self.place: Place = place_of(scene, points, self._may, step.glasses == "replace")
         target = self.place.target
         picture, points_of = self._best_posed(characters, target)
         full = Painter(target, lay(picture, points_of, target), self.engine, services.seed)
@@ -265,6 +283,9 @@ class _Work:
         small = target if alike else target.smaller(step.draft / target.side)
         self.small = full if small is target else Painter(small, lay(picture, points_of, small), engine, services.seed)
         self._trials = characters
+        #: Whether the scene's face wears glasses, and whether the character's that is laid on it does, too.
+        self.worn = target.region.glasses
+        self.both_wear = self.worn and full.laid.region.glasses
 
     def _characters(self) -> list[tuple[Float, FaceMesh]]:
         """Return the pictures of the character and the points of the face in each."""
@@ -423,6 +444,16 @@ class _Work:
         turn = image.meta.orientation
         stored = np.ascontiguousarray(unoriented(whole, turn))
         return _blended(image, np.ascontiguousarray(unoriented(values, turn)), stored), stored
+
+
+def _best(tried: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the best candidate; of equals the earlier."""
+    return min(tried, key=lambda c: (-c["potential"], c["number"]))
+
+
+def _distance(candidate: Mapping[str, Any]) -> float:
+    """Return how far a candidate is from the character; where no judge says so, nothing is known against it."""
+    return float(candidate["numbers"].get("distance", 0.0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
@@ -84,6 +84,10 @@ class RefaceOptions(TaskOptions):
         {}, "Parameters of {scorer}, such as gemini.models=NAME,OTHER or moondream.url=https://HOST.", "--scorer-param",
         doors=(CLI, SDK), **PARAMETERS,
     )  # fmt: skip
+    glasses: Literal["auto", "keep", "replace"] = option(
+        "auto",
+        "Glasses of the scene: keep their frame, replace it with the face, or keep it where the likeness allows.",
+    )
     label: bool = option(False, "Draw a visible label: synthetic face.")
     seed: int = option(0, "Seed of the search.", ge=0, le=LARGEST_SEED)
     k_global: int = option(8, "Candidates tried all over, beside the plain warp.", ge=0, le=48)
@@ -195,9 +199,7 @@ def prepare(options: RefaceOptions, image: Image, given: Given, services: Servic
         like = given.inputs.get(LIKE)
         chosen = faces[options.face - 1] if like is None else _nearest(faces, like, given, services, notes)
         places["picture"] = _numbers(chosen)
-        area, held, glasses = face_mask(scene, chosen.mesh.points, area)
-        if glasses:
-            notes.append("glasses were seen on the scene's face, and their frame is kept")
+        area, held, _ = face_mask(scene, chosen.mesh.points, area, options.glasses != "keep")
         if held > 0.4:
             notes.append(f"{100 * held:.0f} % of the face lies behind hair or something else and is kept as it is")
         points: Use[Any] = Use("landmarks")
@@ -291,6 +293,7 @@ def plan(options: RefaceOptions, inspection: Inspection) -> Recipe:
         m_global=options.m_global,
         k_local=options.k_local,
         draft=options.draft,
+        glasses=options.glasses,
         weights={"consistency": options.consistency, "realism": options.realism, "identity": options.identity},
         label=list(options.signs),
     )

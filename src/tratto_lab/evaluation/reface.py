@@ -31,7 +31,9 @@ WARNING = ("hides", "glasses", "turned", "kept as it is", "likeness was not reac
 OTHERWISE = 20
 
 
-def pictures(folders: list[Path], known: dict[str, Picture] | None = None) -> dict[str, Picture]:
+def pictures(
+    folders: list[Path], known: dict[str, Picture] | None = None, without: tuple[str, ...] = ()
+) -> dict[str, Picture]:
     """Return portraits by name, 8-bit RGB, each cut around one face that looks about into the camera.
 
     Parameters
@@ -40,6 +42,8 @@ def pictures(folders: list[Path], known: dict[str, Picture] | None = None) -> di
         With pictures in JPEG or PNG.
     known : dict or None
         Others, by name.
+    without : tuple of str
+        Faces to leave out, such as those of children: the file's name without its ending, a dot, and the face's number.
     """
     files = [p for folder in folders for p in sorted(folder.iterdir()) if p.suffix.lower() in (".jpg", ".jpeg", ".png")]
     read = {p.stem: np.asarray(ImageOps.exif_transpose(PilImage.open(p)).convert("RGB")) for p in files}
@@ -48,6 +52,8 @@ def pictures(folders: list[Path], known: dict[str, Picture] | None = None) -> di
     for name, picture in read.items():
         for number, face in enumerate(faces_of(picture.astype(np.float32) / 255, services), 1):
             yaw, pitch, _ = mesh.pose(face.mesh.points)
+            if f"{name}.{number}" in without:
+                continue
             if mesh.width(face.mesh.points) < SMALLEST or abs(yaw) > TURNED or abs(pitch) > NODS:
                 continue
             points = face.mesh.points[:, :2]
