@@ -113,6 +113,7 @@ def _options(name: str, given: dict[str, Any]) -> tuple[Any, Any, Any]:
     whole = {**{e.name: None for m in (RunOptions, JobLimits) for e in entries(m, CLI)}, **given}
     try:
         task, run, limits = (m(**_fields(m, whole)) for m in models)
+        task.check({})
     except BadOptions as e:
         raise OptionError("; ".join(with_names(p, lambda name: flags.get(name, name)) for p in e.problems)) from e
     return task, run, limits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
@@ -32,7 +32,7 @@ class LiftPhotoOptions(TaskOptions):
     field_of_view: float | None = option(
         None, "Of the photograph's longer side; else what its EXIF says, else 39.6.", unit="degrees", ge=1, le=150
     )
-    views: Literal["", "syncdreamer", "zero123plus", "triposr"] = option(
+    views: str = option(
         "", "Have a full-size model make views from around: syncdreamer, zero123plus or triposr.", doors=(CLI, SDK)
     )
     params: dict[str, Any] = option(
