@@ -251,6 +251,7 @@ OBJECTS: tuple[Task, ...] = (
             Input("object", "Grey picture, white where the object is.", kind="mask"),
         ),
         output="scene",
+        local=True,
     ),
 )
 
