@@ -13,7 +13,7 @@ RUN = Run(
     network_options={"dropout": 0.15},
     initial=FEATURES,
     train_only="trunk",
-    steps=20_000,
+    steps=14_000,
     batch=8,
     data=Data(patch=128),
     optim=Optim(lr=1.5e-3, lr_end=1e-5, warmup=150, weight_decay=3e-2, ema=0.998, decay_share=0.5),
