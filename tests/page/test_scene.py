@@ -83,6 +83,31 @@ def test_a_folder_becomes_a_scene_that_is_turned_in_the_page(served, tmp_path):
     tab.screenshot(path=str(tmp_path / "scene.png"), full_page=True)
 
 
+def test_one_photograph_becomes_an_object_by_what_is_drawn(served, tmp_path):
+    tab = served
+    x = np.linspace(60, 220, 96)
+    ground = np.repeat(np.stack([x, x[::-1], x], axis=-1)[None], 96, axis=0).astype(np.uint8)
+    Pil.fromarray(ground).save(tmp_path / "mug.png")
+    tab.set_input_files("input[type=file][multiple]", str(tmp_path / "mug.png"))
+    tab.wait_for_selector(".canvas")
+    tab.locator("input[name=task][value=lift-photo]").check()
+    for name, value in {"steps": 4, "side": 64}.items():
+        tab.locator(f"[id$='-{name}']").fill(str(value))
+    box = tab.locator(".canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    tab.mouse.move(x - 80, y - 60)
+    tab.mouse.down()
+    for step in range(1, 9):
+        tab.mouse.move(x - 80 + 160 * (step % 2), y - 60 + 15 * step, steps=4)
+    tab.mouse.up()
+    tab.locator(".facts", has_text="%").wait_for()
+    tab.get_by_role("button", name="Run", exact=True).click()
+    tab.wait_for_selector("iframe.scene, .wrong:not(:empty)", timeout=120_000)
+    assert tab.locator(".badge").first.inner_text() == "done"
+    viewer = tab.locator("iframe.scene").content_frame
+    viewer.locator("#name", has_text="mug.ply").wait_for()
+
+
 def test_only_the_viewer_may_run_webassembly(served):
     policy = served.request.get(served.url).headers["content-security-policy"]
     assert "wasm" not in policy

@@ -5,6 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from .conftest import picture, png, send
@@ -102,6 +103,29 @@ def test_a_picture_is_no_capture_and_a_capture_no_picture(server, capture):
         assert (asked.status_code, asked.json()["error"]["option"]) == (409, "inputs.picture")
     for wrong in ({"steps": -1}, {"export": ["exe"]}, {"page": 0}, {"cameras": []}, {"rasterizer": "../x"}):
         assert ask(server, capture, **wrong).status_code == 422, wrong
+
+
+def test_one_photograph_becomes_an_object(server):
+    rgba = np.zeros((48, 48, 4), np.uint8)
+    rgba[8:40, 14:34] = (190, 120, 60, 255)
+    rgba[8:24, 14:34, 1] = 40
+    photo = send(server.alice, png(rgba), "mug.png")
+    few = {"steps": 4, "side": 64}
+    planned = ask(server, photo, "lift-photo", dry_run=True).json()["id"]
+    made = ask(server, photo, "lift-photo", **few, export=["splat"]).json()["id"]
+    refused = ask(server, photo, "lift-photo", **few, forensic=True).json()["id"]
+    blank = ask(server, send(server.alice, png(rgba[..., :3] * 0 + 90)), "lift-photo", **few).json()["id"]
+    while server.work():
+        pass
+    jobs = {j: server.alice.get(f"/api/v1/jobs/{j}").json() for j in (planned, made, refused, blank)}
+    assert jobs[planned]["plan"]["reasons"]
+    assert jobs[made]["state"] == "done", jobs[made]["error"]
+    assert {k: o["name"] for k, o in jobs[made]["outputs"].items()} == {"scene": "mug.ply", "splat": "mug.splat"}
+    assert server.alice.get(f"/api/v1/jobs/{made}/viewer/facts.json").json()["name"] == "mug.ply"
+    assert server.alice.post(f"/api/v1/jobs/{made}/verify").json()["verdict"] == "authentic"
+    assert [jobs[j]["error"]["kind"] for j in (refused, blank)] == ["ForbiddenStep", "InputError"]
+    assert ask(server, photo, "lift-photo", side=1).status_code == 422
+    assert ask(server, photo, "lift-photo", views="triposr").status_code == 422
 
 
 def test_a_plan_and_a_refusal_leave_nothing(server, capture):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import time
@@ -21,6 +22,7 @@ from tratto.core.capability import Restorer
 from tratto.core.errors import TrattoError
 from tratto.core.files import write_text
 
+log = logging.getLogger(__name__)
 #: Side of the tile that is run, and how often: the first run of a network prepares it.
 SIDE, RUNS = 256, 3
 
@@ -40,23 +42,26 @@ def fastest(open_one: Callable[[str], Restorer], names: Sequence[str], model: st
     Returns
     -------
     str
-        One of ``names``. Those that fail are left out; the first if all do.
+        One of ``names``. Those that fail are left out, and why is kept beside the times; the first if all do.
     """
     path = cache_file()
     key = _key(names, model)
     kept = _read(path)
     if kept.get(key, {}).get("name") in names:
         return str(kept[key]["name"])
-    seconds = {}
+    seconds, failed = {}, {}
     for name in names:
         try:
             seconds[name] = _seconds(open_one(name))
-        except TrattoError:
-            continue
+        except TrattoError as e:
+            failed[name] = str(e)
+            log.warning("%s cannot run here and is left out: %s", name, e)
     if not seconds:
         return names[0]
     best = min(seconds, key=lambda name: (seconds[name], names.index(name)))
     kept[key] = {"name": best, "seconds": {name: round(value, 4) for name, value in seconds.items()}}
+    if failed:
+        kept[key] = {**kept[key], "failed": failed}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(kept, indent=1, sort_keys=True))

@@ -31,6 +31,7 @@ from tratto.server.worker import Claim, Lost
 
 if TYPE_CHECKING:
     from tratto.core.image import Image
+    from tratto.jobs.lifting import Lifted
     from tratto.provenance.notary import Notary
 
 #: Says, in the folder of an attempt, that everything else in it is whole.
@@ -164,27 +165,28 @@ class _Doing:
 
     # -- scenes -------------------------------------------------------------------------------------------------
 
-    def scene(self, session: Session, packed: Path) -> dict[str, Any]:
-        """Do a job whose result is a scene, made of a ZIP file of photographs; return what is told of it."""
-        from tratto.jobs.lifting import gathered, lift_folder
+    def scene(self, session: Session, given: Path) -> dict[str, Any]:
+        """Do a job whose result is a scene, of a ZIP file of photographs or of one; return what is told of it."""
+        from tratto.jobs.lifting import check_single, lift_photo
         from tratto.jobs.viewing import scene_files
         from tratto.provenance.bundle import OUTPUTS
-        from tratto.server.child import capture_folder
         from tratto.server.views import upright
 
         options: Any = self.offer.task.model(**self.groups["task"])
         session.check_options(options)
-        unfolded = self.attempt / "capture"
-        folder = capture_folder(packed, unfolded / packed.stem, 2 * self.settings.upload_bytes)
-        if self.groups["run"].get("dry_run"):
-            found, _, notes = gathered(folder, options)
-            discard(unfolded)
-            reasons = [f"{len(found.cameras)} photographs with cameras, {len(found.points)} points", *notes]
-            return {"note": "", "warnings": [], "plan": {"reasons": reasons}}
         out = self.attempt / "out"
-        out.mkdir()
-        made = lift_folder(session, folder, out / f"{packed.stem}.ply", options)
-        discard(unfolded)
+        made: Lifted | tuple[str, ...]
+        if self.offer.from_capture:
+            made = self.capture(session, given, options, out)
+        elif self.groups["run"].get("dry_run"):
+            check_single(given)
+            made = session.job().plan(options, session.open(given))[0].recipe.reasons
+        else:
+            drawn = {r: self.given(v) for r, v in self.request["inputs"].items() if r != "picture"}
+            out.mkdir()
+            made = lift_photo(session, given, out / f"{given.stem}.ply", options, **drawn)
+        if isinstance(made, tuple):
+            return {"note": "", "warnings": [], "plan": {"reasons": [self.words(r) for r in made]}}
         output, bundle, saved = made.saved.output, made.saved.bundle, made.saved
         facts = made.result.main.facts()["scene"]
         views = self.attempt / "views" / "scene"
@@ -227,6 +229,22 @@ class _Doing:
         if names:
             options["scorer_params"] = {f"{n}.{key}": value for n in names for key, value in services[n].items()}
         return options
+
+    def capture(self, session: Session, packed: Path, options: Any, out: Path) -> Lifted | tuple[str, ...]:
+        """Make a scene of a ZIP file of photographs, or say what would be done."""
+        from tratto.jobs.lifting import gathered, lift_folder
+        from tratto.server.child import capture_folder
+
+        unfolded = self.attempt / "capture"
+        folder = capture_folder(packed, unfolded / packed.stem, 2 * self.settings.upload_bytes)
+        try:
+            if self.groups["run"].get("dry_run"):
+                found, _, notes = gathered(folder, options)
+                return (f"{len(found.cameras)} photographs with cameras, {len(found.points)} points", *notes)
+            out.mkdir()
+            return lift_folder(session, folder, out / f"{packed.stem}.ply", options)
+        finally:
+            discard(unfolded)
 
     # -- pictures -----------------------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ from tratto.core.options import (
 from tratto.jobs.masking import CLASSES, MASKING
 from tratto.server.child import PACKED
 from tratto.server.problems import Problem
-from tratto.tasks import SCENES, TASKS, Input, Task
+from tratto.tasks import OBJECTS, SCENES, TASKS, Input, Task
 
 Id = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 ClassName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,30}$")]
@@ -67,13 +67,18 @@ class Offer:
 
     @property
     def makes_scene(self) -> bool:
-        """Whether its result is a scene, made of a folder."""
+        """Whether its result is a scene."""
         return self.task.output == "scene"
+
+    @property
+    def from_capture(self) -> bool:
+        """Whether it works on a folder of photographs, which comes as a ZIP file."""
+        return self.task in SCENES
 
     @property
     def inputs(self) -> tuple[Input, ...]:
         """What it is given."""
-        return (CAPTURE,) if self.makes_scene else self.task.inputs
+        return (CAPTURE,) if self.from_capture else self.task.inputs
 
     @property
     def models(self) -> dict[str, Any]:
@@ -95,7 +100,7 @@ class Offer:
 @cache
 def offers() -> dict[str, Offer]:
     """Return everything that can be asked for, by name."""
-    listed = [*(Offer(t) for t in (*TASKS, *SCENES) if not t.local), *(Offer(t, True) for t in MASKING)]
+    listed = [*(Offer(t) for t in (*TASKS, *SCENES, *OBJECTS) if not t.local), *(Offer(t, True) for t in MASKING)]
     return {offer.task.name: offer for offer in listed}
 
 

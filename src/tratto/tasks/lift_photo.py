@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Inspection
-from tratto.core.options import CLI, LARGEST_SEED, NAME, PARAMETERS, SDK, BadOptions, Need, TaskOptions, option
+from tratto.core.options import CLI, HTTP, LARGEST_SEED, NAME, PARAMETERS, SDK, BadOptions, Need, TaskOptions, option
+from tratto.tasks.lift import Export
 
 if TYPE_CHECKING:
     from tratto.core.image import Image
@@ -49,9 +50,9 @@ class LiftPhotoOptions(TaskOptions):
     shape: str = option("auto", "Who tells its shape: auto, tratto (our own network) or mirror (nobody).", http=NAME)
     rasterizer: str = option("auto", "Who renders: auto, cpu or gsplat.", http=NAME)
     seed: int = option(0, "Seed of everything random.", ge=0, le=LARGEST_SEED)
-    export: tuple[str, ...] = option(
+    export: tuple[Export, ...] = option(
         (), "Also write it as splat, spz, spz4, glb, mesh, webp (turntable) or mp4.", metavar="FORMAT",
-        expected="splat, spz, spz4, glb, mesh, webp or mp4", collect=tuple, parse=str, doors=(CLI,),
+        expected="splat, spz, spz4, glb, mesh, webp or mp4", collect=tuple, parse=str, doors=(CLI, HTTP),
     )  # fmt: skip
 
     def check(self, inputs: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ each a ``.sh3f`` file: a zip with a catalogue that names every model and who mad
 
 from __future__ import annotations
 
+import copy
 import io
 import re
 import tempfile
@@ -139,9 +140,6 @@ class Model:
     """
 
     def __init__(self, parts: list[Any]) -> None:
-        import trimesh
-        from trimesh.ray.ray_pyembree import RayMeshIntersector
-
         low = np.min([p.bounds[0] for p in parts], axis=0)
         high = np.max([p.bounds[1] for p in parts], axis=0)
         scale = float((high - low).max())
@@ -150,16 +148,34 @@ class Model:
         faces = np.concatenate([p.faces + s for p, s in zip(parts, starts, strict=False)])
         self.sides = (high - low) / scale
         self.vertices = np.concatenate(vertices)
-        self.corners = np.array(np.meshgrid(*[(-s / 2, s / 2) for s in self.sides])).reshape(3, -1).T
-        self._mesh = trimesh.Trimesh(self.vertices, faces, process=False)
-        self._faces, self._triangles = faces, self._mesh.triangles.view(np.ndarray)
-        self._flat = np.asarray(self._mesh.face_normals)
         self._part = np.repeat(np.arange(len(parts)), [len(p.faces) for p in parts])
-        self._rays = RayMeshIntersector(self._mesh)
+        self._stand(faces)
         self._paint(parts)
         # normals of the file: a lathe's and a cushion's; where there are none, each face has its own
         own = [np.asarray(p.vertex_normals) if _has_normals(p) else np.zeros((len(p.vertices), 3)) for p in parts]
         self._smooth = np.concatenate(own) * (1, -1, -1)
+
+    def _stand(self, faces: NDArray[np.int64]) -> None:
+        """Make of the vertices what rays can meet."""
+        import trimesh
+        from trimesh.ray.ray_pyembree import RayMeshIntersector
+
+        self.corners = np.array(np.meshgrid(*[(-s / 2, s / 2) for s in self.sides])).reshape(3, -1).T
+        self._mesh = trimesh.Trimesh(self.vertices, faces, process=False)
+        self._faces, self._triangles = faces, self._mesh.triangles.view(np.ndarray)
+        self._flat = np.asarray(self._mesh.face_normals)
+        self._rays = RayMeshIntersector(self._mesh)
+
+    def stretched(self, factors: tuple[float, float, float]) -> Model:
+        """Return the model made longer or shorter along each axis, its longest side 1 again."""
+        other = copy.copy(self)
+        scale = np.asarray(factors) / float((self.sides * factors).max())
+        other.vertices, other.sides = self.vertices * scale, self.sides * scale
+        smooth = self._smooth / np.asarray(factors)
+        length = np.linalg.norm(smooth, axis=1, keepdims=True)
+        other._smooth = np.where(length > 0, smooth / np.maximum(length, 1e-9), 0)
+        other._stand(self._faces)
+        return other
 
     def _paint(self, parts: list[Any]) -> None:
         """Lay all textures one after the other."""

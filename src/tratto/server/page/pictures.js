@@ -222,7 +222,7 @@ export async function pictureView(app, id) {
 
   /** Where the mask comes from: drawn, proposed to be corrected, or left to the task. */
   function maskChoice(input) {
-    const ways = [["draw", input.required ? "Drawn on the picture" : "Where it is drawn; else everywhere"], ...input.words.map((w) => [w, `${w[0].toUpperCase()}${w.slice(1)}: found while it runs`])];
+    const ways = [["draw", input.required ? "Drawn on the picture" : "Where it is drawn, if it is"], ...input.words.map((w) => [w, `${w[0].toUpperCase()}${w.slice(1)}: found while it runs`])];
     if (!ways.some(([w]) => w === how)) how = "draw";
     return h("fieldset", { class: "tasks" }, h("legend", {}, "Mask"), h("p", { class: "soft small" }, input.help),
       ways.length > 1 && ways.map(([way, text]) => h("label", { class: "check" }, h("input", { type: "radio", name: "how", value: way, checked: way === how, onchange: () => { how = way; } }), text)),
