@@ -1,6 +1,6 @@
 """The network that tells a two-layer shell of an object from one picture. One core, two hours.
 
-``--photos`` is the pack that ``tratto-lab data shells FOLDER -o PACK --views 20`` renders of Debian's
+``--photos`` is the pack that ``tratto-lab data shells FOLDER -o PACK --views 20 --seed 7`` renders of Debian's
 ``sweethome3d-furniture``.
 """
 

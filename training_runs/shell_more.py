@@ -9,6 +9,7 @@ RUN = Run(
     name="shell_more",
     ships_as="tratto-shell",
     network="shell",
+    network_options={"dropout": 0.15},
     initial="shell",
     train_only="trunk",
     steps=20_000,
