@@ -82,8 +82,8 @@ WHITE_SIZE, WHITE_COLOUR, WHITE_SHOWN = 1.4, 0.96, 0.7
 #: heard), or at least so much was there before it, as the network reads it or the user states it.
 HEARD_QUALITY, HEARD, SAID = 60.0, 0.7, 1.5
 #: Where more than the first (1/255) is heard and the network reads less than that, it may be texture: this share of the
-#: effect on noise. By benchmarks/doubted_noise.py: with all of it clean crops lost up to 0.4 dB, with half none lost.
-DOUBTED, DOUBTED_SHARE = 2.5, 0.5
+#: effect on noise. By benchmarks/doubted_noise.py: with all of it clean crops lost up to 1.2 dB, with this none lost.
+DOUBTED, DOUBTED_SHARE = 2.5, 0.35
 
 #: Share of single specks from which they are spoken of.
 SPECKS = 0.002
