@@ -706,6 +706,7 @@ def edge_width(lightness: Float, where: Bool) -> float | None:
     Parameters
     ----------
     lightness : (H, W) float32
+        L* of CIELAB.
     where : (H, W) bool
         Where to look.
 

@@ -137,6 +137,7 @@ class Model:
     corners : (8, 3) float64
         Of the box around it.
     vertices : (N, 3) float64
+        Corners of its faces, those of all parts one after the other.
     """
 
     def __init__(self, parts: list[Any]) -> None:

@@ -55,6 +55,7 @@ class Light:
     direction : tuple of 3 float
         Towards the light.
     tint : tuple of 3 float
+        Factors of R, G and B.
     """
 
     ambient: float = 0.65
@@ -119,6 +120,7 @@ def framed(model: Model, azimuth: float, elevation: float, wide: float, fill: fl
     Parameters
     ----------
     model : Model
+        What is looked at.
     azimuth, elevation : float
         Degrees.
     wide : float
@@ -230,6 +232,7 @@ def pack_shells(folder: Path, out: Path, views: int = 24, seed: int = 0) -> int:
     views : int
         Of each model; of those that are held out a quarter.
     seed : int
+        Of sides, lights and shapes.
 
     Returns
     -------

@@ -37,6 +37,7 @@ class ShellConfig:
     attention : int
         Layers of attention in the middle.
     heads : int
+        Of each layer of attention; the last width is a multiple of it.
     unshuffle : int
         Pixels of the picture, along each side, of one place of the first level (Gu et al. 2019): what costs most is
         not convolved at full size, and the silhouette comes from the picture's cover anyway.
