@@ -63,10 +63,14 @@ def shells(
     out: Annotated[Path, typer.Option("--out", "-o", parser=argument_path, metavar="DIR", help="For the pack.")],
     views: Annotated[int, typer.Option(min=1, help="Of each model.")] = 24,
     seed: Annotated[int, typer.Option(min=0, help="Of sides and lights.")] = 0,
+    bend: Annotated[
+        float,
+        typer.Option(min=0, max=0.5, help="How much the shapes that are trained on are changed; 0: stretched only."),
+    ] = 0.0,
 ) -> int:
     """Render models from many sides, with what lies behind: the pack that the network for shapes is trained on."""
     from tratto_lab.corpus.shells import pack_shells
 
     make_folder(out)
-    typer.echo(f"{out}: {pack_shells(folder, out, views, seed)} views")
+    typer.echo(f"{out}: {pack_shells(folder, out, views, seed, bend)} views")
     return 0

@@ -13,6 +13,7 @@ import re
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -167,12 +168,22 @@ class Model:
         self._flat = np.asarray(self._mesh.face_normals)
         self._rays = RayMeshIntersector(self._mesh)
 
-    def stretched(self, factors: tuple[float, float, float]) -> Model:
-        """Return the model made longer or shorter along each axis, its longest side 1 again."""
+    def moved(self, where: Callable[[Float], Float]) -> Model:
+        """Return the model with every point of space moved, its longest side 1 and its middle the origin again.
+
+        Parameters
+        ----------
+        where : callable
+            (N, 3) -> (N, 3): where points come to lie; smooth, and no two at one place.
+        """
         other = copy.copy(self)
-        scale = np.asarray(factors) / float((self.sides * factors).max())
-        other.vertices, other.sides = self.vertices * scale, self.sides * scale
-        smooth = self._smooth / np.asarray(factors)
+        vertices = where(self.vertices)
+        low, high = vertices.min(axis=0), vertices.max(axis=0)
+        scale = float((high - low).max())
+        other.vertices, other.sides = (vertices - (low + high) / 2) / scale, (high - low) / scale
+        step = 1e-3 * np.eye(3)
+        slopes = np.stack([(where(self.vertices + s) - where(self.vertices - s)) / 2e-3 for s in step], axis=1)
+        smooth = np.linalg.solve(slopes, self._smooth[..., None])[..., 0]  # normals go by the inverse transposed
         length = np.linalg.norm(smooth, axis=1, keepdims=True)
         other._smooth = np.where(length > 0, smooth / np.maximum(length, 1e-9), 0)
         other._stand(self._faces)

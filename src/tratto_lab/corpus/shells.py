@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ HELD_OUT_EVERY = 9
 THINNEST = 0.06
 #: Standard deviation of the logarithm by which a model that is trained on is stretched along each axis.
 STRETCH = 0.2
+#: Places along each axis between which a model is bent, evenly from one end of it to the other.
+_KNOTS = 9
 
 
 def held_out(thing: Thing) -> bool:
@@ -220,7 +222,59 @@ def unpacked(data: NDArray[np.uint8]) -> ShellView:
     )  # fmt: skip
 
 
-def pack_shells(folder: Path, out: Path, views: int = 24, seed: int = 0) -> int:
+def bent(rng: np.random.Generator, sides: Float, bend: float) -> Callable[[Float], Float]:
+    """Draw how a model is made another of its kind: stretched along its axes, and more in some places than in others.
+
+    What stands upright goes on standing, and what is flat stays flat, since each axis has a stretching of its own:
+    longer legs, a thicker seat. Then it grows narrower or wider upwards.
+
+    Parameters
+    ----------
+    rng : Generator
+        Draws.
+    sides : (3,) float64
+        Of the model, whose middle is the origin.
+    bend : float
+        Standard deviation of the logarithm by which places of one axis are stretched apart, and a third of which its
+        top is made wider; 0: it is stretched evenly.
+
+    Returns
+    -------
+    callable
+        (N, 3) -> (N, 3)
+
+    Examples
+    --------
+    >>> move = bent(np.random.default_rng(3), np.array([1.0, 0.5, 0.5]), 0.3)
+    >>> bool((np.diff(move(np.array([[-0.5, 0, 0], [0.1, 0, 0], [0.5, 0, 0]]))[:, 0]) > 0).all())
+    True
+    """
+    factors = np.exp(rng.normal(0, STRETCH, 3))
+    if not bend:
+        return lambda points: points * factors
+    ends = np.linspace(-0.5, 0.5, _KNOTS)
+    waves = np.stack([np.cos(np.pi * k * (ends + 0.5)) for k in (1, 2, 3)])
+    knots = []
+    for factor in factors:
+        apart = np.exp(bend * rng.normal(0, 1, 3) @ waves)
+        places = np.cumsum(apart) - apart / 2
+        knots.append(factor * ((places - places[0]) / (places[-1] - places[0]) - 0.5))
+    narrower = rng.normal(0, bend / 3)
+
+    def move(points: Float) -> Float:
+        # a little beyond its ends too, where slopes are measured
+        wide = [
+            s * np.interp(p / s, 1.1 * ends, 1.1 * k)
+            for p, s, k in zip(points.T, np.maximum(sides, 1e-3), knots, strict=True)
+        ]
+        out = np.stack(wide, axis=1)
+        out[:, [0, 2]] *= np.exp(narrower * out[:, 1:2])
+        return out
+
+    return move
+
+
+def pack_shells(folder: Path, out: Path, views: int = 24, seed: int = 0, bend: float = 0.0) -> int:
     """Render a pack of all collections in a folder; those of the one that is held out are left out.
 
     Parameters
@@ -233,6 +287,8 @@ def pack_shells(folder: Path, out: Path, views: int = 24, seed: int = 0) -> int:
         Of each model; of those that are held out a quarter.
     seed : int
         Of sides, lights and shapes.
+    bend : float
+        How much the shapes of models that are trained on are changed; see :func:`bent`.
 
     Returns
     -------
@@ -255,7 +311,7 @@ def pack_shells(folder: Path, out: Path, views: int = 24, seed: int = 0) -> int:
         out.mkdir(parents=True, exist_ok=True)
         with (out / "views.u8").open("wb") as sink:
             for number, thing in enumerate(things):
-                for row, data in _views(folder, thing, views, seed):
+                for row, data in _views(folder, thing, views, seed, bend):
                     rows.append(row)
                     sink.write(data.tobytes())
                 if number % 20 == 0:
@@ -266,7 +322,9 @@ def pack_shells(folder: Path, out: Path, views: int = 24, seed: int = 0) -> int:
     return len(rows)
 
 
-def _views(folder: Path, thing: Thing, count: int, seed: int) -> Iterator[tuple[dict[str, Any], NDArray[np.uint8]]]:
+def _views(
+    folder: Path, thing: Thing, count: int, seed: int, bend: float
+) -> Iterator[tuple[dict[str, Any], NDArray[np.uint8]]]:
     try:
         model = Model.read(folder, thing)
     except InputError as e:
@@ -279,7 +337,7 @@ def _views(folder: Path, thing: Thing, count: int, seed: int) -> Iterator[tuple[
         rng = np.random.default_rng([seed, name, number])
         shape = model
         if not held_out(thing) and number % 4:  # a longer sofa, a slimmer jug: three of four views
-            shape = model.stretched(tuple(np.exp(rng.normal(0, STRETCH, 3))))
+            shape = model.moved(bent(rng, model.sides, bend))
         azimuth, elevation = float(rng.uniform(0, 360)), float(np.clip(rng.normal(18, 16), -12, 60))
         fill = FILL * float(rng.uniform(0.9, 1.04))
         camera = framed(shape, azimuth, elevation, float(rng.uniform(12, 50)), fill)

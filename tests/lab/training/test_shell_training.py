@@ -13,7 +13,18 @@ import torch
 from tratto.core.errors import InputError, OptionError
 from tratto.scene.shell import FILL, SIDE
 from tratto_lab.corpus.objects import CATALOGUE, Model, Thing, things_in
-from tratto_lab.corpus.shells import DEPTH, Light, ShellPack, ShellView, framed, held_out, packed, unpacked, view_of
+from tratto_lab.corpus.shells import (
+    DEPTH,
+    Light,
+    ShellPack,
+    ShellView,
+    bent,
+    framed,
+    held_out,
+    packed,
+    unpacked,
+    view_of,
+)
 from tratto_lab.networks.shell import ShellConfig, ShellNet
 from tratto_lab.training.config import Run
 from tratto_lab.training.shell import ShellChecks, make_shell_sample, pair, shell_loss
@@ -45,6 +56,24 @@ def test_a_ball_is_met_where_it_is(ball):
     np.testing.assert_allclose(view.color[64, 64], view.behind[64, 64], atol=1e-3)
     rows = np.flatnonzero((view.alpha > 0.5).any(axis=1))
     assert rows[-1] - rows[0] + 1 == pytest.approx(FILL, abs=2)
+
+
+def test_a_ball_moved_is_met_where_it_lies_then():
+    trimesh = pytest.importorskip("trimesh")
+    pytest.importorskip("embreex")
+    mesh = trimesh.creation.icosphere(subdivisions=4, radius=3.0)
+    kept = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_normals=mesh.vertices / 3.0, process=False)
+    model = Model([kept])
+    low = model.moved(lambda p: p * (1.0, 0.5, 1.0) + 0.3)
+    np.testing.assert_allclose(low.sides, (1, 0.5, 1), atol=1e-3)
+    hit = low.cast(np.array([[0.25, -2.0, 0.0]]), np.array([[0.0, 1.0, 0.0]]))
+    height = 0.5 * np.sqrt(0.25 - 0.25**2)
+    np.testing.assert_allclose(hit.points, [[0.25, -height, 0.0]], atol=2e-3)
+    slope = np.array([0.25, -height / 0.5**2, 0.0])  # of x^2 + (y / 0.5)^2 + z^2
+    np.testing.assert_allclose(hit.normals[0], slope / np.linalg.norm(slope), atol=5e-3)
+    bent_ball = model.moved(bent(np.random.default_rng(2), model.sides, 0.3))
+    assert bent_ball.sides.max() == pytest.approx(1)
+    assert np.abs(bent_ball.vertices - low.vertices).max() > 0.05
 
 
 def a_view(rng):
