@@ -40,7 +40,7 @@ class Completion:
 
     views: int = 16
     side: int = 128
-    steps: int = 120
+    steps: int = 200
     crack: float = 0.04
     seed: int = 0
 

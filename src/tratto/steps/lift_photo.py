@@ -55,7 +55,7 @@ class LiftPhoto(BaseStep):
     elevation: float | None = None
     side: int = 256
     views: int = 16
-    steps: int = 120
+    steps: int = 200
     refine: int = 0
     background: str = "auto"
     provider: str = "auto"

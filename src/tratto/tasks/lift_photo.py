@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tratto.core.services import Services
     from tratto.tasks.prepared import Given, Prepared
 
+#: Steps of the optimiser: of a shell that is told, and of views that a full-size model makes.
+STEPS, STEPS_VIEWS = 200, 1000
+
 
 class LiftPhotoOptions(TaskOptions):
     """What a user may ask of ``lift`` with one photograph, validated."""
@@ -42,7 +45,9 @@ class LiftPhotoOptions(TaskOptions):
     )  # fmt: skip
     gaussians: int = option(8000, "Gaussians that {views} begins with.", ge=100, le=500_000, doors=(CLI, SDK))
     side: int = option(256, "Side of the square around the object, as it is used.", unit="pixels", ge=64, le=512)
-    steps: int | None = option(None, "Steps of the optimiser; else 120, with {views} 1000.", ge=0, le=10_000)
+    steps: int | None = option(
+        None, f"Steps of the optimiser; else {STEPS}, with {{views}} {STEPS_VIEWS}.", ge=0, le=10_000
+    )
     refine: int = option(0, "Rounds of refinement by enhanced renderings (MVCRM, with restore).", ge=0, le=10)
     background: str = option(
         "auto", "Who finds the object where the photograph has no transparency: auto, u2netp or grabcut.", http=NAME
@@ -114,7 +119,7 @@ def plan(options: LiftPhotoOptions, inspection: Inspection) -> Recipe:
         from tratto.steps.lift_views import LiftViews
 
         made = LiftViews(
-            options.views, options.params, options.elevation, 1000 if options.steps is None else options.steps,
+            options.views, options.params, options.elevation, STEPS_VIEWS if options.steps is None else options.steps,
             options.gaussians, options.gaussians * 5 // 4, options.rasterizer, "auto", options.background, focal,
             options.side, options.shape,
         )  # fmt: skip
@@ -122,7 +127,7 @@ def plan(options: LiftPhotoOptions, inspection: Inspection) -> Recipe:
         return Recipe("lift-photo", (made,), options.seed, (why,))
     step = LiftPhoto(
         focal=focal, elevation=options.elevation, side=options.side,
-        steps=120 if options.steps is None else options.steps, refine=options.refine,
+        steps=STEPS if options.steps is None else options.steps, refine=options.refine,
         background=options.background, provider=options.shape, rasterizer=options.rasterizer,
     )  # fmt: skip
     reasons = [
