@@ -244,6 +244,16 @@ def test_the_tiers_bound_every_sample_and_not_only_the_mean():
     assert _compare(clear, image, "").tier == "different"
 
 
+def test_a_replay_says_that_the_picture_beside_it_is_another(saved):
+    made, _ = saved
+    assert tratto.replay(made.bundle).doubt == ""
+    image = io.read_image(made.output)
+    io.write_image(image.replace(pixels=255 - image.pixels), made.output, "png")
+    verdict = tratto.replay(made.output)
+    assert (verdict.tier, verdict.exit_code) == ("A", 9)
+    assert made.output.name in verdict.sentence()
+
+
 def test_a_replay_names_a_patch_that_was_painted_in(saved):
     """All is remade to fit: picture, maps, receipt, seal. Only doing the work again shows it."""
     from tratto.core import canonical

@@ -65,6 +65,14 @@ def states(picture):
     return [("unknown" if link.why else "authentic") for link in verify(picture).chain]
 
 
+def test_what_was_made_of_an_invention_is_not_for_examination(three, tmp_path):
+    for name in "abc":
+        assert run("audit", tmp_path / name, "--only", "examinable", "--json").startswith('{ "items": []'), name
+    own = clean(three[0].parent.parent / "scan.png", tmp_path / "own")
+    (row,) = json.loads(run("audit", own.parent, "--only", "examinable", "--json"))["items"]
+    assert row["invented_before"] is False
+
+
 def test_the_receipt_names_the_parents(three):
     a, b, c = three
     assert "parents" not in receipt_of(a)["inputs"]["picture"]

@@ -51,6 +51,17 @@ def test_a_bundle_and_its_ledger(make_bundle, tmp_path, log_key, me):
     assert LedgerReader(folder).note.signed_by(me.key.verifier)
 
 
+def test_the_stand_alone_check_of_a_bundle_without_ledger_and_of_its_picture(make_bundle, capsys):
+    made = make_bundle()
+    assert standalone.main(["bundle", str(made.bundle)]) == 10
+    assert capsys.readouterr().out.startswith("UNKNOWN")
+    made.output.write_bytes(made.output.read_bytes() + b"x")
+    assert standalone.main(["bundle", str(made.bundle)]) == 9
+    assert made.output.name in capsys.readouterr().out
+    made.output.unlink()
+    assert standalone.main(["bundle", str(made.bundle)]) == 10
+
+
 def test_every_bit_of_the_proof_counts(make_bundle, tmp_path, log_key, me):
     made = make_bundle()
     folder = tmp_path / "log"

@@ -84,8 +84,9 @@ def _table(document: dict, every: bool) -> None:  # type: ignore[type-arg]
     shown = [i for i in document["items"] if every or i["verdict"] != "authentic"]
     width = max((len(i["path"]) for i in shown), default=0)
     for item in shown:
-        if item["stamp"] or item["forensic"]:
-            words = item["stamp"] or "done in forensic mode"
+        if item["stamp"] or item["forensic"] or item["invented_before"]:
+            before = "its source is not for examination: detail may have been invented" * item["invented_before"]
+            words = item["stamp"] or ", ".join(filter(None, (before, "done in forensic mode" * item["forensic"])))
             typer.echo(printable(f"{item['verdict']:9}  {item['path']:{min(width, 60)}}  {words}"))
         else:
             tier = f"  [{item['tier']}]" if item["tier"] else ""

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -148,10 +149,14 @@ def _do(task: Task, asked: Request, line: ProgressLine, take: Callable[[FileOutc
         outcomes = foresee(batch, worker) if run.dry_run else run_batch(batch, session)
     with contextlib.closing(outcomes):  # whatever stops this, workers end and clear up
         for outcome in outcomes:
+            if outcome.status == "nothing":  # alone it is an error, among others one of them that is sound
+                outcome = replace(outcome, **({"status": "failed"} if total == 1 else {"exit_code": 0}))
             counts[outcome.status] += 1
             codes[outcome.exit_code] = None
             take(outcome)
-            if outcome.status == "failed":
+            if outcome.status == "nothing" and not many:
+                line.note(about(outcome.source, outcome.message))
+            elif outcome.status == "failed":
                 line.note(f"tratto: {about(outcome.source, outcome.message)}")
             elif many:
                 for warning in outcome.details.get("warnings", []):
@@ -172,7 +177,13 @@ def _do(task: Task, asked: Request, line: ProgressLine, take: Callable[[FileOutc
 def _summary(counts: Counter[str], seconds: float, batch: Any) -> str:
     from tratto.jobs.journal import ERRORS
 
-    words = {"done": "done", "skipped": "there before", "planned": "planned", "failed": "failed"}
+    words = {
+        "done": "done",
+        "skipped": "there before",
+        "planned": "planned",
+        "nothing": "nothing to do",
+        "failed": "failed",
+    }
     parts = [f"{counts[status]} {word}" for status, word in words.items() if counts[status]]
     made = counts["done"] + counts["planned"]
     took = f"; {seconds:.0f} s" + (f", {made / seconds:.2g} a second" if made and seconds > 1 else "")
@@ -220,6 +231,11 @@ def _say(outcome: Any, line: ProgressLine) -> None:
                 f"  as seen: a Delta E of {seen['seen_lab_distance']:.2f} (CIE 1976) from the reference, "
                 f"CIEDE2000 {seen['seen_delta_e_2000']:.2f}{hue}"
             )
+            if "paint_lab_distance" in seen:
+                line.say(
+                    f"  the paint itself: a Delta E of {seen['paint_lab_distance']:.2f} from the reference, "
+                    f"CIEDE2000 {seen['paint_delta_e_2000']:.2f}, under the light that was estimated"
+                )
     if outcome.status == "done":
         line.say(f"  signed by {outcome.details['signed']}" if outcome.details["signed"] else "  unsigned")
     if outcome.details.get("entry") is not None and outcome.status == "done":

@@ -38,6 +38,10 @@ class OptionError(TrattoError):
     exit_code = 2
 
 
+class NothingToDo(OptionError):
+    """There is nothing in a picture to be worked on; among many pictures it is no failure."""
+
+
 class InputError(TrattoError):
     """A file cannot be used as input."""
 

@@ -143,6 +143,12 @@ class Result:
     masks: MaskParts = field(default_factory=MaskParts)
     parents: Mapping[str, bytes] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        done = ", ".join(f"{r.step} by {r.provider}" if r.provider else r.step for r in self.records)
+        picture = self.image
+        what = self.main.role if picture is None else f"{picture.width}x{picture.height} picture"
+        return f"<Result: {what}; {done or 'left alone'}; receipt, outputs, warnings: see its attributes>"
+
     @property
     def main(self) -> Artifact:
         """The result itself, among what came along with it."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tratto.core.canonical import MAX_BYTES
-from tratto.core.errors import InputError, OptionError, OutputError, ReceiptError, TrattoError
+from tratto.core.errors import InputError, NothingToDo, OptionError, OutputError, ReceiptError, TrattoError
 from tratto.core.hashing import HeldFile, hold, read_limited
 from tratto.core.image import Image, Mask
 from tratto.core.options import Papers, RunOptions, SaveOptions, TaskOptions
@@ -87,7 +87,7 @@ class FileOutcome:
     output : Path or None
         The result; None where none was made or planned.
     status : str
-        ``"done"``, ``"planned"``, ``"skipped"`` or ``"failed"``.
+        ``"done"``, ``"planned"``, ``"skipped"``, ``"nothing"`` (there was nothing to be done) or ``"failed"``.
     message : str
         Why it failed, or what was done.
     exit_code : int
@@ -278,7 +278,8 @@ def _told_of(source: Path, failed: list[FileOutcome], system: int = InputError.e
     try:
         yield
     except TrattoError as e:
-        failed.append(FileOutcome(source, None, "failed", str(e), e.exit_code))
+        status = "nothing" if isinstance(e, NothingToDo) else "failed"
+        failed.append(FileOutcome(source, None, status, str(e), e.exit_code))
     except MemoryError:
         failed.append(FileOutcome(source, None, "failed", "out of memory", 1))
     except OSError as e:

@@ -53,6 +53,8 @@ class Replayed:
     same_environment : bool
         True if this is the environment that the receipt states: version, libraries, processor features, threads,
         runtimes and weights. Then only tier A is to be expected.
+    doubt : str
+        Why what lies there is not what was sealed, whatever the replay gave: the picture was altered, or the receipt.
 
     Examples
     --------
@@ -67,14 +69,18 @@ class Replayed:
     psnr: float | None
     differing_step: str = ""
     same_environment: bool = False
+    doubt: str = ""
 
     @property
     def exit_code(self) -> int:
-        """0 for tier A, B and C; 9 for a different result; 10 when it could not be compared."""
-        return {"A": 0, "B": 0, "C": 0, "different": 9}.get(self.tier, 10)
+        """0 for tier A, B and C; 9 for a different result, or if anything was altered; 10 if it cannot be compared."""
+        return 9 if self.doubt else {"A": 0, "B": 0, "C": 0, "different": 9}.get(self.tier, 10)
 
     def sentence(self) -> str:
         """Return the verdict in words."""
+        return self._agreement() + (f"; but {self.doubt}: see tratto verify" if self.doubt else "")
+
+    def _agreement(self) -> str:
         if self.tier == "A":
             return "tier A: every sample is identical"
         where = f"; the first step that differs is {self.differing_step}" if self.differing_step else ""
@@ -101,6 +107,7 @@ class Replayed:
             "psnr": self.psnr,
             "differing_step": self.differing_step,
             "same_environment": self.same_environment,
+            "doubt": self.doubt or None,
         }
 
 
@@ -137,15 +144,15 @@ def replay(job: Job, receipt: Path | str, source: Any = None, inputs: Mapping[st
         raise ReceiptError(f"the recipe cannot be done as it stands ({type(e).__name__}: {e})") from e
     same = _same_environment(facts, done.receipt)
     if main_output(done.receipt)["samples_sha256"] == main_output(facts)["samples_sha256"]:
-        return Replayed("A", 0.0, None, same_environment=same)
+        return Replayed("A", 0.0, None, "", same, account.doubt)
     step = ""
     for was, now in zip(facts["steps"], done.records, strict=False):
         if was["output_digest"] != now.output_digest:
             step = f"{now.step} by {now.provider}" if now.provider else now.step
             break
     if account.output is None:
-        return Replayed("not comparable", None, None, step, same)
-    return _compared(account.output, main_output(facts), done.main, step, same)
+        return Replayed("not comparable", None, None, step, same, account.doubt)
+    return replace(_compared(account.output, main_output(facts), done.main, step, same), doubt=account.doubt)
 
 
 def _second_inputs(account: StoredBundle, given: dict[str, Any], limits: Limits | None) -> dict[str, InputPicture]:

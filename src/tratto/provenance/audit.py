@@ -81,6 +81,8 @@ class AuditRow:
         What its receipt claims, and the stamp of that; empty: nothing, or it was altered.
     forensic : bool
         Done in forensic mode.
+    invented_before : bool
+        Its source was a result of Tratto in which a step may have invented detail.
     unsupported : mapping of str to float
         What in the result its source does not support; empty: not measured.
     """
@@ -93,6 +95,7 @@ class AuditRow:
     status: str = ""
     stamp: str = ""
     forensic: bool = False
+    invented_before: bool = False
     unsupported: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -106,6 +109,7 @@ class AuditRow:
             "status": self.status or None,
             "stamp": self.stamp or None,
             "forensic": self.forensic,
+            "invented_before": self.invented_before,
             **({"unsupported": dict(self.unsupported)} if self.unsupported else {}),
         }
 
@@ -182,7 +186,14 @@ def audit(
     # what was asked belongs to the answer: a quick verdict does not stand in for a deep one
     asked = hashlib.sha256(
         repr(
-            (options.deep, options.replay is not None, options.unsupported is not None, options.trust, options.known)
+            (
+                "invented_before",
+                options.deep,
+                options.replay is not None,
+                options.unsupported is not None,
+                options.trust,
+                options.known,
+            )
         ).encode()
     ).hexdigest()[:16]
     done = _remembered(state, asked)
@@ -221,7 +232,8 @@ def _row(path: Path, name: str, fingerprint: str, options: AuditOptions) -> Audi
     if options.unsupported is not None and path.suffix == SUFFIX and verdict.word != "altered":
         with contextlib.suppress(TrattoError):  # without an original there is nothing to compare with
             found = options.unsupported(path)
-    claim = (verdict.status, verdict.stamp, verdict.forensic)
+    before = any(link.generative for link in verdict.chain)
+    claim = (verdict.status, verdict.stamp, verdict.forensic, before)
     return AuditRow(name, verdict.word, tuple(map(_utf8, verdict.reasons)), fingerprint, _utf8(tier), *claim, found)
 
 
@@ -287,9 +299,9 @@ def row_from_json(raw: Mapping[str, Any]) -> AuditRow:
         raise ValueError(f"not a verdict: {word!r}")
     reasons = tuple(str(r) for r in raw["reasons"])
     tier, status, stamp = (str(raw.get(k) or "") for k in ("tier", "status", "stamp"))
-    forensic = raw.get("forensic") is True
+    forensic, before = (raw.get(k) is True for k in ("forensic", "invented_before"))
     found = {str(k): float(v) for k, v in dict(raw.get("unsupported") or {}).items()}
-    claim = (tier, status, stamp, forensic, found)
+    claim = (tier, status, stamp, forensic, before, found)
     return AuditRow(str(raw["path"]), cast(Word, word), reasons, str(raw["fingerprint"]), *claim)
 
 
@@ -300,7 +312,7 @@ FILTERS: dict[str, Callable[[AuditRow], bool]] = {
     "unknown": lambda r: r.word == "unknown",
     "stamped": lambda r: bool(r.stamp),
     "forensic": lambda r: r.forensic,
-    "examinable": lambda r: r.word == "authentic" and bool(r.status) and not r.stamp,
+    "examinable": lambda r: r.word == "authentic" and bool(r.status) and not r.stamp and not r.invented_before,
 }
 
 

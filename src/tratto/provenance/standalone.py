@@ -1,14 +1,15 @@
 """Check a ledger, or a bundle's proof, without Tratto. Needs Python 3.10 and the package "cryptography", no network.
 
-    python standalone.py ledger DIR [KEY]        every byte of a ledger against its signed root
-    python standalone.py bundle FOLDER [KEY]     every file of a bundle against its seal, the seal against the ledger
-    python standalone.py grown OLD DIR [KEY]     that a ledger continues an older checkpoint file, or one from a bundle
+    python check.py ledger DIR [KEY]        every byte of a ledger against its signed root
+    python check.py bundle FOLDER [KEY]     a bundle and the picture beside it against its seal, that against the ledger
+    python check.py grown OLD DIR [KEY]     that a ledger continues an older checkpoint file, or one from a bundle
 
 KEY is the ledger's public key (name+hash+base64) as you know it from elsewhere; without it, the one found in place.
 Formats: RFC 6962 (hashes), C2SP signed-note, tlog-checkpoint, tlog-tiles, tlog-proof.
 """
 
 import base64
+import glob
 import hashlib
 import json
 import re
@@ -25,6 +26,10 @@ except ImportError:
 
 class Wrong(Exception):
     """Something is not as it was signed."""
+
+
+class Unknown(Exception):
+    """All that is there agrees, and nobody vouches for it."""
 
 
 def sha(data: bytes) -> bytes:
@@ -146,12 +151,22 @@ def check_ledger(where: str, key: str = "") -> tuple[str, int, list[bytes]]:
 def check_bundle(where: str, key: str = "") -> tuple[str, int, int, str]:
     """Check a bundle's files, seal and proof; return origin, place, size and what the picture must hash to."""
     folder = Path(where)
-    seal_bytes, kept = (folder / "seal.json").read_bytes(), json.loads((folder / "ledger.json").read_bytes())
+    seal_bytes = (folder / "seal.json").read_bytes()
     seal: dict[str, Any] = json.loads(seal_bytes)
     for name, stated in [("receipt.json", seal["receipt"]), *seal["files"].items()]:
         named = re.fullmatch(r"((in|out)puts/)?[a-z0-9-]+\.[a-z0-9]+", name)
         if not named or sha((folder / name).read_bytes()).hex() != stated["sha256"]:
             raise Wrong(f"{name} is not the file that was sealed")
+    output = seal["output"]["sha256"]
+    beside = [p for p in folder.absolute().parent.glob(glob.escape(folder.stem) + ".*") if p.is_file()]
+    found = {sha(p.read_bytes()).hex(): p.name for p in beside}
+    for given in json.loads((folder / "receipt.json").read_bytes())["inputs"].values():
+        found.pop((given["file"] or {}).get("sha256"), None)  # what it was made of may lie there, too
+    if found and output not in found:
+        raise Wrong(f"{min(found.values())} beside the bundle is not the picture that was sealed")
+    if not (folder / "ledger.json").exists():
+        raise Unknown(f"as sealed, by anybody: no ledger's proof is in it; the picture's SHA-256 is {output}")
+    kept = json.loads((folder / "ledger.json").read_bytes())
     head, _, note = kept["proof"].partition("\n\n")
     _, index, *path = head.split("\n")
     at = int(index.removeprefix("index "))
@@ -160,7 +175,7 @@ def check_bundle(where: str, key: str = "") -> tuple[str, int, int, str]:
     entry = json.dumps({**facts, "seal": sha(seal_bytes).hex()}, separators=(",", ":"), sort_keys=True).encode()
     if root_by_inclusion(sha(b"\x00" + entry), at, size, [base64.b64decode(p, validate=True) for p in path]) != root:
         raise Wrong("the proof does not lead to the root that was signed")
-    return origin, at, size, facts["output"]
+    return origin, at, size, output
 
 
 def check_grown(old: str, where: str, key: str = "") -> tuple[int, int]:
@@ -176,7 +191,7 @@ def check_grown(old: str, where: str, key: str = "") -> tuple[int, int]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one check; return 0 for right, 9 for wrong, 2 for a wrong line."""
+    """Run one check; return 0 for right, 9 for wrong, 10 for unknown, 2 for a wrong line."""
     checks: dict[str, Any] = {
         "ledger": (check_ledger, 1, "all {1} entries of the ledger {0} are as they were signed"),
         "bundle": (check_bundle, 1, "as sealed; entry {1} (from 0) of {2} of {0}; the picture's SHA-256 is {3}"),
@@ -187,6 +202,9 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         found = checks[arguments[0]][0](*arguments[1:])
+    except Unknown as e:
+        sys.stdout.write(f"UNKNOWN: {e}\n")
+        return 10
     except (Wrong, OSError, ValueError, KeyError, TypeError, IndexError) as e:
         sys.stdout.write(f"WRONG: {e}\n")
         return 9

@@ -243,7 +243,9 @@ def _claim(receipt: Mapping[str, Any], found: Findings) -> None:
     if claim["stamp"]:
         found.notes.append(f"{claim['stamp']}: at least one step may have invented detail ({claim['status']})")
     if receipt["forensic"]:
-        found.checked.append("done in forensic mode: no step could invent detail, and each ran in full precision")
+        found.checked.append(
+            "done in forensic mode: no step of this job could invent detail, and each ran in full precision"
+        )
 
 
 def _claiming(verdict: Verdict, receipt: Mapping[str, Any]) -> Verdict:

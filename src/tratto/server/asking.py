@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -167,4 +168,6 @@ def download(path: FilePath, name: str, kind: str) -> Response:
 
 def attached(name: str) -> dict[str, str]:
     """Return the headers of a file to be kept under this name."""
-    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}", "Cache-Control": "private, no-store"}
+    plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)  # for who reads no filename*
+    kept = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}"
+    return {"Content-Disposition": kept, "Cache-Control": "private, no-store"}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tratto.core.capability import DamageDetector, Use
-from tratto.core.errors import InputError, OptionError
+from tratto.core.errors import InputError, NothingToDo, OptionError
 from tratto.core.image import Image, Mask
 from tratto.core.result import MaskPart, MaskParts
 from tratto.core.services import Services
@@ -194,7 +194,7 @@ def find_masks(image: Image, threshold: float, services: Services) -> tuple[dict
         if values.any()
     }
     if not masks:
-        raise OptionError(
+        raise NothingToDo(
             f"{NOTHING} (nothing is found at a threshold of {threshold:g}); lower it (--threshold), or say what you "
             "see (tratto mask find --kind), or draw a mask (tratto mask draw), and give that with --mask"
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
 
-from tratto.core.errors import OptionError
+from tratto.core.errors import NothingToDo, OptionError
 from tratto.core.inspection import Inspection
 from tratto.core.options import CLI, LARGEST_SEED, NAME, PARAMETERS, SDK, BadOptions, Need, TaskOptions, option
 
@@ -132,7 +132,7 @@ def prepare(options: RepairOptions, image: Image, given: Given, services: Servic
     grow = options.grow or 0.0
     damage, parts = open_masks(mask, image, (grow, options.blend), given.limits, rims)
     if not damage.values.any():
-        raise OptionError(
+        raise NothingToDo(
             f"{NOTHING} (the mask is black all over); draw a mask (tratto mask draw), or have damage found"
         )
     if found is not None and rims is not None:

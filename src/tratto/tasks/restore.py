@@ -482,7 +482,9 @@ def _nothing(options: RestoreOptions, inspection: Inspection) -> str:
     if _grain(options, inspection) or film_grain(options, inspection) is not None:
         return "nothing else was found"
     if not _unmeasured(options, inspection):
-        return "no noise, compression or blur was found"
+        return (
+            "no noise or compression was found" if softness(inspection) else "no noise, compression or blur was found"
+        )
     what = "nothing" if inspection.jpeg_quality.value is None else "neither noise nor blur"
     why = inspection.noise_sigma.note or inspection.blur_sigma.note
     return f"{what} could be measured" + (f" ({why})" if why else "")

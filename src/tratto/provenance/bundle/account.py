@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from tratto.core import canonical
 from tratto.core.errors import ReceiptError
-from tratto.core.hashing import read_limited
+from tratto.core.hashing import FileFacts, read_limited
 from tratto.core.image import Mask
 from tratto.core.result import MaskPart, MaskParts
+from tratto.core.text import shown
 from tratto.provenance.bundle.names import INPUTS, MASK, MASK_PARTS
 from tratto.provenance.bundle.read import Bundle, find_original, find_output, is_lone_receipt, read_bundle, some_bundle
 from tratto.provenance.bundle.samples import mask_values, read_map
@@ -40,6 +41,8 @@ class StoredBundle:
         What the mask was made of; likewise checked.
     inputs : mapping of str to Path or bytes
         Second inputs that are at hand, by role; whoever reads one checks it against the receipt, as with the original.
+    doubt : str
+        Why what is at hand is not what was sealed: the picture beside the bundle, or the receipt; empty if it is.
 
     Examples
     --------
@@ -53,6 +56,7 @@ class StoredBundle:
     output: Path | None = None
     masks: MaskParts = field(default_factory=MaskParts)
     inputs: Mapping[str, Path | bytes] = field(default_factory=dict)
+    doubt: str = ""
 
 
 def open_account(path: Path) -> StoredBundle:
@@ -84,8 +88,13 @@ def open_account(path: Path) -> StoredBundle:
     output, matches = find_output(bundle)
     kept = None if original is None else bundle.folder / original
     inputs = {role: bundle.folder / name for role, name in bundle.in_folder(INPUTS).items()}
+    doubt = ""
+    if FileFacts.of(bundle.receipt_bytes) != bundle.sealed_receipt:
+        doubt = "the receipt is not the one that was sealed"
+    elif output is not None and not matches:
+        doubt = f"{shown(output.name)} is not the file that was sealed"
     return StoredBundle(
-        bundle.receipt, kept, mask, output if matches else None, _parts(bundle), {**bundle.carried, **inputs}
+        bundle.receipt, kept, mask, output if matches else None, _parts(bundle), {**bundle.carried, **inputs}, doubt
     )
 
 
