@@ -45,6 +45,24 @@ def test_draw_then_repair_then_verify(photo, tmp_path):
     assert "tier A" in done.stdout
 
 
+def test_a_folder_with_a_sound_picture_is_no_failure(photo, tmp_path):
+    folder, masks = tmp_path / "scans", tmp_path / "masks"
+    for path in (folder, masks):
+        path.mkdir()
+    for name, top in (("sound", 0), ("torn", 255)):
+        (folder / f"{name}.png").write_bytes(photo.read_bytes())
+        mask = np.zeros((90, 110), np.uint8)
+        mask[10:16, 10:40] = top
+        Pil.fromarray(mask).save(masks / f"{name}.png")
+    done = run.invoke(app, ["repair", str(folder), "-o", str(tmp_path / "o"), "--mask", str(masks), "--json"])
+    assert done.exit_code == 0, done.output
+    states = {Path(row["source"]).stem: row["status"] for row in json.loads(done.stdout)}
+    assert states == {"sound": "nothing", "torn": "done"}
+    assert not (tmp_path / "o" / "sound.png").exists()
+    line = ["repair", str(folder / "sound.png"), "-o", str(tmp_path / "p"), "--mask", str(masks / "sound.png")]
+    assert run.invoke(app, line).exit_code == 2
+
+
 def test_a_dry_run_names_the_step(photo, tmp_path):
     mask = tmp_path / "m.png"
     run.invoke(app, ["mask", "draw", str(photo), "-o", str(mask), "--box", "10,10 20,20"])

@@ -67,7 +67,7 @@ def states(picture):
 
 def test_what_was_made_of_an_invention_is_not_for_examination(three, tmp_path):
     for name in "abc":
-        assert run("audit", tmp_path / name, "--only", "examinable", "--json").startswith('{ "items": []'), name
+        assert json.loads(run("audit", tmp_path / name, "--only", "examinable", "--json"))["items"] == [], name
     own = clean(three[0].parent.parent / "scan.png", tmp_path / "own")
     (row,) = json.loads(run("audit", own.parent, "--only", "examinable", "--json"))["items"]
     assert row["invented_before"] is False
