@@ -386,3 +386,15 @@ def test_many_pictures_are_one_counter_and_a_summary(tmp_path):
     assert len(done.stdout.splitlines()) == 1
     assert "22 pictures: 21 done, 1 failed" in done.stdout
     assert len(lines(tmp_path / "out" / ERRORS)) == 1
+
+
+def test_a_run_of_which_nothing_came_leaves_no_folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        Pil.fromarray(np.full((24, 24), 30000, np.uint16)).save(tmp_path / "in" / f"{name}.png")
+    line = ["restore", tmp_path / "in", "--format", "bmp"]  # which has no 16 bits
+    (tmp_path / "there").mkdir()
+    for out in ("new", "there"):
+        assert tratto(*line, "-o", tmp_path / out).exit_code == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "there"]
+    assert not list((tmp_path / "there").iterdir())
