@@ -36,7 +36,7 @@ PYTEST = OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest $(if 
 test: $(VENV)/.test
 	$(PYTEST) --ignore=tests/lab
 
-## Test the workshop: collecting, corpora, training, evaluation
+## Test the workshop: collecting, corpora, training, evaluation, notebooks, and what is typed for full-size models
 test-lab: $(VENV)/.test
 	$(PYTEST) tests/lab
 

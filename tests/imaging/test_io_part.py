@@ -112,3 +112,24 @@ def test_many_at_once_do_not_disturb_each_other(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(200)))
     assert not hidden(tmp_path)
+
+
+def fail(output, kept):
+    with part_folder(output) as folder:
+        for name in kept:
+            (folder.parent / name).write_text("")
+        raise OutputError("no")
+
+
+def test_a_write_that_fails_leaves_no_folder_that_it_made(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "full").mkdir()
+    for made, kept in (("a/b/x.png", []), ("there/c/x.png", []), ("full/d/x.png", ["mine"])):
+        with pytest.raises(OutputError):
+            fail(tmp_path / made, kept)
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == [
+        "full",
+        "full/d",
+        "full/d/mine",
+        "there",
+    ]

@@ -246,7 +246,7 @@ def shot(path, query=""):
         browser = subprocess.Popen(
             [
                 shutil.which("chromium"), "--headless=new", "--no-sandbox", "--use-angle=swiftshader",
-                "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", "--window-size=500,500",
+                "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", "--window-size=300,300",
                 f"--user-data-dir={profile}", f"{viewer.url}?shot{query}",
             ],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

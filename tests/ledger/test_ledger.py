@@ -167,15 +167,19 @@ def copy(folder, name):
     return Path(shutil.copytree(folder, target))
 
 
-def test_cut_at_every_byte_of_the_last_three_records(tmp_path, key):
-    """A cut journal is recovered without loss of what its checkpoint counts, or refused; never silently shorter."""
+def test_cut_all_over_the_last_three_records(tmp_path, key):
+    """A cut journal is recovered without loss of what its checkpoint counts, or refused; never silently shorter.
+
+    Every second byte, and each around the ends of records; every one in ``benchmarks/ledger.py``.
+    """
     folder = made(tmp_path / "log", key, [2, 1, 1, 1])
     data = (folder / "journal").read_bytes()
     frames, rest = ledger.read_frames(data)
     assert not rest
     start = frames[-4].end
     assert start < len(data) - 300
-    for cut in range(start, len(data)):
+    ends = {frame.end + k for frame in frames for k in range(-2, 3)}
+    for cut in (at for at in range(start, len(data)) if at % 2 or at in ends):
         bad = copy(folder, "cut")
         (bad / "journal").write_bytes(data[:cut])
         assert check(bad)[0], cut
@@ -190,7 +194,7 @@ def test_a_write_that_was_cut_off_before_it_was_acknowledged_is_recovered(tmp_pa
         log.append([entry(3)])
     whole, old = (folder / "journal").read_bytes(), (before / "journal").read_bytes()
     assert whole.startswith(old)
-    for cut in range(len(old), len(whole) + 1):
+    for cut in {*range(len(old), len(whole), 3), len(whole) - 1, len(whole)}:
         torn = copy(before, "torn")
         (torn / "journal").write_bytes(whole[:cut])
         with Ledger.open(torn, key) as log:
@@ -204,11 +208,11 @@ def test_a_write_that_was_cut_off_before_it_was_acknowledged_is_recovered(tmp_pa
 
 def flips(data):
     for at in range(len(data)):
-        for bit in range(8):
-            yield at, bytes([*data[:at], data[at] ^ (1 << bit), *data[at + 1 :]])
+        yield at, bytes([*data[:at], data[at] ^ (1 << 3 * at % 8), *data[at + 1 :]])
 
 
-def test_every_single_bit_of_every_file_counts(tmp_path, key):
+def test_a_bit_of_every_byte_of_every_file_counts(tmp_path, key):
+    """Of every byte one bit, of neighbours another; every bit of every byte in ``benchmarks/ledger.py``."""
     folder = made(tmp_path / "log", key, [2, 1])
     files = [p for p in folder.rglob("*") if p.is_file() and p.name != "lock"]
     assert len(files) == 5
@@ -221,7 +225,7 @@ def test_every_single_bit_of_every_file_counts(tmp_path, key):
             assert wrong, (path, at)
             count += 1
         path.write_bytes(data)
-    assert count > 8000
+    assert count > 1000
     assert check(folder)[0] == []
 
 

@@ -48,6 +48,18 @@ def test_what_is_read_of_a_bundle(results):
     assert set(found[0].facts) <= set(BY_NAME)
 
 
+def test_what_has_no_account_of_times_is_dated_by_its_file_and_said(results, tmp_path):
+    for name in ("0.tratto", "1.tratto"):
+        shutil.copytree(results / name, tmp_path / name)
+    line = ["restore", results.parent / "in" / "2.png", "-o", tmp_path, "--provider", "nlm", "--force"]
+    assert tratto(*line, "--strip-metadata").exit_code == 0
+    assert [observe(tmp_path / f"{k}.tratto").by_file for k in range(3)] == [False, False, True]
+    assert observe(tmp_path / "2.tratto").seconds is None
+    assert json.loads(tratto("monitor", tmp_path, "--json").stdout)["window"]["dated_by_file"] == 1
+    assert "observed.json" in tratto("monitor", tmp_path).stdout
+    assert "observed.json" not in tratto("monitor", results).stdout
+
+
 def test_a_page_from_bundles(results, tmp_path):
     line = [
         "monitor",

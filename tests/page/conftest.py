@@ -58,7 +58,7 @@ def modules(tab):
     return tab
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def link(tmp_path_factory, browser):
     """The address of a server; its one-time link has been opened by :func:`context`."""
     pytest.importorskip("fastapi", reason="needs the extra 'server'")
@@ -76,7 +76,7 @@ def link(tmp_path_factory, browser):
         process.stdout.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def context(browser, link):
     opened = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     opened.add_init_script("window.print = () => { window.printings = (window.printings ?? 0) + 1; };")

@@ -147,8 +147,8 @@ def tab_to(tab, text):
     raise AssertionError(f"{text} cannot be reached by Tab")
 
 
-@pytest.mark.parametrize("task", ["restore", "repair", "recolor"])
-def test_a_whole_job_by_keys_alone(tab, tmp_path, task):
+def test_a_whole_job_by_keys_alone(tab, tmp_path):
+    task = "recolor"  # the last in the list of jobs, and the one that needs a mask and an option; the others by mouse
     file = room(tmp_path / "keys.png")
     tab.on("filechooser", lambda _: None)  # the browser gives choosers to us well before the key is pressed
     tab_to(tab, "Choose pictures")
@@ -166,9 +166,8 @@ def test_a_whole_job_by_keys_alone(tab, tmp_path, task):
         if tab.locator("input[name=task]:checked").get_attribute("value") != task:
             tab.keyboard.press("ArrowDown")
     assert tab.locator("input[name=task]:checked").get_attribute("value") == task
-    if task == "recolor":
-        tab_to(tab, "Color")
-        tab.keyboard.type("#3050a0")
+    tab_to(tab, "Color")
+    tab.keyboard.type("#3050a0")
     tab.keyboard.press("Control+Enter")
     tab.wait_for_selector(".compare")
     tab_to(tab, "Divide between before and after")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +10,7 @@ import typer
 from tratto.cli.guard import exits
 from tratto.cli.show import ProgressLine, about, emit_json, overall, printable
 from tratto.core.errors import InputError, OptionError, TrattoError
+from tratto.core.hashing import hold
 from tratto.core.inspection import Estimate, Inspection, OctaveNoise, Opinion, Trait
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ def inspect(
             line.note(f"note: {gathered.note()}")
         for source in gathered.sources:
             try:
-                pages = session.count_pages(source.path)
+                file = hold(source.path)
+                pages = session.count_pages(file)
                 if page > pages:
                     raise InputError(f"it has {pages} page{'s' * (pages > 1)}, page {page} was asked for")
-                image = session.open(Path(source.path), page - 1)
+                image = session.open(file, page - 1)
                 would, found = _would(session.job(), image)
                 notes = notes_of(image)
             except TrattoError as e:

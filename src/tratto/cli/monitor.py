@@ -93,6 +93,8 @@ def monitor(
 def _say(figures: dict[str, Any], chosen: Reference | None, levels: dict[str, Any]) -> None:
     states = ", ".join(f"{n} {state}" for state, n in figures["states"].items())
     typer.echo(f"{_results(figures['window']['observed'])}: {states or 'none in this window'}")
+    if undated := figures["window"]["dated_by_file"]:
+        typer.echo(f"  {_results(undated)} without an account of times (observed.json): dated by the time of the file")
     if chosen is None:
         typer.echo("  compared with nothing: name a window with --reference FROM..TO")
         return

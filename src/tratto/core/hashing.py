@@ -61,6 +61,9 @@ class HeldFile(os.PathLike[str]):
     def __fspath__(self) -> str:
         return os.fspath(self.path)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return hold, (self.path,)  # another process reads it itself: nothing of this length goes through its pipe
+
 
 def hold(path: Path) -> HeldFile | Path:
     """Read a file once for all that is done with it; one of more than ``MAX_HELD`` bytes stays where it is.

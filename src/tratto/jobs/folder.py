@@ -170,21 +170,21 @@ class Plan:
             check_targets(items, self.sources, run.skip_existing or run.overwrite)
 
 
-def _pages(source: Source, job: FolderJob, session: Session) -> list[int | None]:
+def _pages(file: HeldFile | Path, job: FolderJob, session: Session) -> list[int | None]:
     """Return the pages to make; None stands for the only page. Raises InputError for what cannot be read."""
-    count = session.count_pages(source.path)
+    count, name = session.count_pages(file), os.fspath(file)
     if count == 1:
         if isinstance(job.run.page, int) and job.run.page > 0:
-            raise InputError(f"{source.path} has one page, page {job.run.page + 1} was asked for")
+            raise InputError(f"{name} has one page, page {job.run.page + 1} was asked for")
         return [None]
     if job.run.page == "all":
         return list(range(count))
     if isinstance(job.run.page, int):
         if job.run.page >= count:
-            raise InputError(f"{source.path} has {count} pages, page {job.run.page + 1} was asked for")
+            raise InputError(f"{name} has {count} pages, page {job.run.page + 1} was asked for")
         return [job.run.page]
     raise OptionError(
-        f"{source.path} holds {count} pages or frames; choose one with --page N or make them all with --page all. "
+        f"{name} holds {count} pages or frames; choose one with --page N or make them all with --page all. "
         "Nothing was written for it"
     )
 
@@ -223,8 +223,11 @@ def plan_jobs(job: FolderJob, session: Session, note: Callable[[str], None] = _s
     failed: list[FileOutcome] = []
     for source in sources:
         with _told_of(source.path, failed):
-            for page in _pages(source, job, session):
-                fmt = session.peek_format(source.path, job.save)
+            # one picture alone is read once, for planning and for the work; of many only the headers are looked at
+            file = hold(source.path) if len(sources) == 1 else source.path
+            held = file if isinstance(file, HeldFile) else None
+            for page in _pages(file, job, session):
+                fmt = session.peek_format(file, job.save)
                 if session.forensic:
                     forbid_lossy(fmt)
                 path = output_path(source, job.run.out, EXTENSIONS[fmt][0], page, job.run.keep_extension)
@@ -233,7 +236,7 @@ def plan_jobs(job: FolderJob, session: Session, note: Callable[[str], None] = _s
                     fitting = " or ".join(EXTENSIONS[fmt])
                     raise OptionError(f"{job.run.out} must end with {fitting} to hold {fmt}; change it or --format")
                 papers = cases.of(source.path, source.root)
-                jobs.append(checked_target(Target(source.path, page or 0, path, papers)))
+                jobs.append(checked_target(Target(source.path, page or 0, path, papers, held)))
     for path in cases.files:
         note(f"operator, object and the like from {path}")
     met = collisions(jobs)
@@ -497,7 +500,7 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
     chosen = masks_for(job, item, alone)
     for one in chosen if isinstance(chosen, list) else (chosen,):
         check_mask_is_another(one, item.source)
-    held = hold(item.source)
+    held = item.held or hold(item.source)
     image = session.open(held, item.page)
     fmt = session.output_format(image, job.save)
     task: Any = import_module(task_of(job.options).module)

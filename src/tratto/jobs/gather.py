@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tratto.core.errors import InputError, OptionError, OutputError
+from tratto.core.hashing import HeldFile
 from tratto.core.options import Papers
 from tratto.imaging.io.target import bundle_around
 
@@ -95,12 +96,15 @@ class Target:
         Where the result goes; its bundle stands beside it.
     papers : Papers
         What its receipt states beside the work.
+    held : HeldFile or None
+        What the source held when the work was planned; None: it is read when its turn comes.
     """
 
     source: Path
     page: int
     output: Path
     papers: Papers = field(default_factory=Papers)
+    held: HeldFile | Path | None = field(default=None, compare=False, repr=False)
 
     @property
     def bundle(self) -> Path:

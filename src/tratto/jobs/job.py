@@ -18,6 +18,7 @@ from tratto.backends.devices import check_device
 from tratto.core.canvas import Canvas
 from tratto.core.capability import Use
 from tratto.core.errors import Cancelled, ForbiddenStep, OptionError
+from tratto.core.hashing import hold
 from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.journal import Journal
@@ -227,9 +228,12 @@ class Job:
             raise OptionError(f"{task} takes {', '.join(roles)}, no {', '.join(strange)}")
         inputs = {role: without_stream(given, self.limits) for role, given in inputs.items()}
         source = without_stream(source, self.limits)
+        picture = inputs[PICTURE]
+        if source is None and isinstance(picture, str | os.PathLike) and os.fspath(picture):
+            picture = hold(Path(picture))  # counted, decoded and hashed from one reading
         given = Given({k: v for k, v in inputs.items() if k != PICTURE and v is not None}, self.limits)
-        image = open_picture(inputs[PICTURE], page, self.limits)
-        origin = source if source is not None else inputs[PICTURE]
+        image = open_picture(picture, page, self.limits)
+        origin = source if source is not None else picture
         check_mask_is_another(given.inputs.get("mask"), origin)
         inspection = self.inspect(image)
         prepared: Prepared = module.prepare(options, image, given, self.services())

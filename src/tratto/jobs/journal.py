@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -54,6 +55,7 @@ class Journal:
     def __init__(self, folder: Path, prints: Mapping[str, str], overwrite: bool, look: bool = False) -> None:
         self.path, self.prints = folder / JOURNAL, prints
         self.continues = False
+        self._vain, self._made = not self.path.exists(), not os.path.lexists(folder)
         self._known: dict[str, str] = {}
         self._file: IO[bytes] | None = None
         self._header: dict[str, str] | None = {"run": "overwrite" if overwrite else "keep"}
@@ -69,6 +71,11 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
+            with contextlib.suppress(OSError):
+                if self._vain and os.listdir(self.path.parent) == [JOURNAL]:  # nothing came of this run
+                    self.path.unlink()
+                    if self._made:
+                        self.path.parent.rmdir()
 
     def knows(self, name: str) -> str:
         """Return ``"done"``, ``"begun"`` or, if its result is none of an earlier run like this one, ``""``."""
@@ -80,6 +87,7 @@ class Journal:
 
     def done(self, name: str) -> None:
         """Note that an item is done."""
+        self._vain = False
         self._write({"done": name, "print": self.prints[name]})
 
     def end(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tratto.core.hashing import HeldFile
 from tratto.core.image import Image, Mask
 from tratto.core.inspection import Inspection
 from tratto.core.options import Papers
@@ -125,7 +126,7 @@ class Session:
         """Say what is wrong with a picture; see :class:`tratto.Inspection`. A network adds its opinion where it can."""
         return self.job().inspect(self.open(picture, page))
 
-    def count_pages(self, path: Path) -> int:
+    def count_pages(self, path: HeldFile | Path) -> int:
         """Return how many pages or frames a file has."""
         from tratto.imaging import io
 
@@ -219,7 +220,7 @@ class Session:
         """
         return writing.output_format(image, save)
 
-    def peek_format(self, path: Path, save: SaveOptions) -> str:
+    def peek_format(self, path: HeldFile | Path, save: SaveOptions) -> str:
         """Return the output format for a file from its header alone."""
         return writing.peek_format(path, save)
 

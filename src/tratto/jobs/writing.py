@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tratto.core.errors import ForbiddenStep, InputError, OptionError, OutputError
+from tratto.core.hashing import HeldFile
 from tratto.core.image import ColorMode, Image
 from tratto.core.result import Result
 from tratto.imaging import io
@@ -37,9 +39,9 @@ def output_format(image: Image, save: SaveOptions) -> str:
     return fmt
 
 
-def peek_format(path: Path, save: SaveOptions) -> str:
+def peek_format(path: HeldFile | Path, save: SaveOptions) -> str:
     """Return the output format for a file from its header alone."""
-    with open(path, "rb") as f:
+    with BytesIO(path.data) if isinstance(path, HeldFile) else open(path, "rb") as f:
         fmt = io.sniff(f.read(64)) or ""
         mode = ColorMode.CMYK if fmt == "jpeg" and _has_four_inks(f) else None
     return format_for(fmt, mode, save)

@@ -205,7 +205,8 @@ def summary(
             }
         )  # fmt: skip
     return {
-        "window": {"from": window.start, "to": window.end, "observed": len(inside)},
+        "window": {"from": window.start, "to": window.end, "observed": len(inside),
+                   "dated_by_file": sum(o.by_file for o in inside)},
         "reference": None if reference is None else {
             "name": reference.name, "from": reference.span.start, "to": reference.span.end, "observed": reference.total
         },

@@ -77,6 +77,8 @@ class Observation:
         In the queue, and at work.
     facts : dict of str to float or None
         By the names in ``WATCHED``, and scores of steps as ``score:NAME``.
+    by_file : bool
+        Whether ``at`` is the time of a file, since the bundle holds no account of times: a copy may be younger.
     """
 
     at: float
@@ -85,6 +87,7 @@ class Observation:
     waited: float | None = None
     seconds: float | None = None
     facts: dict[str, float | None] = field(default_factory=dict)
+    by_file: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-able dictionary."""
@@ -137,8 +140,8 @@ def observe(folder: Path) -> Observation:
     found["error"] = _error(bundle, receipt)
     scores = [s for step in receipt.get("steps", ()) for s in (step.get("scores") or {}).items()]
     found |= {f"score:{name}": _number(v) for name, v in scores if isinstance(v, int | float)}
-    at, seconds = _observed(folder)
-    return Observation(at, str(receipt["task"]), seconds=seconds, facts=kept(found))
+    at, seconds, by_file = _observed(folder)
+    return Observation(at, str(receipt["task"]), seconds=seconds, facts=kept(found), by_file=by_file)
 
 
 def kept(facts: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -175,14 +178,14 @@ def _error(bundle: Bundle, receipt: Any) -> float | None:
     return _number(float(error.mean(dtype=np.float64)))
 
 
-def _observed(folder: Path) -> tuple[float, float | None]:
-    """Return when a bundle was written and how long its steps took; without an account of times, that of the file."""
+def _observed(folder: Path) -> tuple[float, float | None, bool]:
+    """Return when a bundle was written, how long its steps took, and whether only a file's time tells."""
     try:
         observed = json.loads((folder / OBSERVED).read_bytes()[: 1 << 20])
         steps = [s["seconds"] for s in observed["steps"]]
-        return datetime.fromisoformat(observed["written"]).timestamp(), sum(steps) if steps else None
+        return datetime.fromisoformat(observed["written"]).timestamp(), sum(steps) if steps else None, False
     except (OSError, ValueError, KeyError, TypeError):
         try:
-            return (folder / "receipt.json").stat().st_mtime, None
+            return (folder / "receipt.json").stat().st_mtime, None, True
         except OSError as e:
             raise ReceiptError(f"{folder} is no bundle") from e

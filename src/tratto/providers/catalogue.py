@@ -77,7 +77,7 @@ class Row:
     auto : bool
         Whether ``auto`` tries it, in the order of the rows. Never one that invents detail or sends a picture away.
     variant : str
-        Handed to the module where one serves several rows.
+        Handed to the module where one serves several rows; empty: the row's name.
     generative : bool
         True if it may invent detail.
     stand_in : str
@@ -120,7 +120,7 @@ class Request:
     use : Use
         Its provider is named.
     variant : str
-        Of the row.
+        Of the row, or its name.
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
     pins : mapping of str to str
@@ -247,8 +247,8 @@ _REMOTE = {
 }
 
 
-def _insightface(name: str, about: str) -> Row:
-    return Row(_P + "insightface", about, {"model": _FILE, "other": _OTHER}, variant=name, settles=True, weight=1)
+def _insightface(about: str) -> Row:
+    return Row(_P + "insightface", about, {"model": _FILE, "other": _OTHER}, settles=True)
 
 
 CATALOGUE: dict[str, dict[str, Row]] = {
@@ -271,8 +271,8 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "one linear filter that takes back mild blur",
             {"blur": Param(), **{f"noise{n}": Param(about=f"noise at {n} pixels, of 255") for n in (1, 2, 4, 8)}},
         ),
-        "bicubic": Row(_R + "kernel", "interpolation, Keys' cubic", scales=(2, 4), auto=True, variant="bicubic"),
-        "lanczos": Row(_R + "kernel", "interpolation, Lanczos with three lobes", scales=(2, 4), variant="lanczos"),
+        "bicubic": Row(_R + "kernel", "interpolation, Keys' cubic", scales=(2, 4), auto=True),
+        "lanczos": Row(_R + "kernel", "interpolation, Lanczos with three lobes", scales=(2, 4)),
         "waifu2x": Row(
             _R + "waifu2x",
             "waifu2x through ncnn, made for drawings: noise level 0-3 at x1, 'none' too at x2",
@@ -295,41 +295,22 @@ CATALOGUE: dict[str, dict[str, Row]] = {
     },
     "inpainter": {
         "tratto": Row(
-            _I + "network",
-            "our own network for thin and medium losses, ONNX Runtime, fp32",
-            auto=True,
-            generative=True,
+            _I + "network", "our own network for thin and medium losses, ONNX Runtime, fp32", auto=True, generative=True
         ),
-        "patch": Row(
-            _I + "classical",
-            "copies texture from elsewhere in the picture, coarse to fine",
-            variant="patch",
-            generative=True,
-        ),
+        "patch": Row(_I + "classical", "copies texture from elsewhere in the picture, coarse to fine", generative=True),
         "texture": Row(
             _I + "classical",
             "as patch, searched at a smaller scale and copied at the picture's own, for large scans",
-            variant="texture",
             generative=True,
         ),
-        "plate": Row(
-            _I + "classical", "the smoothest continuation (thin plate)", auto=True, variant="plate", generative=True
-        ),
-        "navier-stokes": Row(
-            _I + "classical",
-            "continues lines of equal brightness (OpenCV)",
-            variant="navier-stokes",
-            generative=True,
-        ),
-        "telea": Row(_I + "classical", "fast marching (OpenCV), 8 bit", variant="telea", generative=True),
-        "biharmonic": Row(
-            _I + "classical", "biharmonic equation (scikit-image)", variant="biharmonic", generative=True
-        ),
+        "plate": Row(_I + "classical", "the smoothest continuation (thin plate)", auto=True, generative=True),
+        "navier-stokes": Row(_I + "classical", "continues lines of equal brightness (OpenCV)", generative=True),
+        "telea": Row(_I + "classical", "fast marching (OpenCV), 8 bit", generative=True),
+        "biharmonic": Row(_I + "classical", "biharmonic equation (scikit-image)", generative=True),
         "sdxl": Row(
             _I + "diffusion",
             "a diffusion model, SDXL: invents what fits",
             _DIFFUSION,
-            variant="sdxl",
             generative=True,
             settles=True,
             weight=6,
@@ -338,7 +319,6 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _I + "diffusion",
             "a diffusion model, Stable Diffusion 1.5: invents what fits",
             _DIFFUSION,
-            variant="sd15",
             generative=True,
             settles=True,
             weight=6,
@@ -349,7 +329,6 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _P + "caption",
             "a LLaVA network from a folder, such as JoyCaption: says what it believes to see",
             {"model": _FOLDER},
-            variant="joycaption",
             settles=True,
             weight=6,
         ),
@@ -357,7 +336,6 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _P + "caption",
             "recognises nothing: size, colours, brightness, sharpness, share of damage",
             auto=True,
-            variant="measured",
             stand_in="a captioning network",
         ),
     },
@@ -367,23 +345,16 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "DPT (MiDaS 3), Depth Anything or ZoeDepth from a folder, through transformers",
             {"model": _FOLDER},
             auto=True,
-            variant="dpt",
             settles=True,
             weight=3,
         ),
         "midas": Row(
-            _P + "depth",
-            "MiDaS 2.1 from its ONNX file, ONNX Runtime, fp32",
-            {"model": _FILE},
-            auto=True,
-            variant="midas",
-            settles=True,
+            _P + "depth", "MiDaS 2.1 from its ONNX file, ONNX Runtime, fp32", {"model": _FILE}, auto=True, settles=True
         ),
         "geometric": Row(
             _P + "depth",
             "looks at no pixel: the middle is far, floor and ceiling are near",
             auto=True,
-            variant="geometric",
             stand_in="a depth network",
         ),
     },
@@ -392,18 +363,16 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _P + "enhancer",
             "SDXL-Lightning in four steps with a ControlNet for depth, from folders",
             _DIFFUSION,
-            variant="sdxl-lightning",
             generative=True,
             settles=True,
             weight=8,
-        ),
+        )
     },
     "views": {
         "syncdreamer": Row(
             _P + "views",
             "SyncDreamer from a converted folder: 16 views at an elevation of 30 degrees",
             _DIFFUSES,
-            variant="syncdreamer",
             generative=True,
             settles=True,
             weight=6,
@@ -412,7 +381,6 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _P + "views",
             "Zero123++ v1.2 from a folder: 6 views; its weights are for non-commercial use",
             _DIFFUSES,
-            variant="zero123plus",
             generative=True,
             settles=True,
             weight=6,
@@ -421,21 +389,18 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _P + "views",
             "TripoSR from a converted folder: a field of density and colour, seen from 16 sides",
             {"model": _FOLDER},
-            variant="triposr",
             generative=True,
             settles=True,
             weight=4,
         ),
     },
     "rasterizer": {
-        "cpu": Row(_P + "rasterizer", "our own, numba, on all cores", auto=True, variant="cpu"),
-        "gsplat": Row(_P + "rasterizer", "gsplat 1.5 or later on an NVIDIA GPU, through torch", variant="gsplat"),
+        "cpu": Row(_P + "rasterizer", "our own, numba, on all cores", auto=True),
+        "gsplat": Row(_P + "rasterizer", "gsplat 1.5 or later on an NVIDIA GPU, through torch"),
     },
-    "structure": {
-        "canny": Row(_P + "structure", "edges (Canny) and straight lines (LSD), by OpenCV", auto=True),
-    },
+    "structure": {"canny": Row(_P + "structure", "edges (Canny) and straight lines (LSD), by OpenCV", auto=True)},
     "damage": {
-        "tratto": Row(_P + "damage", "our own network, ONNX Runtime, fp32", auto=True, variant="tratto"),
+        "tratto": Row(_P + "damage", "our own network, ONNX Runtime, fp32", auto=True),
         "yolo": Row(
             _P + "damage",
             "a segmentation model of the YOLO family that you trained, ONNX",
@@ -444,11 +409,10 @@ CATALOGUE: dict[str, dict[str, Row]] = {
                 "classes": Param(kind="text", about="names of its classes, if it does not say: crack,stain,..."),
                 "score": Param(low=0.0, high=1.0, about="least score of a find"),
             },
-            variant="yolo",
         ),
     },
     "estimator": {
-        "tratto": Row(_P + "estimator", "our own network reads noise, grain and blur, ONNX Runtime", auto=True),
+        "tratto": Row(_P + "estimator", "our own network reads noise, grain and blur, ONNX Runtime", auto=True)
     },
     "wall": {
         "grow": Row(
@@ -456,13 +420,11 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "region growing and GrabCut (OpenCV)",
             {"tolerance": Param(low=0.01, high=10.0, about="above 1, less alike parts are taken in too")},
             auto=True,
-            variant="grow",
         ),
         "sam": Row(
             _P + "wall",
             "Segment Anything from a folder, through transformers",
             {"model": _FOLDER},
-            variant="sam",
             settles=True,
             weight=3,
         ),
@@ -474,19 +436,19 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             {"model": _FOLDER},
             settles=True,
             weight=2,
-        ),
+        )
     },
     "face": {
         "blazeface": Row(_P + "faces", "finds faces of every size (BlazeFace), ONNX Runtime", auto=True),
-        "scrfd": _insightface("scrfd", "InsightFace's detector from your det_10g.onnx; non-commercial"),
+        "scrfd": _insightface("InsightFace's detector from your det_10g.onnx; non-commercial"),
     },
     "landmarks": {
         "facemesh": Row(_P + "faces", "468 points of a face (MediaPipe), ONNX Runtime", auto=True),
-        "2d106": _insightface("2d106", "106 points in the plane from your 2d106det.onnx; non-commercial"),
+        "2d106": _insightface("106 points in the plane from your 2d106det.onnx; non-commercial"),
     },
     "identity": {
         "dlib": Row(_P + "faces", "how alike two faces are (dlib), ONNX Runtime", auto=True),
-        "arcface": _insightface("arcface", "ArcFace from your w600k_r50.onnx; non-commercial"),
+        "arcface": _insightface("ArcFace from your w600k_r50.onnx; non-commercial"),
     },
     "face-swap": {
         "warp": Row(_P + "faceswap", "lays the character's own pixels over the mesh, in triangles", generative=True),
@@ -494,7 +456,6 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _P + "faceswap_network",
             "InsightFace's inswapper from your inswapper_128.onnx; non-commercial",
             {"model": _FILE, "recognizer": _FILE, "other": _OTHER, "side": Param((128, 256, 512, 768, 1024))},
-            variant="inswapper",
             generative=True,
             settles=True,
             weight=4,
@@ -503,7 +464,6 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _P + "faceswap_network",
             "Ghost from your ghost_1_256.onnx, Apache-2.0; its recogniser is non-commercial",
             {"model": _FILE, "recognizer": _FILE, "converter": _FILE, "other": _OTHER, "side": Param((256, 512, 1024))},
-            variant="ghost",
             generative=True,
             settles=True,
             weight=4,
@@ -517,17 +477,16 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             generative=True,
             settles=True,
             weight=10,
-        ),
+        )
     },
     "face-judge": {
-        "likeness": Row(_P + "judge", "identity: how far from the character (dlib), ONNX Runtime", variant="likeness"),
-        "skin": Row(_P + "judge", "realism: texture, blotches and clipping against the scene's skin", variant="skin"),
-        "seam": Row(_P + "judge", "consistency: edge, colour, light and noise against the scene", variant="seam"),
+        "likeness": Row(_P + "judge", "identity: how far from the character (dlib), ONNX Runtime"),
+        "skin": Row(_P + "judge", "realism: texture, blotches and clipping against the scene's skin"),
+        "seam": Row(_P + "judge", "consistency: edge, colour, light and noise against the scene"),
         "gemini": Row(
             _P + "remote_judge",
             "realism: asks Gemini over HTTPS, which sends each candidate's face to Google",
             _REMOTE,
-            variant="gemini",
             settles=True,
             sends=True,
         ),
@@ -535,26 +494,22 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _P + "remote_judge",
             "identity: asks Moondream over HTTPS, which sends each candidate's and the character's face there",
             _REMOTE,
-            variant="moondream",
             settles=True,
             sends=True,
         ),
     },
     "shell": {
-        "tratto": Row(
-            _P + "shell", "our own network tells front and back, ONNX Runtime, fp32", auto=True, variant="tratto"
-        ),
+        "tratto": Row(_P + "shell", "our own network tells front and back, ONNX Runtime, fp32", auto=True),
         "mirror": Row(
             _P + "shell",
             "inflates the outline, alike behind and before",
             auto=True,
-            variant="mirror",
             stand_in="a network that tells shapes",
         ),
     },
     "background": {
-        "u2netp": Row(_P + "background", "what stands out (U2-Net-p), ONNX Runtime", auto=True, variant="u2netp"),
-        "grabcut": Row(_P + "background", "what differs from the rim (GrabCut, OpenCV)", auto=True, variant="grabcut"),
+        "u2netp": Row(_P + "background", "what stands out (U2-Net-p), ONNX Runtime", auto=True),
+        "grabcut": Row(_P + "background", "what differs from the rim (GrabCut, OpenCV)", auto=True),
     },
 }
 #: Who fills large parts of a mask where ``repair`` chooses by itself.
@@ -577,6 +532,10 @@ def rows_of(capability: str) -> dict[str, Row]:
     if capability not in CATALOGUE:
         raise OptionError(f"no capability is called {capability!r}; there are {', '.join(CATALOGUE)}")
     return CATALOGUE[capability]
+
+
+def _request(row: Row, use: Use[Any], device: str = AUTO, pins: Mapping[str, str] | None = None) -> Request:
+    return Request(use, row.variant or use.provider, device, pins or {})
 
 
 def row_of(use: Use[Any]) -> Row:
@@ -631,7 +590,7 @@ def settle(use: Use[T], device: str = AUTO, pins: Mapping[str, str] | None = Non
     if use.provider == AUTO:
         return _first_ready(use, device, pins or {})
     row = row_of(use)
-    request = Request(use, row.variant, device, pins or {})
+    request = _request(row, use, device, pins)
     if row.settles:
         return replace(use, params=module_of(row).settle(request))
     for name, value in use.params.items():
@@ -662,7 +621,7 @@ def _first_ready(use: Use[T], device: str, pins: Mapping[str, str]) -> Use[T]:
     for name in tried:
         one = replace(use, provider=name)
         row = rows[name]
-        error = module_of(row).missing(Request(one, row.variant, device, pins))
+        error = module_of(row).missing(_request(row, one, device, pins))
         if error is None:
             return settle(_faster(one, device, pins) if use.fast else one, device, pins)
     if error is not None and len(tried) == 1:
@@ -677,7 +636,7 @@ def _faster(use: Use[T], device: str, pins: Mapping[str, str]) -> Use[T]:
     for name, row in rows.items():
         one = replace(use, provider=name)
         if row.twin == use.provider and use.scale in row.scales:
-            if module_of(row).missing(Request(one, row.variant, device, pins)) is None:
+            if module_of(row).missing(_request(row, one, device, pins)) is None:
                 uses[name] = one
     if len(uses) == 1 or device.startswith("cuda"):  # the twins run on the processor
         return use
@@ -692,7 +651,7 @@ def _faster(use: Use[T], device: str, pins: Mapping[str, str]) -> Use[T]:
 def open_settled(use: Use[T], device: str = AUTO, pins: Mapping[str, str] | None = None) -> T:
     """Open a provider that :func:`settle` gave; nothing is kept (see :class:`tratto.providers.pool.Pool`)."""
     row = row_of(use)
-    opened: T = module_of(row).open(Request(use, row.variant, device, pins or {}))
+    opened: T = module_of(row).open(_request(row, use, device, pins))
     return opened
 
 
@@ -722,7 +681,7 @@ def availability(capability: str = "") -> list[Availability]:
             continue
         for name, row in rows.items():
             module = module_of(row)
-            errors = {s: module.missing(Request(Use(kind, name, {}, s), row.variant)) for s in row.scales}
+            errors = {s: module.missing(_request(row, Use(kind, name, {}, s))) for s in row.scales}
             ready = tuple(s for s, e in errors.items() if e is None)
             first = next((e for e in errors.values() if e is not None), None)
             why, _, fix = str(first).partition("; run: ") if first is not None else ("", "", "")

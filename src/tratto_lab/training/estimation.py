@@ -1,4 +1,4 @@
-"""Samples, loss and checks of the degradation estimator; the loop is the one of :mod:`tratto_lab.training.loop`.
+"""Samples, loss and checks of the degradation estimator; the loop is the one of :mod:`tratto_lab.training.steps`.
 
 A picture is degraded in the order in which a photograph comes to be: blur of the lens, noise of the sensor or the
 film, then the JPEG of the file. What is estimated is what was drawn, not what is left to see of it: noise under strong

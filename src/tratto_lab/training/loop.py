@@ -1,4 +1,4 @@
-"""The one training loop.
+"""Training our own networks: their parts, losses and checks; the steps are taken in :mod:`tratto_lab.training.steps`.
 
 Samples depend on (seed, step, index) alone and every state that influences a step is in the checkpoint, so a run that
 was killed continues with the same losses. Checkpoints are safetensors plus JSON, written beside and renamed, so that a
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import time
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -23,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tratto.core.errors import InputError, OptionError, OutputError, TrattoError
+from tratto.core.errors import InputError, OptionError, OutputError
 from tratto_lab.corpus.pack import Pack
 from tratto_lab.corpus.shells import ShellPack
 from tratto_lab.networks.grow import grow
@@ -33,15 +32,19 @@ from tratto_lab.training.held_out import held_out_crops
 from tratto_lab.training.losses import charbonnier, fft_l1, mean_decibels, sigma_nll, ssim_loss
 from tratto_lab.training.onnx_file import weights_in
 from tratto_lab.training.repair import NETWORKS, RepairChecks, repair_loss
-from tratto_lab.training.run_files import CHECKPOINT, append_row, forget_after, read_checkpoint, write_checkpoint
+from tratto_lab.training.run_files import (
+    CHECKPOINT,
+    moments_of,
+    moving_parameters,
+    read_checkpoint,
+    restore_moments,
+    write_checkpoint,
+)
 from tratto_lab.training.samples import MicroBatches
 from tratto_lab.training.shell import ShellChecks, shell_loss
+from tratto_lab.training.steps import Course, take_steps
 
 log = logging.getLogger(__name__)
-
-
-class NotFinite(TrattoError):
-    """A loss or gradient stopped being a number; the message names the samples of that step."""
 
 
 def build_network(run: Run) -> nn.Module:
@@ -131,11 +134,7 @@ def save_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch
     """Write ``checkpoint.safetensors`` (weights, EMA, both moments) and the step, atomically."""
     tensors: dict[str, Tensor] = {f"net.{k}": v.detach().contiguous() for k, v in network.state_dict().items()}
     tensors |= {f"ema.{k}": v.contiguous() for k, v in ema.shadow.items()}
-    names = [n for n, p in network.named_parameters() if p.requires_grad]
-    for number, state in optimizer.state_dict()["state"].items():
-        for key in ("exp_avg", "exp_avg_sq", "step"):
-            tensors[f"opt.{key}.{names[number]}"] = torch.as_tensor(state[key]).contiguous()
-    write_checkpoint(folder, tensors, step)
+    write_checkpoint(folder, tensors | moments_of(optimizer, moving_parameters(network)), step)
 
 
 def load_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> int:
@@ -150,18 +149,7 @@ def load_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch
             f"{folder / CHECKPOINT} is the checkpoint of a network of another shape; "
             "choose another name or --out, or delete it"
         ) from e
-    state = optimizer.state_dict()
-    state["state"] = {}
-    moving = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
-    for number, (name, parameter) in enumerate(moving):
-        if f"opt.step.{name}" not in tensors:
-            continue
-        moments = {"step": tensors[f"opt.step.{name}"]}
-        for key in ("exp_avg", "exp_avg_sq"):
-            # The fused optimiser walks raw memory, so moments must have the strides of their (channels-last) weight.
-            moments[key] = torch.empty_like(parameter, requires_grad=False).copy_(tensors[f"opt.{key}.{name}"])
-        state["state"][number] = moments
-    optimizer.load_state_dict(state)
+    restore_moments(optimizer, moving_parameters(network), tensors)
     return step
 
 
@@ -347,79 +335,39 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     if first >= config.steps:
         log.info("finished before: %s has all %d steps", folder, first)
 
-    last = config.steps if stop_after is None else min(config.steps, first + stop_after)
-    history = folder / "log.jsonl"
-    known = forget_after(history, first)
     board = _board(folder) if config.tensorboard and accelerator.is_main_process else None
-    total = torch.zeros((), device=accelerator.device)
-    since, spent, counted = time.monotonic(), time.process_time(), 0
-    step, parts = first, []
-    names: list[str] = []
 
-    def check(step: int) -> None:
+    def loss(batch: tuple[Tensor, Tensor], at: tuple[int, int]) -> Tensor:
+        source, target = (part.to(accelerator.device) for part in batch)
+        with accelerator.autocast():
+            return loss_of(config, model, source, target, at[0])
+
+    def check(step: int) -> dict[str, float] | None:
         if checks is None or not checks.cases:
-            return
+            return None
         found = checks.measure(ema, accelerator.unwrap_model(model))
-        append_row(history, {"step": step, "check": found})
-        log.info("step %d, held out: %s", step, ", ".join(f"{k} {v:g}" for k, v in found.items()))
         if board is not None:
             for case, value in found.items():
                 board.add_scalar(f"held out/{case}", value, step)
             if checks.sheet is not None:
                 board.add_image("source, output, target", checks.sheet, step)
+        return found
 
-    def due(step: int) -> bool:
-        return step > 0 and (step % config.check_every == 0 or step == config.steps)
-
-    if due(first) and first not in known:
-        check(first)  # it was killed between the checkpoint and the check
-    for source, target, named in loader:
-        if step >= last:
-            break
-        names += named
-        rate = learning_rate(config, step)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["share"]
-        source, target = source.to(accelerator.device), target.to(accelerator.device)
-        with accelerator.accumulate(model):
-            with accelerator.autocast():
-                loss = loss_of(config, model, source, target, step)
-            accelerator.backward(loss)
-            parts.append(loss.detach())
-            if not accelerator.sync_gradients:
-                continue
-            norm = accelerator.clip_grad_norm_(moving, config.optim.clip)
-            mean = torch.stack(parts).mean()
-            if not (torch.isfinite(mean) and torch.isfinite(norm)):
-                raise NotFinite(
-                    f"step {step}: loss {mean.item()}, gradient norm {float(norm)}; samples: {'; '.join(names)}. "
-                    "Lower the learning rate or look at these samples."
-                )
-            optimizer.step()
-            optimizer.zero_grad()
-        mean = accelerator.reduce(mean, "mean")
-        ema.update(accelerator.unwrap_model(model), step)
-        total, counted, parts, names = total + mean, counted + 1, [], []
-        step += 1
-        if not accelerator.is_main_process:
-            continue
-        if step % config.log_every == 0 or step == last:
-            now = time.monotonic()
-            row = {"step": step, "loss": total.item() / counted, "lr": rate, "steps_per_s": counted / (now - since)}
-            row["cpu_s"] = round(
-                time.process_time() - spent, 1
-            )  # since the line before: hours of other work do not count
-            append_row(history, row)
-            log.info("step %d of %d: loss %.5g, %.2f steps/s", step, config.steps, row["loss"], row["steps_per_s"])
-            if board is not None:
-                board.add_scalar("loss", row["loss"], step)
-                board.add_scalar("learning rate", rate, step)
-            total, since, spent, counted = torch.zeros_like(total), now, time.process_time(), 0
-        if step % config.save_every == 0 or step == last:
-            save_checkpoint(folder, accelerator.unwrap_model(model), ema, optimizer, step)
-        if due(step):
-            check(step)
-            since, counted, total = time.monotonic(), 0, torch.zeros_like(total)
+    course = Course(
+        config,
+        accelerator,
+        model,
+        optimizer,
+        config.optim.clip,
+        config.steps,
+        loss=loss,
+        rate=lambda step: learning_rate(config, step),
+        save=lambda step: save_checkpoint(folder, accelerator.unwrap_model(model), ema, optimizer, step),
+        check=check,
+        moved=lambda step: ema.update(accelerator.unwrap_model(model), step),
+        board=board,
+    )
+    take_steps(course, (((source, target), named) for source, target, named in loader), folder, first, stop_after)
     if board is not None:
         board.close()
     accelerator.wait_for_everyone()  # a process group is left only when nobody needs it any more

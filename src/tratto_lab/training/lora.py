@@ -11,11 +11,11 @@ that was killed goes on with the same losses.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import math
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,6 @@ from tratto.backends.diffusion import (
 )
 from tratto.core.errors import InputError, OptionError
 from tratto.models.folders import find_folder
-from tratto_lab.training.loop import NotFinite
 from tratto_lab.training.lora_config import LoraRun
 from tratto_lab.training.lora_data import Samples, open_samples
 from tratto_lab.training.lora_files import (
@@ -48,7 +47,7 @@ from tratto_lab.training.lora_files import (
     save_checkpoint,
     write_bytes,
 )
-from tratto_lab.training.run_files import append_row, forget_after
+from tratto_lab.training.steps import Course, take_steps
 
 log = logging.getLogger(__name__)
 
@@ -128,50 +127,33 @@ def train(run: LoraRun, photos: Path, out: Path, stop_after: int | None = None, 
     model, optimizer = accelerator.prepare(unet, optimizer)
     per_step = run.batch * run.accumulate * accelerator.num_processes
     total = run.steps or max(1, math.ceil(run.epochs * count / per_step))
-    last = total if stop_after is None else min(total, first + stop_after)
-    history = folder / "log.jsonl"
-    if accelerator.is_main_process:
-        forget_after(history, first)
+
+    def check(step: int) -> None:
+        _validate(state, data, count, folder, step)
+        model.train()
+
+    def batches() -> Iterator[tuple[dict[str, Any], list[str]]]:
+        for number in itertools.count(first * run.accumulate):
+            batch = _batch(state, data, count, divmod(number, run.accumulate))
+            yield batch, batch["names"]
+
+    course = Course(
+        run,
+        accelerator,
+        model,
+        optimizer,
+        run.clip,
+        total,
+        loss=lambda batch, at: _loss(state, model, batch, at),
+        rate=lambda step: run.lr * min(1.0, (step + 1) / max(1, run.warmup)),
+        save=lambda step: save_checkpoint(folder, accelerator.unwrap_model(model), optimizer, step),
+        check=check,
+        checked=lambda step: (folder / f"step-{step}_metrics.json").is_file(),
+    )
     if first == 0 and accelerator.is_main_process:
-        _validate(state, data, count, folder, 0)
-    running, counted, since = torch.zeros((), device=accelerator.device), 0, time.monotonic()
+        check(0)
     model.train()
-    for step in range(first, last):
-        names: list[str] = []
-        losses: list[Tensor] = []
-        rate = run.lr * min(1.0, (step + 1) / max(1, run.warmup))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        for micro in range(run.accumulate):
-            batch = _batch(state, data, count, (step, micro))
-            names += batch["names"]
-            with accelerator.accumulate(model):
-                loss = _loss(state, model, batch, (step, micro))
-                accelerator.backward(loss)
-                losses.append(loss.detach())
-                if not accelerator.sync_gradients:
-                    continue
-                norm = accelerator.clip_grad_norm_(moving, run.clip)
-                _check_finite(torch.stack(losses).mean(), norm, (step, names), accelerator)
-                optimizer.step()
-                optimizer.zero_grad()
-        running += accelerator.reduce(torch.stack(losses).mean(), "mean")
-        counted += 1
-        done = step + 1
-        if not accelerator.is_main_process:
-            continue
-        if done % run.log_every == 0 or done == last:
-            now = time.monotonic()
-            row = {"step": done, "loss": running.item() / counted, "lr": rate, "steps_per_s": counted / (now - since)}
-            append_row(history, row)
-            log.info("step %d of %d: loss %.5f", done, total, row["loss"])
-            running, counted, since = torch.zeros_like(running), 0, now
-        if done % run.save_every == 0 or done == last:
-            save_checkpoint(folder, accelerator.unwrap_model(model), optimizer, done)
-        if done % run.check_every == 0 or done == total:
-            _validate(state, data, count, folder, done)
-            model.train()
-            since = time.monotonic()
+    take_steps(course, batches(), folder, first, stop_after)
     if accelerator.is_main_process:
         save_adapter(folder / "adapter", state.pipe, accelerator.unwrap_model(model))
         counts = getattr(data, "counts", None)
@@ -476,18 +458,6 @@ def color_loss(picture: Tensor, mask: Tensor, color: Tensor) -> Tensor:
 
 
 # -- checks -----------------------------------------------------------------------------------------------------------
-
-
-def _check_finite(mean: Tensor, norm: Any, at: tuple[int, list[str]], accelerator: Accelerator) -> None:
-    """Stop at a loss that is no number. In half precision a gradient may overflow: the scaler skips that step."""
-    scaled = getattr(accelerator, "scaler", None) is not None
-    if torch.isfinite(mean) and (scaled or torch.isfinite(torch.as_tensor(norm))):
-        return
-    step, names = at
-    raise NotFinite(
-        f"step {step}: loss {mean.item()}, gradient norm {float(norm)}; samples: {'; '.join(names)}. "
-        "Lower the learning rate or look at these samples."
-    )
 
 
 @torch.no_grad()

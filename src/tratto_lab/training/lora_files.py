@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from tratto.backends.diffusion import quiet
 from tratto.core.errors import InputError, OptionError
 from tratto_lab.training.lora_config import LoraRun
-from tratto_lab.training.run_files import CHECKPOINT, read_checkpoint, write_checkpoint
+from tratto_lab.training.run_files import (
+    CHECKPOINT,
+    moments_of,
+    moving_parameters,
+    read_checkpoint,
+    restore_moments,
+    write_checkpoint,
+)
 
 
 def save_adapter(folder: Path, pipe: Any, unet: Any) -> Path:
@@ -50,20 +56,11 @@ def _plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str | list | dict | set | tuple)
 
 
-def moving_parameters(unet: Any) -> dict[str, Tensor]:
-    """Return the parameters that are learnt, by name."""
-    return {n: p for n, p in unet.named_parameters() if p.requires_grad}
-
-
 def save_checkpoint(folder: Path, unet: Any, optimizer: Any, step: int) -> None:
     """Write weights, both moments and the step."""
     moving = moving_parameters(unet)
     tensors = {f"net.{n}": p.detach().cpu().contiguous() for n, p in moving.items()}
-    state = optimizer.state_dict()["state"]
-    for number, name in enumerate(moving):
-        for key, value in state.get(number, {}).items():
-            tensors[f"opt.{key}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
-    write_checkpoint(folder, tensors, step)
+    write_checkpoint(folder, tensors | moments_of(optimizer, moving), step)
 
 
 def load_checkpoint(folder: Path, unet: Any, optimizer: Any) -> int:
@@ -78,13 +75,7 @@ def load_checkpoint(folder: Path, unet: Any, optimizer: Any) -> int:
     with torch.no_grad():
         for name, parameter in moving.items():
             parameter.copy_(tensors[f"net.{name}"])
-    state = optimizer.state_dict()
-    state["state"] = {
-        number: {key: tensors[f"opt.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-        for number, name in enumerate(moving)
-        if f"opt.step.{name}" in tensors
-    }
-    optimizer.load_state_dict(state)
+    restore_moments(optimizer, moving, tensors)
     return step
 
 

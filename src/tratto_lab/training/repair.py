@@ -1,4 +1,4 @@
-"""Samples, losses and checks for the two networks of ``repair``; the loop is in :mod:`tratto_lab.training.loop`."""
+"""Samples, losses and checks for the two networks of ``repair``; the loop is in :mod:`tratto_lab.training.steps`."""
 
 from __future__ import annotations
 

@@ -7,9 +7,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from tratto.core.errors import InputError, OutputError
 
@@ -49,6 +50,38 @@ def read_checkpoint(folder: Path) -> tuple[int, dict[str, Tensor]]:
         return step, load_file(path)
     except Exception as e:  # safetensors has an error of its own below Exception
         raise InputError(f"{path} cannot be read: {e}; delete it to start anew") from e
+
+
+def moving_parameters(network: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters that are learnt, by name, in their order in the network."""
+    return {n: p for n, p in network.named_parameters() if p.requires_grad}
+
+
+def moments_of(optimizer: torch.optim.Optimizer, moving: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state of AdamW as tensors of a checkpoint."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"opt.{key}.{name}": torch.as_tensor(value).detach().contiguous()
+        for number, name in enumerate(moving)
+        for key, value in state.get(number, {}).items()
+    }
+
+
+def restore_moments(
+    optimizer: torch.optim.Optimizer, moving: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
+) -> None:
+    """Give AdamW the state that :func:`moments_of` returned."""
+    state = optimizer.state_dict()
+    state["state"] = {}
+    for number, (name, parameter) in enumerate(moving.items()):
+        if f"opt.step.{name}" not in tensors:
+            continue
+        moments = {"step": tensors[f"opt.step.{name}"]}
+        for key in ("exp_avg", "exp_avg_sq"):
+            # The fused optimiser walks raw memory, so moments must have the strides of their (channels-last) weight.
+            moments[key] = torch.empty_like(parameter, requires_grad=False).copy_(tensors[f"opt.{key}.{name}"])
+        state["state"][number] = moments
+    optimizer.load_state_dict(state)
 
 
 def append_row(path: Path, row: Mapping[str, object]) -> None:

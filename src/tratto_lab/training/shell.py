@@ -1,4 +1,4 @@
-"""Samples, loss and checks for the network that tells a shell; the loop is in :mod:`tratto_lab.training.loop`."""
+"""Samples, loss and checks for the network that tells a shell; the loop is in :mod:`tratto_lab.training.steps`."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from tratto_lab.training.lora_config import LoraRun
 
 torch = pytest.importorskip("torch")
 lora = pytest.importorskip("tratto_lab.training.lora")
+from tratto_lab.training.steps import NotFinite  # noqa: E402
 
 
 class Ramps:
@@ -136,7 +137,7 @@ def test_a_killed_run_goes_on_with_the_same_losses(tiny, tmp_path):
 
 
 def test_a_loss_that_is_no_number_names_the_sample(tiny, tmp_path):
-    with pytest.raises(lora.NotFinite, match=r"step \d+: loss .*; samples: ramp \d"):
+    with pytest.raises(NotFinite, match=r"step \d+: loss .*; samples: ramp \d"):
         lora.train(repair(tiny, steps=9, lr=1e30, clip=1e30, held_out=0), None, tmp_path, samples=Ramps())
 
 

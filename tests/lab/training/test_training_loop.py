@@ -20,8 +20,9 @@ from tratto_lab.simulate.degrade import Mix  # noqa: E402
 from tratto_lab.training import losses  # noqa: E402
 from tratto_lab.training.ablate import compare  # noqa: E402
 from tratto_lab.training.config import Data, Optim, Run, load_run  # noqa: E402
-from tratto_lab.training.loop import NotFinite, build_network, learning_rate, load_ema, run  # noqa: E402
+from tratto_lab.training.loop import build_network, learning_rate, load_ema, run  # noqa: E402
 from tratto_lab.training.samples import MicroBatches, make_sample  # noqa: E402
+from tratto_lab.training.steps import NotFinite  # noqa: E402
 
 TINY = Run(
     name="tiny",

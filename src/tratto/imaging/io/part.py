@@ -32,7 +32,8 @@ _OLD = 24 * 3600.0
 def part_folder(output: Path) -> Iterator[Path]:
     """Make a hidden folder beside ``output`` to work in; it is gone afterwards, whatever happens.
 
-    When the block ends well, what killed runs left in the same place is removed, too.
+    When the block ends well, what killed runs left in the same place is removed, too; when it does not, folders go that
+    were made for it and are empty.
 
     Parameters
     ----------
@@ -60,6 +61,7 @@ def part_folder(output: Path) -> Iterator[Path]:
     >>> [p.name for p in output.parent.iterdir()]
     ['wall.png']
     """
+    missing = [p for p in (output.parent, *output.parent.parents) if not os.path.lexists(p)]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         folder, lock = _make(output)
@@ -70,8 +72,13 @@ def part_folder(output: Path) -> Iterator[Path]:
     try:
         with lock:
             yield folder
-    finally:
+    except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # whatever holds something stays, and so does what is above it
+            for made in missing:
+                made.rmdir()
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
     sweep(output.parent)
 
 
@@ -154,7 +161,7 @@ def _make(output: Path) -> tuple[Path, TextIO]:
     """Make a folder and lock it; return it with the open file that holds the lock."""
     while True:
         folder = output.parent / f"{_PREFIX}{secrets.token_hex(6)}{_SUFFIX}"
-        folder.mkdir()
+        folder.mkdir(parents=True)  # a run that failed beside this one may have taken its empty folder away
         try:
             f = open(folder / _NAME, "x", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
         except FileNotFoundError:

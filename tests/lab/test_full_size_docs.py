@@ -17,8 +17,8 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 pytest.importorskip("onnx")
 pytest.importorskip("numba")
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent / "scene"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scene"))
 import shots
 from skimage import data
 from typer.testing import CliRunner
@@ -34,7 +34,7 @@ from tratto.cli.main import app
 from tratto.models import files
 from tratto.providers import views as makers
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 #: A page, the headings whose blocks are typed, and what is not: viewers, and what another page's tests do.
 PAGES = [
     ("full-size.md", ("## Faces", "## Depth, from Python", "## Enhance", "## Views from one photograph")),
