@@ -148,3 +148,22 @@ def test_texture_is_not_taken_for_grain():
     hole = np.hypot(y - 128, x - 165) < 22
     done = tratto.repair(picture, mask=hole)
     assert done.receipt["steps"][0]["scores"].get("grain_sigma", 0.0) < 2
+
+
+def test_how_much_may_be_grain_does_not_shrink_in_an_enlarged_print():
+    """Stripes of detail at every brightness; the limit is a multiple of what the calmest blocks have."""
+    rng = np.random.default_rng(4)
+    grain = cv2.GaussianBlur(rng.standard_normal((240, 320)).astype(np.float32), (0, 0), 0.7)
+    grain *= 5 / grain.std()
+    detail = 30 * np.sign(np.sin(np.arange(320) / 2.0)) * (np.arange(240)[:, None] % 120 < 66)
+    shares = []
+    for scale in (1, 4):
+        size = (320 * scale, 240 * scale)
+        noise = cv2.resize(grain, size, interpolation=cv2.INTER_LANCZOS4)
+        light = np.linspace(70, 180, 320 * scale)[None] + noise + cv2.resize(detail, size)
+        picture = np.clip(np.rint(light), 0, 255).astype(np.uint8)[..., None].repeat(3, 2)
+        limits = grain_curve(picture, np.zeros(picture.shape[:2], bool), 255.0).limits
+        there = [float(band.std()) for band in bands(noise[..., None])[:2]]
+        shares.append(255 * limits.mean(axis=(0, 2)) / there)
+    assert (shares[1] > 0.9 * shares[0]).all(), shares
+    assert (shares[1] < 1.2 * shares[0]).all(), shares

@@ -24,6 +24,9 @@ WIDTHS = (1.5, 3.0)
 BLOCK, SAMPLE = 16, 256
 #: Most squares of the picture that are sampled, and classes of brightness that are told apart.
 SAMPLES, SHADES = 16, 6
+#: Where neighbours in what the calmest blocks have are correlated more than this, grain is several pixels wide, a block
+#: holds so few of them that the calmest are so by chance, and blocks so many times wider are read.
+COARSE, WIDER = 0.83, 4
 #: Grain is everywhere: what this share of the blocks of one brightness stays below, times the factor of its band, is
 #: the most that counts as grain; what is stronger is taken for detail.
 CALM, MOST = 0.05, (2.8, 4.0)
@@ -84,12 +87,12 @@ def _blurred(planes: Float, width: float) -> Float:
     return out
 
 
-def _sampled(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+def _sampled(shape: tuple[int, int], side: int) -> Iterator[tuple[slice, slice]]:
     """Return squares spread evenly over a picture."""
-    rows, columns = (max(1, min(4, size // SAMPLE)) for size in shape)
-    for y in np.linspace(0, max(0, shape[0] - SAMPLE), rows).astype(int):
-        for x in np.linspace(0, max(0, shape[1] - SAMPLE), columns).astype(int):
-            yield slice(int(y), int(y) + SAMPLE), slice(int(x), int(x) + SAMPLE)
+    rows, columns = (max(1, min(4, size // side)) for size in shape)
+    for y in np.linspace(0, max(0, shape[0] - side), rows).astype(int):
+        for x in np.linspace(0, max(0, shape[1] - side), columns).astype(int):
+            yield slice(int(y), int(y) + side), slice(int(x), int(x) + side)
 
 
 def grain_curve(picture: NDArray[np.generic], hole: Bool, full: float) -> GrainCurve | None:
@@ -109,28 +112,16 @@ def grain_curve(picture: NDArray[np.generic], hole: Bool, full: float) -> GrainC
     GrainCurve or None
         None where the picture is too small to tell.
     """
-    found: list[Float] = []
-    for where in _sampled(hole.shape):
-        planes = np.asarray(picture[where], np.float32) / np.float32(full)
-        planes = planes[..., None] if planes.ndim == 2 else planes
-        height, width = (side // BLOCK for side in planes.shape[:2])
-        if not height or not width:
-            continue
-        one, two, rest = bands(np.ascontiguousarray(planes))
-        known = ~hole[where][: height * BLOCK, : width * BLOCK]
-        whole = known.reshape(height, BLOCK, width, BLOCK).all(axis=(1, 3))
-        means = [_blocks(part, height, width).mean(axis=-1) for part in (rest, one * one, two * two)]
-        row = np.concatenate([means[0].mean(axis=-1, keepdims=True), np.sqrt(means[1]), np.sqrt(means[2])], axis=-1)
-        found.append(row[whole])
-    rows = np.concatenate(found) if found else np.zeros((0, 0), np.float32)
+    rows = _rows(picture, hole, full, BLOCK)
     if len(rows) < 4 * SHADES:
         return None
-    rows = rows[np.argsort(rows[:, 0], kind="stable")]
-    parts = np.array_split(rows, SHADES)
-    shades = np.array([part[:, 0].mean() for part in parts], np.float32)
-    calm, half = (
-        np.stack([np.quantile(part[:, 1:], q, axis=0) for part in parts]).reshape(SHADES, 2, -1) for q in (CALM, 0.5)
-    )
+    wider = _rows(picture, hole, full, BLOCK * WIDER) if _coarse(rows, 1 / full) else rows[:0]
+    rows = wider if len(wider) >= 4 * SHADES else rows
+    means, *variances = rows.transpose(1, 0, 2)
+    order = np.argsort(means.mean(axis=1), kind="stable")
+    parts = np.array_split(np.sqrt(np.stack(variances[:2], axis=1))[order], SHADES)
+    shades = np.array([part.mean() for part in np.array_split(means.mean(axis=1)[order], SHADES)], np.float32)
+    calm, half = (np.stack([np.quantile(part, q, axis=0) for part in parts]) for q in (CALM, 0.5))
     low, high = np.array(PLAUSIBLE).T[..., None]
     limits = calm * np.clip((high - calm) / (high - low), 0, 1) * np.array(MOST)[:, None]
     even = half[:, 0].mean(axis=1) <= EVEN * calm[:, 0].mean(axis=1)
@@ -141,10 +132,42 @@ def grain_curve(picture: NDArray[np.generic], hole: Bool, full: float) -> GrainC
     return GrainCurve(shades, limits.astype(np.float32), 1 / full)
 
 
-def _blocks(planes: Float, height: int, width: int) -> Float:
-    """Return the samples of each block, (height, width, C, BLOCK * BLOCK)."""
-    cut = planes[: height * BLOCK, : width * BLOCK].reshape(height, BLOCK, width, BLOCK, -1)
-    return cut.transpose(0, 2, 4, 1, 3).reshape(height, width, planes.shape[2], -1)
+def _rows(picture: NDArray[np.generic], hole: Bool, full: float, side: int) -> Float:
+    """Return what each whole block of the sampled squares has, (N, 4, C).
+
+    That is the mean brightness, the variances of both bands, and the covariance of neighbours in the wide one.
+    """
+    found: list[Float] = []
+    for where in _sampled(hole.shape, SAMPLE * side // BLOCK):
+        planes = np.asarray(picture[where], np.float32) / np.float32(full)
+        planes = planes[..., None] if planes.ndim == 2 else planes
+        height, width = (size // side for size in planes.shape[:2])
+        if not height or not width:
+            continue
+        one, two, rest = bands(np.ascontiguousarray(planes))
+        known = ~hole[where][: height * side, : width * side]
+        whole = known.reshape(height, side, width, side).all(axis=(1, 3))
+        beside = np.zeros_like(two)
+        beside[:-1, :-1] = two[:-1, :-1] * (two[1:, :-1] + two[:-1, 1:]) / 2
+        shown = [_block_means(part, side) for part in (rest, one * one, two * two, beside)]
+        found.append(np.stack(shown, axis=2)[whole])
+    return np.concatenate(found) if found else np.zeros((0, 4, 1), np.float32)
+
+
+def _block_means(planes: Float, side: int) -> Float:
+    """Return the mean of each block, (height, width, C)."""
+    height, width = (size // side for size in planes.shape[:2])
+    cut = planes[: height * side, : width * side].reshape(height, side, width, side, -1)
+    return np.asarray(cut.mean(axis=(1, 3)), np.float32)
+
+
+def _coarse(rows: Float, step: float) -> bool:
+    """Say whether what the calmest quarter of the blocks has is grain of several pixels, as in an enlarged print."""
+    variance = rows[:, 2].mean(axis=1)
+    calmest = np.argsort(variance, kind="stable")[: max(1, len(rows) // 4)]
+    # rounding is noise of one pixel, and would hide how coarse faint grain is
+    grain = float(variance[calmest].mean()) - step**2 / 12
+    return bool(rows[calmest, 3].mean() > COARSE * grain > 0)
 
 
 def white(window: tuple[int, int, int, int], channels: int, seed: int) -> Float:
@@ -268,7 +291,7 @@ def missing_grain(planes: Float, hole: Bool, curve: GrainCurve, window: tuple[in
     for k, there in enumerate((one, two)):
         most = np.square(limits[..., k, :])
         wanted = np.minimum(_variance(there, ring, limits[..., k, :]), most) - np.float32(curve.step**2 / 12)
-        lacks.append(np.maximum(wanted - _variance(there, hole), 0))
+        lacks.append(np.maximum(wanted - _variance(there, hole, limits[..., k, :]), 0))
     strength = np.sqrt(lacks[1] / np.maximum(np.square(made[hole]).mean(axis=0), np.float32(1e-12)))
     narrow, wide, _ = bands(made)
     parts = [strength * part * hole[..., None] for part in (narrow, wide - narrow)]

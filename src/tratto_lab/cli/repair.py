@@ -28,6 +28,7 @@ def eval_repair(
     from tratto.core.errors import InputError
     from tratto.core.files import write_text
     from tratto_lab.evaluation.features import FeatureDistance, features_available
+    from tratto_lab.evaluation.measures.choice import FEATURES, distances
     from tratto_lab.evaluation.repair import (
         Method,
         RepairPlan,
@@ -49,8 +50,10 @@ def eval_repair(
             as_the_command() if name == "auto" else inpainter_method(name)
         )
     distance = FeatureDistance() if features_available() else None
-    report = evaluate_repair(folder, methods, plan, lambda name: typer.echo(name, err=True), distance)
-    text = to_markdown(report)
+    measures, lacking = distances()
+    measures.pop(FEATURES, None)  # it has its own column
+    report = evaluate_repair(folder, methods, plan, lambda name: typer.echo(name, err=True), distance, measures)
+    text = to_markdown(report) + (f"\n{lacking}\n" if lacking else "")
     typer.echo(text)
     if out is not None:
         write_text(out / "report.md", text + "\n")

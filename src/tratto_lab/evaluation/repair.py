@@ -2,7 +2,7 @@
 
 The protocol: each picture of a folder gets holes of each size, drawn from ``[seed, number of the picture in name
 order, size]`` (:mod:`tratto_lab.simulate.holes`); what they hold is blanked. Results are clipped and rounded to 8 bit.
-PSNR is over the RGB samples inside the holes alone; SSIM and feature distance over the whole picture, which is
+PSNR is over the RGB samples inside the holes alone; SSIM and perceptual distances over the whole picture, which is
 untouched outside.
 """
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
 from tratto_lab.evaluation.metrics import psnr, ssim
-from tratto_lab.evaluation.restore import half_width, load_pictures
+from tratto_lab.evaluation.restore import Measure, half_width, load_pictures, measured
 from tratto_lab.simulate.holes import SIZES, hole
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class RepairRow:
         Wall time per megapixel of picture, median.
     pictures : int
         How many had holes of this size.
+    measures : mapping of str to float
+        Means of further distances by their names, such as LPIPS; smaller is closer.
     """
 
     method: str
@@ -93,6 +95,7 @@ class RepairRow:
     changed_outside: int
     seconds_per_megapixel: float
     pictures: int
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,7 @@ def evaluate_repair(
     plan: RepairPlan | None = None,
     progress: Callable[[str], None] | None = None,
     distance: FeatureDistance | None = None,
+    measures: Mapping[str, Measure] | None = None,
 ) -> RepairReport:
     """Run methods over a folder of clean pictures.
 
@@ -172,6 +176,9 @@ def evaluate_repair(
         Told each picture's name.
     distance : FeatureDistance, optional
         Distance of features of two pictures; None: it is not computed.
+    measures : mapping of str to callable, optional
+        Further distances by name, such as :class:`tratto_lab.evaluation.measures.Lpips`; left out where a picture is
+        too small for them.
 
     Returns
     -------
@@ -197,6 +204,7 @@ def evaluate_repair(
                 row["pace"] = spent / (holes.size / 1e6)
                 if distance is not None:
                     row["features"] = distance(np.clip(output, 0, 1), clean)
+                row["measures"] = measured(measures or {}, output, clean)
                 found.setdefault((method, size), []).append(row)
     return RepairReport(folder.name, plan, tuple(_row(m, s, rows) for (m, s), rows in found.items()))
 
@@ -222,6 +230,7 @@ def _row(method: str, size: str, rows: list[dict[str, Any]]) -> RepairRow:
     half = half_width(values)
     features = [r["features"] for r in rows if "features" in r]
     inside = [r["inside"] for r in rows if r["inside"] is not None]
+    names = dict.fromkeys(name for r in rows for name in r["measures"])
     return RepairRow(
         method,
         size,
@@ -233,25 +242,30 @@ def _row(method: str, size: str, rows: list[dict[str, Any]]) -> RepairRow:
         sum(r["outside"] for r in rows),
         float(np.median([r["pace"] for r in rows])),
         len(rows),
+        {name: float(np.mean([r["measures"][name] for r in rows if name in r["measures"]])) for name in names},
     )
 
 
 def to_markdown(report: RepairReport) -> str:
     """Return the report as one Markdown table."""
+    names = list(dict.fromkeys(name for r in report.rows for name in r.measures))
+    further = "".join(f" {name} |" for name in names)
     lines = [
         f"Pictures: {report.folder}. PSNR in dB inside the holes with the 95 % interval over pictures; SSIM and",
-        "feature distance of the whole picture, which no method may change outside.",
+        "perceptual distances of the whole picture, which no method may change outside.",
         "",
-        "| holes | method | PSNR | SSIM | feature distance x1000 | in one sigma | changed outside | s / MP | number |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        f"| holes | method | PSNR | SSIM | feature distance x1000 |{further} in one sigma | changed outside | s / MP "
+        "| number |",
+        "| --- " * (9 + len(names)) + "|",
     ]
     for size in dict.fromkeys(r.size for r in report.rows):
         for r in (r for r in report.rows if r.size == size):
             interval = "" if math.isnan(r.interval) else f" ± {r.interval:.2f}"
             far = "" if r.features is None else f"{1000 * r.features:.2f}"
             inside = "" if r.within_one_sigma is None else f"{100 * r.within_one_sigma:.0f} %"
+            more = "".join(f" {r.measures[name]:.4f} |" if name in r.measures else " |" for name in names)
             lines.append(
-                f"| {size} | {r.method} | {r.psnr:.2f}{interval} | {r.ssim:.4f} | {far} | {inside} "
+                f"| {size} | {r.method} | {r.psnr:.2f}{interval} | {r.ssim:.4f} | {far} |{more} {inside} "
                 f"| {r.changed_outside} | {r.seconds_per_megapixel:.2f} | {r.pictures} |"
             )
     return "\n".join(lines) + "\n"

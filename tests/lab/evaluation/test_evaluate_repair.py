@@ -75,6 +75,18 @@ def test_ours_and_baselines_in_one_table(folder):
     assert len(json.loads(report.to_json())["rows"]) == 9
 
 
+def test_further_distances_are_means_over_pictures_of_what_a_file_holds(folder):
+    measures = {"LPIPS": lambda a, b: float(np.abs(a - b).max())}
+    plan = RepairPlan(("large",))
+    report = evaluate_repair(folder, {"off": constant(0.0)}, plan, measures=measures)
+    row = report.value("off", "large")
+    assert 0.1 < row.measures["LPIPS"] <= 0.51
+    assert f" {row.measures['LPIPS']:.4f} |" in to_markdown(report)
+    assert "| LPIPS |" in to_markdown(report)
+    assert json.loads(report.to_json())["rows"][0]["measures"] == dict(row.measures)
+    assert "LPIPS" not in to_markdown(evaluate_repair(folder, {"off": constant(0.0)}, plan))
+
+
 def test_same_holes_for_the_same_seed(folder):
     taken = []
 
