@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tratto.cli.account import Anchors, Keys, Ledger, StampAnchors, trust_of
-from tratto.cli.guard import exits
+from tratto.cli.guard import complain, exits
 from tratto.cli.show import ProgressLine, emit_json, path_argument, path_option, printable
 from tratto.core.files import write_bytes
 
@@ -63,6 +63,8 @@ def audit(
             state=state,
             progress=lambda done, total: line("audit", done, total),
         )
+    if not rows:
+        complain(printable(f"note: there is neither a picture nor a bundle below {folder}"))
     rows = audits.narrowed(rows, shown)
     document = audits.summary(rows, audits.narrowed(before, shown))
     for path, data in (

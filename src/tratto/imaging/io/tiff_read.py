@@ -615,6 +615,11 @@ def _metadata(tiff: TiffFile, ifd: Ifd, layout: Layout, mode: ColorMode, extra: 
         extra["tiff_white_is_zero"] = True
     if layout.extra is not None:
         extra["tiff_alpha"] = {0: "unspecified", 1: "associated", 2: "unassociated"}[layout.extra]
+        if layout.extra == 0:
+            notes.append(
+                "the TIFF does not say what its last band is; it was taken for transparency. A band of another kind "
+                "(near infrared, depth) is changed as such: take it out first"
+            )
     orientation, note = exif_blocks.checked_orientation(tiff.numbers(ifd, 274, (1,)))
     if note:
         notes.append(note)
