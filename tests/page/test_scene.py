@@ -35,7 +35,7 @@ def settled(tab, viewer):
 
 def test_a_folder_becomes_a_scene_that_is_turned_in_the_page(served, tmp_path):
     tab = served
-    tab.set_viewport_size({"width": 900, "height": 700})  # drawn without a GPU
+    tab.set_viewport_size({"width": 720, "height": 600})  # drawn without a GPU
     write_transforms(tmp_path / "ball", photographs(ring()))
     (tmp_path / "ball" / ".hidden").write_text("not sent")
     tab.set_input_files("input[webkitdirectory]", str(tmp_path / "ball"))
