@@ -1,4 +1,4 @@
-"""The network that tells shapes, third run: on shapes that were bent, too. One core, an hour.
+"""The network that tells shapes, third run: on shapes that were bent, too. One core, most of an hour.
 
 ``--photos`` is the pack that ``tratto-lab data shells FOLDER -o PACK --views 20 --seed 8 --bend 0.2`` renders of
 Debian's ``sweethome3d-furniture``.
@@ -13,7 +13,7 @@ RUN = Run(
     network_options={"dropout": 0.15},
     initial="shell_more",
     train_only="trunk",
-    steps=10_000,
+    steps=8_000,
     batch=8,
     data=Data(patch=128),
     optim=Optim(lr=1e-3, lr_end=1e-5, warmup=150, weight_decay=3e-2, ema=0.998, decay_share=0.6),
