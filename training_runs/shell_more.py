@@ -1,6 +1,8 @@
-"""The network that tells shapes, continued: the first run was still improving when it ended. One core, some hours.
+"""The network that tells shapes, continued: the first run was still improving when it ended. One core, an hour.
 
-Without its checkpoint, ``initial`` may name the exported file that ships, or what is kept in ``checkpoints``.
+It was stopped after 12 600 steps, before the rate fell, and ``shell_bent`` went on from there. Its pack is that of
+``shell``. Without its checkpoint, ``initial`` may name the exported file that ships, or what is kept in
+``checkpoints``.
 """
 
 from tratto_lab.training.config import Data, Optim, Run
