@@ -161,7 +161,7 @@ def check_bundle(where: str, key: str = "") -> tuple[str, int, int, str]:
     beside = [p for p in folder.absolute().parent.glob(glob.escape(folder.stem) + ".*") if p.is_file()]
     found = {sha(p.read_bytes()).hex(): p.name for p in beside}
     for given in json.loads((folder / "receipt.json").read_bytes())["inputs"].values():
-        found.pop((given["file"] or {}).get("sha256"), None)  # what it was made of may lie there, too
+        found.pop(str((given["file"] or {}).get("sha256")), None)  # what it was made of may lie there, too
     if found and output not in found:
         raise Wrong(f"{min(found.values())} beside the bundle is not the picture that was sealed")
     if not (folder / "ledger.json").exists():

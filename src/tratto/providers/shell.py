@@ -21,6 +21,9 @@ Array = NDArray[np.float32]
 CARD = "tratto-shell"
 #: Elevation that a photograph is taken from where nobody tells, degrees.
 USUAL_ELEVATION = 15.0
+#: Powers of the colours at which an object is looked at: chosen on views of families that are held out, where these
+#: bring the depths 1.6 % nearer.
+EXPOSURES = (1.0, 0.55, 0.75, 1.33, 1.8)
 
 
 def missing(request: Request) -> UnavailableError | None:
@@ -39,8 +42,8 @@ def open(request: Request) -> ShellTeller:
 class NetworkShell(NetworkDescriber):
     """Asks the network; see :class:`tratto.core.capability.ShellTeller`.
 
-    It looks at the picture and at its mirror image, and means are taken, so that a mirrored object has the mirrored
-    shape.
+    It looks at the picture in several exposures and at the mirror image of each, and means are taken: a shape depends
+    neither on the light nor on the side that it is seen from.
     """
 
     def tell(self, square: Array) -> Shell:
@@ -48,11 +51,17 @@ class NetworkShell(NetworkDescriber):
         from tratto.scene.shell import Shell
 
         card = self._card
-        both = []
-        for shown in (square, square[:, ::-1]):
-            out = self._backend.run({card.input: np.ascontiguousarray(shown.transpose(2, 0, 1)[None], np.float32)})
-            both.append(np.asarray(out[card.output], np.float32)[0])
-        planes = (both[0] + both[1][..., ::-1]) / 2
+        alpha = square[..., 3:]
+        colors = np.clip(square[..., :3] / np.maximum(alpha, 1e-3), 0, 1)
+        looks = []
+        for gamma in EXPOSURES:
+            lit = np.concatenate([colors**gamma * alpha, alpha], axis=-1)
+            for shown in (lit, lit[:, ::-1]):
+                out = self._backend.run({card.input: np.ascontiguousarray(shown.transpose(2, 0, 1)[None], np.float32)})
+                told = np.array(out[card.output][0], np.float32)
+                told[2:5] = np.clip(told[2:5], 0, 1) ** (1 / gamma)
+                looks.append(told if shown is lit else told[..., ::-1])
+        planes = np.mean(looks, axis=0, dtype=np.float32)
         tilt = float(np.clip(planes[8].mean(), -1, 1))
         return Shell(planes[0], planes[1], planes[2:5].transpose(1, 2, 0), float(np.degrees(np.arcsin(tilt))))
 
