@@ -61,7 +61,7 @@ class NetworkShell(NetworkDescriber):
                 told = np.array(out[card.output][0], np.float32)
                 told[2:5] = np.clip(told[2:5], 0, 1) ** (1 / gamma)
                 looks.append(told if shown is lit else told[..., ::-1])
-        planes = np.mean(looks, axis=0, dtype=np.float32)
+        planes: Array = np.stack(looks).mean(axis=0)
         tilt = float(np.clip(planes[8].mean(), -1, 1))
         return Shell(planes[0], planes[1], planes[2:5].transpose(1, 2, 0), float(np.degrees(np.arcsin(tilt))))
 
