@@ -1,24 +1,13 @@
 """The network that tells shapes, on from the third run, for as long as there is time: errors still fell when it ended.
 
-``--photos`` is the pack that ``tratto-lab data shells FOLDER -o PACK --views 20 --seed 9 --bend 0.2`` renders of
-Debian's ``sweethome3d-furniture``.
+``--photos`` is the pack of ``shell_bent``, rendered with ``--seed 9``.
 """
 
-from tratto_lab.training.config import Data, Optim, Run
+from dataclasses import replace
+from pathlib import Path
 
-RUN = Run(
-    name="shell_further",
-    ships_as="tratto-shell",
-    network="shell",
-    network_options={"dropout": 0.15},
-    initial="shell_bent",
-    train_only="trunk",
-    steps=20_000,
-    batch=8,
-    data=Data(patch=128),
-    optim=Optim(lr=1e-3, lr_end=1e-5, warmup=150, weight_decay=3e-2, ema=0.998, decay_share=0.6),
-    seed=35,
-    save_every=200,
-    log_every=50,
-    check_every=500,
-)
+from tratto_lab.training.config import load_run
+
+BASE = load_run(Path(__file__).with_name("shell_bent.py"))
+
+RUN = replace(BASE, name="shell_further", initial="shell_bent", steps=20_000, seed=35)

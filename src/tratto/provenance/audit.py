@@ -475,7 +475,8 @@ def change_words(change: Mapping[str, Any]) -> str:
 
 
 def _claim(item: Mapping[str, Any]) -> str:
-    parts = (item.get("status"), item.get("stamp"), "forensic mode" if item.get("forensic") else None)
+    before = "its source is not for examination" if item.get("invented_before") else None
+    parts = (item.get("status"), item.get("stamp"), before, "forensic mode" if item.get("forensic") else None)
     return _clean("; ".join(str(p) for p in parts if p))
 
 

@@ -21,8 +21,8 @@ Array = NDArray[np.float32]
 CARD = "tratto-shell"
 #: Elevation that a photograph is taken from where nobody tells, degrees.
 USUAL_ELEVATION = 15.0
-#: Powers of the colours at which an object is looked at: chosen on views of families that are held out, where these
-#: bring the depths 1.6 % nearer.
+#: Powers of the colours at which an object is looked at, chosen on views of families that are held out
+#: (benchmarks/shell_looks.py).
 EXPOSURES = (1.0, 0.55, 0.75, 1.33, 1.8)
 
 
