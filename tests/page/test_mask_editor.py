@@ -179,6 +179,11 @@ def test_a_pen_that_is_pressed_harder_draws_wider(tmp_path, tab):
       canvas.dispatchEvent(new PointerEvent("pointerdown", { ...at, pressure }));
       canvas.dispatchEvent(new PointerEvent("pointerup", at));
     }"""
+    # a page that is not laid out yet shows nothing to draw on; the canvas learns of its size in a later frame
+    tab.wait_for_function("""() => {
+      const canvas = document.querySelector("canvas");
+      return canvas.clientWidth && canvas.width === Math.round(canvas.clientWidth * devicePixelRatio);
+    }""")
     shares = []
     for pressure in (0.1, 0.5, 1):
         tab.evaluate(code, [pressure])
