@@ -20,6 +20,7 @@ CASES = {
     "span-x4": ("span", 4, {}),
     "nlm": ("nlm", 1, {"sigma": 12}),
     "wiener": ("wiener", 1, {"blur": 1.5}),
+    "dct": ("dct", 1, {"noise1": 3, "noise2": 4, "noise4": 2}),
     "bicubic-x2": ("bicubic", 2, {}),
     "bicubic-x4": ("bicubic", 4, {}),
     "lanczos-x2": ("lanczos", 2, {}),
@@ -83,7 +84,7 @@ def test_info_is_plausible(restorer, case):
     assert info.library.split(" ")[1][0].isdigit()
     assert info.precision == ("uint8" if name == "nlm" else "fp32")
     assert all(len(m.sha256) == 64 for m in info.models)
-    assert bool(info.models) == (name not in ("nlm", "wiener", "bicubic", "lanczos"))
+    assert bool(info.models) == (name not in ("nlm", "wiener", "dct", "bicubic", "lanczos"))
 
 
 def test_shape_type_range_and_sigma(restorer):

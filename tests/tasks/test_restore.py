@@ -276,16 +276,19 @@ def test_the_grid_is_kept_for_the_network_for_jpeg_traces_that_is_asked_for_by_h
 def test_noise_under_compression_is_taken_first_and_then_the_traces(quality, luma, shares):
     said = Opinion(Trait(1.0, 0.5), None, Trait(0.0, 0.1), "network 0123")
     seen = replace(inspection(noise=0.5, quality=quality), opinion=said, octaves=octaves(luma), jpeg_grid=(3, 5))
-    steps = plan(RestoreOptions(), seen).steps
+    recipe = plan(RestoreOptions(), seen)
+    steps = networks(recipe)
     real = shares[0][0] == "real"
+    # what the octaves show goes first, to the share in which the noise is believed
+    assert [s.strength for s in recipe.steps if s.provider == "dct"] == [shares[0][1]] * real
     assert any("2 and 4" in r for r in plan(RestoreOptions(), seen).reasons) == real
     assert any("outlived" in sentence for sentence in findings(seen)) == real  # none is taken that was not told
     assert [(s.damage, s.strength) for s in steps] == shares
     assert [s.grid for s in steps] == [(3, 5) if damage == "jpeg" else (0, 0) for damage, _ in shares]
-    assert [s.strength for s in plan(RestoreOptions(force=True), seen).steps] == [1.0] * len(shares)
+    assert [s.strength for s in networks(plan(RestoreOptions(force=True), seen))] == [1.0] * len(shares)
     assert len(plan(RestoreOptions(params={"network": "real"}), seen).steps) == 1
     assert len(plan(RestoreOptions(provider="nlm"), seen).steps) == 1
-    assert [s.name for s in plan(RestoreOptions(scale=2), seen).steps] == ["denoise"] * len(shares) + ["upscale"]
+    assert [s.name for s in networks(plan(RestoreOptions(scale=2), seen))] == ["denoise"] * len(shares) + ["upscale"]
 
 
 @pytest.mark.parametrize(
@@ -300,7 +303,7 @@ def test_noise_under_compression_is_taken_first_and_then_the_traces(quality, lum
 )
 def test_white_noise_has_its_own_network(luma, colour, read, network):
     seen = replace(inspection(noise=read), octaves=octaves(luma, colour=colour))
-    assert plan(RestoreOptions(noise_sigma=read), seen).steps[0].damage == network
+    assert networks(plan(RestoreOptions(noise_sigma=read), seen))[0].damage == network
 
 
 @pytest.mark.parametrize(("quality", "read", "network"), [(40, 20, "jpeg"), (60, 5, "jpeg"), (60, 8, "real")])
@@ -310,6 +313,31 @@ def test_without_an_opinion_single_pixels_say_which_network(quality, read, netwo
 
 def test_tables_are_scaled_as_libjpeg_does():
     assert [table_scale(q) for q in (10, 25, 50, 75, 100)] == pytest.approx([5, 2, 1, 0.5, 0])
+
+
+@pytest.mark.parametrize(
+    ("luma", "even", "told"),
+    [
+        ((1.0, 2.0, 1.6, 9.0), (True, True, True, True), (1.25, 2.5, 2.0)),
+        ((4.0, 2.0, 3.0, 9.0), (False, True, False, True), (2.5, 2.5, 2.5)),  # what is uneven may be texture
+        ((0.1, 0.2, 0.3, 9.0), (True, True, True, True), None),  # too little
+    ],
+)
+def test_noise_goes_by_octaves_before_the_network(luma, even, told):
+    seen = replace(inspection(noise=9), octaves=octaves(luma, even))
+    first = plan(RestoreOptions(grain="remove"), seen).steps[0]
+    if told is None:
+        assert first.provider != "dct"
+    else:
+        assert list(first.params.values()) == pytest.approx(told)
+    printed = replace(seen, octaves=replace(seen.octaves, screen=3.0))
+    assert all(s.provider != "dct" for s in plan(RestoreOptions(grain="remove", force=True), printed).steps)
+    assert all(s.provider == "nlm" for s in plan(RestoreOptions(provider="nlm"), seen).steps)
+
+
+def networks(recipe):
+    """The steps of a recipe that are networks."""
+    return [s for s in recipe.steps if s.provider != "dct"]
 
 
 def octaves(luma, even=(True, True, True, True), colour=1.0, **more):
@@ -348,8 +376,11 @@ def test_force_and_a_stated_sigma_clean_and_do_not_sharpen(asked):
 
 def test_noise_that_is_spread_is_seen_and_taken_only_as_far_as_it_was_measured():
     camera = octaves((1.0, 1.2, 1.0, 0.8), colour=0.6)
-    (step,) = plan(RestoreOptions(), replace(inspection(noise=0.6), octaves=camera)).steps
+    recipe = plan(RestoreOptions(), replace(inspection(noise=0.6), octaves=camera))
+    (step,) = networks(recipe)
     assert (step.damage, step.limit) == ("real", pytest.approx(camera.sigma, abs=0.01))
+    assert recipe.steps[0].provider == "dct"
+    assert recipe.steps[0].limit == step.limit
     fine = octaves((1.6, 0.8, 0.4, 0.2), colour=0.6)  # single pixels would show it
     assert plan(RestoreOptions(), replace(inspection(noise=1.8), octaves=fine)).steps == ()
     uneven = replace(camera, even=(False, False, True, True))
@@ -405,7 +436,8 @@ def test_grain_of_film_is_the_users_choice(grain, strength):
         assert recipe.steps == ()
         assert "sigma 4.1" in reasons_of(recipe)
     else:
-        assert [(s.strength, s.damage, s.limit) for s in recipe.steps] == [(strength, "real", None)]
+        assert [(s.strength, s.damage, s.limit) for s in networks(recipe)] == [(strength, "real", None)]
+        assert [(s.strength, s.limit) for s in recipe.steps if s.provider == "dct"] == [(strength, None)]
     assert "grain of film" in reasons_of(recipe)
     colours = replace(film, octaves=octaves((2.0, 3.0, 2.0, 1.0), colour=0.7))
     assert plan(RestoreOptions(), colours).steps  # of a camera
@@ -423,7 +455,7 @@ def test_mild_compression_gets_part_of_the_effect(quality, share):
 def test_a_picture_of_one_tint_is_cleaned_as_a_grey_one():
     tint = (0.1, 0.9, 0.0, 0.0, 0.8, 0.0, 0.0, 0.6, 0.0)
     seen = replace(inspection(noise=12), octaves=octaves((10, 5, 2.5, 1.2), tint=tint))
-    assert plan(RestoreOptions(), seen).steps[0].tint == tint
+    assert networks(plan(RestoreOptions(), seen))[0].tint == tint
     assert plan(RestoreOptions(provider="nlm"), seen).steps[0].tint == ()
 
 

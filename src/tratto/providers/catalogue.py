@@ -230,6 +230,7 @@ _R = _P + "restorer."
 _I = _P + "inpainter."
 #: At x1: the network for noise or the one for JPEG artefacts; ``restore`` chooses by what the inspection found.
 _OWN = {"network": Param(("noise", "real", "jpeg"))}
+_BY_OCTAVE = {f"noise{n}": Param(about=f"noise at {n} pixels, of 255") for n in (1, 2, 4, 8)}
 _FOLDER = Param(kind="path", about="folder in the published layout")
 #: Of what makes views by taking noise away.
 _DIFFUSES = {
@@ -266,11 +267,12 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             twin="tratto",
         ),
         "nlm": Row(_R + "nlm", "non-local means of OpenCV, 8 bit", {"sigma": Param()}, auto=True),
-        "wiener": Row(
-            _R + "wiener",
-            "one linear filter that takes back mild blur",
-            {"blur": Param(), **{f"noise{n}": Param(about=f"noise at {n} pixels, of 255") for n in (1, 2, 4, 8)}},
+        "dct": Row(
+            _R + "dct",
+            "takes noise off brightness in the frequencies it has, coarse grain too",
+            _BY_OCTAVE,
         ),
+        "wiener": Row(_R + "wiener", "one linear filter that takes back mild blur", {"blur": Param(), **_BY_OCTAVE}),
         "bicubic": Row(_R + "kernel", "interpolation, Keys' cubic", scales=(2, 4), auto=True),
         "lanczos": Row(_R + "kernel", "interpolation, Lanczos with three lobes", scales=(2, 4)),
         "waifu2x": Row(

@@ -85,6 +85,13 @@ HEARD_QUALITY, HEARD, SAID = 60.0, 0.7, 1.5
 #: effect on noise. By benchmarks/doubted_noise.py: with all of it clean crops lost up to 1.2 dB, with this none lost.
 DOUBTED, DOUBTED_SHARE = 2.5, 0.35
 
+#: The provider that takes noise off by its octaves.
+BY_OCTAVE = "dct"
+#: Noise of cameras and grain of film are coarse, and the network takes much of what is coarse for texture: before it has
+#: its turn so many times what the octaves show is taken off them, where one shows at least as much as the second (1/255).
+#: On the eight pairs of PolyU that may choose: the network alone 38.04 dB, with 1.0 times before it 38.72, with 1.25
+#: 38.86, with 1.5 38.87; with the noise of colours off as well 38.79 at 1.25.
+SPECTRUM, SPECTRUM_SEEN = 1.25, 0.5
 #: Share of single specks from which they are spoken of.
 SPECKS = 0.002
 
@@ -521,7 +528,18 @@ def mild_share(quality: float) -> float:
 
 
 def _held(options: RestoreOptions, steps: list[Denoise]) -> list[str]:
-    """Say where less than the whole effect is let through, and why."""
+    """Say what goes before the network, and where less than the whole effect is let through, and why."""
+    said = []
+    for step in steps:
+        if step.provider == BY_OCTAVE:
+            shown = ", ".join(f"{n / SPECTRUM:.1f}" for n in step.params.values())
+            said.append(
+                f"the noise of brightness at 1, 2 and 4 pixels ({shown} of 255) goes first, frequency by frequency"
+            )
+    return said + _shares(options, [step for step in steps if step.provider != BY_OCTAVE])
+
+
+def _shares(options: RestoreOptions, steps: list[Denoise]) -> list[str]:
     first, last = steps[0], steps[-1]
     if len(steps) > 1 and first.strength < options.strength:
         share = 100 * first.strength / options.strength
@@ -554,6 +572,21 @@ def _octaves(inspection: Inspection) -> dict[str, Any]:
     """The noise by which the filter for blur is held back."""
     seen = inspection.octaves
     return {} if seen is None else {f"noise{2**k}": value for k, value in enumerate(seen.luma)}
+
+
+def _spectrum(inspection: Inspection) -> dict[str, Any]:
+    """The noise of brightness that is taken off octave by octave; empty where none shows.
+
+    An octave that is uneven may be texture and counts for no more than its finer neighbour, the finest for no more than
+    its coarser one; noise of more than some 4 pixels is not known.
+    """
+    seen = inspection.octaves
+    if seen is None or seen.screen is not None or len(seen.luma) < 2:
+        return {}
+    noise = [SPECTRUM * (seen.luma[0] if seen.even[0] else min(seen.luma[:2]))]
+    for value, even in zip(seen.luma[1:3], seen.even[1:], strict=False):
+        noise.append(SPECTRUM * value if even else min(SPECTRUM * value, noise[-1]))
+    return {f"noise{2**k}": round(n, 2) for k, n in enumerate(noise)} if max(noise) >= SPECTRUM_SEEN else {}
 
 
 def _unsure(inspection: Inspection) -> str:
@@ -602,11 +635,18 @@ def _denoise(options: RestoreOptions, inspection: Inspection) -> list[Denoise]:
             grid=(inspection.jpeg_grid or (0, 0)) if network == "jpeg" else (0, 0),
         )
 
+    def by_octave(share: float) -> list[Denoise]:
+        spectrum = _spectrum(inspection)
+        strength, limit = round(options.strength * share, 3), _limit(options, inspection)
+        return [Denoise(provider=BY_OCTAVE, strength=strength, limit=limit, params=spectrum)] if spectrum else []
+
     if own and options.grain != "keep":
-        return [one(first, GRAIN_STRENGTH[options.grain])]
+        share = GRAIN_STRENGTH[options.grain]
+        return [*by_octave(share), one(first, share)]
     if options.params.get("network", first) == "jpeg" or by_hand:
         return [one(first, share if own and options.params.get("network", first) == "jpeg" else 1.0)]
     if first == "real" and quality is not None and quality < CLEAN_QUALITY:
         sure = options.force or not doubted(options, inspection)
-        return [one("real", 1.0 if sure else DOUBTED_SHARE), one("jpeg", share)]
-    return [one(first, 1.0)]
+        doubt = 1.0 if sure else DOUBTED_SHARE
+        return [*by_octave(doubt), one("real", doubt), one("jpeg", share)]
+    return [*(by_octave(1.0) if first == "real" else ()), one(first, 1.0)]

@@ -16,12 +16,9 @@ from pathlib import Path
 import torch
 
 from tratto.core.errors import InputError, OptionError
-from tratto_lab.training.config import Run, execute
+from tratto_lab.training.config import RESTORING, Run, execute
 from tratto_lab.training.held_out import need_held_out
-from tratto_lab.training.loop import HeldOut, build_network, load_ema, run
-
-#: Networks that are measured in PSNR.
-RESTORING = ("restorer", "upscaler", "swin_unet")
+from tratto_lab.training.loop import LPIPS, HeldOut, build_network, load_ema, run
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Variant:
     milliseconds : float
         Processor time of one forward pass over 256 x 256 pixels in torch, best of three.
     psnr : dict
-        Case -> mean PSNR in dB on the held-out photographs, EMA weights.
+        Case -> mean PSNR in dB on the held-out photographs, EMA weights; of runs with a loss of likeness LPIPS, too.
     """
 
     name: str
@@ -152,6 +149,6 @@ def table(variants: list[Variant]) -> str:
         "| --- | --- | --- |" + " --- |" * len(cases),
     ]
     for v in variants:
-        values = " | ".join(f"{v.psnr[c]:.2f}" if c in v.psnr else "" for c in cases)
+        values = " | ".join(f"{v.psnr[c]:.{4 if LPIPS in c else 2}f}" if c in v.psnr else "" for c in cases)
         lines.append(f"| {v.name} | {v.parameters / 1e6:.2f} M | {v.milliseconds:.0f} | {values} |")
     return "\n".join(lines) + "\n"

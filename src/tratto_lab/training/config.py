@@ -18,6 +18,8 @@ from tratto_lab.training.checked import CLOSED, Amount, Checked, Count, Index, R
 
 Network = Literal["restorer", "upscaler", "span", "swin_unet", "inpainter", "segmenter", "estimator", "shell"]
 Precision = Literal["no", "bf16", "fp16"]
+#: The networks that make a picture, and say their standard error beside it.
+RESTORING = ("restorer", "upscaler", "span", "swin_unet")
 #: What `initial` may say for the networks that find damage and tell shapes: the packaged weights of EfficientNet-Lite0.
 FEATURES = "efficientnet-lite0"
 
@@ -123,7 +125,8 @@ class Optim(Checked):
     The cosine takes the last `decay_share` of the steps; before, the rate stays at `lr`, so that a run whose end is not
     known yet can be given more steps at any time and goes on as if they had been planned.
     `charbonnier` is that loss's epsilon; `fft`, `decibels`, `ssim`, `sigma_weight` and `presence_weight` (telling the
-    kinds of damage in a whole crop, beside finding their pixels) are weights of further losses.
+    kinds of damage in a whole crop, beside finding their pixels) are weights of further losses. So are `perceptual` and
+    `adversarial` of what makes pictures, see :mod:`tratto_lab.training.judges`; what was trained with them invents.
     Parameters whose names begin with `slow` move at `slow_rate` times the learning rate, such as ready-made features.
     """
 
@@ -143,6 +146,9 @@ class Optim(Checked):
     decay_share: Share = 1.0
     sigma_weight: Amount = 0.01
     presence_weight: Amount = 0.2
+    perceptual: Amount = 0.0
+    adversarial: Amount = 0.0
+    critic_lr: Rate = 2e-4
     slow: str = ""
     slow_rate: Amount = 0.1
 
@@ -220,6 +226,13 @@ class Run(Checked):
             raise OptionError("blend needs initial, and shares of at most one together")
         if self.grow and (self.network != "restorer" or not self.initial or self.blend):
             raise OptionError("grow is for a restorer that begins with the weights of one other network: initial")
+        if (self.optim.perceptual or self.optim.adversarial) and (
+            self.network not in RESTORING or self.train_only == "sigma" or self.data.patch < 32
+        ):
+            raise OptionError(
+                f"perceptual and adversarial losses judge the pictures of {', '.join(RESTORING)}, in crops of at least "
+                f"32 pixels; this run trains {self.train_only or self.network} on {self.data.patch}"
+            )
 
     @property
     def card_id(self) -> str:

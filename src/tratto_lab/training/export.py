@@ -136,7 +136,8 @@ def export(run: Run, checkpoint: Path, photos: Path, out: Path) -> Exported:
     grown = {2: "out_h", 3: "out_w"}
     axes = {"image": names, "image_out": grown, "sigma": grown}
     # weights that others published as fp16 are kept to the bit, and so is the little that was added to them
-    write_onnx(deployed, example, ("image", ("image_out", "sigma")), axes, out, exact=run.network == "span")
+    exact = run.network == "span" and run.train_only == "sigma"
+    write_onnx(deployed, example, ("image", ("image_out", "sigma")), axes, out, exact=exact)
     # SPAN makes large numbers of white noise, in which any rounding is large
     smooth = run.network == "span"
     data = out.read_bytes()

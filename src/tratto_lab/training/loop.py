@@ -13,7 +13,7 @@ import math
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -43,6 +43,9 @@ from tratto_lab.training.run_files import (
 from tratto_lab.training.samples import MicroBatches
 from tratto_lab.training.shell import ShellChecks, shell_loss
 from tratto_lab.training.steps import Course, take_steps
+
+if TYPE_CHECKING:
+    from tratto_lab.training.judges import Judges
 
 log = logging.getLogger(__name__)
 
@@ -130,14 +133,24 @@ class Ema:
         torch._foreach_lerp_(list(self.shadow.values()), [state[k] for k in self.shadow], weight)
 
 
-def save_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Write ``checkpoint.safetensors`` (weights, EMA, both moments) and the step, atomically."""
+def save_checkpoint(
+    folder: Path,
+    network: nn.Module,
+    ema: Ema,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    judges: Judges | None = None,
+) -> None:
+    """Write ``checkpoint.safetensors`` (weights, EMA, both moments, the critic) and the step, atomically."""
     tensors: dict[str, Tensor] = {f"net.{k}": v.detach().contiguous() for k, v in network.state_dict().items()}
     tensors |= {f"ema.{k}": v.contiguous() for k, v in ema.shadow.items()}
-    write_checkpoint(folder, tensors | moments_of(optimizer, moving_parameters(network)), step)
+    judged = {} if judges is None else judges.tensors()
+    write_checkpoint(folder, tensors | moments_of(optimizer, moving_parameters(network)) | judged, step)
 
 
-def load_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> int:
+def load_checkpoint(
+    folder: Path, network: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer, judges: Judges | None = None
+) -> int:
     """Read what :func:`save_checkpoint` wrote; return the step to continue with."""
     step, tensors = read_checkpoint(folder)
     try:
@@ -150,6 +163,8 @@ def load_checkpoint(folder: Path, network: nn.Module, ema: Ema, optimizer: torch
             "choose another name or --out, or delete it"
         ) from e
     restore_moments(optimizer, moving_parameters(network), tensors)
+    if judges is not None:
+        judges.restore(tensors)
     return step
 
 
@@ -224,8 +239,10 @@ def _start_from_features(network: nn.Module) -> None:
     network.encoder.load_state_dict(folded(packaged_weights(), network.encoder))
 
 
-def loss_of(run: Run, network: nn.Module, source: Tensor, target: Tensor, step: int) -> Tensor:
-    """Loss of one micro-batch."""
+def loss_of(
+    run: Run, network: nn.Module, source: Tensor, target: Tensor, step: int, judges: Judges | None = None
+) -> Tensor:
+    """Loss of one micro-batch; `judges` add theirs to that of a network that makes pictures."""
     if run.network in NETWORKS:
         return repair_loss(run, network, source, target)
     if run.network == "estimator":
@@ -244,6 +261,8 @@ def loss_of(run: Run, network: nn.Module, source: Tensor, target: Tensor, step: 
         loss = loss + o.decibels * mean_decibels(picture, target)
     if o.ssim and step >= (1 - o.ssim_share) * run.steps:
         loss = loss + o.ssim * ssim_loss(picture, target)
+    if judges is not None:
+        loss = loss + judges.loss(picture, target)
     return loss + o.sigma_weight * sigma_nll(picture, target, log_sigma)
 
 
@@ -314,9 +333,10 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     optimizer = torch.optim.AdamW(
         groups_of(network, config), o.lr, betas=(0.9, 0.99), weight_decay=o.weight_decay, fused=True
     )
+    judges = _judges(config, accelerator)
     first = 0
     if (folder / CHECKPOINT).is_file():
-        first = load_checkpoint(folder, network, ema, optimizer)
+        first = load_checkpoint(folder, network, ema, optimizer, judges)
     try:
         folder.mkdir(parents=True, exist_ok=True)  # now: what cannot begin leaves nothing behind
     except OSError as e:
@@ -340,7 +360,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     def loss(batch: tuple[Tensor, Tensor], at: tuple[int, int]) -> Tensor:
         source, target = (part.to(accelerator.device) for part in batch)
         with accelerator.autocast():
-            return loss_of(config, model, source, target, at[0])
+            return loss_of(config, model, source, target, at[0], judges)
 
     def check(step: int) -> dict[str, float] | None:
         if checks is None or not checks.cases:
@@ -362,7 +382,7 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
         config.steps,
         loss=loss,
         rate=lambda step: learning_rate(config, step),
-        save=lambda step: save_checkpoint(folder, accelerator.unwrap_model(model), ema, optimizer, step),
+        save=lambda step: save_checkpoint(folder, accelerator.unwrap_model(model), ema, optimizer, step, judges),
         check=check,
         moved=lambda step: ema.update(accelerator.unwrap_model(model), step),
         board=board,
@@ -373,6 +393,17 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     accelerator.wait_for_everyone()  # a process group is left only when nobody needs it any more
     accelerator.end_training()
     return folder
+
+
+def _judges(run: Run, accelerator: Accelerator) -> Judges | None:
+    """Return the judges of a run, or None where it has none."""
+    if not run.optim.perceptual and not run.optim.adversarial:
+        return None
+    from tratto_lab.training.judges import Judges
+
+    if run.optim.adversarial and accelerator.num_processes > 1:
+        raise OptionError("an adversarial loss is for one process: the critics of several would part")
+    return Judges(run, accelerator.device)
 
 
 def checks_for(photos: Path, config: Run) -> HeldOut | RepairChecks | EstimationChecks | ShellChecks:
@@ -394,12 +425,23 @@ def _board(folder: Path) -> Any:
     return SummaryWriter(str(folder / "board"))
 
 
+#: Ends the name of a check on likeness; smaller is closer.
+LPIPS = " LPIPS"
+
+
 class HeldOut:
-    """Checks on 256 x 256 crops of the held-out photographs at half size: PSNR per fixed degradation."""
+    """Checks on 256 x 256 crops of the held-out photographs at half size: PSNR per fixed degradation.
+
+    Of enlargers, and of runs that are judged by likeness, also LPIPS (AlexNet, which none is trained by), where its
+    weights are.
+    """
 
     def __init__(self, photos: Path, run: Run) -> None:
+        from tratto_lab.evaluation.measures import Lpips, present
         from tratto_lab.simulate.degrade import downsample, gaussian_noise, jpeg, quantize
 
+        judged = run.scale > 1 or run.optim.perceptual or run.optim.adversarial
+        self._distance = Lpips() if judged and present("alexnet.ckpt") else None
         self.cases: dict[str, list[tuple[Tensor, Tensor]]] = {}
         self.sheet: Tensor | None = None
         """(3, rows, columns): source, output and target of the first photograph of each case, after a measurement."""
@@ -429,7 +471,7 @@ class HeldOut:
         inside: list[float] = []
         rows: list[Tensor] = []
         for case, pairs in self.cases.items():
-            values = []
+            values, apart = [], []
             for number, (source, target) in enumerate(pairs):
                 picture, log_sigma = network(source.to(device))
                 if number == 0:
@@ -439,7 +481,11 @@ class HeldOut:
                 values.append(-10 * math.log10(max(error.square().mean().item(), 1e-10)))
                 rms = error.square().mean(1, keepdim=True).sqrt()
                 inside.append((rms <= log_sigma.float().cpu().exp()).float().mean().item())
+                if self._distance is not None:
+                    apart.append(self._distance.between(picture.clamp(0, 1).float().cpu(), target).item())
             out[case] = round(float(np.mean(values)), 3)
+            if apart:
+                out[case + LPIPS] = round(float(np.mean(apart)), 4)
         if inside:
             out["within_one_sigma"] = round(float(np.mean(inside)), 3)
         self.sheet = torch.cat(rows, 1) if rows else None

@@ -12,7 +12,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,11 +88,13 @@ class Kind:
 
 
 _RESTORER = Kind("tratto_lab.training.publish_restorer", ("photos", "benchmarks"))
+_SPAN = replace(_RESTORER, before="python -m tratto_lab.convert.span WHEEL runs")
 _REPAIR = Kind("tratto_lab.training.publish_repair")
 #: By what a run trains.
 KINDS = {
     "restorer": _RESTORER,
     "upscaler": _RESTORER,
+    "span": _SPAN,
     "inpainter": _REPAIR,
     "segmenter": _REPAIR,
     "estimator": Kind("tratto_lab.training.publish_estimator"),

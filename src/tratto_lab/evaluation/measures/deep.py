@@ -1,7 +1,8 @@
 """LPIPS and DISTS: how far apart two pictures look, by the features of networks that classify photographs.
 
 * LPIPS: Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric"; AlexNet with the
-  authors' heads, version 0.1. Unlike :mod:`tratto_lab.evaluation.features` these are the true figures.
+  authors' heads, version 0.1. Unlike :mod:`tratto_lab.evaluation.features` these are the true figures. With VGG-16,
+  which trains better than it measures, it is a loss.
 * DISTS: Ding et al. 2020, "Image Quality Assessment: Unifying Structure and Texture Similarity"; VGG-16.
 
 Both are 0 for equal pictures and grow with the distance. Pictures are compared at the size they have.
@@ -9,7 +10,7 @@ Both are 0 for equal pictures and grow with the distance. Pictures are compared 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from tratto.core.errors import MissingExtra, OptionError, WeightMismatch
 from tratto_lab.evaluation.measures.files import open_file
 from tratto_lab.evaluation.measures.pickles import read_arrays
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Smaller pictures leave nothing at the coarsest level.
 MIN_SIDE = 32
@@ -62,7 +66,12 @@ def _check(name: str, a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
 
 
 class Lpips:
-    """LPIPS with AlexNet, version 0.1.
+    """LPIPS, version 0.1.
+
+    Parameters
+    ----------
+    body : str
+        ``"alexnet"``, by which pictures are compared, or ``"vgg16"``.
 
     Raises
     ------
@@ -78,15 +87,21 @@ class Lpips:
     0.0
     """
 
-    def __init__(self) -> None:
+    def __init__(self, body: Literal["alexnet", "vgg16"] = "alexnet") -> None:
         torch = _torch()
-        data = read_arrays(open_file("alexnet.ckpt").read_bytes())
-        self._layers = _convolutions(data, "AlexNet_0", len(_ALEX))
+        data = read_arrays(open_file(f"{body}.ckpt").read_bytes())
+        self._levels = self._of_alexnet if body == "alexnet" else self._of_vgg
+        if body == "alexnet":
+            self._layers = _convolutions(data, "AlexNet_0", len(_ALEX))
+            widths = [weight.shape[0] for weight, _ in self._layers]
+        else:
+            self._layers = _convolutions(data, "VGG16_0", sum(_VGG))
+            widths = list(_WIDTHS[1:])
         self._heads = []
-        for k, (weight, _) in enumerate(self._layers):
+        for k, width in enumerate(widths):
             head = np.asarray(data[f"NetLinLayer_{k}"]["Conv_0"]["kernel"], np.float32).reshape(1, -1, 1, 1)
-            if head.shape[1] != weight.shape[0]:
-                raise WeightMismatch(f"head {k} of LPIPS weighs {head.shape[1]} channels, not {weight.shape[0]}")
+            if head.shape[1] != width:
+                raise WeightMismatch(f"head {k} of LPIPS weighs {head.shape[1]} channels, not {width}")
             self._heads.append(torch.from_numpy(head.copy()))
 
     def __call__(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
@@ -104,24 +119,66 @@ class Lpips:
         """
         _check("LPIPS", a, b)
         torch = _torch()
-        total = 0.0
+        pictures = (np.ascontiguousarray(np.clip(p, 0, 1).transpose(2, 0, 1), np.float32) for p in (a, b))
         with torch.inference_mode():
-            for x, y, head in zip(self._levels(a), self._levels(b), self._heads, strict=True):
-                total += float((((x - y) ** 2) * head).sum(1).mean())
+            return float(self.between(*(torch.from_numpy(p)[None] for p in pictures))[0])
+
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the distances of two batches, through which gradients flow.
+
+        Parameters
+        ----------
+        a, b : Tensor
+            (B, 3, H, W) sRGB in [0, 1]; beyond it nothing is clipped.
+
+        Returns
+        -------
+        Tensor
+            (B,).
+        """
+        torch = _torch()
+        total = torch.zeros(len(a), device=a.device)
+        for x, y, head in zip(self._unit(a), self._unit(b), self._heads, strict=True):
+            total = total + (((x - y) ** 2) * head).sum(1).mean((1, 2))
         return total
 
-    def _levels(self, picture: NDArray[np.float32]) -> list[Any]:
-        """Return the unit features after each convolution."""
+    def to(self, device: Any) -> Lpips:
+        """Move its weights, and return it."""
+        self._layers = [(weight.to(device), bias.to(device)) for weight, bias in self._layers]
+        self._heads = [head.to(device) for head in self._heads]
+        return self
+
+    def _unit(self, pictures: Tensor) -> list[Tensor]:
+        """Return the unit features of each level."""
+        torch = _torch()
+        shift, scale = (torch.tensor(v, device=pictures.device).view(1, 3, 1, 1) for v in (_SHIFT, _SCALE))
+        # in a gradient the root of nothing would have no slope
+        return [
+            x / ((x.square().sum(1, keepdim=True) + 1e-20).sqrt() + 1e-10)
+            for x in self._levels((pictures * 2 - 1 - shift) / scale)
+        ]
+
+    def _of_alexnet(self, x: Tensor) -> list[Tensor]:
         import torch.nn.functional as F  # noqa: N812 - the usual name of this module
 
-        torch = _torch()
-        scaled = (np.clip(picture, 0, 1) * 2 - 1 - np.float32(_SHIFT)) / np.float32(_SCALE)
-        x = torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1), np.float32))[None]
         out = []
         for (weight, bias), (stride, padding, pooled) in zip(self._layers, _ALEX, strict=True):
             x = F.max_pool2d(x, 3, 2) if pooled else x
             x = F.relu(F.conv2d(x, weight, bias, stride=stride, padding=padding))
-            out.append(x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10))
+            out.append(x)
+        return out
+
+    def _of_vgg(self, x: Tensor) -> list[Tensor]:
+        import torch.nn.functional as F  # noqa: N812 - the usual name of this module
+
+        out = []
+        layers = iter(self._layers)
+        for stage, count in enumerate(_VGG):
+            x = F.max_pool2d(x, 2) if stage else x
+            for _ in range(count):
+                weight, bias = next(layers)
+                x = F.relu(F.conv2d(x, weight, bias, padding=1))
+            out.append(x)
         return out
 
 
