@@ -87,8 +87,8 @@ DOUBTED, DOUBTED_SHARE = 2.5, 0.35
 
 #: The provider that takes noise off by its octaves.
 BY_OCTAVE = "dct"
-#: Noise of cameras and grain of film are coarse, and the network takes much of what is coarse for texture: before it has
-#: its turn so many times what the octaves show is taken off them, where one shows at least as much as the second (1/255).
+#: Noise of cameras and grain of film are coarse, and the network takes much of what is coarse for texture: before it
+#: runs so many times what the octaves show is taken off them, where one shows at least as much as the second (1/255).
 #: On the eight pairs of PolyU that may choose: the network alone 38.04 dB, with 1.0 times before it 38.72, with 1.25
 #: 38.86, with 1.5 38.87; with the noise of colours off as well 38.79 at 1.25.
 SPECTRUM, SPECTRUM_SEEN = 1.25, 0.5

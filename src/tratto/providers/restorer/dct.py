@@ -1,7 +1,7 @@
 """Noise of any size taken off in the frequencies it has: sliding blocks of the discrete cosine transform.
 
-Every block of 16 x 16 is transformed, coefficients below a multiple of the noise at their frequency are dropped, and
-the blocks, which overlap, are averaged with more weight for those in which less is left (Yaroslavsky et al. 2001; Yu and
+Every block of 16 x 16 is transformed, coefficients below a multiple of the noise at their frequency are dropped and the
+blocks, which overlap, are averaged with more weight for those in which less is left (Yaroslavsky et al. 2001; Yu and
 Sapiro 2011, "DCT image denoising: a simple and effective image denoising algorithm"; the weights as in Dabov et al.
 2007). The noise is told by octave and may be coarse: film grain of several pixels, which networks trained on all kinds
 of noise take for texture, goes as well as fine noise. What it cannot know is which structure of the size of the grain
