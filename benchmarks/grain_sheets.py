@@ -48,13 +48,16 @@ def places(picture: Picture) -> tuple[list[tuple[int, int]], list[NDArray[np.boo
     level = lively[seen] if seen.any() else lively.ravel()
     low, high = np.quantile(level, (0.2, 0.8))
     side = min(PLACE, *gray.shape)
-    means = cv2.boxFilter(
-        np.where(seen, lively, np.inf), -1, (side, side), anchor=(0, 0), borderType=cv2.BORDER_ISOLATED
+    shares, sums = (
+        cv2.boxFilter(p.astype(np.float32), -1, (side, side), anchor=(0, 0), borderType=cv2.BORDER_ISOLATED)[
+            : gray.shape[0] - side + 1, : gray.shape[1] - side + 1
+        ]
+        for p in (seen, lively * seen)
     )
-    inside = means[: gray.shape[0] - side + 1, : gray.shape[1] - side + 1]
-    calmest = np.unravel_index(int(np.argmin(inside)), inside.shape)
-    finite = np.where(np.isfinite(inside), inside, -1)
-    liveliest = np.unravel_index(int(np.argmax(finite)), inside.shape)
+    shown = shares >= min(0.8, float(shares.max()))
+    means = sums / np.maximum(shares, 1e-6)
+    calmest = np.unravel_index(int(np.argmin(np.where(shown, means, np.inf))), means.shape)
+    liveliest = np.unravel_index(int(np.argmax(np.where(shown, means, -1))), means.shape)
     corners = [(int(y), int(x)) for y, x in (calmest, liveliest)]
     return corners, [seen & (lively <= low), seen & (lively >= high)]
 

@@ -1,4 +1,4 @@
-"""A sharper x4: SPAN, trained on for likeness to the eye and against a critic. It invents. One core, an hour and a half.
+"""A sharper x4: SPAN, trained on for likeness to the eye and against a critic. It invents. One shared core, an hour.
 
 Needs ``tratto-lab data measures`` for VGG-16. ``ablations/likeness.py`` says what each loss brings.
 """
@@ -16,7 +16,7 @@ RUN = replace(
     initial=str(Path(__file__).parents[1] / "src" / "tratto" / "models" / "weights" / "span-x4.onnx"),
     train_only="",
     ships_as="span-sharp-x4",
-    steps=1_200,
+    steps=900,
     batch=4,
     data=replace(BASE.data, patch=128, rough=0.0),
     optim=replace(
