@@ -330,6 +330,9 @@ def test_noise_goes_by_octaves_before_the_network(luma, even, told):
         assert first.provider != "dct"
     else:
         assert list(first.params.values()) == pytest.approx(told)
+    # what is not asked for must be sure: seen by the network that looks, or left by a compression
+    none = replace(seen, opinion=Opinion(Trait(0.0, 0.1), None, Trait(0.0, 0.1), "n 01"))
+    assert all(s.provider != "dct" for s in plan(RestoreOptions(), none).steps)
     printed = replace(seen, octaves=replace(seen.octaves, screen=3.0))
     assert all(s.provider != "dct" for s in plan(RestoreOptions(grain="remove", force=True), printed).steps)
     assert all(s.provider == "nlm" for s in plan(RestoreOptions(provider="nlm"), seen).steps)
