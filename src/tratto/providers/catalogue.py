@@ -266,6 +266,12 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             variant="openvino",
             twin="tratto",
         ),
+        "span-sharp": Row(
+            _R + "span",
+            "SPAN trained on for likeness and against a critic: sharper, invents detail",
+            scales=(4,),
+            generative=True,
+        ),
         "nlm": Row(_R + "nlm", "non-local means of OpenCV, 8 bit", {"sigma": Param()}, auto=True),
         "dct": Row(
             _R + "dct",

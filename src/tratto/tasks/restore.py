@@ -91,8 +91,8 @@ BY_OCTAVE = "dct"
 #: runs so many times what the octaves show is taken off them, where one shows at least as much as the second (1/255).
 #: On the eight pairs of PolyU that may choose: the network alone 38.04 dB, with 1.0 times before it 38.72, with 1.25
 #: 38.86, with 1.5 38.87; with the noise of colours off as well 38.79 at 1.25. Not where nothing was compressed and
-#: another network sees no noise: of 36 free pictures photographed in simulation two lost 0.4 and 2.3 dB by it. (Of those
-#: with strong noise, which is what the network was trained on, some lose up to 1.1 dB of their gain; a real pair wins 2.)
+#: another network sees no noise: of 36 free pictures photographed in simulation two lost 0.4 and 2.3 dB by it. (Of
+#: those with strong noise, as the network was trained on, some lose up to 1.1 dB of their gain; a real pair wins 2.)
 SPECTRUM, SPECTRUM_SEEN = 1.25, 0.5
 #: Share of single specks from which they are spoken of.
 SPECKS = 0.002

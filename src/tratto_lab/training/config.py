@@ -180,7 +180,8 @@ class Run(Checked):
         Name of an earlier run in the same output folder, or a checkpoint or exported ``.onnx`` file, to start from;
         layers that do not fit are left as initialised. For ``"segmenter"`` and ``"shell"`` also :data:`FEATURES`.
     blend : tuple of (str, float)
-        Further runs whose EMA weights are mixed into those of `initial`, each with its share; `initial` has the rest.
+        Further runs, or exported files, whose weights are mixed into those of `initial`, each with its share;
+        `initial` has the rest.
         Weights of a run and of its fine-tuning may be averaged (Wortsman et al. 2022, "Robust fine-tuning of
         zero-shot models") to choose a point between what each is good at.
     grow : bool

@@ -182,6 +182,11 @@ def checkpoint_of(path: Path) -> Path:
     return path
 
 
+def _earlier(out: Path, name: str) -> Path:
+    """Where the weights lie that a run starts from: a file of that name, or else the folder of an earlier run."""
+    return Path(name) if Path(name).is_file() else out / name
+
+
 def ema_weights(path: Path) -> dict[str, Tensor]:
     """Return the EMA weights of a checkpoint or of an exported ``.onnx`` file, by name."""
     path = checkpoint_of(path)
@@ -206,6 +211,7 @@ def load_ema(path: Path, network: nn.Module) -> list[str]:
 def blend_ema(others: list[tuple[Path, float]], network: nn.Module) -> None:
     """Mix the EMA weights of other runs into a network: ``(1 - sum of shares) * own + share * other + ...``.
 
+    Each is a run's folder or an exported file.
     Of layers that another run does not have, those that begin at zero, as the last of a residual block does, count as
     zero in it: its network is the same without them. The rest stay as they are.
     """
@@ -219,10 +225,10 @@ def blend_ema(others: list[tuple[Path, float]], network: nn.Module) -> None:
         if isinstance(getattr(block, "second", None), nn.Conv2d)
     }
     for path, share in others:
-        tensors = load_file(path / "checkpoint.safetensors")
+        tensors = ema_weights(path)
         for key in state:
-            if f"ema.{key}" in tensors:
-                state[key] = state[key] + share * tensors[f"ema.{key}"]
+            if key in tensors:
+                state[key] = state[key] + share * tensors[key]
             elif key not in ends:
                 state[key] = state[key] + share * own[key]
     if others:
@@ -303,9 +309,9 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
             f"data.patch must be a multiple of {multiple * config.scale} for this network, got {config.data.patch}"
         )
     folder = out / config.name
-    if config.initial and config.initial != FEATURES and not Path(config.initial).is_file():
+    if config.initial and config.initial != FEATURES:
         for earlier in (config.initial, *(name for name, _ in config.blend)):
-            checkpoint_of(out / earlier)  # before a pack is built for nothing
+            checkpoint_of(_earlier(out, earlier))  # before a pack is built for nothing
     data: Pack | ShellPack
     if config.network == "shell":
         data = ShellPack(photos)
@@ -317,10 +323,9 @@ def run(path: Path | Run, photos: Path, out: Path, pack: Path | None = None, sto
     if config.initial == FEATURES:
         _start_from_features(network)
     elif config.initial:
-        start = Path(config.initial)
-        start = start if start.is_file() else out / config.initial
+        start = _earlier(out, config.initial)
         missing = grow(ema_weights(start), network) if config.grow else load_ema(start, network)
-        blend_ema([(out / name, share) for name, share in config.blend], network)
+        blend_ema([(_earlier(out, name), share) for name, share in config.blend], network)
         log.info("started from %s; freshly initialised: %s", config.initial, ", ".join(missing) or "nothing")
     if config.train_only:
         for name, parameter in network.named_parameters():

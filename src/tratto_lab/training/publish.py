@@ -237,7 +237,8 @@ def lineage(path: Path) -> list[str]:
         # its own card may already tell of this run, when it is published a second time
         earlier = earlier[: earlier.index(run.name)] if run.name in earlier else earlier
         return [*earlier, run.name]
-    befores = [path.with_name(f"{name}.py") for name in (run.initial, *(name for name, _ in run.blend)) if name]
+    runs = [name for name in (run.initial, *(name for name, _ in run.blend)) if name and not name.endswith(".onnx")]
+    befores = [path.with_name(f"{name}.py") for name in runs]
     names = [name for before in befores if before.is_file() for name in lineage(before)]
     return [*dict.fromkeys(names), run.name]
 

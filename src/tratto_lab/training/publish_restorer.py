@@ -57,8 +57,8 @@ def describe(run: Run, sources: Sources, weights: Path) -> Description:
     name = run.card_id
     if name not in PLACES:
         raise OptionError(f"weights of {name} are not published by this command, but those of {', '.join(PLACES)}")
-    if (name == SHARP) != bool(run.optim.perceptual or run.optim.adversarial):
-        raise OptionError(f"{name} must {'not ' * (name != SHARP)}be trained with losses of likeness, which invent")
+    if name != SHARP and (run.optim.perceptual or run.optim.adversarial):
+        raise OptionError(f"{name} must not be trained with losses of likeness: they invent")
     place = PLACES[name]
     made = export(run, sources.runs / run.name, sources.photos, weights)
     network = build_network(run)
