@@ -108,9 +108,11 @@ def _gradient(plane: NDArray[np.float32], sigma: float) -> tuple[NDArray[np.floa
 
 def _edges(plane: NDArray[np.float32], scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Gradient magnitudes at a scale and twice that where the coarse one peaks across an edge."""
+    import cv2
+
     fx, fy = _gradient(plane, scale)
     cx, cy = _gradient(plane, 2 * scale)
-    coarse = np.hypot(cx, cy)
+    coarse = np.asarray(cv2.magnitude(cx, cy), np.float32)
     m = int(_MARGIN * scale)
     inner = (slice(m, -m), slice(m, -m))
     # only where there is anything like an edge is it asked for more

@@ -177,7 +177,8 @@ def _tint(crops: list[NDArray[np.float32]]) -> tuple[float, ...]:
     if crops[0].ndim != 3 or crops[0].shape[2] != 3:
         return ()
     step = max(1, sum(c.shape[0] * c.shape[1] for c in crops) // 100_000)
-    rgb = np.concatenate([c.reshape(-1, 3) for c in crops])[::step].astype(np.float64)
+    flat = [c.reshape(-1, 3) for c in crops]
+    rgb = (flat[0] if len(flat) == 1 else np.concatenate(flat))[::step].astype(np.float64)
     luma = rgb @ _LUMA.astype(np.float64)
     powers = np.stack([np.ones_like(luma), luma, luma**2], axis=1)
     fitted = np.linalg.lstsq(powers, rgb, rcond=None)[0]

@@ -88,8 +88,9 @@ def _at_size(crops: Sequence[NDArray[np.float32]], shrink: int) -> NDArray[np.fl
         if shrink > 1:
             seen = cv2.resize(seen, (w, h), interpolation=cv2.INTER_AREA)
         luma = seen @ _LUMA
+        red, _, blue = cv2.split(seen)
         rings: list[NDArray[np.float32]] = []
-        for plane in (luma, seen[..., 2] - luma, seen[..., 0] - luma):
+        for plane in (luma, blue - luma, red - luma):
             views = sliding_window_view(plane, (_SIDE, _SIDE))[::_STEP, ::_STEP]
             ij = np.arange(views.shape[0] * views.shape[1])[::thin]
             blocks = views[ij // views.shape[1], ij % views.shape[1]].reshape(-1, _SIDE * _SIDE)
