@@ -89,29 +89,26 @@ def edit_map(before: Image, after: Image, out: NDArray[np.uint16]) -> EditStats:
     if out.shape != (height, width) or out.dtype != np.uint16:
         raise OptionError(f"the edit map must be uint16 {(height, width)}, got {out.dtype} {out.shape}")
     has_alpha = _has_alpha(before) or _has_alpha(after)
-    histogram = np.zeros(65536, dtype=np.int64)
     step = max(1, _BAND // width)
     for y0 in range(0, height, step):
         y1 = min(height, y0 + step)
         if _same_samples(before, after, y0, y1):
             out[y0:y1] = 0
-            histogram[0] += (y1 - y0) * width
         else:
             b, a = (_Rows(view_wide(i, y0, y1), _alpha_rows(i, y0, y1)) for i in (before, after))
-            band = _band(b, a, _changed(before, after, (y0, y1), (b.rgb, a.rgb)), after)
-            out[y0:y1] = band
-            histogram += np.bincount(band.ravel(), minlength=65536)
+            out[y0:y1] = _band(b, a, _changed(before, after, (y0, y1), (b.rgb, a.rgb)), after)
         for part in (before.pixels, before.alpha, after.pixels, after.alpha, out):
             release(part)
-    return _stats(histogram, "compared" if has_alpha else "none")
+    return stats_of(out, "compared" if has_alpha else "none")
 
 
 def stats_of(values: NDArray[np.uint16], alpha: str = "none") -> EditStats:
     """Return the statistics of a finished edit map (read back from a file, say)."""
     histogram = np.zeros(65536, dtype=np.int64)
-    step = max(1, (1 << 20) // values.shape[1])
+    step = max(1, (1 << 18) // values.shape[1])
     for y0 in range(0, values.shape[0], step):
         histogram += np.bincount(np.asarray(values[y0 : y0 + step]).ravel(), minlength=65536)
+        release(values)
     return _stats(histogram, alpha)
 
 
