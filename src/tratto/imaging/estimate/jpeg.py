@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Estimate
 from tratto.imaging.estimate.dct import block_dct_matrix
+from tratto.imaging.estimate.luma import luma_of
 
 __all__ = ["JpegTrace", "jpeg_quality_from_pixels", "jpeg_quality_from_tables", "standard_table"]
 
@@ -201,7 +202,7 @@ def _plane(crop: NDArray[np.float32]) -> _Plane:
     ends = (full < 0.5) | (full > 254.5)
     luma = full
     if crop.ndim == 3:
-        luma = full @ np.array([0.299, 0.587, 0.114], np.float32)
+        luma = luma_of(full)
         ends = ends[..., 0] | ends[..., 1] | ends[..., 2]
     spoilt = cv2.dilate(ends.view(np.uint8), np.ones((8, 8), np.uint8), anchor=(0, 0))
     return luma, ends, np.asarray(spoilt, np.uint8).view(bool)

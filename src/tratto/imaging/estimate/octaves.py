@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import OctaveNoise
+from tratto.imaging.estimate.luma import luma_of
 
 __all__ = ["OCTAVES", "estimate_octaves"]
 
@@ -42,7 +43,6 @@ _SHARE = 0.75
 _BINS = 8
 _SPECK = 40  # levels from the median of the neighbours
 _DARK, _LIGHT = 6.0, 249.0  # luma beyond which clipping spoils a block
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _NEXT = np.array([1, -2, 1], np.float32)  # second differences of neighbours
 _BLOCK = np.array([1, 0, 0, 0, -2, 0, 0, 0, 1], np.float32)  # and of the means of neighbouring blocks of four
 #: RMS of rounding to 8 bit, which is no noise of the picture.
@@ -84,7 +84,7 @@ def estimate_octaves(rgb: Plane | Sequence[Plane], levels: int = 255) -> OctaveN
         raise OptionError("noise by octave needs crops that all have the same channels")
     full: list[Plane] = [np.asarray(np.asarray(c, np.float32) * 255, np.float32) for c in crops]
     gray = full[0].ndim == 2
-    luma = full if gray else [np.ascontiguousarray(c @ _LUMA) for c in full]
+    luma = full if gray else [luma_of(c) for c in full]
     rounding = (255 / levels) ** 2 * _ROUNDING if levels else 0.0
     at = [_blocks(p) for p in luma]
     seen, even = _measured(at, at, rounding)
