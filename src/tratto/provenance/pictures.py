@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,8 +26,9 @@ _BAND = 1 << 19  # pixels per row band
 EDIT_RAMP = ("#0a0722", "#3b126d", "#7d2585", "#c34176", "#f27257", "#fdae72", "#fcf3c0")
 CONFIDENCE_RAMP = ("#03254f", "#2c446e", "#59606f", "#858077", "#b4a26d", "#e0c654", "#fdea45")
 
-#: Of zlib, for pictures in the report: the best one takes ten to twenty times as long for files an eighth smaller.
-_LEVEL = 4
+#: How zlib packs pictures in the report: runs alone take a quarter of the usual search's time on maps of noise, and
+#: are a tenth to a quarter smaller.
+_PACKED = {"compress_level": 4, "compress_type": zlib.Z_RLE}
 _LEVELS = 33  # colour steps of a map: as many as a reader can tell from the legend, and it keeps the files small
 
 
@@ -187,7 +189,7 @@ def png_uri(rgb: NDArray[np.float32]) -> str:
     from PIL import Image as Pil
 
     buffer = io.BytesIO()
-    Pil.fromarray(_bytes(rgb)).save(buffer, "PNG", compress_level=_LEVEL)
+    Pil.fromarray(_bytes(rgb)).save(buffer, "PNG", **_PACKED)
     return _uri("image/png", buffer.getvalue())
 
 
@@ -210,7 +212,7 @@ def ramp_uri(values: NDArray[np.float32], top: float, ramp: tuple[str, ...]) -> 
     picture = Pil.fromarray(level)
     picture.putpalette(_palette(ramp))
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", compress_level=_LEVEL)
+    picture.save(buffer, "PNG", **_PACKED)
     return _uri("image/png", buffer.getvalue())
 
 

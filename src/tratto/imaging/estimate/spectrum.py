@@ -96,7 +96,9 @@ def _at_size(crops: Sequence[NDArray[np.float32]], shrink: int) -> NDArray[np.fl
             if not rings:
                 means.append(blocks.mean(axis=1))
                 clipped.append(((blocks <= 1) | (blocks >= 254)).mean(axis=1))
-            rings.append(np.square(blocks @ basis) @ pool)
+            energy = blocks @ basis
+            energy *= energy
+            rings.append(energy @ pool)
         energies.append(np.stack(rings, axis=1))  # (blocks, 3, rings)
     whole = np.concatenate(clipped) <= _CLIPPED_BLOCK if clipped else np.zeros(0, bool)
     if whole.sum() < _FEWEST:
