@@ -20,6 +20,7 @@ __all__ = [
     "delta_e_2000",
     "from_float",
     "lab_to_srgb",
+    "lab_wide",
     "linear_to_lab",
     "linear_to_srgb",
     "profile_is_used",
@@ -233,13 +234,18 @@ def srgb_to_lab(rgb: ArrayLike) -> NDArray[Any]:
     """
     v = _floats(rgb)
     _check_triples(v, "rgb")
-    flat = v.reshape(-1, 3)
-    m = (_XYZ_FROM_RGB / _WHITE_D65[:, None]).T.astype(v.dtype)
-    out = np.empty_like(flat)
+    return _lab_by_band(v, srgb_to_linear)
+
+
+def _lab_by_band(samples: NDArray[Any], to_light: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:
+    """Return CIELAB of samples of which something makes linear light, band by band."""
+    flat = samples.reshape(-1, 3)
+    dtype = samples.dtype if samples.dtype in (np.float32, np.float64) else np.float32
+    m = (_XYZ_FROM_RGB / _WHITE_D65[:, None]).T.astype(dtype)
+    out = np.empty(flat.shape, dtype)
     for i in range(0, len(flat), _BAND_PIXELS):
-        xyz = srgb_to_linear(flat[i : i + _BAND_PIXELS]) @ m
-        _lab_of(xyz, out[i : i + _BAND_PIXELS])
-    return out.reshape(v.shape)
+        _lab_of(to_light(flat[i : i + _BAND_PIXELS]) @ m, out[i : i + _BAND_PIXELS])
+    return out.reshape(samples.shape)
 
 
 def linear_to_lab(rgb: ArrayLike) -> NDArray[Any]:
@@ -656,6 +662,42 @@ def view_wide(image: Image, y0: int = 0, y1: int | None = None) -> NDArray[np.fl
     else:
         light = tables[0][part[..., 0]] + tables[1][part[..., 1]] + tables[2][part[..., 2]]
     return np.asarray(linear_to_srgb(light), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _light_of_bytes() -> NDArray[np.float32]:
+    return np.asarray(srgb_to_linear(to_float(np.arange(256, dtype=np.uint8), 8)), np.float32)
+
+
+def lab_wide(image: Image, y0: int, y1: int, where: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+    """Return CIELAB of rows of a picture as :func:`view_wide` shows them, colours beyond sRGB, too.
+
+    Parameters
+    ----------
+    image : Image
+        Of any mode.
+    y0, y1 : int
+        First row and the row after the last.
+    where : (y1 - y0, W) bool array or None
+        Only of these pixels, one after the other; None: of all.
+
+    Returns
+    -------
+    (y1 - y0, W, 3) or (N, 3) float32 array
+        L*, a*, b*.
+
+    Examples
+    --------
+    >>> from tratto.core.image import ColorMode, Image
+    >>> lab_wide(Image(np.full((1, 1, 3), 255, np.uint8), ColorMode.RGB), 0, 1).round(1)[0, 0, 0]
+    np.float32(100.0)
+    """
+    if image.mode is ColorMode.RGB and image.bits == 8 and not profile_is_used(image) and 0 <= y0 < y1 <= image.height:
+        part: NDArray[Any] = np.asarray(image.pixels[y0:y1])
+        table = _light_of_bytes()  # the same numbers, without the power of every sample
+        return np.asarray(_lab_by_band(part if where is None else part[where], table.take), np.float32)
+    view = view_wide(image, y0, y1)
+    return np.asarray(srgb_to_lab(view if where is None else view[where]), np.float32)
 
 
 # ICC.1:2022, 7.2.16: the light of the profile connection space, as its headers state it

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
-from tratto.imaging.estimate.dct import block_dct_matrix
+from tratto.imaging.estimate.dct import TOGETHER, block_dct_matrix
 
 __all__ = ["NoiseEstimate", "estimate_noise"]
 
@@ -229,16 +229,16 @@ def _block_energies(
             inside = cv2.blur(cv2.inRange(plane, _LOWEST, _HIGHEST).view(np.uint8), (_SIDE, _SIDE))
             usable = inside[bi * _STEP + _SIDE // 2, bj * _STEP + _SIDE // 2] >= 255 * (1 - _CLIPPED_BLOCK)
             bi, bj = bi[usable], bj[usable]
-        around = wide[bi * _STEP + _SIDE // 2, bj * _STEP + _SIDE // 2]
-        blocks = views[bi, bj].reshape(-1, _SIDE * _SIDE)
-        mean = blocks.mean(axis=1)
-        blocks -= mean[:, None]
-        fine = blocks @ basis
-        top, everything = np.einsum("ij,ij->i", fine, fine), np.einsum("ij,ij->i", blocks, blocks)
-        means.append(mean)
-        arounds.append(around)
-        highs.append(top / n_high)
-        lows.append(np.maximum(everything - top, 0) / n_low)
+        arounds.append(wide[bi * _STEP + _SIDE // 2, bj * _STEP + _SIDE // 2])
+        for k in range(0, len(bi), TOGETHER):
+            blocks = views[bi[k : k + TOGETHER], bj[k : k + TOGETHER]].reshape(-1, _SIDE * _SIDE)
+            mean = blocks.mean(axis=1)
+            blocks -= mean[:, None]
+            fine = blocks @ basis
+            top, everything = np.einsum("ij,ij->i", fine, fine), np.einsum("ij,ij->i", blocks, blocks)
+            means.append(mean)
+            highs.append(top / n_high)
+            lows.append(np.maximum(everything - top, 0) / n_low)
     if not means:
         empty = np.zeros(0, np.float32)
         return empty, empty, empty, empty

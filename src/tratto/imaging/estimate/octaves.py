@@ -95,7 +95,7 @@ def estimate_octaves(rgb: Plane | Sequence[Plane], levels: int = 255) -> OctaveN
         channels.append(tuple(s or 0.0 for s in seen))
     else:
         for c in range(3):
-            own = [_blocks(cv2.extractChannel(p, c)) for p in full]
+            own = [_blocks(cv2.extractChannel(p, c), means=False) for p in full]
             channels.append(tuple(s or 0.0 for s in _measured(own, at, rounding)[0]))
     reliable = tuple(s is not None and e <= _EVEN for s, e in zip(seen, even, strict=True))
     return OctaveNoise(
@@ -125,7 +125,7 @@ def _specks(luma: Sequence[Plane]) -> float:
 _Level = tuple[Plane, Plane, Plane]
 
 
-def _blocks(plane: Plane) -> list[_Level]:
+def _blocks(plane: Plane, means: bool = True) -> list[_Level]:
     """Per octave: energy of second differences, of the differences between neighbouring means, and mean, by block."""
     import cv2
 
@@ -137,16 +137,25 @@ def _blocks(plane: Plane) -> list[_Level]:
         if min(h, w) < 2 * _SIDE + 6:
             break
         inner = x[1:-1, 1:-1]
-        both = _bent(x, _NEXT)[1:-1, 1:-1]
+        energy = _of_blocks(_bent(x, _NEXT)[1:-1, 1:-1])
         # second differences have weights 1, -2, 1: over six, the square has a norm of one; and they are two
-        energy = cv2.blur(both, (_SIDE, _SIDE))[at, at] * np.float32(1 / 12)
+        energy *= np.float32(1 / 12)
         around = _bent(cv2.blur(inner, (4, 4)), _BLOCK)
         structure = cv2.blur(around, (_SIDE + 4, _SIDE + 4))[at, at]
-        mean = cv2.blur(inner, (_SIDE, _SIDE))[at, at]
+        mean = _of_blocks(inner) if means else energy[:0]
         out.append((energy.ravel(), structure.ravel(), mean.ravel()))
         if min(h, w) >= 2:
             x = cv2.resize(x[: h // 2 * 2, : w // 2 * 2], (w // 2, h // 2), interpolation=cv2.INTER_AREA)
     return out
+
+
+def _of_blocks(plane: Plane) -> Plane:
+    """Return the means of the 8 x 8 blocks that begin at every fourth sample, from those of squares of four."""
+    import cv2
+
+    h, w = ((n - 1) // _STEP for n in plane.shape)  # a block that ends with the picture is left out, as structure's is
+    small = cv2.resize(plane[: h * _STEP, : w * _STEP], (w, h), interpolation=cv2.INTER_AREA)
+    return np.asarray((small[1:, 1:] + small[1:, :-1] + small[:-1, 1:] + small[:-1, :-1]) * np.float32(0.25))
 
 
 def _bent(plane: Plane, weights: Plane) -> Plane:

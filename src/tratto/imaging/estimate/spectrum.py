@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.imaging.estimate.dct import block_dct_matrix
+from tratto.imaging.estimate.dct import TOGETHER, block_dct_matrix
 from tratto.imaging.estimate.luma import LUMA
 
 __all__ = ["SPECTRUM_SIZE", "calm_spectrum"]
@@ -91,14 +91,18 @@ def _at_size(crops: Sequence[NDArray[np.float32]], shrink: int) -> NDArray[np.fl
         rings: list[NDArray[np.float32]] = []
         for plane in (luma, blue - luma, red - luma):
             views = sliding_window_view(plane, (_SIDE, _SIDE))[::_STEP, ::_STEP]
-            ij = np.arange(views.shape[0] * views.shape[1])[::thin]
-            blocks = views[ij // views.shape[1], ij % views.shape[1]].reshape(-1, _SIDE * _SIDE)
-            if not rings:
-                means.append(blocks.mean(axis=1))
-                clipped.append(((blocks <= 1) | (blocks >= 254)).mean(axis=1))
-            energy = blocks @ basis
-            energy *= energy
-            rings.append(energy @ pool)
+            rows, columns = divmod(np.arange(0, views.shape[0] * views.shape[1], thin), views.shape[1])
+            first = not rings
+            parts: list[NDArray[np.float32]] = []
+            for k in range(0, len(rows), TOGETHER):
+                blocks = views[rows[k : k + TOGETHER], columns[k : k + TOGETHER]].reshape(-1, _SIDE * _SIDE)
+                if first:
+                    means.append(blocks.mean(axis=1))
+                    clipped.append(((blocks <= 1) | (blocks >= 254)).mean(axis=1))
+                energy = blocks @ basis
+                energy *= energy
+                parts.append(energy @ pool)
+            rings.append(np.concatenate(parts))
         energies.append(np.stack(rings, axis=1))  # (blocks, 3, rings)
     whole = np.concatenate(clipped) <= _CLIPPED_BLOCK if clipped else np.zeros(0, bool)
     if whole.sum() < _FEWEST:
