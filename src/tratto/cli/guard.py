@@ -130,7 +130,8 @@ def complain(text: str) -> None:
 def stdout_closed() -> int:
     """If standard output takes no more, give it up and return the exit code; 0 if it is sound.
 
-    A full disk is told once, with 4. A reader that went away wants to hear nothing: 141, as of tools that a signal ends.
+    A full disk is told once, with 4. A reader that went away wants to hear nothing: 141, as of tools that the signal
+    for it ends.
     """
     try:
         if sys.stdout is not None:

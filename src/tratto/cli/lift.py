@@ -38,7 +38,8 @@ MADE = ("make", "photo")
 lift_app = typer.Typer(
     cls=OrPath,
     help="Make a scene of Gaussians from photographs with known cameras (tratto lift FOLDER -o OUT) or from one "
-    "photograph (tratto lift PHOTO -o OUT), and view one. Their options: tratto help lift make, tratto help lift photo.",
+    "photograph (tratto lift PHOTO -o OUT), and view one. Their options: tratto help lift make, and tratto help lift "
+    "photo.",
     no_args_is_help=True,
 )
 #: Options of all jobs that make sense for a scene.
