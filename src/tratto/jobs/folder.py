@@ -553,7 +553,7 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
         if job.options.following:  # what that takes only the picture in between can tell
             first = between(item.output)
             details["then"] = {"task": job.options.following, "picture": str(first)}
-            what += f"; then {job.options.following} of that, {first.name}, as it turns out"
+            what += f"; then {job.options.following} of {first.name}, which is planned once that is there"
         return FileOutcome(item.source, item.output, "planned", what, 0, details)
     given = {"picture": image, **inputs}
     result = run.run(task_of(job.options).name, given, job.options, item.page, held)
