@@ -51,7 +51,9 @@ def picture(mode, bits, alpha):
 FORMS = [
     (mode, bits, alpha)
     for mode, bits, alpha in itertools.product(
-        ("gray", "rgb", "palette", "cmyk"), (1, 4, 8, 16), ("none", "opaque", "mixed")  # 2 bits are packed as 4 are
+        ("gray", "rgb", "palette", "cmyk"),
+        (1, 4, 8, 16),  # 2 bits are packed as 4 are
+        ("none", "opaque", "mixed"),
     )
     if not (mode in ("rgb", "cmyk") and bits < 8) and not (mode == "palette" and (bits == 16 or alpha == "opaque"))
 ]

@@ -689,8 +689,8 @@ def lab_wide(image: Image, y0: int, y1: int, where: NDArray[np.bool_] | None = N
     Examples
     --------
     >>> from tratto.core.image import ColorMode, Image
-    >>> lab_wide(Image(np.full((1, 1, 3), 255, np.uint8), ColorMode.RGB), 0, 1).round(1)[0, 0, 0]
-    np.float32(100.0)
+    >>> round(float(lab_wide(Image(np.full((1, 1, 3), 255, np.uint8), ColorMode.RGB), 0, 1)[0, 0, 0]))
+    100
     """
     if image.mode is ColorMode.RGB and image.bits == 8 and not profile_is_used(image) and 0 <= y0 < y1 <= image.height:
         part: NDArray[Any] = np.asarray(image.pixels[y0:y1])
