@@ -4,9 +4,10 @@
 
 OLD is a checkout; both trees are run in turns by this interpreter on one core, each time in a process of its own, on
 the same photograph: an example picture, enlarged to X megapixels, with white noise of sigma 10 (PNG) or as a JPEG of
-quality 35. Counted is processor time of the command, less what passed inside the run of any network. The command is run
-on a picture of 64 x 64 pixels first, in the same process: what that took (start, modules, cards, tables) is told apart,
-and is what the first picture of a process pays on top.
+quality 35. Counted is processor time of the command, less what passed inside the run of any network, and the same by
+the clock on the wall, which other work on the machine lengthens. The command is run on a picture of 64 x 64 pixels
+first, in the same process: what that took (start, modules, cards, tables) is told apart, and is what the first picture
+of a process pays on top.
 
 Prints the median per tree, how often the input's file was opened, and the largest resident memory. ``--profile`` prints
 where this tree's time goes instead.
@@ -41,17 +42,17 @@ def watch(event, args):
 
 sys.addaudithook(watch)
 import onnxruntime
-inside = runs = 0.0
+inside = runs = waited = 0.0
 
 class Timed:
     def __init__(self, *args, **kwargs):
-        begun = time.process_time()
+        begun = now()
         self._session = Session(*args, **kwargs)
         count(begun)
 
     def run(self, *args):
         global runs
-        begun = time.process_time()
+        begun = now()
         try:
             return self._session.run(*args)
         finally:
@@ -61,9 +62,13 @@ class Timed:
     def __getattr__(self, name):
         return getattr(self._session, name)
 
+def now():
+    return time.process_time(), time.perf_counter()
+
 def count(begun):
-    global inside
-    inside += time.process_time() - begun
+    global inside, waited
+    inside += time.process_time() - begun[0]
+    waited += time.perf_counter() - begun[1]
 
 Session = onnxruntime.InferenceSession
 onnxruntime.InferenceSession = Timed
@@ -77,22 +82,23 @@ def restore(picture):
             raise
 
 restore(SMALL)
-start = time.process_time() - inside
-inside = runs = 0.0
-begun = time.process_time()
+started = time.process_time() - inside
+inside = runs = waited = 0.0
+begun = now()
 profile = cProfile.Profile(time.process_time)
 if PROFILE:
     profile.enable()
 restore(PICTURE)
 profile.disable()
-took = time.process_time() - begun
+took, passed = (end - start for end, start in zip(now(), begun))
 if PROFILE:
     out = io.StringIO()
     pstats.Stats(profile, stream=out).sort_stats(PROFILE).print_stats(60)
     print(out.getvalue(), file=sys.stderr)
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps(
-    {"start": start, "network": inside, "runs": runs, "beside": took - inside, "opened": opened, "memory": memory}
+    {"start": started, "network": inside, "runs": runs, "beside": took - inside, "wall": passed - waited,
+     "opened": opened, "memory": memory}
 ))
 """
 
@@ -164,7 +170,8 @@ def main() -> int:
                 middle = {key: statistics.median(f[key] for f in found) for key in found[0]}
                 print(
                     f"{name:10} {tree:4} beside the network {middle['beside']:5.2f} s "
-                    f"({middle['beside'] / given.megapixels:.2f} s/MP), in {middle['runs']:.0f} runs of networks "
+                    f"({middle['beside'] / given.megapixels:.2f} s/MP, by the clock {middle['wall']:.2f} s), "
+                    f"in {middle['runs']:.0f} runs of networks "
                     f"{middle['network']:6.2f} s, start and small picture {middle['start']:.2f} s, "
                     f"file opened {middle['opened']:.0f} times, "
                     f"{middle['memory']:.0f} MiB"

@@ -170,10 +170,8 @@ def test_round_trip(case, tmp_path):
     same_metadata(source, again, fmt, bool(part.edit_map.any()))
 
 
-REAL = {
+REAL = {  # one of each kind among the examples
     "coins.png": (ColorMode.GRAY, 8),
-    "text.png": (ColorMode.GRAY, 8),
-    "rocket.jpg": (ColorMode.RGB, 8),
     "galaxies.png": (ColorMode.RGB, 8),
     "cat.jpg": (ColorMode.RGB, 8),
 }

@@ -76,8 +76,8 @@ def test_one_bad_task_stops_none_of_the_others(folder):
         ("71680285", "done"), ("gone", "failed"), ("odd", "failed"), ("third", "done"),
     ]  # fmt: skip
     assert (folder / "out" / "71680285" / "scene.png").is_file()
-    some = run_cli(*given, "--overwrite", "--task-id", "third", "71680285")
-    assert [t["id"] for t in json.loads(some.stdout)] == ["third", "71680285"]
+    some = run_cli(*given, "--overwrite", "--task-id", "third", "gone")
+    assert [(t["id"], t["status"]) for t in json.loads(some.stdout)] == [("third", "done"), ("gone", "failed")]
 
 
 @pytest.mark.parametrize(

@@ -640,6 +640,11 @@ def test_repair_then_restore_has_one_chain_of_receipts(photo, tmp_path):
     mask = tmp_path / "m.png"
     run.invoke(app, ["mask", "draw", str(photo), "-o", str(mask), "--box", "40,40 50,44"])
     line = ["repair", str(tmp_path / "noisy.png"), "-o", str(tmp_path / "out"), "--mask", str(mask), "--then-restore"]
+    foreseen = run.invoke(app, [*line, "--dry-run", "--json"])
+    assert json.loads(foreseen.stdout)[0]["then"] == {
+        "task": "restore",
+        "picture": str(tmp_path / "out" / "noisy-repaired.png"),
+    }
     done = run.invoke(app, [*line, "--json"])
     assert done.exit_code == 0, done.output
     out = tmp_path / "out"

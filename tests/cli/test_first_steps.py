@@ -55,6 +55,25 @@ def test_help_by_its_other_names(words):
     assert ran(*words, "-h").stdout == ran("help", *words).stdout == shown
 
 
+def test_a_mistyped_command_is_told_what_it_is_like():
+    for words, meant in (
+        (["restor", "a.png"], "'restore'"),
+        (["evl"], "'eval'"),
+        (["mask", "fnd"], "'find'"),
+        (["help", "mask", "fnd"], "'find'"),
+    ):
+        refused = ran(*words)
+        assert (refused.exit_code, meant in refused.stderr) == (2, True), words
+    assert "Did you mean" not in ran("xyzzy").stderr
+
+
+def test_commands_that_a_path_stands_for_are_not_listed():
+    shown = ran("help", "lift").stdout.partition("Commands:")[2]
+    assert shown.split()[0] == "view"
+    assert len(shown.strip().splitlines()) == 1
+    assert "--steps" in ran("help", "lift", "photo").stdout
+
+
 def test_what_has_no_help():
     assert ran("help", "no-such").exit_code == 2
     assert ran("help", "restore", "more").exit_code == 2

@@ -112,7 +112,7 @@ def chosen(events):
     half_written = next(i for i, e in numbered if "edit-map.png" in e and e.startswith("os.rename"))
     between = next(i for i, e in numbered if e.startswith("os.rename") and "0.tratto" in e)
     last = max(i for i, e in numbered if e.startswith(("os.remove of", "shutil.rmtree")))
-    some = np.random.default_rng(1).choice(len(events), 4, replace=False) + 1
+    some = np.random.default_rng(1).choice(len(events), 2, replace=False) + 1
     return sorted({half_written, between, last, *map(int, some)})
 
 

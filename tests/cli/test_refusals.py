@@ -1,5 +1,9 @@
 """What is refused, and how it is said: one line, the right code, everything else done and nothing destroyed."""
 
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image as Pil
@@ -9,6 +13,8 @@ import tratto
 from tratto.cli.main import app
 from tratto.core.capability import RestorerInfo
 from tratto.core.errors import OptionError, OutputError
+from tratto.core.options import Papers, SaveOptions
+from tratto.jobs.gather import gather
 
 
 def run(*arguments):
@@ -278,3 +284,46 @@ def test_a_report_of_a_folder_that_is_no_bundle(tmp_path):
     done = run("report", tmp_path / "plain", "-o", tmp_path / "r.pdf")
     assert done.exit_code == 6
     assert "not a bundle" in done.output
+
+
+def test_inspect_goes_on_after_a_path_that_is_not_there(tmp_path):
+    one, two = noisy(tmp_path / "a.png"), noisy(tmp_path / "b" / "c.png")
+    done = run("inspect", one, tmp_path / "none.png", two.parent, one, "--json")
+    assert done.exit_code == 8
+    told = {Path(item["source"]).name: item.get("exit_code", 0) for item in json.loads(done.stdout)}
+    assert told == {"none.png": 3, "a.png": 0, "c.png": 0}
+    assert len(json.loads(done.stdout)) == 3
+    assert run("inspect", tmp_path / "none.png").exit_code == 3
+
+
+def test_formats_by_the_names_of_their_extensions(tmp_path):
+    photo = noisy(tmp_path / "a.png")
+    for named, made in (("jpg", "a.jpg"), ("tif", "a.tif")):
+        done = run("restore", photo, "-o", tmp_path / named, "--format", named, "--provider", "nlm")
+        assert done.exit_code == 0, done.output
+        assert (tmp_path / named / made).exists()
+    assert SaveOptions(format="jpg") == SaveOptions(format="jpeg")
+    with pytest.raises(OptionError, match="format"):
+        SaveOptions(format="gif")
+
+
+def test_a_day_that_has_not_begun_is_refused(tmp_path):
+    today = datetime.now(UTC).date()
+    assert Papers(date=today.isoformat()).date == today.isoformat()
+    for days in (2, 400):
+        with pytest.raises(OptionError, match="date"):
+            Papers(date=(today + timedelta(days=days)).isoformat())
+
+
+def test_what_states_papers_is_not_passed_over(tmp_path):
+    photo = noisy(tmp_path / "a.png")
+    (tmp_path / "case.toml").write_text('object = "Inv. 1"')
+    assert gather([str(tmp_path)], None).passed_over == gather([str(tmp_path / "*")], None).passed_over == []
+    (tmp_path / "b.txt").touch()
+    assert [p.name for p in gather([str(photo.parent)], None).passed_over] == ["b.txt"]
+
+
+def test_an_audit_says_first_that_a_picture_has_no_bundle(tmp_path):
+    noisy(tmp_path / "a.png")
+    (item,) = json.loads(run("audit", tmp_path, "--json").stdout)["items"]
+    assert "a.tratto" in item["reasons"][0]

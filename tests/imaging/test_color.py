@@ -269,3 +269,27 @@ def test_grey_and_few_bits_through_their_profile():
     image = Image(x, ColorMode.GRAY, 4, meta=Metadata(icc=icc))
     want = color.linear_to_srgb(np.repeat((x / 15)[..., None], 3, axis=2))
     np.testing.assert_allclose(color.view_wide(image), want, atol=2e-3)
+
+
+@pytest.mark.parametrize(("mode", "bits"), [("rgb", 8), ("rgb", 16), ("gray", 8)])
+def test_lab_of_rows_is_that_of_their_view_bit_for_bit(mode, bits):
+    """8-bit RGB goes through a table, which must not show in a map."""
+    top, shape = (1 << bits) - 1, (40, 300, 3) if mode == "rgb" else (40, 300)
+    samples = np.random.default_rng(0).integers(0, top + 1, shape)
+    samples.flat[: min(top, 255) + 1] = np.arange(min(top, 255) + 1)
+    image = Image(samples.astype(np.uint16 if bits == 16 else np.uint8), ColorMode(mode), bits)
+    want = color.srgb_to_lab(color.view_wide(image, 3, 30))
+    np.testing.assert_array_equal(color.lab_wide(image, 3, 30), want)
+    some = np.random.default_rng(1).random((27, 300)) < 0.3
+    np.testing.assert_array_equal(color.lab_wide(image, 3, 30, some), want[some])
+    with pytest.raises(OptionError):
+        color.lab_wide(image, 30, 41)
+
+
+def test_differences_far_from_the_turned_blue_are_what_they_were():
+    """The sine of next to nothing is left at next to nothing: no step of a map may tell."""
+    rng = np.random.default_rng(2)
+    lab = np.stack([rng.uniform(0, 100, 4000), rng.uniform(-90, 90, 4000), rng.uniform(-90, 90, 4000)], axis=1)
+    near = lab + rng.normal(0, 3, lab.shape)
+    found = color.delta_e_2000(lab.astype(np.float32), near.astype(np.float32))
+    np.testing.assert_allclose(found, skcolor.deltaE_ciede2000(lab, near), rtol=2e-4, atol=2e-4)

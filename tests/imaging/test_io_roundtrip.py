@@ -356,20 +356,21 @@ def test_reading_from_bytes_and_streams_is_the_same(tmp_path):
         assert digest(read_image(source)) == digest(image)
 
 
-def test_scratch_is_used_for_large_arrays_only(tmp_path):
+def test_scratch_is_used_for_large_arrays_only(tmp_path, monkeypatch):
+    monkeypatch.setattr("tratto.imaging.io.source.SCRATCH_FROM_BYTES", 1 << 18)  # a sixty-fourth, and so the picture
     made = []
 
     def scratch(shape, dtype):
         made.append((shape, np.dtype(dtype)))
         return np.memmap(tmp_path / f"s{len(made)}", dtype, "w+", shape=shape)
 
-    big = Image(np.arange(4096 * 4200, dtype=np.uint32).astype(np.uint8).reshape(4096, 4200), ColorMode.GRAY)
+    big = Image(np.arange(512 * 525, dtype=np.uint32).astype(np.uint8).reshape(512, 525), ColorMode.GRAY)
     for fmt in ("tiff", "png", "bmp"):
         write_image(big, tmp_path / "big", fmt, WriteOptions(level=1))
         back = read_image(tmp_path / "big", scratch=scratch)
         assert isinstance(back.pixels, np.memmap)
         assert digest(back) == digest(big)
-    assert made == [((4096, 4200), np.dtype(np.uint8))] * 3
+    assert made == [((512, 525), np.dtype(np.uint8))] * 3
     small = picture(ColorMode.GRAY, 8, False, Metadata())
     write_image(small, tmp_path / "small", "png")
     assert not isinstance(read_image(tmp_path / "small", scratch=scratch).pixels, np.memmap)

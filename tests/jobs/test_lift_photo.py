@@ -1,8 +1,6 @@
 """``tratto lift PHOTO``: one photograph becomes an object with its account, its exports and its replay."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -203,25 +201,21 @@ def test_the_focal_length_of_the_exif_block_counts():
     assert focal_of(picture) == pytest.approx(200 / np.tan(np.radians(19.8)))
 
 
+def run(*line):
+    return CliRunner().invoke(app, [str(part) for part in line])
+
+
 def test_the_command_tells_a_photograph_from_a_folder(tmp_path):
     photo = tmp_path / "vase.png"
     Image.fromarray(vase()[0]).save(photo)
-    run = [sys.executable, "-m", "tratto.cli.main", "lift"]
-    done = subprocess.run([*run, str(photo), "-o", str(tmp_path), "--json", "--steps", "4", "--side", "64"],
-                          capture_output=True, text=True, check=False)  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = run("lift", photo, "-o", tmp_path, "--json", "--steps", "4", "--side", "64")
+    assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert told["scores"]["photograph_psnr"] > 15
     assert (tmp_path / "vase.ply").is_file()
-    folder = subprocess.run(
-        [*run, str(tmp_path), "-o", str(tmp_path / "x")], capture_output=True, text=True, check=False
-    )
-    assert folder.returncode != 0
+    folder = run("lift", tmp_path, "-o", tmp_path / "x")
+    assert folder.exit_code != 0
     assert "holds no cameras" in folder.stderr
-    mask = subprocess.run(
-        [sys.executable, "-m", "tratto.cli.main", "mask", "background", str(photo), "-o", str(tmp_path / "masks"),
-         "--provider", "grabcut", "--hard", "--json"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert mask.returncode == 0, mask.stderr
+    mask = run("mask", "background", photo, "-o", tmp_path / "masks", "--provider", "grabcut", "--hard", "--json")
+    assert mask.exit_code == 0, mask.output
     assert json.loads(mask.stdout)["mask"].endswith("vase.png")

@@ -43,21 +43,36 @@ def clean(source, out, *more):
 
 @pytest.fixture
 def scan(tmp_path):
+    return write_scan(tmp_path)
+
+
+def write_scan(folder):
     rng = np.random.default_rng(0)
     hills = 120 + 60 * np.sin(np.arange(64) / 9)[None, :, None] * np.ones((64, 1, 3))
-    Pil.fromarray(np.clip(hills + rng.normal(0, 15, hills.shape), 0, 255).astype(np.uint8)).save(tmp_path / "scan.png")
+    Pil.fromarray(np.clip(hills + rng.normal(0, 15, hills.shape), 0, 255).astype(np.uint8)).save(folder / "scan.png")
     mask = np.zeros((64, 64), np.uint8)
     mask[20:26, 10:40] = 255
-    Pil.fromarray(mask).save(tmp_path / "mask.png")
-    return tmp_path / "scan.png"
+    Pil.fromarray(mask).save(folder / "mask.png")
+    return folder / "scan.png"
+
+
+@pytest.fixture(scope="module")
+def made_three(tmp_path_factory):
+    """Folder with what :func:`three` hands out: made once, since no test says anything of the making."""
+    folder = tmp_path_factory.mktemp("three")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRATTO_KEYS", str(folder / "keys"))
+        source = write_scan(folder)
+        run("repair", source, "--mask", folder / "mask.png", "-o", folder / "a")
+        clean(folder / "a/scan.png", folder / "b")
+        clean(folder / "b/scan.png", folder / "c")
+    return folder
 
 
 @pytest.fixture
-def three(scan, tmp_path):
-    """A repaired picture, cleaned, and cleaned again, each in a folder of its own."""
-    run("repair", scan, "--mask", tmp_path / "mask.png", "-o", tmp_path / "a")
-    clean(tmp_path / "a/scan.png", tmp_path / "b")
-    clean(tmp_path / "b/scan.png", tmp_path / "c")
+def three(made_three, tmp_path):
+    """A repaired picture, cleaned, and cleaned again, each in a folder of its own; a copy, to be changed."""
+    shutil.copytree(made_three, tmp_path, dirs_exist_ok=True)
     return [tmp_path / f"{name}/scan.png" for name in "abc"]
 
 

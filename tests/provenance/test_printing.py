@@ -176,6 +176,14 @@ def test_a_signed_and_recorded_result_shows_its_proof(tmp_path, monkeypatch):
     assert "no such file" in run("report", tmp_path / "none.png", code=3)
     assert "no bundle" in run("report", tmp_path / "a.png", code=6)
     run("verify", tmp_path / "out/a.png")  # a report beside it changes nothing
+    # several: one that cannot be printed stops no other
+    run("restore", tmp_path / "a.png", "-o", tmp_path / "b.png", "--force")
+    several = [tmp_path / "out/a.png", tmp_path / "none.png", tmp_path / "b.tratto"]
+    told = CliRunner().invoke(app, ["report", *map(str, several), "-o", str(tmp_path / "papers"), "--json"])
+    assert told.exit_code == 8
+    assert [item["path"] and item["bytes"] > 1000 for item in json.loads(told.stdout)] == [True, None, True]
+    assert sorted(p.name for p in (tmp_path / "papers").iterdir()) == ["a-report.pdf", "b-report.pdf"]
+    assert "folder" in run("report", *several, "-o", tmp_path / "a.png", code=2)
 
 
 def test_the_extra_is_named_where_it_is_missing(make_bundle, monkeypatch):

@@ -41,7 +41,7 @@ def flip(path, byte, bit):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize(("name", "step"), [("receipt.json", 23), ("seal.json", 7)])
+@pytest.mark.parametrize(("name", "step"), [("receipt.json", 61), ("seal.json", 19)])
 def test_flips_all_over_receipt_and_seal_are_found(make_bundle, name, step):
     # every byte was tried once when this was written; the steps keep the test short
     made = make_bundle(masked=True, size=(32, 32))
@@ -67,10 +67,10 @@ def test_single_bit_flips_in_every_file_are_found(make_bundle, name):
     path = made.bundle / name
     good = path.read_bytes()
     rng = np.random.default_rng(1)
-    places = sorted({0, len(good) - 1, *rng.integers(0, len(good), 40).tolist()})
-    for byte in places:
+    places = sorted({0, len(good) - 1, *rng.integers(0, len(good), 24).tolist()})
+    for number, byte in enumerate(places):
         flip(path, byte, int(rng.integers(8)))
-        for start in (made.output, made.bundle):
+        for start in (made.output, made.bundle)[: 2 if number < 4 else 1]:  # what is checked is the same from both
             assert verify(start, deep=False).word == "altered", (byte, start)
         path.write_bytes(good)
     assert verify(made.output).word == "authentic"

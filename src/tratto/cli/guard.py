@@ -128,18 +128,29 @@ def complain(text: str) -> None:
 
 
 def stdout_closed() -> int:
-    """If standard output takes no more, say so once, give it up, and return the exit code 4; 0 if it is sound."""
+    """If standard output takes no more, give it up and return the exit code; 0 if it is sound.
+
+    A full disk is told once, with 4. A reader that went away wants to hear nothing: 141, as of tools that the signal
+    for it ends.
+    """
     try:
         if sys.stdout is not None:
             # what failed may have left nothing in the buffer, so something must be there to fail again
             sys.stdout.write("\n")
         _flush()
     except OSError as e:
-        return _give_up(e.strerror or str(e))
+        return _give_up(e.errno, e.strerror or str(e))
     return 0
 
 
-def _give_up(reason: str) -> int:
+#: 128 and the number of SIGPIPE.
+CLOSED_PIPE = 141
+
+
+def _give_up(number: int | None, reason: str) -> int:
+    if number == errno.EPIPE:
+        _drop(sys.stdout)
+        return CLOSED_PIPE
     complain(f"tratto: standard output cannot be written: {reason}; pictures that were finished before are complete")
     _drop(sys.stdout)
     return 4
@@ -207,7 +218,7 @@ class GuardedGroup(TyperGroup):
         except SystemExit as e:
             code = e.code
             if type(sys.stdout).__name__ == "PacifyFlushWrapper":  # how typer silences a pipe that was closed
-                code = _give_up("Broken pipe")
+                code = _give_up(errno.EPIPE, "Broken pipe")
         except typer.Abort:
             code = refuse("Interrupted", "interrupted", 130, "--json" in given)
         except OSError:

@@ -27,7 +27,7 @@ def inspect(
     """Say what is wrong with a picture, what restore would do about it, and what was measured."""
     from tratto.imaging.io import notes_of
     from tratto.jobs import Session
-    from tratto.jobs.gather import gather
+    from tratto.jobs.gather import Gathered, gather, real
     from tratto.tasks.findings import findings
 
     if page < 1:
@@ -36,10 +36,22 @@ def inspect(
     answers: list[dict[str, Any]] = []
     codes: list[int] = []
     with ProgressLine(enabled=False) as line:
-        gathered = gather(paths, None)
-        if gathered.passed_over:
-            line.note(f"note: {gathered.note()}")
-        for source in gathered.sources:
+        sources, passed_over = {}, []
+        for path in paths:
+            try:
+                gathered = gather([path], None)
+            except TrattoError as e:
+                if len(paths) == 1:
+                    raise
+                codes.append(e.exit_code)
+                answers.append({"source": path, "error": str(e), "exit_code": e.exit_code})
+                line.note(f"tratto: {e}")
+                continue
+            sources |= {real(s.path): s for s in gathered.sources if real(s.path) not in sources}
+            passed_over += gathered.passed_over
+        if passed_over:
+            line.note(f"note: {Gathered([], list(dict.fromkeys(passed_over))).note()}")
+        for source in sources.values():
             try:
                 file = hold(source.path)
                 pages = session.count_pages(file)

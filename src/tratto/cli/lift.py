@@ -38,7 +38,8 @@ MADE = ("make", "photo")
 lift_app = typer.Typer(
     cls=OrPath,
     help="Make a scene of Gaussians from photographs with known cameras (tratto lift FOLDER -o OUT) or from one "
-    "photograph (tratto lift PHOTO -o OUT), and view one.",
+    "photograph (tratto lift PHOTO -o OUT), and view one. Their options: tratto help lift make, and tratto help lift "
+    "photo.",
     no_args_is_help=True,
 )
 #: Options of all jobs that make sense for a scene.
@@ -56,7 +57,9 @@ def _made(name: str) -> Any:
     work.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     work.__annotations__ = {p.name: p.annotation for p in parameters}
     command.command(name)(work)
-    return get_command(command)
+    built = get_command(command)
+    built.hidden = True  # the first word says which of the two is meant
+    return built
 
 
 def _model(name: str) -> Any:

@@ -8,7 +8,7 @@ is asked for, and the help builds no command.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from inspect import getdoc
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -97,6 +97,16 @@ class RootGroup(GuardedGroup):
         """Return the names of all commands: jobs first, those of other packages last."""
         return [*(t.name for t in TASKS), *self.places, *sorted(self._added)]
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return a command and what follows it; one that is not there is told with what its name is like."""
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as e:
+            # typer looks among the commands that it holds itself, and ours are found when they are asked for
+            if args and isinstance(words := getattr(e, "message", None), str):
+                e.message = f"{words.rstrip('.')}{alike(args[0], self.list_commands(ctx))}"  # type: ignore[attr-defined]
+            raise
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command by its name, or None."""
         if cmd_name in self.places or any(t.name == cmd_name for t in TASKS):
@@ -121,6 +131,20 @@ class RootGroup(GuardedGroup):
         return target.info.help if isinstance(target, typer.Typer) else getdoc(target)
 
 
+def alike(word: str, names: Iterable[str]) -> str:
+    """Return a question after the commands that a mistyped one may have meant; empty if none is like it.
+
+    Examples
+    --------
+    >>> alike("restor", ["restore", "repair"])
+    ". Did you mean 'restore'?"
+    """
+    from difflib import get_close_matches
+
+    found = ", ".join(repr(name) for name in get_close_matches(word, list(names)))
+    return f". Did you mean {found}?" if found else ""
+
+
 def show_help(
     ctx: typer.Context,
     words: Annotated[list[str] | None, typer.Argument(help="A command, and one of it.", metavar="[COMMAND]...")] = None,
@@ -130,7 +154,8 @@ def show_help(
     for word in words or []:
         found = getattr(shown.command, "get_command", lambda *_: None)(shown, word)
         if found is None:
-            raise typer.BadParameter(f"{shown.command_path} has no command {word!r}")
+            names = getattr(shown.command, "list_commands", lambda *_: ())(shown)
+            raise typer.BadParameter(f"{shown.command_path} has no command {word!r}{alike(word, names)}")
         shown = type(ctx)(found, parent=shown, info_name=word)
     typer.echo(shown.get_help())
 

@@ -18,9 +18,9 @@
     └── Cancelled                   exit 130 the job was told to stop
 
 Exit codes beside these: 0 done, 8 some files of several failed, 9 verify: altered, replay: different,
-10 verify: unknown, replay: not comparable, 130 interrupted. Standard output that takes no more is 4. Errors of other
-libraries are mapped to this tree where they enter. A message states what was
-expected, what came and what to do.
+10 verify: unknown, replay: not comparable, 130 interrupted. Standard output that takes no more is 4,
+one that nobody reads any more 141. Errors of other libraries are mapped to this tree where they enter.
+A message states what was expected, what came and what to do.
 """
 
 from __future__ import annotations

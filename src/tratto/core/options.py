@@ -12,7 +12,7 @@ import contextlib
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin
@@ -493,6 +493,11 @@ class SaveOptions(Validated):
         implies={"keep_original": False},
     )  # fmt: skip
 
+    @field_validator("format", mode="before")
+    @classmethod
+    def _as_extension(cls, v: Any) -> Any:
+        return {"jpg": "jpeg", "tif": "tiff"}.get(v, v) if isinstance(v, str) else v
+
     def __post_init__(self) -> None:
         if self.strip_metadata and self.keep_original:
             raise BadOptions(
@@ -562,7 +567,7 @@ class Papers(Validated):
     note: str = option("", "Anything else that belongs to the account.", max_length=2000)
     date: str = option(
         "", "Day of the treatment, YYYY-MM-DD; the command line takes today where anything else is stated.",
-        expected="a day as YYYY-MM-DD", max_length=10,
+        expected="a day that has begun, as YYYY-MM-DD", max_length=10,
     )  # fmt: skip
 
     @field_validator("operator", "object", "reason", "note")
@@ -576,10 +581,12 @@ class Papers(Validated):
     @field_validator("date")
     @classmethod
     def _a_day(cls, v: str) -> str:
+        latest = (datetime.now(UTC) + timedelta(hours=14)).date()  # where days begin first
         with contextlib.suppress(ValueError):
-            if not v or date.fromisoformat(v).isoformat() == v:  # Python reads weeks and days without hyphens, too
+            # Python reads weeks and days without hyphens, too
+            if not v or (date.fromisoformat(v).isoformat() == v and date.fromisoformat(v) <= latest):
                 return v
-        raise PydanticCustomError("day", "must be a day as YYYY-MM-DD")
+        raise PydanticCustomError("day", "must be a day that has begun, as YYYY-MM-DD")
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in PAPERS)

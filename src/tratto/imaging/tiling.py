@@ -144,6 +144,14 @@ def reflect_index(start: int, stop: int, length: int) -> NDArray[np.intp]:
     return np.where(i < length, i, period - i).astype(np.intp)
 
 
+def _folded(window: Float, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Float:
+    """Return rows and columns of a window by their index; where they are all of it in order, the window itself."""
+    for axis, at in enumerate((rows, columns)):
+        if not np.array_equal(at, np.arange(window.shape[axis])):
+            window = window.take(at, axis=axis)
+    return np.ascontiguousarray(window)
+
+
 def _weights(core: tuple[int, int], length: int, margin: int, scale: int) -> tuple[int, int, Float]:
     """Return the output range the tile contributes to, at the output's scale, and its blending weights."""
     a, b = core
@@ -239,7 +247,7 @@ def run_tiled(height: int, width: int, spec: TileSpec, job: TileJob) -> int:
     total, done = len(rows.cores) * len(cols.cores), 0
     if total == 1:  # nothing to blend
         indices = [reflect_index(c.starts[0], c.starts[0] + c.side, n) for c, n in ((rows, height), (cols, width))]
-        out = job.process(np.ascontiguousarray(job.read(0, height, 0, width)[indices[0]][:, indices[1]]))
+        out = job.process(_folded(job.read(0, height, 0, width), indices[0], indices[1]))
         ty, tx = -rows.starts[0] * s, -cols.starts[0] * s
         job.progress(1, 1)
         job.write(0, out[ty : ty + height * s, tx : tx + width * s])
@@ -258,8 +266,7 @@ def run_tiled(height: int, width: int, spec: TileSpec, job: TileJob) -> int:
             ix = reflect_index(start_x, start_x + cols.side, width)
             rx0, rx1 = int(ix.min()), int(ix.max()) + 1
             window = job.read(ry0, ry1, rx0, rx1)
-            tile = np.ascontiguousarray(window[iy - ry0][:, ix - rx0])
-            out = job.process(tile)
+            out = job.process(_folded(window, iy - ry0, ix - rx0))
             ty, tx = oy0 - start_y * s, ox0 - start_x * s
             part = out[ty : ty + oy1 - oy0, tx : tx + ox1 - ox0]
             band[oy0 - band_y : oy1 - band_y, ox0:ox1] += part * (wy[:, None, None] * wx[None, :, None])

@@ -22,7 +22,7 @@ from tratto.imaging.io.target import check_name, check_target
 from tratto.imaging.opening import check_mask_is_another, mask_share, mask_warnings, open_inputs
 from tratto.jobs.gather import SUFFIXES, Source, Target, check_targets, collisions, gather, output_path
 from tratto.jobs.options import EXTENSIONS, FORMATS
-from tratto.jobs.papers import CASE, CaseFiles
+from tratto.jobs.papers import CaseFiles
 from tratto.jobs.session import Session
 from tratto.jobs.writing import forbid_lossy, format_notes
 from tratto.provenance.bundle import RECEIPT, recover
@@ -214,7 +214,6 @@ def plan_jobs(job: FolderJob, session: Session, note: Callable[[str], None] = _s
     check_target(job.run.out)
     gathered = gather(list(job.paths), None if single else job.run.out, bundles=False)
     sources, cases = gathered.sources, CaseFiles(job.papers, job.run.case)
-    gathered.passed_over[:] = [p for p in gathered.passed_over if p.name != CASE]
     if gathered.passed_over:
         note(gathered.note())
     if single and len(sources) != 1:
@@ -488,6 +487,17 @@ def _recorded(outcome: FileOutcome, proof: LedgerProof | None) -> FileOutcome:
     return replace(outcome, message=message, details={**outcome.details, "entry": proof.index})
 
 
+def between(output: Path) -> Path:
+    """Return where a repair goes whose result is then restored.
+
+    Examples
+    --------
+    >>> between(Path("out/photo.png")).name
+    'photo-repaired.png'
+    """
+    return output.with_name(f"{output.stem}-repaired{output.suffix}")
+
+
 def _may_change(mask: Mask | None, image: Image) -> dict[str, Any]:
     """Return which region may change: a box of column, row, width and height, None if it is empty, and its share."""
     if mask is None:
@@ -540,6 +550,10 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
         if recipe.steps:
             steps = ", ".join(_by(step) for step in recipe.steps)
             what = f"{what}: {steps}, about {estimated.seconds:.1f} s"
+        if job.options.following:  # what that takes only the picture in between can tell
+            first = between(item.output)
+            details["then"] = {"task": job.options.following, "picture": str(first)}
+            what += f"; then {job.options.following} of {first.name}, which is planned once that is there"
         return FileOutcome(item.source, item.output, "planned", what, 0, details)
     given = {"picture": image, **inputs}
     result = run.run(task_of(job.options).name, given, job.options, item.page, held)
@@ -551,7 +565,7 @@ def _one(job: FolderJob, item: Target, session: Session, alone: bool) -> FileOut
     source: Path | HeldFile = held
     if job.options.following:
         # a job of its own: what is repaired is its input, whose receipt the result's account then holds
-        first = item.output.with_name(f"{item.output.stem}-repaired{item.output.suffix}")
+        first = between(item.output)
         run.save(result, first, job.save, held, replace_it)
         before = [*result.asked.reasons, f"{first.name} is what is repaired, {item.output.name} made from it"]
         details |= {"first": str(first), "first_warnings": list(result.warnings)}

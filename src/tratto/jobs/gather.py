@@ -12,6 +12,7 @@ from tratto.core.errors import InputError, OptionError, OutputError
 from tratto.core.hashing import HeldFile
 from tratto.core.options import Papers
 from tratto.imaging.io.target import bundle_around
+from tratto.jobs.papers import CASE
 
 #: File name extensions looked for in folders. A file named on the command line is read whatever its name.
 SUFFIXES = (
@@ -63,7 +64,8 @@ class Gathered:
     sources : list of Source
         In a stable order, each once.
     passed_over : list of Path
-        Files found in folders or by a glob whose names do not end like a picture's. Hidden files are not counted.
+        Files found in folders or by a glob whose names do not end like a picture's. Hidden files are not counted, nor
+        is what states papers.
     """
 
     sources: list[Source]
@@ -128,7 +130,7 @@ def _walk(folder: Path, skip: Path | None) -> tuple[list[Path], list[Path]]:
             for f in folders
             if not f.endswith(BUNDLE) and not f.startswith(".") and (skip is None or real(here / f) != skip)
         )
-        for f in sorted(f for f in files if not f.startswith(".")):
+        for f in sorted(f for f in files if not f.startswith(".") and f != CASE):
             (found if f.lower().endswith(SUFFIXES) else other).append(here / f)
     return found, other
 
@@ -181,7 +183,7 @@ def gather(patterns: list[str], out: Path | None, bundles: bool = True) -> Gathe
             matched = [m for m in matched if bundles or bundle_around(m) is None]
             wanted = {m: m.is_dir() or m.name.lower().endswith(SUFFIXES) for m in matched}
             matches = [m for m in matched if wanted[m]]
-            passed_over += [m for m in matched if not wanted[m]]
+            passed_over += [m for m in matched if not wanted[m] and m.name != CASE]
             if not matches:
                 raise InputError(f"no picture matches {_short(pattern)}")
         else:

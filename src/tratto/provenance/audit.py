@@ -234,7 +234,10 @@ def _row(path: Path, name: str, fingerprint: str, options: AuditOptions) -> Audi
             found = options.unsupported(path)
     before = any(link.generative for link in verdict.chain)
     claim = (verdict.status, verdict.stamp, verdict.forensic, before)
-    return AuditRow(name, verdict.word, tuple(map(_utf8, verdict.reasons)), fingerprint, _utf8(tier), *claim, found)
+    reasons = verdict.reasons
+    if path.suffix != SUFFIX and verdict.word == "unknown":  # that there is no bundle says most, and what to do
+        reasons = (*reasons[-1:], *reasons[:-1])
+    return AuditRow(name, verdict.word, tuple(map(_utf8, reasons)), fingerprint, _utf8(tier), *claim, found)
 
 
 def _utf8(text: str) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tratto.core.errors import OptionError
 from tratto.core.image import ColorMode, Image
 from tratto.core.result import EDIT_MAP_SCALE
-from tratto.imaging.color import delta_e_2000, srgb_to_lab, view_wide
+from tratto.imaging.color import delta_e_2000, lab_wide, srgb_to_lab, view_wide
 from tratto.imaging.scratch import release
 
 _BAND = 1 << 15  # pixels per row band: their working memory stays in the cache
@@ -89,36 +89,26 @@ def edit_map(before: Image, after: Image, out: NDArray[np.uint16]) -> EditStats:
     if out.shape != (height, width) or out.dtype != np.uint16:
         raise OptionError(f"the edit map must be uint16 {(height, width)}, got {out.dtype} {out.shape}")
     has_alpha = _has_alpha(before) or _has_alpha(after)
-    histogram = np.zeros(65536, dtype=np.int64)
     step = max(1, _BAND // width)
     for y0 in range(0, height, step):
         y1 = min(height, y0 + step)
         if _same_samples(before, after, y0, y1):
             out[y0:y1] = 0
-            histogram[0] += (y1 - y0) * width
         else:
-            b, a = (_Rows(view_wide(i, y0, y1), _alpha_rows(i, y0, y1)) for i in (before, after))
-            band = _band(b, a, _changed(before, after, (y0, y1), (b.rgb, a.rgb)), after)
-            out[y0:y1] = band
-            histogram += np.bincount(band.ravel(), minlength=65536)
+            out[y0:y1] = _band(before, after, (y0, y1))
         for part in (before.pixels, before.alpha, after.pixels, after.alpha, out):
             release(part)
-    return _stats(histogram, "compared" if has_alpha else "none")
+    return stats_of(out, "compared" if has_alpha else "none")
 
 
 def stats_of(values: NDArray[np.uint16], alpha: str = "none") -> EditStats:
     """Return the statistics of a finished edit map (read back from a file, say)."""
     histogram = np.zeros(65536, dtype=np.int64)
-    step = max(1, (1 << 20) // values.shape[1])
+    step = max(1, (1 << 18) // values.shape[1])
     for y0 in range(0, values.shape[0], step):
         histogram += np.bincount(np.asarray(values[y0 : y0 + step]).ravel(), minlength=65536)
+        release(values)
     return _stats(histogram, alpha)
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    rgb: NDArray[np.float32]  # (h, W, 3)
-    alpha: NDArray[np.float32] | None  # (h, W)
 
 
 def _has_alpha(image: Image) -> bool:
@@ -160,19 +150,12 @@ def _same_samples(before: Image, after: Image, y0: int, y1: int) -> bool:
     return np.array_equal(before.pixels[y0:y1], after.pixels[y0:y1])
 
 
-def _changed(
-    before: Image,
-    after: Image,
-    rows: tuple[int, int],
-    views: tuple[NDArray[np.float32], NDArray[np.float32]],
-) -> NDArray[np.bool_]:
+def _changed(before: Image, after: Image, y0: int, y1: int) -> NDArray[np.bool_]:
     """Return where the colour samples differ, (h, W)."""
-    y0, y1 = rows
     if _comparable(before, after):
         differ = np.asarray(before.pixels[y0:y1] != after.pixels[y0:y1])
         return _any_channel(differ) if differ.ndim == 3 else differ
-    b, a = views
-    return _any_channel(np.abs(a - b) > _EXACT)
+    return _any_channel(np.abs(view_wide(before, y0, y1) - view_wide(after, y0, y1)) > _EXACT)
 
 
 def _any_channel(differ: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -189,23 +172,22 @@ def _half_step(image: Image) -> float:
     return half / image.max_value + _EXACT
 
 
-def _band(before: _Rows, after: _Rows, changed: NDArray[np.bool_], image: Image) -> NDArray[np.uint16]:
+def _band(before: Image, after: Image, rows: tuple[int, int]) -> NDArray[np.uint16]:
+    changed = _changed(before, after, *rows)
     out = np.zeros(changed.shape, dtype=np.uint16)
     share = np.count_nonzero(changed) / changed.size
     if share > 0.5:  # gathering costs more than it saves
-        out = _quantise(_delta_e(before.rgb, after.rgb))
+        out = _quantise(delta_e_2000(lab_wide(before, *rows), lab_wide(after, *rows)))
         out[~changed] = 0
     elif share > 0:
-        out[changed] = _quantise(_delta_e(before.rgb[changed], after.rgb[changed]))
-    if before.alpha is not None or after.alpha is not None:
-        ones = np.ones(changed.shape, dtype=np.float32)
-        ba = ones if before.alpha is None else before.alpha
-        aa = ones if after.alpha is None else after.alpha
-        moved = np.abs(aa - ba) > (_EXACT if _is_exact(ba, image) else _half_step(image))
+        out[changed] = _quantise(delta_e_2000(lab_wide(before, *rows, changed), lab_wide(after, *rows, changed)))
+    alphas = [_alpha_rows(image, *rows) for image in (before, after)]
+    if any(alpha is not None for alpha in alphas):
+        ba, aa = (np.ones(changed.shape, np.float32) if alpha is None else alpha for alpha in alphas)
+        moved = np.abs(aa - ba) > (_EXACT if _is_exact(ba, after) else _half_step(after))
         if moved.any():
-            grey_b = np.repeat(ba[moved][:, None], 3, axis=1)
-            grey_a = np.repeat(aa[moved][:, None], 3, axis=1)
-            out[moved] = np.maximum(out[moved], _quantise(_delta_e(grey_b, grey_a)))
+            greys = (np.repeat(alpha[moved][:, None], 3, axis=1) for alpha in (ba, aa))
+            out[moved] = np.maximum(out[moved], _quantise(delta_e_2000(*(srgb_to_lab(grey) for grey in greys))))
     return out
 
 
@@ -215,11 +197,7 @@ def _is_exact(values: NDArray[np.float32], image: Image) -> bool:
     return bool((np.abs(steps - np.rint(steps)) < 1e-2).all())
 
 
-def _delta_e(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(delta_e_2000(srgb_to_lab(before), srgb_to_lab(after)), dtype=np.float32)
-
-
-def _quantise(delta_e: NDArray[np.float32]) -> NDArray[np.uint16]:
+def _quantise(delta_e: NDArray[Any]) -> NDArray[np.uint16]:
     steps: NDArray[np.float32] = np.rint(delta_e * np.float32(EDIT_MAP_SCALE))
     np.clip(steps, 1.0, 65535.0, out=steps)
     return steps.astype(np.uint16)

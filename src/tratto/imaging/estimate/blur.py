@@ -63,20 +63,21 @@ def estimate_blur(
     crops = [gray] if isinstance(gray, np.ndarray) else list(gray)
     if not crops or any(c.ndim != 2 for c in crops):
         raise OptionError("blur needs one or more (H, W) planes of luma")
-    width, n = _width(crops, 1.0, noise_sigma or 0.0)
+    gradients = [_Gradients(c) for c in crops]
+    width, n = _width(gradients, 1.0, noise_sigma or 0.0)
     if width is None:
         return Estimate(None, "not measurable", "too small or too few clear edges")
     if width > _WIDE or (noise_sigma or 0.0) > 5.0:
-        wider, m = _width(crops, 2.0, noise_sigma or 0.0)
+        wider, m = _width(gradients, 2.0, noise_sigma or 0.0)
         if wider is not None and wider > _WIDE:
             width, n = wider, m
     return Estimate(width, "estimated", f"reaction of {n} edge pixels to a second blur")
 
 
-def _width(crops: Sequence[NDArray[np.float32]], fine: float, noise: float) -> tuple[float | None, int]:
+def _width(crops: Sequence[_Gradients], fine: float, noise: float) -> tuple[float | None, int]:
     """Edge width from gradients at the scales ``fine`` and twice that, and the number of edge pixels behind it."""
     coarse = 2.0 * fine
-    found = [_edges(c, fine) for c in crops if min(c.shape) > 2 * _MARGIN * fine + 3]
+    found = [_edges(c, fine) for c in crops if min(c.plane.shape) > 2 * _MARGIN * fine + 3]
     if not found:
         return None, 0
     at_fine = np.concatenate([f for f, _ in found])
@@ -93,6 +94,20 @@ def _width(crops: Sequence[NDArray[np.float32]], fine: float, noise: float) -> t
     return math.sqrt(min(max(float(np.quantile(s2, _WIDTH)), 0.0), _LARGEST**2)), int(np.count_nonzero(strong))
 
 
+class _Gradients:
+    """A crop, and its gradients at the scales that were asked for: the coarse one of a pair is the next one's fine."""
+
+    def __init__(self, plane: NDArray[np.float32]) -> None:
+        self.plane = plane
+        self._known: dict[float, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+
+    def at(self, sigma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the gradient along rows and along columns."""
+        if sigma not in self._known:
+            self._known[sigma] = _gradient(self.plane, sigma)
+        return self._known[sigma]
+
+
 def _gradient(plane: NDArray[np.float32], sigma: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     import cv2
 
@@ -106,11 +121,13 @@ def _gradient(plane: NDArray[np.float32], sigma: float) -> tuple[NDArray[np.floa
     return np.asarray(gx, np.float32), np.asarray(gy, np.float32)
 
 
-def _edges(plane: NDArray[np.float32], scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _edges(crop: _Gradients, scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Gradient magnitudes at a scale and twice that where the coarse one peaks across an edge."""
-    fx, fy = _gradient(plane, scale)
-    cx, cy = _gradient(plane, 2 * scale)
-    coarse = np.hypot(cx, cy)
+    import cv2
+
+    fx, fy = crop.at(scale)
+    cx, cy = crop.at(2 * scale)
+    coarse = np.asarray(cv2.magnitude(cx, cy), np.float32)
     m = int(_MARGIN * scale)
     inner = (slice(m, -m), slice(m, -m))
     # only where there is anything like an edge is it asked for more

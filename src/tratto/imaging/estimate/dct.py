@@ -7,7 +7,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["block_dct_matrix"]
+__all__ = ["TOGETHER", "block_dct_matrix"]
+
+#: Blocks that are worked on at once: what is made of them stays in the cache.
+TOGETHER = 2048
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ from tratto.core.inspection import Estimate, Inspection, OctaveNoise
 from tratto.imaging.color import profile_is_used, to_float
 from tratto.imaging.estimate.blur import estimate_blur
 from tratto.imaging.estimate.jpeg import JpegTrace, jpeg_quality_from_pixels, jpeg_quality_from_tables
+from tratto.imaging.estimate.luma import LUMA
 from tratto.imaging.estimate.noise import NoiseEstimate, estimate_noise
 from tratto.imaging.estimate.octaves import estimate_octaves
 from tratto.imaging.estimate.screen import find_screen
@@ -27,7 +28,6 @@ _ACROSS = 4
 _ALIGN = 24
 _MIN_SIDE = 17
 _ONE_TINT = 0.75 / 255  # rms from one line through the colours up to which a picture is of one tint: rounding is 0.3
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,9 @@ def _tint(crops: list[NDArray[np.float32]]) -> tuple[float, ...]:
     if crops[0].ndim != 3 or crops[0].shape[2] != 3:
         return ()
     step = max(1, sum(c.shape[0] * c.shape[1] for c in crops) // 100_000)
-    rgb = np.concatenate([c.reshape(-1, 3) for c in crops])[::step].astype(np.float64)
-    luma = rgb @ _LUMA.astype(np.float64)
+    flat = [c.reshape(-1, 3) for c in crops]
+    rgb = (flat[0] if len(flat) == 1 else np.concatenate(flat))[::step].astype(np.float64)
+    luma = rgb @ LUMA.astype(np.float64)
     powers = np.stack([np.ones_like(luma), luma, luma**2], axis=1)
     fitted = np.linalg.lstsq(powers, rgb, rcond=None)[0]
     if np.sqrt(np.square(rgb - powers @ fitted).mean()) > _ONE_TINT or np.square(rgb - luma[:, None]).max() == 0:
@@ -241,18 +242,18 @@ def _sample(image: Image, raw: list[NDArray[Any]]) -> _Sample:
     if image.mode is ColorMode.PALETTE and image.palette is not None:
         last = len(image.palette) - 1
         rgb = [to_float(image.palette[np.minimum(p, last), :3], 8) for p in raw]
-        return _Sample(rgb, rgb, [p @ _LUMA for p in rgb])
+        return _Sample(rgb, rgb, [p @ LUMA for p in rgb])
     channels = [to_float(p, image.bits) for p in raw]
     if image.mode is ColorMode.GRAY:
         return _Sample(channels, channels, channels)
     if image.mode is ColorMode.RGB:
-        return _Sample(channels, channels, [p @ _LUMA for p in channels])
+        return _Sample(channels, channels, [p @ LUMA for p in channels])
     # JPEG transforms the three coloured inks, inverted, like RGB and compresses the key beside them: look where the
     # picture is. What the eye sees, for blur and enlargement, is both.
     light = [np.float32(1) - p[..., :3] for p in channels]
     key = [np.float32(1) - p[..., 3] for p in channels]
     colour_varies = sum(float(p.var()) * p.size / 3 for p in light) >= sum(float(p.var()) * p.size for p in key)
-    seen = [(p @ _LUMA) * k for p, k in zip(light, key, strict=True)]
+    seen = [p @ LUMA * k for p, k in zip(light, key, strict=True)]
     return _Sample(channels, light if colour_varies else key, seen)
 
 

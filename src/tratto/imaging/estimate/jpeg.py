@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tratto.core.errors import OptionError
 from tratto.core.inspection import Estimate
 from tratto.imaging.estimate.dct import block_dct_matrix
+from tratto.imaging.estimate.luma import luma_of
 
 __all__ = ["JpegTrace", "jpeg_quality_from_pixels", "jpeg_quality_from_tables", "standard_table"]
 
@@ -188,38 +189,51 @@ def _lattice() -> NDArray[np.float32]:
     return out
 
 
-_Plane = tuple[NDArray[np.float32], NDArray[np.bool_]]
+_Plane = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]
 
 
 def _plane(crop: NDArray[np.float32]) -> _Plane:
-    """Luma in 0-255, and where any channel is clipped: there the decoder's luma cannot be computed back."""
+    """Luma in 0-255; where any channel is clipped, from which the decoder's luma cannot be computed back; and whether
+    there is such a place in the 8 x 8 samples that begin here.
+    """
+    import cv2
+
     full = crop * np.float32(255)
     ends = (full < 0.5) | (full > 254.5)
-    if crop.ndim == 2:
-        return full, ends
-    luma: NDArray[np.float32] = full @ np.array([0.299, 0.587, 0.114], np.float32)
-    return luma, ends[..., 0] | ends[..., 1] | ends[..., 2]
+    luma = full
+    if crop.ndim == 3:
+        luma = luma_of(full)
+        ends = ends[..., 0] | ends[..., 1] | ends[..., 2]
+    spoilt = cv2.dilate(ends.view(np.uint8), np.ones((8, 8), np.uint8), anchor=(0, 0))
+    return luma, ends, np.asarray(spoilt, np.uint8).view(bool)
 
 
-def _blocks(plane: NDArray[Any], oy: int, ox: int, step: int) -> NDArray[Any]:
-    """Every ``step``-th block of a grid as (N, 64)."""
+def _blocks(plane: NDArray[Any], at: tuple[NDArray[np.intp], NDArray[np.intp]], grid: tuple[int, int]) -> NDArray[Any]:
+    """Blocks of a grid by their row and column, as (N, 64)."""
+    oy, ox = grid
     h, w = (plane.shape[0] - oy) // 8, (plane.shape[1] - ox) // 8
-    k = np.arange(0, h * w, step)
-    grid = plane[oy : oy + 8 * h, ox : ox + 8 * w].reshape(h, 8, w, 8)
-    return grid[k // w, :, k % w, :].reshape(-1, 64)
+    rows, columns = at
+    return plane[oy : oy + 8 * h, ox : ox + 8 * w].reshape(h, 8, w, 8)[rows, :, columns, :].reshape(-1, 64)
 
 
-def _coefficients(planes: Sequence[_Plane], oy: int, ox: int, limit: int) -> NDArray[np.float32]:
+def _coefficients(planes: Sequence[_Plane], grid: tuple[int, int], limit: int) -> NDArray[np.float32]:
     """(N, 64) DCT coefficients of the unclipped blocks of one grid; the DC counts from mid-gray as in JPEG."""
-    total = sum((p.shape[0] // 8) * (p.shape[1] // 8) for p, _ in planes)
+    total = sum((p.shape[0] // 8) * (p.shape[1] // 8) for p, _, _ in planes)
     step = max(1, math.ceil(total / limit))
     step += step % 2 == 0  # an odd step does not fall in with the columns of blocks
-    b = np.concatenate([_blocks(p, oy, ox, step) for p, _ in planes])
-    spoilt = np.concatenate([_blocks(e, oy, ox, step) for _, e in planes]).mean(axis=1)
-    good = spoilt == 0
-    if np.count_nonzero(good) < 40:
-        good = spoilt <= np.sort(spoilt)[min(39, len(spoilt) - 1)]
-    out: NDArray[np.float32] = (b[good] - np.float32(128)) @ block_dct_matrix().T
+    places = []
+    for plane, _, _ in planes:
+        h, w = (plane.shape[0] - grid[0]) // 8, (plane.shape[1] - grid[1]) // 8
+        places.append(divmod(np.arange(0, h * w, step), w))
+    good = [~s[grid[0] + 8 * y, grid[1] + 8 * x] for (_, _, s), (y, x) in zip(planes, places, strict=True)]
+    if sum(int(np.count_nonzero(g)) for g in good) < 40:
+        shares = [_blocks(e, at, grid).mean(axis=1) for (_, e, _), at in zip(planes, places, strict=True)]
+        every = np.sort(np.concatenate(shares))
+        good = [s <= every[min(39, len(every) - 1)] for s in shares]
+    b = np.concatenate(
+        [_blocks(p, (y[g], x[g]), grid) for (p, _, _), (y, x), g in zip(planes, places, good, strict=True)]
+    )
+    out: NDArray[np.float32] = (b - np.float32(128)) @ block_dct_matrix().T
     return out
 
 
@@ -233,7 +247,8 @@ def _likelihood(coefficients: NDArray[np.float32]) -> tuple[NDArray[np.float64],
     hist[:, -1] = 0
     hist[0] = 0  # in flat blocks rounding shifts the mean as a whole, and with it the DC coefficient off its lattice
     counts = hist[:, int(_FLOOR / _BIN) :].sum(axis=1)
-    return (hist.astype(np.float32) @ _lattice()).astype(np.float64), counts
+    top = int(np.flatnonzero(hist.any(axis=0))[-1:].sum()) + 1  # beyond the largest there is nothing to add up
+    return (hist[:, :top].astype(np.float32) @ _lattice()[:top]).astype(np.float64), counts
 
 
 def jpeg_quality_from_pixels(picture: NDArray[np.float32] | Sequence[NDArray[np.float32]]) -> JpegTrace:
@@ -288,7 +303,7 @@ def jpeg_quality_from_pixels(picture: NDArray[np.float32] | Sequence[NDArray[np.
 
 def _score(planes: Sequence[_Plane], grid: tuple[int, int]) -> tuple[float, int, int]:
     """Best log-likelihood ratio on one grid, the quality that reaches it, and the coefficients behind it."""
-    table, counts = _likelihood(_coefficients(planes, *grid, _MAX_BLOCKS))
+    table, counts = _likelihood(_coefficients(planes, grid, _MAX_BLOCKS))
     scores = table[np.arange(64), _all_tables()].sum(axis=1)
     q = int(np.argmax(scores[1:])) + 1
     return float(scores[q]), q, int(counts.sum())
@@ -299,8 +314,10 @@ def _vanished(planes: Sequence[_Plane]) -> NDArray[np.float64]:
     out = np.zeros((3, 8, 8))
     for oy in range(8):
         for ox in range(8):
-            c = np.abs(_coefficients(planes, oy, ox, _SEARCH_BLOCKS)[:, 1:])
-            out[:, oy, ox] = [float(np.count_nonzero(c < t)) / max(c.size, 1) for t in (0.5, 1.0, 2.0)]
+            c = _coefficients(planes, (oy, ox), _SEARCH_BLOCKS)
+            np.abs(c, out=c)
+            c[:, 0] = np.inf  # the mean of a block says nothing
+            out[:, oy, ox] = [np.count_nonzero(c < t) / max(63 * len(c), 1) for t in (0.5, 1.0, 2.0)]
     return out
 
 

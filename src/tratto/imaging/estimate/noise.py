@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
-from tratto.imaging.estimate.dct import block_dct_matrix
+from tratto.imaging.estimate.dct import TOGETHER, block_dct_matrix
 
 __all__ = ["NoiseEstimate", "estimate_noise"]
 
@@ -34,6 +34,7 @@ _FEWEST = 36  # usable blocks below which a channel is not measurable
 _BINS = 16
 _CHOSEN = 0.06  # share of the blocks of a brightness bin that counts as its calmest
 _CLIPPED_BLOCK = 0.3  # blocks with more samples than this at either end say too little
+_LOWEST, _HIGHEST = 0.0101, 254.9899  # of 255: samples beyond are clipped
 _QUIET = 1.1
 _TEXTURE = 2.0  # low-frequency over high-frequency density above which a bin has no flat area
 
@@ -219,25 +220,25 @@ def _block_energies(
     for crop in crops:
         if min(crop.shape[:2]) < _SIDE:
             continue
-        plane = np.ascontiguousarray(crop[..., channel]) * np.float32(255)
+        plane = cv2.extractChannel(crop, channel) * np.float32(255)
         wide = cv2.blur(plane, (_AROUND, _AROUND), borderType=cv2.BORDER_REFLECT)
         views = sliding_window_view(plane, (_SIDE, _SIDE))[::_STEP, ::_STEP]
         ij = np.arange(views.shape[0] * views.shape[1])[::thin]
         bi, bj = ij // views.shape[1], ij % views.shape[1]
-        blocks = views[bi, bj].reshape(-1, _SIDE * _SIDE)
-        around = wide[bi * _STEP + _SIDE // 2, bj * _STEP + _SIDE // 2]
         if clipped:
-            at_end = ((blocks <= 0.01) | (blocks >= 254.99)).mean(axis=1)
-            blocks = blocks[at_end <= _CLIPPED_BLOCK]
-            around = around[at_end <= _CLIPPED_BLOCK]
-        mean = blocks.mean(axis=1)
-        blocks = blocks - mean[:, None]
-        top = np.square(blocks @ basis).sum(axis=1)
-        everything = np.square(blocks).sum(axis=1)
-        means.append(mean)
-        arounds.append(around)
-        highs.append(top / n_high)
-        lows.append(np.maximum(everything - top, 0) / n_low)
+            inside = cv2.blur(cv2.inRange(plane, _LOWEST, _HIGHEST).view(np.uint8), (_SIDE, _SIDE))
+            usable = inside[bi * _STEP + _SIDE // 2, bj * _STEP + _SIDE // 2] >= 255 * (1 - _CLIPPED_BLOCK)
+            bi, bj = bi[usable], bj[usable]
+        arounds.append(wide[bi * _STEP + _SIDE // 2, bj * _STEP + _SIDE // 2])
+        for k in range(0, len(bi), TOGETHER):
+            blocks = views[bi[k : k + TOGETHER], bj[k : k + TOGETHER]].reshape(-1, _SIDE * _SIDE)
+            mean = blocks.mean(axis=1)
+            blocks -= mean[:, None]
+            fine = blocks @ basis
+            top, everything = np.einsum("ij,ij->i", fine, fine), np.einsum("ij,ij->i", blocks, blocks)
+            means.append(mean)
+            highs.append(top / n_high)
+            lows.append(np.maximum(everything - top, 0) / n_low)
     if not means:
         empty = np.zeros(0, np.float32)
         return empty, empty, empty, empty

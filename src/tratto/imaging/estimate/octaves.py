@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
 from tratto.core.inspection import OctaveNoise
+from tratto.imaging.estimate.luma import luma_of
 
 __all__ = ["OCTAVES", "estimate_octaves"]
 
@@ -42,7 +43,8 @@ _SHARE = 0.75
 _BINS = 8
 _SPECK = 40  # levels from the median of the neighbours
 _DARK, _LIGHT = 6.0, 249.0  # luma beyond which clipping spoils a block
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_NEXT = np.array([1, -2, 1], np.float32)  # second differences of neighbours
+_BLOCK = np.array([1, 0, 0, 0, -2, 0, 0, 0, 1], np.float32)  # and of the means of neighbouring blocks of four
 #: RMS of rounding to 8 bit, which is no noise of the picture.
 _ROUNDING = 1 / 12
 
@@ -73,6 +75,8 @@ def estimate_octaves(rgb: Plane | Sequence[Plane], levels: int = 255) -> OctaveN
     >>> [round(s) for s in estimate_octaves(noise, levels=0).luma]
     [7, 3, 2, 0]
     """
+    import cv2
+
     crops = [rgb] if isinstance(rgb, np.ndarray) else list(rgb)
     if not crops or any(not (c.ndim == 2 or (c.ndim == 3 and c.shape[2] == 3)) for c in crops):
         raise OptionError("noise by octave needs (H, W) or (H, W, 3) crops")
@@ -80,7 +84,7 @@ def estimate_octaves(rgb: Plane | Sequence[Plane], levels: int = 255) -> OctaveN
         raise OptionError("noise by octave needs crops that all have the same channels")
     full: list[Plane] = [np.asarray(np.asarray(c, np.float32) * 255, np.float32) for c in crops]
     gray = full[0].ndim == 2
-    luma = full if gray else [np.ascontiguousarray(c @ _LUMA) for c in full]
+    luma = full if gray else [luma_of(c) for c in full]
     rounding = (255 / levels) ** 2 * _ROUNDING if levels else 0.0
     at = [_blocks(p) for p in luma]
     seen, even = _measured(at, at, rounding)
@@ -91,7 +95,7 @@ def estimate_octaves(rgb: Plane | Sequence[Plane], levels: int = 255) -> OctaveN
         channels.append(tuple(s or 0.0 for s in seen))
     else:
         for c in range(3):
-            own = [_blocks(np.ascontiguousarray(p[..., c])) for p in full]
+            own = [_blocks(cv2.extractChannel(p, c), means=False) for p in full]
             channels.append(tuple(s or 0.0 for s in _measured(own, at, rounding)[0]))
     reliable = tuple(s is not None and e <= _EVEN for s, e in zip(seen, even, strict=True))
     return OctaveNoise(
@@ -107,19 +111,21 @@ def _specks(luma: Sequence[Plane]) -> float:
     """Share of pixels far from the median of their neighbours, where most of the picture lies close to it."""
     import cv2
 
-    away = []
+    counts = np.zeros(256, np.int64)
     for plane in luma:
         levels = np.clip(np.rint(plane), 0, 255).astype(np.uint8)
-        away.append(cv2.absdiff(levels, cv2.medianBlur(levels, 3)).ravel())
-    all_away = np.concatenate(away)
+        away = cv2.absdiff(levels, cv2.medianBlur(levels, 3))
+        counts += cv2.calcHist([away], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    up_to, n = np.cumsum(counts), int(counts.sum())
+    middle = float(np.searchsorted(up_to, ((n - 1) // 2, n // 2), side="right").mean())
     # Gaussian noise that reaches the limit in many pixels moves the middle of them, too.
-    return float((all_away > _SPECK).mean()) if float(np.median(all_away)) * 6 < _SPECK else 0.0
+    return 1 - float(up_to[_SPECK]) / n if middle * 6 < _SPECK else 0.0
 
 
 _Level = tuple[Plane, Plane, Plane]
 
 
-def _blocks(plane: Plane) -> list[_Level]:
+def _blocks(plane: Plane, means: bool = True) -> list[_Level]:
     """Per octave: energy of second differences, of the differences between neighbouring means, and mean, by block."""
     import cv2
 
@@ -130,31 +136,41 @@ def _blocks(plane: Plane) -> list[_Level]:
         h, w = x.shape
         if min(h, w) < 2 * _SIDE + 6:
             break
-        twice = 2 * x[1:-1, 1:-1]
-        both = _bend(twice, x[1:-1, :-2], x[1:-1, 2:])
-        both += _bend(twice, x[:-2, 1:-1], x[2:, 1:-1])
-        both /= 2
-        energy = cv2.blur(both, (_SIDE, _SIDE))[at, at]
-        m = cv2.blur(x[1:-1, 1:-1], (4, 4))
-        twice = 2 * m
-        around = np.zeros_like(m)
-        around[:, 4:-4] = _bend(twice[:, 4:-4], m[:, :-8], m[:, 8:])
-        around[4:-4] += _bend(twice[4:-4], m[:-8], m[8:])
+        inner = x[1:-1, 1:-1]
+        energy = _of_blocks(_bent(x, _NEXT)[1:-1, 1:-1])
+        # second differences have weights 1, -2, 1: over six, the square has a norm of one; and they are two
+        energy *= np.float32(1 / 12)
+        around = _bent(cv2.blur(inner, (4, 4)), _BLOCK)
         structure = cv2.blur(around, (_SIDE + 4, _SIDE + 4))[at, at]
-        mean = cv2.blur(x[1:-1, 1:-1], (_SIDE, _SIDE))[at, at]
+        mean = _of_blocks(inner) if means else energy[:0]
         out.append((energy.ravel(), structure.ravel(), mean.ravel()))
-        h2, w2 = h // 2 * 2, w // 2 * 2
-        x = (x[:h2:2, :w2:2] + x[1:h2:2, :w2:2] + x[:h2:2, 1:w2:2] + x[1:h2:2, 1:w2:2]) * np.float32(0.25)
+        if min(h, w) >= 2:
+            x = cv2.resize(x[: h // 2 * 2, : w // 2 * 2], (w // 2, h // 2), interpolation=cv2.INTER_AREA)
     return out
 
 
-def _bend(twice: Plane, before: Plane, after: Plane) -> Plane:
-    """Return the square of second differences whose weights have a norm of one. In place: memory is what costs."""
-    out = twice - before
-    out -= after
-    out *= np.float32(1 / math.sqrt(6))
-    out *= out
-    return out
+def _of_blocks(plane: Plane) -> Plane:
+    """Return the means of the 8 x 8 blocks that begin at every fourth sample, from those of squares of four."""
+    import cv2
+
+    h, w = ((n - 1) // _STEP for n in plane.shape)  # a block that ends with the picture is left out, as structure's is
+    small = cv2.resize(plane[: h * _STEP, : w * _STEP], (w, h), interpolation=cv2.INTER_AREA)
+    return np.asarray((small[1:, 1:] + small[1:, :-1] + small[:-1, 1:] + small[:-1, :-1]) * np.float32(0.25))
+
+
+def _bent(plane: Plane, weights: Plane) -> Plane:
+    """Return the sum of the squares of second differences along rows and along columns; none where they reach out."""
+    import cv2
+
+    reach = len(weights) // 2
+    flat = np.ones(1, np.float32)
+    out = cv2.sepFilter2D(plane, cv2.CV_32F, weights, flat)
+    out[:, :reach] = out[:, -reach:] = 0
+    cv2.multiply(out, out, dst=out)
+    down = cv2.sepFilter2D(plane, cv2.CV_32F, flat, weights)
+    down[:reach] = down[-reach:] = 0
+    cv2.accumulateSquare(down, out)
+    return np.asarray(out, np.float32)
 
 
 def _at(crops: Sequence[list[_Level]], octave: int, what: int) -> Plane:
@@ -186,8 +202,12 @@ def _measured(
 
 
 def _calmest(structure: Plane) -> NDArray[np.intp]:
+    """Return the places of the smallest values; of equal ones the first."""
     n = min(len(structure), max(_FEWEST, round(_CALM * len(structure))))
-    return np.argsort(structure, kind="stable")[:n]
+    limit = np.partition(structure, n - 1)[n - 1]
+    chosen = structure < limit
+    chosen[np.flatnonzero(structure == limit)[: n - int(np.count_nonzero(chosen))]] = True
+    return np.flatnonzero(chosen)
 
 
 def _curve(luma: Sequence[list[_Level]], rounding: float) -> tuple[tuple[float, float], ...]:

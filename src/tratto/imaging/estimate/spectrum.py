@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tratto.imaging.estimate.dct import block_dct_matrix
+from tratto.imaging.estimate.dct import TOGETHER, block_dct_matrix
+from tratto.imaging.estimate.luma import LUMA
 
 __all__ = ["SPECTRUM_SIZE", "calm_spectrum"]
 
@@ -27,7 +28,6 @@ _MOST_BLOCKS = 20_000  # per size; more add time, not accuracy
 _FEWEST = 16
 _CLIPPED_BLOCK = 0.3
 _FLOOR = 0.02  # in squares of 1/255: the energy of rounding to 8 bit is four times as large
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 #: Length of what :func:`calm_spectrum` returns.
 SPECTRUM_SIZE = len(_SHRINKS) * len(_CALMEST) * (3 * len(_RINGS) + 1) + 2
 
@@ -84,19 +84,25 @@ def _at_size(crops: Sequence[NDArray[np.float32]], shrink: int) -> NDArray[np.fl
         h, w = (n // shrink for n in crop.shape[:2])
         if min(h, w) < _SIDE:
             continue
-        seen = np.ascontiguousarray(crop[: h * shrink, : w * shrink]) * np.float32(255)
+        seen = crop[: h * shrink, : w * shrink] * np.float32(255)
         if shrink > 1:
             seen = cv2.resize(seen, (w, h), interpolation=cv2.INTER_AREA)
-        luma = seen @ _LUMA
+        luma, blue, red = seen @ LUMA, cv2.extractChannel(seen, 2), cv2.extractChannel(seen, 0)
         rings: list[NDArray[np.float32]] = []
-        for plane in (luma, seen[..., 2] - luma, seen[..., 0] - luma):
+        for plane in (luma, blue - luma, red - luma):
             views = sliding_window_view(plane, (_SIDE, _SIDE))[::_STEP, ::_STEP]
-            ij = np.arange(views.shape[0] * views.shape[1])[::thin]
-            blocks = views[ij // views.shape[1], ij % views.shape[1]].reshape(-1, _SIDE * _SIDE)
-            if not rings:
-                means.append(blocks.mean(axis=1))
-                clipped.append(((blocks <= 1) | (blocks >= 254)).mean(axis=1))
-            rings.append(np.square(blocks @ basis) @ pool)
+            rows, columns = divmod(np.arange(0, views.shape[0] * views.shape[1], thin), views.shape[1])
+            first = not rings
+            parts: list[NDArray[np.float32]] = []
+            for k in range(0, len(rows), TOGETHER):
+                blocks = views[rows[k : k + TOGETHER], columns[k : k + TOGETHER]].reshape(-1, _SIDE * _SIDE)
+                if first:
+                    means.append(blocks.mean(axis=1))
+                    clipped.append(((blocks <= 1) | (blocks >= 254)).mean(axis=1))
+                energy = blocks @ basis
+                energy *= energy
+                parts.append(energy @ pool)
+            rings.append(np.concatenate(parts))
         energies.append(np.stack(rings, axis=1))  # (blocks, 3, rings)
     whole = np.concatenate(clipped) <= _CLIPPED_BLOCK if clipped else np.zeros(0, bool)
     if whole.sum() < _FEWEST:

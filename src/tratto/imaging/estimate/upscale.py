@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tratto.core.errors import OptionError
@@ -70,6 +69,8 @@ def estimate_upscale(gray: NDArray[np.float32] | Sequence[NDArray[np.float32]]) 
     >>> estimate_upscale(np.kron(small, np.ones((3, 3), np.float32))).value
     3.0
     """
+    import cv2
+
     crops = [gray] if isinstance(gray, np.ndarray) else list(gray)
     if not crops or any(c.ndim != 2 for c in crops):
         raise OptionError("enlargement needs one or more (H, W) planes of luma")
@@ -83,7 +84,7 @@ def estimate_upscale(gray: NDArray[np.float32] | Sequence[NDArray[np.float32]]) 
     if step > 1:
         bands = [c[y : y + _BAND] for c in crops for y in range(0, c.shape[0], _BAND)]
         crops = [c for c in bands[::step] if min(c.shape) >= _MIN_SIDE] or crops[:1]
-    axes = [g for g in (_gains(crops), _gains([np.ascontiguousarray(c.T) for c in crops])) if g is not None]
+    axes = [g for g in (_gains(crops), _gains([cv2.transpose(c) for c in crops])) if g is not None]
     if not axes:
         return Estimate(None, "not measurable", "too little detail to look for enlargement")
     g = {p: min(a.by_period[p] for a in axes) for p in (2, 3, 4, 8)}
@@ -123,7 +124,7 @@ def _gains(crops: Sequence[NDArray[np.float32]]) -> _Gains | None:
     threshold = max(_LEAST_CONTRAST, float(np.quantile(sample, 1 - _SHARE)))
     used = 0
     for crop, (contrast, inside) in zip(crops, contrasts, strict=True):
-        rows, cols = np.nonzero((contrast >= threshold) & inside)
+        rows, cols = divmod(np.flatnonzero((contrast >= threshold) & inside).astype(np.int32), contrast.shape[1])
         used += len(rows)
         if not len(rows):
             continue
@@ -131,12 +132,14 @@ def _gains(crops: Sequence[NDArray[np.float32]]) -> _Gains | None:
         order = np.argsort(phase, kind="stable")
         rows, cols = rows[order], cols[order]
         ends = np.concatenate([[0], np.cumsum(np.bincount(phase, minlength=_PHASES))])
-        x = sliding_window_view(crop, 2 * _REACH + 1, axis=1)[rows, cols].astype(np.float64)
-        around = (x.sum(axis=1) - x[:, _REACH]) / (2 * _REACH)
-        x = (x - around[:, None]) / contrast[rows, cols][:, None]
+        at, flat = rows * crop.shape[1] + cols, np.ascontiguousarray(crop).ravel()
+        x = np.stack([flat[at + k] for k in range(2 * _REACH + 1)]).astype(np.float64)  # (7, samples)
+        around = (x.sum(axis=0) - x[_REACH]) / (2 * _REACH)
+        x -= around
+        x /= contrast[rows, cols]
         for j in range(_PHASES):
-            part = x[ends[j] : ends[j + 1]]
-            moments[j] += part.T @ part
+            part = x[:, ends[j] : ends[j + 1]]
+            moments[j] += part @ part.T
     if used < _MIN_SAMPLES:
         return None
     common = _residual(moments.sum(axis=0))
@@ -149,12 +152,12 @@ def _gains(crops: Sequence[NDArray[np.float32]]) -> _Gains | None:
 
 
 def _contrast(crop: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    n = crop.shape[1] - 2 * _REACH
-    high = crop[:, :n].copy()
-    low = high.copy()
-    for k in range(1, 2 * _REACH + 1):
-        np.maximum(high, crop[:, k : k + n], out=high)
-        np.minimum(low, crop[:, k : k + n], out=low)
+    """Return highest less lowest of seven neighbours in a row, and whether none of them is clipped."""
+    import cv2
+
+    row = np.ones((1, 2 * _REACH + 1), np.uint8)
+    inner = slice(_REACH, crop.shape[1] - _REACH)
+    high, low = (np.asarray(f(crop, row), np.float32)[:, inner] for f in (cv2.dilate, cv2.erode))
     return high - low, (low > 0.5 / 255) & (high < 254.5 / 255)
 
 
@@ -175,10 +178,10 @@ def _repetition(crops: Sequence[NDArray[np.float32]]) -> int:
         total = np.zeros(_LCM)
         unequal = np.zeros(_LCM)
         for c in crops:
-            d = np.diff(c if axis == 1 else c.T, axis=1) != 0
-            index = np.arange(d.shape[1]) % _LCM
-            np.add.at(unequal, index, d.sum(axis=0))
-            np.add.at(total, index, d.shape[0])
+            differ = c[:, 1:] != c[:, :-1] if axis == 1 else c[1:] != c[:-1]
+            index = np.arange(differ.shape[axis]) % _LCM
+            np.add.at(unequal, index, np.count_nonzero(differ, axis=1 - axis))
+            np.add.at(total, index, differ.shape[1 - axis])
         rates.append((unequal, total))
     for factor in range(2, 9):
         phase = np.arange(_LCM) % factor

@@ -131,9 +131,13 @@ def find_bundle(path: Path) -> Path:
     if folder.is_symlink():
         raise ReceiptError(f"{folder.name} is a symbolic link; a bundle is a plain folder")
     if not folder.is_dir():
-        stopped = ". A save of it was stopped halfway; save it again" if commit.leftovers(folder) else ""
+        remedy = (
+            "A save of it was stopped halfway; save it again"
+            if commit.leftovers(folder)
+            else f"If tratto made it, lay its bundle beside it under the name {folder.name}, or name the bundle"
+        )
         raise ReceiptError(
-            f"there is no bundle {folder.name} beside {path.name}; nothing is known about this picture{stopped}"
+            f"there is no bundle {folder.name} beside {path.name}; nothing is known about this picture. {remedy}"
         )
     return folder
 
