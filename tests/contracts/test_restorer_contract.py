@@ -18,6 +18,7 @@ CASES = {
     "tiny-openvino": ("tratto-openvino", 2, {}),
     "span-x2": ("span", 2, {}),
     "span-x4": ("span", 4, {}),
+    "span-sharp-x4": ("span-sharp", 4, {}),
     "nlm": ("nlm", 1, {"sigma": 12}),
     "wiener": ("wiener", 1, {"blur": 1.5}),
     "dct": ("dct", 1, {"noise1": 3, "noise2": 4, "noise4": 2}),
@@ -77,7 +78,7 @@ def test_info_is_plausible(restorer, case):
     info = restorer.info
     assert isinstance(restorer, Restorer)
     assert (info.provider, info.scale, info.params) == (name, scale, params)
-    assert info.generative == CATALOGUE["restorer"][name].generative == (name == "realesrgan")
+    assert info.generative == CATALOGUE["restorer"][name].generative == (name in ("realesrgan", "span-sharp"))
     assert info.tile % info.multiple == 0
     assert info.tile > 2 * info.overlap
     assert 0.001 < info.megapixels_per_second < 1000

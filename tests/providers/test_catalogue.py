@@ -27,7 +27,7 @@ def test_auto_never_invents_but_where_filling_is_asked_for():
     for capability, rows in CATALOGUE.items():
         for row in rows.values():
             assert not (row.auto and row.generative) or capability == "inpainter"
-    assert [n for n, row in RESTORERS.items() if row.generative] == ["realesrgan", "maxim"]
+    assert [n for n, row in RESTORERS.items() if row.generative] == ["span-sharp", "realesrgan", "maxim"]
 
 
 def test_every_row_has_its_module_and_every_capability_its_noun():

@@ -50,7 +50,7 @@ def _transform() -> Plane:
     k, x = np.arange(SIDE)[:, None], np.arange(SIDE)[None, :]
     matrix = np.cos(np.pi * (2 * x + 1) * k / (2 * SIDE)) * np.sqrt(2 / SIDE)
     matrix[0] /= np.sqrt(2)
-    return matrix.astype(np.float32)
+    return np.asarray(matrix, np.float32)
 
 
 def noise_by_frequency(noise: tuple[float, ...]) -> Plane:
