@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -92,6 +93,27 @@ def test_what_one_look_sees_counts_by_kind():
     found = NetworkDetector(CARD, BySize()).find(np.zeros((800, 800, 3), np.float32))
     means = [float(found[name].mean()) for name in names]
     np.testing.assert_allclose(means, [0.9, 0.5, 0.6, 0.4], atol=1e-5)
+
+
+def test_a_line_of_the_first_look_is_as_wide_as_the_picture_shows_it():
+    class FirstOnly(Brightness):
+        """Sees bright lines at 256 pixels alone, and every class in them."""
+
+        def run(self, inputs):
+            (x,) = inputs.values()
+            out = np.zeros((1, len(CLASSES) + 1, *x.shape[2:]), np.float32)
+            if min(x.shape[2:]) == 256:
+                out[:] = cv2.dilate((x[0, 0] > 0.45).astype(np.float32), np.ones((3, 3)))
+            return {"chance": out}
+
+    picture = np.full((900, 900, 3), 0.4, np.float32)
+    picture[:, 450:454] = 0.9
+    found = NetworkDetector(CARD, FirstOnly()).find(picture)
+    widths = {name: int((found[name][450] >= 0.5).sum()) for name in CLASSES if name not in ("weathering", "dirt")}
+    assert all(4 <= widths[name] <= 7 for name in ("crack", "scratch", "fold"))
+    np.testing.assert_allclose(found["stain"][450].max(), 1 / 3, atol=1e-5)  # areas keep the mean of all looks
+    blurred = NetworkDetector(CARD, FirstOnly()).find(cv2.GaussianBlur(picture, (0, 0), 5))
+    assert (blurred["crack"][450] >= 0.5).sum() >= 10
 
 
 def test_wide_dirt_needs_the_first_look_and_specks_do_not():

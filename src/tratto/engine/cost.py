@@ -18,7 +18,7 @@ from tratto.imaging.tiling import TileSpec, computed
 
 #: Seconds that a command takes beside its steps, on the reference machine: once, for each megapixel that is opened,
 #: inspected and compared, and for each that is written.
-START, OPENED, WRITTEN = 1.2, 0.3, 0.35
+START, OPENED, WRITTEN = 1.4, 0.3, 0.35
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tratto.backends.open import open_backend
 from tratto.core.capability import DamageDetector, DescriberInfo
 from tratto.core.errors import MissingWeights, OptionError, UnavailableError, WeightMismatch
+from tratto.imaging.line_width import line_pixels
 from tratto.imaging.masks import CLASSES, DAMAGE_PROBABILITY, decided
 from tratto.imaging.specks import find_specks
 from tratto.models.card import ModelCard
@@ -41,6 +42,9 @@ FIRST_SIDE = 256
 #: Kinds that show at every size: the mean of all looks counts. Of lines the most confident look counts, since they show
 #: at the size at which they are as wide as those that the network knows.
 AREAS = ("missing", "vandalism", "stain")
+#: What runs along lines. A smaller look cannot tell how wide a line is: of what is as probable or more in it, those
+#: pixels count that are line by the contrast of the picture at the size of the last look.
+LINES, PROBABLE = ("crack", "scratch", "fold"), 0.3
 #: Eaten surfaces are fine-grained: two looks next to each other have to see them.
 GRAINY = "weathering"
 #: Specks show only if they are not made smaller: the first of several looks does not count. But what is wider than so
@@ -125,7 +129,8 @@ class NetworkDetector(NetworkDescriber):
         # of what is shown at more than half its size, the network sees most specks, and more surely
         averaged = SPECKS in kinds and 2 * sizes[-1][0] < picture.shape[1]
         dust = find_specks(picture) if averaged else None
-        return _Looks([self._look(picture, size, kinds) for size in sizes], picture.shape[1::-1], dust)
+        looks = [self._look(picture, size, kinds) for size in sizes]
+        return _Looks(looks, picture.shape[1::-1], _line_pixels(picture, looks), dust)
 
     def sizes(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
         """Return the sizes (width, height) at which a picture is looked at; see :func:`look_sizes`."""
@@ -133,12 +138,8 @@ class NetworkDetector(NetworkDescriber):
 
     def _look(self, picture: Float, size: tuple[int, int], kinds: Sequence[str]) -> dict[str, Float]:
         """Return the planes of a whole picture, shown at a size (width, height)."""
-        import cv2
-
         planes = (*CLASSES, ANY)
-        shown = picture
-        if size != picture.shape[1::-1]:
-            shown = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA)
+        shown = _shown(picture, size)
         height, width = shown.shape[:2]
         below, right = -height % self._card.multiple, -width % self._card.multiple
         framed = np.pad(shown, ((0, below), (0, right), (0, 0)), mode="edge")
@@ -158,6 +159,15 @@ class NetworkDetector(NetworkDescriber):
             if kinds and name not in (*kinds, ANY):
                 seen[name][:] = 0
         return seen
+
+
+def _shown(picture: Float, size: tuple[int, int]) -> Float:
+    """Return a picture reduced to a size (width, height)."""
+    import cv2
+
+    if size == picture.shape[1::-1]:
+        return picture
+    return np.asarray(cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def look_sizes(height: int, width: int) -> tuple[tuple[int, int], ...]:
@@ -230,18 +240,22 @@ class _Looks(Mapping[str, Float]):
     """
 
     def __init__(
-        self, looks: Sequence[Mapping[str, Float]], size: tuple[int, int], dust: NDArray[np.bool_] | None = None
+        self,
+        looks: Sequence[Mapping[str, Float]],
+        size: tuple[int, int],
+        lines: Sequence[NDArray[np.bool_] | None],
+        dust: NDArray[np.bool_] | None = None,
     ) -> None:
-        self._looks, self._size, self._dust = looks, size, dust
+        self._looks, self._size, self._lines, self._dust = looks, size, lines, dust
 
     def __getitem__(self, name: str) -> Float:
-        import cv2
-
         size = self._looks[-1][name].shape[::-1]
-        planes = [cv2.resize(look[name], size, interpolation=cv2.INTER_LINEAR) for look in self._looks]
+        planes = [_enlarged(look[name], size) for look in self._looks]
+        if name in LINES:
+            planes = [p if kept is None else p * kept for p, kept in zip(planes, self._lines, strict=True)]
         plane = joined(name, planes)
         if size != self._size:
-            plane = cv2.resize(plane, self._size, interpolation=cv2.INTER_LINEAR)
+            plane = _enlarged(plane, self._size)
         if self._dust is not None and name in (SPECKS, ANY):
             plane = np.maximum(plane, self._dust)
         return np.asarray(plane, np.float32)
@@ -251,6 +265,20 @@ class _Looks(Mapping[str, Float]):
 
     def __len__(self) -> int:
         return len(self._looks[-1])
+
+
+def _line_pixels(picture: Float, looks: Sequence[Mapping[str, Float]]) -> list[NDArray[np.bool_] | None]:
+    """Return of each look what is line of the lines that it sees, at the size of the last one; None: all of it."""
+    height, width = looks[-1][ANY].shape
+    marked = [np.maximum.reduce([look[name] for name in LINES]) for look in looks[:-1]]
+    masks = [_enlarged(plane, (width, height)) >= PROBABLE for plane in marked]
+    return [*line_pixels(_shown(picture, (width, height)), masks, [width / m.shape[1] for m in marked]), None]
+
+
+def _enlarged(plane: Float, size: tuple[int, int]) -> Float:
+    import cv2
+
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def masks_of(probabilities: Mapping[str, Float], threshold: float = DAMAGE_PROBABILITY) -> dict[str, NDArray[np.bool_]]:

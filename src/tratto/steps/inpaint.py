@@ -45,7 +45,7 @@ CELL, SMALLEST = 512, 64
 WINDOW = 3_000_000
 #: Seconds for each megapixel of the windows that each method fills, on the reference machine (benchmarks/estimates.py).
 SECONDS = {
-    "tratto": 1.7, "plate": 0.8, "telea": 0.55, "navier-stokes": 0.6, "biharmonic": 0.8, "patch": 7.5, "texture": 2.2,
+    "tratto": 1.7, "plate": 0.8, "telea": 0.55, "navier-stokes": 0.6, "biharmonic": 0.8, "patch": 9.0, "texture": 2.8,
     "grain": 0.9, "whole": 0.15,
 }  # fmt: skip
 #: Samples up to which a copy of the filled picture is kept while grain is put in.
