@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -280,7 +281,8 @@ def test_noise_under_compression_is_taken_first_and_then_the_traces(quality, lum
     steps = networks(recipe)
     real = shares[0][0] == "real"
     # what the octaves show goes first, to the share in which the noise is believed
-    assert [s.strength for s in recipe.steps if s.provider == "dct"] == [shares[0][1]] * real
+    strong = math.hypot(*luma[:3]) > 3.5
+    assert [s.strength for s in recipe.steps if s.provider == "dct"] == [shares[0][1]] * (real and not strong)
     assert any("2 and 4" in r for r in plan(RestoreOptions(), seen).reasons) == real
     assert any("outlived" in sentence for sentence in findings(seen)) == real  # none is taken that was not told
     assert [(s.damage, s.strength) for s in steps] == shares
@@ -330,12 +332,32 @@ def test_noise_goes_by_octaves_before_the_network(luma, even, told):
         assert first.provider != "dct"
     else:
         assert list(first.params.values()) == pytest.approx(told)
-    # what is not asked for must be sure: seen by the network that looks, or left by a compression
-    none = replace(seen, opinion=Opinion(Trait(0.0, 0.1), None, Trait(0.0, 0.1), "n 01"))
-    assert all(s.provider != "dct" for s in plan(RestoreOptions(), none).steps)
     printed = replace(seen, octaves=replace(seen.octaves, screen=3.0))
     assert all(s.provider != "dct" for s in plan(RestoreOptions(grain="remove", force=True), printed).steps)
     assert all(s.provider == "nlm" for s in plan(RestoreOptions(provider="nlm"), seen).steps)
+
+
+def test_octaves_go_unasked_only_where_they_are_surely_noise():
+    def taken(luma, **more):
+        seen = replace(inspection(noise=9), octaves=octaves(luma, colour=0.67), **more)
+        return any(s.provider == "dct" for s in plan(RestoreOptions(), seen).steps)
+
+    assert taken((1.0, 2.0, 1.6, 1.0))
+    assert not taken((3.0, 6.0, 4.8, 3.0))  # strong: the network knows it
+    assert not taken((1.0, 2.0, 1.6, 1.0), opinion=Opinion(Trait(0.0, 0.1), None, Trait(0.0, 0.1), "n 01"))
+
+
+def test_the_provider_for_octaves_takes_what_was_measured_unless_it_is_told():
+    seen = replace(inspection(noise=9), octaves=octaves((4.0, 4.0, 4.0, 4.0), colour=0.67))
+    for named, told in (({}, [5.0, 5.0, 5.0]), ({"noise2": 7.0}, [5.0, 7.0, 5.0])):
+        (step,) = plan(RestoreOptions(provider="dct", params=named), seen).steps
+        assert list(step.params.values()) == told
+    unknown = plan(RestoreOptions(provider="dct"), inspection(noise=9))
+    assert unknown.steps[0].params == {}
+    assert "noise1" in reasons_of(unknown)
+    cleaned = plan(RestoreOptions(scale=4, grain="remove"), seen)
+    assert [s.provider for s in cleaned.steps] == ["dct", "auto", "auto"]
+    assert "5 of 255 at 1 pixel" in reasons_of(cleaned)
 
 
 def networks(recipe):

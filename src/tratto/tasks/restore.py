@@ -90,10 +90,10 @@ BY_OCTAVE = "dct"
 #: Noise of cameras and grain of film are coarse, and the network takes much of what is coarse for texture: before it
 #: runs so many times what the octaves show is taken off them, where one shows at least as much as the second (1/255).
 #: On the eight pairs of PolyU that may choose: the network alone 38.04 dB, with 1.0 times before it 38.72, with 1.25
-#: 38.86, with 1.5 38.87; with the noise of colours off as well 38.79 at 1.25. Not where nothing was compressed and
-#: another network sees no noise: of 36 free pictures photographed in simulation two lost 0.4 and 2.3 dB by it. (Of
-#: those with strong noise, as the network was trained on, some lose up to 1.1 dB of their gain; a real pair wins 2.)
-SPECTRUM, SPECTRUM_SEEN = 1.25, 0.5
+#: 38.86, with 1.5 38.87; with the noise of colours off as well 38.79 at 1.25. Not where the octaves together show more
+#: than the third: the network knows strong noise by itself, and faces turned to wax. Nor where nothing was compressed
+#: and another network sees no noise. On 36 free pictures photographed in simulation these cost up to 1.1 and 2.3 dB.
+SPECTRUM, SPECTRUM_SEEN, SPECTRUM_STRONG = 1.25, 0.5, 3.5
 #: Share of single specks from which they are spoken of.
 SPECKS = 0.002
 
@@ -160,7 +160,10 @@ def degradation_reasons(options: RestoreOptions, inspection: Inspection) -> list
         read = (
             "as stated: none is told from other noise or texture here" if film is None else f"sigma {film:.1f} of 255"
         )
-        reasons.append(f"grain of film ({read}), to be {GRAIN_WORDS[options.grain]}")
+        if options.provider in _OWN_OR_AUTO:
+            reasons.append(f"grain of film ({read}), to be {GRAIN_WORDS[options.grain]}")
+        else:
+            reasons.append(f"grain of film ({read}): asked for, but {options.provider} does not know grain; auto does")
     elif sigma is not None and noisy(options, inspection):
         coarse = coarse_noise(options, inspection)
         if coarse is not None and inspection.octaves is not None:
@@ -345,7 +348,7 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
     if screened(options, inspection):
         reasons.append(_screen(inspection))
     film = film_grain(options, inspection)
-    if film is not None and options.grain == "keep":
+    if film is not None and options.grain == "keep" and not options.force:
         reasons.append(
             f"grain of film kept: sigma {film:.1f} of 255 over some {_size(inspection):.1f} pixels; "
             "--grain reduce or remove takes it away (in Python: grain=)"
@@ -401,7 +404,7 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
             or options.provider in _WHEN_NAMED
         ):
             steps += (cleaning := _denoise(options, inspection))
-            reasons += _held(options, cleaning)
+            reasons += [*_octave_reasons(cleaning), *_held(options, cleaning)]
             if not degradation and soft is None:
                 reasons.append(f"{_nothing(options, inspection)}; restored because it was asked for")
         elif _unmeasured(options, inspection):
@@ -410,7 +413,8 @@ def plan(options: RestoreOptions, inspection: Inspection) -> Recipe:
             reasons.append(f"{_nothing(options, inspection)}: left alone")
     else:
         if clean_first:
-            steps += _denoise(options, inspection)
+            steps += (cleaning := _denoise(options, inspection))
+            reasons += _octave_reasons(cleaning)
         elif degradation and options.provider in _ONLY_ENLARGE:
             reasons.append(f"not removed: {options.provider} only enlarges; provider auto or tratto would clean first")
         elif degradation:
@@ -444,7 +448,8 @@ def _choice(options: RestoreOptions, inspection: Inspection) -> list[str]:
     if quality is None or quality >= CLEAN_QUALITY:
         return []
     if options.grain != "keep":
-        return ["the network for real noise, since it is the grain that is to go"]
+        kind = "white" if prevailing(options, inspection) == "noise" else "real"
+        return [f"the network for {kind} noise and not that for JPEG artefacts, since it is the grain that is to go"]
     degradation, ground = _compressed(options, inspection, quality)
     if degradation == "real":
         return [f"noise outlived the compression ({ground}): the network for real noise, then that for JPEG artefacts"]
@@ -530,18 +535,10 @@ def mild_share(quality: float) -> float:
 
 
 def _held(options: RestoreOptions, steps: list[Denoise]) -> list[str]:
-    """Say what goes before the network, and where less than the whole effect is let through, and why."""
-    said = []
-    for step in steps:
-        if step.provider == BY_OCTAVE:
-            shown = ", ".join(f"{n / SPECTRUM:.1f}" for n in step.params.values())
-            said.append(
-                f"the noise of brightness at 1, 2 and 4 pixels ({shown} of 255) goes first, frequency by frequency"
-            )
-    return said + _shares(options, [step for step in steps if step.provider != BY_OCTAVE])
-
-
-def _shares(options: RestoreOptions, steps: list[Denoise]) -> list[str]:
+    """Say where less than the whole effect is let through, and why."""
+    steps = [step for step in steps if step.provider != BY_OCTAVE]
+    if not steps:
+        return []
     first, last = steps[0], steps[-1]
     if len(steps) > 1 and first.strength < options.strength:
         share = 100 * first.strength / options.strength
@@ -576,23 +573,46 @@ def _octaves(inspection: Inspection) -> dict[str, Any]:
     return {} if seen is None else {f"noise{2**k}": value for k, value in enumerate(seen.luma)}
 
 
-def _spectrum(options: RestoreOptions, inspection: Inspection) -> dict[str, Any]:
-    """The noise of brightness that is taken off octave by octave; empty where none shows, or where it is not sure.
+def _spectrum(inspection: Inspection) -> list[float]:
+    """The noise of brightness by octave (1/255) that is surely noise; empty where it was not measured.
 
     An octave that is uneven may be texture and counts for no more than its finer neighbour, the finest for no more than
     its coarser one; noise of more than some 4 pixels is not known.
     """
     seen = inspection.octaves
     if seen is None or seen.screen is not None or len(seen.luma) < 2:
-        return {}
-    if options.grain == "keep":
-        quality = inspection.jpeg_quality.value
-        if _none_said(inspection) and (quality is None or quality >= CLEAN_QUALITY):
-            return {}
-    noise = [SPECTRUM * (seen.luma[0] if seen.even[0] else min(seen.luma[:2]))]
+        return []
+    noise = [seen.luma[0] if seen.even[0] else min(seen.luma[:2])]
     for value, even in zip(seen.luma[1:3], seen.even[1:], strict=False):
-        noise.append(SPECTRUM * value if even else min(SPECTRUM * value, noise[-1]))
-    return {f"noise{2**k}": round(n, 2) for k, n in enumerate(noise)} if max(noise) >= SPECTRUM_SEEN else {}
+        noise.append(value if even else min(value, noise[-1]))
+    return noise if SPECTRUM * max(noise) >= SPECTRUM_SEEN else []
+
+
+def _by_octave(options: RestoreOptions, inspection: Inspection) -> dict[str, Any]:
+    """What is taken off octave by octave; empty where nothing is."""
+    noise = _spectrum(inspection)
+    if options.grain == "keep" and options.provider != BY_OCTAVE:
+        quality = inspection.jpeg_quality.value
+        unsaid = _none_said(inspection) and (quality is None or quality >= CLEAN_QUALITY)
+        if unsaid or math.hypot(*noise) > SPECTRUM_STRONG:
+            return {}
+    return {f"noise{2**k}": round(SPECTRUM * value, 2) for k, value in enumerate(noise)}
+
+
+def _octave_reasons(steps: list[Denoise]) -> list[str]:
+    """Say what goes octave by octave."""
+    said = []
+    for step in steps:
+        if step.provider == BY_OCTAVE:
+            taken = {name.removeprefix("noise"): value for name, value in step.params.items() if value}
+            shown = ", ".join(f"{value:g} of 255 at {size} pixel{'s' * (size != '1')}" for size, value in taken.items())
+            said.append(
+                f"noise of brightness that is taken off frequency by frequency, up to: {shown}"
+                if taken
+                else "no noise of brightness was measured, so that dct changes nothing; its parameters state it "
+                "(--param noise1=5; in Python: params=)"
+            )
+    return said
 
 
 def _unsure(inspection: Inspection) -> str:
@@ -636,13 +656,15 @@ def _denoise(options: RestoreOptions, inspection: Inspection) -> list[Denoise]:
             tint=octaves.tint if own and octaves is not None else (),
             noise_sigma=options.noise_sigma,
             fast=options.fast,
-            params=options.params,
+            params={**_by_octave(options, inspection), **options.params}
+            if options.provider == BY_OCTAVE
+            else options.params,
             damage=degradation,
             grid=(inspection.jpeg_grid or (0, 0)) if network == "jpeg" else (0, 0),
         )
 
     def by_octave(share: float) -> list[Denoise]:
-        spectrum = _spectrum(options, inspection)
+        spectrum = _by_octave(options, inspection)
         strength, limit = round(options.strength * share, 3), _limit(options, inspection)
         return [Denoise(provider=BY_OCTAVE, strength=strength, limit=limit, params=spectrum)] if spectrum else []
 

@@ -34,21 +34,21 @@ TROUBLE = (15 / 255, 30 / 255)
 _SPREAD = 2
 
 
-def card_id(scale: int, variant: str = "span") -> str:
-    """Return the id of the card for a scale and a variant, ``"span"`` or ``"span-sharp"``."""
-    return f"{variant}-x{scale}"
+def card_id(scale: int, provider: str = "span") -> str:
+    """Return the id of the card for a scale and a provider, ``"span"`` or ``"span-sharp"``."""
+    return f"{provider}-x{scale}"
 
 
 def missing(request: Request) -> UnavailableError | None:
     """Return why this provider cannot be used here, or None."""
-    own = card_id(request.scale, request.variant)
+    own = card_id(request.scale, request.provider)
     return missing_network(request, own) or missing_network(request, own_card_id(request.scale))
 
 
 def open(request: Request) -> Restorer:
     """Open the network of this scale, and the one that stands in."""
-    card = request.card(card_id(request.scale, request.variant))
-    network = NetworkRestorer(request.variant, card, open_backend(card, request.device), request.params)
+    card = request.card(card_id(request.scale, request.provider))
+    network = NetworkRestorer(request.provider, card, open_backend(card, request.device), request.params)
     return CheckedRestorer(network, open_card(request.card(own_card_id(request.scale)), device=request.device))
 
 
