@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -78,3 +79,23 @@ def test_halving_averages_what_is_known():
 def test_settings_are_checked():
     with pytest.raises(OptionError, match="at least 1"):
         PatchSettings(turns=0)
+
+
+def test_copied_texture_gets_the_light_of_its_surroundings():
+    """The broad part of a filling is that of the smoothest continuation, its fine part that of what was copied."""
+    from tratto.providers.catalogue import open_provider
+
+    y, x = np.mgrid[:96, :96]
+    rng = np.random.default_rng(0)
+    picture = (0.25 + 0.5 * x / 96)[..., None] + rng.normal(0, 0.04, (96, 96, 1))
+    picture = np.repeat(np.clip(picture, 0, 1), 3, axis=2).astype(np.float32)
+    hole = (x - 48) ** 2 + (y - 48) ** 2 < 24**2
+    blank = np.where(hole[..., None], np.float32(0), picture)
+    truth, fills = (0.25 + 0.5 * x / 96)[hole], {}
+    for name in ("patch", "mixed", "plate"):
+        fills[name] = open_provider("inpainter", name).fill(blank, hole, 1).image
+        np.testing.assert_array_equal(fills[name][~hole], picture[~hole])
+    wrong = {n: float(np.abs(cv2.GaussianBlur(f, (0, 0), 6).mean(2)[hole] - truth).mean()) for n, f in fills.items()}
+    assert wrong["mixed"] < wrong["patch"]
+    fine = {n: float((f - cv2.GaussianBlur(f, (0, 0), 2))[hole].std()) for n, f in fills.items()}
+    assert fine["mixed"] > 0.8 * fine["patch"] > 2 * fine["plate"]

@@ -51,7 +51,7 @@ def test_the_record_says_who_filled_what():
     assert step["step"] == "inpaint"
     assert step["params"]["fine"] in ("tratto", "plate")
     (region,) = step["params"]["regions"]
-    assert region["by"] == "patch"
+    assert region["by"] == "mixed"
     x, y = region["at"]
     assert hole[y, x]
     assert region["depth"] > DEEP
@@ -134,7 +134,7 @@ def test_what_makes_no_sense_is_refused():
         Session(forensic=True).repair(px, RepairOptions(), damage())
 
 
-@pytest.mark.parametrize("method", ["plate", "telea", "navier-stokes", "patch"])
+@pytest.mark.parametrize("method", ["plate", "telea", "navier-stokes", "patch", "mixed"])
 def test_a_named_method_does_all(method):
     px, hole = picture(), damage()
     done = tratto.repair(px, mask=hole, method=method)
@@ -142,7 +142,7 @@ def test_a_named_method_does_all(method):
     assert step["provider"] == method
     regions = step["params"]["regions"]
     # copied texture fills a deep part in one go, where squares would leave a seam
-    assert {r["by"] for r in regions} == ({method} if method == "patch" else set())
+    assert {r["by"] for r in regions} == ({method} if method in ("patch", "mixed") else set())
     np.testing.assert_array_equal(done.image.pixels[~hole], px[~hole])
 
 

@@ -306,6 +306,11 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             _I + "network", "our own network for thin and medium losses, ONNX Runtime, fp32", auto=True, generative=True
         ),
         "patch": Row(_I + "classical", "copies texture from elsewhere in the picture, coarse to fine", generative=True),
+        "mixed": Row(
+            _I + "classical",
+            "as patch, with the broad light and colour of the smoothest continuation",
+            generative=True,
+        ),
         "texture": Row(
             _I + "classical",
             "as patch, searched at a smaller scale and copied at the picture's own, for large scans",
@@ -521,7 +526,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
     },
 }
 #: Who fills large parts of a mask where ``repair`` chooses by itself.
-LARGE = "patch"
+LARGE = "mixed"
 
 
 def module_of(row: Row) -> _Module:

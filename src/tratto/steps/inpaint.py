@@ -45,14 +45,16 @@ CELL, SMALLEST = 512, 64
 WINDOW = 3_000_000
 #: Seconds for each megapixel of the windows that each method fills, on the reference machine (benchmarks/estimates.py).
 SECONDS = {
-    "tratto": 1.7, "plate": 0.8, "telea": 0.55, "navier-stokes": 0.6, "biharmonic": 0.8, "patch": 9.0, "texture": 2.8,
-    "grain": 0.9, "whole": 0.15,
+    "tratto": 1.7, "plate": 0.8, "telea": 0.55, "navier-stokes": 0.6, "biharmonic": 0.8, "patch": 9.0, "mixed": 9.8,
+    "texture": 2.8, "grain": 0.9, "whole": 0.15,
 }  # fmt: skip
 #: Samples up to which a copy of the filled picture is kept while grain is put in.
 SMALL = 100_000_000
 GRAIN_NOTE = "noise like the grain around it was put into the filling: it is as strong and as coarse, and shows nothing"
 #: Names of the inpainters of large parts, in the provider table: of a picture, and of a scan of more pixels than that.
-LARGE, SCAN, SCAN_PIXELS = "patch", "texture", 1_500_000
+LARGE, SCAN, SCAN_PIXELS = "mixed", "texture", 1_500_000
+#: Those that copy texture: they fill a deep part in one go, squares would leave a seam where they meet.
+COPYING = ("patch", LARGE, SCAN)
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,7 @@ class Inpaint(BaseStep):
             return self
         hole = hole_of(canvas, "inpaint")
         _check_something_is_known(hole)
-        if self.method in (LARGE, SCAN):
-            # what copies texture fills a deep part in one go: squares would leave a seam where they meet
+        if self.method in COPYING:
             return replace(self, regions=[{**part.to_json(), "by": self.method} for part in find_parts(hole)])
         if self.method != "auto":
             return replace(self, regions=[])
@@ -144,7 +145,7 @@ class Inpaint(BaseStep):
         name = self.fine or self.method
         fine: Inpainter = services.open(Use("inpainter", name))
         context = fine.info.context or 2 * CELL
-        copying = self.method in (LARGE, SCAN)
+        copying = self.method in COPYING
         parts = find_parts(hole) if self.method == "auto" or copying else []
         deep = [part for part in parts if copying or part.depth > DEEP]
         who = self.method if copying else LARGE if hole.size <= SCAN_PIXELS else SCAN

@@ -63,6 +63,26 @@ def _patch(picture: Float, hole: Bool, seed: int) -> Float:
     return patch_fill(picture, hole, seed)
 
 
+#: Pixels (a standard deviation) over which light and colour are broad. On large holes in 16 photographs that no number
+#: here is of, copied texture alone comes to 23.30 dB and LPIPS 0.0436; with the plate's broad part at 8 pixels to 24.24
+#: and 0.0410, at 12 to 24.38 and 0.0411, at 20 to 24.25 and 0.0417.
+BROAD = 12.0
+
+
+def _mixed(picture: Float, hole: Bool, seed: int) -> Float:
+    """Copied texture, whose broad light and colour are those of the smoothest continuation.
+
+    What was copied fits at its own place and seldom in brightness; what is continued is right in the mean and shows
+    nothing. Both are errors, and each lies where the other has none.
+    """
+    import cv2
+
+    copied = _patch(picture, hole, seed)
+    apart = np.where(hole[..., None], plate_fill(picture, hole) - copied, np.float32(0)).astype(np.float32)
+    broad = cv2.GaussianBlur(apart, (0, 0), BROAD).reshape(apart.shape)
+    return np.asarray(np.clip(copied + broad, 0, 1), np.float32)
+
+
 #: Windows of more pixels are searched at a smaller scale by ``texture``.
 SEARCHED = 20_000
 
@@ -114,6 +134,9 @@ def open(request: Request) -> Inpainter:
     if variant == "patch":
         info = InpainterInfo("patch", 0, library=own, megapixels_per_second=0.08)
         return ClassicalInpainter(info, _patch, ErrorCurve(1.07, 3.0))
+    if variant == "mixed":
+        info = InpainterInfo("mixed", 0, library=own, megapixels_per_second=0.08)
+        return ClassicalInpainter(info, _mixed, ErrorCurve(0.95, 3.0))
     if variant == "texture":
         info = InpainterInfo("texture", 0, library=own, megapixels_per_second=0.3)
         return ClassicalInpainter(info, _texture, ErrorCurve(1.07, 3.0))
