@@ -136,7 +136,7 @@ def open(request: Request) -> Inpainter:
         return ClassicalInpainter(info, _patch, ErrorCurve(1.07, 3.0))
     if variant == "mixed":
         info = InpainterInfo("mixed", 0, library=own, megapixels_per_second=0.08)
-        return ClassicalInpainter(info, _mixed, ErrorCurve(0.95, 3.0))
+        return ClassicalInpainter(info, _mixed, ErrorCurve(1.15, 3.0))
     if variant == "texture":
         info = InpainterInfo("texture", 0, library=own, megapixels_per_second=0.3)
         return ClassicalInpainter(info, _texture, ErrorCurve(1.07, 3.0))
