@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tratto.tasks.restore import (
     BLUR_STAYS,
+    BY_OCTAVE,
     CLEAN_QUALITY,
     RestoreOptions,
     film_grain,
@@ -31,6 +32,7 @@ QUALITY_WORDS = (
 )  # fmt: skip
 #: Share of clipped samples that is worth a sentence.
 CLIPPED = 0.01
+_OCTAVES = "take the noise off brightness octave by octave"
 _DENOISE = {
     "noise": "take the noise away",
     "real": "take noise as cameras and film have it away",
@@ -110,7 +112,7 @@ def _verbs(steps: Sequence[Step]) -> list[str]:
             words = f"enlarge it {step.scale} times"
         elif isinstance(step, Denoise):
             held = ", never more than was measured" if step.limit is not None else ""
-            words = _DENOISE[step.damage] + held
+            words = (_OCTAVES if step.provider == BY_OCTAVE else _DENOISE[step.damage]) + held
         else:
             words = "sharpen it by the blur that was measured"
         said.append(words + (f" ({100 * step.strength:.0f} % of the effect)" if step.strength < 1 else ""))
