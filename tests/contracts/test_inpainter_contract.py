@@ -7,7 +7,8 @@ import pytest
 
 from tratto.core.capability import Inpainter, Use
 from tratto.core.errors import OptionError, UnavailableError
-from tratto.providers.catalogue import CATALOGUE, LARGE, open_provider, settle
+from tratto.providers.catalogue import CATALOGUE, open_provider, settle
+from tratto.steps.inpaint import LARGE, SCAN
 
 INPAINTERS = CATALOGUE["inpainter"]
 
@@ -102,7 +103,7 @@ def test_info_is_plausible(painter):
 
 
 def test_table():
-    assert LARGE in INPAINTERS
+    assert {LARGE, SCAN} <= set(INPAINTERS)
     assert INPAINTERS[settle(Use("inpainter")).provider].auto
     with pytest.raises(OptionError, match="navier-stokes"):
         settle(Use("inpainter", "magic"))

@@ -231,6 +231,8 @@ _I = _P + "inpainter."
 #: At x1: the network for noise or the one for JPEG artefacts; ``restore`` chooses by what the inspection found.
 _OWN = {"network": Param(("noise", "real", "jpeg"))}
 _BY_OCTAVE = {f"noise{n}": Param(about=f"noise at {n} pixels, of 255") for n in (1, 2, 4, 8)}
+#: Parameters for the noise by octave.
+NOISE = tuple(_BY_OCTAVE)
 _FOLDER = Param(kind="path", about="folder in the published layout")
 #: Of what makes views by taking noise away.
 _DIFFUSES = {
@@ -525,8 +527,6 @@ CATALOGUE: dict[str, dict[str, Row]] = {
         "grabcut": Row(_P + "background", "what differs from the rim (GrabCut, OpenCV)", auto=True),
     },
 }
-#: Who fills large parts of a mask where ``repair`` chooses by itself.
-LARGE = "mixed"
 
 
 def module_of(row: Row) -> _Module:

@@ -89,8 +89,8 @@ DOUBTED, DOUBTED_SHARE = 2.5, 0.35
 BY_OCTAVE = "dct"
 #: Noise of cameras and grain of film are coarse, and the network takes much of what is coarse for texture: before it
 #: runs so many times what the octaves show is taken off them, where one shows at least as much as the second (1/255).
-#: On the eight pairs of PolyU that may choose: the network alone 38.04 dB, with 1.0 times before it 38.72, with 1.25
-#: 38.86, with 1.5 38.87; with the noise of colours off as well 38.79 at 1.25. Not where the octaves together show more
+#: On the eight pairs of PolyU that may choose (benchmarks/octaves_first.py): without it 38.30 dB, with 1.0 times 38.85,
+#: with 1.25 and 1.5 38.89. Not where the octaves together show more
 #: than the third: the network knows strong noise by itself, and faces turned to wax. Nor where nothing was compressed
 #: and another network sees no noise. On 36 free pictures photographed in simulation these cost up to 1.1 and 2.3 dB.
 SPECTRUM, SPECTRUM_SEEN, SPECTRUM_STRONG = 1.25, 0.5, 3.5

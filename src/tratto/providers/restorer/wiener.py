@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 
 from tratto.core.capability import RestoredTile, Restorer, RestorerInfo
 from tratto.core.errors import OptionError, UnavailableError
-from tratto.providers.catalogue import Request
+from tratto.providers.catalogue import NOISE, Request
 from tratto.providers.restorer.network import check_tile
 
 #: Noise-to-signal ratio. On six held-out photographs with Gaussian blur of 1.6 and 2.0 pixels and noise of sigma 0, 1
 #: and 2, of 0.01 and 0.03 (fixed, or grown with the noise) this gave the largest worst gain: 0.9 to 1.2 dB, mean 1.2 to
 #: 1.7. Defocus of 3 pixels radius, which is no mild blur, gained 0.5 dB in the mean and lost 0.5 at worst.
 RATIO = 0.03
-#: Parameters for the noise by octave.
-NOISE = ("noise1", "noise2", "noise4", "noise8")
 #: What photographs have by octave of 1, 2, 4 and 8 pixels once they are sharp (1/255): the median over 65
 #: crops of free photographs of the rms of second differences. Noise is held against it.
 SIGNAL = (4.4, 5.6, 7.3, 8.7)
