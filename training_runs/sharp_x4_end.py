@@ -1,7 +1,6 @@
 """What ships of the sharper x4: seven tenths of it and three of SPAN, and the standard error of that. Some minutes.
 
-On the way from one to the other half the likeness costs a third of the decibels (Wang et al. 2018, ESRGAN, mix networks
-so).
+Networks are mixed so in ESRGAN (Wang et al. 2018), to choose between likeness and decibels.
 """
 
 from dataclasses import replace

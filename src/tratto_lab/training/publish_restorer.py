@@ -162,7 +162,9 @@ def _fields(run: Run, place: Place, radius: int, pictures: list[str]) -> dict[st
         limits = [
             "It invents: texture and edges are drawn as they could have been, so that nothing of it is evidence. In "
             "decibels it is farther from what was there than span-x4.",
-            *limits,
+            limits[0],
+            "Trained on clean pictures shrunk mostly by anti-aliased bicubic interpolation: noise, grain and blocks are "
+            "drawn as detail, so that such a picture must be cleaned first.",
         ]
     return {
         "capability": "restorer",
