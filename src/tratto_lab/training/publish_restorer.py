@@ -163,8 +163,8 @@ def _fields(run: Run, place: Place, radius: int, pictures: list[str]) -> dict[st
             "It invents: texture and edges are drawn as they could have been, so that nothing of it is evidence. In "
             "decibels it is farther from what was there than span-x4.",
             limits[0],
-            "Trained on clean pictures shrunk mostly by anti-aliased bicubic interpolation: noise, grain and blocks are "
-            "drawn as detail, so that such a picture must be cleaned first.",
+            "Trained on clean pictures shrunk mostly by anti-aliased bicubic interpolation: noise, grain and blocks "
+            "are drawn as detail, so that such a picture must be cleaned first.",
         ]
     return {
         "capability": "restorer",
