@@ -17,3 +17,13 @@ def photos(tmp_path_factory):
         big = Image.fromarray(coarse).resize((540, 540), Image.Resampling.BICUBIC)
         big.save(folder / f"{name}.{'webp' if name in HELD_OUT else 'png'}", lossless=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def pack(photos, tmp_path_factory):
+    """The pack of these photographs; nothing is written into it."""
+    from tratto_lab.corpus.pack import build_pack
+
+    folder = tmp_path_factory.mktemp("pack")
+    build_pack(photos, folder, text_pages=1)
+    return folder

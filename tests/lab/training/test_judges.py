@@ -31,15 +31,6 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="module")
-def pack(photos, tmp_path_factory):
-    from tratto_lab.corpus.pack import build_pack
-
-    folder = tmp_path_factory.mktemp("pack")
-    build_pack(photos, folder, text_pages=1)
-    return folder
-
-
 def losses_of(folder):
     rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return {r["step"]: r["loss"] for r in rows if "loss" in r}

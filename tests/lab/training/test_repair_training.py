@@ -14,7 +14,7 @@ pytest.importorskip("onnxruntime")
 from tratto.core.errors import OptionError  # noqa: E402
 from tratto.models.card import parse_card  # noqa: E402
 from tratto.providers.inpainter.network import NetworkInpainter  # noqa: E402
-from tratto_lab.corpus.pack import Pack, build_pack  # noqa: E402
+from tratto_lab.corpus.pack import Pack  # noqa: E402
 from tratto_lab.networks.damage import (  # noqa: E402
     PRESENCE_FIGURES,
     DamageConfig,
@@ -57,13 +57,6 @@ WHOLE = replace(FIND, name="whole", network_options={**SMALL_FINDER, "presence":
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def pack(photos, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pack")
-    build_pack(photos, folder, text_pages=1)
-    return folder
 
 
 def test_samples_are_a_function_of_seed_step_and_index(pack):

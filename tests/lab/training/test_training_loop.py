@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
 from tratto.core.errors import InputError, OptionError, OutputError  # noqa: E402
-from tratto_lab.corpus.pack import HELD_OUT, Pack, build_pack  # noqa: E402
+from tratto_lab.corpus.pack import HELD_OUT, Pack  # noqa: E402
 from tratto_lab.simulate.degrade import Mix  # noqa: E402
 from tratto_lab.training import losses  # noqa: E402
 from tratto_lab.training.ablate import compare  # noqa: E402
@@ -41,13 +41,6 @@ TINY = Run(
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def pack(photos, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pack")
-    build_pack(photos, folder, text_pages=1)
-    return folder
 
 
 def losses_of(folder):
